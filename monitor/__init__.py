@@ -1,0 +1,3 @@
+"""True Sight: watch fixed cameras, learn what is normal, alert on what is not."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,57 @@
+"""Every error the monitor raises on purpose, each with one sentence that says what to do.
+
+MonitorError
+├── UsageError            exit code 2: something the user gave cannot be used
+│   ├── ConfigError       a setting is unknown or out of range
+│   ├── SourceError       a path, folder or file that is no source of frames
+│   └── ModelError        a model folder that is missing, damaged or foreign
+├── RunError              exit code 1: a run that could not start or go on
+│   ├── BindError         a ZeroMQ address that cannot be bound
+│   └── StageError        a thread of the pipeline failed
+└── CaptureError          a camera's own trouble, retried by its capture thread
+    └── StallError        the camera is connected but sends nothing
+"""
+
+
+class MonitorError(Exception):
+    """Base of all errors raised on purpose; its text is shown to the user as it is."""
+
+    exit_code = 1
+
+
+class UsageError(MonitorError):
+    """Something the user gave cannot be used."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """A setting is unknown, of the wrong kind or out of range."""
+
+
+class SourceError(UsageError):
+    """A path, folder or file that is no source of frames."""
+
+
+class ModelError(UsageError):
+    """A model folder that is missing, damaged or not this program's."""
+
+
+class RunError(MonitorError):
+    """A run that could not start or go on."""
+
+
+class BindError(RunError):
+    """A ZeroMQ address that cannot be bound."""
+
+
+class StageError(RunError):
+    """A thread of the pipeline failed; the cause is chained."""
+
+
+class CaptureError(MonitorError):
+    """A live camera could not be opened or read; its capture thread tries again."""
+
+
+class StallError(CaptureError):
+    """A live camera is connected but has sent nothing within the read deadline."""

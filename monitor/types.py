@@ -1,0 +1,156 @@
+"""The frozen messages that pass between stages.
+
+Images are ``(H, W, 3) uint8 BGR`` in the source's own size. Times named ``time_s`` are seconds on
+the stream's own clock: media time for files and folders, seconds since the start for live cameras.
+Everything that decides (smoothing, alert rule) uses that clock, so a file gives the same alerts
+however fast it is played. A high score is abnormal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One decoded picture of one camera.
+
+    camera       name, unique in a run; no ``/``
+    index        0-based number in the source, missing frames counted
+    time_s       seconds on the stream's clock, strictly increasing in a run
+    image        (H, W, 3) uint8 BGR
+    segment      grows at each gap, reconnect, loop or change of frame size: temporal state starts anew
+    captured_at  time.monotonic() when the frame was read, seconds
+    wall_time    time.time() when the frame was read, seconds; for people only
+    """
+
+    camera: str
+    index: int
+    time_s: float
+    image: Image
+    segment: int = 0
+    captured_at: float = 0.0
+    wall_time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A box in pixels of the source frame, with the anomaly map's peak inside it."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A term that rose: ``value`` now, ``usual`` its upper normal value, both in ``unit``."""
+
+    term: str
+    value: float
+    usual: float
+    unit: str = ""
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{self.term} {self.value:.3g}{unit}, usual here up to {self.usual:.3g}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """What one detector says of one frame.
+
+    score        raw, in the detector's own units; a high score is abnormal; NaN while it cannot judge yet
+    anomaly_map  (h, w) float32 over the whole frame, any resolution, high is abnormal; None without one
+    reasons      terms that rose above what is usual, strongest first
+    """
+
+    score: float
+    anomaly_map: FloatArray | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredFrame:
+    """A frame with the raw detections of every detector of its model, in the model's order."""
+
+    frame: Frame
+    detections: tuple[Detection, ...]
+    scored_at: float
+    """time.monotonic() when the detectors were done, seconds."""
+
+
+class Phase(StrEnum):
+    """Where an event is in its life."""
+
+    START = "start"
+    UPDATE = "update"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEvent:
+    """One step in the life of an event of one camera, on the stream's clock.
+
+    number      1-based count of the camera's events in this run
+    started_s   when the score first passed the threshold
+    ended_s     when it was last over it; None while the event is open
+    peak_score  highest smoothed score so far (1 = the threshold)
+    peak_s      when that was
+    notify      False while a cool-down holds notifications back; the record is kept all the same
+    """
+
+    number: int
+    phase: Phase
+    started_s: float
+    ended_s: float | None
+    score: float
+    peak_score: float
+    peak_s: float
+    notify: bool
+
+
+class CameraState(StrEnum):
+    """What a camera is doing, as published in health messages."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    STALLED = "stalled"
+    OFFLINE = "offline"
+    OVERLOADED = "overloaded"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureStatus:
+    """A capture thread's account of itself, replaced as a whole at every change.
+
+    since          time.monotonic() of the last change of state, seconds
+    frames_in      pictures received (grabbed), analysed or not
+    missing        gaps in a folder's numbering, in frames
+    unreadable     files of a folder, or pictures of a stream, that could not be decoded
+    reconnects     times the camera was opened again after it had been lost or could not be reached
+    stalls         reads that ran into the deadline
+    last_frame_at  time.monotonic() of the last picture received; None before the first
+    """
+
+    state: CameraState = CameraState.CONNECTING
+    since: float = 0.0
+    detail: str = ""
+    frames_in: int = 0
+    missing: int = 0
+    unreadable: int = 0
+    reconnects: int = 0
+    stalls: int = 0
+    last_frame_at: float | None = None
+    size: tuple[int, int] | None = field(default=None)
+    """(width, height) in pixels of the last picture decoded."""
