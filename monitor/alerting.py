@@ -1,0 +1,142 @@
+"""The alert rule: smoothed scores in, events with a start, updates and an end out.
+
+Pure: no threads, no clock; all times are seconds on the stream's own clock. A high score is abnormal.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from monitor.types import AlertEvent, Phase
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """When a score becomes an event. Scores are in units of the threshold (1 = the threshold).
+
+    on              an event may begin at this score or above
+    off             it goes on while the score is at this or above (hysteresis), <= on
+    min_duration_s  it begins only after the score has stayed up this long
+    merge_gap_s     it ends only after the score has stayed down longer than this; a new rise within it goes on
+    update_every_s  an open event is reported again this often
+    cooldown_s      for this long after a notified event's end, further events are recorded but do not notify
+    """
+
+    on: float = 1.0
+    off: float = 0.8
+    min_duration_s: float = 0.5
+    merge_gap_s: float = 2.0
+    update_every_s: float = 5.0
+    cooldown_s: float = 30.0
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # an unknown key in a config file is an error
+
+    def __post_init__(self) -> None:
+        if self.off > self.on:
+            raise ValueError(f"off ({self.off}) must not be above on ({self.on})")
+        for name in ("min_duration_s", "merge_gap_s", "update_every_s", "cooldown_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be 0 or more seconds, got {getattr(self, name)}")
+
+
+@dataclass(slots=True)
+class _Rise:
+    """A stretch over the threshold: a candidate until ``event`` gives it a number."""
+
+    started_s: float
+    last_high_s: float
+    peak_score: float
+    peak_s: float
+    event: int | None = None
+    notify: bool = True
+    reported_s: float = 0.0
+
+
+class AlertRule:
+    """One camera's rule. ``update`` takes each smoothed score once, in order of time."""
+
+    def __init__(self, settings: AlertSettings | None = None) -> None:
+        self.settings = settings or AlertSettings()
+        self._rise: _Rise | None = None
+        self._high = False
+        self._events = 0
+        self._last_s = -math.inf
+        self._quiet_until_s = -math.inf
+
+    @property
+    def open(self) -> bool:
+        """True between the start and the end of an event."""
+        return self._rise is not None and self._rise.event is not None
+
+    @property
+    def events(self) -> int:
+        """Events started so far."""
+        return self._events
+
+    @property
+    def peak_s(self) -> float | None:
+        """When the present rise, an event or not yet, was highest; None between rises."""
+        return None if self._rise is None else self._rise.peak_s
+
+    def update(self, time_s: float, score: float) -> AlertEvent | None:
+        """Take the score at ``time_s``; returns what there is to say now. NaN scores count as low.
+
+        Raises ValueError when time does not move forward.
+        """
+        if time_s <= self._last_s:
+            raise ValueError(f"scores must come in order of time: {time_s} s after {self._last_s} s")
+        self._last_s = time_s
+        rule = self.settings
+        self._high = score >= (rule.off if self._high else rule.on)
+        rise = self._rise
+        if rise is None:
+            if not self._high:
+                return None
+            rise = self._rise = _Rise(time_s, time_s, score, time_s)
+        elif self._high:
+            rise.last_high_s = time_s
+            if score > rise.peak_score:
+                rise.peak_score, rise.peak_s = score, time_s
+        if rise.event is None:
+            return self._candidate(rise, time_s, score)
+        if not self._high and time_s - rise.last_high_s > rule.merge_gap_s:
+            return self._end(score)
+        if time_s - rise.reported_s >= rule.update_every_s:
+            rise.reported_s = time_s
+            return self._event(rise, Phase.UPDATE, score, None)
+        return None
+
+    def _candidate(self, rise: _Rise, time_s: float, score: float) -> AlertEvent | None:
+        if not self._high:
+            self._rise = None
+            return None
+        # The same allowance for sums of floating-point frame times as the smoothing window has.
+        if time_s - rise.started_s < self.settings.min_duration_s - 1e-6:
+            return None
+        self._events += 1
+        rise.event = self._events
+        rise.notify = rise.started_s >= self._quiet_until_s
+        rise.reported_s = time_s
+        return self._event(rise, Phase.START, score, None)
+
+    def _end(self, score: float) -> AlertEvent:
+        rise = self._rise
+        assert rise is not None
+        self._rise, self._high = None, False
+        if rise.notify:  # an event that did not notify starts no cool-down, or a busy scene would stay silent for ever
+            self._quiet_until_s = rise.last_high_s + self.settings.cooldown_s
+        return self._event(rise, Phase.END, score, rise.last_high_s)
+
+    def close(self) -> AlertEvent | None:
+        """End an open event now (gap, reconnect, end of the run) and forget a candidate; returns its end."""
+        if self.open:
+            return self._end(0.0)
+        self._rise, self._high = None, False
+        return None
+
+    @staticmethod
+    def _event(rise: _Rise, phase: Phase, score: float, ended_s: float | None) -> AlertEvent:
+        assert rise.event is not None
+        return AlertEvent(rise.event, phase, rise.started_s, ended_s, score, rise.peak_score, rise.peak_s, rise.notify)

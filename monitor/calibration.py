@@ -1,0 +1,130 @@
+"""From raw scores to a scale that people understand: 0 = typical normal, 1 = the threshold.
+
+A model folder keeps the raw scores of held-out normal footage. From these the threshold is worked out
+when the model is loaded, for the budget of false alarms a day that the user asks for: the scores are data,
+the threshold is policy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.errors import ModelError
+from monitor.smoothing import CausalMedian
+
+DAY_S = 86_400.0
+TAIL_QUANTILE = 0.95
+"""The tail that is fitted begins here (peaks over threshold)."""
+DECLUSTER_S = 30.0
+"""Exceedances closer than this belong to one peak: an alarm is an event, not a frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Raw scores of held-out normal footage, before smoothing.
+
+    time_s  (N,) float64, the stream's clock in seconds, increasing within a clip
+    clip    (N,) int32, which clip a frame belongs to
+    scores  detector name -> (N,) float64; NaN where the detector could not judge yet
+    """
+
+    time_s: NDArray[np.float64]
+    clip: NDArray[np.int32]
+    scores: dict[str, NDArray[np.float64]]
+
+    def duration_s(self) -> float:
+        """Seconds of footage, all clips together."""
+        return float(sum(np.ptp(self.time_s[self.clip == number]) for number in np.unique(self.clip)))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreScale:
+    """The scale of one detector: ``(score - typical) / (threshold - typical)``.
+
+    typical                   median of the smoothed normal scores, raw units
+    threshold                 raw units, > typical
+    false_alarms_per_day      how many this threshold stands for on normal footage
+    supported_per_day         the lowest rate that this much footage shows without extrapolation (one in its length)
+    """
+
+    typical: float
+    threshold: float
+    false_alarms_per_day: float
+    supported_per_day: float
+
+    def units(self, raw: float) -> float:
+        """A raw score in units of the threshold: 0 = typical normal, 1 = the threshold. NaN stays NaN."""
+        return (raw - self.typical) / (self.threshold - self.typical)
+
+
+def smooth_clips(
+    values: NDArray[np.float64], held_out: HeldOut, smoother: Callable[[], CausalMedian]
+) -> NDArray[np.float64]:
+    """(N,) smoothed as it is done live, every clip a stream of its own."""
+    smoothed = np.empty_like(values)
+    for number in np.unique(held_out.clip):
+        median = smoother()
+        for i in np.flatnonzero(held_out.clip == number):
+            smoothed[i] = median.update(float(held_out.time_s[i]), float(values[i]))
+    return smoothed
+
+
+def fit_scale(
+    held_out: HeldOut,
+    detector: str,
+    false_alarms_per_day: float,
+    smoother: Callable[[], CausalMedian],
+    min_threshold: float = -math.inf,
+) -> ScoreScale:
+    """Work out a detector's scale for a budget of false alarms a day.
+
+    Peaks over threshold: the excesses of declustered peaks over the 95th percentile u are exponential with
+    mean b and come r times a day, so u + b ln(r / budget) is passed ``budget`` times a day (Coles, An
+    Introduction to Statistical Modeling of Extreme Values, 2001, section 4.3, shape 0).
+
+    min_threshold: raw score below which this detector never alarms, whatever the footage says.
+    Raises ModelError when the held-out scores say nothing (none, or all equal).
+    """
+    raw = held_out.scores[detector]
+    smoothed = smooth_clips(raw, held_out, smoother)
+    known = ~np.isnan(smoothed)
+    duration_s = held_out.duration_s()
+    if known.sum() < 10 or duration_s <= 0:
+        raise ModelError(
+            f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"
+        )
+    typical = float(np.median(smoothed[known]))
+    start = float(np.quantile(smoothed[known], TAIL_QUANTILE))
+    peaks = _declustered_peaks(smoothed, held_out, start)
+    if peaks.size:
+        rate = peaks.size * DAY_S / duration_s
+        # A budget above the rate of peaks asks for a threshold below the tail: the tail's start is the lowest.
+        threshold = start + float(np.mean(peaks - start)) * max(0.0, math.log(rate / false_alarms_per_day))
+    else:
+        threshold = start
+    threshold = max(threshold, min_threshold)
+    if not threshold > typical:
+        raise ModelError(
+            f"the held-out scores of '{detector}' are all equal, so no threshold can be set: "
+            "train the model on footage in which something moves"
+        )
+    return ScoreScale(typical, threshold, false_alarms_per_day, DAY_S / duration_s)
+
+
+def _declustered_peaks(smoothed: NDArray[np.float64], held_out: HeldOut, start: float) -> NDArray[np.float64]:
+    """The highest score of each cluster of exceedances of ``start``, clip by clip."""
+    peaks: list[float] = []
+    for number in np.unique(held_out.clip):
+        last_s = -math.inf
+        for i in np.flatnonzero((held_out.clip == number) & (smoothed > start)):
+            if held_out.time_s[i] - last_s > DECLUSTER_S:
+                peaks.append(smoothed[i])
+            else:
+                peaks[-1] = max(peaks[-1], smoothed[i])
+            last_s = float(held_out.time_s[i])
+    return np.array(peaks)

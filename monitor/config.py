@@ -1,0 +1,169 @@
+"""Settings from a TOML file: every one has a default, its unit, and is checked; unknown keys are refused.
+
+A file lists only what differs:
+
+    model = "models/street"
+    false_alarms_per_day = 1
+
+    [cameras.door]
+    source = "rtsp://user:secret@192.168.1.20/sub"
+
+    [alert]
+    min_duration_s = 1.0
+"""
+
+from __future__ import annotations
+
+import difflib
+import socket
+import tomllib
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from monitor.alerting import AlertSettings
+from monitor.errors import ConfigError
+from monitor.frame_queue import QueueSettings
+from monitor.redact import redact
+from monitor.smoothing import SmoothingSettings
+
+CameraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")]
+"""Letters, digits, ``-`` ``_`` ``.``: it becomes part of ZeroMQ topics and file names."""
+
+
+class Settings(BaseModel):
+    """Base of all groups: frozen, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CameraConfig(Settings):
+    """One camera."""
+
+    source: str
+    """RTSP or HTTP URL, video file, USB camera index, or a folder of frames."""
+    model: Path | None = None
+    """Model folder of this camera; None takes the common one."""
+
+
+class CaptureConfig(Settings):
+    """How cameras are opened and read, and how they are tried again."""
+
+    open_timeout_s: float = Field(5.0, gt=0, le=60)
+    read_timeout_s: float = Field(4.0, gt=0, le=60)
+    """A camera that sends nothing for this long is stalled and opened again."""
+    backoff_min_s: float = Field(0.5, gt=0)
+    """First wait before a lost camera is opened again; doubles at each failure."""
+    backoff_max_s: float = Field(30.0, gt=0)
+    gap_s: float = Field(1.0, gt=0)
+    """A jump of the stream's clock longer than this is a gap: temporal state starts anew."""
+
+
+class PlaybackConfig(Settings):
+    """How files and folders are replayed."""
+
+    speed: float | None = Field(1.0, gt=0)
+    """1 = real time, 4 = four times as fast; in the file ``"max"`` = as fast as possible (None here)."""
+    loop: bool = False
+    fps: float = Field(25.0, gt=0, le=1000)
+    """Frames a second of folders of images."""
+
+
+class PublishConfig(Settings):
+    """Where alerts and scores are published over ZeroMQ."""
+
+    enabled: bool = True
+    alerts: str = "tcp://127.0.0.1:5560"
+    scores: str = "tcp://127.0.0.1:5561"
+    insecure: bool = False
+    """Allow addresses beyond this machine without encryption."""
+
+
+class MonitorConfig(Settings):
+    """Everything a run needs; see configs/cameras.toml for an example with comments."""
+
+    node: str = Field(default_factory=socket.gethostname, min_length=1)
+    """Name of this monitor in every message."""
+    model: Path | None = None
+    """Model folder for all cameras that name none."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """Where networks run: auto, cpu, cuda or cuda:N."""
+    analysis_fps: float = Field(10.0, ge=0)
+    """Frames analysed a second of stream and camera; 0 = every frame."""
+    false_alarms_per_day: float = Field(1.0, gt=0)
+    """Budget a camera from which the threshold is worked out."""
+    cameras: dict[CameraName, CameraConfig] = {}
+    capture: CaptureConfig = CaptureConfig()
+    playback: PlaybackConfig = PlaybackConfig()
+    queue: QueueSettings = QueueSettings()
+    smoothing: SmoothingSettings = SmoothingSettings()
+    alert: AlertSettings = AlertSettings()
+    publish: PublishConfig = PublishConfig()
+
+
+def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
+    """Read a TOML file (None: all defaults) and lay ``overrides`` (dotted key -> value) over it.
+
+    Raises ConfigError with one line for every mistake, naming the nearest known key for an unknown one.
+    """
+    content: dict[str, Any] = {}
+    if path is not None:
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    for key, value in (overrides or {}).items():
+        _set(content, key, value)
+    playback = content.get("playback")
+    if isinstance(playback, dict) and playback.get("speed") == "max":
+        playback["speed"] = None
+    try:
+        return MonitorConfig.model_validate(content)
+    except ValidationError as error:
+        where = f"{path}: " if path is not None else ""
+        # The input is left out of the text: it may be a URL with a password.
+        lines = [where + _explain(list(e["loc"]), e["type"], e["msg"]) for e in error.errors(include_input=False)]
+        raise ConfigError(redact("\n".join(lines))) from error
+
+
+def _set(content: dict[str, Any], dotted: str, value: object) -> None:
+    *groups, last = dotted.split(".")
+    for group in groups:
+        inner = content.setdefault(group, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"'{group}' must be a group of settings: write [{group}]")
+        content = inner
+    content[last] = value
+
+
+def _explain(location: list[int | str], kind: str, message: str) -> str:
+    key = ".".join(str(part) for part in location)
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _known_keys(location[:-1])
+        nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known here: {', '.join(sorted(known))}"
+        return f"unknown setting '{key}': {hint}"
+    if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
+        return f"camera name '{location[1]}': use letters, digits, '-', '_' and '.' only"
+    return f"setting '{key}': {message[:1].lower()}{message[1:].removeprefix('Value error, ')}"
+
+
+def _known_keys(location: list[int | str]) -> list[str]:
+    """Names of the settings at a place in the file."""
+    group: Any = MonitorConfig
+    for part in location:
+        if group is MonitorConfig and part == "cameras":
+            return list(CameraConfig.model_fields)
+        group = group.model_fields[part].annotation
+    if is_dataclass(group):
+        return list(group.__dataclass_fields__)
+    return list(group.model_fields)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON schema of the config file, for editors."""
+    return TypeAdapter(MonitorConfig).json_schema()

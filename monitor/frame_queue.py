@@ -1,0 +1,179 @@
+"""The bounded queue between capture threads and the inference worker.
+
+A short deque a camera, one lock. A live camera's deque drops its oldest frame when full and never
+makes the capture thread wait; a file's deque makes its reader wait and loses nothing. The worker takes
+a batch across cameras round robin, so that one fast camera cannot starve another.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from monitor.types import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """Bounds of the frame queue.
+
+    capacity         frames waiting a camera
+    max_frame_age_s  a live frame older than this is dropped and counted
+    max_batch        frames scored at once, all cameras together
+    """
+
+    capacity: int = 4
+    max_frame_age_s: float = 2.0
+    max_batch: int = 16
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # an unknown key in a config file is an error
+
+    def __post_init__(self) -> None:
+        if self.capacity < 1 or self.max_batch < 1 or self.max_frame_age_s <= 0:
+            raise ValueError("capacity and max_batch must be at least 1, max_frame_age_s above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounters:
+    """Frames of one camera since the start: put = taken + dropped_full + dropped_stale + waiting."""
+
+    put: int = 0
+    taken: int = 0
+    dropped_full: int = 0
+    dropped_stale: int = 0
+    waiting: int = 0
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were never analysed, for either reason."""
+        return self.dropped_full + self.dropped_stale
+
+
+class _Lane:
+    """One camera's deque and its counters."""
+
+    def __init__(self, *, live: bool) -> None:
+        self.live = live
+        self.frames: deque[Frame] = deque()
+        self.finished = False
+        self.put = self.taken = self.dropped_full = self.dropped_stale = 0
+
+
+class FrameQueue:
+    """Bounded, fair per camera, closable.
+
+    capacity         frames waiting a camera, >= 1
+    max_frame_age_s  a live frame older than this when its turn comes is dropped and counted
+    """
+
+    def __init__(
+        self, capacity: int = 4, max_frame_age_s: float = 2.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1 frame, got {capacity}")
+        self.capacity = capacity
+        self.max_frame_age_s = max_frame_age_s
+        self._clock = clock
+        self._lanes: dict[str, _Lane] = {}
+        self._next = 0  # the lane whose turn it is
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def register(self, camera: str, *, live: bool) -> None:
+        """Announce a camera before its first frame. Raises ValueError if the name is taken."""
+        with self._changed:
+            if camera in self._lanes:
+                raise ValueError(f"camera '{camera}' is registered already")
+            self._lanes[camera] = _Lane(live=live)
+
+    def put(self, frame: Frame, *, stop: threading.Event | None = None) -> bool:
+        """Add a frame; returns False when the queue is closed (or ``stop`` was set while waiting for room)."""
+        with self._changed:
+            lane = self._lanes[frame.camera]
+            if not lane.live:
+                while len(lane.frames) >= self.capacity and not self._closed:
+                    if stop is not None and stop.is_set():
+                        return False
+                    # The stop event cannot wake a condition: look at it a few times a second.
+                    self._changed.wait(0.2)
+            if self._closed:
+                return False
+            if len(lane.frames) >= self.capacity:
+                lane.frames.popleft()
+                lane.dropped_full += 1
+            lane.frames.append(frame)
+            lane.put += 1
+            self._changed.notify_all()
+            return True
+
+    def get_batch(self, max_frames: int, timeout_s: float | None = None) -> list[Frame] | None:
+        """Up to ``max_frames`` frames, one a camera in turn, each camera's oldest first.
+
+        Waits for the first frame only. Returns [] on a timeout and None when no frame will ever come: the
+        queue is closed and empty, or every camera has finished and been drained.
+        """
+        deadline = None if timeout_s is None else self._clock() + timeout_s
+        with self._changed:
+            while True:
+                self._drop_stale()
+                if any(lane.frames for lane in self._lanes.values()):
+                    return self._take(max_frames)
+                if self._closed or (self._lanes and all(lane.finished for lane in self._lanes.values())):
+                    return None
+                left = None if deadline is None else deadline - self._clock()
+                if left is not None and left <= 0:
+                    return []
+                self._changed.wait(left)
+
+    def _drop_stale(self) -> None:
+        oldest_allowed = self._clock() - self.max_frame_age_s
+        for lane in self._lanes.values():
+            while lane.live and lane.frames and lane.frames[0].captured_at < oldest_allowed:
+                lane.frames.popleft()
+                lane.dropped_stale += 1
+
+    def _take(self, max_frames: int) -> list[Frame]:
+        lanes = list(self._lanes.values())
+        batch: list[Frame] = []
+        empty_in_a_row = 0
+        while len(batch) < max_frames and empty_in_a_row < len(lanes):
+            lane = lanes[self._next % len(lanes)]
+            self._next += 1
+            if lane.frames:
+                batch.append(lane.frames.popleft())
+                lane.taken += 1
+                empty_in_a_row = 0
+            else:
+                empty_in_a_row += 1
+        self._changed.notify_all()
+        return batch
+
+    def finish(self, camera: str) -> None:
+        """Say that a camera will put no more frames; what waits is still given out."""
+        with self._changed:
+            self._lanes[camera].finished = True
+            self._changed.notify_all()
+
+    def close(self, *, discard: bool = False) -> None:
+        """End the stream: ``put`` returns False from now on, ``get_batch`` drains (or discards) and ends."""
+        with self._changed:
+            self._closed = True
+            if discard:
+                for lane in self._lanes.values():
+                    lane.frames.clear()
+            self._changed.notify_all()
+
+    def depth(self) -> int:
+        """Frames waiting, all cameras together."""
+        with self._changed:
+            return sum(len(lane.frames) for lane in self._lanes.values())
+
+    def counters(self, camera: str) -> QueueCounters:
+        """The camera's counters, as one consistent snapshot."""
+        with self._changed:
+            lane = self._lanes[camera]
+            return QueueCounters(lane.put, lane.taken, lane.dropped_full, lane.dropped_stale, len(lane.frames))

@@ -1,0 +1,48 @@
+"""Hides the credentials of URLs in any text: labels, logs, error sentences, tracebacks."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+HIDDEN = "***"
+
+_SCHEME = r"[a-z][a-z0-9+.\-]*://"
+# A URL runs to the next white space, or to a separator that another URL follows. Quotes and brackets belong to it,
+# since passwords hold them.
+_URL = re.compile(rf"""({_SCHEME})((?:(?![,;|'"()<>\[\]{{}}]+{_SCHEME})\S)+)""", re.IGNORECASE)
+_AUTHORITY = re.compile(r"[^/?#]*")
+_SECRET_PARAMETER = re.compile(
+    r"(?<![a-z])((?:pass(?:word|wd|wort|phrase)?|pwd|psw|(?:access_?|auth_?)?token|auth|secret|(?:api_?|access_?)?key"
+    r"|signature|sig|session|sid|credentials?)=)[^&\s\"'<>]+",
+    re.IGNORECASE,
+)
+_ENCODED_USER = re.compile(r"(%3A%2F%2F)[^&\s\"'<>]*%40", re.IGNORECASE)
+
+
+def redact(text: str) -> str:
+    """The text with ``user:password@`` and secret parameters (``password=``, ``token=``...) of every URL hidden.
+
+    Rather hides too much than too little: with more than one ``@`` in a URL everything before the last is hidden.
+    A URL ends at white space, which it may not hold unencoded.
+    """
+    return _URL.sub(_redact_url, text)
+
+
+def _redact_url(match: re.Match[str]) -> str:
+    scheme, rest = match.groups()
+    authority = _AUTHORITY.match(rest)
+    host = authority.group() if authority else ""
+    # A colon without an @ before the first slash: either host:port, or user:password with a slash in the password.
+    if "@" in host or ("@" in rest and ":" in host and not host.startswith("[")):
+        rest = f"{HIDDEN}@{rest.rpartition('@')[2]}"
+    rest = _ENCODED_USER.sub(rf"\g<1>{HIDDEN}%40", rest)
+    return scheme + _SECRET_PARAMETER.sub(rf"\g<1>{HIDDEN}", rest)
+
+
+class RedactingFormatter(logging.Formatter):
+    """A log formatter whose lines, tracebacks included, hold no credentials."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The formatted record, redacted."""
+        return redact(super().format(record))

@@ -1,0 +1,77 @@
+"""Causal rolling median of a score, its window in seconds.
+
+As published, short at the start of a stream and longer as it goes on: the published median is
+``min(9, max(5, n // 15))`` frames wide for a video of n frames; here n becomes the stream's age and
+frames become seconds, so that dropped frames do not stretch the window and nothing looks ahead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+from statistics import median
+from typing import ClassVar
+
+# Frame times such as 0.36 are sums of 1/25 s in floating point: without this a frame exactly one
+# window old would sometimes count and sometimes not.
+_EPSILON_S = 1e-6
+
+
+class CausalMedian:
+    """Median of the values of the last ``window_s(age)`` seconds, the present one included.
+
+    min_window_s  window at the start of a stream, seconds, > 0
+    max_window_s  longest window, seconds, >= min_window_s
+    growth        the window is the stream's age over this, between the two
+    """
+
+    def __init__(self, min_window_s: float = 0.2, max_window_s: float = 0.5, growth: float = 15.0) -> None:
+        if not 0 < min_window_s <= max_window_s:
+            raise ValueError(f"windows must satisfy 0 < min <= max, got {min_window_s} and {max_window_s}")
+        if growth <= 0:
+            raise ValueError(f"growth must be above 0, got {growth}")
+        self.min_window_s = min_window_s
+        self.max_window_s = max_window_s
+        self.growth = growth
+        self._started_s: float | None = None
+        self._values: deque[tuple[float, float]] = deque()
+
+    def window_s(self, age_s: float) -> float:
+        """The window, in seconds, of a stream that is ``age_s`` seconds old."""
+        return min(self.max_window_s, max(self.min_window_s, age_s / self.growth))
+
+    def update(self, time_s: float, value: float) -> float:
+        """Take the value at ``time_s`` and return the median. A NaN is passed through and not kept."""
+        if self._started_s is None:
+            self._started_s = time_s
+        if math.isnan(value):
+            return value
+        self._values.append((time_s, value))
+        oldest = time_s - self.window_s(time_s - self._started_s) + _EPSILON_S
+        while self._values[0][0] <= oldest and len(self._values) > 1:
+            self._values.popleft()
+        return median(value for _, value in self._values)
+
+    def reset(self) -> None:
+        """Forget everything: the next value starts a new stream."""
+        self._started_s = None
+        self._values.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class SmoothingSettings:
+    """The rolling median's window, seconds (see CausalMedian)."""
+
+    min_window_s: float = 0.2
+    max_window_s: float = 0.5
+    growth: float = 15.0
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # an unknown key in a config file is an error
+
+    def __post_init__(self) -> None:
+        self.smoother()
+
+    def smoother(self) -> CausalMedian:
+        """A new median. Raises ValueError for windows that make no sense."""
+        return CausalMedian(self.min_window_s, self.max_window_s, self.growth)

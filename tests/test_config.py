@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import pytest
+
+from monitor.config import MonitorConfig, json_schema, load_config
+from monitor.errors import ConfigError
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "cameras.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_everything_has_its_default() -> None:
+    assert load_config(None) == MonitorConfig()
+
+
+def test_a_file_lists_only_what_differs_and_flags_win_over_it(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        false_alarms_per_day = 3
+        analysis_fps = 5
+        [cameras.door]
+        source = "rtsp://10.0.0.2/live"
+        model = "models/door"
+        [alert]
+        min_duration_s = 1.5
+        """,
+    )
+    config = load_config(path, {"analysis_fps": 8.0, "alert.off": 0.5})
+    assert config.false_alarms_per_day == 3
+    assert config.analysis_fps == 8
+    assert (config.alert.min_duration_s, config.alert.off, config.alert.on) == (1.5, 0.5, 1.0)
+    assert config.cameras["door"].model == Path("models/door")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("false_alarm_per_day = 1", "unknown setting 'false_alarm_per_day': did you mean 'false_alarms_per_day'?"),
+        ("[alert]\nmin_duration = 1", "unknown setting 'alert.min_duration': did you mean 'min_duration_s'?"),
+        ("[queue]\ncapacty = 1", "did you mean 'capacity'?"),
+        ("[publish]\nalert = 'x'", "did you mean 'alerts'?"),
+        ("[cameras.a]\nsorce = 'x'", "did you mean 'source'?"),
+        ("zzzz = 1", "known here:"),
+        ("[alert]\noff = 2.0", "off (2.0) must not be above on (1.0)"),
+        ("[queue]\ncapacity = 0", "at least 1"),
+        ("[smoothing]\nmin_window_s = 9.0", "min <= max"),
+        ("[cameras.'a b']\nsource = 'x'", "camera name 'a b'"),
+        ("[cameras.a]", "cameras.a.source"),
+        ("device = 'gpu'", "device"),
+        ("analysis_fps = -1", "analysis_fps"),
+        ("not toml", "not valid TOML"),
+    ],
+)
+def test_every_mistake_is_named_with_what_to_do(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert sentence in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, "modle = 'x'\n[alert]\nonn = 1\n"))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_no_password_gets_into_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, "[cameras.a]\nsource = 3\nmodel = 'rtsp://u:hunter2@h/x'\nx='rtsp://u:hunter2@h/'"))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the config file .*none\.toml"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_speed_max_means_as_fast_as_possible(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "[playback]\nspeed = 'max'")).playback.speed is None
+    assert load_config(None, {"playback.speed": "max"}).playback.speed is None
+
+
+def test_the_example_config_is_valid_and_shows_every_group() -> None:
+    config = load_config(CONFIGS / "cameras.toml")
+    assert config.cameras
+    text = (CONFIGS / "cameras.toml").read_text()
+    groups = [name for name, field in MonitorConfig.model_fields.items() if f"[{name}" in text or f"{name} =" in text]
+    assert set(groups) == set(MonitorConfig.model_fields)
+
+
+def test_the_schema_knows_every_setting() -> None:
+    assert set(json_schema()["properties"]) == set(MonitorConfig.model_fields)
