@@ -1,0 +1,79 @@
+"""The one interface of all detectors. Synchronous: no threads, no sockets, no clock.
+
+A detector looks at frames of many cameras that share one model. What it must remember of a camera's
+past (previous frames, a background) lives in a stream object that the caller keeps per camera and
+throws away at a gap, so a detector itself never changes while it runs.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.types import Detection, Frame
+
+Tensors = dict[str, NDArray[Any]]
+"""What is stored of a detector in a model folder's safetensors file: name -> numpy array."""
+
+
+@dataclass(slots=True, eq=False)
+class Observation:
+    """A frame together with its camera's stream object of the detector that is asked (see ``new_stream``)."""
+
+    frame: Frame
+    stream: Any
+
+
+class Detector(ABC):
+    """Frames in, scores out. A high score is abnormal.
+
+    ``score`` must give the same bytes for the same frames of a stream, whatever else is in the batch.
+    """
+
+    name: ClassVar[str]
+    """Registry name, as written in model folders and configs."""
+
+    device: str = "cpu"
+    """Where it runs, for people; detectors with a network say so."""
+
+    min_threshold: float = -math.inf
+    """Raw, smoothed score below which no threshold is ever set; for detectors whose normal score hardly varies."""
+
+    @abstractmethod
+    def new_stream(self) -> Any:
+        """State of one camera's stream from its start (or from a gap): whatever ``score`` needs to remember."""
+
+    @abstractmethod
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        """Score frames, one Detection an observation, in order; updates their stream objects.
+
+        Within a batch, frames of the same camera stand in order of time.
+        """
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """JSON-ready settings, enough to build the detector again with ``load``."""
+
+    @abstractmethod
+    def tensors(self) -> Tensors:
+        """Arrays to be stored in the model folder."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:
+        """Build from what ``settings`` and ``tensors`` gave. Raises ModelError when a part is missing or misshapen.
+
+        device: "auto" (a GPU if there is one) or a torch device name ("cpu", "cuda:0"); detectors without a network
+        ignore it.
+        """
+
+
+def nan_detection() -> Detection:
+    """What a detector says of a frame it cannot judge yet."""
+    return Detection(score=float(np.nan))

@@ -1,0 +1,270 @@
+"""The self-describing model folder: ``model.json`` and ``weights.safetensors``, nothing that can run code.
+
+``model.json`` says which detectors with which settings, what they were trained on, and how they scored held-out
+normal footage; its SHA-256 of the weights file binds the two together. A folder is replaced only by a complete one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as dump_tensors
+
+from monitor import __version__
+from monitor.calibration import HeldOut
+from monitor.detector import detector_class
+from monitor.detector.base import Detector
+from monitor.errors import ModelError, RunError
+
+CARD_FILE = "model.json"
+WEIGHTS_FILE = "weights.safetensors"
+FORMAT_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Provenance(_Strict):
+    """Where a model comes from."""
+
+    recipe: str
+    data: list[str]
+    """Paths or names of the footage, as the user gave them."""
+    frames: int = Field(ge=0)
+    """Frames trained on."""
+    seed: int
+    commit: str | None
+    """Commit of the code that trained it, ``-dirty`` where the tree differed; None outside a checkout."""
+    device: str
+    trained_at: str
+    """ISO 8601, UTC."""
+    notes: dict[str, str | int | float] = {}
+
+
+class DetectorEntry(_Strict):
+    """A detector's registry name and settings (preprocessing included)."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+class ScoreStatistics(_Strict):
+    """Raw scores of held-out normal footage, for people; the scores themselves are in the weights file."""
+
+    median: float
+    p95: float
+    p99: float
+    highest: float
+
+
+class HeldOutSummary(_Strict):
+    """How much footage was held out and how it scored, by detector."""
+
+    frames: int
+    clips: int
+    duration_s: float
+    scores: dict[str, ScoreStatistics]
+
+
+class ModelCard(_Strict):
+    """The content of ``model.json``."""
+
+    format: Literal["true-sight-model"]
+    format_version: int
+    name: str
+    monitor_version: str
+    detectors: list[DetectorEntry] = Field(min_length=1)
+    weights_sha256: str
+    held_out: HeldOutSummary
+    provenance: Provenance
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A loaded model: detectors ready to score, held-out scores to set thresholds by."""
+
+    card: ModelCard
+    detectors: tuple[Detector, ...]
+    held_out: HeldOut
+    hash: str
+    """SHA-256 of ``model.json``, which names that of the weights: it stands for the whole folder."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.card.name
+
+    @property
+    def id(self) -> str:
+        """Name and the hash's first 12 hex digits."""
+        return f"{self.card.name}@{self.hash[:12]}"
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the model comes from."""
+        return self.card.provenance
+
+
+def save_model(
+    folder: Path, name: str, detectors: Sequence[Detector], held_out: HeldOut, provenance: Provenance
+) -> None:
+    """Write a model folder, replacing an older model only when the new one is complete.
+
+    Raises ModelError when ``folder`` exists and is something else; RunError when the disk cannot take it.
+    """
+    check_replaceable(folder)
+    tensors: dict[str, NDArray[Any]] = {
+        "held_out/time_s": held_out.time_s.astype(np.float64),
+        "held_out/clip": held_out.clip.astype(np.int32),
+    }
+    for detector in detectors:
+        tensors[f"held_out/score/{detector.name}"] = held_out.scores[detector.name].astype(np.float64)
+        for key, array in detector.tensors().items():
+            tensors[f"{detector.name}/{key}"] = np.ascontiguousarray(array)
+    weights = dump_tensors(tensors)
+    card = ModelCard(
+        format="true-sight-model",
+        format_version=FORMAT_VERSION,
+        name=name,
+        monitor_version=__version__,
+        detectors=[DetectorEntry(name=d.name, settings=d.settings()) for d in detectors],
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        held_out=_summary(held_out),
+        provenance=provenance,
+    )
+    _replace_folder(folder, {CARD_FILE: (card.model_dump_json(indent=2) + "\n").encode(), WEIGHTS_FILE: weights})
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise ModelError if a model must not be written to ``folder`` because something else is there."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD_FILE).exists():
+        raise ModelError(f"{folder} exists and is no model folder: choose another place for the model")
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder} is a file: choose another place for the model")
+
+
+def load_model(folder: Path, device: str = "cpu") -> Model:
+    """Load and check every field. Raises ModelError with one sentence that says what is wrong."""
+    if not folder.is_dir():
+        raise ModelError(f"no model folder at {folder}: train one with `python -m training train`")
+    card_bytes = _read(folder, CARD_FILE)
+    card = _parse_card(folder, card_bytes)
+    weights = _read(folder, WEIGHTS_FILE)
+    if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
+        raise ModelError(
+            f"the model in {folder} is damaged: {WEIGHTS_FILE} is not the file that {CARD_FILE} names; copy it again"
+        )
+    try:
+        tensors = load_tensors(weights)
+    except SafetensorError as error:
+        raise ModelError(f"the model in {folder} is damaged: {WEIGHTS_FILE} cannot be read ({error})") from error
+    detectors, names = [], {"held_out"}
+    for entry in card.detectors:
+        own = {key.removeprefix(f"{entry.name}/"): t for key, t in tensors.items() if key.startswith(f"{entry.name}/")}
+        names.add(entry.name)
+        try:
+            detectors.append(detector_class(entry.name).load(entry.settings, own, device))
+        except ModelError as error:
+            raise ModelError(f"the model in {folder} cannot be used: {error}") from error
+    foreign = sorted(key for key in tensors if key.split("/")[0] not in names)
+    if foreign:
+        raise ModelError(f"the model in {folder} holds unknown tensors ({foreign[0]}): it is from another version")
+    held_out = _held_out(folder, card, tensors)
+    return Model(card, tuple(detectors), held_out, hashlib.sha256(card_bytes).hexdigest())
+
+
+def _read(folder: Path, file: str) -> bytes:
+    try:
+        return (folder / file).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder} is no model folder: it has no {file}") from error
+    except OSError as error:
+        raise ModelError(f"cannot read {folder / file}: {error.strerror}") from error
+
+
+def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
+    try:
+        content = json.loads(card_bytes)
+    except ValueError as error:
+        raise ModelError(f"the model in {folder} is damaged: {CARD_FILE} is not valid JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != "true-sight-model":
+        raise ModelError(f"{folder} is not a model of this program: its {CARD_FILE} is of another format")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"the model in {folder} is of format version {content.get('format_version')}, "
+            f"this program reads version {FORMAT_VERSION}: train it again"
+        )
+    try:
+        return ModelCard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"the model in {folder} is damaged: {CARD_FILE}, {where}: {first['msg']}") from error
+
+
+def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -> HeldOut:
+    keys = ["held_out/time_s", "held_out/clip", *(f"held_out/score/{entry.name}" for entry in card.detectors)]
+    for key in keys:
+        array = tensors.get(key)
+        if array is None or array.shape != (card.held_out.frames,):
+            raise ModelError(f"the model in {folder} is damaged: {key} is missing or not {card.held_out.frames} long")
+    scores = {entry.name: tensors[f"held_out/score/{entry.name}"] for entry in card.detectors}
+    return HeldOut(tensors["held_out/time_s"], tensors["held_out/clip"], scores)
+
+
+def _summary(held_out: HeldOut) -> HeldOutSummary:
+    statistics = {}
+    for name, scores in held_out.scores.items():
+        known = scores[~np.isnan(scores)]
+        if not known.size:
+            raise ModelError(f"'{name}' could not judge any held-out frame: use longer footage")
+        median, p95, p99 = (float(q) for q in np.quantile(known, (0.5, 0.95, 0.99)))
+        statistics[name] = ScoreStatistics(median=median, p95=p95, p99=p99, highest=float(known.max()))
+    return HeldOutSummary(
+        frames=held_out.time_s.size,
+        clips=int(np.unique(held_out.clip).size),
+        duration_s=held_out.duration_s(),
+        scores=statistics,
+    )
+
+
+def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
+    """Write the files beside ``folder``, then swap: a reader sees the old folder or the new one, whole."""
+    fresh = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        for file, content in files.items():
+            with (fresh / file).open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise RunError(f"cannot write the model to {folder}: {error.strerror}; nothing was changed") from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def utc_now() -> str:
+    """Now, ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,89 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitor.detector import REGISTRY
+from monitor.errors import ModelError, RunError
+from monitor.model_store import CARD_FILE, WEIGHTS_FILE, load_model, save_model
+from tests.fakes import Brightness, held_out, provenance
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REGISTRY, "brightness", "tests.fakes:Brightness")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_model(tmp_path / "model", "street", [Brightness()], held_out(), provenance())
+    return tmp_path / "model"
+
+
+def test_what_is_saved_comes_back(folder: Path) -> None:
+    model = load_model(folder)
+    assert model.name == "street"
+    assert [d.name for d in model.detectors] == ["brightness"]
+    assert model.provenance == provenance()
+    assert np.array_equal(model.held_out.scores["brightness"], held_out().scores["brightness"])
+    assert model.id == f"street@{model.hash[:12]}"
+    statistics = model.card.held_out.scores["brightness"]
+    assert statistics.median < statistics.p95 < statistics.p99 <= statistics.highest
+    assert sorted(p.name for p in folder.iterdir()) == [CARD_FILE, WEIGHTS_FILE]
+
+
+def test_saving_again_replaces_the_model_and_leaves_nothing_else_behind(folder: Path) -> None:
+    before = load_model(folder).hash
+    save_model(folder, "street", [Brightness()], held_out(level=0.3), provenance())
+    assert load_model(folder).hash != before
+    assert [p.name for p in folder.parent.iterdir()] == ["model"]
+
+
+def edit_card(folder: Path, change: Callable[[dict], object]) -> None:
+    card = json.loads((folder / CARD_FILE).read_text())
+    change(card)
+    (folder / CARD_FILE).write_text(json.dumps(card))
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (lambda f: (f / CARD_FILE).unlink(), "no model folder: it has no model.json"),
+        (lambda f: (f / WEIGHTS_FILE).unlink(), "no model folder: it has no weights"),
+        (lambda f: (f / CARD_FILE).write_text("{"), "not valid JSON"),
+        (lambda f: (f / CARD_FILE).write_text('{"format": "onnx"}'), "not a model of this program"),
+        (lambda f: (f / WEIGHTS_FILE).write_bytes(b"x" + (f / WEIGHTS_FILE).read_bytes()[1:]), "damaged"),
+        (lambda f: edit_card(f, lambda c: c.update(format_version=99)), "format version 99"),
+        (lambda f: edit_card(f, lambda c: c.update(colour="red")), "colour"),
+        (lambda f: edit_card(f, lambda c: c.pop("provenance")), "provenance"),
+        (lambda f: edit_card(f, lambda c: c["detectors"][0].update(name="oracle")), "unknown detector 'oracle'"),
+        (lambda f: edit_card(f, lambda c: c["held_out"].update(frames=7)), "not 7 long"),
+    ],
+)
+def test_every_kind_of_damage_gets_a_sentence(folder: Path, damage: Callable[[Path], object], sentence: str) -> None:
+    damage(folder)
+    with pytest.raises(ModelError, match=sentence) as caught:
+        load_model(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_folder_says_how_to_get_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="python -m training train"):
+        load_model(tmp_path / "none")
+
+
+def test_a_folder_with_something_else_in_it_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/cat.jpg").write_bytes(b"meow")
+    with pytest.raises(ModelError, match="is no model folder"):
+        save_model(tmp_path / "photos", "x", [Brightness()], held_out(), provenance())
+    assert (tmp_path / "photos/cat.jpg").read_bytes() == b"meow"
+
+
+def test_a_place_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="nothing was changed"):
+        save_model(tmp_path / "file" / "model", "x", [Brightness()], held_out(), provenance())
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
