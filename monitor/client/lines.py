@@ -1,0 +1,73 @@
+"""What a subscriber received, as a line of text for people or of JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+
+from monitor.client.subscriber import Contact, Gap, Item, Malformed, Received, Silence
+from monitor.messages import (
+    AlertMessage,
+    HealthMessage,
+    ScoreMessage,
+)
+
+
+def _local_time(unix_s: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix_s))
+    except (OverflowError, ValueError, OSError):
+        return f"{unix_s:.0f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> str:
+    if isinstance(message, ScoreMessage):
+        place = f"{message.time_s:.2f} s  frame {message.frame_index}"
+        return f"{_local_time(message.captured_at)}  {message.camera}  score {_number(message.score)}  {place}"
+    if isinstance(message, HealthMessage):
+        return f"{_local_time(message.since)}  {message.camera}  {message.state}  {message.detail}".rstrip()
+    at = message.started_at if message.ended_at is None else message.ended_at
+    words = [_local_time(at), message.camera, message.phase.upper(), f"peak {_number(message.peak_score)}"]
+    if message.ended_s is not None:
+        words.append(f"lasted {message.ended_s - message.started_s:.1f} s")
+    if not message.notify:
+        words.append("(cool-down)")
+    words.extend(reason.text for reason in message.reasons[:1])
+    return "  ".join(words)
+
+
+def text_line(item: Item) -> str:
+    """An item for people, on one line: whatever it says, it cannot steer the terminal."""
+    match item:
+        case Received():
+            text = _text_of_message(item.message)
+        case Gap():
+            text = f"lost: {item.topic} {item.first} to {item.last}"
+        case Contact(restarted=True):
+            text = f"{item.node} has restarted"
+        case Contact():
+            text = f"connected to {item.node}"
+        case Silence(heard_before=True):
+            text = f"nothing heard from {item.endpoint} for {item.seconds:g} s: the monitor or the connection is down"
+        case Silence():
+            text = (
+                f"waiting: nothing heard from {item.endpoint} for {item.seconds:g} s. "
+                "Check that a monitor runs there and that this is its alerts address, not that of its scores"
+            )
+        case Malformed():
+            text = f"ignored a malformed message with topic {item.topic[:80]!r}: {item.reason}"
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def json_line(item: Received | Gap) -> str:
+    """A message or a gap as one JSON object on one line: ``kind``, ``topic``, and the fields of the body or the gap."""
+    if isinstance(item, Gap):
+        return json.dumps({"kind": "gap", **asdict(item)})
+    topic = item.message.topic
+    head = {"kind": topic.partition("/")[0], "topic": topic, "lost": item.lost, "jpeg_bytes": len(item.jpeg or b"")}
+    return json.dumps(head | item.message.model_dump(mode="json", by_alias=True))
