@@ -110,8 +110,8 @@ class Model:
 
     @property
     def id(self) -> str:
-        """Name and the hash's first 12 hex digits."""
-        return f"{self.card.name}@{self.hash[:12]}"
+        """Name and the hash's first 8 hex digits, for people."""
+        return f"{self.card.name}@{self.hash[:8]}"
 
     @property
     def provenance(self) -> Provenance:

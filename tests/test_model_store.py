@@ -28,7 +28,7 @@ def test_what_is_saved_comes_back(folder: Path) -> None:
     assert [d.name for d in model.detectors] == ["brightness"]
     assert model.provenance == provenance()
     assert np.array_equal(model.held_out.scores["brightness"], held_out().scores["brightness"])
-    assert model.id == f"street@{model.hash[:12]}"
+    assert model.id == f"street@{model.hash[:8]}"
     statistics = model.card.held_out.scores["brightness"]
     assert statistics.median < statistics.p95 < statistics.p99 <= statistics.highest
     assert sorted(p.name for p in folder.iterdir()) == [CARD_FILE, WEIGHTS_FILE]

@@ -1,0 +1,148 @@
+"""One camera's way from raw detections to score and events: scale, smooth, fuse, decide.
+
+Pure: no threads and no clock. Times are the stream's own, so the same frames give the same events however fast they
+come. A high score is abnormal; 0 is typical normal footage, 1 is the threshold.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass
+
+from monitor.alerting import AlertRule, AlertSettings
+from monitor.calibration import ScoreScale, fit_scale
+from monitor.model_store import Model
+from monitor.regions import find_regions
+from monitor.smoothing import SmoothingSettings
+from monitor.types import AlertEvent, Phase, Reason, Region, ScoredFrame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alert:
+    """An event's step with what people need to believe it.
+
+    started_at, ended_at  unix seconds at which the frames were read
+    read_at               time.monotonic() at which the frame that decided was read, seconds
+    snapshot              the frame to show: where the event began, or its peak once it has ended
+    regions               boxes in pixels of the snapshot's frame, highest first
+    reasons               what rose on the snapshot's frame
+    """
+
+    camera: str
+    event: AlertEvent
+    started_at: float
+    ended_at: float | None
+    read_at: float
+    snapshot: ScoredFrame
+    regions: tuple[Region, ...]
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """What is made of one scored frame.
+
+    score   smoothed and fused; NaN while no detector can judge
+    alerts  what there is to say now: the end of an event that a gap cut off, the present frame's step
+    """
+
+    scored: ScoredFrame
+    score: float
+    alerts: tuple[Alert, ...]
+
+
+class ModelScale:
+    """The scales of a model's detectors for one budget: work them out once, share them among cameras.
+
+    The budget of false alarms a day is divided evenly, since the highest of several detectors raises the alarm.
+    Raises ModelError where the held-out scores cannot give a threshold.
+    """
+
+    def __init__(self, model: Model, false_alarms_per_day: float, smoothing: SmoothingSettings) -> None:
+        share = false_alarms_per_day / len(model.detectors)
+        self.false_alarms_per_day = false_alarms_per_day
+        self.names = tuple(detector.name for detector in model.detectors)
+        self.scales: tuple[ScoreScale, ...] = tuple(
+            fit_scale(model.held_out, d.name, share, smoothing.smoother, d.min_threshold) for d in model.detectors
+        )
+
+    @property
+    def supported_per_day(self) -> float:
+        """The lowest rate of false alarms a day that the model's held-out footage shows without extrapolation."""
+        return max(scale.supported_per_day for scale in self.scales)
+
+
+class CameraMonitor:
+    """Takes a camera's scored frames in order of time; keeps the open event's peak frame and nothing else."""
+
+    def __init__(self, camera: str, scale: ModelScale, smoothing: SmoothingSettings, alert: AlertSettings) -> None:
+        self.camera = camera
+        self.scale = scale
+        self._medians = [smoothing.smoother() for _ in scale.scales]
+        self._rule = AlertRule(alert)
+        self._segment: int | None = None
+        self._peak: ScoredFrame | None = None
+        self._walls: deque[tuple[float, float]] = deque(maxlen=1024)
+        self._started_at = 0.0
+
+    @property
+    def alarmed(self) -> bool:
+        """True while an event is open."""
+        return self._rule.open
+
+    @property
+    def events(self) -> int:
+        """Events started so far."""
+        return self._rule.events
+
+    def update(self, scored: ScoredFrame) -> Judgement:
+        """Take the next frame."""
+        frame = scored.frame
+        alerts: list[Alert] = []
+        if self._segment is not None and frame.segment != self._segment:
+            alerts.extend(self.close())
+            for median in self._medians:
+                median.reset()
+        self._segment = frame.segment
+        self._walls.append((frame.time_s, frame.wall_time))
+        score = self._fuse(scored)
+        event = self._rule.update(frame.time_s, score)
+        if self._rule.peak_s == frame.time_s:
+            self._peak = scored
+        if event is not None:
+            alerts.append(self._alert(event, scored))
+        return Judgement(scored, score, tuple(alerts))
+
+    def close(self) -> list[Alert]:
+        """End an open event: a gap, or the end of the run."""
+        event = self._rule.close()
+        return [self._alert(event, self._peak)] if event is not None and self._peak is not None else []
+
+    def _fuse(self, scored: ScoredFrame) -> float:
+        scores = [
+            scale.units(median.update(scored.frame.time_s, detection.score))
+            for detection, median, scale in zip(scored.detections, self._medians, self.scale.scales, strict=True)
+        ]
+        return max((score for score in scores if not math.isnan(score)), default=math.nan)
+
+    def _alert(self, event: AlertEvent, scored: ScoredFrame) -> Alert:
+        read_at = scored.frame.captured_at
+        if event.ended_s is not None and self._peak is not None:
+            scored = self._peak
+        if event.phase is Phase.START:
+            self._started_at = self._wall_time(event.started_s)
+        ended_at = None if event.ended_s is None else self._wall_time(event.ended_s)
+        detection = max(
+            zip(scored.detections, self.scale.scales, strict=True),
+            key=lambda pair: -math.inf if math.isnan(pair[0].score) else pair[1].units(pair[0].score),
+        )[0]
+        height, width = scored.frame.image.shape[:2]
+        regions = () if detection.anomaly_map is None else tuple(find_regions(detection.anomaly_map, width, height))
+        return Alert(self.camera, event, self._started_at, ended_at, read_at, scored, regions, detection.reasons)
+
+    def _wall_time(self, time_s: float) -> float:
+        """When the frame at ``time_s`` on the stream's clock was read, unix seconds."""
+        at = bisect_right(self._walls, time_s, key=lambda entry: entry[0])
+        return self._walls[max(0, at - 1)][1]

@@ -1,0 +1,276 @@
+"""The live terminal dashboard: a row a camera, the last alerts, the last log lines.
+
+Drawn by the main thread, about four times a second, on the terminal's alternate screen; leaving it gives the terminal
+back as it was. Reads well from 80x24 up.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from monitor.camera_monitor import Alert
+from monitor.redact import redact
+from monitor.sink import CameraReport, RunReport, Sink
+from monitor.types import CameraState, Phase
+
+REFRESH_S = 0.25
+BARS = "▁▂▃▄▅▆▇█"
+BARS_TOP = 1.6
+"""The score at which a sparkline's bar is full: the threshold (1) stands clearly below it."""
+
+STATE_STYLES = {
+    CameraState.CONNECTING: "yellow",
+    CameraState.ONLINE: "green",
+    CameraState.STALLED: "bold red",
+    CameraState.OFFLINE: "bold red",
+    CameraState.OVERLOADED: "bold yellow",
+    CameraState.ENDED: "dim",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunTitle:
+    """What the header says and does not change: names for people."""
+
+    node: str
+    device: str
+    model: str
+    endpoint: str
+    false_alarms_per_day: float
+
+
+@dataclass(slots=True)
+class _AlertRow:
+    at: float
+    camera: str
+    peak: float
+    started_s: float
+    ended_s: float | None
+    why: str
+
+
+class _LastLines(logging.Handler):
+    """Keeps the last log lines: under a live view they would be drawn over."""
+
+    def __init__(self, keep: int) -> None:
+        super().__init__(logging.INFO)
+        self.lines: deque[tuple[int, str]] = deque(maxlen=keep)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        self.lines.append((record.levelno, redact(f"{clock} {record.getMessage()}")))
+
+
+class Dashboard(Sink):
+    """A context manager: the live view lasts as long as the context.
+
+    note: called at each drawing for a line of its own under the header (the demo says what is going on), or None.
+    """
+
+    def __init__(self, console: Console, title: RunTitle, note: Callable[[], str] | None = None) -> None:
+        self._console = console
+        self._title = title
+        self._note = note
+        self._alerts: dict[tuple[str, int], _AlertRow] = {}
+        self._log = _LastLines(3)
+        self._live = Live(console=console, screen=True, auto_refresh=False, redirect_stderr=False)
+        self._drawn_at = -math.inf
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self._log)
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.__exit__(None, None, None)
+        logging.getLogger().removeHandler(self._log)
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - drawn from the event alone
+        """Remember the event for the list of the last alerts."""
+        event = alert.event
+        why = str(alert.reasons[0]) if alert.reasons else ""
+        key = (alert.camera, event.number)
+        if event.phase is not Phase.START and key in self._alerts:
+            why = self._alerts[key].why or why
+        self._alerts[key] = _AlertRow(
+            alert.started_at, alert.camera, event.peak_score, event.started_s, event.ended_s, why
+        )
+        while len(self._alerts) > 100:
+            del self._alerts[next(iter(self._alerts))]
+
+    def tick(self, report: RunReport) -> None:
+        """Draw, if the last drawing is old enough."""
+        now = time.monotonic()
+        if now - self._drawn_at >= REFRESH_S:
+            self._drawn_at = now
+            self._live.update(self.render(report, self._console.width, self._console.height), refresh=True)
+
+    def render(self, report: RunReport, width: int, height: int) -> Group:
+        """The whole screen for a terminal of ``width`` x ``height`` characters."""
+        note = self._note() if self._note else ""
+        header = self._header(report, width, note)
+        header_rows = 3 + bool(note)
+        log_rows = min(len(self._log.lines), 3 if height >= 30 else 1)
+        free = height - header_rows - log_rows - 6  # two panels' borders and column titles
+        camera_rows = max(1, min(len(report.cameras), free - min(4, max(1, len(self._alerts)))))
+        alert_rows = max(1, free - camera_rows)
+        parts: list[Panel | Text] = [
+            header,
+            Panel(self._cameras(report.cameras, width - 4, camera_rows), title="cameras", border_style="blue"),
+            Panel(self._alert_table(width - 4, alert_rows), title="last alerts", border_style="blue"),
+        ]
+        lines = list(self._log.lines)[len(self._log.lines) - log_rows :]
+        styles = {logging.INFO: "dim", logging.WARNING: "yellow"}
+        parts += [Text(line, styles.get(level, "red"), no_wrap=True, overflow="ellipsis") for level, line in lines]
+        return Group(*parts)
+
+    def _header(self, report: RunReport, width: int, note: str) -> Panel:
+        title = self._title
+        budget = f"{title.false_alarms_per_day:g} false alarm{'s' if title.false_alarms_per_day != 1 else ''} a day"
+        facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
+        if width >= 110:
+            facts += [f"alerts {title.endpoint}", f"node {title.node}"]
+        line = Text(" · ".join(facts), no_wrap=True, overflow="ellipsis")
+        body = Group(line, Text(note, "bold", no_wrap=True, overflow="ellipsis")) if note else line
+        return Panel(body, title=f"[bold]True Sight[/] {_clock(report.elapsed_s)}", border_style="blue")
+
+    def _cameras(self, cameras: Sequence[CameraReport], width: int, rows: int) -> Table:
+        shown = list(cameras)
+        if len(shown) > rows:  # those that need to be looked at first
+            shown = sorted(shown, key=lambda c: (not c.alarmed, c.state is CameraState.ONLINE, -_or_zero(c.score)))
+            shown = shown[: rows - 1]
+        wide = width >= 110
+        table = _table()
+        table.add_column("camera", no_wrap=True, overflow="ellipsis", max_width=24 if wide else 11)
+        table.add_column("state", no_wrap=True, min_width=10)
+        table.add_column("score", justify="right", no_wrap=True, min_width=5)
+        table.add_column("thr", justify="right", no_wrap=True, min_width=4)
+        spark_width = 60 if width >= 150 else 30 if wide else 12
+        table.add_column("last minute", no_wrap=True, min_width=spark_width)
+        for column in ("fps in", "done", "age ms", "drop", "rec"):
+            table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
+        if wide:
+            table.add_column("alerts", justify="right", no_wrap=True)
+            table.add_column("detail", no_wrap=True, overflow="ellipsis")
+        for camera in shown:
+            state = Text("ALARM", "bold white on red") if camera.alarmed else Text(camera.state, _style(camera.state))
+            age = (
+                "-" if camera.age_p50_s is None else f"{camera.age_p50_s * 1e3:.0f}/{(camera.age_p99_s or 0) * 1e3:.0f}"
+            )
+            cells: list[str | Text] = [
+                camera.name,
+                state,
+                Text("-" if math.isnan(camera.score) else f"{camera.score:.2f}", _score_style(camera.score)),
+                "1.00",
+                sparkline(camera.history, spark_width),
+                f"{camera.fps_in:.0f}",
+                f"{camera.fps_analysed:.0f}",
+                age,
+                Text(str(camera.dropped), "yellow" if camera.dropped else ""),
+                Text(str(camera.reconnects), "yellow" if camera.reconnects else ""),
+            ]
+            if wide:
+                cells += [str(camera.events), camera.detail or camera.source]
+            table.add_row(*cells)
+        if len(shown) < len(cameras):
+            table.add_row(Text(f"+ {len(cameras) - len(shown)} more", "dim"))
+        return table
+
+    def _alert_table(self, width: int, rows: int) -> Table | Text:
+        if not self._alerts:
+            return Text("none yet", "dim")
+        table = _table()
+        table.add_column("time", no_wrap=True)
+        table.add_column("camera", no_wrap=True, overflow="ellipsis", max_width=24 if width >= 110 else 11)
+        table.add_column("peak", justify="right", no_wrap=True)
+        table.add_column("lasted", justify="right", no_wrap=True)
+        table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+        last = list(self._alerts.values())[-rows:]
+        for row in reversed(last):
+            clock = datetime.fromtimestamp(row.at).strftime("%H:%M:%S")
+            lasted = Text("open", "bold red") if row.ended_s is None else Text(f"{row.ended_s - row.started_s:.1f} s")
+            table.add_row(clock, row.camera, f"{row.peak:.2f}", lasted, row.why)
+        return table
+
+
+def summary_table(report: RunReport) -> Table:
+    """What remains on the terminal when the run is over."""
+    table = Table(
+        title=f"True Sight ran for {_clock(report.elapsed_s)}", title_justify="left", box=None, pad_edge=False
+    )
+    for column in ("camera", "state"):
+        table.add_column(column, overflow="fold")
+    for column in ("frames", "analysed", "dropped", "age p50/p99", "reconnects", "alerts"):
+        table.add_column(column, justify="right")
+    for camera in report.cameras:
+        age = (
+            "-" if camera.age_p50_s is None else f"{camera.age_p50_s * 1e3:.0f}/{(camera.age_p99_s or 0) * 1e3:.0f} ms"
+        )
+        lost = camera.missing + camera.unreadable
+        frames = f"{camera.frames_in}" + (f" (+{lost} missing or unreadable)" if lost else "")
+        table.add_row(
+            camera.name,
+            Text(camera.state, _style(camera.state)),
+            frames,
+            str(camera.analysed),
+            str(camera.dropped),
+            age,
+            str(camera.reconnects),
+            str(camera.events),
+        )
+    return table
+
+
+def sparkline(history: Sequence[float | None], width: int) -> Text:
+    """Scores as bars, the last on the right; red from the threshold up, a dot where there was none."""
+    if not history:
+        return Text("·" * width, "dim")
+    per_bar = -(-60 // width)  # one minute over the width
+    padded = [None] * (-len(history) % per_bar) + list(history)
+    text = Text()
+    groups = [padded[i : i + per_bar] for i in range(0, len(padded), per_bar)][-width:]
+    text.append("·" * (width - len(groups)), "dim")
+    for group in groups:
+        known = [value for value in group if value is not None]
+        if not known:
+            text.append("·", "dim")
+            continue
+        score = max(known)
+        level = int(max(0.0, min(score / BARS_TOP, 0.999)) * len(BARS))
+        text.append(BARS[level], _score_style(score))
+    return text
+
+
+def _table() -> Table:
+    return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, expand=True, header_style="dim")
+
+
+def _style(state: CameraState) -> str:
+    return STATE_STYLES[state]
+
+
+def _score_style(score: float) -> str:
+    return "bold red" if score >= 1 else "yellow" if score >= 0.8 else "green"
+
+
+def _or_zero(score: float) -> float:
+    return 0.0 if math.isnan(score) else score
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}"

@@ -1,0 +1,76 @@
+"""The inference worker: batches of frames in, scored frames out. The only thread that touches models."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from monitor.channel import Channel
+from monitor.detector.base import Observation
+from monitor.frame_queue import FrameQueue
+from monitor.model_store import Model
+from monitor.types import Detection, Frame, ScoredFrame
+
+
+class Scorer:
+    """Scores frames of many cameras, each by its own model; keeps every camera's stream state.
+
+    models: camera name -> model; cameras may share one, and then share its batches.
+    """
+
+    def __init__(self, models: Mapping[str, Model]) -> None:
+        self._models = dict(models)
+        self._streams: dict[str, tuple[int, list[Any]]] = {}
+
+    def score(self, batch: Sequence[Frame]) -> list[ScoredFrame]:
+        """Score a batch, in order. Frames of the same camera must stand in order of time."""
+        by_model: defaultdict[int, list[int]] = defaultdict(list)
+        for i, frame in enumerate(batch):
+            by_model[id(self._models[frame.camera])].append(i)
+        detections: list[list[Detection]] = [[] for _ in batch]
+        for indices in by_model.values():
+            self._score_model(batch, indices, detections)
+        now = time.monotonic()
+        return [ScoredFrame(frame, tuple(found), now) for frame, found in zip(batch, detections, strict=True)]
+
+    def _score_model(self, batch: Sequence[Frame], indices: list[int], detections: list[list[Detection]]) -> None:
+        model = self._models[batch[indices[0]].camera]
+        streams = [self._stream(batch[i], model) for i in indices]
+        for number, detector in enumerate(model.detectors):
+            observations = [Observation(batch[i], s[number]) for i, s in zip(indices, streams, strict=True)]
+            for i, detection in zip(indices, detector.score(observations), strict=True):
+                detections[i].append(detection)
+
+    def _stream(self, frame: Frame, model: Model) -> list[Any]:
+        """The camera's stream objects, one a detector; new ones where a segment begins."""
+        segment, streams = self._streams.get(frame.camera, (None, []))
+        if segment != frame.segment:
+            streams = [detector.new_stream() for detector in model.detectors]
+            self._streams[frame.camera] = (frame.segment, streams)
+        return streams
+
+
+class InferenceWorker:
+    """Moves frames from the queue through the scorer into the results, until the queue has ended."""
+
+    def __init__(self, queue: FrameQueue, scorer: Scorer, results: Channel[ScoredFrame], max_batch: int) -> None:
+        self._queue = queue
+        self._scorer = scorer
+        self._results = results
+        self._max_batch = max_batch
+
+    def run(self) -> None:
+        """Work until there are no more frames, then close the results."""
+        if "torch" in sys.modules:  # a model without a network runs without it
+            # One thread is as fast as two for networks this small, and sums in one order: the same bytes every time.
+            sys.modules["torch"].set_num_threads(1)
+        try:
+            while (batch := self._queue.get_batch(self._max_batch)) is not None:
+                for scored in self._scorer.score(batch):
+                    if not self._results.put(scored):
+                        return
+        finally:
+            self._results.close()

@@ -1,0 +1,68 @@
+"""What a sink of scores, alerts and health is, and the reports that it gets.
+
+The dashboard, the publisher and the recorder are sinks; a new one (MQTT, a web page) is one class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from monitor.camera_monitor import Alert, Judgement
+from monitor.types import CameraState
+
+
+@dataclass(frozen=True, slots=True)
+class CameraReport:
+    """How one camera does, for people and health messages.
+
+    score      smoothed, 1 = the threshold; NaN before the first
+    history    highest score of each of the last seconds, oldest first; None where none came
+    fps_in     pictures received a second; fps_analysed: frames scored a second
+    age_p50_s  median time from reading a frame to its score, seconds, of the last frames; None before the first
+    """
+
+    name: str
+    source: str
+    state: CameraState
+    since: float
+    detail: str
+    score: float
+    alarmed: bool
+    history: tuple[float | None, ...]
+    fps_in: float
+    fps_analysed: float
+    age_p50_s: float | None
+    age_p99_s: float | None
+    frames_in: int
+    analysed: int
+    dropped: int
+    reconnects: int
+    stalls: int
+    missing: int
+    unreadable: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How the run does as a whole. elapsed_s: seconds since its start."""
+
+    elapsed_s: float
+    queue_depth: int
+    cameras: tuple[CameraReport, ...]
+
+
+class Sink:
+    """What the main loop tells a sink; each method may be left as it is."""
+
+    def score(self, judgement: Judgement) -> None:
+        """A frame has been scored."""
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:
+        """An event starts, goes on or ends; ``report``: how its camera does."""
+
+    def health(self, report: CameraReport) -> None:
+        """A camera's state has changed."""
+
+    def tick(self, report: RunReport) -> None:
+        """Called about ten times a second."""

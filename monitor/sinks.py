@@ -1,0 +1,145 @@
+"""Sinks without a screen: ZeroMQ messages and log lines."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import cv2
+import numpy as np
+
+from monitor.camera_monitor import Alert, Judgement
+from monitor.messages import ModelRef
+from monitor.model_store import Model
+from monitor.publisher import Publisher
+from monitor.sink import CameraReport, RunReport, Sink
+from monitor.types import CameraState, Phase
+
+log = logging.getLogger("monitor")
+
+SNAPSHOT_WIDTH = 640
+"""Pictures that travel with alerts are at most this wide, in pixels."""
+
+
+class PublishSink(Sink):
+    """Turns what the main loop says into ZeroMQ messages.
+
+    models                camera name -> the model that watches it
+    false_alarms_per_day  the budget that the threshold stands for
+    """
+
+    def __init__(self, publisher: Publisher, models: dict[str, Model], false_alarms_per_day: float) -> None:
+        self._publisher = publisher
+        self._models = {name: ModelRef(id=model.name, hash=model.hash) for name, model in models.items()}
+        self._detectors = {name: [d.name for d in model.detectors] for name, model in models.items()}
+        self._false_alarms_per_day = false_alarms_per_day
+
+    def score(self, judgement: Judgement) -> None:
+        """Publish the score."""
+        frame = judgement.scored.frame
+        raw = [detection.score for detection in judgement.scored.detections]
+        self._publisher.publish_score(
+            frame.camera,
+            time_s=frame.time_s,
+            frame_index=frame.index,
+            score=judgement.score,
+            captured_at=frame.wall_time,
+            raw=dict(zip(self._detectors[frame.camera], raw, strict=True)),
+        )
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:
+        """Publish the event's step, with a picture at its start and its end."""
+        self._publisher.publish_alert(
+            alert.camera,
+            alert.event,
+            started_at=alert.started_at,
+            ended_at=alert.ended_at,
+            model=self._models[alert.camera],
+            frame_age_s=time.monotonic() - alert.read_at,
+            dropped_frames=report.dropped,
+            regions=alert.regions,
+            reasons=alert.reasons,
+            expected_false_alarms_per_day=self._false_alarms_per_day,
+            jpeg=None if alert.event.phase is Phase.UPDATE else snapshot_jpeg(alert),
+        )
+
+    def health(self, report: CameraReport) -> None:
+        """Publish the camera's new state."""
+        since = time.time() - (time.monotonic() - report.since)
+        self._publisher.publish_health(report.name, report.state, since=since, detail=report.detail)
+
+    def tick(self, report: RunReport) -> None:  # noqa: ARG002 - the heartbeat says only that the loop turns
+        """Send the heartbeat when it is due."""
+        self._publisher.heartbeat_if_due(time.monotonic())
+
+
+def snapshot_jpeg(alert: Alert) -> bytes:
+    """The alert's frame, at most 640 px wide, with its regions drawn, as a JPEG."""
+    image = alert.snapshot.frame.image
+    scale = min(1.0, SNAPSHOT_WIDTH / image.shape[1])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    for region in alert.regions:
+        corners = np.rint(
+            np.array([region.x, region.y, region.x + region.width, region.y + region.height]) * scale
+        ).astype(int)
+        cv2.rectangle(picture, corners[:2].tolist(), corners[2:].tolist(), (0, 0, 255), 2)
+    done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return encoded.tobytes() if done else b""
+
+
+class LogSink(Sink):
+    """Log lines in place of the dashboard: alerts, changes of state, and the figures now and then."""
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self._every_s = every_s
+        self._next_s = every_s
+        self._scored: set[str] = set()
+
+    def score(self, judgement: Judgement) -> None:
+        """Say so when a camera's first score is there."""
+        camera = judgement.scored.frame.camera
+        if camera not in self._scored and judgement.score == judgement.score:
+            self._scored.add(camera)
+            log.info("%s: first score %.2f (1.00 is the threshold)", camera, judgement.score)
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - the figures have a line of their own
+        """Log the event's start and end."""
+        event = alert.event
+        if event.phase is Phase.START:
+            why = f": {alert.reasons[0]}" if alert.reasons else ""
+            quiet = "" if event.notify else " (in cool-down)"
+            log.warning("%s: alert %d starts at %.1f s%s%s", alert.camera, event.number, event.started_s, why, quiet)
+        elif event.ended_s is not None:
+            log.warning(
+                "%s: alert %d ends, %.1f s long, peak %.2f",
+                alert.camera,
+                event.number,
+                event.ended_s - event.started_s,
+                event.peak_score,
+            )
+
+    def health(self, report: CameraReport) -> None:
+        """Log the new state."""
+        level = logging.INFO if report.state in (CameraState.ONLINE, CameraState.ENDED) else logging.WARNING
+        if report.state is CameraState.CONNECTING:
+            level = logging.INFO
+        log.log(level, "%s: %s%s", report.name, report.state, f" ({report.detail})" if report.detail else "")
+
+    def tick(self, report: RunReport) -> None:
+        """Log every camera's figures when it is time."""
+        if report.elapsed_s < self._next_s:
+            return
+        self._next_s = report.elapsed_s + self._every_s
+        for camera in report.cameras:
+            log.info("%s", describe(camera))
+
+
+def describe(camera: CameraReport) -> str:
+    """A camera's figures in one line."""
+    age = "-" if camera.age_p50_s is None else f"{camera.age_p50_s * 1e3:.0f}/{(camera.age_p99_s or 0) * 1e3:.0f} ms"
+    return (
+        f"{camera.name}: {camera.state}, score {camera.score:.2f}, fps {camera.fps_in:.1f} in "
+        f"{camera.fps_analysed:.1f} analysed, age p50/p99 {age}, dropped {camera.dropped}, "
+        f"reconnects {camera.reconnects}, alerts {camera.events}"
+    )

@@ -1,0 +1,138 @@
+"""The main loop: results in; scores, alerts and health out to every sink, in the order publish, record, draw.
+
+Runs in the main thread, the only one that touches sinks.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.pipeline import Pipeline
+from monitor.sink import CameraReport, RunReport, Sink
+from monitor.sources.base import Source
+from monitor.stats import History, Quantiles, Rate
+from monitor.types import CameraState, ScoredFrame
+
+TICK_S = 0.1
+"""How long the loop waits for results before it looks at everything else."""
+
+
+class _CameraStats:
+    """The running figures of one camera."""
+
+    def __init__(self) -> None:
+        self.score = math.nan
+        self.history = History()
+        self.fps_in, self.fps_analysed = Rate(), Rate()
+        self.overload = Rate()
+        self.age = Quantiles()
+        self.state: tuple[CameraState, str] | None = None
+
+    def add(self, judgement: Judgement) -> None:
+        frame = judgement.scored.frame
+        self.score = judgement.score
+        self.age.add(judgement.scored.scored_at - frame.captured_at)
+        if not math.isnan(judgement.score):
+            self.history.add(frame.time_s, judgement.score)
+
+
+class Watch:
+    """Runs the loop until every source has ended, ``stop`` is set or ``duration_s`` is over."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        monitors: Mapping[str, CameraMonitor],
+        sources: Mapping[str, Source],
+        sinks: Sequence[Sink],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pipeline = pipeline
+        self._monitors = monitors
+        self._sources = sources
+        self._sinks = sinks
+        self._clock = clock
+        self._started = clock()
+        self._stats = {name: _CameraStats() for name in monitors}
+
+    def run(self, stop: threading.Event, duration_s: float | None = None) -> RunReport:
+        """Watch; at the end close open events, tell every sink, and return the last report.
+
+        Raises the first error of a pipeline thread, after the sinks have been told.
+        """
+        with self._pipeline.running() as results:
+            try:
+                while not stop.is_set() and (duration_s is None or self._clock() - self._started < duration_s):
+                    batch = results.get_all(TICK_S)
+                    if batch is None:
+                        break
+                    for scored in batch:
+                        self._take(scored)
+                    self._tick()
+            finally:
+                for monitor in self._monitors.values():
+                    for alert in monitor.close():
+                        self._tell(alert)
+                last = self._tick()
+        return last
+
+    def _take(self, scored: ScoredFrame) -> None:
+        name = scored.frame.camera
+        judgement = self._monitors[name].update(scored)
+        self._stats[name].add(judgement)
+        for sink in self._sinks:
+            sink.score(judgement)
+        for alert in judgement.alerts:
+            self._tell(alert)
+
+    def _tell(self, alert: Alert) -> None:
+        report = self._report(alert.camera, self._clock())
+        for sink in self._sinks:
+            sink.alert(alert, report)
+
+    def _tick(self) -> RunReport:
+        now = self._clock()
+        reports = tuple(self._report(name, now) for name in self._monitors)
+        for report in reports:
+            stats = self._stats[report.name]
+            if stats.state != (report.state, report.detail):
+                stats.state = (report.state, report.detail)
+                for sink in self._sinks:
+                    sink.health(report)
+        run = RunReport(now - self._started, self._pipeline.depth(), reports)
+        for sink in self._sinks:
+            sink.tick(run)
+        return run
+
+    def _report(self, name: str, now: float) -> CameraReport:
+        status, queue = self._pipeline.status(name), self._pipeline.counters(name)
+        stats, monitor = self._stats[name], self._monitors[name]
+        state, detail = status.state, status.detail
+        if state is CameraState.ONLINE and stats.overload.update(now, queue.dropped) > 0:
+            state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
+        return CameraReport(
+            name=name,
+            source=self._sources[name].label,
+            state=state,
+            since=status.since,
+            detail=detail,
+            score=stats.score,
+            alarmed=monitor.alarmed,
+            history=tuple(stats.history.values()),
+            fps_in=stats.fps_in.update(now, status.frames_in),
+            fps_analysed=stats.fps_analysed.update(now, stats.age.count),
+            age_p50_s=stats.age.quantile(0.5),
+            age_p99_s=stats.age.quantile(0.99),
+            frames_in=status.frames_in,
+            analysed=stats.age.count,
+            dropped=queue.dropped,
+            reconnects=status.reconnects,
+            stalls=status.stalls,
+            missing=status.missing,
+            unreadable=status.unreadable,
+            events=monitor.events,
+        )

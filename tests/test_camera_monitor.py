@@ -1,0 +1,80 @@
+import math
+
+import numpy as np
+import pytest
+
+from monitor.alerting import AlertSettings
+from monitor.camera_monitor import Alert, CameraMonitor, ModelScale
+from monitor.smoothing import SmoothingSettings
+from monitor.types import Detection, Phase, ScoredFrame
+from tests.fakes import brightness_model, frame, scored
+
+SMOOTHING = SmoothingSettings()
+ALERT = AlertSettings(min_duration_s=0.5, merge_gap_s=1.0)
+
+
+def monitor() -> CameraMonitor:
+    return CameraMonitor("cam", ModelScale(brightness_model(), 1.0, SMOOTHING), SMOOTHING, ALERT)
+
+
+def play(watched: CameraMonitor, levels: list[int], start_s: float = 0.0, segment: int = 0) -> list[Alert]:
+    alerts: list[Alert] = []
+    for i, level in enumerate(levels):
+        alerts += watched.update(scored(start_s + i / 10, level, segment)).alerts
+    return alerts
+
+
+def test_normal_footage_scores_about_0_and_raises_nothing() -> None:
+    watched = monitor()
+    scores = [watched.update(scored(i / 10, 25)).score for i in range(50)]
+    assert max(map(abs, scores)) < 0.5
+    assert not watched.alarmed
+
+
+def test_an_abnormal_stretch_is_one_event_with_its_times_place_and_reason() -> None:
+    alerts = play(monitor(), [25] * 20 + [200] * 10 + [250] * 10 + [25] * 20)
+    assert [a.event.phase for a in alerts] == [Phase.START, Phase.END]
+    start, end = alerts
+    assert start.started_at == pytest.approx(1e9 + start.event.started_s)
+    assert end.ended_at is not None
+    assert end.event.ended_s is not None
+    assert end.ended_at == pytest.approx(1e9 + end.event.ended_s)
+    assert end.started_at == start.started_at
+    assert start.reasons[0].term == "brightness"
+    assert end.snapshot.frame.image.max() == 250, "the end shows the peak"
+    assert start.snapshot.frame.image.max() == 200
+
+
+def test_a_new_segment_ends_the_open_event_and_starts_the_median_anew() -> None:
+    watched = monitor()
+    play(watched, [25] * 10 + [200] * 10)
+    assert watched.alarmed
+    judgement = watched.update(scored(30.0, 25, segment=1))
+    assert [a.event.phase for a in judgement.alerts] == [Phase.END]
+    assert judgement.alerts[0].event.ended_s == pytest.approx(1.9)
+    assert judgement.score < 0.5, "nothing of the old segment is in the median"
+
+
+def test_closing_ends_what_is_open_once() -> None:
+    watched = monitor()
+    play(watched, [25] * 10 + [200] * 10)
+    assert [a.event.phase for a in watched.close()] == [Phase.END]
+    assert watched.close() == []
+
+
+def test_no_score_while_the_detector_cannot_judge() -> None:
+    blind = ScoredFrame(frame(0.0), (Detection(math.nan),), 0.0)
+    assert math.isnan(monitor().update(blind).score)
+
+
+def test_regions_point_at_the_map_s_peak_on_the_source_frame() -> None:
+    watched = monitor()
+    play(watched, [25] * 10)
+    anomaly_map = np.zeros((6, 8), np.float32)
+    anomaly_map[2, 3] = 1
+    alerts: list[Alert] = []
+    for i in range(10, 20):
+        bright = ScoredFrame(frame(i / 10, 200), (Detection(0.8, anomaly_map),), 0.0)
+        alerts += watched.update(bright).alerts
+    region = alerts[0].regions[0]
+    assert (region.x, region.y, region.width, region.height) == (12, 8, 4, 4)

@@ -1,0 +1,126 @@
+import io
+import logging
+import math
+import time
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from monitor.camera_monitor import Alert
+from monitor.dashboard import Dashboard, RunTitle, sparkline, summary_table
+from monitor.sink import CameraReport, RunReport
+from monitor.types import AlertEvent, CameraState, Phase, Reason
+from tests.fakes import scored
+
+TITLE = RunTitle("node-1", "cpu", "street@01234567", "tcp://127.0.0.1:5560", 1.0)
+
+
+def camera(
+    name: str, state: CameraState = CameraState.ONLINE, *, alarmed: bool = False, score: float = 0.3
+) -> CameraReport:
+    return CameraReport(
+        name=name,
+        source="rtsp://host/path",
+        state=state,
+        since=0.0,
+        detail="",
+        score=score,
+        alarmed=alarmed,
+        history=(0.1,) * 59 + (1.2,),
+        fps_in=25.0,
+        fps_analysed=10.0,
+        age_p50_s=0.012,
+        age_p99_s=0.145,
+        frames_in=1000,
+        analysed=400,
+        dropped=12345,
+        reconnects=7,
+        stalls=1,
+        missing=3,
+        unreadable=2,
+        events=2,
+    )
+
+
+def alert(name: str, number: int, phase: Phase) -> Alert:
+    ended = 14.5 if phase is Phase.END else None
+    event = AlertEvent(number, phase, 10.0, ended, 1.2, 1.75, 11.0, notify=True)
+    reason = Reason("speed", 4.1, 1.6, "px/s")
+    return Alert(name, event, time.time(), None, 0.0, scored(0.0), (), (reason,))
+
+
+def lines(dashboard: Dashboard, report: RunReport, width: int, height: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height)
+    with console.capture() as capture:
+        console.print(dashboard.render(report, width, height))
+    return capture.get().splitlines()
+
+
+def dashboard() -> Dashboard:
+    return Dashboard(Console(file=io.StringIO()), TITLE)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40), (200, 50)])
+@pytest.mark.parametrize("cameras", [1, 4, 40])
+def test_everything_fits_the_terminal_and_what_matters_is_there(width: int, height: int, cameras: int) -> None:
+    board = dashboard()
+    calm = [camera(f"camera-{i}") for i in range(cameras - 1)]
+    report = RunReport(3723.0, 5, (*calm, camera("alarmed", alarmed=True, score=1.23)))
+    for number in range(30):
+        board.alert(alert("alarmed", number, Phase.START), report.cameras[-1])
+        board.alert(alert("alarmed", number, Phase.END), report.cameras[-1])
+    shown = lines(board, report, width, height)
+    assert len(shown) <= height
+    assert max(map(len, shown)) <= width
+    text = "\n".join(shown)
+    for needed in ("1:02:03", "queue 5", "device cpu", "street@", "1 false alarm a day"):
+        assert needed in text
+    row = next(line for line in shown if "ALARM" in line)
+    for needed in ("1.23", "1.00", "25", "10", "12/145", "12345", "7", "▆"):
+        assert needed in row
+    assert "4.5 s" in text
+    assert "1.75" in text
+    assert "speed 4.1" in text
+    if cameras == 40:
+        assert "more" in text
+
+
+def test_states_are_words_that_fit_80_columns() -> None:
+    report = RunReport(1.0, 0, tuple(camera(state.value[:5], state) for state in CameraState))
+    text = "\n".join(lines(dashboard(), report, 80, 24))
+    for state in CameraState:
+        assert state in text
+
+
+def test_before_the_first_score_there_is_no_number() -> None:
+    fresh = replace(camera("a"), score=math.nan, history=(), age_p50_s=None)
+    text = "\n".join(lines(dashboard(), RunReport(0.0, 0, (fresh,)), 80, 24))
+    assert "nan" not in text
+    assert "none yet" in text
+
+
+def test_the_last_log_lines_are_shown_without_a_password() -> None:
+    with Dashboard(Console(file=io.StringIO(), force_terminal=True, width=100, height=30), TITLE) as board:
+        logging.getLogger("monitor.test").warning("lost %s", "rtsp://user:hunter2@host/path")
+        text = "\n".join(lines(board, RunReport(0.0, 0, (camera("a"),)), 100, 30))
+    assert "lost rtsp://***@host/path" in text
+    assert "hunter2" not in text
+
+
+def test_the_sparkline_covers_a_minute_and_shows_the_highest() -> None:
+    assert sparkline([0.0] * 60, 60).plain == "▁" * 60
+    history: list[float | None] = [0.0] * 60
+    history[31] = 1.5
+    assert sparkline(history, 12).plain == "▁" * 6 + "█" + "▁" * 5
+    assert sparkline([None, 0.0], 60).plain == "·" * 59 + "▁"
+    assert sparkline([], 5).plain == "·" * 5
+
+
+def test_the_summary_accounts_for_every_frame() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    with console.capture() as capture:
+        console.print(summary_table(RunReport(61.0, 0, (camera("yard", CameraState.ENDED),))))
+    text = capture.get()
+    for needed in ("0:01:01", "yard", "ended", "1000 (+5 missing or unreadable)", "400", "12345", "12/145 ms"):
+        assert needed in text

@@ -1,0 +1,167 @@
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from monitor.alerting import AlertSettings
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement, ModelScale
+from monitor.capture import CaptureSettings
+from monitor.detector.base import Observation
+from monitor.errors import CaptureError, SourceError, StageError
+from monitor.inference import Scorer
+from monitor.pipeline import Camera, Pipeline
+from monitor.recorder import Recorder
+from monitor.sink import CameraReport, RunReport, Sink
+from monitor.smoothing import SmoothingSettings
+from monitor.sources.base import Reader, Source
+from monitor.types import CameraState, Detection
+from monitor.watch import Watch
+from tests.fakes import Brightness, LevelSource, brightness_model, frame
+
+DEADLINE_S = 20
+FAST = CaptureSettings(speed=None)
+SCENE = [25] * 50 + [200] * 50 + [25] * 100
+
+
+class Notes(Sink):
+    def __init__(self) -> None:
+        self.scores: list[Judgement] = []
+        self.alerts: list[Alert] = []
+        self.states: list[tuple[str, CameraState]] = []
+
+    def score(self, judgement: Judgement) -> None:
+        self.scores.append(judgement)
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002
+        self.alerts.append(alert)
+
+    def health(self, report: CameraReport) -> None:
+        self.states.append((report.name, report.state))
+
+
+def watch(
+    sources: Sequence[Source], *sinks: Sink, capture: CaptureSettings = FAST, stop: threading.Event | None = None
+) -> RunReport:
+    model = brightness_model()
+    scale = ModelScale(model, 1.0, SmoothingSettings())
+    pipeline = Pipeline([Camera(source, model, capture) for source in sources])
+    monitors = {s.name: CameraMonitor(s.name, scale, SmoothingSettings(), AlertSettings()) for s in sources}
+    return Watch(pipeline, monitors, {s.name: s for s in sources}, sinks).run(stop or threading.Event(), DEADLINE_S)
+
+
+def test_files_are_scored_whole_and_their_events_end_with_them() -> None:
+    notes = Notes()
+    report = watch([LevelSource("a", SCENE), LevelSource("b", [25] * 20 + [200] * 30)], notes)
+    counted = {camera.name: (camera.analysed, camera.dropped, camera.events) for camera in report.cameras}
+    assert counted == {"a": (200, 0, 1), "b": (50, 0, 1)}
+    assert [a.event.phase for a in notes.alerts if a.camera == "a"] == ["start", "end"]
+    assert [a.event.phase for a in notes.alerts if a.camera == "b"] == ["start", "end"], "open at the end of the file"
+    assert ("a", CameraState.ENDED) in notes.states
+    assert [j.scored.frame.index for j in notes.scores if j.scored.frame.camera == "a"] == list(range(200))
+
+
+@pytest.mark.parametrize("other_speed", [40.0, 200.0])
+def test_records_are_byte_identical_whatever_the_timing(tmp_path: Path, other_speed: float) -> None:
+    records = []
+    for number, speed in enumerate((None, other_speed)):
+        paths = (tmp_path / f"scores{number}.jsonl", tmp_path / f"alerts{number}.jsonl")
+        cameras = [LevelSource("a", SCENE), LevelSource("b", SCENE[30:])]
+        with Recorder(*paths, {"a": ["brightness"], "b": ["brightness"]}, sort=True) as recorder:
+            watch(cameras, recorder, capture=CaptureSettings(speed=speed, analysis_fps=10))
+        records.append([path.read_bytes() for path in paths])
+    assert records[0] == records[1]
+    scores, alerts = records[0]
+    assert scores.count(b"\n") == 80 + 68
+    assert alerts.count(b'"start"') == 2
+
+
+class Broken(Brightness):
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:  # noqa: ARG002
+        raise ZeroDivisionError("the network fell over")
+
+
+def test_an_error_in_the_worker_stops_a_waiting_reader_and_is_raised() -> None:
+    model = brightness_model()
+    broken = type(model)(model.card, (Broken(),), model.held_out, model.hash)
+    source = LevelSource("a", [25] * 10_000)
+    pipeline = Pipeline([Camera(source, broken, FAST)])
+    monitors = {
+        "a": CameraMonitor("a", ModelScale(model, 1.0, SmoothingSettings()), SmoothingSettings(), AlertSettings())
+    }
+    with pytest.raises(StageError, match="the inference thread failed: ZeroDivisionError"):
+        Watch(pipeline, monitors, {"a": source}, []).run(threading.Event(), DEADLINE_S)
+    assert not [t.name for t in threading.enumerate() if t.name in ("inference", "capture a")]
+
+
+class VanishingFile(LevelSource):
+    def open(self) -> Reader:
+        raise SourceError("no such file or folder: gone.mp4")
+
+
+def test_an_error_of_a_file_ends_the_run_with_its_own_sentence() -> None:
+    with pytest.raises(SourceError, match="no such file or folder"):
+        watch([VanishingFile("a", []), LevelSource("b", [25] * 10)])
+
+
+class DeadCamera(LevelSource):
+    """Never to be reached; sets ``tried`` when the monitor has tried twice."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, [], live=True)
+        self.attempts = 0
+        self.tried = threading.Event()
+
+    def open(self) -> Reader:
+        self.attempts += 1
+        if self.attempts >= 2:
+            self.tried.set()
+        raise CaptureError("cannot be reached")
+
+
+def test_one_dead_camera_does_not_stop_another() -> None:
+    dead, notes, stop = DeadCamera("dead"), Notes(), threading.Event()
+
+    class StopWhenTried(Sink):
+        def tick(self, report: RunReport) -> None:
+            alive = next(camera for camera in report.cameras if camera.name == "alive")
+            if dead.tried.is_set() and alive.state is CameraState.ENDED:
+                stop.set()
+
+    capture = CaptureSettings(speed=None, backoff_min_s=0.01, backoff_max_s=0.02)
+    report = watch([dead, LevelSource("alive", SCENE)], notes, StopWhenTried(), capture=capture, stop=stop)
+    assert stop.is_set()
+    assert {c.name: c.analysed for c in report.cameras} == {"dead": 0, "alive": 200}
+    assert ("dead", CameraState.OFFLINE) in notes.states
+
+
+def test_stopping_ends_every_thread_soon_and_closes_open_events() -> None:
+    notes, stop = Notes(), threading.Event()
+
+    class StopInTheEvent(Sink):
+        def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002
+            stop.set()
+
+    started = time.monotonic()
+    watch([LevelSource("a", [25] * 50 + [200] * 100_000)], notes, StopInTheEvent(), stop=stop)
+    assert [a.event.phase for a in notes.alerts] == ["start", "end"]
+    assert time.monotonic() - started < DEADLINE_S / 2
+    assert not [t.name for t in threading.enumerate() if t.name in ("inference", "capture a")]
+
+
+def test_a_scorer_starts_new_streams_at_a_new_segment_and_keeps_cameras_apart() -> None:
+    seen: list[tuple[str, int]] = []
+
+    class Counting(Brightness):
+        def score(self, batch: Sequence[Observation]) -> list[Detection]:
+            found = super().score(batch)
+            seen.extend((o.frame.camera, o.stream[0]) for o in batch)
+            return found
+
+    model = brightness_model()
+    counting = type(model)(model.card, (Counting(),), model.held_out, model.hash)
+    scorer = Scorer({"a": counting, "b": counting})
+    scorer.score([frame(0, camera="a"), frame(0, camera="b")])
+    scorer.score([frame(1, camera="a"), frame(1, camera="b", segment=1)])
+    assert seen == [("a", 1), ("b", 1), ("a", 2), ("b", 1)]
