@@ -134,7 +134,7 @@ def save_model(
     for detector in detectors:
         tensors[f"held_out/score/{detector.name}"] = held_out.scores[detector.name].astype(np.float64)
         for key, array in detector.tensors().items():
-            tensors[f"{detector.name}/{key}"] = np.ascontiguousarray(array)
+            tensors[f"{detector.name}/{key}"] = np.asarray(array, order="C")
     weights = dump_tensors(tensors)
     card = ModelCard(
         format="true-sight-model",

@@ -1,13 +1,19 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from monitor.detector import REGISTRY
+from monitor.detector.autoencoder import TrueSightNet
+from monitor.detector.base import Observation
+from monitor.detector.true_sight import TrueSight
 from monitor.errors import ModelError, RunError
 from monitor.model_store import CARD_FILE, WEIGHTS_FILE, load_model, save_model
+from monitor.types import Frame
 from tests.fakes import Brightness, held_out, provenance
 
 
@@ -41,7 +47,7 @@ def test_saving_again_replaces_the_model_and_leaves_nothing_else_behind(folder: 
     assert [p.name for p in folder.parent.iterdir()] == ["model"]
 
 
-def edit_card(folder: Path, change: Callable[[dict], object]) -> None:
+def edit_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     card = json.loads((folder / CARD_FILE).read_text())
     change(card)
     (folder / CARD_FILE).write_text(json.dumps(card))
@@ -87,3 +93,14 @@ def test_a_place_that_cannot_be_written_leaves_nothing_half_done(tmp_path: Path)
     with pytest.raises(RunError, match="nothing was changed"):
         save_model(tmp_path / "file" / "model", "x", [Brightness()], held_out(), provenance())
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_network_scores_the_same_after_a_round_trip(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    images = [np.random.default_rng(i).integers(0, 255, (40, 60, 3), np.uint8) for i in range(4)]
+    detector = TrueSight.from_network(TrueSightNet(width=2), variant="sound").calibrate(images)
+    save_model(tmp_path / "m", "net", [detector], held_out("true-sight"), provenance())
+    loaded = load_model(tmp_path / "m").detectors[0]
+    observations = [Observation(Frame("cam", 0, 0.0, image), None) for image in images]
+    before, after = detector.score(observations), loaded.score(observations)
+    assert [d.score for d in before] == [d.score for d in after]

@@ -1,0 +1,1 @@
+"""Programs that print figures: speed, latency, accuracy. None of them is a test."""

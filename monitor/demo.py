@@ -1,0 +1,106 @@
+"""The demo: a synthetic street through the real pipeline, and its alerts against the ground truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from monitor.camera_monitor import Alert, Judgement
+from monitor.sink import CameraReport, Sink
+from monitor.sources.synthetic import Episode, SyntheticScene
+
+MODEL_FOLDER = Path(__file__).parent / "assets" / "demo"
+"""The small model that ships with the project, made by ``python -m training.demo_model``."""
+
+TOLERANCE_S = 2.0
+"""An alert may begin this long after an episode has left the picture and still belongs to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeResult:
+    """What became of one abnormal episode. delay_s: from its start to the alert's; None where it was missed."""
+
+    episode: Episode
+    delay_s: float | None
+    peak_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """Alerts compared with the ground truth. false_alarms: (started_s, ended_s) of alerts that belong to no episode."""
+
+    episodes: tuple[EpisodeResult, ...]
+    false_alarms: tuple[tuple[float, float], ...]
+
+    @property
+    def caught(self) -> int:
+        """Episodes with at least one alert."""
+        return sum(result.delay_s is not None for result in self.episodes)
+
+
+class DemoJudge(Sink):
+    """Collects the demo's alerts and knows, for the dashboard, what is going on."""
+
+    def __init__(self, scene: SyntheticScene) -> None:
+        self._truth = scene.truth
+        self._now_s = 0.0
+        self._alerts: dict[int, tuple[float, float, float]] = {}
+
+    def score(self, judgement: Judgement) -> None:
+        """Remember how far the stream has come."""
+        self._now_s = judgement.scored.frame.time_s
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - only the event counts
+        """Remember the event as far as it has come."""
+        event = alert.event
+        ended_s = self._now_s if event.ended_s is None else event.ended_s
+        self._alerts[event.number] = (event.started_s, ended_s, event.peak_score)
+
+    def note(self) -> str:
+        """What is going on in the scene now, in words."""
+        now = [e.kind for e in self._truth if e.started_s <= self._now_s <= e.ended_s]
+        return f"in the street now: {', '.join(now) if now else 'nothing out of the ordinary'}"
+
+    def result(self) -> DemoResult:
+        """Compare what was alerted so far with the episodes that have begun so far."""
+        begun = [episode for episode in self._truth if episode.started_s <= self._now_s]
+        return compare(begun, list(self._alerts.values()))
+
+
+def compare(truth: Sequence[Episode], alerts: Sequence[tuple[float, float, float]]) -> DemoResult:
+    """Match alerts (started_s, ended_s, peak score) with episodes that they overlap."""
+    results, matched = [], set()
+    for episode in truth:
+        hits = [
+            alert for alert in alerts if alert[0] <= episode.ended_s + TOLERANCE_S and alert[1] >= episode.started_s
+        ]
+        matched.update(hits)
+        first = min(hits, default=None)
+        delay = None if first is None else max(0.0, first[0] - episode.started_s)
+        results.append(EpisodeResult(episode, delay, max((hit[2] for hit in hits), default=None)))
+    false = tuple((started, ended) for started, ended, peak in alerts if (started, ended, peak) not in matched)
+    return DemoResult(tuple(results), false)
+
+
+def result_table(result: DemoResult) -> Table:
+    """The comparison, for the end of the demo."""
+    table = Table(title="Alerts against the ground truth", title_justify="left", box=None, pad_edge=False)
+    for column in ("episode", "visible", "alert after", "peak score"):
+        table.add_column(column, justify="left" if column == "episode" else "right")
+    for entry in result.episodes:
+        visible = f"{entry.episode.started_s:.1f} - {entry.episode.ended_s:.1f} s"
+        if entry.delay_s is None:
+            table.add_row(entry.episode.kind, visible, "[bold red]missed[/]", "")
+        else:
+            table.add_row(entry.episode.kind, visible, f"[green]{entry.delay_s:.1f} s[/]", f"{entry.peak_score:.2f}")
+    return table
+
+
+def result_sentence(result: DemoResult) -> str:
+    """The comparison in one sentence."""
+    false = len(result.false_alarms)
+    alarms = "no false alarm" if not false else "1 false alarm" if false == 1 else f"{false} false alarms"
+    return f"{result.caught} of {len(result.episodes)} abnormal episodes caught, {alarms}."

@@ -1,0 +1,214 @@
+"""The command line as a user meets it: in a process of its own, by its output and its exit code."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DEMO_MODEL = ROOT / "monitor/assets/demo"
+DEADLINE_S = 60
+FREE_PORTS = ("--alerts", "tcp://127.0.0.1:*", "--scores", "tcp://127.0.0.1:*")
+
+
+def monitor(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "run_monitor.py", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def refused(result: subprocess.CompletedProcess[str], code: int, *sentences: str) -> None:
+    """One clear sentence on stderr, nothing else, and the exit code."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line]
+    assert len(lines) == 1, result.stderr
+    for sentence in sentences:
+        assert sentence in lines[0]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of a square that moves over a textured ground, MJPEG."""
+    path = tmp_path_factory.mktemp("video") / "square.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (320, 176))
+    ground = np.random.default_rng(0).integers(60, 120, (176, 320, 3), np.uint8)
+    for i in range(100):
+        image = ground.copy()
+        image[60:100, 2 * i : 2 * i + 30] = 240
+        writer.write(image)
+    writer.release()
+    return path
+
+
+def test_without_arguments_the_three_first_steps_are_shown() -> None:
+    result = monitor()
+    assert result.returncode == 0
+    for command in ("run_monitor.py --demo", "-m training train", "-m monitor.client"):
+        assert command in result.stdout
+
+
+def test_a_missing_path() -> None:
+    refused(monitor("no/such.mp4", "--model", DEMO_MODEL), 2, "no such file or folder: no/such.mp4")
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    refused(monitor(tmp_path, "--model", DEMO_MODEL), 2, str(tmp_path), "holds no images")
+
+
+def test_a_file_that_is_no_video(tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("no pictures here")
+    refused(monitor(tmp_path / "notes.mp4", "--model", DEMO_MODEL), 2, "notes.mp4", "no video")
+
+
+def test_an_unknown_setting(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("[alert]\nmin_duration = 1\n")
+    refused(monitor("--config", tmp_path / "c.toml"), 2, "did you mean 'min_duration_s'?")
+
+
+def test_a_config_without_cameras(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text("analysis_fps = 5\n")
+    refused(monitor("--config", tmp_path / "c.toml"), 2, "names no camera")
+
+
+def test_no_model(video: Path) -> None:
+    refused(monitor(video), 2, "no model for 'square'", "python -m training train")
+
+
+def test_a_folder_that_is_no_model(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_text("")
+    refused(monitor(video, "--model", tmp_path), 2, "is no model folder")
+
+
+def test_a_damaged_model(video: Path, tmp_path: Path) -> None:
+    for file in DEMO_MODEL.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes()[:-7])
+    refused(monitor(video, "--model", tmp_path), 2, "damaged")
+
+
+def test_a_wrong_speed_is_a_usage_error() -> None:
+    result = monitor("--demo", "--speed", "fast")
+    assert result.returncode == 2
+    assert "'max'" in result.stderr
+
+
+def test_the_demo_with_a_source_is_refused(video: Path) -> None:
+    refused(monitor("--demo", video), 2, "brings its own scene")
+
+
+def test_a_port_in_use(video: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = monitor(video, "--model", DEMO_MODEL, "--headless", "--alerts", f"tcp://127.0.0.1:{port}")
+    refused(result, 1, f"tcp://127.0.0.1:{port} is in use")
+
+
+def test_an_address_open_to_other_machines(video: Path) -> None:
+    refused(monitor(video, "--model", DEMO_MODEL, "--alerts", "tcp://0.0.0.0:5560"), 2, "insecure = true")
+
+
+def test_a_record_that_cannot_be_written(video: Path, tmp_path: Path) -> None:
+    result = monitor(video, "--model", DEMO_MODEL, "--no-publish", "--record-scores", tmp_path / "none" / "s.jsonl")
+    refused(result, 2, "cannot write")
+
+
+def test_a_video_is_watched_to_its_end_and_summed_up(video: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "scores.jsonl"
+    result = monitor(video, "--model", DEMO_MODEL, "--speed", "max", "--record-scores", scores, *FREE_PORTS)
+    assert result.returncode == 0, result.stderr
+    assert "True Sight ran for" in result.stdout
+    assert "square" in result.stdout
+    recorded = [json.loads(line) for line in scores.read_text().splitlines()]
+    assert len(recorded) == 40, "4 s at 10 frames a second"
+    assert all(entry["camera"] == "square" for entry in recorded)
+
+
+def test_the_same_file_gives_the_same_bytes_at_any_speed(video: Path, tmp_path: Path) -> None:
+    records = []
+    for speed in ("max", "3"):
+        paths = [tmp_path / f"{kind}-{speed}.jsonl" for kind in ("scores", "alerts")]
+        arguments = ("--record-scores", paths[0], "--record-alerts", paths[1], "--no-publish", "--analysis-fps", "0")
+        result = monitor(video, "--model", DEMO_MODEL, "--speed", speed, *arguments)
+        assert result.returncode == 0, result.stderr
+        records.append([path.read_bytes() for path in paths])
+    assert records[0] == records[1]
+    assert records[0][0].count(b"\n") == 100
+
+
+def test_an_unreadable_image_is_named_skipped_and_counted(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(1, 21):
+        cv2.imwrite(str(folder / f"frame_{number:05d}.jpg"), np.full((48, 64, 3), 90, np.uint8))
+    (folder / "frame_00007.jpg").write_bytes(b"broken")
+    (folder / "frame_00012.jpg").unlink()
+    result = monitor(folder, "--model", DEMO_MODEL, "--speed", "max", "--analysis-fps", "0", "--no-publish")
+    assert result.returncode == 0, result.stderr
+    assert "frame_00007.jpg" in result.stderr
+    assert "(+2 missing or unreadable)" in " ".join(result.stdout.split())
+
+
+def start(arguments: Sequence[str | Path]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", ROOT / "run_monitor.py", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_line(process: subprocess.Popen[str], part: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:  # the test's own timeout is the deadline
+        if part in line:
+            return
+    raise AssertionError(f"the monitor ended without a line with '{part}'")
+
+
+def test_ctrl_c_ends_cleanly_within_two_seconds_and_ends_open_events(tmp_path: Path) -> None:
+    alerts = tmp_path / "alerts.jsonl"
+    process = start(["--demo", "--headless", "--speed", "4", "--record-alerts", alerts, *FREE_PORTS])
+    wait_for_line(process, "alert 1 starts")
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=2.0)
+    assert process.returncode == 0
+    assert "True Sight ran for" in out
+    phases = [json.loads(line)["phase"] for line in alerts.read_text().splitlines()]
+    assert phases[0] == "start"
+    assert phases[-1] == "end"
+
+
+def test_a_second_ctrl_c_kills() -> None:
+    process = start(["--demo", "--headless", *FREE_PORTS])
+    wait_for_line(process, "first score")
+    os.kill(process.pid, signal.SIGSTOP)  # both signals wait until it runs again: the second comes during the first
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    os.kill(process.pid, signal.SIGCONT)
+    process.communicate(timeout=DEADLINE_S)
+    assert process.returncode in (128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
+def test_no_password_is_ever_shown() -> None:
+    url = "rtsp://admin:hunter2@127.0.0.1:9/live"
+    result = monitor(f"yard={url}", "--model", DEMO_MODEL, "--headless", "--verbose", "--duration", "2", *FREE_PORTS)
+    assert result.returncode == 0, result.stderr
+    assert "hunter2" not in result.stdout + result.stderr
+    assert "offline" in result.stderr
