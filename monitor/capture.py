@@ -1,0 +1,265 @@
+"""The loop of a capture thread: one source, read, sampled, paced and put into the frame queue.
+
+A file is played at its own pace and loses nothing; a live camera is always drained, and opened again with a growing
+delay whenever it is lost.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from monitor.errors import CaptureError, StallError
+from monitor.sources.base import Reader, Source
+from monitor.timing import Backoff, Pace, Sampler
+from monitor.types import CameraState, CaptureStatus, Frame
+
+log = logging.getLogger(__name__)
+
+# Unreadable frames named in the log, a camera; the rest are only counted.
+_NAMED_AT_MOST = 20
+
+
+class FrameSink(Protocol):
+    """Where frames go: the frame queue."""
+
+    def put(self, frame: Frame, *, stop: threading.Event) -> bool:
+        """Take a frame; False once no more are wanted. Waits for room if the camera is lossless."""
+
+    def finish(self, camera: str) -> None:
+        """This camera has ended."""
+
+
+@dataclass(frozen=True)
+class CaptureSettings:
+    """How sources are played and cameras kept alive.
+
+    speed            1 plays files in real time, 4 four times as fast; None as fast as they are analysed. Files only
+    loop             play files again from the start
+    analysis_fps     frames analysed a second of stream time; 0 for every frame
+    max_frames       frames put into the queue before the source ends; None without limit
+    gap_s            a longer jump of stream time starts a new segment (at least three frames' time)
+    stall_after_s    a live camera without a frame for so long is shown as stalled, though its read has not returned
+    backoff_min_s    first delay before a lost camera is opened again
+    backoff_max_s    longest such delay; doubled in between
+    jitter           random part added to a delay, as a fraction of it: cameras lost together do not return together
+    healthy_after_s  a connection that delivered frames for so long makes the delays start small again
+    """
+
+    speed: float | None = 1.0
+    loop: bool = False
+    analysis_fps: float = 0.0
+    max_frames: int | None = None
+    gap_s: float = 1.0
+    stall_after_s: float = 4.0
+    backoff_min_s: float = 0.5
+    backoff_max_s: float = 30.0
+    jitter: float = 0.3
+    healthy_after_s: float = 5.0
+
+
+class Capture:
+    """Reads one source into the frame queue; ``run`` is a capture thread's whole work.
+
+    ``status`` may be read from any thread. A camera's own trouble (CaptureError) is shown there and retried; any
+    other error ends ``run`` and is raised from it. The state is CONNECTING until the first attempt has an outcome;
+    a lost camera stays OFFLINE or STALLED while it is tried again, until it gives a frame.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        queue: FrameSink,
+        settings: CaptureSettings,
+        stop: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._source = source
+        self._queue = queue
+        self._settings = settings
+        self._stop = stop
+        self._clock = clock
+        self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, settings.jitter, rng or random.Random())
+        self._sampler = Sampler(settings.analysis_fps)
+        self._started = clock()
+        self._status = CaptureStatus(since=self._started)
+        self._online_at: float | None = None  # when this connection gave its first frame
+        self._segment = 0
+        self._segment_size: tuple[int, int] | None = None
+        self._last_s: float | None = None  # stream time of the last frame, None at the start of a segment
+        self._queued = 0
+        self._named_unreadable: set[str] = set()
+
+    @property
+    def status(self) -> CaptureStatus:
+        """The account as of now: a live camera whose read hangs shows as stalled at once."""
+        status = self._status
+        if not self._source.live or status.state is not CameraState.ONLINE or status.last_frame_at is None:
+            return status
+        stalled_at = status.last_frame_at + self._settings.stall_after_s
+        if self._clock() < stalled_at:
+            return status
+        detail = f"no frame for {self._settings.stall_after_s:g} s"
+        return replace(status, state=CameraState.STALLED, since=stalled_at, detail=detail)
+
+    def run(self) -> None:
+        """Read until the source ends, ``stop`` is set, the queue is closed or enough frames were queued."""
+        completed = False
+        try:
+            if self._source.live:
+                self._run_live()
+            else:
+                self._run_file()
+            completed = True
+        finally:
+            self._change(
+                CameraState.ENDED if completed else CameraState.OFFLINE, "" if completed else "ended by an error"
+            )
+            self._queue.finish(self._source.name)
+
+    # Files and folders
+
+    def _run_file(self) -> None:
+        offset_s, offset = 0.0, 0
+        pace = Pace(self._settings.speed, self._clock, self._stop)
+        while not self._stop.is_set():
+            with self._source.open() as reader:
+                last = None
+                while not self._stop.is_set() and (position := reader.grab()) is not None:
+                    time_s, index = offset_s + position.time_s, offset + position.index
+                    gap = self._is_gap(time_s, reader)
+                    missing = position.index - (last.index if last else -1) - 1
+                    last = position
+                    if not pace.wait_for(time_s, skip=gap) or not self._take(reader, index, time_s, missing):
+                        return
+            if not self._settings.loop or last is None:
+                return
+            offset_s += last.time_s + 1.0 / reader.fps
+            offset += last.index + 1
+            self._new_segment()
+
+    # Live cameras
+
+    def _run_live(self) -> None:
+        lost: CaptureError | None = None
+        while not self._stop.is_set():
+            self._online_at = None
+            error = self._watch(lost)
+            if error is None:
+                return
+            self._new_segment()
+            if self._was_healthy():
+                self._backoff.reset()
+            stalled = isinstance(error, StallError)
+            self._change(CameraState.STALLED if stalled else CameraState.OFFLINE, str(error), stalls=int(stalled))
+            delay_s = self._backoff.next()
+            # A camera that stays offline is said once, not at every attempt.
+            level = logging.DEBUG if self._online_at is None and str(lost) == str(error) else logging.WARNING
+            log.log(level, "%s: %s; trying again in %.1f s", self._source.name, error, delay_s)
+            lost = error
+            if self._stop.wait(delay_s):
+                return
+
+    def _watch(self, lost: CaptureError | None) -> CaptureError | None:
+        """Open a camera and read it until it is lost, and say why; None when no more frames are wanted."""
+        try:
+            with self._source.open() as reader:
+                while not self._stop.is_set():
+                    if reader.grab() is None:
+                        return CaptureError(f"{self._source.label} ended the stream")
+                    now = self._clock()
+                    if self._online_at is None:
+                        self._online_at = now
+                        if lost is not None:
+                            log.info("%s: connected again", self._source.name)
+                            self._status = replace(self._status, reconnects=self._status.reconnects + 1)
+                    time_s = now - self._started
+                    if self._last_s is not None:
+                        time_s = max(time_s, self._last_s + 1e-6)
+                    if not self._take(reader, self._status.frames_in, time_s):
+                        return None
+                return None
+        except CaptureError as error:
+            return error
+
+    def _was_healthy(self) -> bool:
+        last_at = self._status.last_frame_at
+        if self._online_at is None or last_at is None:
+            return False
+        return last_at - self._online_at >= self._settings.healthy_after_s
+
+    # Both
+
+    def _take(self, reader: Reader, index: int, time_s: float, missing: int = 0) -> bool:
+        """Account for the frame just grabbed and queue it if it is due; False when no more are wanted."""
+        captured_at, wall_time = self._clock(), time.time()
+        if self._is_gap(time_s, reader):
+            self._new_segment()
+        self._change(CameraState.ONLINE, frames_in=1, missing=missing, last_frame_at=captured_at)
+        if not self._sampler.due(time_s):
+            self._last_s = time_s
+            return True
+        image = reader.retrieve()
+        if image is None:
+            self._unreadable(reader.frame_name or f"frame {index}")
+            return True
+        size = (image.shape[1], image.shape[0])
+        if self._segment_size not in (None, size):
+            self._new_segment()
+        self._segment_size = size
+        if self._status.size != size:
+            self._status = replace(self._status, size=size)
+        self._last_s = time_s
+        self._sampler.take(time_s)
+        frame = Frame(self._source.name, index, time_s, image, self._segment, captured_at, wall_time)
+        if not self._queue.put(frame, stop=self._stop):
+            return False
+        self._queued += 1
+        return self._settings.max_frames is None or self._queued < self._settings.max_frames
+
+    def _is_gap(self, time_s: float, reader: Reader) -> bool:
+        longest_s = max(self._settings.gap_s, 3.0 / reader.fps)
+        return self._last_s is not None and time_s - self._last_s > longest_s
+
+    def _new_segment(self) -> None:
+        """What follows has nothing to do with what came before. An empty segment is not counted."""
+        if self._last_s is not None:
+            self._segment += 1
+        self._last_s = None
+        self._segment_size = None
+        self._sampler.reset()
+
+    def _unreadable(self, what: str) -> None:
+        self._status = replace(self._status, unreadable=self._status.unreadable + 1)
+        if what not in self._named_unreadable and len(self._named_unreadable) < _NAMED_AT_MOST:
+            self._named_unreadable.add(what)
+            log.warning("%s: %s of %s cannot be read and is left out", self._source.name, what, self._source.label)
+
+    def _change(
+        self,
+        state: CameraState,
+        detail: str = "",
+        *,
+        frames_in: int = 0,
+        missing: int = 0,
+        stalls: int = 0,
+        last_frame_at: float | None = None,
+    ) -> None:
+        """Replace the status: ``since`` moves only with the state; the numbers are added to its counters."""
+        old = self._status
+        self._status = replace(
+            old,
+            state=state,
+            since=old.since if state is old.state else self._clock(),
+            detail=detail,
+            frames_in=old.frames_in + frames_in,
+            missing=old.missing + missing,
+            stalls=old.stalls + stalls,
+            last_frame_at=last_frame_at if last_frame_at is not None else old.last_frame_at,
+        )

@@ -1,0 +1,151 @@
+"""A folder of images as a source: one stream, in the order of the numbers in the files' names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from monitor.errors import SourceError
+from monitor.sources.base import Position, Reader, Source
+from monitor.sources.opencv import FALLBACK_FPS
+from monitor.types import Image
+
+IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"])
+
+# With more than nine of ten numbers missing, the numbers are time stamps or ids, not a count of frames.
+_SPARSE = 10
+
+
+def natural_key(text: str) -> list[tuple[int, str]]:
+    """Sort key by which ``frame_2`` comes before ``frame_10``."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in re.split(r"([0-9]+)", text) if part
+    ]
+
+
+def frame_number(path: Path) -> int | None:
+    """The last number in a file's stem: 7 for ``cam2_frame_00007.jpg``; None if it holds none."""
+    numbers = re.findall(r"[0-9]+", path.stem)
+    return int(numbers[-1]) if numbers else None
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The images directly in a folder, naturally sorted; hidden and other files left out."""
+    found = (
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    return sorted(found, key=lambda path: natural_key(path.name))
+
+
+def read_image(path: Path) -> Image | None:
+    """An image file as (H, W, 3) uint8 BGR; None if it cannot be decoded as a whole."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    # A cut-off JPEG would be given out with its lower part grey, and a warning written to the terminal.
+    cut_off = data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]
+    if not data or cut_off:
+        return None
+    # The stubs say that imdecode always returns an image; it returns None for what is none.
+    image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[assignment]
+    return image
+
+
+class FolderSource(Source):
+    """Images in a folder, one frame each.
+
+    path          the folder; name  the camera's name, by default the folder's
+    fps           frames a second that one step in the numbering stands for, > 0
+    files         the images in order
+    indices       0-based frame index of each: its number less ``first_number``, gaps in the numbering kept. Where no
+                  file has a number, or hardly any number in between is used (time stamps), they count 0, 1, 2...
+    first_number  number of the first file; 0 where the numbers are not used
+
+    The list is made here, once. Raises SourceError for an empty folder, a number that stands twice, or numbered and
+    unnumbered files together.
+    """
+
+    def __init__(self, path: Path, name: str | None = None, fps: float = FALLBACK_FPS) -> None:
+        super().__init__(name or path.resolve().name, str(path))
+        if not fps > 0.0:
+            raise SourceError(f"frames a second of a folder must be above 0, got {fps:g}")
+        self.path = path
+        self.fps = fps
+        if not path.is_dir():
+            raise SourceError(f"no such folder: {path}")
+        images = images_in(path)
+        if not images:
+            raise SourceError(f"{path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        self.files, self.indices, self.first_number = _number(path, images)
+
+    def number(self, index: int) -> int:
+        """The number in the file's name of the frame with this index."""
+        return self.first_number + index
+
+    def open(self) -> FolderReader:
+        """A reader from the first image on."""
+        return FolderReader(self)
+
+    def check(self) -> None:
+        """Raise SourceError if not one image can be decoded."""
+        if all(read_image(file) is None for file in self.files):
+            raise SourceError(f"none of the {len(self.files)} images in {self.path} can be read")
+
+
+def _number(folder: Path, images: list[Path]) -> tuple[tuple[Path, ...], tuple[int, ...], int]:
+    by_number: dict[int, Path] = {}
+    unnumbered = []
+    for image in images:
+        number = frame_number(image)
+        if number is None:
+            unnumbered.append(image)
+        elif number in by_number:
+            raise SourceError(
+                f"{folder} holds two images with the number {number}: {by_number[number].name} and {image.name}"
+            )
+        else:
+            by_number[number] = image
+    if not by_number:
+        return tuple(unnumbered), tuple(range(len(unnumbered))), 0
+    if unnumbered:
+        raise SourceError(
+            f"{folder} holds images with and without a number in the name: take out {unnumbered[0].name} "
+            "if it is no frame, or give it a number"
+        )
+    numbers = sorted(by_number)
+    files = tuple(by_number[number] for number in numbers)
+    if numbers[-1] - numbers[0] + 1 > _SPARSE * len(numbers):
+        return files, tuple(range(len(files))), 0
+    return files, tuple(number - numbers[0] for number in numbers), numbers[0]
+
+
+class FolderReader(Reader):
+    """Steps through a folder's images; ``unreadable`` lists the names of those that could not be decoded."""
+
+    def __init__(self, source: FolderSource) -> None:
+        self.fps = source.fps
+        self.unreadable: list[str] = []
+        self._source = source
+        self._at = -1
+
+    def grab(self) -> Position | None:
+        """Step to the next image without reading it; None after the last."""
+        if self._at + 1 >= len(self._source.files):
+            return None
+        self._at += 1
+        self.frame_name = self._source.files[self._at].name
+        index = self._source.indices[self._at]
+        return Position(index, index / self.fps)
+
+    def retrieve(self) -> Image | None:
+        """Read the image; None, and its name in ``unreadable``, if it cannot be decoded."""
+        image = read_image(self._source.files[self._at])
+        if image is None:
+            self.unreadable.append(self.frame_name)
+        return image

@@ -1,0 +1,99 @@
+"""A video file as a source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import cv2
+
+from monitor.errors import SourceError
+from monitor.sources.base import Position, Reader, Source
+from monitor.sources.opencv import open_capture, plausible_fps
+from monitor.types import Image
+
+VIDEO_SUFFIXES = frozenset(
+    [
+        ".avi",
+        ".mp4",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".webm",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".ogv",
+        ".h264",
+        ".h265",
+    ]
+)
+
+
+class VideoSource(Source):
+    """A video file that OpenCV's FFmpeg can decode.
+
+    path  the file; name  the camera's name, by default the file's stem
+    """
+
+    def __init__(self, path: Path, name: str | None = None) -> None:
+        super().__init__(name or path.stem, str(path))
+        self.path = path
+
+    def open(self) -> VideoReader:
+        """Open the file. Raises SourceError."""
+        if not self.path.is_file():
+            raise SourceError(f"no such file: {self.path}")
+        capture = open_capture(str(self.path))
+        if not capture.isOpened():
+            raise SourceError(f"{self.path} is no video that OpenCV can read")
+        return VideoReader(capture)
+
+    def check(self) -> None:
+        """Raise SourceError unless the first frame can be decoded."""
+        with self.open() as reader:
+            if reader.grab() is None or reader.retrieve() is None:
+                raise SourceError(f"{self.path} is no video that OpenCV can read")
+
+
+class VideoReader(Reader):
+    """Steps through a file to its real end; the container's frame count is not trusted.
+
+    Media time is the container's where it grows from frame to frame, otherwise the frame before plus 1 / fps.
+    The first frame is at 0 s.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture) -> None:
+        self._capture = capture
+        self.fps = plausible_fps(capture)
+        self._last: Position | None = None
+        self._first_s = 0.0
+
+    def grab(self) -> Position | None:
+        """Step to the next frame; None at the end."""
+        if not self._capture.grab():
+            return None
+        container_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+        if self._last is None:
+            self._first_s = container_s
+            self._last = Position(0, 0.0)
+        else:
+            time_s = container_s - self._first_s
+            if not time_s > self._last.time_s:  # also false for NaN
+                time_s = self._last.time_s + 1.0 / self.fps
+            self._last = Position(self._last.index + 1, time_s)
+        return self._last
+
+    def retrieve(self) -> Image | None:
+        """The frame grabbed last, in memory of its own; None if it cannot be converted."""
+        decoded, image = self._capture.retrieve()
+        return cast(Image, image) if decoded else None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()

@@ -1,0 +1,101 @@
+"""An RTSP server on loopback for the tests: H.264 from a test picture or a looped video file.
+
+Runs under the system's Python, which has GStreamer's bindings (Debian: python3-gi, gir1.2-gst-rtsp-server-1.0,
+gstreamer1.0-plugins-good, -bad, -ugly and gstreamer1.0-libav):
+
+    server.py PORT /ball=ball:320x240@25 /clip=/path/to/video.mp4 ...
+
+PORT 0 takes a free one. Prints ``ready PORT`` once clients may connect. Ends when its standard input is closed, so
+that it never outlives the program that started it.
+"""
+
+import re
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+
+ENCODE = (
+    "videoconvert ! video/x-raw,format=I420 "
+    "! x264enc tune=zerolatency speed-preset=ultrafast bitrate=1500 key-int-max=10 "
+    "! rtph264pay name=pay0 pt=96 config-interval=1"
+)
+
+
+class LoopedFile(GstRtspServer.RTSPMediaFactory):
+    """Serves a video file for ever: a decoding pipeline of its own feeds the encoder, timestamps go on."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.set_launch(f"( appsrc name=src is-live=true block=false format=time ! {ENCODE} )")
+        self.path = path
+        self.decoder = None
+
+    def do_media_configure(self, media):
+        if self.decoder is not None:
+            self.decoder.set_state(Gst.State.NULL)
+        self.decoder = Gst.parse_launch(
+            f'filesrc location="{self.path}" ! decodebin ! videoconvert ! video/x-raw,format=I420 '
+            "! appsink name=sink max-buffers=4 sync=false"
+        )
+        self.decoder.set_state(Gst.State.PLAYING)
+        self.sink = self.decoder.get_by_name("sink")
+        self.next_pts = 0
+        media.get_element().get_by_name("src").connect("need-data", self.feed)
+
+    def feed(self, appsrc, _length):
+        sample = self.sink.emit("pull-sample")
+        if sample is None:  # the end of the file: again from its start
+            self.decoder.seek_simple(Gst.Format.TIME, Gst.SeekFlags.FLUSH, 0)
+            sample = self.sink.emit("pull-sample")
+            if sample is None:
+                appsrc.emit("end-of-stream")
+                return
+        caps = sample.get_caps()
+        _, numerator, denominator = caps.get_structure(0).get_fraction("framerate")
+        buffer = sample.get_buffer().copy_deep()
+        buffer.duration = Gst.SECOND * denominator // (numerator or 25)
+        buffer.pts = buffer.dts = self.next_pts
+        self.next_pts += buffer.duration
+        appsrc.set_caps(caps)
+        appsrc.emit("push-buffer", buffer)
+
+
+def factory(what):
+    """The media factory for ``ball:WIDTHxHEIGHT@FPS`` (or another videotestsrc pattern) or a file's path."""
+    pattern = re.fullmatch(r"([a-z-]+):(\d+)x(\d+)@(\d+)", what)
+    if pattern is None:
+        made = LoopedFile(what)
+    else:
+        name, width, height, fps = pattern.groups()
+        made = GstRtspServer.RTSPMediaFactory()
+        made.set_launch(
+            f"( videotestsrc is-live=true pattern={name} "
+            f"! video/x-raw,width={width},height={height},framerate={fps}/1 ! {ENCODE} )"
+        )
+    made.set_shared(True)
+    return made
+
+
+def main():
+    Gst.init(None)
+    port, *mounts = sys.argv[1:]
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(port)
+    for mount in mounts:
+        path, _, what = mount.partition("=")
+        server.get_mount_points().add_factory(path, factory(what))
+    if server.attach(None) == 0:
+        sys.exit(f"cannot listen on port {port}")
+    loop = GLib.MainLoop()
+    GLib.io_add_watch(sys.stdin.fileno(), GLib.PRIORITY_DEFAULT, GLib.IO_HUP, lambda *_: loop.quit())
+    sys.stdout.write(f"ready {server.get_bound_port()}\n")
+    sys.stdout.flush()
+    loop.run()
+
+
+main()
