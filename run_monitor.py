@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -155,7 +155,18 @@ def main(
             record_scores=record_scores, record_alerts=record_alerts)  # fmt: skip
     except MonitorError as error:
         sys.stderr.write(f"error: {redact(str(error))}\n")
-        raise typer.Exit(error.exit_code) from None
+        leave(error.exit_code)
+    leave(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End with an exit code, at once if a thread still hangs in a camera's read that nothing can interrupt."""
+    if any(thread.daemon for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Letting the interpreter end under a thread that is inside FFmpeg can abort the process.
+        os._exit(code)
+    raise typer.Exit(code)
 
 
 def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:

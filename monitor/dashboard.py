@@ -212,7 +212,7 @@ def summary_table(report: RunReport) -> Table:
         title=f"True Sight ran for {_clock(report.elapsed_s)}", title_justify="left", box=None, pad_edge=False
     )
     for column in ("camera", "state"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=True)
     for column in ("frames", "analysed", "dropped", "age p50/p99", "reconnects", "alerts"):
         table.add_column(column, justify="right")
     for camera in report.cameras:
