@@ -1,0 +1,99 @@
+"""Where a training stands after an epoch, in one safetensors file: nothing in it can run code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from monitor.errors import ModelError, RunError
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+@dataclass(frozen=True)
+class EpochLoss:
+    """Losses of a finished epoch (0-based).
+
+    training  mean of the loss that was minimised
+    held_out  mean absolute error of the reconstruction of held-out normal frames, [0, 1]
+    """
+
+    epoch: int
+    training: float
+    held_out: float
+
+
+@dataclass(eq=False)
+class Checkpoint:
+    """Everything that the next epoch needs; the random state follows from seed and epoch.
+
+    run        what identifies the training: recipe, seed, digest of the footage
+    network    state of the network after the last epoch
+    best       state of the network after the epoch with the lowest held-out loss
+    optimizer  state a parameter, ``{number}.{name}``
+    """
+
+    run: dict[str, Any]
+    losses: list[EpochLoss] = field(default_factory=list)
+    network: dict[str, Tensor] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+
+    def best_epoch(self) -> EpochLoss:
+        """The epoch with the lowest held-out loss, the earliest of equals."""
+        return min(self.losses, key=lambda loss: loss.held_out)
+
+    def save(self, folder: Path) -> None:
+        """Replace the folder's checkpoint by this one, whole. Raises RunError when the disk cannot take it."""
+        groups = {"network": self.network, "best": self.best, "optimizer": self.optimizer}
+        tensors = {
+            f"{group}/{key}": tensor.detach().cpu().contiguous().clone()
+            for group, state in groups.items()
+            for key, tensor in state.items()
+        }
+        about = {"run": json.dumps(self.run), "losses": json.dumps([asdict(loss) for loss in self.losses])}
+        partial = folder / f"{CHECKPOINT_FILE}.partial"
+        try:
+            save_file(tensors, partial, metadata=about)
+            partial.replace(folder / CHECKPOINT_FILE)
+        except (OSError, SafetensorError) as error:
+            partial.unlink(missing_ok=True)
+            raise RunError(f"cannot write {folder / CHECKPOINT_FILE}: {error}") from None
+
+    @classmethod
+    def load(cls, folder: Path) -> Checkpoint:
+        """Raises ModelError for a damaged file."""
+        path = folder / CHECKPOINT_FILE
+        groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = file.metadata()
+                for key in file.keys():  # noqa: SIM118 - not a dictionary
+                    group, _, name = key.partition("/")
+                    groups[group][name] = file.get_tensor(key)
+            losses = [EpochLoss(**loss) for loss in json.loads(about["losses"])]
+            return cls(run=json.loads(about["run"]), losses=losses, **groups)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"{path} is damaged ({error}): delete {folder} and train anew") from None
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state as flat tensors, see ``Checkpoint.optimizer``."""
+    state = optimizer.state_dict()["state"]
+    return {f"{number}.{name}": value for number, entry in state.items() for name, value in entry.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """The reverse of ``optimizer_tensors``."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
