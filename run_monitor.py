@@ -21,7 +21,7 @@ from rich.console import Console
 from monitor.camera_monitor import CameraMonitor, ModelScale
 from monitor.capture import CaptureSettings
 from monitor.config import MonitorConfig, load_config
-from monitor.dashboard import Dashboard, RunTitle, summary_table
+from monitor.dashboard import Dashboard, RunTitle, summary
 from monitor.demo import MODEL_FOLDER, DemoJudge, result_sentence, result_table
 from monitor.errors import ConfigError, ModelError, MonitorError, UsageError
 from monitor.logs import log_to_stderr, redact_tracebacks
@@ -276,7 +276,7 @@ def run(
         pipeline = Pipeline(cameras, settings.queue)
         watch = Watch(pipeline, monitors, {camera.name: camera.source for camera in cameras}, sinks)
         report = watch.run(stop, duration_s)
-    console.print(summary_table(report))
+    console.print(summary(report))
     if judge is not None:
         result = judge.result()
         console.print()

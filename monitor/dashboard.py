@@ -167,9 +167,6 @@ class Dashboard(Sink):
             table.add_column("detail", no_wrap=True, overflow="ellipsis")
         for camera in shown:
             state = Text("ALARM", "bold white on red") if camera.alarmed else Text(camera.state, _style(camera.state))
-            age = (
-                "-" if camera.age_p50_s is None else f"{camera.age_p50_s * 1e3:.0f}/{(camera.age_p99_s or 0) * 1e3:.0f}"
-            )
             cells: list[str | Text] = [
                 camera.name,
                 state,
@@ -178,7 +175,7 @@ class Dashboard(Sink):
                 sparkline(camera.history, spark_width),
                 f"{camera.fps_in:.0f}",
                 f"{camera.fps_analysed:.0f}",
-                age,
+                _age(camera),
                 Text(str(camera.dropped), "yellow" if camera.dropped else ""),
                 Text(str(camera.reconnects), "yellow" if camera.reconnects else ""),
             ]
@@ -206,7 +203,7 @@ class Dashboard(Sink):
         return table
 
 
-def summary_table(report: RunReport) -> Table:
+def summary(report: RunReport) -> Group:
     """What remains on the terminal when the run is over."""
     table = Table(
         title=f"True Sight ran for {_clock(report.elapsed_s)}", title_justify="left", box=None, pad_edge=False
@@ -214,24 +211,31 @@ def summary_table(report: RunReport) -> Table:
     for column in ("camera", "state"):
         table.add_column(column, no_wrap=True)
     for column in ("frames", "analysed", "dropped", "age p50/p99", "reconnects", "alerts"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for camera in report.cameras:
-        age = (
-            "-" if camera.age_p50_s is None else f"{camera.age_p50_s * 1e3:.0f}/{(camera.age_p99_s or 0) * 1e3:.0f} ms"
-        )
-        lost = camera.missing + camera.unreadable
-        frames = f"{camera.frames_in}" + (f" (+{lost} missing or unreadable)" if lost else "")
         table.add_row(
             camera.name,
             Text(camera.state, _style(camera.state)),
-            frames,
+            str(camera.frames_in),
             str(camera.analysed),
             str(camera.dropped),
-            age,
+            f"{_age(camera)} ms",
             str(camera.reconnects),
             str(camera.events),
         )
-    return table
+    holes = [
+        Text(f"{camera.name}: {camera.missing} frames missing in the numbering, {camera.unreadable} unreadable")
+        for camera in report.cameras
+        if camera.missing or camera.unreadable
+    ]
+    return Group(table, *holes)
+
+
+def _age(camera: CameraReport) -> str:
+    """p50/p99 of the age of a frame when it is scored, in ms."""
+    if camera.age_p50_s is None or camera.age_p99_s is None:
+        return "-"
+    return f"{camera.age_p50_s * 1e3:.0f}/{camera.age_p99_s * 1e3:.0f}"
 
 
 def sparkline(history: Sequence[float | None], width: int) -> Text:

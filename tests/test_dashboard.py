@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from monitor.camera_monitor import Alert
-from monitor.dashboard import Dashboard, RunTitle, sparkline, summary_table
+from monitor.dashboard import Dashboard, RunTitle, sparkline, summary
 from monitor.sink import CameraReport, RunReport
 from monitor.types import AlertEvent, CameraState, Phase, Reason
 from tests.fakes import scored
@@ -120,7 +120,7 @@ def test_the_sparkline_covers_a_minute_and_shows_the_highest() -> None:
 def test_the_summary_accounts_for_every_frame() -> None:
     console = Console(file=io.StringIO(), width=120)
     with console.capture() as capture:
-        console.print(summary_table(RunReport(61.0, 0, (camera("yard", CameraState.ENDED),))))
+        console.print(summary(RunReport(61.0, 0, (camera("yard", CameraState.ENDED),))))
     text = capture.get()
-    for needed in ("0:01:01", "yard", "ended", "1000 (+5 missing or unreadable)", "400", "12345", "12/145 ms"):
+    for needed in ("0:01:01", "yard", "ended", "1000", "3 frames missing", "2 unreadable", "400", "12345", "12/145 ms"):
         assert needed in text

@@ -35,13 +35,21 @@ class JsonClient:
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.seen: list[dict[str, Any]] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._lines.put(line)
         self._lines.put(None)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(DEADLINE_S)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def wait_for(self, wanted: Callable[[dict[str, Any]], bool], within_s: float = DEADLINE_S) -> dict[str, Any]:
         """The next message that is wanted; AssertionError if none comes in time."""
@@ -73,8 +81,7 @@ def running(folder: Path, *arguments: str | Path) -> Iterator[tuple[subprocess.P
     finally:
         monitor.kill()
         monitor.wait()
-        client.process.kill()
-        client.process.wait()
+        client.close()
 
 
 def score_of(camera: str) -> Callable[[dict[str, Any]], bool]:
@@ -116,7 +123,8 @@ def test_a_camera_is_scored_lost_and_found_frozen_and_found_while_another_never_
         server.freeze()  # a read that nothing can interrupt must not delay the end
         monitor.send_signal(signal.SIGINT)
         assert monitor.wait(timeout=2.5) == 0, "2 s, and half a second for a busy machine"
-    assert [m["state"] for m in client.of("health", "door")] == ["connecting", "online"]
+    states = [m["state"] for m in client.of("health", "door")]
+    assert states in (["online"], ["connecting", "online"]), "the first may be sent before the subscriber has connected"
     door = client.of("score", "door")
     assert [m["seq"] for m in door] == list(range(door[0]["seq"], door[0]["seq"] + len(door))), "no score was lost"
     assert max(b["time_s"] - a["time_s"] for a, b in pairwise(door)) < 1.5
