@@ -119,7 +119,7 @@ def _finish(
         data=list(paths),
         frames=len(footage.training()),
         seed=seed,
-        commit=_commit(),
+        commit=code_commit(),
         device=str(device),
         trained_at=utc_now(),
         notes=notes,
@@ -144,7 +144,7 @@ def _check_working_folder(folder: Path, *, resume: bool) -> None:
         raise UsageError(f"there is no unfinished training in {folder}: leave out --resume")
 
 
-def _commit() -> str | None:
+def code_commit() -> str | None:
     """The commit of this code, ``-dirty`` where files differ from it; None outside a checkout."""
     here = Path(__file__).parent
     try:

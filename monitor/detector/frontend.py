@@ -1,0 +1,160 @@
+"""The front end shared by the detectors that look at motion: grey picture, optical flow, background, block sums.
+
+Everything is computed once a frame at about 320 px wide, with flow in px a second, so that dropped frames and another
+analysis rate change nothing in what the numbers mean.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.types import FloatArray, Frame, Image
+
+BLOCK = 8
+"""Side of a block, px of the grey picture."""
+BINS = 8
+"""Directions of motion: bin k is centred on k * 45 degrees, clockwise on the screen from rightwards."""
+
+_MIN_LAG_S = 0.07  # the flow looks back at least this far: walkers move about a pixel, whatever the camera's rate
+_MAX_LAG_S = 0.6  # and at most this far; beyond it the flow finds nothing that means anything
+_MIN_FLOW_PX = 0.15  # displacement below which flow is noise
+_MIN_CHANGE = 10  # grey levels of change below which flow is noise
+_MAX_UNEXPLAINED = 0.3  # of the change may be left after moving the picture along the flow
+_MIN_FOREGROUND = 22  # grey levels from the background
+_SQUARE = np.ones((3, 3), np.uint8)
+_LEARN_PER_S = 0.8  # grey levels by which the background may follow in a second
+_RESET_SHARE = 0.5  # of the picture in the foreground: the background is no longer this scene's
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the front end sees in one frame, summed over blocks of 8x8 px of the grey picture.
+
+    grey        (h, w) uint8, the picture seen
+    lag_s       seconds since the frame that the motion is measured from
+    flow        (h/8, w/8, 8) float32: sum over moving pixels of their speed, by direction bin, px/s
+    speed       (h/8, w/8) float32: sum over moving pixels of the speed, px/s
+    speed2      (h/8, w/8) float32: sum over moving pixels of the speed squared
+    moving      (h/8, w/8) float32: number of moving pixels, 0..64
+    changed     (h/8, w/8) float32: number of changed pixels, moving or not explained by the flow, 0..64
+    change      (h/8, w/8) float32: sum of the absolute grey change since the earlier frame
+    foreground  (h/8, w/8) float32: number of pixels unlike the background, 0..64
+    """
+
+    grey: Image
+    lag_s: float
+    flow: FloatArray
+    speed: FloatArray
+    speed2: FloatArray
+    moving: FloatArray
+    changed: FloatArray
+    change: FloatArray
+    foreground: FloatArray
+
+
+def to_grey(image: Image, size: tuple[int, int]) -> Image:
+    """Grey picture of ``size`` = (width, height) px, area-averaged; from (H, W, 3) uint8 BGR to (h, w) uint8."""
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def analysis_size(width: int, height: int, target: int = 320, multiple: int = 16) -> tuple[int, int]:
+    """(width, height) in px at which a picture of this size is analysed: near ``target`` wide, both even multiples."""
+    w = max(multiple, round(target / multiple) * multiple)
+    return w, max(2 * multiple, round(height * w / width / multiple) * multiple)
+
+
+class FrontEnd:
+    """Looks at the frames of one camera, in order of time. One for each stream; holds a second of grey pictures.
+
+    background  (h, w) grey levels of the empty scene in training; h and w multiples of 8
+    """
+
+    def __init__(self, background: NDArray[np.generic]) -> None:
+        self._background = background.astype(np.float32)
+        self._past: deque[tuple[float, Image]] = deque()
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        # The preset's patches of 8 px and 5 rounds of smoothing lose small things that move fast.
+        self._flow.setPatchSize(6)
+        self._flow.setPatchStride(3)
+        self._flow.setVariationalRefinementIterations(2)
+        height, width = background.shape
+        self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in px of the grey picture."""
+        height, width = self._background.shape
+        return width, height
+
+    def update(self, frame: Frame) -> View | None:
+        """Look at the next frame; None while there is no earlier one to compare it with, 0.07 to 0.6 s before."""
+        return self.update_grey(to_grey(frame.image, self.size), frame.time_s)
+
+    def update_grey(self, grey: Image, time_s: float) -> View | None:
+        """As ``update``, from a grey picture (h, w) uint8 of this front end's size."""
+        foreground = self._look_at_background(grey, time_s)
+        while len(self._past) > 1 and time_s - self._past[1][0] >= _MIN_LAG_S:
+            self._past.popleft()
+        earlier = self._past[0] if self._past else None
+        self._past.append((time_s, grey))
+        if earlier is None or not _MIN_LAG_S <= time_s - earlier[0] <= _MAX_LAG_S:
+            return None
+        lag_s = time_s - earlier[0]
+        before, now = (cv2.GaussianBlur(picture, (0, 0), 1.0) for picture in (earlier[1], grey))
+        flow = self._flow.calc(before, now, np.zeros((*grey.shape, 2), np.float32))
+        change = cv2.absdiff(grey, earlier[1])
+        # Where the flow does not explain the change, it is wrong: by occlusion, or too large a step.
+        there = cv2.remap(grey, self._x + flow[..., 0], self._y + flow[..., 1], cv2.INTER_LINEAR)
+        unexplained = cv2.blur(cv2.absdiff(earlier[1], there), (5, 5))
+        flow -= np.median(flow[::8, ::8], axis=(0, 1))  # a shaking camera moves everything alike
+        speed, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
+        changed = cv2.dilate(cv2.blur(change, (3, 3)), _SQUARE) >= _MIN_CHANGE
+        explained = unexplained < _MAX_UNEXPLAINED * cv2.blur(change, (5, 5))
+        mask = ((speed > _MIN_FLOW_PX) & changed & explained).astype(np.uint8)
+        moving = np.flatnonzero(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _SQUARE))
+        rows, columns = grey.shape[0] // BLOCK, grey.shape[1] // BLOCK
+        block = moving // grey.shape[1] // BLOCK * columns + moving % grey.shape[1] // BLOCK
+        fast = speed.ravel()[moving] / np.float32(lag_s)
+        bins = np.rint(angle.ravel()[moving] * (BINS / (2 * np.pi))).astype(np.int64) % BINS
+
+        def total(index: NDArray[np.int64], weights: FloatArray | None, per_block: int = 1) -> FloatArray:
+            sums = np.bincount(index, weights, rows * columns * per_block)
+            return sums.astype(np.float32).reshape(rows, columns, -1)
+
+        return View(
+            grey=grey,
+            lag_s=lag_s,
+            flow=total(block * BINS + bins, fast, BINS),
+            speed=total(block, fast)[..., 0],
+            speed2=total(block, fast**2)[..., 0],
+            moving=total(block, None)[..., 0],
+            changed=_block_sum(changed),
+            change=_block_sum(change),
+            foreground=_block_sum(foreground),
+        )
+
+    def _look_at_background(self, grey: Image, time_s: float) -> Image:
+        """Foreground (h, w) uint8, 0 or 1; the background follows slowly, and at once where the scene is another."""
+        picture = grey.astype(np.float32)
+        gain = max(float(np.median(picture[::4, ::4] / np.maximum(self._background[::4, ::4], 8.0))), 0.1)
+        difference = picture / np.float32(gain) - self._background
+        foreground = (np.abs(cv2.blur(difference, (3, 3))) >= _MIN_FOREGROUND).astype(np.uint8)
+        if foreground.mean() > _RESET_SHARE:
+            self._background = picture
+            return np.zeros_like(foreground)
+        if self._past:
+            step = np.float32(_LEARN_PER_S * min(time_s - self._past[-1][0], 1.0))
+            self._background = self._background + np.clip(difference, -step, step)
+        return foreground
+
+
+def _block_sum(image: NDArray[Any]) -> FloatArray:
+    small = (image.shape[1] // BLOCK, image.shape[0] // BLOCK)
+    return np.asarray(cv2.resize(image.astype(np.float32), small, interpolation=cv2.INTER_AREA) * BLOCK**2)

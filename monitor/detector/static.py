@@ -1,0 +1,193 @@
+"""Static age: something that does not belong here and has not moved for a while, such as a bag left behind.
+
+A pixel outside its trained range that keeps the same value grows older; where people pass in front of it, it loses
+some of its age, and in its normal range soon all. A connected piece of old pixels of some size is an unmoved object
+(or the place of a missing one). People who pause grow old too: the score is the age beyond the oldest of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from monitor.detector.base import Detector, Observation, Tensors, nan_detection
+from monitor.detector.frontend import analysis_size, to_grey
+from monitor.detector.motion import check_tensors
+from monitor.errors import ModelError, UsageError
+from monitor.types import Detection, FloatArray, Frame, Image, Reason
+
+_LIGHT_GRID = 16  # px, side of the squares in which the light is compared with the trained one
+_HALF_LIFE_S = 0.12  # of the age of a pixel that looks normal again
+_LONGEST_STEP_S = 1.0  # a pause in the stream adds no more than this to any age
+
+
+class StaticSettings(BaseModel):
+    """Settings of ``StaticAge``; width and height are those of the small grey picture, px."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(ge=16, multiple_of=_LIGHT_GRID)
+    height: int = Field(ge=16, multiple_of=_LIGHT_GRID)
+    margin: float = Field(default=8.0, gt=0, description="grey levels beyond the trained range that still are normal")
+    same: float = Field(default=8.0, gt=0, description="grey levels within which a pixel counts as unmoved")
+    min_area: int = Field(default=14, ge=1, description="px of the small picture: the least size of an object")
+    min_age_s: float = Field(default=1.0, gt=0, description="seconds below which nothing is old")
+    usual_age_s: float = Field(ge=0, description="highest age in the training footage, seconds")
+    alarm_s: float = Field(
+        default=2.0, gt=0, description="seconds beyond the usual age below which nothing is abnormal"
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """time_s of the last frame; value and age (h, w) float32: what each pixel showed and for how long."""
+
+    time_s: float | None
+    value: FloatArray
+    age: FloatArray
+
+
+class StaticAge(Detector):
+    """Finds what stays where it does not belong. High is abnormal.
+
+    low, high  (height, width) uint8: trained range of each pixel, grey levels
+    middle     (height, width) uint8: trained median, grey levels
+
+    The score is the age in seconds of the oldest object beyond the highest age in training, 0 below that.
+    """
+
+    name: ClassVar[str] = "static"
+
+    def __init__(self, settings: StaticSettings, low: Image, middle: Image, high: Image) -> None:
+        self._settings, self._low, self._middle, self._high = settings, low, middle, high
+        self._floor = low.astype(np.float32) - settings.margin
+        self._ceiling = high.astype(np.float32) + settings.margin
+        self._empty = middle.astype(np.float32)
+        self.min_threshold = settings.alarm_s
+
+    @classmethod
+    def fit(cls, clips: Iterable[Sequence[Frame]]) -> Self:
+        """Learn each pixel's normal range from clips of normal footage, each in order of time.
+
+        Keeps the small pictures (14 KB each) of all clips. Raises UsageError when there are too few frames.
+        """
+        streams: list[list[tuple[float, Image]]] = []
+        size = (0, 0)
+        for clip in clips:
+            if len(clip):
+                if not streams:
+                    height, width = clip[0].image.shape[:2]
+                    size = analysis_size(width, height, 160)
+                streams.append([(frame.time_s, to_grey(frame.image, size)) for frame in clip])
+        greys = np.array([grey for stream in streams for _, grey in stream])
+        if len(greys) < 20:
+            raise UsageError(
+                f"static needs at least 20 frames of normal footage to learn from, got {len(greys)}; give more"
+            )
+        greys = greys[np.linspace(0, len(greys) - 1, min(len(greys), 1500)).astype(int)]
+        middle = np.median(greys, axis=0).astype(np.float32)
+        level = np.array([_relight(grey, middle) for grey in greys])
+        low, middle, high = np.quantile(level, [0.05, 0.5, 0.95], axis=0).astype(np.float32)
+        # People pass in front of the ground for more than 5% of the time in places; the ground itself varies less.
+        spread = np.maximum(1.4826 * np.median(np.abs(level - middle), axis=0), 1.5)
+        low, high = np.maximum(low, middle - 4 * spread), np.minimum(high, middle + 4 * spread)
+        settings = StaticSettings(width=size[0], height=size[1], usual_age_s=0.0)
+        fitted = cls(settings, *(np.clip(np.rint(level), 0, 255).astype(np.uint8) for level in (low, middle, high)))
+        oldest = 0.0
+        for stream in streams:
+            state = fitted.new_stream()
+            for time_s, grey in stream:
+                fitted._age(state, grey, time_s)
+                oldest = max(oldest, fitted._oldest(state.age))
+        return cls(settings.model_copy(update={"usual_age_s": oldest}), fitted._low, fitted._middle, fitted._high)
+
+    def new_stream(self) -> _Stream:
+        """Nothing has any age yet."""
+        return _Stream(None, self._empty.copy(), np.zeros_like(self._empty))
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        """The anomaly map is each pixel's age beyond the usual one, seconds. NaN for a stream's first frame."""
+        found = []
+        for observation in batch:
+            frame, stream = observation.frame, observation.stream
+            first = stream.time_s is None
+            grey = to_grey(frame.image, (self._settings.width, self._settings.height))
+            self._age(stream, grey, frame.time_s)
+            if first:
+                found.append(nan_detection())
+                continue
+            oldest, usual = self._oldest(stream.age), self._settings.usual_age_s
+            reasons = (Reason("unmoved object for", oldest, usual, "s"),) if oldest > usual else ()
+            beyond = np.maximum(stream.age - np.float32(usual), 0)
+            found.append(Detection(max(oldest - usual, 0.0), beyond, reasons))
+        return found
+
+    def _age(self, stream: _Stream, grey: Image, time_s: float) -> None:
+        """Let the pixels of a stream grow older, or younger, by the time since its last frame."""
+        level = _relight(grey, self._empty)
+        foreign = (level < self._floor) | (level > self._ceiling)
+        same = np.abs(level - stream.value) <= self._settings.same
+        step = 0.0 if stream.time_s is None else min(time_s - stream.time_s, _LONGEST_STEP_S)
+        # Covered, a pixel grows younger twice as fast, so that a stream of passers-by never adds up.
+        change = np.where(same, step, -2 * step).astype(np.float32)
+        forgotten = stream.age * np.float32(0.5 ** (step / _HALF_LIFE_S))
+        stream.age = np.where(foreign, np.maximum(stream.age + change, 0), forgotten).astype(np.float32)
+        anew = stream.age < 0.05
+        follow = np.where(anew, 1.0, np.where(same, 0.1, 0.0)).astype(np.float32)
+        stream.value = stream.value + follow * (level - stream.value)
+        stream.time_s = time_s
+
+    def _oldest(self, age: FloatArray) -> float:
+        """Highest age that ``min_area`` pixels of one connected piece have reached, seconds; 0 without a piece."""
+        old = (age >= self._settings.min_age_s).astype(np.uint8)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(old, connectivity=8)
+        oldest = 0.0
+        for label in range(1, count):
+            if stats[label, cv2.CC_STAT_AREA] >= self._settings.min_area:
+                ages = age[labels == label]
+                oldest = max(oldest, float(np.partition(ages, -self._settings.min_area)[-self._settings.min_area]))
+        return oldest
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of StaticSettings."""
+        return self._settings.model_dump()
+
+    def tensors(self) -> Tensors:
+        """The three arrays of the constructor, under their names."""
+        return {"low": self._low, "middle": self._middle, "high": self._high}
+
+    @classmethod
+    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:  # noqa: ARG003
+        """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
+        try:
+            given = StaticSettings.model_validate(dict(settings))
+        except ValidationError as error:
+            raise ModelError(
+                f"the settings of static in this model cannot be used ({error.errors()[0]['msg']}); train it again"
+            ) from error
+        shape = (given.height, given.width)
+        expected: dict[str, tuple[tuple[int, ...], Any]] = dict.fromkeys(("low", "middle", "high"), (shape, np.uint8))
+        check_tensors(cls.name, expected, tensors)
+        return cls(given, *(tensors[name] for name in expected))
+
+
+def _relight(grey: Image, middle: FloatArray) -> FloatArray:
+    """The picture under the trained light, (h, w) float32 grey levels: slow differences of brightness are divided out.
+
+    The light is compared in squares, by medians, so that something small in a square does not count.
+    """
+    height, width = grey.shape
+    ratio = np.maximum(grey, 1).astype(np.float32) / np.maximum(middle, 1)
+    squares = ratio.reshape(height // _LIGHT_GRID, _LIGHT_GRID, width // _LIGHT_GRID, _LIGHT_GRID)
+    local = np.median(squares, axis=(1, 3)).astype(np.float32)
+    whole = np.float32(np.median(local))
+    local = np.clip(cv2.medianBlur(local, 3), 0.8 * whole, 1.25 * whole)
+    return np.asarray(
+        grey / np.maximum(cv2.resize(local, (width, height), interpolation=cv2.INTER_LINEAR), 0.05), dtype=np.float32
+    )
