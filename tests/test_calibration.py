@@ -17,7 +17,7 @@ def exponential_day(days: float, seed: int = 1) -> HeldOut:
     """Independent exponential scores every 60 s: the tail that the fit assumes, so its answer is known."""
     n = int(days * 86_400 / 60)
     scores = np.random.default_rng(seed).exponential(1.0, n)
-    return HeldOut(np.arange(n) * 60.0, np.zeros(n, np.int32), {"d": scores})
+    return HeldOut(60.0 * np.arange(n, dtype=np.float64), np.zeros(n, np.int32), {"d": scores})
 
 
 @pytest.mark.parametrize("budget", [1.0, 5.0, 24.0])

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.frame_queue import FrameQueue, QueueCounters
+from monitor.types import Frame
 from tests.fakes import frame
 
 DEADLINE_S = 10
@@ -17,7 +18,7 @@ def queue_of(*cameras: str, live: bool, capacity: int = 3) -> FrameQueue:
     return queue
 
 
-def indices(batch: list | None) -> list[tuple[str, int]]:
+def indices(batch: list[Frame] | None) -> list[tuple[str, int]]:
     assert batch is not None
     return [(f.camera, f.index) for f in batch]
 

@@ -17,7 +17,8 @@ def test_a_stage_keeps_its_error_and_tells_at_once() -> None:
 
 def test_a_straggler_is_named() -> None:
     release = threading.Event()
-    stage = Stage("stuck", lambda: release.wait(DEADLINE_S) and None, lambda _: None)
+    done: list[bool] = []
+    stage = Stage("stuck", lambda: done.append(release.wait(DEADLINE_S)), lambda _: None)
     stage.start()
     assert join_all([stage], 0.01) == ["stuck"]
     release.set()
