@@ -16,7 +16,7 @@ from monitor.calibration import ScoreScale, fit_scale
 from monitor.model_store import Model
 from monitor.regions import find_regions
 from monitor.smoothing import SmoothingSettings
-from monitor.types import AlertEvent, Phase, Reason, Region, ScoredFrame
+from monitor.types import AlertEvent, FloatArray, Phase, Reason, Region, ScoredFrame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +28,7 @@ class Alert:
     snapshot              the frame to show: where the event began, or its peak once it has ended
     regions               boxes in pixels of the snapshot's frame, highest first
     reasons               what rose on the snapshot's frame
+    anomaly_map           (h, w) float32 of the detector that scored the snapshot highest; None without one
     """
 
     camera: str
@@ -38,6 +39,7 @@ class Alert:
     snapshot: ScoredFrame
     regions: tuple[Region, ...]
     reasons: tuple[Reason, ...]
+    anomaly_map: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,8 +141,9 @@ class CameraMonitor:
             key=lambda pair: -math.inf if math.isnan(pair[0].score) else pair[1].units(pair[0].score),
         )[0]
         height, width = scored.frame.image.shape[:2]
-        regions = () if detection.anomaly_map is None else tuple(find_regions(detection.anomaly_map, width, height))
-        return Alert(self.camera, event, self._started_at, ended_at, read_at, scored, regions, detection.reasons)
+        heat = detection.anomaly_map
+        regions = () if heat is None else tuple(find_regions(heat, width, height))
+        return Alert(self.camera, event, self._started_at, ended_at, read_at, scored, regions, detection.reasons, heat)
 
     def _wall_time(self, time_s: float) -> float:
         """When the frame at ``time_s`` on the stream's clock was read, unix seconds."""
