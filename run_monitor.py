@@ -268,9 +268,8 @@ def run(
             )
             endpoint = publisher.alerts_endpoint
             sinks.append(PublishSink(publisher, models, settings.false_alarms_per_day, names))
-        detectors = {name: [d.name for d in model.detectors] for name, model in models.items()}
         lasting = any(camera.source.live for camera in cameras) or settings.playback.loop
-        sinks.append(stack.enter_context(Recorder(record_scores, record_alerts, detectors, sort=not lasting)))
+        sinks.append(stack.enter_context(Recorder(record_scores, record_alerts, monitors, sort=not lasting)))
         if judge is not None:
             sinks.append(judge)
         if live_view:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from monitor.alerting import AlertRule, AlertSettings
-from monitor.calibration import ScoreScale, fit_scale
+from monitor.calibration import ScoreScale, ScoreTail, fit_tail
 from monitor.model_store import Model
 from monitor.regions import find_regions
 from monitor.smoothing import SmoothingSettings
@@ -63,12 +65,23 @@ class ModelScale:
     """
 
     def __init__(self, model: Model, false_alarms_per_day: float, smoothing: SmoothingSettings) -> None:
-        share = false_alarms_per_day / len(model.detectors)
+        tails = {d.name: fit_tail(model.held_out, d.name, smoothing.smoother, d.min_threshold) for d in model.detectors}
+        self._set(model.id, tails, false_alarms_per_day)
+
+    @classmethod
+    def of_tails(cls, model_id: str, tails: Mapping[str, ScoreTail], false_alarms_per_day: float) -> Self:
+        """The same without the model, from what its detectors' held-out scores looked like."""
+        scale = cls.__new__(cls)
+        scale._set(model_id, tails, false_alarms_per_day)
+        return scale
+
+    def _set(self, model_id: str, tails: Mapping[str, ScoreTail], false_alarms_per_day: float) -> None:
+        share = false_alarms_per_day / len(tails)
+        self.model_id = model_id
+        self.tails = dict(tails)
         self.false_alarms_per_day = false_alarms_per_day
-        self.names = tuple(detector.name for detector in model.detectors)
-        self.scales: tuple[ScoreScale, ...] = tuple(
-            fit_scale(model.held_out, d.name, share, smoothing.smoother, d.min_threshold) for d in model.detectors
-        )
+        self.names = tuple(tails)
+        self.scales: tuple[ScoreScale, ...] = tuple(tail.scale(name, share) for name, tail in tails.items())
 
     @property
     def supported_per_day(self) -> float:
@@ -82,12 +95,18 @@ class CameraMonitor:
     def __init__(self, camera: str, scale: ModelScale, smoothing: SmoothingSettings, alert: AlertSettings) -> None:
         self.camera = camera
         self.scale = scale
+        self.smoothing = smoothing
         self._medians = [smoothing.smoother() for _ in scale.scales]
         self._rule = AlertRule(alert)
         self._segment: int | None = None
         self._peak: ScoredFrame | None = None
         self._walls: deque[tuple[float, float]] = deque(maxlen=1024)
         self._started_at = 0.0
+
+    @property
+    def settings(self) -> AlertSettings:
+        """The alert rule's settings."""
+        return self._rule.settings
 
     @property
     def alarmed(self) -> bool:
