@@ -66,8 +66,8 @@ def heated(picture: Image, anomaly_map: FloatArray) -> Image:
     colours = np.zeros_like(picture)
     colours[..., 1] = (255 * (1 - heat)).astype(np.uint8)
     colours[..., 2] = 255
-    opacity = (_HEAT * heat)[..., None]
-    return (picture * (1 - opacity) + colours * opacity).astype(np.uint8)
+    opacity = _HEAT * heat
+    return np.asarray(cv2.blendLinear(picture, colours, 1 - opacity, opacity), np.uint8)
 
 
 def relative_heat(anomaly_map: FloatArray) -> NDArray[np.float32]:
