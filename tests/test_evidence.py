@@ -315,8 +315,28 @@ def test_when_the_user_ends_the_run_an_open_clip_is_done_or_gone_in_time(tmp_pat
             tell(sink, watched.update(item))
         stop.set()
         ended_at = time.monotonic()
-    assert time.monotonic() - ended_at < 1.5, "0.4 s, and what a busy machine adds"
+    assert time.monotonic() - ended_at < 2.0, "1.1 s, and what a busy machine adds"
     assert not [name for name in files_in(tmp_path) if "partial" in name]
+
+
+def test_a_run_that_can_wait_no_longer_keeps_pictures_and_facts_and_removes_the_clip(tmp_path: Path) -> None:
+    watched, late = monitor(), threading.Event()
+    disk = Disk(tmp_path)
+    evidence = CameraEvidence("cam", EvidenceSettings(), disk, late=late.is_set)
+    scene = levels((6, CALM), (2, BRIGHT), (1, CALM), (10, CALM), (2, BRIGHT))
+    names = []
+    for item in scene:
+        judgement = watched.update(item)
+        evidence.frame(item.frame)
+        for alert in judgement.alerts:
+            if alert.event.number == 2:
+                late.set()  # it comes while the second event's clip is to be begun
+            evidence.step(alert)
+            names.append(EvidenceFiles.of("cam", alert.started_at, alert.event.number, ".mp4"))
+    evidence.abandon()
+    first, second = names[0], names[-1]
+    assert files_in(tmp_path) == sorted([*first.all, second.start, second.facts])
+    assert disk.lost == 1
 
 
 def test_what_the_thread_is_too_slow_for_is_dropped_and_counted_without_waiting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,7 @@ class CameraEvidence:
     model                 the model that watches the camera
     false_alarms_per_day  what the threshold stands for
     rise_s                seconds from an event's start to its first step, at most: what the ring keeps beyond before_s
+    late                  True once the run's end can wait no longer: clips are given up, pictures and facts are not
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class CameraEvidence:
         model: ModelRef | None = None,
         false_alarms_per_day: float | None = None,
         rise_s: float = 1.5,
+        late: Callable[[], bool] = lambda: False,
     ) -> None:
         self.camera = camera
         self._settings = settings
@@ -53,6 +56,7 @@ class CameraEvidence:
         self._model = model
         self._false_alarms_per_day = false_alarms_per_day
         self._ring = FrameRing(camera, settings.memory_bytes, settings.before_s + rise_s)
+        self._late = late
         self._segment: int | None = None
         self._open: _OpenClip | None = None
         self._facts: dict[str, Any] = {}
@@ -129,7 +133,7 @@ class CameraEvidence:
         """Begin the clip with what the ring holds."""
         first_s = alert.event.started_s - self._settings.before_s
         stored = self._ring.since(first_s)
-        if not self._disk.usable or not stored:
+        if not self._disk.usable or not stored or self._late():
             self._disk.lost += 1
             return
         height, width = from_jpeg(stored[0].jpeg).shape[:2]
@@ -142,7 +146,10 @@ class CameraEvidence:
             return
         until_s = stored[0].time_s + self._settings.max_clip_s
         self._open = _OpenClip(clip, files, until_s, (width, height), stored[0].time_s)
-        for entry in stored:
+        for entry in stored:  # the longest piece of work there is
+            if self._late():
+                self.abandon()
+                return
             self._extend(entry.time_s, from_jpeg(entry.jpeg))
 
     def _extend(self, time_s: float, image: Image) -> None:

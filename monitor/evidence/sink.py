@@ -33,8 +33,10 @@ WAITING_BYTES = 64_000_000
 as much again, since these matter more."""
 END_S = 10.0
 """How long the end of a run may wait for evidence."""
-HURRY_S = 0.4
-"""How long it may when the user asked for the end."""
+HURRY_S = 0.8
+"""How long it may when the user asked for the end; then clips are given up."""
+GRACE_S = 0.3
+"""How much longer for what is in hand."""
 
 
 class EvidenceSink(Sink):
@@ -92,7 +94,7 @@ class EvidenceSink(Sink):
         closing_at = time.monotonic()
         while self._stage.alive:
             self._give_up_at = closing_at + (HURRY_S if self._stop.is_set() else END_S)
-            if time.monotonic() > self._give_up_at + 0.1:
+            if time.monotonic() > self._give_up_at + GRACE_S:
                 log.warning("the evidence thread did not end in time and is left behind")
                 break
             join_all([self._stage], 0.02)
@@ -125,18 +127,21 @@ class EvidenceSink(Sink):
 
     def _work(self) -> None:
         self._check_room()
-        while not self._waiting.ended and time.monotonic() < self._give_up_at:
+        while not self._waiting.ended:
             item = self._waiting.take(0.5)
-            if isinstance(item, Frame):
-                self._camera(item.camera).frame(item)
-            elif item is not None:
+            if isinstance(item, Alert):
                 self._camera(item.camera).step(item)
+            elif item is not None and not self._late():
+                self._camera(item.camera).frame(item)
             self._check_room()
         for camera in self._cameras.values():
-            if time.monotonic() < self._give_up_at:
-                camera.finish()
-            else:
+            if self._late():
                 camera.abandon()
+            else:
+                camera.finish()
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._give_up_at
 
     def _camera(self, name: str) -> CameraEvidence:
         if name not in self._cameras:
@@ -147,6 +152,7 @@ class EvidenceSink(Sink):
                 model=self._models.get(name),
                 false_alarms_per_day=self._false_alarms_per_day,
                 rise_s=self._rise_s,
+                late=self._late,
             )
         return self._cameras[name]
 
