@@ -24,7 +24,9 @@ from monitor.config import MonitorConfig, load_config
 from monitor.dashboard import Dashboard, RunTitle, summary
 from monitor.demo import MODEL_FOLDER, DemoJudge, result_sentence, result_table
 from monitor.errors import ConfigError, ModelError, MonitorError, UsageError
+from monitor.evidence.sink import EvidenceSink
 from monitor.logs import log_to_stderr, redact_tracebacks
+from monitor.messages import ModelRef
 from monitor.model_store import Model, load_model
 from monitor.pipeline import Camera, Pipeline
 from monitor.publisher import Publisher
@@ -120,6 +122,9 @@ def main(
     publish: Annotated[
         bool | None, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ. Default on.")
     ] = None,
+    evidence: Annotated[
+        Path | None, typer.Option(help="Keep pictures and a clip of every event in this folder. Default off.")
+    ] = None,
     record_scores: Annotated[Path | None, typer.Option(help="Write every score to this file as JSON lines.")] = None,
     record_alerts: Annotated[Path | None, typer.Option(help="Write every alert to this file as JSON lines.")] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="More log lines.")] = False,
@@ -141,6 +146,8 @@ def main(
         "publish.alerts": alerts,
         "publish.scores": scores,
         "publish.enabled": publish,
+        "evidence.folder": evidence,
+        "evidence.enabled": None if evidence is None else True,
     }
     try:
         settings = load_config(config, {key: value for key, value in overrides.items() if value is not None})
@@ -242,6 +249,14 @@ def run(
     with ExitStack() as stack:
         sinks: list[Sink] = []
         endpoint = "off"
+        evidence = EvidenceSink(
+            settings.evidence,
+            models={name: ModelRef(id=model.name, hash=model.hash) for name, model in models.items()},
+            false_alarms_per_day=settings.false_alarms_per_day,
+            rise_s=settings.alert.min_duration_s,
+            stop=stop,
+        )
+        names = evidence.names if settings.evidence.enabled else lambda _: ()
         if settings.publish.enabled:
             publisher = stack.enter_context(
                 Publisher(
@@ -252,10 +267,9 @@ def run(
                 )
             )
             endpoint = publisher.alerts_endpoint
-            sinks.append(PublishSink(publisher, models, settings.false_alarms_per_day))
-        detectors = {name: [d.name for d in model.detectors] for name, model in models.items()}
+            sinks.append(PublishSink(publisher, models, settings.false_alarms_per_day, names))
         lasting = any(camera.source.live for camera in cameras) or settings.playback.loop
-        sinks.append(stack.enter_context(Recorder(record_scores, record_alerts, detectors, sort=not lasting)))
+        sinks.append(stack.enter_context(Recorder(record_scores, record_alerts, monitors, sort=not lasting)))
         if judge is not None:
             sinks.append(judge)
         if live_view:
@@ -272,6 +286,8 @@ def run(
             handler = log_to_stderr(verbose=verbose)
             stack.callback(logging.getLogger().removeHandler, handler)
             sinks.append(LogSink())
+        if settings.evidence.enabled:
+            sinks.append(stack.enter_context(evidence))
         warn_of_short_footage(scales.values(), settings)
         pipeline = Pipeline(cameras, settings.queue)
         watch = Watch(pipeline, monitors, {camera.name: camera.source for camera in cameras}, sinks)

@@ -74,6 +74,68 @@ def smooth_clips(
     return smoothed
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreTail:
+    """All that a threshold for any budget follows from: what a detector's smoothed normal scores look like.
+
+    typical        their median, raw units
+    tail_start     where the fitted tail begins, raw units
+    mean_excess    mean height of the tail's peaks over its start, raw units
+    peaks          how many peaks that is
+    duration_s     seconds of footage
+    min_threshold  raw score below which the detector never alarms, whatever the footage says
+    """
+
+    typical: float
+    tail_start: float
+    mean_excess: float
+    peaks: int
+    duration_s: float
+    min_threshold: float = -math.inf
+
+    def scale(self, detector: str, false_alarms_per_day: float) -> ScoreScale:
+        """The scale for a budget of false alarms a day.
+
+        Peaks over threshold: the excesses of declustered peaks over the 95th percentile u are exponential with
+        mean b and come r times a day, so u + b ln(r / budget) is passed ``budget`` times a day (Coles, An
+        Introduction to Statistical Modeling of Extreme Values, 2001, section 4.3, shape 0).
+
+        Raises ModelError where the scores of ``detector`` were all equal.
+        """
+        threshold = self.tail_start
+        if self.peaks:
+            rate = self.peaks * DAY_S / self.duration_s
+            # A budget above the rate of peaks asks for a threshold below the tail: the tail's start is the lowest.
+            threshold += self.mean_excess * max(0.0, math.log(rate / false_alarms_per_day))
+        threshold = max(threshold, self.min_threshold)
+        if not threshold > self.typical:
+            raise ModelError(
+                f"the held-out scores of '{detector}' are all equal, so no threshold can be set: "
+                "train the model on footage in which something moves"
+            )
+        return ScoreScale(self.typical, threshold, false_alarms_per_day, DAY_S / self.duration_s)
+
+
+def fit_tail(
+    held_out: HeldOut, detector: str, smoother: Callable[[], CausalMedian], min_threshold: float = -math.inf
+) -> ScoreTail:
+    """What a detector's held-out scores say of its tail, smoothed as it is done live.
+
+    min_threshold: see ScoreTail. Raises ModelError where there are too few scores to say anything.
+    """
+    smoothed = smooth_clips(held_out.scores[detector], held_out, smoother)
+    known = ~np.isnan(smoothed)
+    duration_s = held_out.duration_s()
+    if known.sum() < 10 or duration_s <= 0:
+        raise ModelError(
+            f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"
+        )
+    start = float(np.quantile(smoothed[known], TAIL_QUANTILE))
+    peaks = _declustered_peaks(smoothed, held_out, start)
+    excess = float(np.mean(peaks - start)) if peaks.size else 0.0
+    return ScoreTail(float(np.median(smoothed[known])), start, excess, peaks.size, duration_s, min_threshold)
+
+
 def fit_scale(
     held_out: HeldOut,
     detector: str,
@@ -81,39 +143,12 @@ def fit_scale(
     smoother: Callable[[], CausalMedian],
     min_threshold: float = -math.inf,
 ) -> ScoreScale:
-    """Work out a detector's scale for a budget of false alarms a day.
-
-    Peaks over threshold: the excesses of declustered peaks over the 95th percentile u are exponential with
-    mean b and come r times a day, so u + b ln(r / budget) is passed ``budget`` times a day (Coles, An
-    Introduction to Statistical Modeling of Extreme Values, 2001, section 4.3, shape 0).
+    """Work out a detector's scale for a budget of false alarms a day (see ScoreTail.scale).
 
     min_threshold: raw score below which this detector never alarms, whatever the footage says.
     Raises ModelError when the held-out scores say nothing (none, or all equal).
     """
-    raw = held_out.scores[detector]
-    smoothed = smooth_clips(raw, held_out, smoother)
-    known = ~np.isnan(smoothed)
-    duration_s = held_out.duration_s()
-    if known.sum() < 10 or duration_s <= 0:
-        raise ModelError(
-            f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"
-        )
-    typical = float(np.median(smoothed[known]))
-    start = float(np.quantile(smoothed[known], TAIL_QUANTILE))
-    peaks = _declustered_peaks(smoothed, held_out, start)
-    if peaks.size:
-        rate = peaks.size * DAY_S / duration_s
-        # A budget above the rate of peaks asks for a threshold below the tail: the tail's start is the lowest.
-        threshold = start + float(np.mean(peaks - start)) * max(0.0, math.log(rate / false_alarms_per_day))
-    else:
-        threshold = start
-    threshold = max(threshold, min_threshold)
-    if not threshold > typical:
-        raise ModelError(
-            f"the held-out scores of '{detector}' are all equal, so no threshold can be set: "
-            "train the model on footage in which something moves"
-        )
-    return ScoreScale(typical, threshold, false_alarms_per_day, DAY_S / duration_s)
+    return fit_tail(held_out, detector, smoother, min_threshold).scale(detector, false_alarms_per_day)
 
 
 def _declustered_peaks(smoothed: NDArray[np.float64], held_out: HeldOut, start: float) -> NDArray[np.float64]:

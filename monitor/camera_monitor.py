@@ -9,14 +9,16 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 from monitor.alerting import AlertRule, AlertSettings
-from monitor.calibration import ScoreScale, fit_scale
+from monitor.calibration import ScoreScale, ScoreTail, fit_tail
 from monitor.model_store import Model
 from monitor.regions import find_regions
 from monitor.smoothing import SmoothingSettings
-from monitor.types import AlertEvent, Phase, Reason, Region, ScoredFrame
+from monitor.types import AlertEvent, FloatArray, Phase, Reason, Region, ScoredFrame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +30,7 @@ class Alert:
     snapshot              the frame to show: where the event began, or its peak once it has ended
     regions               boxes in pixels of the snapshot's frame, highest first
     reasons               what rose on the snapshot's frame
+    anomaly_map           (h, w) float32 of the detector that scored the snapshot highest; None without one
     """
 
     camera: str
@@ -38,6 +41,7 @@ class Alert:
     snapshot: ScoredFrame
     regions: tuple[Region, ...]
     reasons: tuple[Reason, ...]
+    anomaly_map: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,12 +65,23 @@ class ModelScale:
     """
 
     def __init__(self, model: Model, false_alarms_per_day: float, smoothing: SmoothingSettings) -> None:
-        share = false_alarms_per_day / len(model.detectors)
+        tails = {d.name: fit_tail(model.held_out, d.name, smoothing.smoother, d.min_threshold) for d in model.detectors}
+        self._set(model.id, tails, false_alarms_per_day)
+
+    @classmethod
+    def of_tails(cls, model_id: str, tails: Mapping[str, ScoreTail], false_alarms_per_day: float) -> Self:
+        """The same without the model, from what its detectors' held-out scores looked like."""
+        scale = cls.__new__(cls)
+        scale._set(model_id, tails, false_alarms_per_day)
+        return scale
+
+    def _set(self, model_id: str, tails: Mapping[str, ScoreTail], false_alarms_per_day: float) -> None:
+        share = false_alarms_per_day / len(tails)
+        self.model_id = model_id
+        self.tails = dict(tails)
         self.false_alarms_per_day = false_alarms_per_day
-        self.names = tuple(detector.name for detector in model.detectors)
-        self.scales: tuple[ScoreScale, ...] = tuple(
-            fit_scale(model.held_out, d.name, share, smoothing.smoother, d.min_threshold) for d in model.detectors
-        )
+        self.names = tuple(tails)
+        self.scales: tuple[ScoreScale, ...] = tuple(tail.scale(name, share) for name, tail in tails.items())
 
     @property
     def supported_per_day(self) -> float:
@@ -80,12 +95,18 @@ class CameraMonitor:
     def __init__(self, camera: str, scale: ModelScale, smoothing: SmoothingSettings, alert: AlertSettings) -> None:
         self.camera = camera
         self.scale = scale
+        self.smoothing = smoothing
         self._medians = [smoothing.smoother() for _ in scale.scales]
         self._rule = AlertRule(alert)
         self._segment: int | None = None
         self._peak: ScoredFrame | None = None
         self._walls: deque[tuple[float, float]] = deque(maxlen=1024)
         self._started_at = 0.0
+
+    @property
+    def settings(self) -> AlertSettings:
+        """The alert rule's settings."""
+        return self._rule.settings
 
     @property
     def alarmed(self) -> bool:
@@ -139,8 +160,9 @@ class CameraMonitor:
             key=lambda pair: -math.inf if math.isnan(pair[0].score) else pair[1].units(pair[0].score),
         )[0]
         height, width = scored.frame.image.shape[:2]
-        regions = () if detection.anomaly_map is None else tuple(find_regions(detection.anomaly_map, width, height))
-        return Alert(self.camera, event, self._started_at, ended_at, read_at, scored, regions, detection.reasons)
+        heat = detection.anomaly_map
+        regions = () if heat is None else tuple(find_regions(heat, width, height))
+        return Alert(self.camera, event, self._started_at, ended_at, read_at, scored, regions, detection.reasons, heat)
 
     def _wall_time(self, time_s: float) -> float:
         """When the frame at ``time_s`` on the stream's clock was read, unix seconds."""

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from monitor.alerting import AlertSettings
 from monitor.errors import ConfigError
+from monitor.evidence.settings import EvidenceSettings
 from monitor.frame_queue import QueueSettings
 from monitor.redact import redact
 from monitor.smoothing import SmoothingSettings
@@ -101,6 +102,7 @@ class MonitorConfig(Settings):
     smoothing: SmoothingSettings = SmoothingSettings()
     alert: AlertSettings = AlertSettings()
     publish: PublishConfig = PublishConfig()
+    evidence: EvidenceSettings = EvidenceSettings()
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:

@@ -7,14 +7,13 @@ put in order (camera, time) when the run ends, since how their lines interleave 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
-from monitor.camera_monitor import Alert, Judgement
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.errors import ConfigError, RunError
+from monitor.record import alert_line, header_line, score_line
 from monitor.sink import CameraReport, Sink
 
 
@@ -22,17 +21,17 @@ class Recorder(Sink):
     """Writes one line a score and one line an alert step. A context manager.
 
     scores, alerts  files to write, or None
-    detectors       camera name -> names of its model's detectors
+    monitors        camera name -> what judges its scores, for the header of each camera
     sort            True when every source ends: lines are put in order at the end
 
     Raises ConfigError on entry if a file cannot be opened, RunError on exit if the disk did not take everything.
     """
 
     def __init__(
-        self, scores: Path | None, alerts: Path | None, detectors: Mapping[str, Sequence[str]], *, sort: bool
+        self, scores: Path | None, alerts: Path | None, monitors: Mapping[str, CameraMonitor], *, sort: bool
     ) -> None:
         self._paths = {"score": scores, "alert": alerts}
-        self._detectors = detectors
+        self._monitors = monitors
         self._sort = sort
         self._files: dict[str, TextIO] = {}
         self._failure: str | None = None
@@ -49,6 +48,8 @@ class Recorder(Sink):
                 raise ConfigError(
                     f"cannot write {path}: {error.strerror}; choose a file in an existing folder"
                 ) from error
+        for monitor in self._monitors.values():
+            self._write("score", header_line(monitor, sort=self._sort))
         return self
 
     def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
@@ -66,33 +67,20 @@ class Recorder(Sink):
 
     def score(self, judgement: Judgement) -> None:
         """Record a score, smoothed and raw."""
-        frame = judgement.scored.frame
-        raw = [_number(detection.score) for detection in judgement.scored.detections]
-        self._write(
-            "score",
-            {
-                "camera": frame.camera,
-                "time_s": frame.time_s,
-                "index": frame.index,
-                "score": _number(judgement.score),
-                "raw": dict(zip(self._detectors[frame.camera], raw, strict=True)),
-            },
-        )
+        detectors = self._monitors[judgement.scored.frame.camera].scale.names
+        self._write("score", score_line(judgement, detectors))
 
     def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - a report differs from run to run
         """Record a step of an event."""
-        line = {"camera": alert.camera, **asdict(alert.event)}
-        line["regions"] = [asdict(region) for region in alert.regions]
-        line["reasons"] = [str(reason) for reason in alert.reasons]
-        self._write("alert", line)
+        self._write("alert", alert_line(alert))
 
-    def _write(self, kind: str, line: dict[str, Any]) -> None:
+    def _write(self, kind: str, line: str) -> None:
         """A disk that is full costs the record, never the alerts: the failure is kept and told at the end."""
         file = self._files.get(kind)
         if file is None or self._failure is not None:
             return
         try:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
+            file.write(line + "\n")
             if kind == "alert":
                 file.flush()
         except OSError as error:
@@ -108,7 +96,3 @@ class Recorder(Sink):
             partial = path.with_name(path.name + ".partial")
             partial.write_text("".join(ordered), encoding="utf-8")
             partial.replace(path)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-
-import cv2
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from monitor.camera_monitor import Alert, Judgement
+from monitor.evidence.pictures import snapshot, to_jpeg
 from monitor.messages import ModelRef
 from monitor.model_store import Model
 from monitor.publisher import Publisher
@@ -19,6 +18,7 @@ log = logging.getLogger("monitor")
 
 SNAPSHOT_WIDTH = 640
 """Pictures that travel with alerts are at most this wide, in pixels."""
+SNAPSHOT_QUALITY = 80
 
 
 class PublishSink(Sink):
@@ -26,13 +26,21 @@ class PublishSink(Sink):
 
     models                camera name -> the model that watches it
     false_alarms_per_day  the budget that the threshold stands for
+    evidence              names the files kept of an alert's event
     """
 
-    def __init__(self, publisher: Publisher, models: dict[str, Model], false_alarms_per_day: float) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        models: dict[str, Model],
+        false_alarms_per_day: float,
+        evidence: Callable[[Alert], Sequence[str]] = lambda _: (),
+    ) -> None:
         self._publisher = publisher
         self._models = {name: ModelRef(id=model.name, hash=model.hash) for name, model in models.items()}
         self._detectors = {name: [d.name for d in model.detectors] for name, model in models.items()}
         self._false_alarms_per_day = false_alarms_per_day
+        self._evidence = evidence
 
     def score(self, judgement: Judgement) -> None:
         """Publish the score."""
@@ -60,6 +68,7 @@ class PublishSink(Sink):
             regions=alert.regions,
             reasons=alert.reasons,
             expected_false_alarms_per_day=self._false_alarms_per_day,
+            evidence=self._evidence(alert),
             jpeg=None if alert.event.phase is Phase.UPDATE else snapshot_jpeg(alert),
         )
 
@@ -74,18 +83,8 @@ class PublishSink(Sink):
 
 
 def snapshot_jpeg(alert: Alert) -> bytes:
-    """The alert's frame, at most 640 px wide, with its regions drawn, as a JPEG."""
-    image = alert.snapshot.frame.image
-    scale = min(1.0, SNAPSHOT_WIDTH / image.shape[1])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    for region in alert.regions:
-        corners = np.rint(
-            np.array([region.x, region.y, region.x + region.width, region.y + region.height]) * scale
-        ).astype(int)
-        cv2.rectangle(picture, corners[:2].tolist(), corners[2:].tolist(), (0, 0, 255), 2)
-    done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])
-    return encoded.tobytes() if done else b""
+    """The alert's frame with heat, boxes and caption, at most 640 px wide, as a JPEG."""
+    return to_jpeg(snapshot(alert, SNAPSHOT_WIDTH), SNAPSHOT_QUALITY)
 
 
 class LogSink(Sink):

@@ -133,7 +133,8 @@ def test_a_video_is_watched_to_its_end_and_summed_up(video: Path, tmp_path: Path
     assert result.returncode == 0, result.stderr
     assert "True Sight ran for" in result.stdout
     assert "square" in result.stdout
-    recorded = [json.loads(line) for line in scores.read_text().splitlines()]
+    header, *recorded = [json.loads(line) for line in scores.read_text().splitlines()]
+    assert header["record"] == "true-sight-scores"
     assert len(recorded) == 40, "4 s at 10 frames a second"
     assert all(entry["camera"] == "square" for entry in recorded)
 
@@ -147,7 +148,7 @@ def test_the_same_file_gives_the_same_bytes_at_any_speed(video: Path, tmp_path: 
         assert result.returncode == 0, result.stderr
         records.append([path.read_bytes() for path in paths])
     assert records[0] == records[1]
-    assert records[0][0].count(b"\n") == 100
+    assert records[0][0].count(b"\n") == 101, "a header and 100 frames"
 
 
 def test_an_unreadable_image_is_named_skipped_and_counted(tmp_path: Path) -> None:

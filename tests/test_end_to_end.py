@@ -182,7 +182,7 @@ def test_a_real_clip_is_scored_to_its_last_frame(tmp_path: Path, clip: str) -> N
     assert f" {frames} " in result.stdout
     lines = [json.loads(line) for line in scores.read_text().splitlines()]
     assert lines[-1]["index"] > frames - 10
-    assert all(line["score"] is not None for line in lines[2:])
+    assert all(line["score"] is not None for line in lines[3:])
 
 
 @pytest.mark.skipif(not SHARED_DATA.exists(), reason="the real footage (shared/data) is not here")
@@ -202,5 +202,6 @@ def test_an_avenue_tree_is_replayed_with_a_stream_a_video(tmp_path: Path) -> Non
         timeout=DEADLINE_S,
         check=True,
     )
-    cameras = [json.loads(line)["camera"] for line in scores.read_text().splitlines()]
+    lines = [json.loads(line) for line in scores.read_text().splitlines()]
+    cameras = [line["camera"] for line in lines if "score" in line]
     assert {name: cameras.count(name) for name in set(cameras)} == {"17": 30, "19": 30, "20": 30}

@@ -41,14 +41,19 @@ class Notes(Sink):
         self.states.append((report.name, report.state))
 
 
+def monitors(*names: str) -> dict[str, CameraMonitor]:
+    scale = ModelScale(brightness_model(), 1.0, SmoothingSettings())
+    return {name: CameraMonitor(name, scale, SmoothingSettings(), AlertSettings()) for name in names}
+
+
 def watch(
     sources: Sequence[Source], *sinks: Sink, capture: CaptureSettings = FAST, stop: threading.Event | None = None
 ) -> RunReport:
     model = brightness_model()
-    scale = ModelScale(model, 1.0, SmoothingSettings())
     pipeline = Pipeline([Camera(source, model, capture) for source in sources])
-    monitors = {s.name: CameraMonitor(s.name, scale, SmoothingSettings(), AlertSettings()) for s in sources}
-    return Watch(pipeline, monitors, {s.name: s for s in sources}, sinks).run(stop or threading.Event(), DEADLINE_S)
+    return Watch(pipeline, monitors(*(s.name for s in sources)), {s.name: s for s in sources}, sinks).run(
+        stop or threading.Event(), DEADLINE_S
+    )
 
 
 def test_files_are_scored_whole_and_their_events_end_with_them() -> None:
@@ -68,12 +73,12 @@ def test_records_are_byte_identical_whatever_the_timing(tmp_path: Path, other_sp
     for number, speed in enumerate((None, other_speed)):
         paths = (tmp_path / f"scores{number}.jsonl", tmp_path / f"alerts{number}.jsonl")
         cameras = [LevelSource("a", SCENE), LevelSource("b", SCENE[30:])]
-        with Recorder(*paths, {"a": ["brightness"], "b": ["brightness"]}, sort=True) as recorder:
+        with Recorder(*paths, monitors("a", "b"), sort=True) as recorder:
             watch(cameras, recorder, capture=CaptureSettings(speed=speed, analysis_fps=10))
         records.append([path.read_bytes() for path in paths])
     assert records[0] == records[1]
     scores, alerts = records[0]
-    assert scores.count(b"\n") == 80 + 68
+    assert scores.count(b"\n") == 80 + 68 + 2, "a header a camera"
     assert alerts.count(b'"start"') == 2
 
 
@@ -87,11 +92,8 @@ def test_an_error_in_the_worker_stops_a_waiting_reader_and_is_raised() -> None:
     broken = type(model)(model.card, (Broken(),), model.held_out, model.hash)
     source = LevelSource("a", [25] * 10_000)
     pipeline = Pipeline([Camera(source, broken, FAST)])
-    monitors = {
-        "a": CameraMonitor("a", ModelScale(model, 1.0, SmoothingSettings()), SmoothingSettings(), AlertSettings())
-    }
     with pytest.raises(StageError, match="the inference thread failed: ZeroDivisionError"):
-        Watch(pipeline, monitors, {"a": source}, []).run(threading.Event(), DEADLINE_S)
+        Watch(pipeline, monitors("a"), {"a": source}, []).run(threading.Event(), DEADLINE_S)
     assert not [t.name for t in threading.enumerate() if t.name in ("inference", "capture a")]
 
 
@@ -126,7 +128,7 @@ def test_one_dead_camera_does_not_stop_another() -> None:
     class StopWhenTried(Sink):
         def tick(self, report: RunReport) -> None:
             alive = next(camera for camera in report.cameras if camera.name == "alive")
-            if dead.tried.is_set() and alive.state is CameraState.ENDED:
+            if dead.tried.is_set() and alive.state is CameraState.ENDED and alive.analysed == len(SCENE):
                 stop.set()
 
     capture = CaptureSettings(speed=None, backoff_min_s=0.01, backoff_max_s=0.02)

@@ -1,4 +1,4 @@
-"""The command line of training: ``python -m training train | submission | evaluate``."""
+"""The command line of training: ``python -m training train | submission | evaluate | what-if``."""
 
 from __future__ import annotations
 
@@ -98,6 +98,52 @@ def evaluate(
     if json_file is not None:
         write_json(found, json_file)
     typer.echo(found.text())
+
+
+@app.command()
+def what_if(
+    scores: Annotated[Path, typer.Option(help="Record of a run, as written by run_monitor.py --record-scores.")],
+    threshold: Annotated[
+        float | None, typer.Option(min=0.01, help="Raise the threshold by this factor, or lower it: 1.2, 0.8.")
+    ] = None,
+    false_alarms_per_day: Annotated[
+        float | None, typer.Option(min=1e-6, help="Work the threshold out anew for this budget a camera.")
+    ] = None,
+    on: Annotated[float | None, typer.Option(help="An alert may begin at this score.")] = None,
+    off: Annotated[float | None, typer.Option(help="It goes on while the score is at this or above.")] = None,
+    min_duration: Annotated[float | None, typer.Option(help="Seconds that the score has to stay up.")] = None,
+    merge_gap: Annotated[float | None, typer.Option(help="Seconds that it has to stay down for the end.")] = None,
+    update_every: Annotated[float | None, typer.Option(help="Seconds between updates of an open alert.")] = None,
+    cooldown: Annotated[float | None, typer.Option(help="Seconds after an alert without notifications.")] = None,
+    json_lines: Annotated[
+        bool, typer.Option("--json", help="The lines of --record-alerts, without regions and reasons.")
+    ] = False,
+) -> None:
+    """Work out which alerts a recorded run would have raised with other settings, without its model and footage."""
+    from rich.console import Console
+
+    from monitor.record import alert_line, read_scores
+    from training.what_if import Changes, alert_table, notes, replay, summary_table
+
+    alert = {
+        "on": on,
+        "off": off,
+        "min_duration_s": min_duration,
+        "merge_gap_s": merge_gap,
+        "update_every_s": update_every,
+        "cooldown_s": cooldown,
+    }
+    outcome = replay(read_scores(scores), Changes(threshold, false_alarms_per_day, alert))
+    if json_lines:
+        for step in outcome.alerts:
+            typer.echo(alert_line(step))
+        return
+    console = Console()
+    console.print(summary_table(outcome))
+    console.print()
+    console.print(alert_table(outcome))
+    for note in notes(outcome, false_alarms_per_day):
+        console.print(note, highlight=False, soft_wrap=True)
 
 
 def main() -> None:

@@ -1,0 +1,64 @@
+"""The settings of evidence."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceSettings:
+    """What is kept of every event, where and for how long.
+
+    enabled     write evidence; off by default, since it puts pictures of a place on the disk
+    folder      where; made if it does not exist
+    before_s    seconds of the clip before the event's start
+    after_s     seconds of the clip after the event's end
+    max_clip_s  longest clip; of a longer event the first part is kept
+    width       pictures and clips are at most this wide, pixels
+    quality     of JPEG pictures, 1 to 100
+    memory_mb   a camera's frames of the last seconds take at most this much memory, 1 MB = 1,000,000 bytes
+    keep_days   events older than this are deleted
+    keep_gb     when all files together take more than this, the oldest events are deleted, 1 GB = 1,000,000,000 bytes
+    """
+
+    enabled: bool = False
+    folder: Path = Path("evidence")
+    before_s: float = 5.0
+    after_s: float = 5.0
+    max_clip_s: float = 60.0
+    width: int = 640
+    quality: int = 80
+    memory_mb: float = 16.0
+    keep_days: float = 30.0
+    keep_gb: float = 10.0
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # an unknown key in a config file is an error
+
+    def __post_init__(self) -> None:
+        for name in ("before_s", "after_s"):
+            if not 0 <= getattr(self, name) <= 600:
+                raise ValueError(f"{name} must be 0 to 600 seconds, got {getattr(self, name)}")
+        if not self.before_s < self.max_clip_s <= 3600:
+            raise ValueError(f"max_clip_s must be above before_s and at most 3600 seconds, got {self.max_clip_s}")
+        if not 64 <= self.width <= 7680:
+            raise ValueError(f"width must be 64 to 7680 pixels, got {self.width}")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"quality must be 1 to 100, got {self.quality}")
+        for name in ("memory_mb", "keep_days", "keep_gb"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+
+    @property
+    def memory_bytes(self) -> int:
+        """``memory_mb`` in bytes."""
+        return round(self.memory_mb * MEGABYTE)
+
+    @property
+    def keep_bytes(self) -> int:
+        """``keep_gb`` in bytes."""
+        return round(self.keep_gb * 1000 * MEGABYTE)

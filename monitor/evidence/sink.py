@@ -1,0 +1,169 @@
+"""The sink that hands frames and events over to the evidence thread, and that thread.
+
+The main loop gives references and never waits: a thread that is behind loses frames, which are counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Mapping
+from typing import Self
+
+from monitor.camera_monitor import Alert, Judgement
+from monitor.errors import ConfigError
+from monitor.evidence.camera import CameraEvidence
+from monitor.evidence.clips import clip_suffix
+from monitor.evidence.files import Disk, EvidenceFiles
+from monitor.evidence.handover import HandOver
+from monitor.evidence.retention import Retention
+from monitor.evidence.settings import EvidenceSettings
+from monitor.messages import ModelRef
+from monitor.redact import redact
+from monitor.sink import CameraReport, Sink
+from monitor.stage import Stage, join_all
+from monitor.types import Frame, Phase
+
+log = logging.getLogger(__name__)
+
+WAITING_BYTES = 64_000_000
+"""Frames that wait for the thread take at most this much memory, all cameras together; starts and ends of events half
+as much again, since these matter more."""
+END_S = 10.0
+"""How long the end of a run may wait for evidence."""
+HURRY_S = 0.8
+"""How long it may when the user asked for the end; then clips are given up."""
+GRACE_S = 0.3
+"""How much longer for what is in hand."""
+
+
+class EvidenceSink(Sink):
+    """Writes evidence while inside its context.
+
+    models                camera name -> the model that watches it
+    false_alarms_per_day  what the threshold stands for
+    rise_s                seconds for which a score has to stay up before an event starts (AlertSettings.min_duration_s)
+    stop                  set when the user asks for the end of the run: then what is not done in time is given up
+
+    Raises ConfigError on entry where the folder's path is something else. A folder that cannot be written costs
+    evidence only: a monitor whose disk is full must start all the same.
+    """
+
+    def __init__(
+        self,
+        settings: EvidenceSettings,
+        *,
+        models: Mapping[str, ModelRef],
+        false_alarms_per_day: float,
+        rise_s: float,
+        stop: threading.Event,
+    ) -> None:
+        self.dropped = 0
+        """Frames and steps of events that the thread was too slow for."""
+        self.disk = Disk(settings.folder)
+        self._settings = settings
+        self._models = models
+        self._false_alarms_per_day = false_alarms_per_day
+        # A step comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
+        self._rise_s = rise_s + 1.0
+        self._stop = stop
+        self._waiting: HandOver[Frame | Alert] = HandOver()
+        self._cameras: dict[str, CameraEvidence] = {}
+        self._retention = Retention(settings.folder, settings.keep_days, settings.keep_bytes)
+        self._give_up_at = math.inf
+        self._stage = Stage("evidence", self._work, self._on_error)
+
+    def __enter__(self) -> Self:
+        folder = self._settings.folder
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder} is no folder: choose another for evidence")
+        self._stage.start()
+        log.info(
+            "evidence goes to %s; up to %g MB a camera in memory, on the disk up to %g days and %g GB",
+            folder,
+            self._settings.memory_mb,
+            self._settings.keep_days,
+            self._settings.keep_gb,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._waiting.close()
+        closing_at = time.monotonic()
+        while self._stage.alive:
+            self._give_up_at = closing_at + (HURRY_S if self._stop.is_set() else END_S)
+            if time.monotonic() > self._give_up_at + GRACE_S:
+                log.warning("the evidence thread did not end in time and is left behind")
+                break
+            join_all([self._stage], 0.02)
+        log.info(
+            "evidence: %d files written, %.1f MB; %d files lost, %d frames dropped",
+            self.disk.written,
+            self.disk.bytes / 1e6,
+            self.disk.lost,
+            self.dropped,
+        )
+
+    def names(self, alert: Alert) -> tuple[str, ...]:
+        """The event's files, relative to the evidence folder; they appear one by one, the clip last."""
+        return EvidenceFiles.of(alert.camera, alert.started_at, alert.event.number, clip_suffix()).all
+
+    def score(self, judgement: Judgement) -> None:
+        """Hand the frame over."""
+        frame = judgement.scored.frame
+        if not self._waiting.offer(frame, frame.image.nbytes, WAITING_BYTES):
+            self.dropped += 1
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - evidence is about the event alone
+        """Hand an event's start or end over."""
+        if alert.event.phase is Phase.UPDATE:
+            return
+        size = alert.snapshot.frame.image.nbytes
+        if not self._waiting.offer(alert, size, WAITING_BYTES * 3 // 2):
+            self.dropped += 1
+            log.warning("%s: evidence of alert %d is lost, its thread is behind", alert.camera, alert.event.number)
+
+    def _work(self) -> None:
+        self._check_room()
+        while not self._waiting.ended:
+            item = self._waiting.take(0.5)
+            if isinstance(item, Alert):
+                self._camera(item.camera).step(item)
+            elif item is not None and not self._late():
+                self._camera(item.camera).frame(item)
+            self._check_room()
+        for camera in self._cameras.values():
+            if self._late():
+                camera.abandon()
+            else:
+                camera.finish()
+
+    def _late(self) -> bool:
+        return time.monotonic() > self._give_up_at
+
+    def _camera(self, name: str) -> CameraEvidence:
+        if name not in self._cameras:
+            self._cameras[name] = CameraEvidence(
+                name,
+                self._settings,
+                self.disk,
+                model=self._models.get(name),
+                false_alarms_per_day=self._false_alarms_per_day,
+                rise_s=self._rise_s,
+                late=self._late,
+            )
+        return self._cameras[name]
+
+    def _check_room(self) -> None:
+        names = {camera.open_name for camera in self._cameras.values()}
+        self._retention.check(self.disk.bytes, {name for name in names if name is not None})
+
+    def _on_error(self, stage: Stage) -> None:
+        """The thread has failed: alerts go on without evidence."""
+        self._waiting.close()
+        for camera in self._cameras.values():
+            camera.abandon()
+        reason = redact(f"{type(stage.error).__name__}: {stage.error}")
+        log.error("evidence has stopped, alerts go on without it: %s", reason)
