@@ -12,6 +12,13 @@ MonitorError
     └── StallError        the camera is connected but sends nothing
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class MonitorError(Exception):
     """Base of all errors raised on purpose; its text is shown to the user as it is."""
@@ -55,3 +62,9 @@ class CaptureError(MonitorError):
 
 class StallError(CaptureError):
     """A live camera is connected but has sent nothing within the read deadline."""
+
+
+def first_problem(error: ValidationError) -> tuple[str, str]:
+    """Where the first thing wrong stands, as a dotted name ("" for the whole), and what is wrong with it."""
+    problem = error.errors(include_url=False, include_input=False)[0]
+    return ".".join(str(part) for part in problem["loc"]), problem["msg"]

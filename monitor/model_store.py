@@ -27,7 +27,7 @@ from monitor import __version__
 from monitor.calibration import HeldOut
 from monitor.detector import detector_class
 from monitor.detector.base import Detector
-from monitor.errors import ModelError, RunError
+from monitor.errors import ModelError, RunError, first_problem
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -211,9 +211,8 @@ def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
     try:
         return ModelCard.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelError(f"the model in {folder} is damaged: {CARD_FILE}, {where}: {first['msg']}") from error
+        where, what = first_problem(error)
+        raise ModelError(f"the model in {folder} is damaged: {CARD_FILE}, {where}: {what}") from error
 
 
 def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -> HeldOut:

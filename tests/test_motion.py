@@ -157,15 +157,15 @@ def _without(tensors: dict[str, Any], name: str) -> dict[str, Any]:
 
 def test_a_damaged_model_is_refused_with_the_reason(motion: Motion) -> None:
     settings, tensors = motion.settings(), motion.tensors()
-    with pytest.raises(ModelError, match="needs the arrays"):
+    with pytest.raises(ModelError, match="motion detector lacks the tensor 'scale'"):
         Motion.load(settings, _without(tensors, "scale"), "cpu")
-    with pytest.raises(ModelError, match=r"scale of motion should be \(10, 19\) float32"):
+    with pytest.raises(ModelError, match=r"'scale' is \(9, 19\) float32 and should be \(10, 19\) float32"):
         Motion.load(settings, tensors | {"scale": tensors["scale"][:-1]}, "cpu")
-    with pytest.raises(ModelError, match="not finite"):
+    with pytest.raises(ModelError, match="'deviation' holds values that are no finite"):
         Motion.load(settings, tensors | {"deviation": tensors["deviation"] * np.float32(np.nan)}, "cpu")
     with pytest.raises(ModelError, match="not above 0"):
         Motion.load(settings, tensors | {"scale": np.zeros_like(tensors["scale"])}, "cpu")
-    with pytest.raises(ModelError, match="settings of motion"):
+    with pytest.raises(ModelError, match="setting 'colour' of the motion detector"):
         Motion.load(settings | {"colour": 1}, tensors, "cpu")
 
 

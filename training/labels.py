@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from monitor.errors import UsageError
+from monitor.errors import UsageError, first_problem
 
 SUBSETS = {"avenue": ("avenue/testing_videos/", "avenue/training_videos/10"), "ped1": ("ped1/test/",)}
 """Named subsets: prefixes of files. Training video 10 of Avenue, not trained on, gives further normal frames."""
@@ -55,10 +55,9 @@ def load_labels(path: Path, subset: str | None = None) -> list[LabelledVideo]:
     except OSError as error:
         raise UsageError(f"labels {path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where, what = first_problem(error)
         raise UsageError(
-            f"labels {path} cannot be used ({where or 'as a whole'}: {first['msg']}): "
+            f"labels {path} cannot be used ({where or 'as a whole'}: {what}): "
             'expected {"file": {"frames": N, "abnormal": [[first, last], ...]}, ...}'
         ) from None
     prefixes = SUBSETS.get(subset, (subset,)) if subset else ("",)

@@ -7,6 +7,7 @@ analysis rate change nothing in what the numbers mean.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.errors import UsageError
 from monitor.types import FloatArray, Frame, Image
 
 BLOCK = 8
@@ -68,6 +70,28 @@ def analysis_size(width: int, height: int, target: int = 320, multiple: int = 16
     """(width, height) in px at which a picture of this size is analysed: near ``target`` wide, both even multiples."""
     w = max(multiple, round(target / multiple) * multiple)
     return w, max(2 * multiple, round(height * w / width / multiple) * multiple)
+
+
+def grey_clips(
+    clips: Iterable[Sequence[Frame]], detector: str, target: int = 320
+) -> tuple[list[list[tuple[float, Image]]], tuple[int, int]]:
+    """What a detector learns from: each clip as (time_s, grey picture), and the pictures' (width, height) in px.
+
+    The first frame's size asks for that of all, near ``target`` wide. Raises UsageError for fewer than 20 frames.
+    """
+    streams: list[list[tuple[float, Image]]] = []
+    size = (0, 0)
+    for clip in clips:
+        if len(clip):
+            if not streams:
+                size = analysis_size(clip[0].image.shape[1], clip[0].image.shape[0], target)
+            streams.append([(frame.time_s, to_grey(frame.image, size)) for frame in clip])
+    frames = sum(len(stream) for stream in streams)
+    if frames < 20:
+        raise UsageError(
+            f"{detector} needs at least 20 frames of normal footage to learn from, got {frames}; give more"
+        )
+    return streams, size
 
 
 class FrontEnd:

@@ -14,12 +14,11 @@ from typing import Any, ClassVar, Self
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.detector.base import Detector, Observation, Tensors, nan_detection
-from monitor.detector.frontend import analysis_size, to_grey
-from monitor.detector.motion import check_tensors
-from monitor.errors import ModelError, UsageError
+from monitor.detector.frontend import grey_clips, to_grey
+from monitor.detector.stored import check_tensors, read_settings
 from monitor.types import Detection, FloatArray, Frame, Image, Reason
 
 _LIGHT_GRID = 16  # px, side of the squares in which the light is compared with the trained one
@@ -77,19 +76,8 @@ class StaticAge(Detector):
 
         Keeps the small pictures (14 KB each) of all clips. Raises UsageError when there are too few frames.
         """
-        streams: list[list[tuple[float, Image]]] = []
-        size = (0, 0)
-        for clip in clips:
-            if len(clip):
-                if not streams:
-                    height, width = clip[0].image.shape[:2]
-                    size = analysis_size(width, height, 160)
-                streams.append([(frame.time_s, to_grey(frame.image, size)) for frame in clip])
+        streams, size = grey_clips(clips, cls.name, target=160)
         greys = np.array([grey for stream in streams for _, grey in stream])
-        if len(greys) < 20:
-            raise UsageError(
-                f"static needs at least 20 frames of normal footage to learn from, got {len(greys)}; give more"
-            )
         greys = greys[np.linspace(0, len(greys) - 1, min(len(greys), 1500)).astype(int)]
         middle = np.median(greys, axis=0).astype(np.float32)
         level = np.array([_relight(grey, middle) for grey in greys])
@@ -165,15 +153,10 @@ class StaticAge(Detector):
     @classmethod
     def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:  # noqa: ARG003
         """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
-        try:
-            given = StaticSettings.model_validate(dict(settings))
-        except ValidationError as error:
-            raise ModelError(
-                f"the settings of static in this model cannot be used ({error.errors()[0]['msg']}); train it again"
-            ) from error
+        given = read_settings(cls.name, StaticSettings, settings)
         shape = (given.height, given.width)
         expected: dict[str, tuple[tuple[int, ...], Any]] = dict.fromkeys(("low", "middle", "high"), (shape, np.uint8))
-        check_tensors(cls.name, expected, tensors)
+        check_tensors(cls.name, tensors, expected)
         return cls(given, *(tensors[name] for name in expected))
 
 

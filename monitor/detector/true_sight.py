@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.detector.autoencoder import INPUT_SIZE, PUBLISHED_WIDTH, TrueSightNet
 from monitor.detector.base import Detector, Observation, Tensors
 from monitor.detector.scorer import PUBLISHED_SIZES, Term, five_sizes, published_score, published_terms
-from monitor.errors import ModelError, UsageError
+from monitor.detector.stored import check_tensors, read_settings
+from monitor.errors import UsageError
 from monitor.types import Detection, FloatArray, Image, Reason
 
 Variant = Literal["published", "sound"]
@@ -113,7 +114,9 @@ class TrueSight(Detector):
         """
         if sizes is None:
             sizes = PUBLISHED_SIZES if variant == "published" else (INPUT_SIZE,)
-        settings = _read_settings({"variant": variant, "sizes": tuple(sizes), "width": net.width, "patch": patch})
+        settings = read_settings(
+            cls.name, TrueSightSettings, {"variant": variant, "sizes": tuple(sizes), "width": net.width, "patch": patch}
+        )
         return cls(copy.deepcopy(net), settings, device)
 
     def new_stream(self) -> None:
@@ -179,13 +182,16 @@ class TrueSight(Detector):
     @classmethod
     def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:
         """See Detector.load; every setting and every tensor's name, shape and kind is checked."""
-        checked = _read_settings(settings)
+        checked = read_settings(cls.name, TrueSightSettings, settings)
         with torch.device("meta"):  # shapes alone: no memory, and the random state stays as it was
             net = TrueSightNet(checked.width)
-        expected = {f"network.{key}": (tuple(v.shape), v.dtype) for key, v in net.state_dict().items()}
+        expected = {
+            f"network.{key}": (tuple(v.shape), str(v.dtype).removeprefix("torch."))
+            for key, v in net.state_dict().items()
+        }
         if "error_mean" in tensors or "error_std" in tensors:
-            expected |= dict.fromkeys(("error_mean", "error_std"), ((INPUT_SIZE, INPUT_SIZE), torch.float32))
-        _check_tensors(tensors, expected)
+            expected |= dict.fromkeys(("error_mean", "error_std"), ((INPUT_SIZE, INPUT_SIZE), "float32"))
+        check_tensors(cls.name, tensors, expected)
         state = {key: torch.from_numpy(np.array(tensors[f"network.{key}"])) for key in net.state_dict()}
         net.load_state_dict(state, assign=True)
         stats = None
@@ -265,35 +271,3 @@ def _exact(device: torch.device) -> AbstractContextManager[None]:
     if device.type == "cpu":
         return nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-
-
-def _read_settings(settings: Mapping[str, Any]) -> TrueSightSettings:
-    try:
-        return TrueSightSettings.model_validate(dict(settings))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelError(
-            f"setting '{where}' of the true-sight detector cannot be used ({first['msg']}): "
-            "correct it, or get an undamaged copy of the model"
-        ) from None
-
-
-def _check_tensors(
-    tensors: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[tuple[int, ...], torch.dtype]]
-) -> None:
-    """Raise ModelError, in one sentence, unless exactly the expected arrays are there."""
-    advice = "get an undamaged copy of the model or train it again"
-    if missing := sorted(expected.keys() - tensors.keys()):
-        raise ModelError(f"the model lacks the tensor '{missing[0]}' ({len(missing)} missing): {advice}")
-    if unknown := sorted(tensors.keys() - expected.keys()):
-        raise ModelError(f"the model holds an unknown tensor '{unknown[0]}' ({len(unknown)} unknown): {advice}")
-    for key, (shape, dtype) in expected.items():
-        kind = np.dtype(str(dtype).removeprefix("torch."))
-        found = tensors[key]
-        if found.shape != shape or found.dtype != kind:
-            raise ModelError(
-                f"the model's tensor '{key}' is {found.shape} {found.dtype} and should be {shape} {kind}: {advice}"
-            )
-        if not np.isfinite(found).all():
-            raise ModelError(f"the model's tensor '{key}' holds values that are no finite numbers: {advice}")

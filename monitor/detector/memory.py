@@ -1,0 +1,52 @@
+"""Exemplars of each cell, and how far something is from the nearest of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.types import FloatArray
+
+
+class ExemplarMemory:
+    """What is normal in each of many cells, as exemplars (cells, n, d) float32."""
+
+    def __init__(self, exemplars: FloatArray, neighbours: int) -> None:
+        self._exemplars, self._neighbours = exemplars, neighbours
+        self._squares = np.square(exemplars).sum(axis=2)
+        self._spacing = _spacing(exemplars, neighbours)
+
+    def distances(self, cells: NDArray[np.intp], features: FloatArray) -> FloatArray:
+        """How far each of (k, d) features is from what is normal in its cell: (k,) float32; cells: k indices.
+
+        The mean distance to the nearest exemplars over the root of how far those are apart themselves, so that
+        a cell of many habits forgives more.
+        """
+        product = np.matmul(self._exemplars[cells], features[:, :, None])[:, :, 0]
+        squares = self._squares[cells] - 2 * product + np.square(features).sum(axis=1)[:, None]
+        nearest = np.argpartition(squares, self._neighbours - 1, axis=1)[:, : self._neighbours]
+        distance = np.sqrt(np.maximum(np.take_along_axis(squares, nearest, axis=1), 0)).mean(axis=1)
+        spacing = np.take_along_axis(self._spacing[cells], nearest, axis=1).mean(axis=1)
+        return np.asarray(distance / np.sqrt(spacing))
+
+
+def k_centre(samples: FloatArray, count: int) -> FloatArray:
+    """Greedy k-centre: at most ``count`` of (k, d) samples, each the farthest from zero and all chosen before."""
+    distance = np.square(samples).sum(axis=1)
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(samples)) and distance.max() > 0:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.square(samples - samples[chosen[-1]]).sum(axis=1))
+    return samples[chosen]
+
+
+def _spacing(exemplars: FloatArray, neighbours: int) -> FloatArray:
+    """Mean distance of each exemplar to its nearest others, (cells, n); no smaller than half of their median."""
+    spacing = np.empty(exemplars.shape[:2], np.float32)
+    for cell, points in enumerate(exemplars):
+        squares = np.square(points).sum(axis=1)
+        distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * points @ points.T, 0))
+        np.fill_diagonal(distances, np.inf)
+        spacing[cell] = np.partition(distances, neighbours - 1, axis=1)[:, :neighbours].mean(axis=1)
+    positive = spacing[spacing > 1e-3]
+    return np.maximum(spacing, 0.5 * np.median(positive) if len(positive) else 1.0).astype(np.float32)

@@ -1,0 +1,49 @@
+"""What is stored of a detector, checked before it is used: a model's files may be damaged or another version's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from pydantic import BaseModel, ValidationError
+
+from monitor.errors import ModelError, first_problem
+
+_Settings = TypeVar("_Settings", bound=BaseModel)
+_ADVICE = "get an undamaged copy of the model or train it again"
+
+
+def read_settings(detector: str, kind: type[_Settings], settings: Mapping[str, Any]) -> _Settings:
+    """The stored settings as the detector's own kind. Raises ModelError, naming the first one that cannot be used."""
+    try:
+        return kind.model_validate(dict(settings))
+    except ValidationError as error:
+        where, what = first_problem(error)
+        raise ModelError(
+            f"setting '{where}' of the {detector} detector cannot be used ({what}): correct it, or {_ADVICE}"
+        ) from None
+
+
+def check_tensors(
+    detector: str, tensors: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[tuple[int, ...], DTypeLike]]
+) -> None:
+    """Raise ModelError unless exactly the expected arrays (name -> shape, dtype) are there, and all finite."""
+    if missing := sorted(expected.keys() - tensors.keys()):
+        raise ModelError(f"the {detector} detector lacks the tensor '{missing[0]}' ({len(missing)} missing): {_ADVICE}")
+    if unknown := sorted(tensors.keys() - expected.keys()):
+        raise ModelError(
+            f"the {detector} detector has an unknown tensor '{unknown[0]}' ({len(unknown)} unknown): {_ADVICE}"
+        )
+    for name, (shape, dtype) in expected.items():
+        found, kind = tensors[name], np.dtype(dtype)
+        if found.shape != shape or found.dtype != kind:
+            raise ModelError(
+                f"the {detector} detector's tensor '{name}' is {found.shape} {found.dtype} "
+                f"and should be {shape} {kind}: {_ADVICE}"
+            )
+        if not np.isfinite(found).all():
+            raise ModelError(
+                f"the {detector} detector's tensor '{name}' holds values that are no finite numbers: {_ADVICE}"
+            )
