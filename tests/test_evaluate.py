@@ -5,18 +5,18 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from monitor.calibration import HeldOut
-from monitor.detector.base import Detector, Observation, Tensors
+from monitor.detector.base import Observation
 from monitor.errors import UsageError
 from monitor.model_store import DetectorEntry, HeldOutSummary, Model, ModelCard, Provenance
 from monitor.types import Detection
+from tests.fakes import Brightness
 from training.evaluate import Judged, evaluate, metrics, overlap, write_json
 from training.labels import load_labels
 from training.output import Post
@@ -26,26 +26,11 @@ QUIET = Report(quiet=True)
 DATA = Path(__file__).resolve().parents[2] / "shared/data"
 
 
-class Brightness(Detector):
-    """The mean grey level: a detector whose every score is known."""
-
-    name: ClassVar[str] = "brightness"
-
-    def new_stream(self) -> None:
-        """Nothing to remember."""
+class GreyLevel(Brightness):
+    """The mean grey level as it is, 0..255: a detector whose every score is known."""
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         return [Detection(float(o.frame.image.mean())) for o in batch]
-
-    def settings(self) -> dict[str, Any]:
-        return {}
-
-    def tensors(self) -> Tensors:
-        return {}
-
-    @classmethod
-    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:  # noqa: ARG003
-        return cls()
 
 
 def brightness_model() -> Model:
@@ -62,7 +47,7 @@ def brightness_model() -> Model:
         held_out=HeldOutSummary(frames=40, clips=1, duration_s=4, scores={}),
         provenance=about,
     )
-    return Model(card, (Brightness(),), held_out, "0" * 64)
+    return Model(card, (GreyLevel(),), held_out, "0" * 64)
 
 
 def frames(folder: Path, levels: Sequence[int]) -> None:
