@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -18,8 +19,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.alerting import AlertSettings
+from monitor.camera_monitor import CameraMonitor, ModelScale
 from monitor.capture import Capture, CaptureSettings
 from monitor.errors import CaptureError, MonitorError, SourceError, StallError
+from monitor.pipeline import Camera, Pipeline
+from monitor.sink import RunReport, Sink
+from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
 from monitor.sources.camera import CameraSource
 from monitor.sources.decoder import Kind, Reply
@@ -27,9 +33,10 @@ from monitor.sources.folder import FolderSource
 from monitor.sources.isolated import IsolatedReader, IsolatedSource, Isolation, isolate
 from monitor.sources.video import VideoSource
 from monitor.types import CameraState
+from monitor.watch import Watch
 from tests.captured import QUICK, captured, eventually
 from tests.decoders import Break, NoiseSource, Plan, noise
-from tests.fakes import SHARED_DATA
+from tests.fakes import SHARED_DATA, brightness_model
 from tests.faults import Noted
 from tests.footage import write_video
 from tests.scripted import RecordingSink
@@ -268,6 +275,75 @@ def test_the_file_that_aborts_every_process_that_reads_it_ends_alone() -> None:
     assert status.state is CameraState.FAILED
     assert "crashes_decoder.avi: the decoder died (SIG" in status.detail
     assert time.monotonic() - started < 10.0
+
+
+def write_config(folder: Path, *sources: Path) -> Path:
+    cameras = "".join(f"[cameras.{path.stem}]\nsource = '{path}'\n" for path in sources)
+    config = folder / "cameras.toml"
+    config.write_text(f"model = '{ROOT / 'monitor/assets/demo'}'\n{cameras}[capture]\nisolation = 'process'\n")
+    return config
+
+
+@pytest.mark.skipif(not CRASHES_DECODER.exists(), reason=f"no {CRASHES_DECODER}, a file that aborts any decoder")
+def test_a_whole_run_outlives_a_file_that_aborts_its_decoder(tmp_path: Path) -> None:
+    config = write_config(tmp_path, CRASHES_DECODER, write_video(tmp_path / "sound.avi", frames=50))
+    scores = tmp_path / "scores.jsonl"
+    command: list[str | Path] = [
+        sys.executable,
+        ROOT / "run_monitor.py",
+        "--config",
+        config,
+        "--no-publish",
+        "--speed",
+        "max",
+    ]
+    run = subprocess.run([*command, "--record-scores", scores], capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 1, run.stderr
+    last = run.stderr.splitlines()[-1]
+    assert last.startswith("error: 1 of 2 sources could not be read on: crashes_decoder: ")
+    assert "the decoder died (SIG" in last
+    assert "Traceback" not in run.stderr
+    assert "malloc" not in run.stderr, "the decoder's last words stay its own"
+    sound = [line for line in map(json.loads, scores.read_text().splitlines()) if line["camera"] == "sound"]
+    assert sound[-1]["index"] >= 47
+
+
+def test_a_pipeline_outlives_a_decoder_and_ends_at_once_though_another_hangs() -> None:
+    model = brightness_model()
+    plans = {
+        "crash": Plan(at=5),
+        "hang": Plan(at=5, what=Break.HANG),
+        "sound": Plan(frames=40),
+    }
+    sources = [
+        IsolatedSource(NoiseSource(plan, name=name), open_timeout_s=5.0, read_timeout_s=60.0)
+        for name, plan in plans.items()
+    ]
+    scale = ModelScale(model, 1.0, SmoothingSettings())
+    pipeline = Pipeline([Camera(source, model, FAST) for source in sources])
+    monitors = {name: CameraMonitor(name, scale, SmoothingSettings(), AlertSettings()) for name in plans}
+    stop = threading.Event()
+
+    class UntilSoundHasEnded(Sink):
+        ended_at = 0.0
+
+        def tick(self, report: RunReport) -> None:
+            states = {camera.name: camera.state for camera in report.cameras}
+            if states["sound"] is CameraState.ENDED and states["crash"] is CameraState.FAILED and not stop.is_set():
+                self.ended_at = time.monotonic()
+                stop.set()
+
+    until = UntilSoundHasEnded()
+    report = Watch(pipeline, monitors, {source.name: source for source in sources}, [until]).run(stop, 30.0)
+    assert 0.0 < time.monotonic() - until.ended_at < 1.5
+    crash, hang, sound = report.cameras
+    assert (crash.state, crash.detail, crash.frames_in) == (
+        CameraState.FAILED,
+        "test://crash: the decoder died (SIGABRT)",
+        5,
+    )
+    assert (hang.frames_in, sound.frames_in, sound.analysed) == (5, 40, 40)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("capture")]
 
 
 @pytest.mark.parametrize("live", [True, False])
