@@ -23,7 +23,7 @@ from monitor.capture import CaptureSettings
 from monitor.config import MonitorConfig, load_config
 from monitor.dashboard import Dashboard, RunTitle, summary
 from monitor.demo import MODEL_FOLDER, DemoJudge, result_sentence, result_table
-from monitor.errors import ConfigError, ModelError, MonitorError, UsageError
+from monitor.errors import ConfigError, ModelError, MonitorError, RunError, UsageError
 from monitor.evidence.sink import EvidenceSink
 from monitor.logs import log_to_stderr, redact_tracebacks
 from monitor.messages import ModelRef
@@ -32,11 +32,13 @@ from monitor.pipeline import Camera, Pipeline
 from monitor.publisher import Publisher
 from monitor.recorder import Recorder
 from monitor.redact import redact
-from monitor.sink import Sink
+from monitor.sink import RunReport, Sink
 from monitor.sinks import LogSink, PublishSink
 from monitor.sources import open_sources
 from monitor.sources.base import Source
+from monitor.sources.isolated import isolate
 from monitor.sources.synthetic import SyntheticScene
+from monitor.types import CameraState
 from monitor.watch import Watch
 
 log = logging.getLogger("monitor")
@@ -191,6 +193,7 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
         open_timeout_s=capture.open_timeout_s,
         read_timeout_s=capture.read_timeout_s,
     )
+    found = [isolate(source, capture.isolation) for source in found]
     for source in found:
         source.check()
     return found
@@ -207,6 +210,7 @@ def attach_models(sources: Sequence[Source], settings: MonitorConfig, max_frames
         stall_after_s=settings.capture.read_timeout_s,
         backoff_min_s=settings.capture.backoff_min_s,
         backoff_max_s=settings.capture.backoff_max_s,
+        health=settings.health,
     )
     loaded: dict[Path, Model] = {}
     cameras = []
@@ -293,6 +297,7 @@ def run(
         watch = Watch(pipeline, monitors, {camera.name: camera.source for camera in cameras}, sinks)
         report = watch.run(stop, duration_s)
     console.print(summary(report))
+    raise_for_failed(report)
     if judge is not None:
         result = judge.result()
         console.print()
@@ -303,6 +308,13 @@ def run(
             highlight=False,
             soft_wrap=True,
         )
+
+
+def raise_for_failed(report: RunReport) -> None:
+    """Raise RunError if a source could not be read to its end."""
+    failed = [f"{camera.name}: {camera.detail}" for camera in report.cameras if camera.state is CameraState.FAILED]
+    if failed:
+        raise RunError(f"{len(failed)} of {len(report.cameras)} sources could not be read on: {'; '.join(failed)}")
 
 
 def warn_of_short_footage(scales: Any, settings: MonitorConfig) -> None:

@@ -90,6 +90,8 @@ class AlertRule:
         self._last_s = time_s
         rule = self.settings
         self._high = score >= (rule.off if self._high else rule.on)
+        if math.isnan(score):
+            score = 0.0  # an event says that it was low: messages and records know no NaN
         rise = self._rise
         if rise is None:
             if not self._high:

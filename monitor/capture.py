@@ -1,7 +1,7 @@
 """The loop of a capture thread: one source, read, sampled, paced and put into the frame queue.
 
 A file is played at its own pace and loses nothing; a live camera is always drained, and opened again with a growing
-delay whenever it is lost.
+delay whenever it is lost. Only monotonic time decides anything: the wall clock may jump as it likes.
 """
 
 from __future__ import annotations
@@ -14,15 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from monitor.errors import CaptureError, StallError
+from monitor.errors import CaptureError, SourceError, StallError
+from monitor.health import GOOD, HealthCheck, HealthSettings
 from monitor.sources.base import Reader, Source
-from monitor.timing import Backoff, Pace, Sampler
-from monitor.types import CameraState, CaptureStatus, Frame
+from monitor.timing import Backoff, GapRule, Pace, Sampler
+from monitor.types import CameraState, CaptureStatus, Frame, Image
 
 log = logging.getLogger(__name__)
 
 # Unreadable frames named in the log, a camera; the rest are only counted.
 _NAMED_AT_MOST = 20
+
+_UNCHECKED = HealthSettings(enabled=False)
+_WITH_PICTURE = (CameraState.ONLINE, CameraState.FROZEN, CameraState.DARK)
 
 
 class FrameSink(Protocol):
@@ -43,12 +47,13 @@ class CaptureSettings:
     loop             play files again from the start
     analysis_fps     frames analysed a second of stream time; 0 for every frame
     max_frames       frames put into the queue before the source ends; None without limit
-    gap_s            a longer jump of stream time starts a new segment (at least three frames' time)
+    gap_s            a longer jump of stream time starts a new segment (at least three frames' time, see GapRule)
     stall_after_s    a live camera without a frame for so long is shown as stalled, though its read has not returned
     backoff_min_s    first delay before a lost camera is opened again
     backoff_max_s    longest such delay; doubled in between
     jitter           random part added to a delay, as a fraction of it: cameras lost together do not return together
     healthy_after_s  a connection that delivered frames for so long makes the delays start small again
+    health           which pictures are not worth scoring
     """
 
     speed: float | None = 1.0
@@ -61,14 +66,16 @@ class CaptureSettings:
     backoff_max_s: float = 30.0
     jitter: float = 0.3
     healthy_after_s: float = 5.0
+    health: HealthSettings = _UNCHECKED
 
 
 class Capture:
     """Reads one source into the frame queue; ``run`` is a capture thread's whole work.
 
-    ``status`` may be read from any thread. A camera's own trouble (CaptureError) is shown there and retried; any
-    other error ends ``run`` and is raised from it. The state is CONNECTING until the first attempt has an outcome;
-    a lost camera stays OFFLINE or STALLED while it is tried again, until it gives a frame.
+    ``status`` may be read from any thread. A camera's own trouble (CaptureError) is shown there and retried; that of
+    a file ends it as FAILED, and nothing else. Any other error ends ``run`` and is raised from it. The state is
+    CONNECTING until the first attempt has an outcome; a lost camera stays OFFLINE or STALLED while it is tried again,
+    until it gives a frame.
     """
 
     def __init__(
@@ -79,14 +86,19 @@ class Capture:
         stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
         self._queue = queue
         self._settings = settings
         self._stop = stop
         self._clock = clock
+        self._wall_clock = wall_clock
         self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, settings.jitter, rng or random.Random())
         self._sampler = Sampler(settings.analysis_fps)
+        self._gaps = GapRule(settings.gap_s)
+        self._health_check = HealthCheck(settings.health)
+        self._health = GOOD  # the verdict on the last frame analysed
         self._started = clock()
         self._status = CaptureStatus(since=self._started)
         self._online_at: float | None = None  # when this connection gave its first frame
@@ -100,7 +112,7 @@ class Capture:
     def status(self) -> CaptureStatus:
         """The account as of now: a live camera whose read hangs shows as stalled at once."""
         status = self._status
-        if not self._source.live or status.state is not CameraState.ONLINE or status.last_frame_at is None:
+        if not self._source.live or status.state not in _WITH_PICTURE or status.last_frame_at is None:
             return status
         stalled_at = status.last_frame_at + self._settings.stall_after_s
         if self._clock() < stalled_at:
@@ -108,19 +120,26 @@ class Capture:
         detail = f"no frame for {self._settings.stall_after_s:g} s"
         return replace(status, state=CameraState.STALLED, since=stalled_at, detail=detail)
 
+    def interrupt(self) -> None:
+        """End a read that hangs, if the source can: call it once ``stop`` is set."""
+        self._source.interrupt()
+
     def run(self) -> None:
         """Read until the source ends, ``stop`` is set, the queue is closed or enough frames were queued."""
-        completed = False
+        state, detail = CameraState.OFFLINE, "ended by an error"
         try:
             if self._source.live:
                 self._run_live()
             else:
                 self._run_file()
-            completed = True
+            state, detail = CameraState.ENDED, ""
+        except (CaptureError, SourceError) as error:  # of a file: a camera's own are retried
+            if self._stop.is_set():
+                state, detail = CameraState.ENDED, ""
+            else:
+                state, detail = CameraState.FAILED, str(error)
         finally:
-            self._change(
-                CameraState.ENDED if completed else CameraState.OFFLINE, "" if completed else "ended by an error"
-            )
+            self._change(state, detail)
             self._queue.finish(self._source.name)
 
     # Files and folders
@@ -151,7 +170,7 @@ class Capture:
         while not self._stop.is_set():
             self._online_at = None
             error = self._watch(lost)
-            if error is None:
+            if error is None or self._stop.is_set():
                 return
             self._new_segment()
             if self._was_healthy():
@@ -198,12 +217,12 @@ class Capture:
 
     def _take(self, reader: Reader, index: int, time_s: float, missing: int = 0) -> bool:
         """Account for the frame just grabbed and queue it if it is due; False when no more are wanted."""
-        captured_at, wall_time = self._clock(), time.time()
+        captured_at, wall_time = self._clock(), self._wall_clock()
         if self._is_gap(time_s, reader):
             self._new_segment()
-        self._change(CameraState.ONLINE, frames_in=1, missing=missing, last_frame_at=captured_at)
+        self._change(self._health.state, self._health.detail, frames_in=1, missing=missing, last_frame_at=captured_at)
         if not self._sampler.due(time_s):
-            self._last_s = time_s
+            self._reached(time_s)
             return True
         image = reader.retrieve()
         if image is None:
@@ -212,20 +231,32 @@ class Capture:
         size = (image.shape[1], image.shape[0])
         if self._segment_size not in (None, size):
             self._new_segment()
+        self._examine(time_s, image)
         self._segment_size = size
         if self._status.size != size:
             self._status = replace(self._status, size=size)
-        self._last_s = time_s
+        self._reached(time_s)
         self._sampler.take(time_s)
-        frame = Frame(self._source.name, index, time_s, image, self._segment, captured_at, wall_time)
+        frame = Frame(self._source.name, index, time_s, image, self._segment, captured_at, wall_time, self._health)
         if not self._queue.put(frame, stop=self._stop):
             return False
         self._queued += 1
         return self._settings.max_frames is None or self._queued < self._settings.max_frames
 
+    def _examine(self, time_s: float, image: Image) -> None:
+        """Show whether the picture is worth scoring; once it is again, it starts a new segment."""
+        before, self._health = self._health, self._health_check.update(time_s, image)
+        if self._health.ok and not before.ok:
+            self._new_segment()
+        if self._health != before:
+            self._change(self._health.state, self._health.detail)
+
     def _is_gap(self, time_s: float, reader: Reader) -> bool:
-        longest_s = max(self._settings.gap_s, 3.0 / reader.fps)
-        return self._last_s is not None and time_s - self._last_s > longest_s
+        return self._last_s is not None and self._gaps.is_gap(time_s, reader.fps)
+
+    def _reached(self, time_s: float) -> None:
+        self._last_s = time_s
+        self._gaps.reached(time_s)
 
     def _new_segment(self) -> None:
         """What follows has nothing to do with what came before. An empty segment is not counted."""
@@ -234,6 +265,8 @@ class Capture:
         self._last_s = None
         self._segment_size = None
         self._sampler.reset()
+        self._health_check.reset()
+        self._health = GOOD
 
     def _unreadable(self, what: str) -> None:
         self._status = replace(self._status, unreadable=self._status.unreadable + 1)

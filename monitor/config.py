@@ -19,7 +19,7 @@ import socket
 import tomllib
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
@@ -27,6 +27,7 @@ from monitor.alerting import AlertSettings
 from monitor.errors import ConfigError
 from monitor.evidence.settings import EvidenceSettings
 from monitor.frame_queue import QueueSettings
+from monitor.health import HealthSettings
 from monitor.redact import redact
 from monitor.smoothing import SmoothingSettings
 
@@ -60,6 +61,9 @@ class CaptureConfig(Settings):
     backoff_max_s: float = Field(30.0, gt=0)
     gap_s: float = Field(1.0, gt=0)
     """A jump of the stream's clock longer than this is a gap: temporal state starts anew."""
+    isolation: Literal["auto", "process", "thread"] = "auto"
+    """Where cameras are decoded: in a ``process`` each, which may crash or hang alone (also video files), in this
+    process's own ``thread``, or ``auto``: network cameras in a process, USB cameras and files in a thread."""
 
 
 class PlaybackConfig(Settings):
@@ -97,6 +101,7 @@ class MonitorConfig(Settings):
     """Budget a camera from which the threshold is worked out."""
     cameras: dict[CameraName, CameraConfig] = {}
     capture: CaptureConfig = CaptureConfig()
+    health: HealthSettings = HealthSettings()
     playback: PlaybackConfig = PlaybackConfig()
     queue: QueueSettings = QueueSettings()
     smoothing: SmoothingSettings = SmoothingSettings()

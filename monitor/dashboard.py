@@ -36,7 +36,10 @@ STATE_STYLES = {
     CameraState.ONLINE: "green",
     CameraState.STALLED: "bold red",
     CameraState.OFFLINE: "bold red",
+    CameraState.FROZEN: "bold yellow",
+    CameraState.DARK: "bold yellow",
     CameraState.OVERLOADED: "bold yellow",
+    CameraState.FAILED: "bold red",
     CameraState.ENDED: "dim",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections import defaultdict
@@ -26,11 +27,18 @@ class Scorer:
         self._streams: dict[str, tuple[int, list[Any]]] = {}
 
     def score(self, batch: Sequence[Frame]) -> list[ScoredFrame]:
-        """Score a batch, in order. Frames of the same camera must stand in order of time."""
+        """Score a batch, in order. Frames of the same camera must stand in order of time.
+
+        A frame whose health is not ok gets NaN, and no detector sees it.
+        """
         by_model: defaultdict[int, list[int]] = defaultdict(list)
-        for i, frame in enumerate(batch):
-            by_model[id(self._models[frame.camera])].append(i)
         detections: list[list[Detection]] = [[] for _ in batch]
+        for i, frame in enumerate(batch):
+            model = self._models[frame.camera]
+            if frame.health.ok:
+                by_model[id(model)].append(i)
+            else:
+                detections[i] = [Detection(math.nan)] * len(model.detectors)
         for indices in by_model.values():
             self._score_model(batch, indices, detections)
         now = time.monotonic()

@@ -90,6 +90,8 @@ class Pipeline:
     def stop(self) -> None:
         """Ask every thread to end; frames that wait are dropped."""
         self._stop.set()
+        for capture in self._captures.values():
+            capture.interrupt()
         self._queue.close(discard=True)
         self._results.close()
 

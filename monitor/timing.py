@@ -1,4 +1,4 @@
-"""When a capture thread acts: which frames are analysed, when a file's frame is due, when a camera is tried again."""
+"""When a capture thread acts: which frames are analysed, when one is due, what is a gap, when to try a camera again."""
 
 from __future__ import annotations
 
@@ -31,6 +31,28 @@ class Sampler:
     def reset(self) -> None:
         """The next frame is due whenever it comes."""
         self._next_s = None
+
+
+class GapRule:
+    """Tells a hole in a stream from a stream that is slow.
+
+    A gap is longer than ``gap_s`` seconds, than three frames' time at the nominal rate, and than three times the
+    shorter of the last two steps: a camera that falls to a frame a second is a slow one from the third such frame on.
+    """
+
+    def __init__(self, gap_s: float) -> None:
+        self._gap_s = gap_s
+        self._last_s = 0.0
+        self._steps = (0.0, 0.0)
+
+    def is_gap(self, time_s: float, fps: float) -> bool:
+        """Does a frame at this time come after a gap?"""
+        return time_s - self._last_s > max(self._gap_s, 3.0 / fps, 3.0 * min(self._steps))
+
+    def reached(self, time_s: float) -> None:
+        """A frame of this time has come, after a gap or not."""
+        self._steps = (self._steps[1], time_s - self._last_s)
+        self._last_s = time_s
 
 
 class Backoff:

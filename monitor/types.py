@@ -18,6 +18,34 @@ Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
 
+class CameraState(StrEnum):
+    """What a camera is doing, as published in health messages."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    STALLED = "stalled"
+    OFFLINE = "offline"
+    FROZEN = "frozen"
+    DARK = "dark"
+    OVERLOADED = "overloaded"
+    ENDED = "ended"
+    FAILED = "failed"
+    """A file that cannot be read on; it is not tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether a picture is worth scoring: ONLINE if it is, otherwise the state that says why not, and a sentence."""
+
+    state: CameraState = CameraState.ONLINE
+    detail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """True if the picture is to be scored."""
+        return self.state is CameraState.ONLINE
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One decoded picture of one camera.
@@ -29,6 +57,7 @@ class Frame:
     segment      grows at each gap, reconnect, loop or change of frame size: temporal state starts anew
     captured_at  time.monotonic() when the frame was read, seconds
     wall_time    time.time() when the frame was read, seconds; for people only
+    health       whether it is worth scoring: detectors never see a frame that is not
     """
 
     camera: str
@@ -38,6 +67,7 @@ class Frame:
     segment: int = 0
     captured_at: float = 0.0
     wall_time: float = 0.0
+    health: Health = Health()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +147,6 @@ class AlertEvent:
     peak_score: float
     peak_s: float
     notify: bool
-
-
-class CameraState(StrEnum):
-    """What a camera is doing, as published in health messages."""
-
-    CONNECTING = "connecting"
-    ONLINE = "online"
-    STALLED = "stalled"
-    OFFLINE = "offline"
-    OVERLOADED = "overloaded"
-    ENDED = "ended"
 
 
 @dataclass(frozen=True, slots=True)

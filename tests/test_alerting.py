@@ -108,6 +108,7 @@ def test_every_event_starts_once_ends_once_and_events_do_not_overlap(scores: lis
     starts = {e.number: e for e in events if e.phase is Phase.START}
     ends = {e.number: e for e in events if e.phase is Phase.END}
     assert starts.keys() == ends.keys() == set(range(1, rule.events + 1))
+    assert not any(math.isnan(e.score) for e in events), "messages and records know no NaN"
     previous_end = -math.inf
     for number in sorted(starts):
         end = ends[number]

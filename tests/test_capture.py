@@ -188,6 +188,12 @@ def test_slow_sources_have_no_gap_at_every_frame() -> None:
     assert segments(Run(recorded(shots(40.0, fps=0.5), fps=0.5)).run()) == [0] * 20
 
 
+def test_a_camera_that_falls_to_a_frame_every_two_seconds_is_a_slow_one_and_not_all_gaps() -> None:
+    script: list[Step] = [*shots(1.0), *[Shot(3.0 + 2.0 * number) for number in range(10)]]
+    script += [Shot(22.0), Shot(22.04), Shot(25.0)]
+    assert segments(Run(recorded(script)).run()) == [0] * 25 + [1, 2] + [2] * 8 + [2] * 2 + [3]
+
+
 def test_a_looped_file_goes_on_in_time_and_starts_a_segment() -> None:
     source = recorded(shots(0.2))
     sink = Run(source, replace(FAST, loop=True, max_frames=12)).run()
@@ -253,11 +259,14 @@ def test_an_error_that_is_not_the_cameras_own_ends_the_run_and_is_raised() -> No
     assert source.readers[0].closed
 
 
-def test_a_files_error_is_not_retried() -> None:
-    run = Run(ScriptedSource([SourceError("gone")], live=False))
-    with pytest.raises(SourceError, match="gone"):
-        run.run()
+@pytest.mark.parametrize("error", [SourceError("gone"), CaptureError("the decoder died (SIGABRT)")])
+def test_a_files_error_ends_that_file_alone_and_is_not_retried(error: Exception) -> None:
+    source = recorded([*shots(1.0), error])
+    run = Run(source, replace(FAST, loop=True))
+    assert len(run.run().frames) == 25
     assert run.sink.finished == ["scripted"]
+    assert (run.status.state, run.status.detail) == (CameraState.FAILED, str(error))
+    assert (source.opened, source.readers[0].closed) == (1, True)
 
 
 # Live cameras: lost and found

@@ -19,6 +19,7 @@ import cv2
 import pytest
 
 from tests.fakes import SHARED_DATA
+from tests.faulty_camera import Fault, FaultyCamera
 from tests.rtsp_server import RtspServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,6 +130,25 @@ def test_a_camera_is_scored_lost_and_found_frozen_and_found_while_another_never_
     assert [m["seq"] for m in door] == list(range(door[0]["seq"], door[0]["seq"] + len(door))), "no score was lost"
     assert max(b["time_s"] - a["time_s"] for a, b in pairwise(door)) < 1.5
     assert "hunter2" not in json.dumps(client.seen)
+
+
+def test_a_frozen_and_a_covered_camera_are_published_and_not_scored_until_they_are_back(tmp_path: Path) -> None:
+    with FaultyCamera() as camera:
+        config = tmp_path / "cameras.toml"
+        config.write_text(f"[cameras.yard]\nsource = '{camera.url}'\n[health]\nfrozen_after_s = 1\ndark_after_s = 1\n")
+        with running(tmp_path, "--config", config, "--model", DEMO_MODEL) as (_, client):
+            client.wait_for(score_of("yard"))
+            for fault, state in ((Fault.FROZEN, "frozen"), (Fault.BLACK, "dark")):
+                camera.strike(fault)
+                said = client.wait_for(state_of("yard", state))
+                assert "scoring pauses" in said["detail"]
+                client.wait_for(lambda m: m["kind"] == "score" and m["score"] is None)
+                at = len(client.seen)
+                client.wait_for(lambda m: m["kind"] == "score" and m["score"] is None)
+                assert not [m for m in client.seen[at:] if score_of("yard")(m)]
+                camera.mend()
+                client.wait_for(state_of("yard", "online"))
+                client.wait_for(score_of("yard"))
 
 
 def test_the_demo_s_alerts_reach_a_subscriber_with_reason_and_place_and_match_the_truth(tmp_path: Path) -> None:

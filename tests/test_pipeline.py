@@ -102,9 +102,12 @@ class VanishingFile(LevelSource):
         raise SourceError("no such file or folder: gone.mp4")
 
 
-def test_an_error_of_a_file_ends_the_run_with_its_own_sentence() -> None:
-    with pytest.raises(SourceError, match="no such file or folder"):
-        watch([VanishingFile("a", []), LevelSource("b", [25] * 10)])
+def test_an_error_of_a_file_ends_that_file_with_its_own_sentence_and_no_other() -> None:
+    notes = Notes()
+    watch([VanishingFile("a", []), LevelSource("b", [25] * 10)], notes)
+    assert ("a", CameraState.FAILED) in notes.states
+    assert ("b", CameraState.ENDED) in notes.states
+    assert len(notes.scores) == 10
 
 
 class DeadCamera(LevelSource):

@@ -73,5 +73,8 @@ class Source(ABC):
     def open(self) -> Reader:
         """Open the source. Raises CaptureError (live) or SourceError (files)."""
 
+    def interrupt(self) -> None:  # noqa: B027 - most sources never wait for long
+        """Make what another thread waits for in this source or its reader end soon, for good, if it can."""
+
     def check(self) -> None:  # noqa: B027 - a live camera may be offline when the monitor starts
         """Raise SourceError if this source can never give a frame. Called once before a run starts."""

@@ -41,6 +41,11 @@ class CameraSource(Source):
         self.open_timeout_s = open_timeout_s
         self.read_timeout_s = read_timeout_s
 
+    @property
+    def networked(self) -> bool:
+        """False for a USB camera."""
+        return isinstance(self._address, str)
+
     def open(self) -> CameraReader:
         """Connect. Raises CaptureError (StallError when nothing answers in time)."""
         if isinstance(self._address, int):

@@ -1,0 +1,228 @@
+"""A source whose decoding runs in a process of its own, which may crash, hang or be killed without harm to others."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Literal
+
+from monitor.errors import CaptureError, SourceError, StallError
+from monitor.sources.base import Position, Reader, Source
+from monitor.sources.camera import CameraSource
+from monitor.sources.decoder import GRAB, LONGEST, QUIT, RETRIEVE, Kind, Reply, SharedImage
+from monitor.sources.video import VideoSource
+from monitor.types import Image
+
+Isolation = Literal["auto", "process", "thread"]
+
+_ROOT = Path(__file__).resolve().parents[2]
+_START_TIMEOUT_S = 20.0  # a process that starts: 0.3 s on an idle machine
+_FILE_TIMEOUT_S = 30.0  # a file on a slow disk, or a long damaged part that is skipped
+# The decoder keeps the deadlines itself and says more of what it saw; it is killed when it does not.
+_GRACE_S = 2.0
+_LOOK_S = 0.1  # how soon an interrupt is noticed
+_GOODBYE_S = 0.5  # time to hang up properly: some cameras keep a lost session's place for a minute
+
+
+def isolate(source: Source, mode: Isolation) -> Source:
+    """The source, wrapped in an IsolatedSource where the mode asks for it.
+
+    ``auto`` does so for network cameras, ``process`` for USB cameras and video files too, ``thread`` never. Folders of
+    images and the synthetic scene hold no decoder that could crash.
+    """
+    if isinstance(source, CameraSource) and (mode == "process" or (mode == "auto" and source.networked)):
+        return IsolatedSource(source, open_timeout_s=source.open_timeout_s, read_timeout_s=source.read_timeout_s)
+    if isinstance(source, VideoSource) and mode == "process":
+        return IsolatedSource(source, open_timeout_s=_FILE_TIMEOUT_S, read_timeout_s=_FILE_TIMEOUT_S)
+    return source
+
+
+class IsolatedSource(Source):
+    """Opens and decodes another source in a child process, one for each ``open``.
+
+    inner           the source; it is pickled
+    open_timeout_s, read_timeout_s  a child that takes 2 s longer than this is killed (StallError)
+
+    A child that dies raises CaptureError with the signal's name. ``interrupt`` is for good: a read in another thread
+    ends with CaptureError, and so does every ``open`` from then on.
+    """
+
+    def __init__(self, inner: Source, *, open_timeout_s: float, read_timeout_s: float) -> None:
+        super().__init__(inner.name, inner.label)
+        self.live = inner.live
+        self.inner = inner
+        self.open_timeout_s = open_timeout_s
+        self.read_timeout_s = read_timeout_s
+        self._interrupted = threading.Event()
+
+    def open(self) -> IsolatedReader:
+        """Start a child that opens the source. Raises what the source's own ``open`` does, and CaptureError."""
+        decoder = _Decoder(self.inner, self._interrupted)
+        try:
+            decoder.wait(_START_TIMEOUT_S, "its decoder's process did not start")
+            opened = decoder.wait(self.open_timeout_s, "did not answer")
+        except BaseException:
+            decoder.close()
+            raise
+        return IsolatedReader(decoder, opened.fps, self.read_timeout_s)
+
+    def check(self) -> None:
+        """Raise SourceError if this source can never give a frame; a decoder that dies of it is left to the run."""
+        if self.live:
+            return
+        with contextlib.suppress(CaptureError), self.open() as reader:
+            if reader.grab() is None or reader.retrieve() is None:
+                raise SourceError(f"{self.label} is no video that OpenCV can read")
+
+    def interrupt(self) -> None:
+        """End what another thread waits for in this source or its reader, within a tenth of a second."""
+        self._interrupted.set()
+
+
+class IsolatedReader(Reader):
+    """Steps through a source that a child process holds; pictures that are not retrieved are never copied."""
+
+    def __init__(self, decoder: _Decoder, fps: float, read_timeout_s: float) -> None:
+        self.fps = fps
+        self._decoder = decoder
+        self._read_timeout_s = read_timeout_s
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._decoder.process.pid
+
+    def grab(self) -> Position | None:
+        """Step to the next frame; None at the end. Raises CaptureError, StallError after the read deadline."""
+        reply = self._decoder.ask(GRAB, self._read_timeout_s)
+        return None if reply.kind is Kind.ENDED else Position(reply.index, reply.time_s)
+
+    def retrieve(self) -> Image | None:
+        """The frame grabbed last, in memory of its own; None if it cannot be decoded."""
+        reply = self._decoder.ask(RETRIEVE, self._read_timeout_s)
+        return None if reply.kind is Kind.UNREADABLE else self._decoder.image(reply)
+
+    def close(self) -> None:
+        """Hang up and end the child."""
+        self._decoder.close()
+
+
+class _Decoder:
+    """The parent's end of a child process."""
+
+    def __init__(self, source: Source, interrupted: threading.Event) -> None:
+        self._label = source.label
+        self._interrupted = interrupted
+        self._closed = False
+        # Packets keep messages apart, and an empty one is the end.
+        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._link.settimeout(_LOOK_S)
+        self._memory = SharedImage(os.memfd_create("picture", os.MFD_CLOEXEC))
+        # The address with its password goes through the pipe: everyone can read a command line.
+        words = ["-m", "monitor.sources.decoder", str(theirs.fileno()), str(self._memory.fd)]
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - this very Python and package
+                [sys.executable, "-P", *words],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), self._memory.fd),
+                start_new_session=True,
+                env=_environment(),
+            )
+        except OSError as error:
+            self._link.close()
+            self._memory.close()
+            raise CaptureError(f"no process can be started to decode {self._label}: {error.strerror}") from error
+        finally:
+            theirs.close()
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it is dead already, and found so by the first wait
+            self.process.stdin.write(pickle.dumps(source))
+            self.process.stdin.flush()
+
+    def ask(self, command: bytes, timeout_s: float) -> Reply:
+        """Send a command and wait for its reply."""
+        with contextlib.suppress(ConnectionError):  # what the decoder said last may still be there to be read
+            self._link.send(command)
+        return self.wait(timeout_s, "sent nothing")
+
+    def wait(self, timeout_s: float, failing: str) -> Reply:
+        """The next reply; ``failing`` says what it means when none comes. Raises what the reply says went wrong."""
+        deadline = time.monotonic() + timeout_s + _GRACE_S
+        while (message := self._receive()) is None:
+            if self._interrupted.is_set():
+                raise CaptureError(f"{self._label} was interrupted")
+            if time.monotonic() > deadline:
+                self.process.kill()
+                raise StallError(f"{self._label} {failing} for {timeout_s:g} s and its decoder hung: it was killed")
+        if not message:
+            raise CaptureError(f"{self._label}: {self._how_it_ended()}")
+        try:
+            reply = Reply.unpack(message)
+        except ValueError as error:
+            raise CaptureError(f"{self._label}: its decoder answered nonsense ({error})") from error
+        if reply.kind is Kind.STALLED:
+            raise StallError(reply.text)
+        if reply.kind is Kind.LOST:
+            raise CaptureError(reply.text)
+        if reply.kind is Kind.UNUSABLE:
+            raise SourceError(reply.text)
+        return reply
+
+    def _receive(self) -> bytes | None:
+        """The next message; empty once the child is gone, None if there is none for a tenth of a second."""
+        try:
+            return self._link.recv(LONGEST)
+        except TimeoutError:
+            return None
+        except ConnectionError:
+            return b""
+
+    def image(self, reply: Reply) -> Image:
+        """The picture that a reply announces."""
+        try:
+            return self._memory.read(reply.width, reply.height)
+        except ValueError as error:
+            raise CaptureError(f"{self._label}: its decoder answered nonsense ({error})") from error
+
+    def _how_it_ended(self) -> str:
+        try:
+            code = self.process.wait(_GOODBYE_S)
+        except subprocess.TimeoutExpired:
+            return "the decoder hung up"
+        return f"the decoder died ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+
+    def close(self) -> None:
+        """Let the child hang up, and kill it if it will not. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(ConnectionError):
+            self._link.send(QUIT)
+        self._link.close()
+        try:
+            self.process.wait(_GOODBYE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            # Not even a killed process ends while it is in a driver's hands: its end is then collected later.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_GOODBYE_S)
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self._memory.close()
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, for a child that finds this very package and starts no needless threads."""
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
