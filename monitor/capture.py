@@ -87,6 +87,7 @@ class Capture:
         clock: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
         wall_clock: Callable[[], float] = time.time,
+        first_segment: int = 0,
     ) -> None:
         self._source = source
         self._queue = queue
@@ -102,7 +103,7 @@ class Capture:
         self._started = clock()
         self._status = CaptureStatus(since=self._started)
         self._online_at: float | None = None  # when this connection gave its first frame
-        self._segment = 0
+        self._segment = first_segment
         self._segment_size: tuple[int, int] | None = None
         self._last_s: float | None = None  # stream time of the last frame, None at the start of a segment
         self._queued = 0

@@ -62,8 +62,8 @@ class CaptureConfig(Settings):
     gap_s: float = Field(1.0, gt=0)
     """A jump of the stream's clock longer than this is a gap: temporal state starts anew."""
     isolation: Literal["auto", "process", "thread"] = "auto"
-    """Where cameras are decoded: in a ``process`` each, which may crash or hang alone (also video files), in this
-    process's own ``thread``, or ``auto``: network cameras in a process, USB cameras and files in a thread."""
+    """Where videos are decoded: in a ``process`` each, which may crash or hang alone, in this process's own
+    ``thread``, or ``auto``: network cameras and video files in a process, USB cameras in a thread."""
 
 
 class PlaybackConfig(Settings):
@@ -97,7 +97,7 @@ class MonitorConfig(Settings):
     """Where networks run: auto, cpu, cuda or cuda:N."""
     analysis_fps: float = Field(10.0, ge=0)
     """Frames analysed a second of stream and camera; 0 = every frame."""
-    false_alarms_per_day: float = Field(1.0, gt=0)
+    false_alarms_per_day: float = Field(1.0, gt=0, allow_inf_nan=False)
     """Budget a camera from which the threshold is worked out."""
     cameras: dict[CameraName, CameraConfig] = {}
     capture: CaptureConfig = CaptureConfig()
@@ -156,7 +156,17 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
         return f"unknown setting '{key}': {hint}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
         return f"camera name '{location[1]}': use letters, digits, '-', '_' and '.' only"
-    return f"setting '{key}': {message[:1].lower()}{message[1:].removeprefix('Value error, ')}"
+    sentence = _EXPECTED.get(key) or message.removeprefix("Value error, ").replace("Input should", "should")
+    return f"setting '{key}': {sentence[:1].lower()}{sentence[1:]}"
+
+
+_EXPECTED = {
+    "device": "should be auto, cpu, cuda or cuda:N",
+    "model": "should be the path of a model folder",
+    "playback.speed": "should be a number above 0, or max",
+    "false_alarms_per_day": "should be a number above 0",
+}
+"""What a setting should be, where the check's own words would not help."""
 
 
 def _known_keys(location: list[int | str]) -> list[str]:

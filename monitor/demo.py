@@ -45,7 +45,8 @@ class DemoJudge(Sink):
     """Collects the demo's alerts and knows, for the dashboard, what is going on."""
 
     def __init__(self, scene: SyntheticScene) -> None:
-        self._truth = scene.truth
+        self._lap = scene.truth
+        self._lap_s = scene.duration_s
         self._now_s = 0.0
         self._alerts: dict[int, tuple[float, float, float]] = {}
 
@@ -59,15 +60,26 @@ class DemoJudge(Sink):
         ended_s = self._now_s if event.ended_s is None else event.ended_s
         self._alerts[event.number] = (event.started_s, ended_s, event.peak_score)
 
+    def _truth(self) -> list[Episode]:
+        """The episodes that have begun so far; a looped scene repeats them."""
+        laps = range(int(self._now_s // self._lap_s) + 1)
+        shifted = [
+            Episode(e.kind, e.started_s + lap * self._lap_s, e.ended_s + lap * self._lap_s)
+            for lap in laps
+            for e in self._lap
+        ]
+        return [episode for episode in shifted if episode.started_s <= self._now_s]
+
     def note(self) -> str:
         """What is going on in the scene now, in words."""
-        now = [e.kind for e in self._truth if e.started_s <= self._now_s <= e.ended_s]
+        now = [e.kind for e in self._truth() if e.ended_s >= self._now_s]
         return f"in the street now: {', '.join(now) if now else 'nothing out of the ordinary'}"
 
     def result(self) -> DemoResult:
-        """Compare what was alerted so far with the episodes that have begun so far."""
-        begun = [episode for episode in self._truth if episode.started_s <= self._now_s]
-        return compare(begun, list(self._alerts.values()))
+        """Compare what was alerted so far with the episodes so far; one that still goes on counts once it is caught."""
+        alerts = list(self._alerts.values())
+        over = [e for e in self._truth() if e.ended_s <= self._now_s or any(a[1] >= e.started_s for a in alerts)]
+        return compare(over, alerts)
 
 
 def compare(truth: Sequence[Episode], alerts: Sequence[tuple[float, float, float]]) -> DemoResult:
@@ -101,6 +113,8 @@ def result_table(result: DemoResult) -> Table:
 
 def result_sentence(result: DemoResult) -> str:
     """The comparison in one sentence."""
+    if not result.episodes:
+        return "The demo ended before its first abnormal episode was over."
     false = len(result.false_alarms)
     alarms = "no false alarm" if not false else "1 false alarm" if false == 1 else f"{false} false alarms"
     return f"{result.caught} of {len(result.episodes)} abnormal episodes caught, {alarms}."

@@ -90,12 +90,23 @@ class FrameQueue:
                 raise ValueError(f"camera '{camera}' is registered already")
             self._lanes[camera] = _Lane(live=live)
 
-    def put(self, frame: Frame, *, stop: threading.Event | None = None) -> bool:
-        """Add a frame; returns False when the queue is closed (or ``stop`` was set while waiting for room)."""
+    def unregister(self, camera: str) -> None:
+        """Forget a camera and the frames that wait; what it still puts is refused."""
         with self._changed:
-            lane = self._lanes[frame.camera]
+            self._lanes.pop(camera, None)
+            self._changed.notify_all()
+
+    def put(self, frame: Frame, *, stop: threading.Event | None = None) -> bool:
+        """Add a frame. Returns False when the queue is closed, the camera was unregistered, or ``stop`` is
+        set."""
+        with self._changed:
+            lane = self._lanes.get(frame.camera)
+            if lane is None or (stop is not None and stop.is_set()):
+                return False
             if not lane.live:
                 while len(lane.frames) >= self.capacity and not self._closed:
+                    if self._lanes.get(frame.camera) is not lane:
+                        return False
                     if stop is not None and stop.is_set():
                         return False
                     # The stop event cannot wake a condition: look at it a few times a second.
@@ -155,7 +166,8 @@ class FrameQueue:
     def finish(self, camera: str) -> None:
         """Say that a camera will put no more frames; what waits is still given out."""
         with self._changed:
-            self._lanes[camera].finished = True
+            if camera in self._lanes:
+                self._lanes[camera].finished = True
             self._changed.notify_all()
 
     def close(self, *, discard: bool = False) -> None:

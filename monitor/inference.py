@@ -26,26 +26,35 @@ class Scorer:
         self._models = dict(models)
         self._streams: dict[str, tuple[int, list[Any]]] = {}
 
+    def set_models(self, models: Mapping[str, Model]) -> None:
+        """Watch these cameras from the next batch on; may be called from another thread."""
+        self._models = dict(models)  # replaced as a whole: a batch being scored goes on with the old one
+
     def score(self, batch: Sequence[Frame]) -> list[ScoredFrame]:
         """Score a batch, in order. Frames of the same camera must stand in order of time.
 
-        A frame whose health is not ok gets NaN, and no detector sees it.
+        A frame whose health is not ok gets NaN, and no detector sees it. Frames of unknown cameras are left out.
         """
+        models = self._models
+        for gone in self._streams.keys() - models.keys():
+            del self._streams[gone]
+        batch = [frame for frame in batch if frame.camera in models]
         by_model: defaultdict[int, list[int]] = defaultdict(list)
         detections: list[list[Detection]] = [[] for _ in batch]
         for i, frame in enumerate(batch):
-            model = self._models[frame.camera]
+            model = models[frame.camera]
             if frame.health.ok:
                 by_model[id(model)].append(i)
             else:
                 detections[i] = [Detection(math.nan)] * len(model.detectors)
         for indices in by_model.values():
-            self._score_model(batch, indices, detections)
+            self._score_model(models[batch[indices[0]].camera], batch, indices, detections)
         now = time.monotonic()
         return [ScoredFrame(frame, tuple(found), now) for frame, found in zip(batch, detections, strict=True)]
 
-    def _score_model(self, batch: Sequence[Frame], indices: list[int], detections: list[list[Detection]]) -> None:
-        model = self._models[batch[indices[0]].camera]
+    def _score_model(
+        self, model: Model, batch: Sequence[Frame], indices: list[int], detections: list[list[Detection]]
+    ) -> None:
         streams = [self._stream(batch[i], model) for i in indices]
         for number, detector in enumerate(model.detectors):
             observations = [Observation(batch[i], s[number]) for i, s in zip(indices, streams, strict=True)]

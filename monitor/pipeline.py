@@ -43,28 +43,43 @@ class Camera:
         return self.source.name
 
 
+@dataclass(frozen=True, eq=False)
+class _Feed:
+    """One camera's capture, its own stop event and its thread."""
+
+    capture: Capture
+    stop: threading.Event
+    stage: Stage
+
+    def end(self) -> None:
+        self.stop.set()
+        self.capture.interrupt()
+
+
 class Pipeline:
-    """Builds the threads; ``running()`` runs them."""
+    """Builds the threads; ``running()`` runs them. Cameras may be added and removed while it runs."""
 
     STOP_TIMEOUT_S = 1.5
     """A thread that has not ended by then (a decoder that never returns) is named and left behind."""
+    SEGMENTS_A_CAMERA = 1_000_000
+    """Segments of a camera added later begin at a multiple of this: frames of its predecessor cannot be mistaken."""
 
     def __init__(self, cameras: Sequence[Camera], settings: QueueSettings | None = None) -> None:
         settings = settings or QueueSettings()
-        self._stop = threading.Event()
         self._queue = FrameQueue(settings.capacity, settings.max_frame_age_s)
         self._results: Channel[ScoredFrame] = Channel(4 * settings.max_batch)
-        self._captures: dict[str, Capture] = {}
+        self._feeds: dict[str, _Feed] = {}
+        self._models: dict[str, Model] = {}
         self._failed: Stage | None = None
-        self._stages: list[Stage] = []
+        self._left_behind: list[Stage] = []
+        self._stopping = False
+        self._added_later = 0
+        self._scorer = Scorer({})
         for camera in cameras:
-            self._queue.register(camera.name, live=camera.source.live)
-            capture = Capture(camera.source, self._queue, camera.capture, self._stop)
-            self._captures[camera.name] = capture
-            self._stages.append(Stage(f"capture {camera.name}", capture.run, self._on_error))
-        scorer = Scorer({camera.name: camera.model for camera in cameras})
-        worker = InferenceWorker(self._queue, scorer, self._results, settings.max_batch)
-        self._stages.append(Stage("inference", worker.run, self._on_error))
+            self._register(camera, first_segment=0)
+        self._scorer.set_models(self._models)
+        worker = InferenceWorker(self._queue, self._scorer, self._results, settings.max_batch)
+        self._inference = Stage("inference", worker.run, self._on_error)
 
     @contextmanager
     def running(self) -> Iterator[Channel[ScoredFrame]]:
@@ -72,13 +87,15 @@ class Pipeline:
 
         Raises the first MonitorError of a thread as it is, any other as StageError with its cause.
         """
-        for stage in self._stages:
-            stage.start()
+        for feed in self._feeds.values():
+            feed.stage.start()
+        self._inference.start()
         try:
             yield self._results
         finally:
             self.stop()
-            for name in join_all(self._stages, self.STOP_TIMEOUT_S):
+            stages = [*(feed.stage for feed in self._feeds.values()), *self._left_behind, self._inference]
+            for name in join_all(stages, self.STOP_TIMEOUT_S):
                 log.warning("thread '%s' did not end in time and is left behind", name)
         if self._failed is not None and self._failed.error is not None:
             error = self._failed.error
@@ -89,15 +106,42 @@ class Pipeline:
 
     def stop(self) -> None:
         """Ask every thread to end; frames that wait are dropped."""
-        self._stop.set()
-        for capture in self._captures.values():
-            capture.interrupt()
+        self._stopping = True
+        for feed in self._feeds.values():
+            feed.end()
         self._queue.close(discard=True)
         self._results.close()
 
+    def add(self, camera: Camera) -> int:
+        """Start to watch a further camera while running; the others go on. Returns the first of its segments."""
+        self._added_later += 1
+        first_segment = self._added_later * self.SEGMENTS_A_CAMERA
+        feed = self._register(camera, first_segment)
+        self._scorer.set_models(self._models)
+        feed.stage.start()
+        return first_segment
+
+    def remove(self, name: str) -> None:
+        """Stop watching a camera; the others go on. A read that hangs is left behind and ends by itself."""
+        feed = self._feeds.pop(name)
+        feed.end()
+        self._queue.unregister(name)
+        del self._models[name]
+        self._scorer.set_models(self._models)
+        self._left_behind = [stage for stage in (*self._left_behind, feed.stage) if stage.alive]
+
+    def _register(self, camera: Camera, first_segment: int) -> _Feed:
+        stop = threading.Event()
+        self._queue.register(camera.name, live=camera.source.live)
+        capture = Capture(camera.source, self._queue, camera.capture, stop, first_segment=first_segment)
+        feed = _Feed(capture, stop, Stage(f"capture {camera.name}", capture.run, self._on_error))
+        self._feeds[camera.name] = feed
+        self._models[camera.name] = camera.model
+        return feed
+
     def status(self, camera: str) -> CaptureStatus:
         """The capture thread's account of itself."""
-        return self._captures[camera].status
+        return self._feeds[camera].capture.status
 
     def counters(self, camera: str) -> QueueCounters:
         """The queue's counters of a camera."""
@@ -108,6 +152,6 @@ class Pipeline:
         return self._queue.depth()
 
     def _on_error(self, stage: Stage) -> None:
-        if self._failed is None:
+        if self._failed is None and not self._stopping:
             self._failed = stage
         self.stop()

@@ -107,6 +107,17 @@ def alert_line(alert: Alert) -> str:
     return json.dumps(line, allow_nan=False)
 
 
+def is_record(path: Path) -> bool:
+    """Is this existing file empty, or a score or alert record? Raises nothing: an unreadable file is none."""
+    try:
+        with path.open("rb") as file:
+            start = file.readline(65_536)
+        first = json.loads(start) if start else {"camera": ""}
+    except (OSError, ValueError):
+        return False
+    return isinstance(first, dict) and "camera" in first and ("record" in first or "phase" in first or len(first) == 1)
+
+
 def read_scores(path: Path) -> Iterator[RecordHeader | ScoreLine]:
     """The lines of a score record, in the file's order; each camera's header comes before its scores.
 

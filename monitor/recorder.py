@@ -13,7 +13,7 @@ from typing import Self, TextIO
 
 from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.errors import ConfigError, RunError
-from monitor.record import alert_line, header_line, score_line
+from monitor.record import alert_line, header_line, is_record, score_line
 from monitor.sink import CameraReport, Sink
 
 
@@ -31,12 +31,13 @@ class Recorder(Sink):
         self, scores: Path | None, alerts: Path | None, monitors: Mapping[str, CameraMonitor], *, sort: bool
     ) -> None:
         self._paths = {"score": scores, "alert": alerts}
-        self._monitors = monitors
+        self._monitors = dict(monitors)
         self._sort = sort
         self._files: dict[str, TextIO] = {}
         self._failure: str | None = None
 
     def __enter__(self) -> Self:
+        self._check()
         for kind, path in self._paths.items():
             if path is None:
                 continue
@@ -52,6 +53,15 @@ class Recorder(Sink):
             self._write("score", header_line(monitor, sort=self._sort))
         return self
 
+    def _check(self) -> None:
+        """Raise ConfigError before anything is written over that is no earlier record."""
+        scores, alerts = self._paths["score"], self._paths["alert"]
+        if scores is not None and alerts is not None and scores.absolute() == alerts.absolute():
+            raise ConfigError(f"scores and alerts cannot both be written to {scores}: give two files")
+        for path in (scores, alerts):
+            if path is not None and path.is_file() and not is_record(path):
+                raise ConfigError(f"{path} exists and is no record of this program: choose another file, or delete it")
+
     def __exit__(self, exc_type: type[BaseException] | None, *_: object) -> None:
         for kind, file in self._files.items():
             try:
@@ -64,6 +74,11 @@ class Recorder(Sink):
             raise RunError(
                 f"the record is incomplete, {self._failure}: make room and run again; alerts were not affected"
             )
+
+    def added(self, monitor: CameraMonitor) -> None:
+        """Record what the camera's alerts follow from, before its first score."""
+        self._monitors[monitor.camera] = monitor
+        self._write("score", header_line(monitor, sort=self._sort))
 
     def score(self, judgement: Judgement) -> None:
         """Record a score, smoothed and raw."""

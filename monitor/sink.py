@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitor.camera_monitor import Alert, Judgement
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.types import CameraState
 
 
@@ -63,6 +63,9 @@ class Sink:
 
     def health(self, report: CameraReport) -> None:
         """A camera's state has changed."""
+
+    def added(self, monitor: CameraMonitor) -> None:
+        """A camera is watched from now on that was not there at the start, or was another."""
 
     def tick(self, report: RunReport) -> None:
         """Called about ten times a second."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from monitor.camera_monitor import Alert, Judgement
 from monitor.evidence.pictures import snapshot, to_jpeg
@@ -24,7 +24,7 @@ SNAPSHOT_QUALITY = 80
 class PublishSink(Sink):
     """Turns what the main loop says into ZeroMQ messages.
 
-    models                camera name -> the model that watches it
+    models                camera name -> the model that watches it; looked at anew each time
     false_alarms_per_day  the budget that the threshold stands for
     evidence              names the files kept of an alert's event
     """
@@ -32,13 +32,12 @@ class PublishSink(Sink):
     def __init__(
         self,
         publisher: Publisher,
-        models: dict[str, Model],
+        models: Mapping[str, Model],
         false_alarms_per_day: float,
         evidence: Callable[[Alert], Sequence[str]] = lambda _: (),
     ) -> None:
         self._publisher = publisher
-        self._models = {name: ModelRef(id=model.name, hash=model.hash) for name, model in models.items()}
-        self._detectors = {name: [d.name for d in model.detectors] for name, model in models.items()}
+        self._models = models
         self._false_alarms_per_day = false_alarms_per_day
         self._evidence = evidence
 
@@ -52,7 +51,7 @@ class PublishSink(Sink):
             frame_index=frame.index,
             score=judgement.score,
             captured_at=frame.wall_time,
-            raw=dict(zip(self._detectors[frame.camera], raw, strict=True)),
+            raw=dict(zip((d.name for d in self._models[frame.camera].detectors), raw, strict=True)),
         )
 
     def alert(self, alert: Alert, report: CameraReport) -> None:
@@ -62,7 +61,7 @@ class PublishSink(Sink):
             alert.event,
             started_at=alert.started_at,
             ended_at=alert.ended_at,
-            model=self._models[alert.camera],
+            model=model_ref(self._models[alert.camera]),
             frame_age_s=time.monotonic() - alert.read_at,
             dropped_frames=report.dropped,
             regions=alert.regions,
@@ -80,6 +79,11 @@ class PublishSink(Sink):
     def tick(self, report: RunReport) -> None:  # noqa: ARG002 - the heartbeat says only that the loop turns
         """Send the heartbeat when it is due."""
         self._publisher.heartbeat_if_due(time.monotonic())
+
+
+def model_ref(model: Model) -> ModelRef:
+    """A model as messages and evidence name it."""
+    return ModelRef(id=model.name, hash=model.hash)
 
 
 def snapshot_jpeg(alert: Alert) -> bytes:

@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.pipeline import Pipeline
@@ -52,15 +53,38 @@ class Watch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pipeline = pipeline
-        self._monitors = monitors
-        self._sources = sources
+        self._monitors = dict(monitors)
+        self._sources = dict(sources)
         self._sinks = sinks
+        self._first_segments: dict[str, int] = {}
         self._clock = clock
         self._started = clock()
         self._stats = {name: _CameraStats() for name in monitors}
 
-    def run(self, stop: threading.Event, duration_s: float | None = None) -> RunReport:
+    def add(self, monitor: CameraMonitor, source: Source, first_segment: int) -> None:
+        """Take up a camera that the pipeline has added; frames of an earlier camera of its name are passed over."""
+        name = monitor.camera
+        self._monitors[name], self._sources[name] = monitor, source
+        self._stats[name], self._first_segments[name] = _CameraStats(), first_segment
+        for sink in self._sinks:
+            sink.added(monitor)
+
+    def remove(self, name: str) -> None:
+        """Let go of a camera, before the pipeline does: its open event ends, its state is told as removed."""
+        for alert in self._monitors[name].close():
+            self._tell(alert)
+        report = replace(self._report(name, self._clock()), state=CameraState.ENDED, detail="removed", alarmed=False)
+        for sink in self._sinks:
+            sink.health(report)
+        del self._monitors[name], self._sources[name], self._stats[name]
+        self._first_segments.pop(name, None)
+
+    def run(
+        self, stop: threading.Event, duration_s: float | None = None, on_tick: Callable[[], None] = lambda: None
+    ) -> RunReport:
         """Watch; at the end close open events, tell every sink, and return the last report.
+
+        on_tick: called about ten times a second between frames; may add and remove cameras.
 
         Raises the first error of a pipeline thread, after the sinks have been told.
         """
@@ -70,9 +94,10 @@ class Watch:
                     batch = results.get_all(TICK_S)
                     if batch is None:
                         break
+                    self._tick()
                     for scored in batch:
                         self._take(scored)
-                    self._tick()
+                    on_tick()
             finally:
                 for monitor in self._monitors.values():
                     for alert in monitor.close():
@@ -82,6 +107,8 @@ class Watch:
 
     def _take(self, scored: ScoredFrame) -> None:
         name = scored.frame.camera
+        if name not in self._monitors or scored.frame.segment < self._first_segments.get(name, 0):
+            return  # the camera has been removed, or replaced by another of its name
         judgement = self._monitors[name].update(scored)
         self._stats[name].add(judgement)
         for sink in self._sinks:

@@ -376,7 +376,7 @@ def test_a_stop_does_not_wait_for_a_decoder_that_hangs(live: bool, caplog: pytes
 
 @pytest.mark.parametrize(
     ("mode", "expected"),
-    [("auto", [True, False, False]), ("process", [True, True, True]), ("thread", [False, False, False])],
+    [("auto", [True, False, True]), ("process", [True, True, True]), ("thread", [False, False, False])],
 )
 def test_the_setting_chooses_what_is_isolated(mode: Isolation, expected: list[bool], tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.avi")

@@ -5,6 +5,7 @@ The main loop gives references and never waits: a thread that is behind loses fr
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import threading
@@ -79,6 +80,13 @@ class EvidenceSink(Sink):
         folder = self._settings.folder
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"{folder} is no folder: choose another for evidence")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise ConfigError(
+                    f"the evidence folder {folder} cannot be made ({error.strerror}): choose another"
+                ) from error
         self._stage.start()
         log.info(
             "evidence goes to %s; up to %g MB a camera in memory, on the disk up to %g days and %g GB",

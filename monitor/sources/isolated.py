@@ -35,12 +35,12 @@ _GOODBYE_S = 0.5  # time to hang up properly: some cameras keep a lost session's
 def isolate(source: Source, mode: Isolation) -> Source:
     """The source, wrapped in an IsolatedSource where the mode asks for it.
 
-    ``auto`` does so for network cameras, ``process`` for USB cameras and video files too, ``thread`` never. Folders of
+    ``auto`` does so for network cameras and video files, ``process`` for USB cameras too, ``thread`` never. Folders of
     images and the synthetic scene hold no decoder that could crash.
     """
     if isinstance(source, CameraSource) and (mode == "process" or (mode == "auto" and source.networked)):
         return IsolatedSource(source, open_timeout_s=source.open_timeout_s, read_timeout_s=source.read_timeout_s)
-    if isinstance(source, VideoSource) and mode == "process":
+    if isinstance(source, VideoSource) and mode != "thread":
         return IsolatedSource(source, open_timeout_s=_FILE_TIMEOUT_S, read_timeout_s=_FILE_TIMEOUT_S)
     return source
 
