@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_MODEL = ROOT / "monitor/assets/demo"
 DEADLINE_S = 60
-FREE_PORTS = ("--alerts", "tcp://127.0.0.1:*", "--scores", "tcp://127.0.0.1:*")
+ANY = "tcp://127.0.0.1:*"
+FREE_PORTS = ("--alerts", ANY, "--scores", ANY, "--history", ANY, "--no-journal")
 
 
 def monitor(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

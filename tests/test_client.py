@@ -67,7 +67,9 @@ def connected(
     """A publisher, and a subscriber whose subscriptions it has taken."""
     with (
         Publisher(ANY, ANY, node="lab") as publisher,
-        AlertSubscriber(publisher.alerts_endpoint, **({"timeout_s": DEADLINE_S} | options)) as subscriber,
+        AlertSubscriber(
+            publisher.alerts_endpoint, **({"timeout_s": DEADLINE_S, "repair": False} | options)
+        ) as subscriber,
     ):
         await_subscriptions(publisher, *topics)
         yield publisher, subscriber
@@ -234,7 +236,7 @@ def test_scores_come_from_their_own_socket() -> None:
     with (
         Publisher(ANY, ANY) as publisher,
         AlertSubscriber(
-            publisher.alerts_endpoint, scores_endpoint=publisher.scores_endpoint, timeout_s=DEADLINE_S
+            publisher.alerts_endpoint, scores_endpoint=publisher.scores_endpoint, timeout_s=DEADLINE_S, repair=False
         ) as sub,
     ):
         await_subscriptions(publisher, "alert/", "heartbeat/", "score/")
@@ -243,7 +245,7 @@ def test_scores_come_from_their_own_socket() -> None:
 
 
 def test_a_hole_in_the_numbers_is_reported_before_the_message_that_shows_it(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, timeout_s=DEADLINE_S) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=DEADLINE_S) as subscriber:
         raw.await_subscriptions(2)
         for seq in (1, 2, 6):
             raw.alert(seq)
@@ -257,7 +259,7 @@ def test_a_hole_in_the_numbers_is_reported_before_the_message_that_shows_it(raw:
 
 
 def test_a_lost_tail_is_reported_by_the_next_heartbeat_once(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, timeout_s=DEADLINE_S) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=DEADLINE_S) as subscriber:
         raw.await_subscriptions(2)
         raw.alert(1)
         raw.heartbeat({"alert/cam1/": 3, "score/cam1/": 900})
@@ -272,7 +274,7 @@ def test_a_lost_tail_is_reported_by_the_next_heartbeat_once(raw: RawPublisher) -
 
 
 def test_alerts_sent_between_a_restart_and_the_reconnection_are_reported_missing(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, timeout_s=DEADLINE_S) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=DEADLINE_S) as subscriber:
         raw.await_subscriptions(2)
         raw.alert(40, epoch="e1")
         raw.heartbeat({"alert/cam1/": 2, "alert/cam2/": 1}, epoch="e2")
@@ -284,7 +286,7 @@ def test_alerts_sent_between_a_restart_and_the_reconnection_are_reported_missing
 
 
 def test_a_silent_publisher_is_reported_once_and_its_return_too(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, silence_s=0.2, timeout_s=DEADLINE_S) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, silence_s=0.2, timeout_s=DEADLINE_S) as subscriber:
         raw.await_subscriptions(2)
         assert short(next(subscriber)) == ("silence", False)
         raw.heartbeat({})
@@ -319,7 +321,7 @@ def test_a_slow_caller_finds_messages_and_no_silence() -> None:
 
 
 def test_iteration_ends_when_no_message_comes_in_time_and_heartbeats_are_none(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, timeout_s=0.3) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=0.3) as subscriber:
         raw.await_subscriptions(2)
         raw.heartbeat({})
         assert [short(item) for item in subscriber] == [("contact", "e1", False)]
@@ -351,7 +353,7 @@ def test_garbage_on_the_wire_is_counted_and_passed_over(
 
 @pytest.fixture
 def garbled(raw: RawPublisher) -> Iterator[tuple[RawPublisher, AlertSubscriber]]:
-    with AlertSubscriber(raw.endpoint, timeout_s=DEADLINE_S, silence_s=60.0) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=DEADLINE_S, silence_s=60.0) as subscriber:
         raw.await_subscriptions(2)
         yield raw, subscriber
 
