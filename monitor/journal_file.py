@@ -75,14 +75,15 @@ class JournalFile:
         self.path = path
         self._db = sqlite3.connect(path, timeout=0.5, isolation_level=None)
         try:
-            # The first must come before anything is written, the second before anything is read.
-            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            # The lock must be chosen before anything is read, the rest before anything is written.
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._refuse_foreign()
+            self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._db.execute("PRAGMA journal_mode = WAL").fetchall()
             self._db.execute(f"PRAGMA synchronous = {'FULL' if flush_each else 'NORMAL'}")
             self._db.execute("PRAGMA journal_size_limit = 4000000")
             with self._transaction():
-                self._prepare(begin_at)
+                self._make_tables(begin_at)
             self.kept_after: int = self._value("SELECT after FROM kept")
             """Every message after this position that was written is still here."""
             self.last_position: int = self._value("SELECT ifnull(max(position), 0) FROM messages") or self.kept_after
@@ -178,18 +179,23 @@ class JournalFile:
         """Size of the database, without its write-ahead log (about 4 MB)."""
         return int(self._value("PRAGMA page_count") * self._value("PRAGMA page_size"))
 
-    def _prepare(self, begin_at: int) -> None:
-        """Make the tables in a new file."""
-        application, version = self._value("PRAGMA application_id"), self._value("PRAGMA user_version")
-        if self._value("SELECT count(*) FROM sqlite_master") == 0:
-            for table in _TABLES:
-                self._db.execute(table)
-            self._db.execute("INSERT INTO kept VALUES (?)", (begin_at,))
-            self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {_VERSION}")
-        elif (application, version) != (_APPLICATION_ID, _VERSION):
-            whose = "a newer monitor" if application == _APPLICATION_ID else "another program"
+    def _refuse_foreign(self) -> None:
+        marks = self._value("PRAGMA application_id"), self._value("PRAGMA user_version")
+        if marks != (_APPLICATION_ID, _VERSION) and not self._is_empty():
+            whose = "a newer monitor" if marks[0] == _APPLICATION_ID else "another program"
             raise ConfigError(f"{self.path} belongs to {whose}: choose another path for the journal ([journal] path)")
+
+    def _is_empty(self) -> bool:
+        return bool(self._value("SELECT count(*) FROM sqlite_master") == 0)
+
+    def _make_tables(self, begin_at: int) -> None:
+        if not self._is_empty():
+            return
+        for table in _TABLES:
+            self._db.execute(table)
+        self._db.execute("INSERT INTO kept VALUES (?)", (begin_at,))
+        self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _entry(self, position: int, *, pictures: bool) -> Entry:
         row = (

@@ -276,7 +276,7 @@ class Publisher:
         while self._router is not None and self._router.poll(0) and time.monotonic() < ends_at:
             client, *parts = self._router.recv_multipart()
             # A REQ socket puts an empty part before its request, and wants one before the reply.
-            delimiter = [b""] if parts and parts[0] == b"" else []
+            delimiter = [b""] if len(parts) > 1 and parts[0] == b"" else []
             if len(parts) == len(delimiter) + 1:
                 reply = self._history.answer(parts[-1], time.time())
                 self._router.send_multipart([client, *delimiter, *reply], flags=zmq.DONTWAIT)

@@ -117,7 +117,9 @@ class Subscriber:
 
     @property
     def positions(self) -> list[int]:
-        return [i.message.position or 0 for i in self.items if isinstance(i, Received) and not hasattr(i.message, "raw")]
+        return [
+            i.message.position or 0 for i in self.items if isinstance(i, Received) and not hasattr(i.message, "raw")
+        ]
 
     @property
     def others(self) -> list[Item]:
