@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import stat
 import struct
@@ -49,7 +50,7 @@ def make_keys(folder: Path, name: str = "client") -> list[Path]:
 
     Raises ConfigError if there is a client of that name already, or the folder cannot be written.
     """
-    if not name or name == "monitor" or not all(letter.isalnum() or letter in "-_." for letter in name.strip(".")):
+    if name == "monitor" or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
         raise ConfigError(f"{name!r} is no name for a client: use letters, digits, '-', '_' and '.', and not 'monitor'")
     server, client, clients = folder / "monitor", folder / name, folder / "monitor" / "clients"
     written: list[Path] = []

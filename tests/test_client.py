@@ -21,9 +21,11 @@ from hypothesis import strategies as st
 from monitor.client import (
     AlertSubscriber,
     Contact,
+    Expired,
     Gap,
     Item,
     Malformed,
+    NoRepair,
     Received,
     SequenceTracker,
     Silence,
@@ -136,6 +138,10 @@ def short(item: Item) -> tuple[Any, ...]:
             return ("malformed", item.topic)
         case Silence():
             return ("silence", item.heard_before)
+        case NoRepair():
+            return ("no repair", item.reason)
+        case Expired():
+            return ("expired", item.node)
 
 
 def take(subscriber: AlertSubscriber, count: int) -> list[tuple[Any, ...]]:

@@ -216,14 +216,14 @@ def test_an_alert_that_cannot_be_journalled_is_sent_all_the_same_and_heartbeats_
     assert [entry.seq for entry in kept] == [2]
 
 
-def test_positions_of_alerts_and_health_have_no_holes_within_a_run_and_grow_over_runs() -> None:
-    with a_publisher() as publisher:
+def test_positions_of_alerts_and_health_have_no_holes_within_a_run_and_grow_over_runs(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal, a_publisher(journal=journal) as publisher:
         sent = [publish_alert(publisher).position for _ in range(3)]
         sent.append(publisher.publish_health("cam1", CameraState.ONLINE, since=1.5e9).position)
     first = sent[0]
     assert first is not None
     assert sent == [first + n for n in range(4)]
-    with a_publisher() as later:
+    with Journal(tmp_path / "j") as journal, a_publisher(journal=journal) as later:
         after = publish_alert(later).position
         assert after is not None
         assert after > first + 3

@@ -61,12 +61,13 @@ class RefusalWatch:
         if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._failures = 0
             return
-        self._failures += 1
         if kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             raise RefusedError(
                 f"{self._endpoint} refused this client's key: have its public NAME.key put into the monitor's keys "
                 "folder, under clients"
             )
+        # After a failure of the protocol ZeroMQ does not connect again; a connection that ends may have other causes.
+        self._failures += 1 if kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL else _FAILURES
         if self._failures < _FAILURES:
             return
         if self._has_keys:
