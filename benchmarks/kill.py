@@ -144,7 +144,7 @@ class Child:
         self.process.communicate()
 
 
-def run(times: int, folder: Path, seed: int = 0) -> Figures:
+def run(times: int, folder: Path, seed: int = 0, kill_subscriber_every: int = 10) -> Figures:
     """Kill the publisher so often and see what the subscriber got."""
     random_moment = random.Random(seed)
     alerts, history = (f"tcp://127.0.0.1:{port}" for port in _free_ports())
@@ -162,7 +162,7 @@ def run(times: int, folder: Path, seed: int = 0) -> Figures:
                 break
             publisher.kill()
             published += publisher.output.count(b".")
-            if kill % 10 == 9:
+            if (kill + 1) % kill_subscriber_every == 0:
                 subscriber.kill()
                 subscriber_kills += 1
                 children.append(subscriber := Child("follow", alerts, log))

@@ -14,28 +14,31 @@ _FAILURES = 3
 """A connection that ends so often in a row while keys are exchanged is not just a monitor that is being restarted."""
 
 
-def connect(
+def new_socket(
     context: zmq.Context[zmq.Socket[bytes]],
     kind: int,
-    endpoint: str,
     keys: ClientKeys | None,
     topics: Sequence[str] = (),
 ) -> zmq.Socket[bytes]:
-    """A connecting socket that comes back by itself. Raises ConfigError for an address that cannot be."""
-    connecting = context.socket(kind)
-    connecting.linger = 0
-    connecting.ipv6 = "[" in endpoint
-    connecting.reconnect_ivl, connecting.reconnect_ivl_max = 100, 2000
-    connecting.heartbeat_ivl, connecting.heartbeat_timeout = 5000, 15_000
+    """A socket that will connect, and connect again by itself."""
+    made = context.socket(kind)
+    made.linger = 0
+    made.reconnect_ivl, made.reconnect_ivl_max = 100, 2000
+    made.heartbeat_ivl, made.heartbeat_timeout = 5000, 15_000
     if keys is not None:
-        keys.apply(connecting)
+        keys.apply(made)
     for topic in topics:
-        connecting.subscribe(topic)
+        made.subscribe(topic)
+    return made
+
+
+def connect(made: zmq.Socket[bytes], endpoint: str) -> None:
+    """Let a socket connect. Raises ConfigError for an address that cannot be."""
+    made.ipv6 = "[" in endpoint
     try:
-        connecting.connect(endpoint)
+        made.connect(endpoint)
     except zmq.ZMQError as error:
         raise ConfigError(f"cannot connect to {endpoint} ({error.strerror}): write tcp://HOST:PORT") from error
-    return connecting
 
 
 def history_endpoint(alerts: str, announced: str) -> str:
@@ -46,7 +49,10 @@ def history_endpoint(alerts: str, announced: str) -> str:
 
 
 class RefusalWatch:
-    """Notices that a monitor does not let this client in, which ZeroMQ by itself keeps silent about."""
+    """Notices that a monitor does not let this client in, which ZeroMQ by itself keeps silent about.
+
+    To be made before the socket connects: a refusal need not be followed by another attempt.
+    """
 
     def __init__(self, watched: zmq.Socket[bytes], endpoint: str, *, has_keys: bool) -> None:
         self.events = watched.get_monitor_socket(HANDSHAKE_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED)

@@ -19,7 +19,7 @@ from typing import Self
 
 import zmq
 
-from monitor.client.connection import RefusalWatch, connect, history_endpoint
+from monitor.client.connection import RefusalWatch, connect, history_endpoint, new_socket
 from monitor.client.follower import Follower
 from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence
 from monitor.client.lines import text_line
@@ -124,7 +124,6 @@ class AlertSubscriber:
         self._follower = Follower(self._topics, self._start, repair=self._repair)
         self._score_tracker = SequenceTracker()
         self._queue: deque[tuple[Item | None, int | None]] = self._follower.items
-        self._scores: zmq.Socket[bytes] | None = None
         self._history: zmq.Socket[bytes] | None = None
         self._history_at: str | None = None
         self._asked: HistoryRequest | None = None  # sent, and not answered yet
@@ -135,11 +134,13 @@ class AlertSubscriber:
         try:
             # Heartbeats last: the first one is then surely after the other subscriptions have been taken.
             topics = ("alert/", "health/") if self._repair else self._topics
-            self._alerts = self._connect(zmq.SUB, self.endpoint, (*topics, "heartbeat/"))
+            self._alerts = new_socket(self._context, zmq.SUB, self._keys, (*topics, "heartbeat/"))
             self._watch = RefusalWatch(self._alerts, self.endpoint, has_keys=self._keys is not None)
             self._poller.register(self._watch.events, zmq.POLLIN)
+            self._connect(self._alerts, self.endpoint)
             if self.scores_endpoint is not None:
-                self._scores = self._connect(zmq.SUB, self.scores_endpoint, self._score_topics)
+                scores = new_socket(self._context, zmq.SUB, self._keys, self._score_topics)
+                self._connect(scores, self.scores_endpoint)
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -296,18 +297,19 @@ class AlertSubscriber:
         if at == self._history_at:
             return
         if self._history is not None:
-            self._poller.unregister(self._history)
+            if self._history in self._poller:
+                self._poller.unregister(self._history)
             self._history.close(linger=0)
-        self._history_at, self._asked, self._history = at, None, None
+        self._history_at, self._asked = at, None
+        self._history = new_socket(self._context, zmq.DEALER, self._keys)
         try:
-            self._history = self._connect(zmq.DEALER, at, ())
+            self._connect(self._history, at)
         except ConfigError as error:
             log.warning("the monitor's history cannot be used: %s", error)
 
-    def _connect(self, kind: int, endpoint: str, topics: Sequence[str]) -> zmq.Socket[bytes]:
-        connecting = connect(self._context, kind, endpoint, self._keys, topics)
-        self._poller.register(connecting, zmq.POLLIN)
-        return connecting
+    def _connect(self, made: zmq.Socket[bytes], endpoint: str) -> None:
+        connect(made, endpoint)
+        self._poller.register(made, zmq.POLLIN)
 
 
 def note(item: Item, *, strict: bool) -> None:
