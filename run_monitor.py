@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -20,11 +21,12 @@ from rich.console import Console
 
 from monitor.camera_monitor import CameraMonitor, ModelScale
 from monitor.capture import CaptureSettings
-from monitor.config import MonitorConfig, load_config
+from monitor.config import JournalConfig, MonitorConfig, load_config
 from monitor.dashboard import Dashboard, RunTitle, summary
 from monitor.demo import MODEL_FOLDER, DemoJudge, result_sentence, result_table
 from monitor.errors import ConfigError, ModelError, MonitorError, RunError, UsageError
 from monitor.evidence.sink import EvidenceSink
+from monitor.journal import Journal
 from monitor.logs import log_to_stderr, redact_tracebacks
 from monitor.messages import ModelRef
 from monitor.model_store import Model, load_model
@@ -121,6 +123,12 @@ def main(
     scores: Annotated[
         str | None, typer.Option(help="Address to publish scores on. Default tcp://127.0.0.1:5561.")
     ] = None,
+    history: Annotated[
+        str | None, typer.Option(help="Address where clients ask for what they missed. Default tcp://127.0.0.1:5562.")
+    ] = None,
+    journal: Annotated[
+        bool | None, typer.Option("--journal/--no-journal", help="Keep alerts in a file before sending. Default on.")
+    ] = None,
     publish: Annotated[
         bool | None, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ. Default on.")
     ] = None,
@@ -147,9 +155,11 @@ def main(
         "device": device,
         "publish.alerts": alerts,
         "publish.scores": scores,
+        "publish.history": history,
         "publish.enabled": publish,
         "evidence.folder": evidence,
         "evidence.enabled": None if evidence is None else True,
+        "journal.enabled": journal,
     }
     try:
         settings = load_config(config, {key: value for key, value in overrides.items() if value is not None})
@@ -266,8 +276,11 @@ def run(
                 Publisher(
                     settings.publish.alerts,
                     settings.publish.scores,
+                    settings.publish.history,
                     node=settings.node,
                     insecure=settings.publish.insecure,
+                    keys=settings.publish.keys,
+                    journal=open_journal(settings.journal, stack, demo=scene is not None),
                 )
             )
             endpoint = publisher.alerts_endpoint
@@ -315,6 +328,17 @@ def raise_for_failed(report: RunReport) -> None:
     failed = [f"{camera.name}: {camera.detail}" for camera in report.cameras if camera.state is CameraState.FAILED]
     if failed:
         raise RunError(f"{len(failed)} of {len(report.cameras)} sources could not be read on: {'; '.join(failed)}")
+
+
+def open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:
+    """The journal, open until ``stack`` is left; the demo's is a temporary one. None where none is wanted."""
+    if not settings.enabled:
+        return None
+    path = settings.path
+    if demo:
+        path = Path(stack.enter_context(TemporaryDirectory())) / path.name
+    journal = Journal(path, days=settings.days, max_mb=settings.max_mb, fsync=settings.fsync)
+    return stack.enter_context(journal)
 
 
 def warn_of_short_footage(scales: Any, settings: MonitorConfig) -> None:

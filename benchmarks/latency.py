@@ -39,6 +39,7 @@ merge_gap_s = 0.2
 [publish]
 alerts = "{ALERTS}"
 scores = "{SCORES}"
+history = "tcp://127.0.0.1:5572"
 """
 
 

@@ -82,8 +82,28 @@ class PublishConfig(Settings):
     enabled: bool = True
     alerts: str = "tcp://127.0.0.1:5560"
     scores: str = "tcp://127.0.0.1:5561"
+    history: str = "tcp://127.0.0.1:5562"
+    """Where clients ask for what they missed."""
+    keys: Path | None = None
+    """Folder of the monitor's keys (``python -m monitor.client keys DIR`` makes DIR/monitor): only the clients allowed
+    there connect, encrypted. None: no encryption."""
     insecure: bool = False
     """Allow addresses beyond this machine without encryption."""
+
+
+class JournalConfig(Settings):
+    """Where every alert and health message is kept before it is sent, so that clients can have it again."""
+
+    enabled: bool = True
+    """Of no effect where nothing is published."""
+    path: Path = Path("runs/journal.sqlite3")
+    """An SQLite file; it is made with its folder. One monitor at a time uses it."""
+    days: float = Field(30.0, gt=0, le=36_500)
+    """Older messages are removed."""
+    max_mb: float = Field(500.0, ge=1, le=1e6)
+    """Size of the file in megabytes, above which the oldest messages are removed."""
+    fsync: Literal["second", "always"] = "second"
+    """Flush it to the disk once a second (a power failure can cost that second), or before each message is sent."""
 
 
 class MonitorConfig(Settings):
@@ -108,6 +128,7 @@ class MonitorConfig(Settings):
     alert: AlertSettings = AlertSettings()
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
+    journal: JournalConfig = JournalConfig()
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:

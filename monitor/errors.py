@@ -7,6 +7,8 @@ MonitorError
 │   └── ModelError        a model folder that is missing, damaged or foreign
 ├── RunError              exit code 1: a run that could not start or go on
 │   ├── BindError         a ZeroMQ address that cannot be bound
+│   ├── RefusedError      a client whose keys the monitor does not accept, or the other way round
+│   ├── LostError         a client that must not lose a message has lost one
 │   └── StageError        a thread of the pipeline failed
 └── CaptureError          a camera's own trouble, retried by its capture thread
     └── StallError        the camera is connected but sends nothing
@@ -50,6 +52,14 @@ class RunError(MonitorError):
 
 class BindError(RunError):
     """A ZeroMQ address that cannot be bound."""
+
+
+class RefusedError(RunError):
+    """Client and monitor do not agree on keys."""
+
+
+class LostError(RunError):
+    """A message was sent that can no longer be had."""
 
 
 class StageError(RunError):

@@ -46,8 +46,9 @@ THRESHOLD = 1.0
 
 DEFAULT_ALERTS_ENDPOINT = "tcp://127.0.0.1:5560"
 DEFAULT_SCORES_ENDPOINT = "tcp://127.0.0.1:5561"
+DEFAULT_HISTORY_ENDPOINT = "tcp://127.0.0.1:5562"
 
-_RECEIVED = object()
+RECEIVED = object()
 """Validation context of a message that came over the wire."""
 
 
@@ -67,7 +68,9 @@ def _allow_more_fields(schema: dict[str, Any]) -> None:
     schema.pop("additionalProperties", None)
 
 
-class _Wire(BaseModel):
+class WireModel(BaseModel):
+    """Base of all that is sent as JSON: frozen; fields that are not known are refused, or ignored when received."""
+
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
@@ -79,13 +82,13 @@ class _Wire(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _ignore_unknown_when_received(cls, data: Any, info: ValidationInfo) -> Any:
-        if info.context is not _RECEIVED or not isinstance(data, dict):
+        if info.context is not RECEIVED or not isinstance(data, dict):
             return data
         known = {field.alias or name for name, field in cls.model_fields.items()}
         return {key: value for key, value in data.items() if key in known}
 
 
-class RegionBody(_Wire):
+class RegionBody(WireModel):
     """A box in pixels of the source frame, with the anomaly map's peak inside it (raw detector units)."""
 
     x: int
@@ -106,7 +109,7 @@ class RegionBody(_Wire):
         )
 
 
-class ReasonBody(_Wire):
+class ReasonBody(WireModel):
     """A term that rose: ``value`` now, ``usual`` its upper normal value, both in ``unit``; ``text`` says it all."""
 
     term: str
@@ -127,14 +130,14 @@ class ReasonBody(_Wire):
         )
 
 
-class ModelRef(_Wire):
+class ModelRef(WireModel):
     """The model that gave the scores: ``id`` its name, ``hash`` the fingerprint of its folder's content."""
 
     id: str
     hash: str
 
 
-class Envelope(_Wire):
+class Envelope(WireModel):
     """What every body carries.
 
     schema   number of the message format
@@ -151,7 +154,16 @@ class Envelope(_Wire):
     sent_at: float
 
 
-class AlertMessage(Envelope):
+class Kept(Envelope):
+    """What every alert and health message carries, as these go into the journal.
+
+    position  grows over all topics and restarts of the monitor, with holes; None from an older monitor
+    """
+
+    position: PositiveInt | None = None
+
+
+class AlertMessage(Kept):
     """A step in the life of an event. Topic ``alert/<camera>/``.
 
     event_id      unique over restarts, the same in start, updates and end
@@ -167,6 +179,8 @@ class AlertMessage(Envelope):
     frame_age_s   seconds from reading the frame to this alert
     dropped_frames  frames of this camera dropped since the start, because inference was behind
     evidence      names of files kept with the event
+    interrupted   True with an end that a restarted monitor sends for an event that its killed forerunner left open;
+                  ended_at is then the time of the event's last message, ended_s None
     """
 
     event_id: str
@@ -187,6 +201,7 @@ class AlertMessage(Envelope):
     frame_age_s: float
     dropped_frames: NonNegativeInt
     evidence: tuple[str, ...] = ()
+    interrupted: bool = False
 
     @property
     def topic(self) -> str:
@@ -194,7 +209,7 @@ class AlertMessage(Envelope):
         return f"alert/{self.camera}/"
 
 
-class HealthMessage(Envelope):
+class HealthMessage(Kept):
     """A camera changed its state. Topic ``health/<camera>/``.
 
     state   a CameraState, or plain text where a newer monitor knows a state that this version does not
@@ -217,9 +232,15 @@ class Heartbeat(Envelope):
     """The monitor lives. Topic ``heartbeat/``, once a second.
 
     last_seq  topic -> number of its last message in this epoch, for every alert, health and score topic that had one
+    position  position of the last alert or health message sent; None from an older monitor
+    history   address of the history socket as the monitor sees it; None if there is none
+    unjournalled  alerts and health messages sent since the start that could not be kept in the journal
     """
 
     last_seq: dict[str, PositiveInt]
+    position: PositiveInt | None = None
+    history: str | None = None
+    unjournalled: NonNegativeInt = 0
 
     @property
     def topic(self) -> str:
@@ -277,7 +298,7 @@ def new_epoch() -> str:
     return f"{time.time_ns():016x}-{secrets.token_hex(4)}"
 
 
-def encode(message: Message) -> bytes:
+def encode(message: WireModel) -> bytes:
     """The body of a message: JSON in UTF-8."""
     return message.model_dump_json(by_alias=True).encode()
 
@@ -297,7 +318,7 @@ def decode(parts: Sequence[bytes]) -> Decoded:
     if kind not in _KINDS:
         raise MalformedError("the topic is none of alert/, health/, heartbeat/, score/")
     try:
-        message = _KINDS[kind].model_validate_json(parts[1], context=_RECEIVED)
+        message = _KINDS[kind].model_validate_json(parts[1], context=RECEIVED)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(step) for step in first["loc"]) or "body"

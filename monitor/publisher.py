@@ -1,24 +1,25 @@
 """Alerts, camera health, heartbeats and scores out over ZeroMQ; never waits for a subscriber.
 
 Sockets are not thread-safe: one thread, the main thread, makes, uses and closes a Publisher.
-A subscriber with no room left loses messages, and sees so from their numbers (see docs/alerts.md).
+A subscriber with no room left loses messages, sees so from their numbers, and can ask for them on the history socket
+(see docs/alerts.md).
 """
 
 from __future__ import annotations
 
-import errno
-import ipaddress
 import logging
 import socket
-import stat
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import zmq
 
-from monitor.errors import BindError, ConfigError
+from monitor.binding import LINGER_MS, bind, check_exposure
+from monitor.curve import ZAP_ADDRESS, Gatekeeper, HandshakeWatch, ServerKeys
+from monitor.history import History
+from monitor.journal import Journal
 from monitor.messages import (
     DEFAULT_ALERTS_ENDPOINT,
     DEFAULT_SCORES_ENDPOINT,
@@ -39,64 +40,60 @@ from monitor.types import AlertEvent, CameraState, Phase, Reason, Region
 log = logging.getLogger(__name__)
 
 HEARTBEAT_INTERVAL_S = 1.0
-LINGER_MS = 500
-"""How long closing may take to get the last messages to subscribers."""
 ALERTS_HIGH_WATER_MARK = 1000
 SCORES_HIGH_WATER_MARK = 100
 """Messages held for one slow subscriber before it loses some."""
-_DEAD_PEER_MS = 15_000
-_MAX_INCOMING_BYTES = 65_536
-"""Subscribers send nothing but short subscriptions."""
-
-_BIND_ADVICE = {
-    errno.EADDRINUSE: "is in use: stop the program that holds it, perhaps another monitor, or choose another port",
-    errno.EADDRNOTAVAIL: "is no address of this machine: use one that it has, such as 127.0.0.1",
-    errno.ENODEV: "is no address of this machine: use one that it has, such as 127.0.0.1",
-    errno.EACCES: "may not be used by this user: choose a port above 1023, or a path that can be written to",
-    errno.ENOENT: "lies in a folder that does not exist: make the folder or choose another path",
-    errno.ENAMETOOLONG: "is too long a path: choose one of at most 107 characters",
-}
-
-
-Journal = Callable[[str, int, bytes], None]
-"""Keeps a message, given its topic, its number in the topic and its body as sent. What it raises stops the sending."""
+HISTORY_HIGH_WATER_MARK = 8
+"""Replies, each a page of at most about a megabyte, held for one client that asks and does not read."""
+HISTORY_S = 0.02
+"""How long answering may take at one tick; what is left waits for the next."""
 
 
 class Publisher:
-    """Binds the alerts and the scores socket on entry and lets go of them on exit. Used by one thread only.
+    """Binds its sockets on entry and lets go of them on exit. Used by one thread only.
 
     alerts, scores   addresses, ``tcp://host:port`` or ``ipc://path``; port ``*`` takes any free one
+    history          address where clients ask for what they missed; None: nowhere
     node             name of this monitor in all messages; default the machine's name
-    insecure         allow addresses that other machines can reach
-    journal          called with every alert and health message before it is sent
+    insecure         allow addresses that other machines can reach, unencrypted
+    keys             folder of the monitor's keys (see monitor.curve): encrypted, and for allowed clients only
+    journal          keeps every alert and health message before it is sent; entered and left by the caller
 
-    Raises ConfigError for an address that is malformed, or open to other machines without ``insecure``;
-    BindError on entry where an address cannot be bound (then neither is).
+    Raises ConfigError for an address that is malformed, or open to other machines without ``keys`` or ``insecure``,
+    and for keys that cannot be used; BindError on entry where an address cannot be bound (then none is).
+
+    On entry, events that an earlier run left open in the journal, as it was killed, are ended.
     """
 
     def __init__(
         self,
         alerts: str = DEFAULT_ALERTS_ENDPOINT,
         scores: str = DEFAULT_SCORES_ENDPOINT,
+        history: str | None = None,
         *,
         node: str | None = None,
         insecure: bool = False,
+        keys: Path | None = None,
         journal: Journal | None = None,
         alerts_high_water_mark: int = ALERTS_HIGH_WATER_MARK,
         scores_high_water_mark: int = SCORES_HIGH_WATER_MARK,
     ) -> None:
-        for endpoint in (alerts, scores):
-            check_endpoint(endpoint)
-            _check_exposure(endpoint, insecure=insecure)
+        for endpoint in (alerts, scores, history):
+            if endpoint is not None:
+                check_endpoint(endpoint)
+                check_exposure(endpoint, closed=keys is not None or insecure)
+        self._keys = None if keys is None else ServerKeys(keys)
         self.node = node or socket.gethostname()
         self.epoch = new_epoch()
         self.alerts_endpoint = alerts
         """Address of the alerts socket; on entry a port ``*`` becomes the actual one."""
         self.scores_endpoint = scores
         """Address of the scores socket; on entry a port ``*`` becomes the actual one."""
+        self.history_endpoint = history
+        """Address of the history socket, or None; on entry a port ``*`` becomes the actual one."""
         self._journal = journal
+        self._history = History(self.node, self.epoch, journal)
         self._high_water_marks = (alerts_high_water_mark, scores_high_water_mark)
-        self._last_seq: dict[str, int] = {}
         self._heartbeat_seq = 0
         self._last_heartbeat: float | None = None
         self._subscriptions: set[str] = set()
@@ -104,17 +101,41 @@ class Publisher:
     def __enter__(self) -> Self:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
+        self._gate: zmq.Socket[bytes] | None = None
+        self._router: zmq.Socket[bytes] | None = None
+        self._watch: HandshakeWatch | None = None
         try:
-            self._alerts, self.alerts_endpoint = self._bind(self.alerts_endpoint, self._high_water_marks[0])
-            self._scores, self.scores_endpoint = self._bind(self.scores_endpoint, self._high_water_marks[1])
+            if self._keys is not None:
+                self._gate = self._open_gate()
+                self._gatekeeper = Gatekeeper(self._keys)
+            alerts_room, scores_room = self._high_water_marks
+            self._alerts, self.alerts_endpoint = self._bind(zmq.XPUB, self.alerts_endpoint, alerts_room)
+            self._scores, self.scores_endpoint = self._bind(zmq.XPUB, self.scores_endpoint, scores_room)
+            # Each new subscriber is told apart, so that it gets a heartbeat at once.
+            self._alerts.xpub_verbose = True
+            bound = [self._alerts, self._scores]
+            if self.history_endpoint is not None:
+                self._router, self.history_endpoint = self._bind(
+                    zmq.ROUTER, self.history_endpoint, HISTORY_HIGH_WATER_MARK
+                )
+                bound.append(self._router)
+            if self._keys is not None:
+                self._watch = HandshakeWatch(self._context, bound)
+            self._end_interrupted_events()
         except BaseException:
-            self._context.destroy(linger=0)
+            self._close(linger_ms=0)
             raise
-        log.info("publishing alerts on %s, scores on %s", self.alerts_endpoint, self.scores_endpoint)
+        encrypted = "" if self._keys is None else ", encrypted"
+        log.info("publishing alerts on %s, scores on %s%s", self.alerts_endpoint, self.scores_endpoint, encrypted)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._context.destroy(linger=LINGER_MS)
+        self._close(linger_ms=LINGER_MS)
+
+    def _close(self, linger_ms: int) -> None:
+        if self._watch is not None:
+            self._watch.close()
+        self._context.destroy(linger=linger_ms)
 
     def publish_alert(
         self,
@@ -141,6 +162,7 @@ class Publisher:
         topic = f"alert/{camera}/"
         message = AlertMessage(
             **self._envelope(topic),
+            position=self._history.position + 1,
             event_id=f"{self.epoch}-{camera}-{event.number}",
             phase=event.phase,
             camera=camera,
@@ -165,7 +187,14 @@ class Publisher:
     def publish_health(self, camera: str, state: CameraState, *, since: float, detail: str = "") -> HealthMessage:
         """Send a camera's new state, held since ``since`` (unix seconds); returns the message as sent."""
         envelope = self._envelope(f"health/{camera}/")
-        message = HealthMessage(**envelope, camera=camera, state=state, since=since, detail=detail)
+        message = HealthMessage(
+            **envelope,
+            position=self._history.position + 1,
+            camera=camera,
+            state=state,
+            since=since,
+            detail=detail,
+        )
         self._send(message)
         return message
 
@@ -195,16 +224,30 @@ class Publisher:
             captured_at=captured_at,
             raw={name: float(value) for name, value in raw.items()},
         )
-        self._last_seq[topic] = message.seq
+        self._history.last_seq[topic] = message.seq
         self._scores.send_multipart([topic.encode(), encode(message)], flags=zmq.DONTWAIT)
 
+    def tick(self, now: float) -> None:
+        """Do what is due; call it about ten times a second. ``now`` is time.monotonic(), in seconds."""
+        self.heartbeat_if_due(now)
+        self._answer_requests()
+        if self._journal is not None:
+            self._journal.upkeep(now, time.time())
+
     def heartbeat_if_due(self, now: float) -> bool:
-        """Send a heartbeat if the last one is a second old; call it often. ``now`` is time.monotonic(), in seconds."""
+        """Send a heartbeat if the last one is a second old, or somebody has just subscribed to them."""
         self.update_subscriptions()
         if self._last_heartbeat is not None and now - self._last_heartbeat < HEARTBEAT_INTERVAL_S:
             return False
         self._last_heartbeat = now
-        self._send(Heartbeat(**self._envelope("heartbeat/"), last_seq=dict(self._last_seq)))
+        heartbeat = Heartbeat(
+            **self._envelope("heartbeat/"),
+            last_seq=dict(self._history.last_seq),
+            position=self._history.position,
+            history=self.history_endpoint,
+            unjournalled=0 if self._journal is None else self._journal.unjournalled,
+        )
+        self._send(heartbeat)
         return True
 
     def update_subscriptions(self, timeout_s: float = 0.0) -> frozenset[str]:
@@ -212,18 +255,49 @@ class Publisher:
         wait_ms = int(timeout_s * 1000)
         while ready := self._poller.poll(wait_ms):
             wait_ms = 0
-            for xpub, _ in ready:
+            for waiting, _ in ready:
+                if waiting is self._gate:
+                    self._let_in(self._gate)
+                    continue
                 # The first byte is 1 for a new subscription, 0 for the last one that went away.
-                note = xpub.recv()
+                note = waiting.recv()
                 topic = note[1:].decode(errors="replace")
                 if note[:1] == b"\x01":
                     self._subscriptions.add(topic)
+                    if topic == "heartbeat/":
+                        self._last_heartbeat = None
                 elif note[:1] == b"\x00":
                     self._subscriptions.discard(topic)
         return frozenset(self._subscriptions)
 
+    def _answer_requests(self) -> None:
+        """Answer what clients ask, for a bounded time; ROUTER drops the answer to one that does not read."""
+        ends_at = time.monotonic() + HISTORY_S
+        while self._router is not None and self._router.poll(0) and time.monotonic() < ends_at:
+            client, *parts = self._router.recv_multipart()
+            # A REQ socket puts an empty part before its request, and wants one before the reply.
+            delimiter = [b""] if len(parts) > 1 and parts[0] == b"" else []
+            if len(parts) == len(delimiter) + 1:
+                reply = self._history.answer(parts[-1], time.time())
+                self._router.send_multipart([client, *delimiter, *reply], flags=zmq.DONTWAIT)
+
+    def _end_interrupted_events(self) -> None:
+        """Send the end of every event that an earlier run left open: nobody shall wait for it for ever."""
+        for last in self._history.interrupted():
+            log.warning(
+                "%s: event %s was open when the monitor was killed; it is ended now", last.camera, last.event_id
+            )
+            ended = {
+                "phase": Phase.END,
+                "ended_at": last.sent_at,
+                "ended_s": None,
+                "interrupted": True,
+                "position": self._history.position + 1,
+            }
+            self._send(AlertMessage(**(last.model_dump(by_alias=True) | self._envelope(last.topic) | ended)))
+
     def _envelope(self, topic: str) -> dict[str, Any]:
-        last = self._heartbeat_seq if topic == "heartbeat/" else self._last_seq.get(topic, 0)
+        last = self._heartbeat_seq if topic == "heartbeat/" else self._history.last_seq.get(topic, 0)
         return {"schema": SCHEMA, "node": self.node, "epoch": self.epoch, "seq": last + 1, "sent_at": time.time()}
 
     def _send(self, message: AlertMessage | HealthMessage | Heartbeat, jpeg: bytes | None = None) -> None:
@@ -232,58 +306,25 @@ class Publisher:
         if isinstance(message, Heartbeat):
             self._heartbeat_seq = message.seq
         else:
-            if self._journal is not None:
-                self._journal(message.topic, message.seq, body)
-            self._last_seq[message.topic] = message.seq
+            self._history.keep(message, body, jpeg)
         parts = [message.topic.encode(), body] + ([jpeg] if jpeg else [])
         self._alerts.send_multipart(parts, flags=zmq.DONTWAIT)
 
-    def _bind(self, endpoint: str, high_water_mark: int) -> tuple[zmq.Socket[bytes], str]:
-        """Bind an XPUB; returns it with its actual address."""
-        xpub = self._context.socket(zmq.XPUB)
-        xpub.sndhwm = high_water_mark
-        xpub.linger = LINGER_MS
-        xpub.ipv6 = "[" in endpoint
-        xpub.maxmsgsize = _MAX_INCOMING_BYTES
-        # A subscriber whose machine vanished must not keep its queue for hours, as TCP alone would.
-        xpub.heartbeat_ivl = _DEAD_PEER_MS // 3
-        xpub.heartbeat_timeout = _DEAD_PEER_MS
-        if endpoint.startswith("ipc://"):
-            _check_ipc_is_free(endpoint)
-        try:
-            xpub.bind(endpoint)
-        except zmq.ZMQError as error:
-            advice = _BIND_ADVICE.get(error.errno or 0, f"cannot be bound ({error.strerror}): choose another address")
-            raise BindError(f"{endpoint} {advice}") from error
-        self._poller.register(xpub, zmq.POLLIN)
-        return xpub, xpub.get_string(zmq.LAST_ENDPOINT)
+    def _open_gate(self) -> zmq.Socket[bytes]:
+        """Bind the socket on which ZeroMQ asks who may connect; without one it would let everybody in."""
+        gate = self._context.socket(zmq.REP)
+        gate.linger = 0
+        gate.bind(ZAP_ADDRESS)
+        self._poller.register(gate, zmq.POLLIN)
+        return gate
 
+    def _let_in(self, gate: zmq.Socket[bytes]) -> None:
+        answer = self._gatekeeper.answer(gate.recv_multipart())
+        gate.send_multipart(answer or [b""])
 
-def _check_exposure(endpoint: str, *, insecure: bool) -> None:
-    """Raise ConfigError for an address that other machines can reach, unless the user said that they may."""
-    if insecure or endpoint.startswith("ipc://"):
-        return
-    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise ConfigError(
-            f"{endpoint} is open to other machines, and alerts go over it unencrypted to whoever connects: "
-            "use 127.0.0.1, or set insecure = true if every machine on that network may read them"
-        )
-
-
-def _check_ipc_is_free(endpoint: str) -> None:
-    """Raise BindError where a path is taken: ZeroMQ would delete whatever file it finds there."""
-    path = Path(endpoint.removeprefix("ipc://"))
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise BindError(f"{endpoint} would overwrite a file: choose a path that does not exist")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        if probe.connect_ex(str(path)) == 0:
-            raise BindError(f"{endpoint} {_BIND_ADVICE[errno.EADDRINUSE]}".replace("port", "path"))
+    def _bind(self, kind: int, endpoint: str, high_water_mark: int) -> tuple[zmq.Socket[bytes], str]:
+        """Bind a socket; returns it with its actual address."""
+        bound = bind(self._context, kind, endpoint, high_water_mark, self._keys)
+        if kind == zmq.XPUB:
+            self._poller.register(bound, zmq.POLLIN)
+        return bound, bound.get_string(zmq.LAST_ENDPOINT)

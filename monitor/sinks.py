@@ -77,8 +77,8 @@ class PublishSink(Sink):
         self._publisher.publish_health(report.name, report.state, since=since, detail=report.detail)
 
     def tick(self, report: RunReport) -> None:  # noqa: ARG002 - the heartbeat says only that the loop turns
-        """Send the heartbeat when it is due."""
-        self._publisher.heartbeat_if_due(time.monotonic())
+        """Send the heartbeat when it is due, answer clients, look after the journal."""
+        self._publisher.tick(time.monotonic())
 
 
 def model_ref(model: Model) -> ModelRef:

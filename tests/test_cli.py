@@ -13,10 +13,13 @@ import cv2
 import numpy as np
 import pytest
 
+from monitor.journal import Journal
+
 ROOT = Path(__file__).resolve().parent.parent
 DEMO_MODEL = ROOT / "monitor/assets/demo"
 DEADLINE_S = 60
-FREE_PORTS = ("--alerts", "tcp://127.0.0.1:*", "--scores", "tcp://127.0.0.1:*")
+ANY = "tcp://127.0.0.1:*"
+FREE_PORTS = ("--alerts", ANY, "--scores", ANY, "--history", ANY, "--no-journal")
 
 
 def monitor(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -114,8 +117,23 @@ def test_a_port_in_use(video: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        result = monitor(video, "--model", DEMO_MODEL, "--headless", "--alerts", f"tcp://127.0.0.1:{port}")
+        result = monitor(video, "--model", DEMO_MODEL, "--headless", *FREE_PORTS, "--alerts", f"tcp://127.0.0.1:{port}")
     refused(result, 1, f"tcp://127.0.0.1:{port} is in use")
+
+
+def test_a_journal_in_use(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(f'[cameras.a]\nsource = "{video}"\nmodel = "{DEMO_MODEL}"\n')
+    with Journal(tmp_path / "runs" / "journal.sqlite3"):
+        result = monitor("--config", "c.toml", "--headless", *FREE_PORTS[:-1], cwd=tmp_path)
+    refused(result, 1, "the journal runs/journal.sqlite3 is in use by another monitor", "[journal] path")
+
+
+def test_alerts_are_journalled_by_default(video: Path, tmp_path: Path) -> None:
+    result = monitor(video, "--model", DEMO_MODEL, "--speed", "max", *FREE_PORTS[:-1], cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with Journal(tmp_path / "runs" / "journal.sqlite3") as journal:
+        kept = journal.page(0, ["health/square/"], limit=10, max_bytes=10**6).entries
+    assert [json.loads(entry.body)["state"] for entry in kept][-1] == "ended"
 
 
 def test_an_address_open_to_other_machines(video: Path) -> None:

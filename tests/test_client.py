@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,15 +21,18 @@ from hypothesis import strategies as st
 from monitor.client import (
     AlertSubscriber,
     Contact,
+    Expired,
     Gap,
     Item,
     Malformed,
+    NoRepair,
     Received,
     SequenceTracker,
     Silence,
 )
 from monitor.client.lines import json_line, text_line
 from monitor.errors import ConfigError
+from monitor.journal import Journal
 from monitor.messages import AlertMessage, HealthMessage, Heartbeat, ModelRef, encode
 from monitor.publisher import Publisher
 from monitor.types import AlertEvent, CameraState, Phase, Reason
@@ -67,7 +71,9 @@ def connected(
     """A publisher, and a subscriber whose subscriptions it has taken."""
     with (
         Publisher(ANY, ANY, node="lab") as publisher,
-        AlertSubscriber(publisher.alerts_endpoint, **({"timeout_s": DEADLINE_S} | options)) as subscriber,
+        AlertSubscriber(
+            publisher.alerts_endpoint, **({"timeout_s": DEADLINE_S, "repair": False} | options)
+        ) as subscriber,
     ):
         await_subscriptions(publisher, *topics)
         yield publisher, subscriber
@@ -132,6 +138,10 @@ def short(item: Item) -> tuple[Any, ...]:
             return ("malformed", item.topic)
         case Silence():
             return ("silence", item.heard_before)
+        case NoRepair():
+            return ("no repair", item.reason)
+        case Expired():
+            return ("expired", item.node)
 
 
 def take(subscriber: AlertSubscriber, count: int) -> list[tuple[Any, ...]]:
@@ -234,7 +244,7 @@ def test_scores_come_from_their_own_socket() -> None:
     with (
         Publisher(ANY, ANY) as publisher,
         AlertSubscriber(
-            publisher.alerts_endpoint, scores_endpoint=publisher.scores_endpoint, timeout_s=DEADLINE_S
+            publisher.alerts_endpoint, scores_endpoint=publisher.scores_endpoint, timeout_s=DEADLINE_S, repair=False
         ) as sub,
     ):
         await_subscriptions(publisher, "alert/", "heartbeat/", "score/")
@@ -243,7 +253,7 @@ def test_scores_come_from_their_own_socket() -> None:
 
 
 def test_a_hole_in_the_numbers_is_reported_before_the_message_that_shows_it(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, timeout_s=DEADLINE_S) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=DEADLINE_S) as subscriber:
         raw.await_subscriptions(2)
         for seq in (1, 2, 6):
             raw.alert(seq)
@@ -257,7 +267,7 @@ def test_a_hole_in_the_numbers_is_reported_before_the_message_that_shows_it(raw:
 
 
 def test_a_lost_tail_is_reported_by_the_next_heartbeat_once(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, timeout_s=DEADLINE_S) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=DEADLINE_S) as subscriber:
         raw.await_subscriptions(2)
         raw.alert(1)
         raw.heartbeat({"alert/cam1/": 3, "score/cam1/": 900})
@@ -272,7 +282,7 @@ def test_a_lost_tail_is_reported_by_the_next_heartbeat_once(raw: RawPublisher) -
 
 
 def test_alerts_sent_between_a_restart_and_the_reconnection_are_reported_missing(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, timeout_s=DEADLINE_S) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=DEADLINE_S) as subscriber:
         raw.await_subscriptions(2)
         raw.alert(40, epoch="e1")
         raw.heartbeat({"alert/cam1/": 2, "alert/cam2/": 1}, epoch="e2")
@@ -284,7 +294,7 @@ def test_alerts_sent_between_a_restart_and_the_reconnection_are_reported_missing
 
 
 def test_a_silent_publisher_is_reported_once_and_its_return_too(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, silence_s=0.2, timeout_s=DEADLINE_S) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, silence_s=0.2, timeout_s=DEADLINE_S) as subscriber:
         raw.await_subscriptions(2)
         assert short(next(subscriber)) == ("silence", False)
         raw.heartbeat({})
@@ -319,7 +329,7 @@ def test_a_slow_caller_finds_messages_and_no_silence() -> None:
 
 
 def test_iteration_ends_when_no_message_comes_in_time_and_heartbeats_are_none(raw: RawPublisher) -> None:
-    with AlertSubscriber(raw.endpoint, timeout_s=0.3) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=0.3) as subscriber:
         raw.await_subscriptions(2)
         raw.heartbeat({})
         assert [short(item) for item in subscriber] == [("contact", "e1", False)]
@@ -351,7 +361,7 @@ def test_garbage_on_the_wire_is_counted_and_passed_over(
 
 @pytest.fixture
 def garbled(raw: RawPublisher) -> Iterator[tuple[RawPublisher, AlertSubscriber]]:
-    with AlertSubscriber(raw.endpoint, timeout_s=DEADLINE_S, silence_s=60.0) as subscriber:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=DEADLINE_S, silence_s=60.0) as subscriber:
         raw.await_subscriptions(2)
         yield raw, subscriber
 
@@ -393,8 +403,8 @@ def test_text_from_the_wire_cannot_steer_the_terminal() -> None:
 
 def test_json_lines_hold_the_body_and_gaps() -> None:
     message = an_alert()
-    line = json.loads(json_line(Received(message, b"1234", lost=2)))
-    head = {"kind": "alert", "topic": "alert/cam1/", "lost": 2, "jpeg_bytes": 4}
+    line = json.loads(json_line(Received(message, b"1234", lost=2), "p5"))
+    head = {"kind": "alert", "topic": "alert/cam1/", "lost": 2, "jpeg_bytes": 4, "token": "p5"}
     assert line == head | json.loads(encode(message))
     gap = json.loads(json_line(Gap("alert/cam1/", 3, 5)))
     assert gap == {"kind": "gap", "topic": "alert/cam1/", "first": 3, "last": 5}
@@ -407,6 +417,8 @@ class ClientProcess:
     """``python -m monitor.client`` with what it prints, each line awaited with a deadline."""
 
     def __init__(self, *arguments: str) -> None:
+        self.publisher: Publisher | None = None
+        """Its crank is turned while a line is awaited."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "monitor.client", *arguments],
             stdout=subprocess.PIPE,
@@ -419,8 +431,11 @@ class ClientProcess:
         pipe = getattr(self.process, stream)
         deadline = time.monotonic() + DEADLINE_S
         while b"\n" not in self._rest[stream]:
-            ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"no line on {stream} in {DEADLINE_S:g} s"
+            if self.publisher is not None:
+                self.publisher.tick(time.monotonic())
+            assert time.monotonic() < deadline, f"no line on {stream} in {DEADLINE_S:g} s"
+            if not select.select([pipe], [], [], 0.05)[0]:
+                continue
             chunk = pipe.read(65_536)
             assert chunk, f"{stream} ended with {self._rest[stream]!r}"
             self._rest[stream] += chunk
@@ -434,8 +449,9 @@ class ClientProcess:
 
 
 @contextmanager
-def client(*arguments: str) -> Iterator[ClientProcess]:
+def client(*arguments: str, publisher: Publisher | None = None) -> Iterator[ClientProcess]:
     program = ClientProcess(*arguments)
+    program.publisher = publisher
     try:
         yield program
     finally:
@@ -443,19 +459,19 @@ def client(*arguments: str) -> Iterator[ClientProcess]:
         program.process.communicate()
 
 
-def test_another_process_gets_every_alert_in_order_as_json() -> None:
+def test_another_process_gets_every_alert_in_order_as_json(tmp_path: Path) -> None:
     with (
-        Publisher(ANY, ANY, node="lab") as publisher,
+        Journal(tmp_path / "j") as journal,
+        Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher,
         client(
             "--endpoint", publisher.alerts_endpoint, "--scores-endpoint", publisher.scores_endpoint,
-            "--camera", "cam1", "--health", "--json", "--count", "102",
+            "--camera", "cam1", "--health", "--json", "--count", "102", publisher=publisher,
         ) as program,
     ):  # fmt: skip
-        await_subscriptions(publisher, "alert/cam1/", "health/cam1/", "heartbeat/", "score/cam1/")
+        await_subscriptions(publisher, "alert/", "health/", "heartbeat/", "score/cam1/")
         for number in range(1, 101):
             publish_alert(publisher, "cam10")
             publish_alert(publisher, "cam1", replace(START, number=number))
-        publisher.heartbeat_if_due(1.0)
         publisher.publish_health("cam1", CameraState.OFFLINE, since=1.5e9)
         publisher.publish_score("cam1", time_s=1.0, frame_index=3, score=float("nan"), captured_at=1.5e9, raw={})
         lines = [json.loads(program.line()) for _ in range(102)]
@@ -469,27 +485,50 @@ def test_another_process_gets_every_alert_in_order_as_json() -> None:
     assert (code, rest, notes) == (0, "", "connected to lab\n")
 
 
-def test_a_restart_of_the_monitor_is_noticed_and_numbers_begin_anew() -> None:
-    with Publisher(ANY, ANY, node="lab") as first, client("--endpoint", first.alerts_endpoint, "--json") as program:
-        await_subscriptions(first, "alert/", "heartbeat/")
-        first.heartbeat_if_due(1.0)
-        assert program.line("stderr") == "connected to lab"
-        for _ in range(2):
-            publish_alert(first)
-        assert [json.loads(program.line())["seq"] for _ in range(2)] == [1, 2]
-        first.__exit__()
-        with Publisher(first.alerts_endpoint, ANY, node="lab") as second:
-            await_subscriptions(second, "alert/", "heartbeat/")
-            publish_alert(second)
-            line = json.loads(program.line())
-            assert (line["seq"], line["epoch"], line["lost"]) == (1, second.epoch, 0)
-            assert program.line("stderr") == "lab has restarted"
+def test_a_restart_of_the_monitor_is_noticed_and_nothing_is_lost_by_it(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        first = Publisher(ANY, ANY, ANY, node="lab", journal=journal).__enter__()
+        with client("--endpoint", first.alerts_endpoint, "--json", publisher=first) as program:
+            await_subscriptions(first, "alert/", "heartbeat/")
+            assert program.line("stderr") == "connected to lab"
+            for _ in range(2):
+                publish_alert(first, event=replace(START, phase=Phase.END, ended_s=12.5))
+            assert [json.loads(program.line())["seq"] for _ in range(2)] == [1, 2]
+            first.__exit__()
+            with Publisher(first.alerts_endpoint, ANY, ANY, node="lab", journal=journal) as second:
+                program.publisher = second
+                publish_alert(second)  # nobody is connected yet
+                line = json.loads(program.line())
+                assert (line["seq"], line["epoch"], line["lost"]) == (1, second.epoch, 0)
+                assert program.line("stderr") == "lab has restarted"
+
+
+def test_what_has_been_is_printed_with_its_pictures_saved_and_a_token_to_go_on_from(tmp_path: Path) -> None:
+    with (
+        Journal(tmp_path / "j") as journal,
+        Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher,
+    ):
+        for number in range(1, 4):
+            publish_alert(publisher, event=replace(START, number=number), jpeg=b"\xff\xd8picture")
+        asking = ("--endpoint", publisher.alerts_endpoint, "--no-follow", "--json")
+        pictures = tmp_path / "pictures"
+        with client(*asking, "--since", "2h", "--save-evidence", str(pictures), publisher=publisher) as program:
+            lines = [json.loads(program.line()) for _ in range(3)]
+            assert program.end()[0] == 0
+        with client(*asking, "--since", lines[1]["token"], publisher=publisher) as program:
+            assert json.loads(program.line()) == lines[2]
+            assert program.end()[:2] == (0, "")
+    assert [line["seq"] for line in lines] == [1, 2, 3]
+    assert sorted(file.name for file in pictures.iterdir()) == [
+        f"{publisher.epoch}-cam1-{n}-start.jpg" for n in (1, 2, 3)
+    ]
+    assert {file.read_bytes() for file in pictures.iterdir()} == {b"\xff\xd8picture"}
 
 
 def test_text_output_and_a_clean_end_on_ctrl_c() -> None:
     with (
         Publisher(ANY, ANY, node="lab") as publisher,
-        client("--endpoint", publisher.alerts_endpoint) as program,
+        client("--endpoint", publisher.alerts_endpoint, publisher=publisher) as program,
     ):
         await_subscriptions(publisher, "alert/", "heartbeat/")
         publish_alert(publisher, event=replace(START, phase=Phase.END, ended_s=12.5))
@@ -498,13 +537,13 @@ def test_text_output_and_a_clean_end_on_ctrl_c() -> None:
         code, _, notes = program.end()
     assert line.endswith("  cam1  END  peak 1.50  lasted 2.5 s  speed 3 px/frame, usual here up to 1")
     assert code == 0
-    assert notes == "connected to lab\n"
+    assert notes == "connected to lab\nlost messages cannot be had again: this monitor has no history socket\n"
 
 
 def test_a_reader_that_goes_away_ends_it_quietly() -> None:
     with (
         Publisher(ANY, ANY) as publisher,
-        client("--endpoint", publisher.alerts_endpoint, "--json") as program,
+        client("--endpoint", publisher.alerts_endpoint, "--json", publisher=publisher) as program,
     ):
         await_subscriptions(publisher, "alert/", "heartbeat/")
         publish_alert(publisher)
@@ -529,7 +568,17 @@ def test_without_a_monitor_it_says_that_it_waits_goes_on_and_ends_with_1_at_its_
     assert notes.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [("--endpoint", "nowhere"), ("--camera", "a/b"), ("--scores-endpoint", "x")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--endpoint", "nowhere"),
+        ("--camera", "a/b"),
+        ("--scores-endpoint", "x"),
+        ("--since", "yesterday"),
+        ("--keys", "no/such/folder"),
+        ("--save-evidence", "/proc/none"),
+    ],
+)
 def test_what_cannot_be_is_one_sentence_and_exit_2(arguments: tuple[str, ...]) -> None:
     with client(*arguments) as program:
         code, out, notes = program.end()

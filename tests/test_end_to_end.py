@@ -75,8 +75,10 @@ def running(folder: Path, *arguments: str | Path) -> Iterator[tuple[subprocess.P
     """The monitor with a subscriber that was there first."""
     client = JsonClient(folder)
     command = [sys.executable, "-u", ROOT / "run_monitor.py", *arguments, "--headless"]
-    addresses = ("--alerts", f"ipc://{folder}/alerts", "--scores", f"ipc://{folder}/scores")
-    monitor = subprocess.Popen([*command, *addresses], cwd=ROOT, stdin=subprocess.DEVNULL, text=True)
+    addresses = [f"ipc://{folder}/{name}" for name in ("alerts", "scores", "history")]
+    command += ["--alerts", addresses[0], "--scores", addresses[1], "--history", addresses[2]]
+    # There, as its journal goes into the working directory.
+    monitor = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, text=True)
     try:
         yield monitor, client
     finally:

@@ -4,7 +4,7 @@ import json
 import math
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,8 @@ import pytest
 import zmq
 
 from monitor.errors import BindError, ConfigError
+from monitor.journal import Journal
+from monitor.journal_file import Entry
 from monitor.messages import AlertMessage, ModelRef
 from monitor.publisher import Publisher
 from monitor.types import AlertEvent, CameraState, Phase, Reason, Region
@@ -112,12 +114,13 @@ def test_an_alert_carries_the_event_its_model_and_where_and_why() -> None:
         topic, body, rest = received(sub)
     assert topic == "alert/cam1/"
     assert rest == []
-    del body["sent_at"]
+    del body["sent_at"], body["position"]
     assert body == {
         "schema": 1, "node": "lab", "epoch": publisher.epoch, "seq": 1,
         "event_id": f"{publisher.epoch}-cam1-4", "phase": "end", "camera": "cam1",
         "started_at": 1.5e9, "ended_at": 1.5e9 + 2.5, "started_s": 10.0, "ended_s": 12.5,
         "score": 1.25, "peak_score": 1.5, "threshold": 1.0, "expected_false_alarms_per_day": 1.0, "notify": True,
+        "interrupted": False,
         "regions": [{"x": 1, "y": 2, "width": 3, "height": 4, "score": 0.5}],
         "reasons": [{"term": "speed", "value": 3.0, "usual": 1.0, "unit": "", "text": "speed 3, usual here up to 1"}],
         "model": {"id": "street", "hash": "ab12"}, "frame_age_s": 0.25, "dropped_frames": 7, "evidence": [],
@@ -158,45 +161,85 @@ def test_a_heartbeat_is_due_once_a_second() -> None:
         ]  # fmt: skip
 
 
-def test_alerts_and_health_reach_the_journal_before_the_wire_and_heartbeats_do_not() -> None:
-    kept: list[tuple[str, int, bytes]] = []
-    arrived_before: list[int] = []
+class WatchedJournal(Journal):
+    """Notes whether anything had arrived at a subscriber when a message was kept; can be full."""
 
-    def journal(topic: str, seq: int, body: bytes) -> None:
-        arrived_before.append(sub.poll(0))
-        kept.append((topic, seq, body))
+    sub: zmq.Socket[bytes]
+    full = False
 
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.arrived_before: list[int] = []
+
+    def append(self, entry: Entry, open_events: Mapping[str, Entry]) -> bool:
+        self.arrived_before.append(self.sub.poll(0))
+        if self.full:
+            self.unjournalled += 1
+            return False
+        return super().append(entry, open_events)
+
+
+def test_alerts_and_health_reach_the_journal_before_the_wire_and_heartbeats_do_not(tmp_path: Path) -> None:
     with (
+        WatchedJournal(tmp_path / "j") as journal,
         a_publisher(journal=journal) as publisher,
-        subscribed(publisher, publisher.alerts_endpoint, "alert/", "health/", "heartbeat/") as sub,
+        subscribed(publisher, publisher.alerts_endpoint, "alert/", "health/", "heartbeat/") as journal.sub,
     ):
-        publish_alert(publisher)
-        first = sub.recv_multipart()
+        publish_alert(publisher, jpeg=b"picture")
+        first = journal.sub.recv_multipart()
         publisher.publish_health("cam1", CameraState.ONLINE, since=1.5e9)
-        second = sub.recv_multipart()
+        second = journal.sub.recv_multipart()
         publisher.heartbeat_if_due(1.0)
-    assert kept == [("alert/cam1/", 1, first[1]), ("health/cam1/", 1, second[1])]
-    assert arrived_before == [0, 0]
+        kept = journal.page(0, [""], limit=10, max_bytes=10**6).entries
+    assert [(entry.topic, entry.seq, entry.body, entry.jpeg) for entry in kept] == [
+        ("alert/cam1/", 1, first[1], b"picture"),
+        ("health/cam1/", 1, second[1], None),
+    ]
+    assert journal.arrived_before == [0, 0]
 
 
-def test_an_alert_that_could_not_be_journalled_is_not_sent_and_uses_up_no_number() -> None:
-    full = True
-
-    def journal(*_: object) -> None:
-        if full:
-            raise OSError("disk full")
-
+def test_an_alert_that_cannot_be_journalled_is_sent_all_the_same_and_heartbeats_count_it(tmp_path: Path) -> None:
     with (
+        WatchedJournal(tmp_path / "j") as journal,
         a_publisher(journal=journal) as publisher,
-        subscribed(publisher, publisher.alerts_endpoint, "alert/") as sub,
+        subscribed(publisher, publisher.alerts_endpoint, "") as journal.sub,
     ):
-        with pytest.raises(OSError, match="disk full"):
-            publish_alert(publisher, number=1)
-        full = False
+        journal.full = True
+        publish_alert(publisher, number=1)
+        journal.full = False
         publish_alert(publisher, number=2)
-        _, body, _ = received(sub)
-    assert body["seq"] == 1
-    assert body["event_id"].endswith("-2")
+        publisher.heartbeat_if_due(1.0)
+        came = [received(journal.sub)[1] for _ in range(3)]
+        kept = journal.page(0, [""], limit=10, max_bytes=10**6).entries
+    assert [body["seq"] for body in came[:2]] == [1, 2]
+    assert came[2]["unjournalled"] == 1
+    assert [entry.seq for entry in kept] == [2]
+
+
+def test_positions_of_alerts_and_health_have_no_holes_within_a_run_and_grow_over_runs(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal, a_publisher(journal=journal) as publisher:
+        sent = [publish_alert(publisher).position for _ in range(3)]
+        sent.append(publisher.publish_health("cam1", CameraState.ONLINE, since=1.5e9).position)
+    first = sent[0]
+    assert first is not None
+    assert sent == [first + n for n in range(4)]
+    with Journal(tmp_path / "j") as journal, a_publisher(journal=journal) as later:
+        after = publish_alert(later).position
+        assert after is not None
+        assert after > first + 3
+
+
+def test_a_new_subscriber_gets_a_heartbeat_at_once() -> None:
+    with a_publisher() as publisher:
+        assert publisher.heartbeat_if_due(50.0)
+        with subscribed(publisher, publisher.alerts_endpoint, "heartbeat/") as sub:
+            assert publisher.heartbeat_if_due(50.1)
+            assert received(sub)[1]["last_seq"] == {}
+            with subscribed(publisher, publisher.alerts_endpoint, "heartbeat/") as second:
+                deadline = time.monotonic() + DEADLINE_S
+                while not publisher.heartbeat_if_due(50.2):
+                    assert time.monotonic() < deadline
+                assert received(second)[0] == "heartbeat/"
 
 
 def test_each_run_has_a_later_epoch() -> None:
@@ -227,9 +270,9 @@ def test_an_address_of_no_interface_is_a_bind_error() -> None:
 
 
 @pytest.mark.parametrize("endpoint", ["tcp://*:5560", "tcp://0.0.0.0:5560", "tcp://[::]:5560", "tcp://eth0:5560"])
-@pytest.mark.parametrize("which", ["alerts", "scores"])
+@pytest.mark.parametrize("which", ["alerts", "scores", "history"])
 def test_an_address_open_to_other_machines_needs_an_explicit_word(which: str, endpoint: str) -> None:
-    with pytest.raises(ConfigError, match=r"open to other machines.*insecure = true"):
+    with pytest.raises(ConfigError, match=r"open to other machines.*monitor.client keys.*insecure = true"):
         a_publisher(**{which: endpoint})
 
 

@@ -1,14 +1,20 @@
 """Receive what a monitor publishes; ``python -m monitor.client`` prints it."""
 
-from monitor.client.subscriber import (
-    AlertSubscriber,
-    Contact,
-    Gap,
-    Item,
-    Malformed,
-    Received,
-    SequenceTracker,
-    Silence,
-)
+from monitor.client.aio import AsyncAlertSubscriber
+from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence
+from monitor.client.subscriber import AlertSubscriber
+from monitor.client.tracker import SequenceTracker
 
-__all__ = ["AlertSubscriber", "Contact", "Gap", "Item", "Malformed", "Received", "SequenceTracker", "Silence"]
+__all__ = [
+    "AlertSubscriber",
+    "AsyncAlertSubscriber",
+    "Contact",
+    "Expired",
+    "Gap",
+    "Item",
+    "Malformed",
+    "NoRepair",
+    "Received",
+    "SequenceTracker",
+    "Silence",
+]

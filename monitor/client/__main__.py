@@ -1,4 +1,4 @@
-"""``python -m monitor.client``: print a monitor's alerts in a terminal or as JSON lines."""
+"""``python -m monitor.client``: print a monitor's alerts in a terminal or as JSON lines, or make keys."""
 
 from __future__ import annotations
 
@@ -6,27 +6,40 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from monitor.client.evidence import EvidenceFolder
+from monitor.client.items import Expired, Gap, Received
 from monitor.client.lines import json_line, text_line
-from monitor.client.subscriber import AlertSubscriber, Gap, Received
-from monitor.errors import ConfigError
-from monitor.messages import (
-    DEFAULT_ALERTS_ENDPOINT,
-    DEFAULT_SCORES_ENDPOINT,
-)
+from monitor.client.subscriber import AlertSubscriber
+from monitor.curve import make_keys
+from monitor.errors import MonitorError
+from monitor.messages import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
+
+CAUGHT_UP_WITHIN_S = 10.0
+"""With --no-follow, a monitor that is not heard for so long is not there."""
 
 
-def _print_items(subscriber: AlertSubscriber, write: Callable[[str], object], as_json: bool, count: int | None) -> int:
+def _print_items(
+    subscriber: AlertSubscriber,
+    write: Callable[[str], object],
+    *,
+    as_json: bool,
+    count: int | None,
+    evidence: EvidenceFolder | None,
+) -> int:
     """Print until ``count`` messages have come, or for ever; returns how many came."""
     received = 0
     for item in subscriber:
         if isinstance(item, Received):
             received += 1
-            write(json_line(item) if as_json else text_line(item))
-        elif isinstance(item, Gap) and as_json:
+            if evidence is not None:
+                evidence.save(item)
+            write(json_line(item, subscriber.token) if as_json else text_line(item))
+        elif isinstance(item, Gap | Expired) and as_json:
             write(json_line(item))
         else:
             typer.echo(text_line(item), err=True)
@@ -43,31 +56,69 @@ def _write_line(line: str) -> None:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def main(
+    context: typer.Context,
     endpoint: Annotated[str, typer.Option(help="The monitor's alerts address.")] = DEFAULT_ALERTS_ENDPOINT,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Go on for ever, or end after what has been sent by now.")
+    ] = True,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE|TIME|TOKEN",
+            help="Begin so long ago (90s, 30m, 2h, 7d), at a time (2026-03-02T14:00), or after the message whose "
+            "--json line held this token. Without it: with the events that are open now.",
+        ),
+    ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Print scores too.")] = False,
     scores_endpoint: Annotated[
         str | None,
         typer.Option(help=f"The monitor's scores address, if not {DEFAULT_SCORES_ENDPOINT}. Implies --scores."),
     ] = None,
+    history_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help=f"The monitor's history address, if not as it says itself (it is {DEFAULT_HISTORY_ENDPOINT})."
+        ),
+    ] = None,
     camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be given several times.")] = None,
     health: Annotated[bool, typer.Option("--health", help="Print changes of the cameras' health too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    save_evidence: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the pictures that come with alerts into this folder.")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of this client's keys, if the monitor asks for keys.")
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0, help="End after so many seconds without a message.")] = None,
 ) -> None:
-    """Print a monitor's alerts as they come. Ends with 1 if --timeout passed and nothing had come."""
+    """Print a monitor's alerts as they come, each once, lost ones had again. Ends with 1 if none came in time."""
+    if context.invoked_subcommand is not None:
+        return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     if scores and scores_endpoint is None:
         scores_endpoint = DEFAULT_SCORES_ENDPOINT
+    if not follow and timeout is None:
+        timeout = CAUGHT_UP_WITHIN_S
     try:
+        evidence = None if save_evidence is None else EvidenceFolder(save_evidence)
         with AlertSubscriber(
-            endpoint, scores_endpoint=scores_endpoint, cameras=camera or None, health=health, timeout_s=timeout
+            endpoint,
+            since=since,
+            scores_endpoint=scores_endpoint,
+            history_endpoint=history_endpoint,
+            cameras=camera or None,
+            health=health,
+            keys=keys,
+            follow=follow,
+            timeout_s=timeout,
         ) as subscriber:
-            received = _print_items(subscriber, _write_line, as_json, count)
-    except ConfigError as error:
+            received = _print_items(subscriber, _write_line, as_json=as_json, count=count, evidence=evidence)
+            heard = subscriber.heard_before
+    except MonitorError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
@@ -76,8 +127,27 @@ def main(
         # Whoever read has gone (``| head``); without this, Python would complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    if not received:
+    if not (received or (heard and not follow)):
         raise typer.Exit(1)
+
+
+@app.command("keys")
+def make(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the keys go.")],
+    name: Annotated[str, typer.Option(help="Name of the client.")] = "client",
+) -> None:
+    """Make the monitor's keys, unless DIR has them already, and those of a client. Never overwrites any."""
+    try:
+        for file in make_keys(folder, name):
+            typer.echo(f"wrote {file}")
+    except MonitorError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    typer.echo(
+        f'\nMonitor: take {folder}/monitor there, and set keys = "{folder}/monitor" under [publish].\n'
+        f"Client:  take {folder}/{name} there, and give --keys {folder}/{name}.\n"
+        f"Another client: python -m monitor.client keys {folder} --name NAME"
+    )
 
 
 if __name__ == "__main__":

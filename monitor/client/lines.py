@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict
 
-from monitor.client.subscriber import Contact, Gap, Item, Malformed, Received, Silence
+from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence
 from monitor.messages import (
     AlertMessage,
     HealthMessage,
@@ -35,6 +35,8 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
     words = [_local_time(at), message.camera, message.phase.upper(), f"peak {_number(message.peak_score)}"]
     if message.ended_s is not None:
         words.append(f"lasted {message.ended_s - message.started_s:.1f} s")
+    if message.interrupted:
+        words.append("(the monitor was killed meanwhile)")
     if not message.notify:
         words.append("(cool-down)")
     words.extend(reason.text for reason in message.reasons[:1])
@@ -48,6 +50,10 @@ def text_line(item: Item) -> str:
             text = _text_of_message(item.message)
         case Gap():
             text = f"lost: {item.topic} {item.first} to {item.last}"
+        case Expired():
+            text = f"the journal of {item.node} does not go back that far: earlier messages may be lost"
+        case NoRepair():
+            text = f"lost messages cannot be had again: {item.reason}"
         case Contact(restarted=True):
             text = f"{item.node} has restarted"
         case Contact():
@@ -64,10 +70,14 @@ def text_line(item: Item) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def json_line(item: Received | Gap) -> str:
-    """A message or a gap as one JSON object on one line: ``kind``, ``topic``, and the fields of the body or the gap."""
-    if isinstance(item, Gap):
-        return json.dumps({"kind": "gap", **asdict(item)})
+def json_line(item: Received | Gap | Expired, token: str | None = None) -> str:
+    """A message or a loss as one JSON object on one line: ``kind``, and the fields of the body or the loss.
+
+    token  with which to go on after this item
+    """
+    if isinstance(item, Gap | Expired):
+        return json.dumps({"kind": "gap" if isinstance(item, Gap) else "expired", **asdict(item)})
     topic = item.message.topic
     head = {"kind": topic.partition("/")[0], "topic": topic, "lost": item.lost, "jpeg_bytes": len(item.jpeg or b"")}
+    head["token"] = token
     return json.dumps(head | item.message.model_dump(mode="json", by_alias=True))

@@ -1,256 +1,324 @@
-"""Receive what a monitor publishes: alerts, camera health and scores, with every loss noticed.
+"""Receive what a monitor publishes: every alert exactly once and in order, whatever was lost on the way.
 
-    with AlertSubscriber("tcp://127.0.0.1:5560") as subscriber:
-        for item in subscriber:
-            if isinstance(item, Received):
-                print(item.message)
+    for alert in AlertSubscriber("tcp://127.0.0.1:5560").alerts():
+        print(alert.camera, alert.phase, alert.peak_score)
 
 Used by one thread only.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 import zmq
 
-from monitor.errors import ConfigError
+from monitor.client.connection import RefusalWatch, connect, history_endpoint, new_socket
+from monitor.client.follower import Follower
+from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence
+from monitor.client.lines import text_line
+from monitor.client.since import Since, start_of, token_of
+from monitor.client.tracker import SequenceTracker
+from monitor.curve import ClientKeys
+from monitor.errors import ConfigError, LostError
+from monitor.history import HistoryRequest, decode_answer
 from monitor.messages import (
     DEFAULT_ALERTS_ENDPOINT,
     AlertMessage,
-    HealthMessage,
+    Decoded,
     Heartbeat,
     MalformedError,
     ScoreMessage,
     check_endpoint,
     decode,
+    encode,
 )
+
+log = logging.getLogger(__name__)
 
 SILENCE_S = 3.0
 """A publisher sends a heartbeat every second; after this long without one it counts as silent."""
+ASK_AGAIN_S = 2.0
+"""A request to the history that is not answered for so long is sent again ..."""
+GIVE_UP_S = 10.0
+"""... and given up after so long, if heartbeats come all the while."""
 _LONGEST_POLL_S = 60.0
 """ZeroMQ counts in milliseconds and 32 bits; a longer wait is several polls."""
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message, with the JPEG that came along with it, if any.
-
-    lost  messages of the same topic found missing just before this one; a Gap item with their numbers came first
-    """
-
-    message: AlertMessage | HealthMessage | ScoreMessage
-    jpeg: bytes | None
-    lost: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Messages ``first`` to ``last`` of a topic were sent, and will not come."""
-
-    topic: str
-    first: int
-    last: int
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """A publisher is heard: for the first time, again after a Silence, or with ``restarted`` as a new run."""
-
-    node: str
-    epoch: str
-    restarted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """Nothing was heard for ``seconds``; said once, until a Contact. ``heard_before``: whether there ever was one."""
-
-    endpoint: str
-    seconds: float
-    heard_before: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """Something came that is no message of this protocol, and was passed over. ``topic`` as text, for people."""
-
-    topic: str
-    reason: str
-
-
-Item = Received | Gap | Contact | Silence | Malformed
-
-
-class SequenceTracker:
-    """Finds what is missing from the numbers of one socket's messages. Pure.
-
-    A subscriber that joins a running monitor misses nothing of what came before. Once a heartbeat has named all topics,
-    or the monitor was seen to restart, a topic not met yet is known to begin at 1.
-    """
-
-    def __init__(self) -> None:
-        self._epoch: str | None = None
-        self._begins_at_1 = False
-        self._last: dict[str, int] = {}
-
-    def enter(self, epoch: str) -> bool:
-        """Take note of a message's epoch, before its number; True if the monitor was seen to restart."""
-        if epoch == self._epoch:
-            return False
-        restarted = self._epoch is not None
-        self._epoch, self._begins_at_1 = epoch, restarted
-        self._last.clear()
-        return restarted
-
-    def received(self, topic: str, seq: int) -> tuple[bool, Gap | None]:
-        """A message came: is it new (or seen before), and what is missing before it."""
-        last = self._known(topic, seq - 1)
-        self._last[topic] = max(seq, last)
-        return seq > last, Gap(topic, last + 1, seq - 1) if seq > last + 1 else None
-
-    def announced(self, last_seq: Mapping[str, int]) -> list[Gap]:
-        """A heartbeat came with the last number of each topic that this socket should have had: what is missing."""
-        gaps = []
-        for topic, seq in last_seq.items():
-            last = self._known(topic, seq)
-            self._last[topic] = max(seq, last)
-            if seq > last:
-                gaps.append(Gap(topic, last + 1, seq))
-        self._begins_at_1 = True
-        return gaps
-
-    def _known(self, topic: str, when_joining: int) -> int:
-        return self._last.get(topic, 0 if self._begins_at_1 else when_joining)
+MAX_CAMERAS = 128
 
 
 class AlertSubscriber:
-    """A context manager, and an iterator of all there is to say: Received, Gap, Contact, Silence, Malformed.
+    """A context manager, and an iterator of all there is to say (see Item); ``alerts()`` gives the alerts alone.
 
     endpoint         the monitor's alerts address
-    scores_endpoint  its scores address; None: no scores
+    since            begin there: a token, an age or a time (see Since); None: with the events that are open now
+    scores_endpoint  its scores address; None: no scores. Lost scores are not had again
+    history_endpoint its history address; None: as the monitor says
     cameras          only these; None: all
     health           camera health too
+    keys             folder of this client's keys (see monitor.curve); None: the monitor uses none
+    repair           False: losses are noticed, not repaired
+    follow           False: iteration ends when everything has been delivered that had been sent by now
     timeout_s        iteration ends when no message came for so long, seconds; None: never
     silence_s        a Silence is reported when no heartbeat came for so long, seconds
 
-    Connections that break come back by themselves. Raises ConfigError for an address or a camera name that cannot be.
+    Connections that break come back by themselves. Raises ConfigError for an argument that cannot be; iteration raises
+    RefusedError when the monitor does not accept the keys.
     """
 
     def __init__(
         self,
         endpoint: str = DEFAULT_ALERTS_ENDPOINT,
         *,
+        since: Since = None,
         scores_endpoint: str | None = None,
+        history_endpoint: str | None = None,
         cameras: Sequence[str] | None = None,
         health: bool = False,
+        keys: Path | str | None = None,
+        repair: bool = True,
+        follow: bool = True,
         timeout_s: float | None = None,
         silence_s: float = SILENCE_S,
     ) -> None:
-        for address in (endpoint, scores_endpoint):
+        for address in (endpoint, scores_endpoint, history_endpoint):
             if address is not None:
                 check_endpoint(address)
         for camera in cameras or ():
             if not camera or "/" in camera:
                 raise ConfigError(f"{camera!r} is no camera's name: a name is not empty and has no / in it")
+        if len(cameras or ()) > MAX_CAMERAS:
+            raise ConfigError(f"at most {MAX_CAMERAS} cameras can be chosen; leave them out to receive all")
         if timeout_s is not None and not timeout_s >= 0:
             raise ConfigError(f"the timeout must be 0 or more seconds, got {timeout_s}")
         suffixes = [""] if cameras is None else [f"{camera}/" for camera in cameras]
+        kinds = ("alert", "health") if health else ("alert",)
         self.endpoint = endpoint
         self.scores_endpoint = scores_endpoint
         self.malformed = 0
         """Messages passed over because they were malformed."""
-        self._topics = tuple(
-            f"{kind}/{s}" for kind in (("alert", "health") if health else ("alert",)) for s in suffixes
-        )
+        self.token: str | None = None
+        """Give it as ``since`` to go on after the last item that iteration gave; None before there is one."""
+        self.heard_before = False
+        """Whether the monitor has ever been heard."""
+        self._start = start_of(since)
+        self._repair = repair
+        self._follow = follow
+        self._keys = None if keys is None else ClientKeys.load(Path(keys))
+        self._chosen_history = history_endpoint
+        self._topics = tuple(f"{kind}/{suffix}" for kind in kinds for suffix in suffixes)
         self._score_topics = tuple(f"score/{suffix}" for suffix in suffixes)
         self._timeout_s = math.inf if timeout_s is None else timeout_s
         self._silence_s = silence_s
-        self._items: deque[Item] = deque()
-        self._trackers: dict[zmq.Socket[bytes], SequenceTracker] = {}
-        self._in_contact = False
-        self._heard_before = False
+        self._entered = False
 
     def __enter__(self) -> Self:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
+        self._follower = Follower(self._topics, self._start, repair=self._repair)
+        self._score_tracker = SequenceTracker()
+        self._queue: deque[tuple[Item | None, int | None]] = self._follower.items
+        self._history: zmq.Socket[bytes] | None = None
+        self._history_at: str | None = None
+        self._asked: HistoryRequest | None = None  # sent, and not answered yet
+        self._last_request: HistoryRequest | None = None
+        self._tag = 0
+        self._epoch: str | None = None
+        self._in_contact = False
         try:
             # Heartbeats last: the first one is then surely after the other subscriptions have been taken.
-            self._alerts = self._connect(self.endpoint, (*self._topics, "heartbeat/"))
+            topics = ("alert/", "health/") if self._repair else self._topics
+            self._alerts = new_socket(self._context, zmq.SUB, self._keys, (*topics, "heartbeat/"))
+            self._watch = RefusalWatch(self._alerts, self.endpoint, has_keys=self._keys is not None)
+            self._poller.register(self._watch.events, zmq.POLLIN)
+            self._connect(self._alerts, self.endpoint)
             if self.scores_endpoint is not None:
-                self._connect(self.scores_endpoint, self._score_topics)
+                scores = new_socket(self._context, zmq.SUB, self._keys, self._score_topics)
+                self._connect(scores, self.scores_endpoint)
         except BaseException:
             self._context.destroy(linger=0)
             raise
         now = time.monotonic()
         self._ends_at, self._silent_at = now + self._timeout_s, now + self._silence_s
+        self._asked_at = self._asked_first_at = now
+        self._entered = True
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._entered = False
+        self._alerts.disable_monitor()
         self._context.destroy(linger=0)
 
     def __iter__(self) -> Iterator[Item]:
         return self
 
     def __next__(self) -> Item:
-        while not self._items:
-            wait_s = max(0.0, min(self._ends_at, self._silent_at) - time.monotonic())
-            ready = self._poller.poll(math.ceil(min(wait_s, _LONGEST_POLL_S) * 1000))
-            for sub, _ in ready:
-                self._receive(sub)
-            # Only now, after what lay here unread: a caller that takes long is no silence.
-            now = time.monotonic()
-            if now >= self._silent_at:
-                self._in_contact, self._silent_at = False, math.inf
-                self._items.append(Silence(self.endpoint, self._silence_s, self._heard_before))
-            elif not ready and now >= self._ends_at:
-                raise StopIteration
-        return self._items.popleft()
+        while (item := self.next_now()) is None:
+            self._poller.poll(math.ceil(self.wait_s() * 1000))
+        return item
 
-    def _receive(self, sub: zmq.Socket[bytes]) -> None:
-        parts = sub.recv_multipart()
+    def alerts(self, *, strict: bool = False) -> Iterator[AlertMessage]:
+        """The alerts alone, each once and in order; everything else is logged.
+
+        Opens and closes the subscriber where that has not been done. With ``strict`` a loss that could not be repaired
+        raises LostError.
+        """
+        if not self._entered:
+            with self:
+                yield from self.alerts(strict=strict)
+            return
+        for item in self:
+            if isinstance(item, Received):
+                if isinstance(item.message, AlertMessage):
+                    yield item.message
+            else:
+                note(item, strict=strict)
+
+    def next_now(self) -> Item | None:
+        """The next item if it is there by now, else None. Raises StopIteration where iteration ends."""
+        while True:
+            while self._queue:
+                item, position = self._queue.popleft()
+                if position is not None:
+                    self.token = token_of(position)
+                if item is not None:
+                    return item
+            if not self._follow and self.heard_before and self._follower.caught_up:
+                raise StopIteration
+            self._ask()
+            ready = self._poller.poll(0)
+            for waiting, _ in ready:
+                self._receive(waiting)
+            if not ready and not self._queue:
+                # Only now, after what lay here unread: a caller that takes long is no silence.
+                self._look_at_the_clock()
+                if not self._queue:
+                    return None
+
+    def wait_s(self) -> float:
+        """How long ``next_now`` need not be called again, if no socket has anything to read; seconds."""
+        ask_at = self._asked_at + ASK_AGAIN_S if self._asked is not None else math.inf
+        soonest = min(self._ends_at, self._silent_at, ask_at) - time.monotonic()
+        return min(max(0.0, soonest), _LONGEST_POLL_S)
+
+    def sockets(self) -> list[zmq.Socket[bytes]]:
+        """The sockets that may have something to read; another list after a monitor's restart."""
+        return [waiting for waiting, _ in self._poller.sockets]
+
+    def _look_at_the_clock(self) -> None:
+        now = time.monotonic()
+        if now >= self._silent_at:
+            self._in_contact, self._silent_at = False, math.inf
+            self._queue.append((Silence(self.endpoint, self._silence_s, self.heard_before), None))
+            self._follower.no_heartbeat()
+        elif now >= self._ends_at:
+            raise StopIteration
+        if self._asked is not None and now - self._asked_at >= ASK_AGAIN_S:
+            if not self._in_contact:
+                self._asked_first_at = now  # the monitor is down: it is asked again when it is back
+            if now - self._asked_first_at >= GIVE_UP_S:
+                self._follower.give_up(f"the history at {self._history_at} does not answer")
+            self._asked = None
+
+    def _ask(self) -> None:
+        """Send the follower's request, unless that has just been done."""
+        request = self._follower.request
+        if request is None or request is self._asked:
+            return
+        now = time.monotonic()
+        if self._history is None:
+            self._follower.give_up("this monitor has no history socket")
+            return
+        if request is not self._last_request:
+            self._last_request, self._asked_first_at = request, now
+            self._tag += 1
+        self._asked, self._asked_at = request, now
+        tagged = request.model_copy(update={"tag": str(self._tag)})
+        with suppress(zmq.Again):  # not connected now: it is sent again
+            self._history.send(encode(tagged), flags=zmq.DONTWAIT)
+
+    def _receive(self, waiting: zmq.Socket[bytes]) -> None:
+        if waiting is self._watch.events:
+            self._watch.read()
+            return
+        parts = waiting.recv_multipart()
         try:
+            if waiting is self._history:
+                answer = decode_answer(parts)
+                if self._asked is not None and answer.head.tag == str(self._tag):
+                    self._asked = None
+                    if answer.messages:
+                        self._ends_at = time.monotonic() + self._timeout_s
+                    self._follower.answer(answer)
+                return
             decoded = decode(parts)
         except MalformedError as error:
             self.malformed += 1
-            self._items.append(Malformed(parts[0].decode(errors="replace"), str(error)))
+            self._queue.append((Malformed(parts[0][:300].decode(errors="replace"), str(error)), None))
             return
-        message, now = decoded.message, time.monotonic()
-        tracker = self._trackers[sub]
-        restarted = tracker.enter(message.epoch)
-        if sub is self._alerts:
-            self._silent_at = now + self._silence_s
-            if restarted or not self._in_contact:
-                self._items.append(Contact(message.node, message.epoch, restarted))
-            self._in_contact = self._heard_before = True
-        if isinstance(message, Heartbeat):
-            # A score may still be on its way on the other socket, so only this socket's topics are looked at.
-            own = {topic: seq for topic, seq in message.last_seq.items() if topic.startswith(self._topics)}
-            self._items.extend(tracker.announced(own))
-            return
-        new, gap = tracker.received(message.topic, message.seq)
-        if gap is not None:
-            self._items.append(gap)
-        if new:
-            self._ends_at = now + self._timeout_s
-            self._items.append(Received(message, decoded.jpeg, gap.last - gap.first + 1 if gap else 0))
+        if waiting is self._alerts:
+            self._take(decoded)
+        elif isinstance(decoded.message, ScoreMessage):
+            self._take_score(decoded)
 
-    def _connect(self, endpoint: str, topics: Sequence[str]) -> zmq.Socket[bytes]:
-        sub = self._context.socket(zmq.SUB)
-        sub.ipv6 = "[" in endpoint
-        sub.reconnect_ivl, sub.reconnect_ivl_max = 100, 2000
-        sub.heartbeat_ivl, sub.heartbeat_timeout = 5000, 15_000
-        for topic in topics:
-            sub.subscribe(topic)
+    def _take(self, decoded: Decoded) -> None:
+        message, now = decoded.message, time.monotonic()
+        self._silent_at = now + self._silence_s
+        restarted = self._epoch not in (None, message.epoch)
+        if restarted or not self._in_contact:
+            self._queue.append((Contact(message.node, message.epoch, restarted), None))
+        self._epoch, self._in_contact, self.heard_before = message.epoch, True, True
+        if isinstance(message, Heartbeat):
+            if message.history is not None and self._repair:
+                self._connect_history(message.history)
+            self._follower.heartbeat(message)
+        elif not isinstance(message, ScoreMessage):
+            self._ends_at = now + self._timeout_s
+            self._follower.live(decoded)
+
+    def _take_score(self, decoded: Decoded) -> None:
+        message = decoded.message
+        self._score_tracker.enter(message.epoch)
+        new, gap = self._score_tracker.received(message.topic, message.seq)
+        if gap is not None:
+            self._queue.append((gap, None))
+        if new and isinstance(message, ScoreMessage):
+            self._ends_at = time.monotonic() + self._timeout_s
+            self._queue.append((Received(message, decoded.jpeg, gap.last - gap.first + 1 if gap else 0), None))
+
+    def _connect_history(self, announced: str) -> None:
+        at = self._chosen_history or history_endpoint(self.endpoint, announced)
+        if at == self._history_at:
+            return
+        if self._history is not None:
+            if self._history in self._poller:
+                self._poller.unregister(self._history)
+            self._history.close(linger=0)
+        self._history_at, self._asked = at, None
+        self._history = new_socket(self._context, zmq.DEALER, self._keys)
         try:
-            sub.connect(endpoint)
-        except zmq.ZMQError as error:
-            raise ConfigError(f"cannot connect to {endpoint} ({error.strerror}): write tcp://HOST:PORT") from error
-        self._poller.register(sub, zmq.POLLIN)
-        self._trackers[sub] = SequenceTracker()
-        return sub
+            self._connect(self._history, at)
+        except ConfigError as error:
+            log.warning("the monitor's history cannot be used: %s", error)
+
+    def _connect(self, made: zmq.Socket[bytes], endpoint: str) -> None:
+        connect(made, endpoint)
+        self._poller.register(made, zmq.POLLIN)
+
+
+def note(item: Item, *, strict: bool) -> None:
+    """Log an item that is no message; with ``strict`` raise LostError for a loss."""
+    if isinstance(item, Gap | Expired):
+        if strict:
+            raise LostError(text_line(item))
+        log.error("%s", text_line(item))
+    elif isinstance(item, Silence | NoRepair | Malformed):
+        log.warning("%s", text_line(item))
+    else:
+        log.info("%s", text_line(item))
