@@ -18,10 +18,11 @@ import difflib
 import socket
 import tomllib
 from dataclasses import is_dataclass
+from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from monitor.alerting import AlertSettings
 from monitor.errors import ConfigError
@@ -89,6 +90,14 @@ class PublishConfig(Settings):
     there connect, encrypted. None: no encryption."""
     insecure: bool = False
     """Allow addresses beyond this machine without encryption."""
+
+    @model_validator(mode="after")
+    def _addresses_differ(self) -> Self:
+        addresses = {"alerts": self.alerts, "scores": self.scores, "history": self.history}
+        for (a, first), (b, second) in combinations(addresses.items(), 2):
+            if first == second and not first.endswith(":*"):
+                raise ValueError(f"{a} and {b} cannot share the address {first}: give each its own")
+        return self
 
 
 class JournalConfig(Settings):

@@ -157,7 +157,10 @@ class Dashboard(Sink):
             shown = shown[: rows - 1]
         wide = width >= 110
         table = _table()
-        table.add_column("camera", no_wrap=True, overflow="ellipsis", max_width=24 if wide else 11)
+        longest = 24 if wide else 11
+        # A long detail must not squeeze the names: they get their room first.
+        room = min(longest, max((len(camera.name) for camera in shown), default=6))
+        table.add_column("camera", no_wrap=True, overflow="ellipsis", min_width=max(6, room), max_width=longest)
         table.add_column("state", no_wrap=True, min_width=10)
         table.add_column("score", justify="right", no_wrap=True, min_width=5)
         table.add_column("thr", justify="right", no_wrap=True, min_width=4)
@@ -166,8 +169,8 @@ class Dashboard(Sink):
         for column in ("fps in", "done", "age ms", "drop", "rec"):
             table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
         if wide:
-            table.add_column("alerts", justify="right", no_wrap=True)
-            table.add_column("detail", no_wrap=True, overflow="ellipsis")
+            table.add_column("alerts", justify="right", no_wrap=True, min_width=6)
+            table.add_column("detail", no_wrap=True, overflow="ellipsis", ratio=1)
         for camera in shown:
             state = Text("ALARM", "bold white on red") if camera.alarmed else Text(camera.state, _style(camera.state))
             cells: list[str | Text] = [
@@ -188,6 +191,10 @@ class Dashboard(Sink):
         if len(shown) < len(cameras):
             table.add_row(Text(f"+ {len(cameras) - len(shown)} more", "dim"))
         return table
+
+    def last_alerts(self) -> Panel:
+        """What was alerted last, for the terminal after the live view is gone."""
+        return Panel(self._alert_table(self._console.width - 4, 20), title="last alerts", border_style="blue")
 
     def _alert_table(self, width: int, rows: int) -> Table | Text:
         if not self._alerts:

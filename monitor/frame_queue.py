@@ -81,6 +81,7 @@ class FrameQueue:
         self._lanes: dict[str, _Lane] = {}
         self._next = 0  # the lane whose turn it is
         self._closed = False
+        self._keep_open = False
         self._changed = threading.Condition()
 
     def register(self, camera: str, *, live: bool) -> None:
@@ -89,6 +90,12 @@ class FrameQueue:
             if camera in self._lanes:
                 raise ValueError(f"camera '{camera}' is registered already")
             self._lanes[camera] = _Lane(live=live)
+
+    def keep_open(self, keep: bool) -> None:
+        """While kept open, the queue does not end though every camera has finished: others are about to come."""
+        with self._changed:
+            self._keep_open = keep
+            self._changed.notify_all()
 
     def unregister(self, camera: str) -> None:
         """Forget a camera and the frames that wait; what it still puts is refused."""
@@ -133,7 +140,8 @@ class FrameQueue:
                 self._drop_stale()
                 if any(lane.frames for lane in self._lanes.values()):
                     return self._take(max_frames)
-                if self._closed or (self._lanes and all(lane.finished for lane in self._lanes.values())):
+                finished = all(lane.finished for lane in self._lanes.values()) and not self._keep_open
+                if self._closed or (self._lanes and finished):
                     return None
                 left = None if deadline is None else deadline - self._clock()
                 if left is not None and left <= 0:

@@ -112,6 +112,15 @@ class Pipeline:
         self._queue.close(discard=True)
         self._results.close()
 
+    @contextmanager
+    def reconfiguring(self) -> Iterator[None]:
+        """While cameras are removed and added, the run does not end for want of cameras."""
+        self._queue.keep_open(True)
+        try:
+            yield
+        finally:
+            self._queue.keep_open(False)
+
     def add(self, camera: Camera) -> int:
         """Start to watch a further camera while running; the others go on. Returns the first of its segments."""
         self._added_later += 1

@@ -228,6 +228,38 @@ def test_a_second_ctrl_c_kills() -> None:
 def test_no_password_is_ever_shown() -> None:
     url = "rtsp://admin:hunter2@127.0.0.1:9/live"
     result = monitor(f"yard={url}", "--model", DEMO_MODEL, "--headless", "--verbose", "--duration", "2", *FREE_PORTS)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 1, "not one frame came"
     assert "hunter2" not in result.stdout + result.stderr
     assert "offline" in result.stderr
+    assert "error: not one frame came from yard" in result.stderr
+
+
+def test_a_record_is_written_over_no_source_and_no_other_file(video: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious.avi"
+    precious.write_bytes(video.read_bytes())
+    notes = tmp_path / "notes.txt"
+    notes.write_text("my notes\n")
+    rest = ("--model", DEMO_MODEL, "--no-publish", "--speed", "max", "--headless")
+    refused(monitor(precious, *rest, "--record-scores", precious), 2, "is one of the sources")
+    refused(monitor(video, *rest, "--record-alerts", notes), 2, "is no record of this program")
+    same = tmp_path / "same.jsonl"
+    refused(monitor(video, *rest, "--record-alerts", same, "--record-scores", same), 2, "give two files")
+    assert precious.read_bytes() == video.read_bytes()
+    assert notes.read_text() == "my notes\n"
+    assert not same.exists()
+
+
+def test_one_address_for_two_sockets(video: Path) -> None:
+    same = "tcp://127.0.0.1:5998"
+    refused(monitor(video, "--model", DEMO_MODEL, "--alerts", same, "--scores", same), 2, "alerts and scores", same)
+
+
+def test_a_cuda_device_that_is_not_there_is_refused_by_any_model(video: Path) -> None:
+    refused(monitor(video, "--model", DEMO_MODEL, "--device", "cuda:77"), 2, "here")
+
+
+def test_ctrl_c_while_the_program_is_still_loading_leaves_no_traceback() -> None:
+    process = start(["--demo", "--headless", *FREE_PORTS])
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert "Traceback" not in err

@@ -289,7 +289,11 @@ def tell(sink: Sink, judgement: Judgement, report: object = None) -> None:
 def sink_for(folder: Path, stop: threading.Event | None = None) -> EvidenceSink:
     settings = EvidenceSettings(enabled=True, folder=folder)
     return EvidenceSink(
-        settings, models={"cam": MODEL}, false_alarms_per_day=1.0, rise_s=0.5, stop=stop or threading.Event()
+        settings,
+        models={"cam": brightness_model()},
+        false_alarms_per_day=1.0,
+        rise_s=0.5,
+        stop=stop or threading.Event(),
     )
 
 

@@ -92,7 +92,7 @@ class TrueSight(Detector):
         self, net: TrueSightNet, settings: TrueSightSettings, device: str = "cpu", error_stats: ErrorStats | None = None
     ) -> None:
         """Takes the network over: puts it on the device, in eval mode. Raises UsageError without that device."""
-        self._device = _find_device(device)
+        self._device = find_device(device)
         self.device = str(self._device)
         self._net = net.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
         self._settings = settings
@@ -248,7 +248,8 @@ class TrueSight(Detector):
         return tuple(reason for _, reason in sorted(found, key=lambda pair: -pair[0]))
 
 
-def _find_device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The torch device of a name (auto, cpu, cuda, cuda:N). Raises UsageError for one that is not there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -22,6 +22,7 @@ from monitor.evidence.handover import HandOver
 from monitor.evidence.retention import Retention
 from monitor.evidence.settings import EvidenceSettings
 from monitor.messages import ModelRef
+from monitor.model_store import Model
 from monitor.redact import redact
 from monitor.sink import CameraReport, Sink
 from monitor.stage import Stage, join_all
@@ -56,7 +57,7 @@ class EvidenceSink(Sink):
         self,
         settings: EvidenceSettings,
         *,
-        models: Mapping[str, ModelRef],
+        models: Mapping[str, Model],
         false_alarms_per_day: float,
         rise_s: float,
         stop: threading.Event,
@@ -157,7 +158,7 @@ class EvidenceSink(Sink):
                 name,
                 self._settings,
                 self.disk,
-                model=self._models.get(name),
+                model=ModelRef(id=model.name, hash=model.hash) if (model := self._models.get(name)) else None,
                 false_alarms_per_day=self._false_alarms_per_day,
                 rise_s=self._rise_s,
                 late=self._late,

@@ -1,0 +1,198 @@
+"""One run of the monitor: sinks, pipeline and main loop wired together, from the first frame to the summary."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from monitor.config import JournalConfig, MonitorConfig
+from monitor.dashboard import Dashboard, RunTitle, summary
+from monitor.demo import DemoJudge, result_sentence, result_table
+from monitor.errors import RunError
+from monitor.evidence.sink import EvidenceSink
+from monitor.journal import Journal
+from monitor.logs import log_to_stderr
+from monitor.model_store import Model
+from monitor.pipeline import Pipeline
+from monitor.plan import PlannedCamera, warn_of_short_footage
+from monitor.publisher import Publisher
+from monitor.recorder import Recorder
+from monitor.reload import Reloader
+from monitor.sink import RunReport, Sink
+from monitor.sinks import LogSink, PublishSink
+from monitor.sources.synthetic import SyntheticScene
+from monitor.types import CameraState
+from monitor.watch import Watch
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What concerns one run only and stands in no config file.
+
+    duration_s     the run ends after so many seconds; None without limit
+    scene          the demo's scene, or None
+    record_scores, record_alerts  files of JSON lines, or None
+    config         the config file, read again when asked; None without one
+    follow_config  read it again whenever it has changed
+    """
+
+    headless: bool = False
+    verbose: bool = False
+    duration_s: float | None = None
+    scene: SyntheticScene | None = None
+    record_scores: Path | None = None
+    record_alerts: Path | None = None
+    config: Path | None = None
+    follow_config: bool = False
+
+
+class Session:
+    """Wires everything for ``run``. ``stop`` ends it; ``reload`` has the config read again, and may be None.
+
+    prepare  reads the config anew and plans its cameras, for a reload
+    """
+
+    def __init__(
+        self,
+        planned: Sequence[PlannedCamera],
+        settings: MonitorConfig,
+        options: RunOptions,
+        console: Console,
+        prepare: Callable[[], tuple[MonitorConfig, Sequence[PlannedCamera]]],
+    ) -> None:
+        self._planned = planned
+        self._settings = settings
+        self._options = options
+        self._console = console
+        self._models: dict[str, Model] = {camera.name: camera.camera.model for camera in planned}
+        self._judge = DemoJudge(options.scene) if options.scene is not None else None
+        self._reloader: Reloader | None = None
+        if options.config is not None:
+            self._reloader = Reloader(
+                options.config, prepare, settings, planned, self._models, follow=options.follow_config
+            )
+        self.stop = threading.Event()
+
+    @property
+    def reload(self) -> threading.Event | None:
+        """Set to have the config file read again; None without a config file."""
+        return None if self._reloader is None else self._reloader.requested
+
+    def run(self) -> None:
+        """Watch until the end, then print the summary.
+
+        Raises what a pipeline thread raised, and RunError when a source could not be read on or never gave a frame.
+        """
+        planned, reloader = self._planned, self._reloader
+        with ExitStack() as stack:
+            sinks, dashboard = self._sinks(stack)
+            warn_of_short_footage(planned if self._judge is None else ())
+            pipeline = Pipeline([camera.camera for camera in planned], self._settings.queue)
+            watch = Watch(
+                pipeline,
+                {camera.name: camera.monitor for camera in planned},
+                {camera.name: camera.camera.source for camera in planned},
+                sinks,
+            )
+            on_tick = (lambda: None) if reloader is None else (lambda: reloader.tick(pipeline, watch))
+            report = watch.run(self.stop, self._options.duration_s, on_tick)
+        if dashboard is not None:
+            self._print(dashboard.last_alerts())
+        self._print(summary(report))
+        if self._judge is not None:
+            result = self._judge.result()
+            if result.episodes:
+                self._print("", result_table(result))
+            self._print(result_sentence(result))
+        self._raise_for_failed(report)
+
+    def _print(self, *parts: object) -> None:
+        """Print without the blanks that fill a table's lines: the output may go to a file."""
+        with self._console.capture() as captured:
+            self._console.print(*parts, sep="\n", highlight=False)
+        self._console.file.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+
+    def _sinks(self, stack: ExitStack) -> tuple[list[Sink], Dashboard | None]:
+        """In the order publish, record, draw."""
+        settings, options, models = self._settings, self._options, self._models
+        sinks: list[Sink] = []
+        endpoint = "off"
+        evidence = EvidenceSink(
+            settings.evidence,
+            models=models,
+            false_alarms_per_day=settings.false_alarms_per_day,
+            rise_s=settings.alert.min_duration_s,
+            stop=self.stop,
+        )
+        # Before anything that says something: errors of the wiring itself are one line each.
+        live = any(camera.camera.source.live for camera in self._planned) or settings.playback.loop
+        monitors = {camera.name: camera.monitor for camera in self._planned}
+        recorder = Recorder(
+            options.record_scores, options.record_alerts, monitors, sort=not live and options.config is None
+        )
+        stack.enter_context(recorder)
+        if settings.publish.enabled:
+            publisher = stack.enter_context(
+                Publisher(
+                    settings.publish.alerts,
+                    settings.publish.scores,
+                    settings.publish.history,
+                    node=settings.node,
+                    insecure=settings.publish.insecure,
+                    keys=settings.publish.keys,
+                    journal=_open_journal(settings.journal, stack, demo=self._judge is not None),
+                )
+            )
+            endpoint = publisher.alerts_endpoint
+            names = evidence.names if settings.evidence.enabled else lambda _: ()
+            sinks.append(PublishSink(publisher, models, settings.false_alarms_per_day, names))
+        sinks.append(recorder)
+        if self._judge is not None:
+            sinks.append(self._judge)
+        dashboard = None
+        if self._console.is_terminal and not options.headless:
+            title = RunTitle(
+                node=settings.node,
+                device=", ".join(sorted({d.device for m in models.values() for d in m.detectors})),
+                model=", ".join(sorted({m.id for m in models.values()})),
+                endpoint=endpoint,
+                false_alarms_per_day=settings.false_alarms_per_day,
+            )
+            logging.getLogger().setLevel(logging.INFO)
+            dashboard = Dashboard(self._console, title, self._judge.note if self._judge else None)
+            sinks.append(stack.enter_context(dashboard))
+        else:
+            handler = log_to_stderr(verbose=options.verbose)
+            stack.callback(logging.getLogger().removeHandler, handler)
+            sinks.append(LogSink())
+        if settings.evidence.enabled:
+            sinks.append(stack.enter_context(evidence))
+        return sinks, dashboard
+
+    def _raise_for_failed(self, report: RunReport) -> None:
+        failed = [f"{camera.name}: {camera.detail}" for camera in report.cameras if camera.state is CameraState.FAILED]
+        if failed:
+            raise RunError(f"{len(failed)} of {len(report.cameras)} sources could not be read on: {'; '.join(failed)}")
+        silent = [camera.name for camera in report.cameras if not camera.frames_in]
+        if silent and not self.stop.is_set():
+            raise RunError(
+                f"not one frame came from {', '.join(silent)}: check the address and whether it can be reached"
+            )
+
+
+def _open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:
+    """The journal, open until ``stack`` is left; the demo's is a temporary one. None where none is wanted."""
+    if not settings.enabled:
+        return None
+    path = settings.path
+    if demo:
+        path = Path(stack.enter_context(TemporaryDirectory())) / path.name
+    journal = Journal(path, days=settings.days, max_mb=settings.max_mb, fsync=settings.fsync)
+    return stack.enter_context(journal)
