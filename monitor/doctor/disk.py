@@ -15,6 +15,8 @@ from monitor.evidence.settings import EvidenceSettings
 _GB = 1e9
 _SCORE_BYTES = 130
 """A line of a score record, about."""
+_EVENT_BYTES = 0.6e6
+"""Pictures and clip of a short event, about."""
 _LITTLE = 0.5 * _GB
 """Less free space than this is soon gone."""
 
@@ -38,6 +40,7 @@ def check_evidence(evidence: EvidenceSettings) -> Finding:
     found = (
         f"{folder} can be written, holds {held / _GB:.1f} GB of at most {evidence.keep_gb:g}, {free / _GB:.1f} GB free"
     )
+    found += f", room for about {min(evidence.keep_bytes, held + free) / _EVENT_BYTES:,.0f} short events"
     if missing > 0:
         fits = (held + 0.9 * free) / _GB
         mend = f"set keep_gb = {max(0.1, fits):.1f} or lower, delete {missing / _GB:.1f} GB, or choose another disk"

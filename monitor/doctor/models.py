@@ -76,8 +76,8 @@ def judge_model(facts: ModelFacts, false_alarms_per_day: float) -> Finding:
     if facts.supported_per_day <= false_alarms_per_day:
         return Finding("model", facts.id, State.OK, found, facts=facts)
     mend = (
-        f"its held-out footage shows {facts.supported_per_day:.0f} false alarms a day at the fewest, so the threshold "
-        f"for {false_alarms_per_day:g} is extrapolated: train it on longer normal footage"
+        f"train it on longer normal footage: the threshold for {false_alarms_per_day:g} false alarm(s) a day is "
+        f"extrapolated, what was held out shows {facts.supported_per_day:.0f} a day at the fewest"
     )
     return Finding("model", facts.id, State.WARNING, found, mend, facts)
 

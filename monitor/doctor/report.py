@@ -15,7 +15,6 @@ from monitor.doctor.finding import Finding, State
 from monitor.redact import redact
 
 _STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"}
-_NAME_WIDTH = 26
 
 
 def hide_secrets(finding: Finding) -> Finding:
@@ -34,11 +33,11 @@ def text_line(finding: Finding) -> str:
     return f"{finding.state:8} {f'{finding.check} {finding.name}'.strip()}: {finding.found}{mend}"
 
 
-def table(findings: Iterable[Finding]) -> Table:
-    """The findings for a terminal of 80 columns or more; the mend stands below what was found."""
+def table(findings: Iterable[Finding], width: int) -> Table:
+    """The findings for a terminal of ``width`` columns, 80 or more; the mend stands below what was found."""
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column()
-    grid.add_column(max_width=_NAME_WIDTH, overflow="fold")
+    grid.add_column(max_width=width // 4, overflow="fold")
     grid.add_column(overflow="fold")
     for finding in findings:
         style = _STYLES[finding.state]
@@ -50,14 +49,14 @@ def table(findings: Iterable[Finding]) -> Table:
 
 
 def summary(findings: Iterable[Finding]) -> str:
-    """How many of each state, and what that means."""
+    """How many of each state there are."""
     counts = Counter(finding.state for finding in findings)
     parts = [f"{counts[state]} {state}{'s' if state is not State.OK and counts[state] != 1 else ''}" for state in State]
-    return f"{', '.join(parts)}: {'mend the problems first' if counts[State.PROBLEM] else 'the monitor can run'}."
+    return f"{', '.join(parts)}{': mend the problems first' if counts[State.PROBLEM] else ''}."
 
 
 def show_table(findings: Iterable[Finding], console: Console) -> None:
     """Print the table, and the summary below it."""
     findings = list(findings)
-    console.print(table(findings), highlight=False)
+    console.print(table(findings, console.width), highlight=False)
     console.print(f"\n{summary(findings)}", highlight=False)

@@ -16,7 +16,10 @@ _PATH = "look up the path of its stream in the camera's manual or its ONVIF prof
 
 # What was found and its mend; {host}, {port}, {path}, {scheme}, {open_s}, {read_s}, {detail} are filled in.
 _SENTENCES: dict[Trouble, tuple[str, str]] = {
-    Trouble.BAD_ADDRESS: ("the address cannot be taken apart", f"write it as SCHEME://USER:PASSWORD@HOST/; {_ENCODE}"),
+    Trouble.BAD_ADDRESS: (
+        "the address cannot be taken apart",
+        f"write user and password before the host, as USER:PASSWORD@HOST; {_ENCODE}",
+    ),
     Trouble.UNKNOWN_HOST: ("no machine is known as {host}", "check the spelling, or give its IP address"),
     Trouble.UNREACHABLE: ("{host} cannot be reached: {detail}", "check the network and the cable; try `ping {host}`"),
     Trouble.NO_ANSWER: (
@@ -73,7 +76,7 @@ def judge_failure(check: str, name: str, failure: Failure, request: Request) -> 
     host, port, path, scheme, has_user = _address(request.target) if request.kind == "url" else ("", 0, "", "", True)
     if failure.trouble is Trouble.UNAUTHORIZED and not has_user:
         found = "it asks for a user and a password (401)"
-        mend = f"write {{scheme}}://USER:PASSWORD@{{host}}/...; {_ENCODE}"
+        mend = f"write them before the host, as USER:PASSWORD@{{host}}; {_ENCODE}"
     words = {
         "host": host, "port": port, "path": path, "scheme": scheme.upper(),
         "open_s": request.open_timeout_s, "read_s": request.read_timeout_s, "detail": detail,
@@ -124,7 +127,7 @@ def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: 
     if facts.longest_wait_s is not None and facts.jitter_s is not None:
         found.append(f"longest wait {facts.longest_wait_s:.2f} s, jitter {1000 * facts.jitter_s:.0f} ms")
     if fps is not None:
-        found.append(f"decoding takes {facts.decode_ms * fps / 10:.0f} % of a core")
+        found.append(f"decoding takes {max(1.0, facts.decode_ms * fps / 10):.0f} % of a core")
     if facts.damaged:
         found.append(f"{facts.damaged} of {facts.pictures} pictures damaged")
     if facts.stalled or facts.ended:
@@ -142,7 +145,7 @@ def _picture(facts: StreamFacts) -> str:
 def _keys(facts: StreamFacts) -> str:
     if facts.key_frame_s is None:
         return f"no second key frame in {facts.without_key_s:.1f} s"
-    if facts.fps and facts.key_frame_s < 1.5 / facts.fps:
+    if facts.key_frame_s < 1.5 / (facts.fps or facts.claimed_fps or 25.0):
         return "every picture a key frame"
     return f"key frame every {facts.key_frame_s:.1f} s"
 
