@@ -60,7 +60,8 @@ _SENTENCES: dict[Trouble, tuple[str, str]] = {
     Trouble.OTHER: ("it cannot be opened: {detail}", "check the address in a player such as VLC or ffplay"),
     Trouble.CRASHED: (
         "decoding it crashes ({detail})",
-        "set the camera to another codec, or write the file anew with ffmpeg; it would end the monitor",
+        "set the camera to another codec (write a file anew with ffmpeg); with isolation = 'process' under [capture] "
+        "it cannot end the monitor",
     ),
     Trouble.HUNG: ("it hung while {detail} and was given up", "restart the camera; check its network"),
     Trouble.BROKEN: ("the check itself failed: {detail}", "please report it"),
