@@ -344,6 +344,15 @@ def test_a_video_that_is_whole(tmp_path: Path) -> None:
     assert (finding.state, finding.found) == (State.OK, "32x24, 10 fps, all 12 pictures read")
 
 
+def test_a_folder_that_takes_too_long_is_looked_at_in_part(tmp_path: Path) -> None:
+    write_image(tmp_path / "frame_1.jpg")
+    facts = probe(request("folder", str(tmp_path)))
+    assert isinstance(facts, FootageFacts)
+    part = replace(facts, total=12000, read=800, complete=False)
+    finding = judge_footage("frames", part, request("folder", str(tmp_path)))
+    assert finding.found == "16x12, 25 fps, 12,000 images, 800 read"
+
+
 def test_a_file_that_is_no_video_and_a_folder_without_an_image_that_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("no pictures here")
     assert "is no video" in failure("video", str(tmp_path / "notes.mp4")).found

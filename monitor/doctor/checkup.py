@@ -16,7 +16,7 @@ from monitor.doctor.disk import check_evidence, check_records
 from monitor.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
 from monitor.doctor.models import EVERY_FRAME_FPS, check_model, judge_load, no_model
-from monitor.doctor.ports import check_ports
+from monitor.doctor.ports import check_keys, check_ports
 from monitor.doctor.verdict import judge_failure, judge_footage, judge_stream
 from monitor.errors import SourceError
 from monitor.sources import open_sources
@@ -90,6 +90,7 @@ def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
     say("timing models")
     yield from _models(checkup, seen, device, machine.cores)
     yield from check_ports(settings.publish)
+    yield from check_keys(settings.publish)
     if settings.evidence.enabled:
         yield check_evidence(settings.evidence)
     fps = settings.analysis_fps or EVERY_FRAME_FPS

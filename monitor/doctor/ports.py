@@ -1,4 +1,4 @@
-"""Can every ZeroMQ address be bound now, and may it be?"""
+"""Can every ZeroMQ address be bound now, and may it be? Can the keys be used that the config names?"""
 
 from __future__ import annotations
 
@@ -34,3 +34,8 @@ def check_ports(publish: PublishConfig) -> Iterator[Finding]:
             yield from_error("port", name, error)
             continue
         yield Finding("port", name, State.OK, f"{endpoint} can be bound")
+
+
+def check_keys(publish: PublishConfig) -> Iterator[Finding]:  # noqa: ARG001 - the config cannot name any yet
+    """The CURVE keys that the config names."""
+    yield from ()

@@ -12,10 +12,9 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from monitor.doctor.facts import Failure, Request, StreamFacts, Trouble
+from monitor.doctor.facts import PORTS, Failure, Request, StreamFacts, Trouble
 from monitor.doctor.rhythm import Arrival, rhythm
 
-PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 _CONNECT_S = 1.5
 _NEARLY = 0.9
 _FALLBACK_FPS = 25.0

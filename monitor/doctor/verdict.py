@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from monitor.doctor.facts import Failure, FootageFacts, Request, StreamFacts, Trouble
+from monitor.doctor.facts import PORTS, Failure, FootageFacts, Request, StreamFacts, Trouble
 from monitor.doctor.finding import Finding, State
 from monitor.redact import redact
 
@@ -14,7 +15,7 @@ _FAST_FPS = 30
 _ENCODE = "in a password write / ? # @ : as %2F %3F %23 %40 %3A"
 _PATH = "look up the path of its stream in the camera's manual or its ONVIF profile"
 
-# What was found and its mend; {host}, {port}, {path}, {scheme}, {open_s}, {read_s}, {detail} are filled in.
+# What was found and its mend; {host}, {port}, {path}, {scheme}, {open_s}, {detail} are filled in.
 _SENTENCES: dict[Trouble, tuple[str, str]] = {
     Trouble.BAD_ADDRESS: (
         "the address cannot be taken apart",
@@ -80,7 +81,7 @@ def judge_failure(check: str, name: str, failure: Failure, request: Request) -> 
         mend = f"write them before the host, as USER:PASSWORD@{{host}}; {_ENCODE}"
     words = {
         "host": host, "port": port, "path": path, "scheme": scheme.upper(),
-        "open_s": request.open_timeout_s, "read_s": request.read_timeout_s, "detail": detail,
+        "open_s": request.open_timeout_s, "detail": detail,
     }  # fmt: skip
     return Finding(check, name, State.PROBLEM, found.format(**words), mend.format(**words), failure)
 
@@ -93,47 +94,51 @@ def _address(url: str) -> tuple[str, int, str, str, bool]:
         port = parts.port
     except ValueError:
         port = None
-    usual = {"rtsp": 554, "rtsps": 322, "https": 443}.get(scheme, 80)
-    return parts.hostname or "the host", port or usual, parts.path or "/", scheme, "@" in parts.netloc
+    return parts.hostname or "the host", port or PORTS[scheme], parts.path or "/", scheme, "@" in parts.netloc
 
 
 def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: float) -> Finding:
     """A camera that gives pictures, with advice on how they could be better ones."""
-    seconds, mends = request.seconds, []
-    fps = facts.fps
-    long_side, short_side = max(facts.width, facts.height), min(facts.width, facts.height)
-    if long_side > _LARGE[0] or short_side > _LARGE[1] or round(fps or 0.0) > _FAST_FPS:
-        mends.append(
-            "take the camera's sub-stream, about 640x360 at 10 to 15 fps: decoding costs less, detection loses nothing"
-        )
-    key_frame_s = max(facts.key_frame_s or 0.0, facts.without_key_s)
-    if key_frame_s > LONG_KEY_FRAME_S:
-        mends.append("set the key-frame (I-frame) interval to 1 to 2 s: a reconnect waits for the next key frame")
-    if facts.stalled:
-        mends.append("it fell silent while it was watched: check the network, restart the camera")
-    elif facts.ended:
-        mends.append("it ended by itself: give a live stream, not a recording; close other viewers")
-    elif facts.longest_wait_s is not None and facts.longest_wait_s > max(request.gap_s, 3.0 / (fps or 1.0)):
-        mends.append("pictures come with gaps: check the network (cable rather than wireless) and the bit rate")
-    if facts.damaged:
-        mends.append("pictures are damaged: check the network, lower the bit rate")
-    if fps is not None and facts.claimed_fps and 1 <= facts.claimed_fps <= 240 and fps < 0.7 * facts.claimed_fps:
-        mends.append("fewer pictures come than it claims: slow shutter in the dark, or a network that is too slow")
-    if fps is not None and fps < 0.9 * analysis_fps and not facts.ended:
-        mends.append(
-            f"raise its frame rate, or set analysis_fps = {max(1, round(fps))}: {analysis_fps:g} are asked for"
-        )
+    mends = [*_camera_advice(facts, analysis_fps), *_network_advice(facts, request.gap_s)]
     found = [_picture(facts), f"open after {facts.open_s:.1f} s, first picture after {facts.first_picture_s:.1f} s"]
-    found += [_keys(facts)] if facts.codec != "usb" else []
+    if facts.codec != "usb":
+        found.append(_keys(facts))
     if facts.longest_wait_s is not None and facts.jitter_s is not None:
         found.append(f"longest wait {facts.longest_wait_s:.2f} s, jitter {1000 * facts.jitter_s:.0f} ms")
-    if fps is not None:
-        found.append(f"decoding takes {max(1.0, facts.decode_ms * fps / 10):.0f} % of a core")
+    if facts.fps is not None:
+        percent = facts.decode_ms * facts.fps / 10
+        found.append(f"decoding takes {f'{percent:.0f}' if percent >= 1 else 'less than 1'} % of a core")
     if facts.damaged:
         found.append(f"{facts.damaged} of {facts.pictures} pictures damaged")
     if facts.stalled or facts.ended:
-        found.append(f"{'silent' if facts.stalled else 'ended'} within {seconds:g} s")
+        found.append(f"{'silent' if facts.stalled else 'ended'} within {request.seconds:g} s")
     return Finding("camera", name, State.WARNING if mends else State.OK, ", ".join(found), "; ".join(mends), facts)
+
+
+def _camera_advice(facts: StreamFacts, analysis_fps: float) -> Iterator[str]:
+    """What to change in the camera's settings."""
+    fps, long_side, short_side = facts.fps, max(facts.width, facts.height), min(facts.width, facts.height)
+    if long_side > _LARGE[0] or short_side > _LARGE[1] or round(fps or 0.0) > _FAST_FPS:
+        yield "take the camera's sub-stream, such as 640x360 at 10 to 15 fps: decoding it costs a fraction"
+    if max(facts.key_frame_s or 0.0, facts.without_key_s) > LONG_KEY_FRAME_S:
+        yield "set the key-frame (I-frame) interval to 1 to 2 s: a reconnect waits for the next key frame"
+    if fps is not None and fps < 0.9 * analysis_fps:
+        yield f"raise its frame rate, or set analysis_fps = {max(1, round(fps))}: {analysis_fps:g} are asked for"
+
+
+def _network_advice(facts: StreamFacts, gap_s: float) -> Iterator[str]:
+    """What to do about pictures that do not come as they should."""
+    fps, claimed_fps = facts.fps, facts.claimed_fps
+    if facts.stalled:
+        yield "it fell silent while it was watched: check the network, restart the camera"
+    elif facts.ended:
+        yield "it ended by itself: give a live stream, not a recording; close other viewers"
+    elif facts.longest_wait_s is not None and facts.longest_wait_s > max(gap_s, 3.0 / (fps or 1.0)):
+        yield "pictures come with gaps: check the network (cable rather than wireless) and the bit rate"
+    if facts.damaged:
+        yield "pictures are damaged: check the network, lower the bit rate"
+    if fps is not None and claimed_fps and 1 <= claimed_fps <= 240 and fps < 0.7 * claimed_fps:
+        yield "fewer pictures come than it claims: slow shutter in the dark, or a network that is too slow"
 
 
 def _picture(facts: StreamFacts) -> str:
@@ -154,14 +159,13 @@ def _keys(facts: StreamFacts) -> str:
 def judge_footage(name: str, facts: FootageFacts, request: Request) -> Finding:
     """A file or folder that gives pictures, with what is amiss in it."""
     folder = request.kind == "folder"
-    thing = "images" if folder else "pictures"
-    part = "all" if facts.complete else "the first" if facts.total is None else "of"
-    counted = (
-        f"{facts.total:,} images, {facts.read:,} read"
-        if folder and not facts.complete
-        else f"{part} {facts.read:,} {thing} read"
-    )
-    found = [f"{facts.width}x{facts.height}", f"{facts.fps:.4g} fps", counted]
+    if facts.complete:
+        read = f"all {facts.read:,} {'images' if folder else 'pictures'} read"
+    elif facts.total is None:
+        read = f"the first {facts.read:,} pictures read"
+    else:
+        read = f"{facts.total:,} images, {facts.read:,} read"
+    found = [f"{facts.width}x{facts.height}", f"{facts.fps:.4g} fps", read]
     mends = []
     if facts.unreadable:
         found.append(f"{facts.unreadable} unreadable" + (f" ({', '.join(facts.examples)})" if facts.examples else ""))
