@@ -21,19 +21,21 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from monitor.config import MonitorConfig, PublishConfig, load_config
+from monitor.config import JournalConfig, MonitorConfig, PublishConfig, load_config
+from monitor.curve import make_keys
 from monitor.doctor.checkup import Checkup, find_sources
 from monitor.doctor.children import probe
 from monitor.doctor.device import Machine, judge_device, usable_device
-from monitor.doctor.disk import check_evidence, check_records
+from monitor.doctor.disk import check_evidence, check_journal, check_records
 from monitor.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts, Trouble
 from monitor.doctor.finding import Finding, ModelFacts, State
 from monitor.doctor.models import check_model, judge_load, judge_model
-from monitor.doctor.ports import check_ports
+from monitor.doctor.ports import check_keys, check_ports
 from monitor.doctor.report import hide_secrets, json_line, show_table, summary, text_line
 from monitor.doctor.rhythm import Arrival, rhythm
 from monitor.doctor.verdict import judge_failure, judge_footage, judge_stream
 from monitor.evidence.settings import EvidenceSettings
+from monitor.journal import Journal
 from tests.footage import write_image, write_video
 from tests.rtsp_server import RtspServer
 
@@ -428,7 +430,36 @@ def test_an_address_in_use_one_open_to_others_and_one_given_twice() -> None:
     assert twice.found == f"{endpoint} is that of alerts, too"
 
 
+def test_keys(tmp_path: Path) -> None:
+    assert not list(check_keys(PublishConfig()))
+    (missing,) = check_keys(PublishConfig(keys=tmp_path))
+    assert missing.state is State.PROBLEM
+    assert "python -m monitor.client keys" in missing.mend
+    make_keys(tmp_path, "desk")
+    publish = PublishConfig(alerts="tcp://0.0.0.0:*", scores="tcp://127.0.0.1:*", keys=tmp_path / "monitor")
+    (good,) = check_keys(publish)
+    assert (good.state, good.found) == (State.OK, "clients that may connect: desk")
+    assert next(iter(check_ports(publish))).state is State.OK, "with keys an address may be open to others"
+    (tmp_path / "monitor/clients/desk.key").unlink()
+    (nobody,) = check_keys(publish)
+    assert (nobody.state, nobody.found) == (State.WARNING, "no client may connect")
+
+
 # Disk
+
+
+def test_the_journal_is_looked_at_and_left_alone(tmp_path: Path) -> None:
+    journal = JournalConfig(path=tmp_path / "runs" / "journal.sqlite3")
+    assert check_journal(journal).state is State.OK
+    assert not journal.path.parent.exists()
+    with Journal(journal.path):
+        assert check_journal(journal).state is State.OK
+    journal.path.write_bytes(b"no database at all")
+    assert check_journal(journal).state is State.WARNING
+    assert journal.path.read_bytes() == b"no database at all"
+    assert check_journal(JournalConfig(path=tmp_path)).found == f"{tmp_path} is a folder"
+    assert check_journal(JournalConfig(path=journal.path / "j.sqlite3")).state is State.PROBLEM
+    assert "lower max_mb" in check_journal(JournalConfig(path=tmp_path / "j", max_mb=1e6)).mend
 
 
 def test_an_evidence_folder_that_is_a_file(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from monitor.config import MonitorConfig
 from monitor.doctor.children import AT_ONCE, probe
 from monitor.doctor.device import judge_device, look_at_machine, usable_device
-from monitor.doctor.disk import check_evidence, check_records
+from monitor.doctor.disk import check_evidence, check_journal, check_records
 from monitor.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
 from monitor.doctor.models import EVERY_FRAME_FPS, check_model, judge_load, no_model
@@ -91,6 +91,8 @@ def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
     yield from _models(checkup, seen, device, machine.cores)
     yield from check_ports(settings.publish)
     yield from check_keys(settings.publish)
+    if settings.publish.enabled and settings.journal.enabled:
+        yield check_journal(settings.journal)
     if settings.evidence.enabled:
         yield check_evidence(settings.evidence)
     fps = settings.analysis_fps or EVERY_FRAME_FPS

@@ -41,7 +41,9 @@ def doctor(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
     alerts: Annotated[str | None, typer.Option(help="Address to publish alerts on.")] = None,
     scores: Annotated[str | None, typer.Option(help="Address to publish scores on.")] = None,
+    history: Annotated[str | None, typer.Option(help="Address where clients ask for what they missed.")] = None,
     publish: Annotated[bool | None, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ.")] = None,
+    journal: Annotated[bool | None, typer.Option("--journal/--no-journal", help="Keep alerts in a file.")] = None,
     evidence: Annotated[Path | None, typer.Option(help="Folder of pictures and clips of events.")] = None,
     record_scores: Annotated[Path | None, typer.Option(help="File for every score.")] = None,
     record_alerts: Annotated[Path | None, typer.Option(help="File for every alert.")] = None,
@@ -59,9 +61,11 @@ def doctor(
         "device": device,
         "publish.alerts": alerts,
         "publish.scores": scores,
+        "publish.history": history,
         "publish.enabled": publish,
         "evidence.folder": evidence,
         "evidence.enabled": None if evidence is None else True,
+        "journal.enabled": journal,
     }
     try:
         if not (sources or config):

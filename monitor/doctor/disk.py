@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from monitor.config import JournalConfig
 from monitor.doctor.finding import Finding, State
 from monitor.evidence.settings import EvidenceSettings
 
@@ -46,6 +47,40 @@ def check_evidence(evidence: EvidenceSettings) -> Finding:
         mend = f"set keep_gb = {max(0.1, fits):.1f} or lower, delete {missing / _GB:.1f} GB, or choose another disk"
         return Finding("disk", "evidence", State.PROBLEM if free < _LITTLE else State.WARNING, found, mend)
     return Finding("disk", "evidence", State.OK, found)
+
+
+def check_journal(journal: JournalConfig) -> Finding:
+    """The journal's file: it can be made or written, and there is room for ``max_mb``. It is left as it is."""
+    path = journal.path
+    if path.is_dir():
+        return Finding("disk", "journal", State.PROBLEM, f"{path} is a folder", "give the name of a file")
+    problem = _writable("journal", path.parent)
+    if problem is not None:
+        return problem
+    held, free = _journal_bytes(path), _free(path)
+    missing = journal.max_mb * 1e6 - held - free
+    found = f"{path} can be written, holds {held / 1e6:.0f} MB of at most {journal.max_mb:g}, {free / _GB:.1f} GB free"
+    if _damaged(path):
+        mend = "nothing: a run keeps it aside and begins a new one; look at it if its messages are needed"
+        return Finding("disk", "journal", State.WARNING, f"{path} is no journal, or a damaged one", mend)
+    if missing > 0:
+        state = State.PROBLEM if free < _LITTLE else State.WARNING
+        return Finding(
+            "disk", "journal", state, found, f"make room, {missing / 1e6:.0f} MB are missing, or lower max_mb"
+        )
+    return Finding("disk", "journal", State.OK, found)
+
+
+def _journal_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _damaged(path: Path) -> bool:
+    """Not even the beginning of an SQLite file; one that is in use by another monitor can be asked, too."""
+    if not _journal_bytes(path):
+        return False
+    with path.open("rb") as file:
+        return file.read(16) != b"SQLite format 3\0"
 
 
 def check_records(scores: Path | None, alerts: Path | None, scores_a_second: float) -> Iterator[Finding]:

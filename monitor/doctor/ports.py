@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import zmq
+
+from monitor.binding import bind, check_exposure
 from monitor.config import PublishConfig
+from monitor.curve import ServerKeys
 from monitor.doctor.finding import Finding, State, from_error
 from monitor.errors import BindError, ConfigError
-from monitor.publisher import Publisher
-
-_ANY_PORT = "tcp://127.0.0.1:*"
+from monitor.messages import check_endpoint
 
 
 def check_ports(publish: PublishConfig) -> Iterator[Finding]:
@@ -22,20 +24,42 @@ def check_ports(publish: PublishConfig) -> Iterator[Finding]:
         if not isinstance(endpoint, str):
             continue
         if endpoint in taken and not endpoint.endswith(":*"):
-            yield Finding(
-                "port", name, State.PROBLEM, f"{endpoint} is that of {taken[endpoint]}, too", "choose another port"
-            )
-            continue
-        taken[endpoint] = name
-        try:
-            with Publisher(endpoint, _ANY_PORT, insecure=publish.insecure):
-                pass
-        except (BindError, ConfigError) as error:
-            yield from_error("port", name, error)
-            continue
-        yield Finding("port", name, State.OK, f"{endpoint} can be bound")
+            found = f"{endpoint} is that of {taken[endpoint]}, too"
+            yield Finding("port", name, State.PROBLEM, found, "choose another port")
+        else:
+            taken[endpoint] = name
+            yield _check_port(name, endpoint, closed=publish.insecure or publish.keys is not None)
 
 
-def check_keys(publish: PublishConfig) -> Iterator[Finding]:  # noqa: ARG001 - the config cannot name any yet
-    """The CURVE keys that the config names."""
-    yield from ()
+def _check_port(name: str, endpoint: str, *, closed: bool) -> Finding:
+    try:
+        check_endpoint(endpoint)
+        check_exposure(endpoint, closed=closed)
+        _bind(endpoint)
+    except (BindError, ConfigError) as error:
+        return from_error("port", name, error)
+    return Finding("port", name, State.OK, f"{endpoint} can be bound")
+
+
+def _bind(endpoint: str) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        bind(context, zmq.XPUB, endpoint, 1, None).close(linger=0)
+    finally:
+        context.destroy(linger=0)
+
+
+def check_keys(publish: PublishConfig) -> Iterator[Finding]:
+    """The CURVE keys that the config names: the monitor's own, and those of the clients that may connect."""
+    if not publish.enabled or publish.keys is None:
+        return
+    try:
+        clients = sorted(file.stem for file in ServerKeys(publish.keys).clients.glob("*.key"))
+    except ConfigError as error:
+        yield from_error("keys", str(publish.keys), error)
+        return
+    if clients:
+        yield Finding("keys", str(publish.keys), State.OK, f"clients that may connect: {', '.join(clients)}")
+    else:
+        mend = "make a client's keys with `python -m monitor.client keys DIR`"
+        yield Finding("keys", str(publish.keys), State.WARNING, "no client may connect", mend)
