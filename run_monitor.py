@@ -44,6 +44,7 @@ FIRST_STEPS = """\
  [bold]3.[/] Receive the alerts, in a second terminal or another program:
       {python} -m monitor.client
 
+Something amiss? {python} {script} doctor rtsp://...
 All options: {python} {script} --help
 """
 
@@ -73,7 +74,7 @@ def parse_speed(text: str) -> str | float:
         raise typer.BadParameter(f"'{text}' is neither a number nor 'max'") from None
 
 
-@app.command()
+@app.command(epilog="`run_monitor.py doctor --help`: check cameras, models, ports and disk first, and what to mend.")
 def main(
     sources: Annotated[
         list[str] | None,
@@ -261,4 +262,8 @@ def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["doctor"]:  # a source of that name is given as ./doctor
+        from monitor.doctor.command import app as doctor
+
+        doctor(sys.argv[2:], prog_name="run_monitor.py doctor")
     app()

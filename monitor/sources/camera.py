@@ -71,6 +71,11 @@ class CameraSource(Source):
             raise StallError(f"{self.label} did not answer within {self.open_timeout_s:g} s")
         raise CaptureError(f"{self.label} cannot be opened: not reachable, or a wrong path, user or password")
 
+    @property
+    def address(self) -> str | int:
+        """As given, password included: never show it, ``label`` is for people."""
+        return self._address
+
 
 class CameraReader(Reader):
     """An open connection to a camera. ``Position.time_s`` is seconds since it was opened.

@@ -1,0 +1,97 @@
+"""``run_monitor.py doctor``: its arguments, its output and its exit code."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from monitor.config import load_config
+from monitor.doctor.checkup import Checkup, examine
+from monitor.doctor.finding import Finding, State
+from monitor.doctor.report import hide_secrets, json_line, show_table, summary, text_line
+from monitor.errors import MonitorError, UsageError
+from monitor.logs import redact_tracebacks
+from monitor.redact import redact
+
+app = typer.Typer(
+    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@app.command()
+def doctor(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME=]SOURCE...", help="As for the monitor itself.", show_default=False),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with cameras and settings; flags win over it.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder for all cameras that name none.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long each camera is watched.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    fps: Annotated[float | None, typer.Option(help="Frames a second of folders of images.")] = None,
+    analysis_fps: Annotated[
+        float | None, typer.Option(help="Frames analysed a second and camera; 0 = every frame.")
+    ] = None,
+    false_alarms_per_day: Annotated[float | None, typer.Option(help="Budget a camera that sets the threshold.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    alerts: Annotated[str | None, typer.Option(help="Address to publish alerts on.")] = None,
+    scores: Annotated[str | None, typer.Option(help="Address to publish scores on.")] = None,
+    history: Annotated[str | None, typer.Option(help="Address where clients ask for what they missed.")] = None,
+    publish: Annotated[bool | None, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ.")] = None,
+    journal: Annotated[bool | None, typer.Option("--journal/--no-journal", help="Keep alerts in a file.")] = None,
+    evidence: Annotated[Path | None, typer.Option(help="Folder of pictures and clips of events.")] = None,
+    record_scores: Annotated[Path | None, typer.Option(help="File for every score.")] = None,
+    record_alerts: Annotated[Path | None, typer.Option(help="File for every alert.")] = None,
+) -> None:
+    """Check cameras, footage, models, ports, disk and device before a run; say what to mend.
+
+    Exit codes: 0 all is well or there are only warnings, 1 a problem, 2 wrong usage.
+    """
+    redact_tracebacks()
+    overrides: dict[str, Any] = {
+        "model": model,
+        "playback.fps": fps,
+        "analysis_fps": analysis_fps,
+        "false_alarms_per_day": false_alarms_per_day,
+        "device": device,
+        "publish.alerts": alerts,
+        "publish.scores": scores,
+        "publish.history": history,
+        "publish.enabled": publish,
+        "evidence.folder": evidence,
+        "evidence.enabled": None if evidence is None else True,
+        "journal.enabled": journal,
+    }
+    try:
+        if not (sources or config):
+            raise UsageError("there is nothing to check: give --config FILE or a SOURCE")
+        settings = load_config(config, {key: value for key, value in overrides.items() if value is not None})
+        findings = report(
+            Checkup(settings, sources or (), config, seconds, record_scores, record_alerts), Console(), as_json=as_json
+        )
+    except MonitorError as error:
+        sys.stderr.write(f"error: {redact(str(error))}\n")
+        raise typer.Exit(error.exit_code) from error
+    raise typer.Exit(int(any(finding.state is State.PROBLEM for finding in findings)))
+
+
+def report(checkup: Checkup, console: Console, *, as_json: bool) -> list[Finding]:
+    """Examine and print; returns the findings. Without a terminal each line is printed as soon as it is known."""
+    findings = []
+    live_view = console.is_terminal and not as_json
+    with ExitStack() as stack:
+        status = stack.enter_context(console.status("starting")) if live_view else None
+        for finding in map(hide_secrets, examine(checkup, status.update if status else lambda _: None)):
+            findings.append(finding)
+            if not live_view:
+                print(json_line(finding) if as_json else text_line(finding), flush=True)  # noqa: T201
+    if live_view:
+        show_table(findings, console)
+    elif not as_json:
+        print(summary(findings))  # noqa: T201
+    return findings
