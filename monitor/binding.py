@@ -53,16 +53,20 @@ def bind(
     return binding
 
 
-def check_exposure(endpoint: str, *, closed: bool) -> None:
-    """Raise ConfigError for an address that other machines can reach, unless it needs keys or the user said so."""
-    if closed or endpoint.startswith("ipc://"):
-        return
+def is_exposed(endpoint: str) -> bool:
+    """Whether other machines can reach an address."""
+    if endpoint.startswith("ipc://"):
+        return False
     host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host != "localhost" and not ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not loopback:
+        return True
+
+
+def check_exposure(endpoint: str, *, closed: bool) -> None:
+    """Raise ConfigError for an address that other machines can reach, unless it needs keys or the user said so."""
+    if is_exposed(endpoint) and not closed:
         raise ConfigError(
             f"{endpoint} is open to other machines, and alerts go over it unencrypted to whoever connects: "
             'make keys with `python -m monitor.client keys keys` and set keys = "keys/monitor" under [publish], '

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import zmq
 
-from monitor.binding import LINGER_MS, bind, check_exposure
+from monitor.binding import LINGER_MS, bind, check_exposure, is_exposed
 from monitor.curve import ZAP_ADDRESS, Gatekeeper, HandshakeWatch, ServerKeys
 from monitor.history import History
 from monitor.journal import Journal
@@ -82,6 +82,13 @@ class Publisher:
             if endpoint is not None:
                 check_endpoint(endpoint)
                 check_exposure(endpoint, closed=keys is not None or insecure)
+        if history is not None and is_exposed(alerts) and not is_exposed(history):
+            log.warning(
+                "other machines reach the alerts on %s, but not the history on %s: clients there cannot have again "
+                "what they miss; give [publish] history an address like that of alerts",
+                alerts,
+                history,
+            )
         self._keys = None if keys is None else ServerKeys(keys)
         self.node = node or socket.gethostname()
         self.epoch = new_epoch()

@@ -281,6 +281,16 @@ def test_with_insecure_an_open_address_is_bound() -> None:
         assert publisher.alerts_endpoint.startswith("tcp://0.0.0.0:")
 
 
+def test_a_history_that_other_machines_cannot_reach_as_they_do_the_alerts_is_said(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    a_publisher(alerts="tcp://*:*", history="tcp://*:*", insecure=True)
+    a_publisher(alerts="tcp://*:*", insecure=True)
+    assert caplog.text == ""
+    a_publisher(alerts="tcp://*:*", history=ANY, insecure=True)
+    assert "clients there cannot have again what they miss" in caplog.text
+
+
 @pytest.mark.parametrize("endpoint", ["tcp://localhost:0", "tcp://127.0.0.1:0", "tcp://127.0.0.1:*"])
 def test_a_wildcard_port_becomes_readable(endpoint: str) -> None:
     with a_publisher(alerts=endpoint) as publisher:
