@@ -159,6 +159,8 @@ def check_replaceable(folder: Path) -> None:
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
     """Load and check every field. Raises ModelError with one sentence that says what is wrong."""
+    if folder.is_file():
+        raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")
     if not folder.is_dir():
         raise ModelError(f"no model folder at {folder}: train one with `python -m training train`")
     card_bytes = _read(folder, CARD_FILE)

@@ -22,8 +22,10 @@ from monitor.detector.scorer import five_sizes
 from monitor.errors import CaptureError, SourceError, UsageError
 from monitor.sources import Split, open_sources
 from monitor.sources.base import Position, Reader, Source
+from monitor.sources.isolated import isolate
 from monitor.timing import Sampler
 from monitor.types import Image
+from training.output import counted
 from training.progress import Report
 
 MANY_CLIPS = 12
@@ -68,6 +70,12 @@ class Footage:
         """Sources with a held-out part, and the media time where it starts, seconds."""
         return [(c.source, s) for c, s in zip(self.clips, self.held_from_s, strict=True) if s < c.time_s[-1]]
 
+    def lengths_s(self) -> tuple[float, float]:
+        """Seconds of footage to learn from, and seconds held out."""
+        learned = sum(float(np.ptp(clip.time_s[:n])) for clip, n in self._cut() if n)
+        held = sum(float(np.ptp(clip.time_s[n:])) for clip, n in self._cut() if n < len(clip.time_s))
+        return learned, held
+
     def digest(self) -> str:
         """A hash of every frame and of the split: the same footage was read again."""
         found = hashlib.blake2b(digest_size=16)
@@ -90,13 +98,15 @@ class Footage:
 def recorded_sources(paths: Sequence[str], split: Split) -> list[Source]:
     """The recorded streams at the paths, each a file or folder; of a data set's root, the split that is meant.
 
+    Videos are decoded in processes of their own: a file that crashes the decoder is then an error like any other.
+
     Raises SourceError for a path that holds no footage, UsageError for a camera.
     """
     sources = open_sources(paths, split=split)
     live = [source.label for source in sources if source.live]
     if live:
         raise UsageError(f"{live[0]} is a live camera: record it first and give the file or folder")
-    return sources
+    return [isolate(source, "process") for source in sources]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,14 +154,15 @@ def network_input(image: Image) -> NDArray[np.uint8]:
 
 
 def load_clips(sources: Sequence[Source], *, frames_per_s: float, max_frames: int, report: Report) -> list[Clip]:
-    """Read the footage. What cannot be read is named, skipped and counted.
+    """Read the footage. A source that cannot be read to its end is named, left out and counted.
 
-    Where more than ``max_frames`` frames would be kept, every second one is left out, as often as needed.
+    Raises UsageError when that leaves none. Where more than ``max_frames`` frames would be kept, every second one is
+    left out, as often as needed.
     """
     times: list[list[float]] = []
     frames: list[list[NDArray[np.uint8]]] = []
     read: list[Source] = []
-    unreadable: list[str] = []
+    unreadable: list[str] = []  # why
     stride, kept = 1, 0
     with report.steps("reading the footage", len(sources)) as step:
         for source in sources:
@@ -172,18 +183,25 @@ def load_clips(sources: Sequence[Source], *, frames_per_s: float, max_frames: in
                             frames, clip_frames = [f[::2] for f in frames], clip_frames[::2]
                             stride, kept = stride * 2, sum(map(len, times)) + len(clip_times)
             except (SourceError, CaptureError) as error:
-                report.say(f"skipped {source.label}: {error}")
-                unreadable.append(source.label)
+                # Its beginning too: the scores of what is held out of it would end in the same place.
+                kept -= len(clip_frames)
+                clip_times, clip_frames, lost = [], [], []
+                unreadable.append(str(error))
+                if len(sources) > 1:
+                    report.say(f"left out: {error}")
             if lost:
                 named = ", ".join(lost[:5]) + (", ..." if len(lost) > 5 else "")
-                report.say(f"skipped {len(lost)} unreadable frames of {source.label}: {named}")
+                report.say(f"skipped {counted(len(lost), 'unreadable frame')} of {source.label}: {named}")
             if clip_frames:
                 times.append(clip_times)
                 frames.append(clip_frames)
                 read.append(source)
             step()
+    if unreadable and not read:
+        why = unreadable[0] if len(sources) == 1 else f"none of {len(sources)} sources can be read ({unreadable[0]})"
+        raise UsageError(f"{why}: convert the footage or give other files")
     if unreadable:
-        report.say(f"{len(unreadable)} of {len(sources)} sources could not be read to their end")
+        report.say(f"{len(unreadable)} of {counted(len(sources), 'source')} left out")
     if stride > 1:
         report.say(f"kept every {stride}th frame, so that at most {max_frames} are in memory")
     # Clip by clip, so that only one of them is in memory twice.

@@ -18,11 +18,11 @@ from monitor.errors import UsageError
 from monitor.model_store import Model
 from monitor.postprocess import published_postprocess
 from monitor.smoothing import SmoothingSettings
-from monitor.sources import open_sources
+from training.data import recorded_sources
 from training.labels import LabelledVideo
-from training.output import Post, write_whole
+from training.output import Post, counted, write_whole
 from training.progress import Report
-from training.scoring import Scores, causal, raw_fused, score_source, smoothed
+from training.scoring import Scores, causal, raw_fused, score_video, smoothed
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +73,8 @@ class Evaluation:
             )
         return "\n".join(
             [
-                f"{self.model}: {self.frames} frames of {self.videos} videos ({self.mixed_videos} hold both classes), "
-                f"{self.abnormal} abnormal; {self.post} post-processing",
+                f"{self.model}: {counted(self.frames, 'frame')} of {counted(self.videos, 'video')} "
+                f"({self.mixed_videos} with both classes), {self.abnormal} abnormal; {self.post} post-processing",
                 *rows,
                 f"{self.ms_per_frame:.1f} ms a frame, decoding included",
             ]
@@ -88,9 +88,10 @@ def evaluate(videos: Sequence[LabelledVideo], model: Model, post: Post, report: 
     """
     found: list[Scores] = []
     started = time.perf_counter()
-    with report.steps(f"scoring {len(videos)} videos", sum(len(v.abnormal) for v in videos)) as step:
+    with report.steps(f"scoring {counted(len(videos), 'video')}", len(videos)) as step:
         for video in videos:
-            scores = score_source(open_sources([str(video.path)])[0], model.detectors, after_frame=step)
+            source = recorded_sources([str(video.path)], split="testing_videos")[0]
+            scores = score_video(source, model.detectors, step, report)
             if scores.index[-1] >= len(video.abnormal):
                 raise UsageError(
                     f"{video.name} has {scores.index[-1] + 1} frames, its labels {len(video.abnormal)}: "

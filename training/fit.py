@@ -24,6 +24,7 @@ from monitor.errors import RunError, UsageError
 from training.augment import Augment, augmentation
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochLoss, optimizer_tensors, restore_optimizer
 from training.data import Footage
+from training.output import counted
 from training.progress import Report
 from training.recipe import Recipe
 
@@ -68,8 +69,8 @@ def fit(
             restore_optimizer(optimizer, state.optimizer)
             report.say(f"going on after epoch {len(state.losses)} of {epochs}")
         report.say(
-            f"{len(frames)} frames to learn from, {len(held_out)} held out; "
-            f"{epochs} epochs of {len(frames) // recipe.batch} steps on {device}"
+            f"{counted(len(frames), 'frame')} to learn from, {len(held_out)} held out; "
+            f"{counted(epochs, 'epoch')} of {counted(len(frames) // recipe.batch, 'step')} on {device}"
         )
         for epoch in range(len(state.losses), epochs):
             torch.manual_seed(seed * 1_000_003 + epoch + 1)
@@ -185,7 +186,7 @@ def _epoch(
     order = torch.randperm(len(frames))[: per_epoch * recipe.batch].view(per_epoch, recipe.batch)
     mixed = mixed_precision(recipe, device)
     total = torch.zeros((), device=device)
-    with report.steps(f"epoch {epoch + 1}/{epochs}", per_epoch, terminal_only=True) as step_done:
+    with report.steps(f"epoch {epoch + 1}/{epochs}", per_epoch, announce=False) as step_done:
         for step, chosen in enumerate(order):
             # The published transforms work frame by frame, which is a CPU's trade; the light ones follow the device.
             batch = frames[chosen].float().div(255)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from enum import StrEnum
 from pathlib import Path
 
-from monitor.errors import RunError
+from monitor.errors import RunError, UsageError
 
 
 class Post(StrEnum):
@@ -14,6 +15,38 @@ class Post(StrEnum):
 
     CAUSAL = "causal"
     PUBLISHED = "published"
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 video``, ``2 videos``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in the unit that suits it: ``42 s``, ``1.5 min``, ``2 h``."""
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    return f"{round(seconds / 60, 1):g} min" if seconds < 3600 else f"{round(seconds / 3600, 1):g} h"
+
+
+def make_writable(folder: Path, option: str) -> None:
+    """Make the folder and see that files can be written there, before long work is done for nothing.
+
+    option: what the user gave it with. Raises UsageError.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder} ({error.strerror}): give another {option}") from None
+
+
+def check_output_file(path: Path, option: str) -> None:
+    """Make the file's folder and see that it can be written. Raises UsageError."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the name of a file as {option}")
+    make_writable(path.parent, option)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -2,35 +2,79 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+_LOOK_S = 0.1
+"""How often what is shown may change: looking up a clock for each frame costs nothing, drawing does."""
+
+
+class Steps:
+    """What is under way; called after each step.
+
+    show     what to do with what is said, given the steps done and the text
+    every_s  how often that is, seconds
+    """
+
+    def __init__(self, title: str, show: Callable[[int, str], None], every_s: float) -> None:
+        self._title = title
+        self._show = show
+        self._every_s = every_s
+        self._started = self._shown = time.monotonic()
+        self._done = self._frames = 0
+
+    def __call__(self) -> None:
+        """One more step is done."""
+        self._done += 1
+        self._maybe_show()
+
+    def frame(self) -> None:
+        """One more frame is done, of the many in a step; their number and rate are told beside the title."""
+        self._frames += 1
+        self._maybe_show()
+
+    def _maybe_show(self) -> None:
+        now = time.monotonic()
+        if now - self._shown < self._every_s:
+            return
+        self._shown = now
+        rate = self._frames / max(now - self._started, 1e-3)
+        frames = f", {self._frames} frames, {rate:.0f} a second" if self._frames else ""
+        self._show(self._done, self._title + frames)
+
 
 class Report:
-    """Lines for people, and a bar while something is under way. quiet: say nothing at all."""
+    """Lines for people, and a bar while something is under way.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    quiet    say nothing at all
+    every_s  how often a plain line says how far it is, seconds
+    """
+
+    def __init__(self, *, quiet: bool = False, every_s: float = 10.0) -> None:
         self.console = Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)
+        self.every_s = every_s
 
     def say(self, text: str) -> None:
         """One line."""
         self.console.print(text, markup=False)
 
     @contextmanager
-    def steps(self, title: str, total: int | None, *, terminal_only: bool = False) -> Iterator[Callable[[], None]]:
-        """Give a function to be called after each step; without a terminal the title is said once.
+    def steps(self, title: str, total: int | None, *, announce: bool = True) -> Iterator[Steps]:
+        """Give what is to be called after each step; without a terminal a line now and then says how far it is.
 
-        total: number of steps, None if unknown; terminal_only: say nothing without a terminal.
+        total: number of steps, None if unknown; announce: without a terminal, say the title at the start.
         """
-        if not self.console.is_terminal or self.console.quiet:
-            if not terminal_only:
-                self.say(title)
-            yield lambda: None
+        if self.console.is_terminal and not self.console.quiet:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            with Progress(*columns, console=self.console, transient=True) as progress:
+                task = progress.add_task(title, total=total)
+                yield Steps(title, lambda n, text: progress.update(task, completed=n, description=text), _LOOK_S)
             return
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=self.console, transient=True) as progress:
-            task = progress.add_task(title, total=total)
-            yield lambda: progress.advance(task)
+        if announce:
+            self.say(title)
+        of = "" if total is None else f" of {total}"
+        yield Steps(title, lambda n, text: self.say(f"{text}: {n}{of} done"), self.every_s)

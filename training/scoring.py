@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
 from monitor.types import Frame, Image
 from training.data import Sample, sampled
+from training.output import counted
+from training.progress import Report, Steps
 
 LIVE_PER_S = 10.0
 """Frames analysed a second live, unless the user says otherwise."""
@@ -112,6 +115,16 @@ def score_source(
         np.array(differences, np.float64),
         unreadable,
     )
+
+
+def score_video(source: Source, detectors: Sequence[Detector], step: Steps, report: Report) -> Scores:
+    """Score every frame of one video of several, and say how many there were and how fast it went."""
+    started = time.perf_counter()
+    scores = score_source(source, detectors, after_frame=step.frame)
+    rate = len(scores.index) / (time.perf_counter() - started)
+    report.say(f"{source.label}: {counted(len(scores.index), 'frame')}, {rate:.0f} a second")
+    step()
+    return scores
 
 
 def pictures(source: Source, *, per_s: float, from_s: float, limit: int) -> Iterator[Image]:

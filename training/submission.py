@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.camera_monitor import ModelScale
-from monitor.errors import SourceError, UsageError
+from monitor.errors import SourceError
 from monitor.model_store import Model
 from monitor.postprocess import published_postprocess
 from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
 from monitor.sources.folder import FolderSource
 from training.data import recorded_sources
-from training.output import Post, write_whole
+from training.output import Post, check_output_file, counted, write_whole
 from training.progress import Report
-from training.scoring import Scores, causal, raw_fused, score_source
+from training.scoring import Scores, causal, raw_fused, score_video
 
 CAUSAL = SmoothingSettings(min_window_s=0.2, max_window_s=0.36)
 """The published median of 5 to 9 frames at 25 frames a second."""
@@ -33,18 +33,17 @@ def write_submission(data: str, model: Model, out: Path, post: Post, report: Rep
     published  the offline post-processing, which needs all videos
     causal     as it runs live: causal median, then 0 = typical normal and 1 = the threshold by the model's
                held-out statistics; see ``squeezed`` for how that comes into the file's [0, 1]
-    Returns the number of rows. Raises SourceError for data that is no numbered video.
+    Returns the number of rows. Raises SourceError for data that is no numbered video, UsageError when the file cannot
+    be written, before any scoring.
     """
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder: give the name of a file")
     sources = numbered(recorded_sources([data], split="testing_videos"))
+    check_output_file(out, "--out")
     found: dict[int, Scores] = {}
-    with report.steps(f"scoring {len(sources)} videos", len(sources)) as step:
+    with report.steps(f"scoring {counted(len(sources), 'video')}", len(sources)) as step:
         for number, source in sources.items():
-            found[number] = score_source(source, model.detectors)
-            if found[number].unreadable:
-                report.say(f"{found[number].unreadable} unreadable frames of {source.label} get no row")
-            step()
+            found[number] = score_video(source, model.detectors, step, report)
+            if lost := found[number].unreadable:
+                report.say(f"{counted(lost, 'unreadable frame')} of {source.label} without a row in the file")
     predicted = postprocess(found, model, post)
     rows = sorted(
         (f"{number}_{frame_number(source, index)}", value)

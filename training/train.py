@@ -13,14 +13,18 @@ from torch import Tensor
 
 from monitor.detector.autoencoder import TrueSightNet
 from monitor.detector.true_sight import TrueSight
-from monitor.errors import RunError, UsageError
+from monitor.errors import UsageError
 from monitor.model_store import Provenance, check_replaceable, save_model, utc_now
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochLoss
 from training.data import Footage, load_clips, recorded_sources, split
 from training.fit import choose_device, fit
+from training.output import counted, duration, make_writable
 from training.progress import Report
 from training.recipe import Recipe
 from training.scoring import LIVE_PER_S, held_out_scores, pictures, score_source
+
+RECOMMENDED_S = 600.0
+"""Footage below which a model alarms too often to be of use; better is six times as much."""
 
 
 def train_model(
@@ -46,13 +50,16 @@ def train_model(
     torch_device = choose_device(device)
     started = time.monotonic()
     sources = recorded_sources(paths, split="training_videos")
-    clips = load_clips(sources, frames_per_s=recipe.frames_per_s, max_frames=recipe.max_frames, report=report)
-    footage = split(clips, recipe.held_out, min_training=recipe.batch)
+    make_writable(out.parent, "--out")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror}") from None
-    try:
+        make_writable(folder, "--out")
+        clips = load_clips(sources, frames_per_s=recipe.frames_per_s, max_frames=recipe.max_frames, report=report)
+        footage = split(clips, recipe.held_out, min_training=recipe.batch)
+        learned_s, held_s = footage.lengths_s()
+        report.say(f"footage: {duration(learned_s)} to learn from, {duration(held_s)} held out to set the threshold by")
+        warning = too_short(learned_s, held_s)
+        if warning is not None:
+            report.say(warning)
         state = fit(
             footage, recipe, seed=seed, device=torch_device, folder=folder, report=report, after_epoch=after_epoch
         )
@@ -64,7 +71,21 @@ def train_model(
     best = state.best_epoch()
     report.say(
         f"model written to {out} after {time.monotonic() - started:.0f} s: "
-        f"best of {len(state.losses)} epochs is {best.epoch + 1}, held-out loss {best.held_out:.4f}"
+        f"best of {counted(len(state.losses), 'epoch')} is {best.epoch + 1}, held-out loss {best.held_out:.4f}"
+    )
+    if warning is not None:
+        report.say(warning)
+
+
+def too_short(learned_s: float, held_s: float) -> str | None:
+    """A warning for people where there is less than the recommended footage, seconds."""
+    if learned_s + held_s >= RECOMMENDED_S:
+        return None
+    held = duration(held_s)
+    return (
+        f"warning: {duration(learned_s + held_s)} of footage is too little: the {held} held out cannot show that there "
+        f"is less than one false alarm in {held}, so expect many; give at least {duration(RECOMMENDED_S)} in all, "
+        "better an hour, with everything that is normal for this camera"
     )
 
 

@@ -17,6 +17,7 @@ from monitor.camera_monitor import Alert, CameraMonitor
 from monitor.errors import UsageError
 from monitor.record import RecordHeader, ScoreLine
 from monitor.types import Detection, Frame, Phase, ScoredFrame
+from training.output import duration
 
 _NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
 
@@ -127,12 +128,12 @@ def replay(lines: Iterable[RecordHeader | ScoreLine], changes: Changes) -> Outco
 def summary_table(outcome: Outcome) -> Table:
     """A line a camera: how much there would have been to look at."""
     table = Table(title="Alerts by camera", title_justify="left", box=None, pad_edge=False)
-    for column in ("camera", "hours", "alerts", "of these notify", "alerts a day"):
+    for column in ("camera", "footage", "alerts", "of these notify", "rate"):
         table.add_column(column, justify="left" if column == "camera" else "right")
     for camera in outcome.cameras:
         notify = sum(alert.event.notify for alert in camera.events)
-        per_day = "-" if camera.per_day is None else f"{camera.per_day:.1f}"
-        table.add_row(camera.camera, f"{camera.seconds / 3600:.2f}", str(len(camera.events)), str(notify), per_day)
+        rate = "-" if camera.per_day is None else rate_text(camera.per_day)
+        table.add_row(camera.camera, duration(camera.seconds), str(len(camera.events)), str(notify), rate)
     return table
 
 
@@ -160,7 +161,15 @@ def notes(outcome: Outcome, false_alarms_per_day: float | None) -> list[str]:
             f"The model's held-out footage shows rates down to {supported:.0f} false alarms a day; "
             f"the threshold for {false_alarms_per_day:g} is extrapolated."
         )
-    hours = sum(camera.seconds for camera in outcome.cameras) / 3600
-    if hours < 24:
-        said.append(f"Alerts a day are counted in {hours:.1f} hours of footage: the fewer, the rougher.")
+    seconds = sum(camera.seconds for camera in outcome.cameras)
+    if seconds < DAY_S:
+        said.append(f"The rate is counted in only {duration(seconds)} of footage: the less, the rougher.")
     return said
+
+
+def rate_text(per_day: float) -> str:
+    """A rate in the unit that suits it: ``2.5 a day``, ``4.0 an hour``, ``1.2 a minute``."""
+    if per_day <= 24:
+        return f"{per_day:.1f} a day"
+    per_hour = per_day / 24
+    return f"{per_hour:.1f} an hour" if per_hour <= 60 else f"{per_hour / 60:.1f} a minute"
