@@ -80,6 +80,12 @@ def test_a_missing_folder_says_how_to_get_a_model(tmp_path: Path) -> None:
         load_model(tmp_path / "none")
 
 
+def test_a_file_in_place_of_the_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "README.md").touch()
+    with pytest.raises(ModelError, match="is a file, but a model is a folder"):
+        load_model(tmp_path / "README.md")
+
+
 def test_a_folder_with_something_else_in_it_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/cat.jpg").write_bytes(b"meow")

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import csv
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,6 +27,7 @@ from training.output import Post
 from training.progress import Report
 from training.submission import squeezed, write_submission
 
+ROOT = Path(__file__).parents[1]
 QUIET = Report(quiet=True)
 
 
@@ -153,7 +158,14 @@ def test_videos_without_a_number_of_their_own_are_refused(
 
 def test_output_that_is_a_folder_is_refused_before_any_work(tmp_path: Path, model: Model) -> None:
     with pytest.raises(UsageError, match="is a folder"):
-        write_submission(str(tmp_path / "not there"), model, tmp_path, Post.CAUSAL, QUIET)
+        write_submission(str(frames(tmp_path / "01", range(5))), model, tmp_path, Post.CAUSAL, QUIET)
+
+
+def test_file_that_cannot_be_written_is_found_before_the_scoring(tmp_path: Path, model: Model) -> None:
+    frames(tmp_path / "t/01", range(5))
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot write to .*file.*give another --out"):
+        write_submission(str(tmp_path / "t"), model, tmp_path / "file/s.csv", Post.CAUSAL, QUIET)
 
 
 def test_published_post_processing_needs_one_detector(tmp_path: Path, model: Model) -> None:
@@ -177,6 +189,8 @@ def test_command_writes_the_file_and_says_how_many_rows(tmp_path: Path, model_fo
     line = ["submission", "--data", str(tmp_path / "t"), "--model", str(model_folder), "--out", str(tmp_path / "s.csv")]
     done = CliRunner().invoke(app, [*line, "--post", "causal", "--device", "cpu"])
     assert done.exit_code == 0
+    assert "scoring 1 video\n" in done.output
+    assert re.search(r"01: 5 frames, \d+ a second", done.output)
     assert "5 rows written" in done.output
     assert read(tmp_path / "s.csv")[0] == [f"1_{i}" for i in range(5)]
 
@@ -187,6 +201,31 @@ def test_command_measures_a_model_folder(tmp_path: Path, model_folder: Path) -> 
     line = ["evaluate", "--data", str(tmp_path / "labels.json"), "--model", str(model_folder), "--device", "cpu"]
     done = CliRunner().invoke(app, [*line, "--json", str(tmp_path / "figures.json")])
     assert done.exit_code == 0
-    assert "40 frames of 1 videos" in done.output
+    assert re.search(r"01: 40 frames, \d+ a second", done.output)
+    assert "40 frames of 1 video (1 with both classes)" in done.output
     assert "frame difference" in done.output
     assert (tmp_path / "figures.json").exists()
+
+
+def test_sigterm_ends_the_command_with_a_sentence(tmp_path: Path, model_folder: Path) -> None:
+    frames(tmp_path / "t/01", range(1500))
+    line = [sys.executable, "-m", "training", "submission", "--data", str(tmp_path / "t"), "--model", str(model_folder)]
+    line += ["--out", str(tmp_path / "s.csv"), "--device", "cpu"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline() == "scoring 1 video\n"
+        running.terminate()
+        rest = running.stderr.read()
+    assert running.returncode == 130
+    assert rest.splitlines()[-1] == f"stopped: {tmp_path / 's.csv'} is not written"
+    assert "Traceback" not in rest
+    assert not (tmp_path / "s.csv").exists()
+
+
+def test_evaluation_without_scikit_learn_says_what_to_install(tmp_path: Path) -> None:
+    code = "import runpy, sys; sys.modules['sklearn'] = None; runpy.run_module('training', run_name='__main__')"
+    line = [sys.executable, "-c", code, "evaluate", "--data", str(tmp_path), "--model", str(tmp_path)]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: evaluate needs scikit-learn: run `pip install -e '.[train]'`\n"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,16 +20,20 @@ from monitor.detector.autoencoder import TrueSightNet
 from monitor.detector.scorer import spread
 from monitor.errors import ConfigError, ModelError, UsageError
 from monitor.model_store import load_model
+from monitor.sources.isolated import isolate
+from monitor.sources.video import VideoReader, VideoSource
 from monitor.types import Image
 from training.augment import Light, Published, augmentation
 from training.checkpoint import CHECKPOINT_FILE, EpochLoss
 from training.data import MANY_CLIPS, Clip, Footage, load_clips, network_input, recorded_sources, split
 from training.fit import fit, learning_rate, loss_of, make_optimizer
+from training.output import duration
 from training.progress import Report
 from training.recipe import Recipe, load_recipe
-from training.train import train_model, working_folder
+from training.train import too_short, train_model, working_folder
 
 ROOT = Path(__file__).parents[1]
+CRASHES = Path(__file__).resolve().parents[2] / "shared/data/faults/crashes_decoder.avi"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 CPU = torch.device("cpu")
 QUIET = Report(quiet=True)
@@ -52,6 +57,14 @@ def scene(i: int, *, size: tuple[int, int] = (72, 128)) -> Image:
     x = i * 3 % (size[1] - 12)
     image[30:42, x : x + 12] = 220
     return image
+
+
+class Dying(VideoSource):
+    """A video whose decoder dies of it."""
+
+    def open(self) -> VideoReader:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
 
 
 def write_folder(folder: Path, numbers: Sequence[int]) -> Path:
@@ -253,8 +266,60 @@ def test_unreadable_images_are_named_and_skipped(tmp_path: Path, capfd: pytest.C
     )
     assert len(found.frames) == 19
     error = capfd.readouterr().err
-    assert "skipped 1 unreadable frames" in error
+    assert "skipped 1 unreadable frame of" in error
     assert "frame_00007.png" in error
+
+
+def test_video_that_crashes_the_decoder_is_left_out(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    good = write_folder(tmp_path / "good", range(20))
+    sources = [isolate(Dying(tmp_path / "bad.avi"), "process"), *recorded_sources([str(good)], "training_videos")]
+    (found,) = load_clips(sources, frames_per_s=0, max_frames=1000, report=Report())
+    assert found.source.label == str(good)
+    error = capfd.readouterr().err
+    assert "the decoder died (SIGKILL)" in error
+    assert "1 of 2 sources left out" in error
+
+
+def test_footage_of_which_nothing_can_be_read_is_one_sentence(tmp_path: Path) -> None:
+    for name in ("a.avi", "b.avi"):
+        (tmp_path / name).write_bytes(b"no video")
+    sources = recorded_sources([str(tmp_path)], "training_videos")
+    with pytest.raises(UsageError, match=r"none of 2 sources can be read \(.*a\.avi is no video"):
+        load_clips(sources, frames_per_s=0, max_frames=1000, report=QUIET)
+
+
+def test_lengths_of_footage_are_told_apart(tmp_path: Path) -> None:
+    found = split([clip(tmp_path, "a", 200), clip(tmp_path, "b", 100)], 0.15, 32)
+    assert found.lengths_s() == pytest.approx(((169 + 84) / 25, (29 + 14) / 25))
+
+
+def test_too_little_footage_is_said_in_terms_of_false_alarms() -> None:
+    warning = too_short(51, 9)
+    assert warning is not None
+    assert "1 min of footage is too little" in warning
+    assert "less than one false alarm in 9 s" in warning
+    assert "at least 10 min in all" in warning
+    assert too_short(510, 90) is None
+
+
+# --- what is said
+
+
+def test_without_a_terminal_a_line_says_how_far_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    with Report(every_s=0).steps("scoring 2 videos", 2) as step:
+        step.frame()
+        step()
+    said = capfd.readouterr().err.splitlines()
+    assert said[0] == "scoring 2 videos"
+    assert re.fullmatch(r"scoring 2 videos, 1 frames, \d+ a second: 0 of 2 done", said[1])
+    assert said[2].endswith("1 of 2 done")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (42.4, "42 s"), (59.7, "1 min"), (90, "1.5 min"), (7200, "2 h")]
+)
+def test_length_of_time_has_a_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 # --- training
@@ -367,7 +432,36 @@ def test_a_folder_that_is_no_model_is_left_alone(tmp_path: Path) -> None:
     assert not working_folder(tmp_path / "model").exists()
 
 
+def test_place_that_cannot_be_written_is_found_before_the_footage_is_read(tmp_path: Path) -> None:
+    write_folder(tmp_path / "clip", range(20))  # too few to train on, which would be found next
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"cannot write to .*file.*give another --out"):
+        train_model([str(tmp_path / "clip")], tmp_path / "file/model", TINY, seed=1, device="cpu", resume=False,
+                    report=QUIET)  # fmt: skip
+
+
 # --- command line
+
+
+@pytest.mark.parametrize("name", ["train", "submission", "evaluate", "what-if"])
+def test_help_at_80_columns_shows_every_option_whole(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "training", name, "--help"], capture_output=True, text=True, cwd=ROOT,
+        env={**ENVIRONMENT, "COLUMNS": "80", "TERMINAL_WIDTH": "80"}, check=True,
+    )  # fmt: skip
+    assert "…" not in done.stdout
+    assert "str>" not in re.sub(r"PATH.*", "", done.stdout)
+    assert ("--false-alarms-per-day " in done.stdout) == (name == "what-if")
+
+
+@pytest.mark.skipif(not CRASHES.exists(), reason="the file that crashes the decoder is not here: ../shared/data/faults")
+def test_real_video_that_crashes_the_decoder_is_one_sentence(tmp_path: Path) -> None:
+    done = command("train", "--data", CRASHES, "--out", tmp_path / "model")
+    assert done.returncode == 2
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "the decoder died" in last
+    assert not list(tmp_path.iterdir())
 
 
 def test_command_trains_on_several_paths(tmp_path: Path) -> None:
@@ -379,6 +473,10 @@ def test_command_trains_on_several_paths(tmp_path: Path) -> None:
                    "--out", tmp_path / "model")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "epoch 1/1" in done.stderr
+    assert "footage: 5 s to learn from, 1 s held out" in done.stderr
+    warned = [line for line in done.stderr.splitlines() if line.startswith("warning: 5 s of footage is too little")]
+    assert len(warned) == 2
+    assert done.stderr.splitlines()[-1] == warned[0]
     about = json.loads((tmp_path / "model/model.json").read_text())["provenance"]
     assert about["frames"] == 119
     assert about["recipe"] == "tiny"
@@ -393,7 +491,8 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("model*"))
 
 
-def test_ctrl_c_keeps_the_finished_epochs_and_says_how_to_go_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_keeps_the_finished_epochs_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     write_folder(tmp_path / "clip", range(120))
     recipe = tmp_path / "long.toml"
     recipe.write_text(SETTINGS.replace("epochs = 3", "epochs = 5000"))
@@ -403,11 +502,11 @@ def test_ctrl_c_keeps_the_finished_epochs_and_says_how_to_go_on(tmp_path: Path) 
         assert running.stderr is not None
         for said in running.stderr:
             if said.startswith("epoch 2/5000"):
-                running.send_signal(signal.SIGINT)
+                running.send_signal(number)
                 break
         rest = running.stderr.read()
     assert running.returncode == 130
-    assert "--resume" in rest
+    assert "the same command with --resume goes on from there" in rest
     assert "Traceback" not in rest
     assert (working_folder(tmp_path / "model") / CHECKPOINT_FILE).exists()
     assert not (tmp_path / "model").exists()

@@ -18,7 +18,7 @@ from monitor.smoothing import SmoothingSettings
 from monitor.types import Phase, ScoredFrame
 from tests.fakes import LevelSource, brightness_model, scored
 from tests.test_pipeline import SCENE, monitors, watch
-from training.what_if import Changes, Outcome, notes, replay
+from training.what_if import Changes, Outcome, notes, rate_text, replay
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOOTHING = SmoothingSettings(0.2, 0.4, 10.0)
@@ -183,6 +183,15 @@ def test_a_missing_file_and_settings_that_contradict_each_other(tmp_path: Path) 
 def test_the_table_names_every_alert_and_how_many_a_day_that_makes(tmp_path: Path) -> None:
     judge(tmp_path / "one.jsonl")
     shown = what_if("--scores", tmp_path / "one.jsonl", "--threshold", "4").stdout
-    assert "alerts a day" in shown
+    assert "28 s" in shown
+    assert "counted in only 28 s of footage" in shown
+    assert "a minute" in shown
     rows = [line.split() for line in shown.splitlines() if line.startswith("cam ")]
     assert len(rows) == 1 + len(outcome(tmp_path / "one.jsonl", threshold=4.0).cameras[0].events)
+
+
+@pytest.mark.parametrize(
+    ("per_day", "text"), [(0.5, "0.5 a day"), (24, "24.0 a day"), (48, "2.0 an hour"), (2880, "2.0 a minute")]
+)
+def test_a_rate_is_told_in_a_unit_that_suits_it(per_day: float, text: str) -> None:
+    assert rate_text(per_day) == text

@@ -114,7 +114,7 @@ def evaluate(
         from training.evaluate import evaluate as measure
         from training.evaluate import overlap, write_json
     except ModuleNotFoundError as error:
-        if error.name != "sklearn":
+        if (error.name or "").partition(".")[0] != "sklearn":
             raise
         raise UsageError("evaluate needs scikit-learn: run `pip install -e '.[train]'`") from None
     from training.fit import choose_device
