@@ -311,7 +311,7 @@ def test_without_a_terminal_a_line_says_how_far_it_is(capfd: pytest.CaptureFixtu
         step()
     said = capfd.readouterr().err.splitlines()
     assert said[0] == "scoring 2 videos"
-    assert re.fullmatch(r"scoring 2 videos, 1 frames, \d+ a second: 0 of 2 done", said[1])
+    assert re.fullmatch(r"scoring 2 videos, 1 frame, \d+ a second: 0 of 2 done", said[1])
     assert said[2].endswith("1 of 2 done")
 
 

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from training.output import counted
+
 _LOOK_S = 0.1
 """How often what is shown may change: looking up a clock for each frame costs nothing, drawing does."""
 
@@ -43,7 +45,7 @@ class Steps:
             return
         self._shown = now
         rate = self._frames / max(now - self._started, 1e-3)
-        frames = f", {self._frames} frames, {rate:.0f} a second" if self._frames else ""
+        frames = f", {counted(self._frames, 'frame')}, {rate:.0f} a second" if self._frames else ""
         self._show(self._done, self._title + frames)
 
 
