@@ -27,7 +27,7 @@ from monitor.messages import AlertMessage, ScoreMessage
 from tests.rtsp_server import RtspServer
 
 ROOT = Path(__file__).resolve().parent.parent
-ALERTS, SCORES = "tcp://127.0.0.1:5570", "tcp://127.0.0.1:5571"
+ALERTS, SCORES = "tcp://127.0.0.1:5580", "tcp://127.0.0.1:5581"
 CONFIG = f"""
 model = "model"
 analysis_fps = 0
@@ -39,6 +39,7 @@ merge_gap_s = 0.2
 [publish]
 alerts = "{ALERTS}"
 scores = "{SCORES}"
+history = "tcp://127.0.0.1:5582"
 history = "tcp://127.0.0.1:5572"
 """
 
@@ -67,6 +68,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--evidence", action="store_true", help="with evidence on; the journal is on in any case")
     parser.add_argument("--work", type=Path, default=Path("runs/latency"), help="where the model and video are written")
     arguments = parser.parse_args()
     work: Path = arguments.work.resolve()
@@ -78,6 +80,8 @@ def main() -> None:
     with RtspServer({"/blink": str(work / "blink.avi")}) as server:
         (work / "config.toml").write_text(CONFIG.format(url=server.url("/blink")))
         command: list[str | Path] = [sys.executable, ROOT / "run_monitor.py", "--config", "config.toml", "--headless"]
+        if arguments.evidence:
+            command += ["--evidence", "evidence"]
         monitor = subprocess.Popen(command, cwd=work, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         ends_at = time.monotonic() + arguments.seconds
         with AlertSubscriber(ALERTS, scores_endpoint=SCORES, timeout_s=20) as subscriber:
@@ -90,7 +94,10 @@ def main() -> None:
                     break
         monitor.send_signal(signal.SIGINT)
         monitor.wait(timeout=10)
-    print(f"one RTSP camera, 640x360, 25 frames/s, every frame analysed, {arguments.seconds:g} s")
+    print(
+        f"one RTSP camera, 640x360, 25 frames/s, every frame analysed, {arguments.seconds:g} s, journal on, "
+        f"evidence {'on' if arguments.evidence else 'off'}"
+    )
     print(f"frame to score received  {quantiles(score_ages)}")
     print(f"frame to alert received  {quantiles(alert_ages)}")
 

@@ -124,6 +124,8 @@ class MonitorConfig(Settings):
     """Model folder for all cameras that name none."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Where networks run: auto, cpu, cuda or cuda:N."""
+    cpu_fallback: bool = True
+    """Go on on the CPU when a GPU fails while running; false ends the run with the reason."""
     analysis_fps: float = Field(10.0, ge=0)
     """Frames analysed a second of stream and camera; 0 = every frame."""
     false_alarms_per_day: float = Field(1.0, gt=0, allow_inf_nan=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 import time
@@ -10,20 +11,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monitor.channel import Channel
-from monitor.detector.base import Observation
+from monitor.detector.base import Detector, Observation
+from monitor.errors import RunError
 from monitor.frame_queue import FrameQueue
 from monitor.model_store import Model
 from monitor.types import Detection, Frame, ScoredFrame
+
+log = logging.getLogger(__name__)
 
 
 class Scorer:
     """Scores frames of many cameras, each by its own model; keeps every camera's stream state.
 
-    models: camera name -> model; cameras may share one, and then share its batches.
+    models        camera name -> model; cameras may share one, and then share its batches
+    cpu_fallback  go on on the CPU when a GPU fails; otherwise RunError ends the run
     """
 
-    def __init__(self, models: Mapping[str, Model]) -> None:
+    def __init__(self, models: Mapping[str, Model], *, cpu_fallback: bool = True) -> None:
         self._models = dict(models)
+        self._cpu_fallback = cpu_fallback
+        self._moved: dict[int, Detector] = {}
         self._streams: dict[str, tuple[int, list[Any]]] = {}
 
     def set_models(self, models: Mapping[str, Model]) -> None:
@@ -58,8 +65,24 @@ class Scorer:
         streams = [self._stream(batch[i], model) for i in indices]
         for number, detector in enumerate(model.detectors):
             observations = [Observation(batch[i], s[number]) for i, s in zip(indices, streams, strict=True)]
-            for i, detection in zip(indices, detector.score(observations), strict=True):
+            for i, detection in zip(indices, self._ask(detector, observations), strict=True):
                 detections[i].append(detection)
+
+    def _ask(self, detector: Detector, observations: Sequence[Observation]) -> list[Detection]:
+        """The detector's answer; from the CPU once its own device has failed."""
+        moved = self._moved.get(id(detector), detector)
+        try:
+            return moved.score(observations)
+        except RuntimeError as error:  # what torch raises for a GPU that is out of memory, broken or gone
+            if moved.device == "cpu":
+                raise
+            reason = str(error).strip().partition("\n")[0]
+            if not self._cpu_fallback:
+                raise RunError(f"{moved.device} has failed ({reason}): mend it, or run with --device cpu") from error
+            words = "%s has failed (%s): '%s' goes on on the CPU, more slowly"
+            log.error(words, moved.device, reason, detector.name)  # noqa: TRY400 - its traceback helps nobody
+            self._moved[id(detector)] = on_cpu = moved.on_cpu()
+            return on_cpu.score(observations)
 
     def _stream(self, frame: Frame, model: Model) -> list[Any]:
         """The camera's stream objects, one a detector; new ones where a segment begins."""

@@ -64,7 +64,9 @@ class Pipeline:
     SEGMENTS_A_CAMERA = 1_000_000
     """Segments of a camera added later begin at a multiple of this: frames of its predecessor cannot be mistaken."""
 
-    def __init__(self, cameras: Sequence[Camera], settings: QueueSettings | None = None) -> None:
+    def __init__(
+        self, cameras: Sequence[Camera], settings: QueueSettings | None = None, *, cpu_fallback: bool = True
+    ) -> None:
         settings = settings or QueueSettings()
         self._queue = FrameQueue(settings.capacity, settings.max_frame_age_s)
         self._results: Channel[ScoredFrame] = Channel(4 * settings.max_batch)
@@ -74,7 +76,7 @@ class Pipeline:
         self._left_behind: list[Stage] = []
         self._stopping = False
         self._added_later = 0
-        self._scorer = Scorer({})
+        self._scorer = Scorer({}, cpu_fallback=cpu_fallback)
         for camera in cameras:
             self._register(camera, first_segment=0)
         self._scorer.set_models(self._models)

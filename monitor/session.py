@@ -94,7 +94,11 @@ class Session:
         with ExitStack() as stack:
             sinks, dashboard = self._sinks(stack)
             warn_of_short_footage(planned if self._judge is None else ())
-            pipeline = Pipeline([camera.camera for camera in planned], self._settings.queue)
+            pipeline = Pipeline(
+                [camera.camera for camera in planned],
+                self._settings.queue,
+                cpu_fallback=self._settings.cpu_fallback,
+            )
             watch = Watch(
                 pipeline,
                 {camera.name: camera.monitor for camera in planned},

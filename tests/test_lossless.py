@@ -290,3 +290,31 @@ def test_a_subscriber_that_is_stopped_costs_no_memory_and_no_alert(tmp_path: Pat
     assert figures.good, str(figures)
     assert figures.received > 200
     assert largest_mb - before_mb < 100
+
+
+def test_fifty_subscribers_at_once_each_get_every_alert_in_order(tmp_path: Path) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    monitor = Monitor(tmp_path)
+    publisher = monitor.start()
+    sockets = []
+    for number in range(50):
+        sub = context.socket(zmq.SUB)
+        sub.subscribe("alert/cam1/")
+        sub.subscribe(f"ready/{number}/")  # tells the publisher that this one is there
+        sub.connect(publisher.alerts_endpoint)
+        sockets.append(sub)
+    wanted = {f"ready/{number}/" for number in range(50)}
+    deadline = time.monotonic() + DEADLINE_S
+    while not wanted <= publisher.update_subscriptions(0.1):
+        assert time.monotonic() < deadline
+    monitor.send(200)
+    try:
+        for sub in sockets:
+            seqs: list[int] = []
+            while len(seqs) < 200:
+                assert sub.poll(int(DEADLINE_S * 1000)), f"only {len(seqs)} of 200 came"
+                seqs.append(AlertMessage.model_validate_json(sub.recv_multipart()[1]).seq)
+            assert seqs == list(range(1, 201))
+    finally:
+        context.destroy(linger=0)
+        monitor.stop()

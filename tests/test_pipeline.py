@@ -9,8 +9,9 @@ from monitor.alerting import AlertSettings
 from monitor.camera_monitor import Alert, CameraMonitor, Judgement, ModelScale
 from monitor.capture import CaptureSettings
 from monitor.detector.base import Observation
-from monitor.errors import CaptureError, SourceError, StageError
+from monitor.errors import CaptureError, RunError, SourceError, StageError
 from monitor.inference import Scorer
+from monitor.model_store import Model
 from monitor.pipeline import Camera, Pipeline
 from monitor.recorder import Recorder
 from monitor.sink import CameraReport, RunReport, Sink
@@ -170,3 +171,43 @@ def test_a_scorer_starts_new_streams_at_a_new_segment_and_keeps_cameras_apart() 
     scorer.score([frame(0, camera="a"), frame(0, camera="b")])
     scorer.score([frame(1, camera="a"), frame(1, camera="b", segment=1)])
     assert seen == [("a", 1), ("b", 1), ("a", 2), ("b", 1)]
+
+
+class FailingGpu(Brightness):
+    """Its device works for three frames."""
+
+    device = "cuda:0"
+
+    def __init__(self) -> None:
+        self.left = 3
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        if self.left <= 0:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore lines of advice")
+        self.left -= len(batch)
+        return super().score(batch)
+
+    def on_cpu(self) -> Brightness:
+        return Brightness()
+
+
+def on_a_failing_gpu() -> Model:
+    model = brightness_model()
+    return Model(model.card, (FailingGpu(),), model.held_out, model.hash)
+
+
+def test_a_gpu_that_fails_hands_over_to_the_cpu_and_no_frame_is_lost(caplog: pytest.LogCaptureFixture) -> None:
+    scorer = Scorer({"cam": on_a_failing_gpu()})
+    scores = [scorer.score([frame(i)])[0].detections[0].score for i in range(10)]
+    assert scores == [pytest.approx(25 / 255)] * 10
+    assert [record.getMessage() for record in caplog.records] == [
+        "cuda:0 has failed (CUDA error: an illegal memory access was encountered): "
+        "'brightness' goes on on the CPU, more slowly"
+    ]
+
+
+def test_without_leave_to_fall_back_a_failing_gpu_ends_the_run_with_its_reason() -> None:
+    scorer = Scorer({"cam": on_a_failing_gpu()}, cpu_fallback=False)
+    scorer.score([frame(i) for i in range(3)])
+    with pytest.raises(RunError, match=r"cuda:0 has failed \(CUDA error.*--device cpu"):
+        scorer.score([frame(3)])

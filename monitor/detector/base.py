@@ -56,6 +56,10 @@ class Detector(ABC):
         Within a batch, frames of the same camera stand in order of time.
         """
 
+    def on_cpu(self) -> Detector:
+        """The same detector on the CPU, for when its device has failed; streams go on. Itself if it runs there."""
+        return self
+
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """JSON-ready settings, enough to build the detector again with ``load``."""

@@ -94,6 +94,8 @@ class TrueSight(Detector):
         """Takes the network over: puts it on the device, in eval mode. Raises UsageError without that device."""
         self._device = find_device(device)
         self.device = str(self._device)
+        # Once a GPU has failed, its memory cannot be read: what ``on_cpu`` needs is kept here.
+        self._spare = copy.deepcopy(net).cpu() if self._device.type != "cpu" else None
         self._net = net.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
         self._settings = settings
         self._error_stats = error_stats
@@ -165,6 +167,12 @@ class TrueSight(Detector):
             str(self._device),
             stats if self._settings.variant == "sound" else None,
         )
+
+    def on_cpu(self) -> TrueSight:
+        """See Detector.on_cpu; scores differ from the GPU's by rounding."""
+        if self._spare is None:
+            return self
+        return TrueSight(self._spare, self._settings, "cpu", self._error_stats)
 
     def settings(self) -> dict[str, Any]:
         """JSON-ready; see TrueSightSettings."""

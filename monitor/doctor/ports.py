@@ -19,15 +19,8 @@ def check_ports(publish: PublishConfig) -> Iterator[Finding]:
     if not publish.enabled:
         yield Finding("port", "", State.OK, "nothing is published")
         return
-    taken: dict[str, str] = {}
     for name, endpoint in publish:
-        if not isinstance(endpoint, str):
-            continue
-        if endpoint in taken and not endpoint.endswith(":*"):
-            found = f"{endpoint} is that of {taken[endpoint]}, too"
-            yield Finding("port", name, State.PROBLEM, found, "choose another port")
-        else:
-            taken[endpoint] = name
+        if isinstance(endpoint, str):
             yield _check_port(name, endpoint, closed=publish.insecure or publish.keys is not None)
 
 
