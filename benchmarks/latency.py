@@ -39,7 +39,6 @@ merge_gap_s = 0.2
 [publish]
 alerts = "{ALERTS}"
 scores = "{SCORES}"
-history = "tcp://127.0.0.1:5582"
 history = "tcp://127.0.0.1:5572"
 """
 
