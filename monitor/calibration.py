@@ -106,7 +106,8 @@ class ScoreTail:
         if self.peaks:
             rate = self.peaks * DAY_S / self.duration_s
             # A budget above the rate of peaks asks for a threshold below the tail: the tail's start is the lowest.
-            threshold += self.mean_excess * max(0.0, math.log(rate / false_alarms_per_day))
+            if rate > false_alarms_per_day:
+                threshold += self.mean_excess * math.log(rate / false_alarms_per_day)
         threshold = max(threshold, self.min_threshold)
         if not threshold > self.typical:
             raise ModelError(

@@ -201,7 +201,7 @@ def _read(folder: Path, file: str) -> bytes:
 def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
     try:
         content = json.loads(card_bytes)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"the model in {folder} is damaged: {CARD_FILE} is not valid JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != "true-sight-model":
         raise ModelError(f"{folder} is not a model of this program: its {CARD_FILE} is of another format")
@@ -218,11 +218,14 @@ def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
 
 
 def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -> HeldOut:
-    keys = ["held_out/time_s", "held_out/clip", *(f"held_out/score/{entry.name}" for entry in card.detectors)]
-    for key in keys:
+    expected = {"held_out/time_s": np.float64, "held_out/clip": np.int32}
+    expected |= {f"held_out/score/{entry.name}": np.float64 for entry in card.detectors}
+    for key, kind in expected.items():
         array = tensors.get(key)
         if array is None or array.shape != (card.held_out.frames,):
             raise ModelError(f"the model in {folder} is damaged: {key} is missing or not {card.held_out.frames} long")
+        if array.dtype != kind or (key == "held_out/time_s" and not np.isfinite(array).all()):
+            raise ModelError(f"the model in {folder} is damaged: {key} holds no finite {np.dtype(kind)} numbers")
     scores = {entry.name: tensors[f"held_out/score/{entry.name}"] for entry in card.detectors}
     return HeldOut(tensors["held_out/time_s"], tensors["held_out/clip"], scores)
 

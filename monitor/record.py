@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from monitor.alerting import AlertSettings
 from monitor.calibration import ScoreTail
@@ -143,7 +143,7 @@ def _parse(path: Path, lines: Iterator[str]) -> Iterator[RecordHeader | ScoreLin
                 known.add(line.camera)
             else:
                 line = ScoreLine.model_validate(content)
-        except (ValidationError, json.JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # also for numbers too long, brackets too deep
             if not text.endswith("\n"):
                 return
             what = "is damaged" if known else "is no score record, or one of another version"

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from monitor.detector.base import Detector, Observation, Tensors, nan_detection
 from monitor.detector.cells import FEATURES, TERMS, Cells, grid, measure, reasons
@@ -40,6 +40,13 @@ class MotionSettings(BaseModel):
     top_cells: int = Field(default=5, ge=1, description="the frame's score is the mean of this many highest cells")
     min_moving: float = Field(default=0.02, gt=0, le=1, description="share of moving pixels that makes a cell active")
     min_changed: float = Field(default=0.5, gt=0, le=1, description="or share of changed ones, by whatever motion")
+
+    @field_validator("neighbours")
+    @classmethod
+    def _check_neighbours(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("exemplars", value):
+            raise ValueError("there are not so many exemplars")
+        return value
 
     @property
     def cells(self) -> tuple[int, int]:

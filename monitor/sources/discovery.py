@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ def _understand(spec: str, split: Split) -> list[_Found]:
         return [_Found(spec, (_url_name(spec, url.group(1)),), given)]
     if device:
         return [_Found(int(device.group(1)), (f"usb-{device.group(1)}",), given)]
-    path = Path(spec).expanduser()
+    path = _path(spec)
     try:
         if path.is_dir():
             leaves = _leaves(path, split, set())
@@ -103,10 +104,16 @@ def _understand(spec: str, split: Split) -> list[_Found]:
     raise SourceError(f"no such file or folder: {path}")
 
 
+def _path(spec: str) -> Path:
+    # Path.expanduser would raise RuntimeError for a ~ that no user's name follows.
+    return Path(os.path.expanduser(spec))  # noqa: PTH111
+
+
 def _split_name(spec: str) -> tuple[str | None, str]:
     """``NAME=SPEC`` in its two parts; an = inside a URL or an existing path belongs to it."""
     name, equals, rest = spec.partition("=")
-    if not equals or re.search(r"[:/?]", name) or Path(spec).expanduser().exists():
+    # Path.exists would raise OSError for what is too long for a path.
+    if not equals or re.search(r"[:/?]", name) or os.path.exists(_path(spec)):  # noqa: PTH110
         return None, spec
     if not _NAME.fullmatch(name):
         raise SourceError(f"'{name}' cannot name a source: use letters, digits, '-', '_' and '.'")
