@@ -15,20 +15,16 @@ if it ended by itself or not with 0, or if its subscriber missed an alert withou
 from __future__ import annotations
 
 import argparse
-import functools
 import json
-import os
 import random
-import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import av
@@ -36,13 +32,14 @@ import cv2
 import numpy as np
 import zmq
 
+from benchmarks.soak_faults import Injector
+from benchmarks.soak_figures import Sample, Tally, read_files, sample, trends
 from monitor.messages import ScoreMessage, decode
-from tests.faulty_camera import ONCE, Fault, FaultyCamera
+from tests.faulty_camera import FaultyCamera
 from tests.rtsp_server import RtspServer
 
 ROOT = Path(__file__).resolve().parent.parent
-SAMPLE_S, LINE_S, WARM_UP_S = 10.0, 60.0, 120.0
-BETWEEN_FAULTS_S, FAULT_LASTS_S = (3.0, 9.0), (1.0, 12.0)
+SAMPLE_S, LINE_S = 10.0, 60.0
 
 CONFIG = """\
 node = "soak"
@@ -66,110 +63,6 @@ enabled = true
 folder = "{work}/evidence"
 keep_gb = 0.05
 """
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What the monitor holds at a moment, and how late the scores of the last 10 s were.
-
-    at_s             seconds since the start
-    rss_mb           resident memory of the monitor; children_mb: of its decoders, all together
-    threads, fds     of the monitor; decoders: how many there are
-    p50_ms, p99_ms   from reading a frame to sending its score; None where none came
-    """
-
-    at_s: float
-    rss_mb: float
-    children_mb: float
-    threads: int
-    fds: int
-    decoders: int
-    p50_ms: float | None
-    p99_ms: float | None
-
-
-@dataclass
-class Tally:
-    """What has happened: faults by kind; what the subscriber received; what the monitor says itself."""
-
-    faults: Counter[str] = field(default_factory=Counter)
-    scores: int = 0
-    alerts_sent: int = 0
-    alerts_received: int = 0
-    health_received: int = 0
-    gaps: int = 0
-    alerts_lost: int = 0
-    reconnects: int = 0
-    tracebacks: int = 0
-
-
-# What the monitor holds and says
-
-
-def status_of(pid: int) -> dict[str, str]:
-    """Fields of /proc/PID/status."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
-
-
-def memory_mb(pid: int) -> float:
-    """Resident memory; 0 for a process that has just ended."""
-    try:
-        return int(status_of(pid).get("VmRSS", "0 kB").split()[0]) / 1024
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-
-
-def decoders_of(pid: int) -> list[int]:
-    """Process ids of a monitor's decoders."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        try:
-            found += map(int, (task / "children").read_text().split())
-        except (FileNotFoundError, ProcessLookupError):  # that thread has just ended
-            continue
-    return found
-
-
-def is_on_the_network(decoder: int) -> bool:
-    """Whether a decoder has a connection beside the one to its monitor; a file whose decoder dies ends for good."""
-    try:
-        links = [str(link.readlink()) for link in Path(f"/proc/{decoder}/fd").iterdir()]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return sum(link.startswith("socket:") for link in links) > 1
-
-
-def sample(pid: int, at_s: float, ages_s: Sequence[float]) -> Sample:
-    """Look at the monitor now."""
-    decoders = decoders_of(pid)
-    p50, p99 = (float(q) * 1e3 for q in np.quantile(ages_s, (0.5, 0.99))) if ages_s else (None, None)
-    return Sample(
-        at_s=at_s,
-        rss_mb=memory_mb(pid),
-        children_mb=sum(memory_mb(decoder) for decoder in decoders),
-        threads=int(status_of(pid)["Threads"]),
-        fds=len(list(Path(f"/proc/{pid}/fd").iterdir())),
-        decoders=len(decoders),
-        p50_ms=p50,
-        p99_ms=p99,
-    )
-
-
-def read_files(work: Path, tally: Tally) -> None:
-    """Bring up to date what the run's files tell."""
-    log = (work / "monitor.log").read_text(errors="replace")
-    tally.tracebacks = log.count("Traceback")
-    latest = dict(re.findall(r"INFO +(\S+): .* reconnects (\d+), alerts", log))
-    tally.reconnects = sum(int(number) for number in latest.values())
-    tally.alerts_sent = (work / "sent.jsonl").read_text().count("\n") if (work / "sent.jsonl").exists() else 0
-    whole_lines = (work / "received.jsonl").read_text().split("\n")[:-1]
-    received = [json.loads(line) for line in whole_lines]
-    tally.alerts_received = sum(message["kind"] == "alert" for message in received)
-    tally.health_received = sum(message["kind"] == "health" for message in received)
-    gaps = [message for message in received if message["kind"] == "gap"]
-    tally.gaps = len(gaps)
-    tally.alerts_lost = sum(gap["last"] - gap["first"] + 1 for gap in gaps if gap["topic"].startswith("alert/"))
 
 
 # What the monitor watches, and who follows it
@@ -213,80 +106,6 @@ def program(
         finally:
             process.kill()
             process.wait()
-
-
-# Faults
-
-
-class Injector:
-    """Strikes at random times what is not struck yet, and mends it later."""
-
-    def __init__(
-        self,
-        rng: random.Random,
-        cameras: Sequence[FaultyCamera],
-        servers: Sequence[RtspServer],
-        monitor: subprocess.Popen[bytes],
-        subscriber: subprocess.Popen[bytes],
-    ) -> None:
-        self.faults: Counter[str] = Counter()
-        self._rng = rng
-        self._cameras, self._servers = cameras, servers
-        self._monitor, self._subscriber = monitor, subscriber
-        self._mends: dict[object, tuple[float, Callable[[], None]]] = {}
-        self._next_s = 0.0
-
-    def act(self, now_s: float) -> None:
-        """Do what is due."""
-        for target, (due_s, mend) in list(self._mends.items()):
-            if now_s >= due_s:
-                mend()
-                del self._mends[target]
-        if now_s >= self._next_s:
-            self._next_s = now_s + self._rng.uniform(*BETWEEN_FAULTS_S)
-            strikes = (self._camera, self._server, self._decoder, self._stop_subscriber)
-            self._rng.choices(strikes, (5, 3, 2, 1))[0](now_s + self._rng.uniform(*FAULT_LASTS_S))
-
-    def mend_all(self) -> None:
-        """Let everything work again."""
-        for _, mend in self._mends.values():
-            mend()
-        self._mends.clear()
-
-    def _camera(self, until_s: float) -> None:
-        idle = [camera for camera in self._cameras if camera not in self._mends]
-        fault = self._rng.choice([fault for fault in Fault if fault is not Fault.DECODER])
-        if idle:
-            camera = self._rng.choice(idle)
-            camera.strike(fault)
-            self._struck(f"a camera {fault}", camera, 0.0 if fault in ONCE else until_s, camera.mend)
-
-    def _server(self, until_s: float) -> None:
-        idle = [server for server in self._servers if server not in self._mends]
-        if not idle:
-            return
-        server = self._rng.choice(idle)
-        if self._rng.random() < 0.5:
-            server.kill()
-            self._struck("a server is killed", server, until_s, server.start)
-        else:
-            server.freeze()
-            self._struck("a server is frozen", server, until_s, server.thaw)
-
-    def _decoder(self, _: float) -> None:
-        if decoders := [pid for pid in decoders_of(self._monitor.pid) if is_on_the_network(pid)]:
-            os.kill(self._rng.choice(decoders), signal.SIGKILL)  # a zombie at worst: its number is not yet free
-            self.faults["a decoder is killed"] += 1
-
-    def _stop_subscriber(self, until_s: float) -> None:
-        if self._subscriber not in self._mends:
-            self._subscriber.send_signal(signal.SIGSTOP)
-            thaw = functools.partial(self._subscriber.send_signal, signal.SIGCONT)
-            self._struck("the subscriber is stopped", self._subscriber, until_s, thaw)
-
-    def _struck(self, what: str, target: object, until_s: float, mend: Callable[[], None]) -> None:
-        self.faults[what] += 1
-        self._mends[target] = (until_s, mend)
 
 
 # The run
@@ -395,25 +214,6 @@ def minute_line(now: Sample, tally: Tally) -> str:
         f"faults {tally.faults.total()}  reconnects {tally.reconnects}  alerts {tally.alerts_received}  "
         f"gaps {tally.gaps}  tracebacks {tally.tracebacks}"
     )
-
-
-def slope_an_hour(points: Sequence[tuple[float, float]]) -> float | None:
-    """Least squares over (seconds, value); None for fewer than 3 points."""
-    if len(points) < 3:
-        return None
-    at_s, values = zip(*points, strict=True)
-    return float(np.polyfit(at_s, values, 1)[0]) * 3600
-
-
-def trends(samples: Sequence[Sample]) -> dict[str, tuple[float, float, float | None]]:
-    """Figure -> its first and last value after the warm-up, and its slope an hour."""
-    found = {}
-    for name in ("rss_mb", "children_mb", "threads", "fds", "p50_ms", "p99_ms"):
-        points = [(s.at_s, float(getattr(s, name))) for s in samples if getattr(s, name) is not None]
-        warm = [point for point in points if point[0] > WARM_UP_S] or points
-        if warm:
-            found[name] = (warm[0][1], warm[-1][1], slope_an_hour(warm))
-    return found
 
 
 def summary(soak: Soak) -> Iterator[str]:
