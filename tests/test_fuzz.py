@@ -34,10 +34,10 @@ from monitor.detector.base import Observation
 from monitor.errors import ConfigError, ModelError, MonitorError, SourceError, UsageError
 from monitor.messages import MalformedError, decode, encode
 from monitor.model_store import CARD_FILE, WEIGHTS_FILE, load_model
+from monitor.plan import plan_cameras
 from monitor.record import alert_line, header_line, read_scores, score_line
 from monitor.smoothing import SmoothingSettings
 from monitor.sources import open_sources
-from run_monitor import attach_models
 from tests.fakes import brightness_model, frame, scored
 from tests.test_messages import MESSAGES
 from training.what_if import Changes, replay
@@ -160,7 +160,7 @@ def read_config(content: bytes) -> None:
         path.write_bytes(content)
         try:
             config = load_config(path)
-            attach_models([], config, None)
+            plan_cameras([], config, None)
             open_sources([f"{name}={camera.source}" for name, camera in config.cameras.items()])
             CameraMonitor("cam", ModelScale(brightness_model(), config.false_alarms_per_day, config.smoothing),
                           config.smoothing, config.alert)  # fmt: skip
