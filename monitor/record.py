@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
 
 from monitor.alerting import AlertSettings
 from monitor.calibration import ScoreTail
@@ -72,7 +72,7 @@ class ScoreLine(_Line):
     """One frame. score: smoothed, in units of the threshold; raw: detector name -> score in its own units."""
 
     camera: str
-    time_s: float
+    time_s: FiniteFloat
     index: int
     segment: int
     score: Score

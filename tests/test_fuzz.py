@@ -387,6 +387,7 @@ def test_a_record_with_any_field_changed_is_replayed_or_refused(data: st.DataObj
 
 @cases(80, 3000)
 @example(b"[" * 2000 + b"\n", Changes())
+@example("\n".join(record()).replace(": 0.7843137254901961", ": 1e999").encode(), Changes())
 @example(b"9" * 5000 + b"\n", Changes())
 @example("\n".join(record()).encode(), Changes(false_alarms_per_day=math.inf))
 @given(broken("\n".join(record()).encode()), changes)

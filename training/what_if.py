@@ -5,6 +5,7 @@ The same code as live (CameraMonitor, AlertRule), without model and footage; the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -89,9 +90,11 @@ class _Replay:
         self._last = (line.segment, line.time_s)
         frame = Frame(line.camera, line.index, line.time_s, _NO_IMAGE, line.segment)
         detections = tuple(Detection(line.raw[name]) for name in self._detectors)
-        alerts = self._monitor.update(ScoredFrame(frame, detections, 0.0)).alerts
-        self.outcome.alerts.extend(alerts)
-        return alerts
+        judgement = self._monitor.update(ScoredFrame(frame, detections, 0.0))
+        if math.isinf(judgement.score):
+            raise ValueError("a score is infinite")
+        self.outcome.alerts.extend(judgement.alerts)
+        return judgement.alerts
 
     def close(self) -> list[Alert]:
         alerts = self._monitor.close()
