@@ -246,7 +246,11 @@ def leave(code: int) -> NoReturn:
 
 
 def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
-    """The first Ctrl-C (or SIGTERM) sets ``stop``, the second kills the process at once; SIGHUP sets ``reload``."""
+    """The first Ctrl-C (or SIGTERM) sets ``stop``, the second kills the process at once; SIGHUP sets ``reload``.
+
+    A SIGHUP because the terminal was closed is a stop, too.
+    """
+    terminal = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
 
     def on_stop(number: int, _: FrameType | None) -> None:
         if stop.is_set():
@@ -257,8 +261,18 @@ def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
 
     signal.signal(signal.SIGINT, on_stop)
     signal.signal(signal.SIGTERM, on_stop)
-    if reload is not None:
-        signal.signal(signal.SIGHUP, lambda _number, _frame: reload.set())
+    if reload is None:
+        return
+
+    def on_hang_up(_number: int, _frame: FrameType | None) -> None:
+        try:
+            if terminal is not None:
+                os.tcgetpgrp(terminal)
+            reload.set()
+        except OSError:  # the terminal is gone
+            stop.set()
+
+    signal.signal(signal.SIGHUP, on_hang_up)
 
 
 if __name__ == "__main__":

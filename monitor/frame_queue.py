@@ -63,6 +63,22 @@ class _Lane:
         self.put = self.taken = self.dropped_full = self.dropped_stale = 0
 
 
+class Inlet:
+    """One camera's way in. Of no effect once the camera has been unregistered, whoever has its name now."""
+
+    def __init__(self, queue: FrameQueue, lane: _Lane) -> None:
+        self._queue = queue
+        self._lane = lane
+
+    def put(self, frame: Frame, *, stop: threading.Event) -> bool:
+        """See FrameQueue.put."""
+        return self._queue._put(self._lane, frame, stop)
+
+    def finish(self, camera: str) -> None:  # noqa: ARG002 - the inlet knows its lane
+        """See FrameQueue.finish."""
+        self._queue._finish(self._lane)
+
+
 class FrameQueue:
     """Bounded, fair per camera, closable.
 
@@ -84,12 +100,13 @@ class FrameQueue:
         self._keep_open = False
         self._changed = threading.Condition()
 
-    def register(self, camera: str, *, live: bool) -> None:
-        """Announce a camera before its first frame. Raises ValueError if the name is taken."""
+    def register(self, camera: str, *, live: bool) -> Inlet:
+        """Announce a camera before its first frame; returns its way in. Raises ValueError if the name is taken."""
         with self._changed:
             if camera in self._lanes:
                 raise ValueError(f"camera '{camera}' is registered already")
-            self._lanes[camera] = _Lane(live=live)
+            lane = self._lanes[camera] = _Lane(live=live)
+        return Inlet(self, lane)
 
     def keep_open(self, keep: bool) -> None:
         """While kept open, the queue does not end though every camera has finished: others are about to come."""
@@ -104,11 +121,12 @@ class FrameQueue:
             self._changed.notify_all()
 
     def put(self, frame: Frame, *, stop: threading.Event | None = None) -> bool:
-        """Add a frame. Returns False when the queue is closed, the camera was unregistered, or ``stop`` is
-        set."""
+        """Add a frame. Returns False when the queue is closed, the camera was unregistered, or ``stop`` is set."""
+        return self._put(self._lanes.get(frame.camera), frame, stop)
+
+    def _put(self, lane: _Lane | None, frame: Frame, stop: threading.Event | None) -> bool:
         with self._changed:
-            lane = self._lanes.get(frame.camera)
-            if lane is None or (stop is not None and stop.is_set()):
+            if lane is None or self._lanes.get(frame.camera) is not lane or (stop is not None and stop.is_set()):
                 return False
             if not lane.live:
                 while len(lane.frames) >= self.capacity and not self._closed:
@@ -173,9 +191,11 @@ class FrameQueue:
 
     def finish(self, camera: str) -> None:
         """Say that a camera will put no more frames; what waits is still given out."""
+        self._finish(self._lanes[camera])
+
+    def _finish(self, lane: _Lane) -> None:
         with self._changed:
-            if camera in self._lanes:
-                self._lanes[camera].finished = True
+            lane.finished = True
             self._changed.notify_all()
 
     def close(self, *, discard: bool = False) -> None:

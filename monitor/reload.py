@@ -80,7 +80,7 @@ class Reloader:
                 self._apply(self._prepared, pipeline, watch)
             elif error is not None:
                 what = str(error) if isinstance(error, MonitorError) else f"{type(error).__name__}: {error}"
-                log.error("%s was refused, the settings in force go on: %s", self._path, redact(what))
+                log.error("config refused, the one in force goes on: %s", redact(what))
             self.done.set()
 
     def _read(self) -> None:
@@ -104,8 +104,7 @@ class Reloader:
         later = _differing(self._settings, new.settings) - PER_CAMERA
         self._settings = new.settings
         log.info(
-            "%s was read again: %s; %d cameras not touched",
-            self._path,
+            "config read again: %s; not touched: %d",
             ", ".join(
                 f"{what} {', '.join(names)}"
                 for what, names in (("added", added), ("removed", removed), ("changed", changed))

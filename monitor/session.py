@@ -135,7 +135,10 @@ class Session:
             rise_s=settings.alert.min_duration_s,
             stop=self.stop,
         )
-        # Before anything that says something: errors of the wiring itself are one line each.
+        with_dashboard = self._console.is_terminal and not options.headless
+        if not with_dashboard:
+            handler = log_to_stderr(verbose=options.verbose)
+            stack.callback(logging.getLogger().removeHandler, handler)
         live = any(camera.camera.source.live for camera in self._planned) or settings.playback.loop
         monitors = {camera.name: camera.monitor for camera in self._planned}
         recorder = Recorder(
@@ -161,7 +164,7 @@ class Session:
         if self._judge is not None:
             sinks.append(self._judge)
         dashboard = None
-        if self._console.is_terminal and not options.headless:
+        if with_dashboard:
             title = RunTitle(
                 node=settings.node,
                 device=", ".join(sorted({d.device for m in models.values() for d in m.detectors})),
@@ -173,8 +176,6 @@ class Session:
             dashboard = Dashboard(self._console, title, self._judge.note if self._judge else None)
             sinks.append(stack.enter_context(dashboard))
         else:
-            handler = log_to_stderr(verbose=options.verbose)
-            stack.callback(logging.getLogger().removeHandler, handler)
             sinks.append(LogSink())
         if settings.evidence.enabled:
             sinks.append(stack.enter_context(evidence))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -102,7 +103,7 @@ class LogSink(Sink):
     def score(self, judgement: Judgement) -> None:
         """Say so when a camera's first score is there."""
         camera = judgement.scored.frame.camera
-        if camera not in self._scored and judgement.score == judgement.score:
+        if camera not in self._scored and not math.isnan(judgement.score):
             self._scored.add(camera)
             log.info("%s: first score %.2f (1.00 is the threshold)", camera, judgement.score)
 
@@ -141,8 +142,9 @@ class LogSink(Sink):
 def describe(camera: CameraReport) -> str:
     """A camera's figures in one line."""
     age = "-" if camera.age_p50_s is None else f"{camera.age_p50_s * 1e3:.0f}/{(camera.age_p99_s or 0) * 1e3:.0f} ms"
+    score = "-" if math.isnan(camera.score) else f"{camera.score:.2f}"
     return (
-        f"{camera.name}: {camera.state}, score {camera.score:.2f}, fps {camera.fps_in:.1f} in "
+        f"{camera.name}: {camera.state}, score {score}, fps {camera.fps_in:.1f} in "
         f"{camera.fps_analysed:.1f} analysed, age p50/p99 {age}, dropped {camera.dropped}, "
         f"reconnects {camera.reconnects}, alerts {camera.events}"
     )

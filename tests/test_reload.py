@@ -130,6 +130,22 @@ def test_cameras_are_added_removed_and_changed_and_the_others_are_not_touched(tm
     assert not [t.name for t in threading.enumerate() if t.name == "capture leaving"]
 
 
+@pytest.mark.parametrize("names", [["only"], ["one", "two", "three"]])
+def test_the_run_goes_on_when_every_camera_has_changed(tmp_path: Path, names: list[str]) -> None:
+    bench = Bench(tmp_path, *(planned(name, 25) for name in names))
+    script = Script()
+
+    def seen(level: int) -> bool:
+        return all(sum(round(s) == level for s in script.levels.get(name, [])) > 20 for name in names)
+
+    script.steps = [
+        (lambda: seen(25), lambda: bench.reload([planned(name, 50) for name in names])),
+        (lambda: seen(50), lambda: bench.reload([planned(name, 75) for name in names])),
+        (lambda: seen(75), lambda: None),
+    ]
+    bench.run(script)
+
+
 def test_a_config_that_cannot_be_used_is_refused_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(tmp_path, planned("a"))
     script = Script()
@@ -139,7 +155,7 @@ def test_a_config_that_cannot_be_used_is_refused_whole(tmp_path: Path, caplog: p
         (lambda: len(script.levels.get("a", [])) > 10, lambda: None),
     ]
     bench.run(script)
-    assert "was refused, the settings in force go on: unknown setting 'x'" in caplog.text
+    assert "config refused, the one in force goes on: unknown setting 'x'" in caplog.text
     assert bench.models.keys() == {"a"}
 
 
@@ -190,14 +206,14 @@ def test_sighup_adds_a_camera_refuses_a_bad_file_and_takes_a_good_one(tmp_path: 
     wait_for("one: first score")
     write("one", "two")
     process.send_signal(signal.SIGHUP)
-    assert "added two; 1 cameras not touched" in wait_for("was read again")
+    assert "added two; not touched: 1" in wait_for("config read again")
     wait_for("two: first score")
     write("two", extra="analysis_fpss = 3\n")
     process.send_signal(signal.SIGHUP)
-    assert "did you mean 'analysis_fps'" in wait_for("was refused")
+    assert "did you mean 'analysis_fps'" in wait_for("config refused")
     write("two")
     process.send_signal(signal.SIGHUP)
-    assert "removed one; 1 cameras not touched" in wait_for("was read again")
+    assert "removed one; not touched: 1" in wait_for("config read again")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert process.returncode == 0
