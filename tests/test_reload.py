@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import selectors
 import signal
 import subprocess
 import sys
@@ -225,3 +227,37 @@ def _png(number: int) -> bytes:
 
     picture = np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8)
     return cv2.imencode(".png", picture)[1].tobytes()
+
+
+def test_closing_the_terminal_ends_a_monitor_that_has_a_config(tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(20):
+        (frames / f"{number}.png").write_bytes(_png(number))
+    config = tmp_path / "cameras.toml"
+    config.write_text(
+        f'model = "{ROOT / "monitor/assets/demo"}"\n[playback]\nloop = true\n[publish]\nenabled = false\n'
+        f'[cameras.one]\nsource = "{frames}"\n'
+    )
+    alive, held = os.pipe()  # the monitor inherits one end: once it is gone, the other reads as ended
+    in_a_terminal = (sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])")
+    terminal = subprocess.Popen(
+        [*in_a_terminal, sys.executable, ROOT / "run_monitor.py", "--config", config],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        pass_fds=[held],
+    )
+    os.close(held)
+    assert terminal.stdout is not None
+    shown = b""
+    while b"cameras" not in shown:
+        chunk = os.read(terminal.stdout.fileno(), 4096)
+        assert chunk, shown
+        shown += chunk
+    terminal.kill()
+    terminal.wait()
+    terminal.stdout.close()
+    with open(alive, "rb") as end, selectors.DefaultSelector() as selector:  # noqa: PTH123 - a descriptor
+        selector.register(end, selectors.EVENT_READ)
+        assert selector.select(DEADLINE_S), "the monitor goes on without its terminal"
+        assert end.read() == b""
