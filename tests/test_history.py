@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -179,7 +180,8 @@ requests = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=12_000 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 400, deadline=None)
+@pytest.mark.timeout(1800 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 120)
 @given(
     st.binary(max_size=60)
     | json_like.map(lambda v: json.dumps(v).encode())

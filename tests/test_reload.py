@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,9 +178,11 @@ def test_a_changed_file_is_noticed_without_being_asked(tmp_path: Path) -> None:
     bench.run(script)
 
 
-def test_sighup_adds_a_camera_refuses_a_bad_file_and_takes_a_good_one(tmp_path: Path) -> None:
+def test_sighup_takes_a_new_model_adds_a_camera_refuses_a_bad_file_and_takes_a_good_one(tmp_path: Path) -> None:
     config = tmp_path / "cameras.toml"
     model = ROOT / "monitor/assets/demo"
+    own = tmp_path / "model"
+    shutil.copytree(model, own)
     frames = tmp_path / "frames"
     frames.mkdir()
     for number in range(50):
@@ -186,7 +190,7 @@ def test_sighup_adds_a_camera_refuses_a_bad_file_and_takes_a_good_one(tmp_path: 
 
     def write(*names: str, extra: str = "") -> None:
         cameras = "".join(f'[cameras.{name}]\nsource = "{frames}"\n' for name in names)
-        config.write_text(f'model = "{model}"\n{extra}[playback]\nloop = true\n[publish]\nenabled = false\n{cameras}')
+        config.write_text(f'model = "{own}"\n{extra}[playback]\nloop = true\n[publish]\nenabled = false\n{cameras}')
 
     write("one")
     process = subprocess.Popen(
@@ -206,6 +210,10 @@ def test_sighup_adds_a_camera_refuses_a_bad_file_and_takes_a_good_one(tmp_path: 
         raise AssertionError(f"no line with '{part}'")
 
     wait_for("one: first score")
+    card = json.loads((model / "model.json").read_text()) | {"name": "newer"}
+    (own / "model.json").write_text(json.dumps(card))
+    process.send_signal(signal.SIGHUP)
+    assert "changed one; not touched: 0" in wait_for("config read again"), "the folder's new model is taken"
     write("one", "two")
     process.send_signal(signal.SIGHUP)
     assert "added two; not touched: 1" in wait_for("config read again")
