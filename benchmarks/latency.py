@@ -5,7 +5,8 @@
 A GStreamer server on loopback serves 640x360 H.264 that is dark and bright by turns; the monitor runs in a process of
 its own with the published True Sight model (five sizes, every frame analysed) and a subscriber here receives the
 alerts. Measured from the moment the deciding frame had been read to the moment its alert had been received; the alert
-rule's own minimum duration and merge gap lie before the deciding frame and do not count.
+rule's own minimum duration and merge gap lie before the deciding frame and do not count. The rule's thresholds lie
+between the scores of the dark and of the bright picture.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from benchmarks.throughput import untrained_model
 from monitor.client import AlertSubscriber, Received
 from monitor.detector.scorer import PUBLISHED_SIZES
 from monitor.messages import AlertMessage, ScoreMessage
+from monitor.types import Image
 from tests.rtsp_server import RtspServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +36,8 @@ analysis_fps = 0
 [cameras.rtsp]
 source = "{{url}}"
 [alert]
+on = 20.0
+off = 15.0
 min_duration_s = 0.2
 merge_gap_s = 0.2
 [publish]
@@ -43,10 +47,12 @@ history = "tcp://127.0.0.1:5572"
 """
 
 
-def picture(bright: bool, seed: int) -> np.ndarray:
-    """A dark or a bright textured picture, (360, 640, 3) uint8."""
-    texture = np.random.default_rng(seed).integers(0, 20, (360, 640, 3), np.uint8)
-    return texture + np.uint8(200 if bright else 20)
+def picture(bright: bool, seed: int) -> Image:
+    """A dark or a bright picture with structure (a flat one counts as a covered camera), (360, 640, 3) uint8."""
+    scene = np.random.default_rng(0).integers(20, 120, (18, 32, 3), np.uint8)
+    noise = np.random.default_rng(seed).integers(0, 10, (360, 640, 3), np.uint8)
+    large = cv2.resize(scene, (640, 360), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(large + noise + np.uint8(120 if bright else 0), np.uint8)
 
 
 def write_video(path: Path) -> None:
