@@ -333,7 +333,9 @@ def test_a_pipeline_outlives_a_decoder_and_ends_at_once_though_another_hangs() -
 
         def tick(self, report: RunReport) -> None:
             states = {camera.name: camera.state for camera in report.cameras}
-            if states["sound"] is CameraState.ENDED and states["crash"] is CameraState.FAILED and not stop.is_set():
+            hangs = next(camera.frames_in for camera in report.cameras if camera.name == "hang") == 5
+            over = states["sound"] is CameraState.ENDED and states["crash"] is CameraState.FAILED
+            if over and hangs and not stop.is_set():
                 self.ended_at = time.monotonic()
                 stop.set()
 
