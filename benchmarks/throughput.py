@@ -21,12 +21,13 @@ import torch
 
 from monitor.alerting import AlertSettings
 from monitor.calibration import HeldOut
-from monitor.camera_monitor import CameraMonitor, ModelScale
+from monitor.camera_monitor import CameraMonitor
 from monitor.capture import CaptureSettings
 from monitor.detector.autoencoder import TrueSightNet
 from monitor.detector.base import Observation
 from monitor.detector.scorer import PUBLISHED_SIZES
 from monitor.detector.true_sight import TrueSight
+from monitor.fusion import ModelScale
 from monitor.model_store import Model, Provenance, load_model, save_model
 from monitor.pipeline import Camera, Pipeline
 from monitor.publisher import Publisher

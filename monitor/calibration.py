@@ -8,6 +8,7 @@ the threshold is policy.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -75,6 +76,44 @@ def smooth_clips(
 
 
 @dataclass(frozen=True, slots=True)
+class Surprise:
+    """How rare a score is among smoothed normal ones: ``-log10`` of the share of normal frames that reach it.
+
+    quantiles    their 0, 5, 10, ... 95 % quantiles, raw units
+    mean_excess  mean height over the last quantile of the frames above it, raw units; 0 where none is
+
+    So detectors whose raw scores have units of their own can be added up: each unit is a factor of 10 in rarity.
+    Above the 95 % quantile the tail is exponential, as in ScoreTail, so that what was never seen has a value, too.
+    """
+
+    quantiles: tuple[float, ...]
+    mean_excess: float
+
+    def of(self, score: float) -> float:
+        """0 for the most ordinary scores, 1.3 at the 95 % quantile, without limit above. NaN stays NaN."""
+        if math.isnan(score):
+            return math.nan
+        q = self.quantiles
+        at = bisect_right(q, score)
+        if at == len(q):
+            # A floor on the excess: scores that are all equal would make anything above them infinitely rare.
+            excess = max(self.mean_excess, 1e-3 * (q[-1] - q[0]), 1e-9)
+            return -math.log10(1 - TAIL_QUANTILE) + (score - q[-1]) / (excess * math.log(10))
+        if at == 0:
+            return 0.0
+        below = (at - 1 + (score - q[at - 1]) / (q[at] - q[at - 1])) / (len(q) - 1) * TAIL_QUANTILE
+        return -math.log10(1 - below)
+
+
+def fit_surprise(smoothed: NDArray[np.float64]) -> Surprise:
+    """What ``smoothed`` normal scores, (N,) with NaN where unknown and at least one known, make of a score."""
+    known = smoothed[~np.isnan(smoothed)]
+    quantiles = np.quantile(known, np.linspace(0, TAIL_QUANTILE, 20))
+    above = known[known > quantiles[-1]] - quantiles[-1]
+    return Surprise(tuple(quantiles.tolist()), float(above.mean()) if above.size else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class ScoreTail:
     """All that a threshold for any budget follows from: what a detector's smoothed normal scores look like.
 
@@ -124,9 +163,18 @@ def fit_tail(
 
     min_threshold: see ScoreTail. Raises ModelError where there are too few scores to say anything.
     """
-    smoothed = smooth_clips(held_out.scores[detector], held_out, smoother)
+    return tail_of(smooth_clips(held_out.scores[detector], held_out, smoother), held_out, detector, min_threshold)
+
+
+def tail_of(
+    smoothed: NDArray[np.float64], held_out: HeldOut, detector: str, min_threshold: float = -math.inf
+) -> ScoreTail:
+    """What the smoothed scores (N,) of the held-out frames say of their tail; NaN where there is none.
+
+    Raises ModelError where there are too few scores to say anything.
+    """
     known = ~np.isnan(smoothed)
-    duration_s = held_out.duration_s()
+    duration_s = HeldOut(held_out.time_s[known], held_out.clip[known], {}).duration_s()
     if known.sum() < 10 or duration_s <= 0:
         raise ModelError(
             f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"

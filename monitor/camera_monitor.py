@@ -6,16 +6,12 @@ come. A high score is abnormal; 0 is typical normal footage, 1 is the threshold.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
 from monitor.alerting import AlertRule, AlertSettings
-from monitor.calibration import ScoreScale, ScoreTail, fit_tail
-from monitor.model_store import Model
+from monitor.fusion import Fused, ModelScale
 from monitor.regions import find_regions
 from monitor.smoothing import SmoothingSettings
 from monitor.types import AlertEvent, FloatArray, Phase, Reason, Region, ScoredFrame
@@ -49,44 +45,14 @@ class Judgement:
     """What is made of one scored frame.
 
     score   smoothed and fused; NaN while no detector can judge
+    loudest which detector speaks loudest, an index in the model's order; None while none can judge
     alerts  what there is to say now: the end of an event that a gap cut off, the present frame's step
     """
 
     scored: ScoredFrame
     score: float
     alerts: tuple[Alert, ...]
-
-
-class ModelScale:
-    """The scales of a model's detectors for one budget: work them out once, share them among cameras.
-
-    The budget of false alarms a day is divided evenly, since the highest of several detectors raises the alarm.
-    Raises ModelError where the held-out scores cannot give a threshold.
-    """
-
-    def __init__(self, model: Model, false_alarms_per_day: float, smoothing: SmoothingSettings) -> None:
-        tails = {d.name: fit_tail(model.held_out, d.name, smoothing.smoother, d.min_threshold) for d in model.detectors}
-        self._set(model.id, tails, false_alarms_per_day)
-
-    @classmethod
-    def of_tails(cls, model_id: str, tails: Mapping[str, ScoreTail], false_alarms_per_day: float) -> Self:
-        """The same without the model, from what its detectors' held-out scores looked like."""
-        scale = cls.__new__(cls)
-        scale._set(model_id, tails, false_alarms_per_day)
-        return scale
-
-    def _set(self, model_id: str, tails: Mapping[str, ScoreTail], false_alarms_per_day: float) -> None:
-        share = false_alarms_per_day / len(tails)
-        self.model_id = model_id
-        self.tails = dict(tails)
-        self.false_alarms_per_day = false_alarms_per_day
-        self.names = tuple(tails)
-        self.scales: tuple[ScoreScale, ...] = tuple(tail.scale(name, share) for name, tail in tails.items())
-
-    @property
-    def supported_per_day(self) -> float:
-        """The lowest rate of false alarms a day that the model's held-out footage shows without extrapolation."""
-        return max(scale.supported_per_day for scale in self.scales)
+    loudest: int | None = None
 
 
 class CameraMonitor:
@@ -96,10 +62,10 @@ class CameraMonitor:
         self.camera = camera
         self.scale = scale
         self.smoothing = smoothing
-        self._medians = [smoothing.smoother() for _ in scale.scales]
+        self._medians = [smoothing.smoother() for _ in scale.names]
         self._rule = AlertRule(alert)
         self._segment: int | None = None
-        self._peak: ScoredFrame | None = None
+        self._peak: tuple[ScoredFrame, int | None] | None = None
         self._walls: deque[tuple[float, float]] = deque(maxlen=1024)
         self._started_at = 0.0
 
@@ -128,37 +94,34 @@ class CameraMonitor:
                 median.reset()
         self._segment = frame.segment
         self._walls.append((frame.time_s, frame.wall_time))
-        score = self._fuse(scored)
-        event = self._rule.update(frame.time_s, score)
+        fused = self._fuse(scored)
+        event = self._rule.update(frame.time_s, fused.score)
         if self._rule.peak_s == frame.time_s:
-            self._peak = scored
+            self._peak = scored, fused.detector
         if event is not None:
-            alerts.append(self._alert(event, scored))
-        return Judgement(scored, score, tuple(alerts))
+            alerts.append(self._alert(event, scored, fused.detector))
+        return Judgement(scored, fused.score, tuple(alerts), fused.detector)
 
     def close(self) -> list[Alert]:
         """End an open event: a gap, or the end of the run."""
         event = self._rule.close()
-        return [self._alert(event, self._peak)] if event is not None and self._peak is not None else []
+        return [self._alert(event, *self._peak)] if event is not None and self._peak is not None else []
 
-    def _fuse(self, scored: ScoredFrame) -> float:
-        scores = [
-            scale.units(median.update(scored.frame.time_s, detection.score))
-            for detection, median, scale in zip(scored.detections, self._medians, self.scale.scales, strict=True)
+    def _fuse(self, scored: ScoredFrame) -> Fused:
+        smoothed = [
+            median.update(scored.frame.time_s, detection.score)
+            for detection, median in zip(scored.detections, self._medians, strict=True)
         ]
-        return max((score for score in scores if not math.isnan(score)), default=math.nan)
+        return self.scale.fuse(smoothed)
 
-    def _alert(self, event: AlertEvent, scored: ScoredFrame) -> Alert:
+    def _alert(self, event: AlertEvent, scored: ScoredFrame, loudest: int | None) -> Alert:
         read_at = scored.frame.captured_at
         if event.ended_s is not None and self._peak is not None:
-            scored = self._peak
+            scored, loudest = self._peak
         if event.phase is Phase.START:
             self._started_at = self._wall_time(event.started_s)
         ended_at = None if event.ended_s is None else self._wall_time(event.ended_s)
-        detection = max(
-            zip(scored.detections, self.scale.scales, strict=True),
-            key=lambda pair: -math.inf if math.isnan(pair[0].score) else pair[1].units(pair[0].score),
-        )[0]
+        detection = scored.detections[loudest or 0]
         height, width = scored.frame.image.shape[:2]
         heat = detection.anomaly_map
         regions = () if heat is None else tuple(find_regions(heat, width, height))

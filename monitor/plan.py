@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.camera_monitor import CameraMonitor, ModelScale
+from monitor.camera_monitor import CameraMonitor
 from monitor.capture import CaptureSettings
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError, ModelError
+from monitor.fusion import ModelScale
 from monitor.model_store import Model, load_model
 from monitor.pipeline import Camera
 from monitor.sources import open_sources

@@ -12,14 +12,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
 
 from monitor.alerting import AlertSettings
-from monitor.calibration import ScoreTail
-from monitor.camera_monitor import Alert, CameraMonitor, Judgement, ModelScale
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.errors import UsageError
+from monitor.fusion import ModelScale, Sense
 from monitor.smoothing import SmoothingSettings
 
 Score = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
@@ -36,19 +36,26 @@ class RecordHeader(_Line):
     sorted                True if the lines were put in order of camera when the run ended
     model                 the model's name and the beginning of its hash
     false_alarms_per_day  the budget of the run
-    detectors             name -> what its held-out scores looked like, in the model's order
+    detectors             their names, in the model's order
+    senses                what is added up, and what the held-out scores looked like
     smoothing, alert      the settings of the run
     """
 
     record: Literal["true-sight-scores"] = "true-sight-scores"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     camera: str
     sorted: bool
     model: str
     false_alarms_per_day: float = Field(gt=0)
-    detectors: dict[str, ScoreTail] = Field(min_length=1)
+    detectors: tuple[str, ...] = Field(min_length=1)
+    senses: dict[str, Sense] = Field(min_length=1)
     smoothing: SmoothingSettings
     alert: AlertSettings
+
+    @model_validator(mode="after")
+    def _of_one_model(self) -> Self:
+        self.scale()
+        return self
 
     @classmethod
     def of(cls, monitor: CameraMonitor, *, sort: bool) -> RecordHeader:
@@ -58,14 +65,16 @@ class RecordHeader(_Line):
             sorted=sort,
             model=monitor.scale.model_id,
             false_alarms_per_day=monitor.scale.false_alarms_per_day,
-            detectors=monitor.scale.tails,
+            detectors=monitor.scale.names,
+            senses=monitor.scale.senses,
             smoothing=monitor.smoothing,
             alert=monitor.settings,
         )
 
     def scale(self, false_alarms_per_day: float | None = None) -> ModelScale:
         """The scale of the run, or that of another budget."""
-        return ModelScale.of_tails(self.model, self.detectors, false_alarms_per_day or self.false_alarms_per_day)
+        budget = false_alarms_per_day or self.false_alarms_per_day
+        return ModelScale.of_senses(self.model, self.detectors, self.senses, budget)
 
 
 class ScoreLine(_Line):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from monitor.alerting import AlertSettings
-from monitor.camera_monitor import Alert, CameraMonitor, ModelScale
+from monitor.camera_monitor import Alert, CameraMonitor
+from monitor.fusion import ModelScale
 from monitor.smoothing import SmoothingSettings
 from monitor.types import Detection, Phase, ScoredFrame
 from tests.fakes import brightness_model, frame, scored

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from monitor.alerting import AlertSettings
-from monitor.camera_monitor import Alert, CameraMonitor, Judgement, ModelScale
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.errors import ConfigError
 from monitor.evidence import sink as evidence_sink
 from monitor.evidence.camera import CameraEvidence
@@ -25,6 +25,7 @@ from monitor.evidence.pictures import fit, heated, relative_heat, snapshot
 from monitor.evidence.ring import OVERHEAD_BYTES, FrameRing
 from monitor.evidence.settings import EvidenceSettings
 from monitor.evidence.sink import EvidenceSink
+from monitor.fusion import ModelScale
 from monitor.messages import ModelRef
 from monitor.sink import Sink
 from monitor.smoothing import SmoothingSettings

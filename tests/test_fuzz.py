@@ -25,13 +25,14 @@ from pydantic import TypeAdapter
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as dump_tensors
 
-from monitor.camera_monitor import CameraMonitor, ModelScale
+from monitor.camera_monitor import CameraMonitor
 from monitor.client import AlertSubscriber, Gap, Malformed, Received
 from monitor.client.lines import json_line, text_line
 from monitor.config import MonitorConfig, load_config
 from monitor.demo import MODEL_FOLDER
 from monitor.detector.base import Observation
 from monitor.errors import ConfigError, ModelError, MonitorError, SourceError, UsageError
+from monitor.fusion import ModelScale
 from monitor.messages import MalformedError, decode, encode
 from monitor.model_store import CARD_FILE, WEIGHTS_FILE, load_model
 from monitor.plan import plan_cameras

@@ -20,9 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alerting import AlertSettings
-from monitor.camera_monitor import CameraMonitor, ModelScale
+from monitor.camera_monitor import CameraMonitor
 from monitor.capture import Capture, CaptureSettings
 from monitor.errors import CaptureError, MonitorError, SourceError, StallError
+from monitor.fusion import ModelScale
 from monitor.pipeline import Camera, Pipeline
 from monitor.sink import RunReport, Sink
 from monitor.smoothing import SmoothingSettings

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from monitor.alerting import AlertSettings
-from monitor.camera_monitor import Alert, CameraMonitor, Judgement, ModelScale
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.capture import CaptureSettings
 from monitor.detector.base import Observation
 from monitor.errors import CaptureError, RunError, SourceError, StageError
+from monitor.fusion import ModelScale
 from monitor.inference import Scorer
 from monitor.model_store import Model
 from monitor.pipeline import Camera, Pipeline

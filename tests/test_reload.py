@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from monitor.alerting import AlertSettings
-from monitor.camera_monitor import CameraMonitor, Judgement, ModelScale
+from monitor.camera_monitor import CameraMonitor, Judgement
 from monitor.capture import CaptureSettings
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError, MonitorError
+from monitor.fusion import ModelScale
 from monitor.pipeline import Camera, Pipeline
 from monitor.plan import PlannedCamera
 from monitor.reload import Reloader

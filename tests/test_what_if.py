@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from monitor.alerting import AlertSettings
-from monitor.camera_monitor import Alert, CameraMonitor, Judgement, ModelScale
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.capture import CaptureSettings
 from monitor.errors import UsageError
+from monitor.fusion import ModelScale
 from monitor.record import ScoreLine, alert_line, header_line, read_scores, score_line
 from monitor.recorder import Recorder
 from monitor.smoothing import SmoothingSettings
@@ -135,7 +136,7 @@ def test_numbers_that_json_does_not_know_come_back(tmp_path: Path) -> None:
     path.write_text(header_line(monitor, sort=True) + "\n" + score_line(blind, ("brightness",)) + "\n")
     header, line = read_scores(path)
     assert not isinstance(header, ScoreLine)
-    assert header.scale().tails == monitor.scale.tails, "a least threshold of minus infinity"
+    assert header.scale().senses == monitor.scale.senses, "a least threshold of minus infinity"
     assert header.scale().scales == monitor.scale.scales
     assert isinstance(line, ScoreLine)
     assert line.score != line.score
@@ -157,7 +158,7 @@ def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
         (lambda text: text.partition("\n")[2], "without its header"),
         (lambda text: text.partition("\n")[0] + "\n" + text, "two headers of 'cam'"),
         (lambda text: text.replace('"time_s": 0.5', '"time_s": 0.1', 1), "at 0.1 s make no sense"),
-        (lambda text: text.replace('"version":1', '"version":2', 1), "another version"),
+        (lambda text: text.replace('"version":2', '"version":3', 1), "another version"),
     ],
 )
 def test_what_is_no_score_record_is_refused(tmp_path: Path, change: object, sentence: str) -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from monitor.camera_monitor import ModelScale
 from monitor.errors import UsageError
+from monitor.fusion import ModelScale
 from monitor.model_store import Model
 from monitor.postprocess import published_postprocess
 from monitor.smoothing import SmoothingSettings

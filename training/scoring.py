@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.calibration import HeldOut
-from monitor.camera_monitor import ModelScale
 from monitor.detector.base import Detector, Observation
 from monitor.errors import ModelError, SourceError
+from monitor.fusion import ModelScale
 from monitor.model_store import Model
 from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
@@ -149,17 +148,12 @@ def held_out_scores(parts: Sequence[Scores], detectors: Sequence[Detector]) -> H
 
 
 def causal(scores: Scores, scale: ModelScale, smoothing: SmoothingSettings) -> NDArray[np.float64]:
-    """Scores as they run live: causal median, 0 = typical normal, 1 = the threshold; the highest detector's.
+    """Scores as they run live: causal medians, fused; 0 = typical normal, 1 = the threshold.
 
     (N,) float64; NaN while no detector can judge.
     """
-    columns = [
-        [part.units(value) for value in smoothed(raw, scores, smoothing)]
-        for raw, part in zip(scores.detectors, scale.scales, strict=True)
-    ]
-    return np.array(
-        [max((v for v in row if not math.isnan(v)), default=math.nan) for row in zip(*columns, strict=True)]
-    )
+    columns = [smoothed(raw, scores, smoothing).tolist() for raw in scores.detectors]
+    return np.array([scale.fuse(row).score for row in zip(*columns, strict=True)])
 
 
 def raw_fused(scores: Scores, model: Model) -> NDArray[np.float64]:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.camera_monitor import ModelScale
 from monitor.errors import SourceError
+from monitor.fusion import ModelScale
 from monitor.model_store import Model
 from monitor.postprocess import published_postprocess
 from monitor.smoothing import SmoothingSettings

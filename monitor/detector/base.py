@@ -39,6 +39,10 @@ class Detector(ABC):
     name: ClassVar[str]
     """Registry name, as written in model folders and configs."""
 
+    sees: ClassVar[str] = ""
+    """What kind of thing it sees. Detectors of a model that see the same are added up, the others each have a share of
+    the budget of false alarms of their own; empty: something no other sees."""
+
     device: str = "cpu"
     """Where it runs, for people; detectors with a network say so."""
 

@@ -71,6 +71,7 @@ class Motion(Detector):
     """
 
     name: ClassVar[str] = "motion"
+    sees: ClassVar[str] = "movement"
 
     def __init__(
         self,

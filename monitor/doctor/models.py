@@ -12,10 +12,10 @@ from statistics import median
 import cv2
 import numpy as np
 
-from monitor.camera_monitor import ModelScale
 from monitor.config import MonitorConfig
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
 from monitor.errors import ModelError, UsageError
+from monitor.fusion import ModelScale
 from monitor.inference import Scorer
 from monitor.model_store import Model, load_model
 from monitor.sources.synthetic import SyntheticScene

@@ -1,0 +1,91 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from monitor.calibration import HeldOut, fit_surprise
+from monitor.errors import ModelError
+from monitor.fusion import ModelScale, fit_senses
+from monitor.model_store import Model
+from monitor.smoothing import SmoothingSettings
+from tests.fakes import Brightness, brightness_model
+
+SMOOTHING = SmoothingSettings()
+FRAMES = 6000
+
+
+class Sharp(Brightness):
+    name = "sharp"
+    sees = "movement"
+
+
+class Fast(Brightness):
+    name = "fast"
+    sees = "movement"
+
+
+def model(*, blind: bool = False) -> Model:
+    """Two detectors of movement in different units, and one of brightness, each with scores of its own."""
+    rng = np.random.default_rng(0)
+    scores = {
+        "sharp": rng.exponential(1.0, FRAMES),
+        "brightness": rng.exponential(1.0, FRAMES),
+        "fast": np.full(FRAMES, np.nan) if blind else 1000 + 100 * rng.exponential(1.0, FRAMES),
+    }
+    held_out = HeldOut(np.arange(FRAMES) / 10, np.zeros(FRAMES, np.int32), scores)
+    return replace(brightness_model(), detectors=(Sharp(), Brightness(), Fast()), held_out=held_out)
+
+
+def test_surprise_is_how_rare_a_score_is() -> None:
+    scores = np.random.default_rng(1).exponential(1.0, 200_000)
+    surprise = fit_surprise(scores)
+    for rarity in (0.5, 1.0, 1.5, 3.0, 5.0):
+        assert surprise.of(rarity * math.log(10)) == pytest.approx(rarity, abs=0.05), "P(X > x) = exp(-x)"
+    assert surprise.of(-1.0) == 0.0
+    assert math.isnan(surprise.of(math.nan))
+
+
+def test_surprise_of_scores_that_hardly_vary_is_finite() -> None:
+    surprise = fit_surprise(np.array([1.0] * 50 + [math.nan]))
+    assert surprise.of(1.0) == pytest.approx(-math.log10(0.05))
+    assert math.isfinite(surprise.of(2.0))
+
+
+def test_detectors_that_see_the_same_share_a_budget_and_add_up() -> None:
+    scale = ModelScale(model(), 1.0, SMOOTHING)
+    assert list(scale.senses) == ["movement", "brightness"]
+    assert [s.false_alarms_per_day for s in scale.scales.values()] == [0.5, 0.5]
+    one = scale.fuse([8.0, 0.7, 1070.0])
+    both = scale.fuse([8.0, 0.7, 1800.0])
+    assert both.score > one.score + 0.3
+    assert one.detector == 0
+    assert scale.fuse([3.0, 0.7, 1800.0]).detector == 2, "the loudest is named, whatever its units"
+
+
+def test_detectors_that_see_different_things_do_not_hide_each_other() -> None:
+    scale = ModelScale(model(), 1.0, SMOOTHING)
+    alone = scale.fuse([0.7, 30.0, 1070.0])
+    assert alone.detector == 1
+    assert alone.score == scale.scales["brightness"].units(30.0)
+
+
+def test_one_that_cannot_judge_is_left_out() -> None:
+    scale = ModelScale(model(), 1.0, SMOOTHING)
+    assert scale.fuse([math.nan] * 3).detector is None
+    assert math.isnan(scale.fuse([math.nan] * 3).score)
+    assert scale.fuse([math.nan, math.nan, 1800.0]).detector == 2
+    assert scale.fuse([8.0, math.nan, math.nan]).detector == 0
+
+
+def test_a_detector_without_held_out_scores_is_named() -> None:
+    with pytest.raises(ModelError, match="'fast'"):
+        fit_senses(model(blind=True), SMOOTHING)
+
+
+def test_senses_of_other_detectors_are_refused() -> None:
+    senses = fit_senses(model(), SMOOTHING)
+    with pytest.raises(ValueError, match="the senses are of"):
+        ModelScale.of_senses("m", ["sharp"], senses, 1.0)
+    again = ModelScale.of_senses("m", ["sharp", "brightness", "fast"], senses, 1.0)
+    assert again.scales == ModelScale(model(), 1.0, SMOOTHING).scales
