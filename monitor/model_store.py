@@ -28,6 +28,7 @@ from monitor.calibration import HeldOut
 from monitor.detector import detector_class
 from monitor.detector.base import Detector
 from monitor.errors import ModelError, RunError, first_problem
+from monitor.model_versions import newest_usable, version_folders
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -158,11 +159,21 @@ def check_replaceable(folder: Path) -> None:
 
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
-    """Load and check every field. Raises ModelError with one sentence that says what is wrong."""
+    """Load a model folder, or the newest usable one of a folder of versions (see ``monitor.model_versions``).
+
+    Every field is checked. Raises ModelError with one sentence that says what is wrong.
+    """
+    versions = [] if (folder / CARD_FILE).exists() else version_folders(folder)
+    if versions:
+        return newest_usable(versions, lambda version: _load(version, device))
+    return _load(folder, device)
+
+
+def _load(folder: Path, device: str) -> Model:
     if folder.is_file():
         raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")
     if not folder.is_dir():
-        raise ModelError(f"no model folder at {folder}: train one with `python -m training train`")
+        raise ModelError(f"no model folder at {folder}: learn one with `python -m training learn`")
     card_bytes = _read(folder, CARD_FILE)
     card = _parse_card(folder, card_bytes)
     weights = _read(folder, WEIGHTS_FILE)

@@ -76,7 +76,7 @@ def test_every_kind_of_damage_gets_a_sentence(folder: Path, damage: Callable[[Pa
 
 
 def test_a_missing_folder_says_how_to_get_a_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="python -m training train"):
+    with pytest.raises(ModelError, match="python -m training learn"):
         load_model(tmp_path / "none")
 
 

@@ -1,19 +1,21 @@
-"""The command line of training: ``python -m training train | submission | evaluate | what-if``."""
+"""The command line of training: ``python -m training learn | train | submission | evaluate | what-if``."""
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
 from monitor.errors import MonitorError, UsageError
 from training.output import Post, check_output_file, counted
-from training.progress import Report
+from training.progress import JsonReport, Report
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,6 +26,46 @@ app = typer.Typer(
 
 ModelFolder = Annotated[Path, typer.Option("--model", metavar="FOLDER", help="Model folder, as written by train.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+
+
+@app.command()
+def learn(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Normal footage of one camera: videos, folders of frames, an Avenue tree; or a URL.",
+        ),
+    ],
+    name: Annotated[str, typer.Option(metavar="NAME", help="The model's name: versions are written to DIR/NAME.")],
+    models: Annotated[Path, typer.Option(metavar="DIR", help="Folder of all models.")] = Path("models"),
+    record: Annotated[
+        str, typer.Option("--for", metavar="TIME", help="How long to record from a live camera: 90s, 10m, 2h.")
+    ] = "10m",
+    detectors: Annotated[str, typer.Option(metavar="A,B", help="Detectors to learn.")] = "motion,static",
+    from_s: Annotated[float, typer.Option(min=0, metavar="S", help="Leave out what comes before in each file.")] = 0.0,
+    to_s: Annotated[float, typer.Option(min=0, metavar="S", help="Leave out what comes after.")] = math.inf,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same model.")] = 0,
+    device: Device = "cpu",
+    json_lines: Annotated[bool, typer.Option("--json", help="Say how far it is in JSON lines, for a program.")] = False,
+) -> None:
+    """Learn what is normal for a camera and write a version of its model, ready to watch with."""
+    import cv2
+
+    from monitor.duration import parse_duration
+    from training.learn import LearnSettings, check_name
+    from training.learn import learn as learn_model
+    from training.record import footage_of
+
+    cv2.setNumThreads(1)
+    report = JsonReport() if json_lines else Report()
+    wanted = tuple(part.strip() for part in detectors.split(",") if part.strip())
+    settings = LearnSettings(name, models, wanted, seed, device, from_s, to_s)
+    with _stoppable(report, lambda: "stopped: what had been written before is untouched"):
+        check_name(settings)
+        with TemporaryDirectory() as folder:
+            found = footage_of(sources, Path(folder), parse_duration(record), report)
+            learn_model(found, sources, settings, report, report.version)
 
 
 @app.command()

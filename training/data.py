@@ -8,7 +8,7 @@ frames means at most 1.7 GB.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,17 +16,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from monitor.config import CaptureConfig
 from monitor.detector.autoencoder import INPUT_SIZE
 from monitor.detector.scorer import five_sizes
 from monitor.errors import CaptureError, SourceError, UsageError
-from monitor.sources import Split, open_sources
-from monitor.sources.base import Position, Reader, Source
-from monitor.sources.isolated import isolate
-from monitor.timing import Sampler
+from monitor.sources.base import Source
 from monitor.types import Image
 from training.output import counted
 from training.progress import Report
+from training.sampling import Sample as Sample
+from training.sampling import recorded_sources as recorded_sources
+from training.sampling import sampled as sampled
 
 MANY_CLIPS = 12
 """From this many clips on, whole clips are held out; with fewer, the tail of each."""
@@ -93,59 +92,6 @@ class Footage:
     @staticmethod
     def _joined(parts: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
         return np.concatenate(parts)
-
-
-def recorded_sources(paths: Sequence[str], split: Split) -> list[Source]:
-    """The recorded streams at the paths, each a file or folder; of a data set's root, the split that is meant.
-
-    Videos are decoded in processes of their own: a file that crashes the decoder is then an error like any other.
-
-    Raises SourceError for a path that holds no footage, UsageError for a camera.
-    """
-    sources = open_sources(paths, split=split)
-    live = [source.label for source in sources if source.live]
-    if live:
-        raise UsageError(f"{live[0]} is a live camera: record it first and give the file or folder")
-    return [isolate(source, "process") for source in sources]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Sample:
-    """A frame that would be analysed live.
-
-    image    (H, W, 3) uint8 BGR, None where it is unreadable
-    name     what to call the frame before people
-    segment  grows at each gap and change of frame size, as live
-    """
-
-    position: Position
-    image: Image | None
-    name: str
-    segment: int
-
-
-def sampled(reader: Reader, per_s: float, from_s: float = 0.0) -> Iterator[Sample]:
-    """The frames of a reader from ``from_s`` on that are analysed live at ``per_s`` a second (0: all)."""
-    sampler = Sampler(per_s)
-    longest_s = max(CaptureConfig().gap_s, 3.0 / reader.fps)
-    segment, size, last_s = 0, None, -np.inf
-    while (position := reader.grab()) is not None:
-        if position.time_s < from_s:
-            continue
-        if position.time_s - last_s > longest_s and np.isfinite(last_s):
-            segment, size = segment + 1, None
-            sampler.reset()
-        if not sampler.due(position.time_s):
-            last_s = position.time_s
-            continue
-        image = reader.retrieve()
-        if image is not None:
-            if size not in (None, image.shape):
-                segment += 1
-                sampler.reset()
-            size, last_s = image.shape, position.time_s
-            sampler.take(position.time_s)
-        yield Sample(position, image, reader.frame_name or f"frame {position.index}", segment)
 
 
 def network_input(image: Image) -> NDArray[np.uint8]:

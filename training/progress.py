@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -64,6 +67,9 @@ class Report:
         """One line."""
         self.console.print(text, markup=False)
 
+    def version(self, folder: Path) -> None:
+        """A version of a model is complete in ``folder``."""
+
     @contextmanager
     def steps(self, title: str, total: int | None, *, announce: bool = True) -> Iterator[Steps]:
         """Give what is to be called after each step; without a terminal a line now and then says how far it is.
@@ -80,3 +86,35 @@ class Report:
             self.say(title)
         of = "" if total is None else f" of {total}"
         yield Steps(title, lambda n, text: self.say(f"{text}: {n}{of} done"), self.every_s)
+
+
+class JsonReport(Report):
+    """The same as JSON lines on stdout, for the program that started this one.
+
+    ``{"say": text}``, ``{"step": title, "done": n, "of": n or null}``, ``{"version": folder}``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(quiet=True, every_s=0.3)
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self._tell({"say": text})
+
+    def version(self, folder: Path) -> None:
+        """A version of a model is complete in ``folder``."""
+        self._tell({"version": str(folder)})
+
+    @contextmanager
+    def steps(self, title: str, total: int | None, *, announce: bool = True) -> Iterator[Steps]:  # noqa: ARG002
+        """Give what is to be called after each step."""
+
+        def show(done: int, text: str) -> None:
+            self._tell({"step": text, "done": done, "of": total})
+
+        show(0, title)
+        yield Steps(title, show, self.every_s)
+
+    def _tell(self, line: dict[str, str | int | None]) -> None:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()

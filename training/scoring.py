@@ -19,12 +19,11 @@ from monitor.model_store import Model
 from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
 from monitor.types import Frame, Image
-from training.data import Sample, sampled
 from training.output import counted
 from training.progress import Report, Steps
+from training.sampling import LIVE_PER_S as LIVE_PER_S
+from training.sampling import Sample, sampled
 
-LIVE_PER_S = 10.0
-"""Frames analysed a second live, unless the user says otherwise."""
 _BATCH = 8
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from training.data import Footage, load_clips, recorded_sources, split
 from training.fit import choose_device, fit
 from training.output import counted, duration, make_writable
 from training.progress import Report
+from training.provenance import code_commit as code_commit
 from training.recipe import Recipe
 from training.scoring import LIVE_PER_S, held_out_scores, pictures, score_source
 
@@ -163,18 +163,3 @@ def _check_working_folder(folder: Path, *, resume: bool) -> None:
         raise UsageError(f"{folder} holds an unfinished training: add --resume to go on, or delete it to start anew")
     if resume and not unfinished:
         raise UsageError(f"there is no unfinished training in {folder}: leave out --resume")
-
-
-def code_commit() -> str | None:
-    """The commit of this code, ``-dirty`` where files differ from it; None outside a checkout."""
-    here = Path(__file__).parent
-    try:
-        commit = _git(here, "rev-parse", "HEAD")
-        return commit + ("-dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)  # noqa: S603, S607
-    return done.stdout.strip()

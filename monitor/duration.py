@@ -1,0 +1,26 @@
+"""Lengths of time as people write them: ``90s``, ``10m``, ``2h``, ``1.5h``, or a number of seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from monitor.errors import UsageError
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds, > 0. Raises UsageError for what is no length of time."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", text)
+    seconds = float(found.group(1)) * _UNITS.get(found.group(2), math.nan) if found else math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(f"'{text}' is no length of time: write 90s, 10m or 2h")
+    return seconds
+
+
+def in_words(seconds: float) -> str:
+    """``45 s``, ``10 min``, ``1.5 h``."""
+    if round(seconds) < 60:
+        return f"{max(0.0, seconds):.0f} s"
+    return f"{round(seconds / 60, 1):g} min" if seconds < 3600 else f"{round(seconds / 3600, 1):g} h"

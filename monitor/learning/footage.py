@@ -1,0 +1,140 @@
+"""What a camera showed while it learned, on the disk: small JPEGs named by their time, in folders of a thousand.
+
+    footage/footage.json         which camera, and its own picture size
+    footage/0000/000012300.jpg   the picture 12.3 s after the first; a gap in the times is a gap in the footage
+
+A picture is there whole or recognised as cut off, so a recording that was interrupted can be gone on with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from monitor.detector.frontend import analysis_size
+from monitor.errors import SourceError
+from monitor.sources.base import Position, Reader, Source
+from monitor.sources.folder import read_image
+from monitor.types import Image
+
+CARD = "footage.json"
+FORMAT = "true-sight-footage"
+QUALITY = 95
+GAP_S = 10.0
+"""Put between two stretches that do not belong together."""
+A_FOLDER = 1000
+WIDTH = 320
+"""Wider frames are shrunk to about this width, px: no detector looks at more."""
+
+
+def shrunk(image: Image) -> Image:
+    """(H, W, 3) uint8 BGR, at most about 320 px wide, both sides even; as it is where it is no wider than that."""
+    height, width = image.shape[:2]
+    size = analysis_size(width, height, WIDTH) if width > 1.25 * WIDTH else (width - width % 2, height - height % 2)
+    if size == (width, height):
+        return image
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+class FootageWriter:
+    """Appends pictures to a recording; goes on with one that is there.
+
+    Raises OSError where the disk does not take it.
+    """
+
+    def __init__(self, folder: Path, label: str, size: tuple[int, int], fps: float) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        card = {"format": FORMAT, "source": label, "width": size[0], "height": size[1], "fps": fps}
+        (folder / CARD).write_text(json.dumps(card) + "\n", encoding="utf-8")
+        self._files = sum(1 for _ in _pictures(folder))
+        last = list(_pictures(folder))[-1:]
+        self._last_ms = int(last[0].stem) if last else -1
+        self._offset_ms: int | None = None
+
+    def new_stretch(self) -> None:
+        """What follows does not continue what came before."""
+        self._offset_ms = None
+
+    def add(self, time_s: float, image: Image) -> int:
+        """Append a picture, (H, W, 3) uint8 BGR; gives its size on the disk in bytes."""
+        own_ms = round(time_s * 1000)
+        if self._offset_ms is None:
+            start_ms = self._last_ms + round(GAP_S * 1000) if self._last_ms >= 0 else 0
+            self._offset_ms = start_ms - own_ms
+        self._last_ms = max(own_ms + self._offset_ms, self._last_ms + 1)
+        folder = self.folder / f"{self._files // A_FOLDER:04d}"
+        if self._files % A_FOLDER == 0:
+            folder.mkdir(exist_ok=True)
+        done, data = cv2.imencode(".jpg", shrunk(image), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        assert done
+        (folder / f"{self._last_ms:09d}.jpg").write_bytes(data.tobytes())
+        self._files += 1
+        return int(data.size)
+
+
+class FootageSource(Source):
+    """A recording as a source.
+
+    camera_size  (width, height) px of the camera's own pictures, before they were shrunk
+    fps          frames recorded a second
+
+    Raises SourceError for a folder that holds no recording.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder.parent.name, str(folder))
+        self.folder = folder
+        try:
+            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            self.camera_size = int(card["width"]), int(card["height"])
+            self.fps = float(card["fps"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SourceError(f"{folder} holds no recorded footage: its {CARD} cannot be read") from error
+
+    def open(self) -> Reader:
+        """Open at the first picture."""
+        return _FootageReader(self)
+
+
+class _FootageReader(Reader):
+    def __init__(self, source: FootageSource) -> None:
+        self.fps = source.fps
+        self._pictures = _pictures(source.folder)
+        self._picture: Path | None = None
+        self._index = -1
+
+    def grab(self) -> Position | None:
+        self._picture = next(self._pictures, None)
+        if self._picture is None:
+            return None
+        self._index += 1
+        self.frame_name = self._picture.name
+        return Position(self._index, int(self._picture.stem) / 1000)
+
+    def retrieve(self) -> Image | None:
+        assert self._picture is not None
+        return read_image(self._picture)
+
+
+def is_footage(folder: Path) -> bool:
+    """Is this folder a recording of a camera that learned?"""
+    return (folder / CARD).is_file()
+
+
+def _pictures(folder: Path) -> Iterator[Path]:
+    for part in sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal()):
+        yield from sorted(path for path in part.glob("*.jpg") if path.stem.isdecimal())
+
+
+def recorded_s(folder: Path) -> float:
+    """Seconds of pictures in a recording, gaps left out; 0 where there is none."""
+    if not is_footage(folder):
+        return 0.0
+    times = np.array([int(path.stem) for path in _pictures(folder)], np.int64) / 1000
+    steps = np.diff(times)
+    return float(steps[steps < GAP_S].sum())

@@ -1,0 +1,136 @@
+"""Cross-fitting: every second of short footage is scored by a detector that has not learned from it.
+
+The footage is dealt into folds: whole stretches where there are many, contiguous parts of each where there are few. A
+detector is fitted on all folds but one and scores that one, in turn; the detector that goes into the model is fitted
+on all (Stone, Cross-validatory choice and assessment of statistical predictions, 1974). A detector that takes long to
+fit is fitted once, without the last fold, and scores that alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.calibration import HeldOut
+from monitor.detector.base import Detector, Observation
+from monitor.types import Frame
+from training.normal import Stretch
+
+FOLDS = 4
+_BATCH = 8
+
+Fit = Callable[[Sequence[Sequence[Frame]]], Detector]
+"""Fits a detector to clips of normal footage, each in order of time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A part of the footage that is held out as one. fold: in turn with which others."""
+
+    stretch: int
+    start: int
+    stop: int
+    fold: int
+
+
+def deal(lengths: Sequence[int], folds: int = FOLDS) -> list[Piece]:
+    """Deal stretches of these numbers of frames into folds of about equal length, in order of the footage."""
+    if len(lengths) >= 3 * folds:
+        held = [0] * folds
+        pieces = []
+        for number, length in enumerate(lengths):
+            fold = held.index(min(held))
+            held[fold] += length
+            pieces.append(Piece(number, 0, length, fold))
+        return pieces
+    pieces = []
+    for number, length in enumerate(lengths):
+        cuts = [round(length * k / folds) for k in range(folds + 1)]
+        pieces += [Piece(number, a, b, fold) for fold, (a, b) in enumerate(pairwise(cuts)) if b > a]
+    return pieces
+
+
+def without(stretches: Sequence[Stretch], pieces: Sequence[Piece], fold: int) -> list[Stretch]:
+    """The footage without a fold; what follows a hole is a clip of its own."""
+    found: list[tuple[int, int, int]] = []
+    for piece in pieces:
+        if piece.fold == fold:
+            continue
+        if found and found[-1][0] == piece.stretch and found[-1][2] == piece.start:
+            found[-1] = (piece.stretch, found[-1][1], piece.stop)
+        else:
+            found.append((piece.stretch, piece.start, piece.stop))
+    return [stretches[number][start:stop] for number, start, stop in found if stop - start > 1]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """A detector for the model, and its scores of footage it had not seen: one (n,) float64 a piece, NaN elsewhere."""
+
+    detector: Detector
+    scores: list[NDArray[np.float64]]
+
+
+def cross_fit(
+    stretches: Sequence[Stretch],
+    pieces: Sequence[Piece],
+    fit: Fit,
+    *,
+    refit: bool,
+    step: Callable[[], None] = lambda: None,
+) -> CrossFitted:
+    """Fit and score in turn.
+
+    refit  False: fit once, without the last fold
+    step   called after each fit and each fold scored
+    """
+    folds = sorted({piece.fold for piece in pieces})
+    scores = [np.full(piece.stop - piece.start, np.nan) for piece in pieces]
+    fitted = None
+    for fold in folds if refit else folds[-1:]:
+        fitted = fit(without(stretches, pieces, fold))
+        step()
+        for piece, found in zip(pieces, scores, strict=True):
+            if piece.fold == fold:
+                found[:] = score_frames(fitted, stretches[piece.stretch][piece.start : piece.stop])
+        step()
+    if refit or fitted is None:
+        fitted = fit(stretches)
+        step()
+    return CrossFitted(fitted, scores)
+
+
+def score_frames(detector: Detector, frames: Iterable[Frame]) -> NDArray[np.float64]:
+    """Raw scores of frames of one stream, (n,) float64."""
+    stream = detector.new_stream()
+    return np.array(
+        [
+            detection.score
+            for batch in _batches(frames)
+            for detection in detector.score([Observation(frame, stream) for frame in batch])
+        ],
+        np.float64,
+    )
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    batch: list[Frame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def held_out_of(stretches: Sequence[Stretch], pieces: Sequence[Piece], fitted: Sequence[CrossFitted]) -> HeldOut:
+    """The scores of all detectors on one time axis; every piece is a clip."""
+    times = [np.array(stretches[p.stretch].times[p.start : p.stop], np.float64) for p in pieces]
+    clips = [np.full(p.stop - p.start, number, np.int32) for number, p in enumerate(pieces)]
+    scores = {each.detector.name: np.concatenate(each.scores) for each in fitted}
+    return HeldOut(np.concatenate(times), np.concatenate(clips), scores)

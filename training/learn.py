@@ -1,0 +1,240 @@
+"""From normal footage to a version of a model: every detector fitted, calibrated on scores of footage it had not seen.
+
+Short footage is cross-fitted, so that all of it calibrates. Of long footage, chunks spread over it are learned from
+and others held out, in bounded memory and time.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from monitor.calibration import HeldOut, fit_tail
+from monitor.camera_monitor import ModelScale
+from monitor.detector.base import Detector
+from monitor.errors import ModelError, UsageError
+from monitor.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
+from monitor.model_versions import next_version, prune, version_number
+from monitor.smoothing import SmoothingSettings
+from monitor.sources.base import Source
+from training.crossfit import CrossFitted, cross_fit, deal, held_out_of
+from training.learners import DEFAULT, Learner, chosen
+from training.normal import Normal, read_normal
+from training.output import counted, duration, make_writable
+from training.progress import Report
+from training.provenance import code_commit
+from training.suitability import check_suitable
+from training.windows import score_windows, windows
+
+RECOMMENDED_S = 600.0
+"""Footage below which thresholds are guesses; better is six times as much."""
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class LearnSettings:
+    """What is learned, and where the versions go.
+
+    name       the model's name: its versions are written to models/name
+    detectors  registry names
+    device     where networks are trained: cpu, cuda or cuda:N
+    from_s, to_s  media time of each source that counts, seconds
+    """
+
+    name: str
+    models: Path = Path("models")
+    detectors: tuple[str, ...] = DEFAULT
+    seed: int = 0
+    device: str = "cpu"
+    from_s: float = 0.0
+    to_s: float = np.inf
+    false_alarms_per_day: float = 1.0
+
+    @property
+    def folder(self) -> Path:
+        """The folder of versions."""
+        return self.models / self.name
+
+
+def check_name(settings: LearnSettings) -> None:
+    """Raise UsageError where versions cannot be written."""
+    if not _NAME.fullmatch(settings.name) or settings.name.startswith("."):
+        raise UsageError(f"'{settings.name}' cannot name a model: use letters, digits, '-', '_' and '.'")
+    if (settings.folder / CARD_FILE).exists():
+        raise UsageError(f"{settings.folder} is a model folder, not one of versions: choose another --name")
+    if settings.folder.exists() and not settings.folder.is_dir():
+        raise UsageError(f"{settings.folder} is a file: choose another --name")
+
+
+def learn(
+    sources: Sequence[Source],
+    data: Sequence[str],
+    settings: LearnSettings,
+    report: Report,
+    written: Callable[[Path], None] = lambda _: None,
+) -> list[Path]:
+    """Learn from recorded sources and write one version, or two where a detector takes minutes to learn.
+
+    data     what the footage is called, for the model's provenance
+    written  told each version as soon as it is complete
+
+    Returns the versions written. Raises UsageError for footage that cannot be learned from; nothing is written then.
+    """
+    check_name(settings)
+    learners = chosen(settings.detectors)
+    make_writable(settings.models, "--models")
+    started = time.monotonic()
+    normal = read_normal(sources, report, from_s=settings.from_s, to_s=settings.to_s)
+    check_suitable(normal)
+    report.say(what_was_read(normal))
+    if (warning := too_short(sum(normal.lengths_s))) is not None:
+        report.say(warning)
+    fit = _Fit(normal, settings, report)
+    fast = {name: learner for name, learner in learners.items() if learner.refit}
+    slow = {name: learner for name, learner in learners.items() if not learner.refit}
+    versions = []
+    for group in filter(None, (fast, slow)):
+        for name, learner in group.items():
+            fit.add(name, learner)
+        version = _write(fit, data, settings)
+        versions.append(version)
+        report.say(f"version {version_number(version)} written to {version} after {time.monotonic() - started:.0f} s")
+        report.say(what_is_supported(version, settings))
+        written(version)
+    return versions
+
+
+class _Fit:
+    """Fits detectors one after the other and keeps the held-out scores of all on one time axis."""
+
+    def __init__(self, normal: Normal, settings: LearnSettings, report: Report) -> None:
+        self.normal = normal
+        self._settings, self._report = settings, report
+        self._pieces = deal([len(stretch) for stretch in normal.stretches])
+        self._windows = [] if normal.whole else windows(normal, normal.frames / max(normal.kept_s, 1e-3))
+        self._fitted: list[CrossFitted] = []
+        self._scored: HeldOut | None = None
+
+    @property
+    def detectors(self) -> list[Detector]:
+        """Those that can judge this footage."""
+        return [fitted.detector for fitted in self._fitted]
+
+    def add(self, name: str, learner: Learner) -> None:
+        """Fit a further detector and score held-out footage by it."""
+        settings, report = self._settings, self._report
+        stretches = self.normal.stretches
+        if self._windows:
+            with report.steps(f"learning: {name}", 1) as step:
+                detector = learner.fit(stretches, settings.seed, settings.device, report)
+                step()
+            self._fitted.append(CrossFitted(detector, []))
+            self._scored = None
+            return
+        folds = len({piece.fold for piece in self._pieces})
+        with report.steps(f"learning: {name}", 2 * folds + 1 if learner.refit else 2) as step:
+            self._fitted.append(
+                cross_fit(
+                    stretches,
+                    self._pieces,
+                    lambda clips: learner.fit(clips, settings.seed, settings.device, report),
+                    refit=learner.refit,
+                    step=step,
+                )
+            )
+
+    def held_out(self) -> HeldOut:
+        """The scores of all detectors, of footage that each had not seen."""
+        if not self._windows:
+            return held_out_of(self.normal.stretches, self._pieces, self._fitted)
+        if self._scored is None:
+            self._scored = score_windows(self.normal, self._windows, self.detectors, self._report)
+        return self._scored
+
+    def usable(self, held_out: HeldOut) -> list[Detector]:
+        """The detectors whose held-out scores give a threshold; the others are named and left out.
+
+        Raises UsageError where none is left.
+        """
+        found: list[Detector] = []
+        why = ""
+        for detector in self.detectors:
+            try:
+                fit_tail(held_out, detector.name, SmoothingSettings().smoother, detector.min_threshold).scale(
+                    detector.name, self._settings.false_alarms_per_day
+                )
+            except ModelError as error:
+                why = str(error)
+                self._report.say(f"warning: '{detector.name}' is left out: {error}")
+                continue
+            found.append(detector)
+        if not found:
+            raise UsageError(f"this footage cannot be learned from: {why}")
+        return found
+
+
+def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
+    held_out = fit.held_out()
+    detectors = fit.usable(held_out)
+    held_out = replace(held_out, scores={d.name: held_out.scores[d.name] for d in detectors})
+    normal = fit.normal
+    version = next_version(settings.folder)
+    notes: dict[str, str | int | float] = {
+        "version": version_number(version),
+        "width": normal.size[0],
+        "height": normal.size[1],
+        "footage_s": round(sum(normal.lengths_s), 1),
+        "learned_s": round(normal.kept_s, 1),
+        "cross_fitted": int(normal.whole),
+    }
+    provenance = Provenance(
+        recipe="learn",
+        data=list(data),
+        frames=normal.frames,
+        seed=settings.seed,
+        commit=code_commit(),
+        device=settings.device,
+        trained_at=utc_now(),
+        notes=notes,
+    )
+    save_model(version, settings.name, detectors, held_out, provenance)
+    prune(settings.folder)
+    return version
+
+
+def what_was_read(normal: Normal) -> str:
+    """How much footage there is and what becomes of it, in words."""
+    total = f"footage: {duration(sum(normal.lengths_s))} of {normal.size[0]}x{normal.size[1]}"
+    if len(normal.sources) > 1:
+        total += f" in {counted(len(normal.sources), 'file')}"
+    if normal.whole:
+        return f"{total}: all of it is learned from, and each part scored by what learned from the others"
+    return f"{total}: {duration(normal.kept_s)} spread over it are learned from, other parts held out"
+
+
+def too_short(footage_s: float) -> str | None:
+    """A warning where there is less than the recommended footage, seconds."""
+    if footage_s >= RECOMMENDED_S:
+        return None
+    return (
+        f"warning: {duration(footage_s)} of footage is little: what is normal but did not happen in it will alarm; "
+        f"give at least {duration(RECOMMENDED_S)}, better an hour, with everything that is normal for this camera"
+    )
+
+
+def what_is_supported(version: Path, settings: LearnSettings) -> str:
+    """What the held-out footage says of false alarms, in words."""
+    model = load_model(version)
+    scale = ModelScale(model, settings.false_alarms_per_day, SmoothingSettings())
+    held, budget = duration(model.held_out.duration_s()), settings.false_alarms_per_day
+    if scale.supported_per_day <= budget:
+        return f"held out: {held}, enough to show the {budget:g} false alarms a day that the threshold stands for"
+    return (
+        f"held out: {held}, which show no rate below {scale.supported_per_day:.0f} false alarms a day; at {budget:g} a "
+        f"day the threshold is extrapolated ({scale.supported_per_day / budget:.0f} times beyond)"
+    )

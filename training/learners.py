@@ -1,0 +1,57 @@
+"""How each detector is fitted to normal footage: a new one is one function and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from monitor.detector.base import Detector
+from monitor.errors import UsageError
+from monitor.types import Frame
+from training.progress import Report
+
+Clips = Sequence[Sequence[Frame]]
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """How a detector learns.
+
+    fit    (clips, seed, device, report) -> the detector; imports what it needs when called, networks load slowly
+    refit  True: takes seconds, so it is cross-fitted and fitted again on all; False: takes minutes, so it is fitted
+           once, on three quarters of the footage
+    """
+
+    fit: Callable[[Clips, int, str, Report], Detector]
+    refit: bool = True
+
+
+def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+    from monitor.detector.motion import Motion
+
+    return Motion.fit(clips, seed)
+
+
+def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+    from monitor.detector.static import StaticAge
+
+    return StaticAge.fit(clips)
+
+
+LEARNERS = {
+    "motion": Learner(_motion),
+    "static": Learner(_static),
+}
+"""Registry name -> how it learns, the fast ones first."""
+
+DEFAULT = ("motion", "static")
+"""What is learned unless the user says otherwise."""
+
+
+def chosen(names: Sequence[str]) -> dict[str, Learner]:
+    """The learners of these detectors, in the registry's order. Raises UsageError for a name that cannot learn."""
+    unknown = [name for name in names if name not in LEARNERS]
+    if unknown or not names:
+        what = f"'{unknown[0]}' is no detector that can be learned" if unknown else "no detector is named"
+        raise UsageError(f"{what}: choose from {', '.join(LEARNERS)}")
+    return {name: learner for name, learner in LEARNERS.items() if name in names}
