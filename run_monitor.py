@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -23,7 +24,8 @@ from rich.console import Console
 
 from monitor import __version__
 from monitor.config import MonitorConfig, load_config
-from monitor.demo import MODEL_FOLDER
+from monitor.demo import LEARNED_S, DemoStreet
+from monitor.duration import parse_duration
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.logs import redact_tracebacks
 from monitor.plan import PlannedCamera, find_sources, plan_cameras
@@ -37,9 +39,11 @@ FIRST_STEPS = """\
  [bold]1.[/] See it work, without a camera:
       {python} {script} --demo
 
- [bold]2.[/] Learn what is normal from footage of your camera, then watch it:
-      {python} -m training train --data normal.mp4 --out models/door
-      {python} {script} rtsp://user:password@192.168.1.20/stream --model models/door
+ [bold]2.[/] Watch your camera: it learns what is normal for ten minutes, then watches
+      {python} {script} door=rtsp://user:password@192.168.1.20/stream
+
+    or learn it from footage that you have, and then do the same:
+      {python} -m training learn normal.mp4 --name door
 
  [bold]3.[/] Receive the alerts, in a second terminal or another program:
       {python} -m monitor.client
@@ -74,6 +78,14 @@ def parse_speed(text: str) -> str | float:
         raise typer.BadParameter(f"'{text}' is neither a number nor 'max'") from None
 
 
+def parse_learning_time(text: str) -> float:
+    """Seconds."""
+    try:
+        return parse_duration(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 @app.command(epilog="`run_monitor.py doctor --help`: check cameras, models, ports and disk first, and what to mend.")
 def main(
     sources: Annotated[
@@ -94,8 +106,14 @@ def main(
     model: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Model folder for all cameras that name none.")
     ] = None,
+    learn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="How long a camera without a model learns what is normal: 90s, 10m, 2h. Default 10m."
+        ),
+    ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Watch a synthetic street with the model that ships along.")
+        bool, typer.Option("--demo", help="Learn a synthetic street from a minute of it, then watch it.")
     ] = False,
     speed: Annotated[
         str | None,
@@ -162,6 +180,7 @@ def main(
     redact_tracebacks()
     overrides: dict[str, Any] = {
         "model": model,
+        "learning.duration_s": None if learn is None else parse_learning_time(learn),
         "playback.speed": None if speed is None else parse_speed(speed),
         "playback.loop": loop,
         "playback.fps": fps,
@@ -178,16 +197,21 @@ def main(
     }
     given = {key: value for key, value in overrides.items() if value is not None}
     scene = SyntheticScene() if demo else None
+    scratch = TemporaryDirectory(prefix="true-sight-demo-")
 
     def prepare() -> tuple[MonitorConfig, list[PlannedCamera]]:
         settings = load_config(config, given)
         if scene is not None and (sources or settings.cameras):
             raise UsageError("--demo brings its own scene: leave out the sources and cameras")
         if scene is not None and settings.model is None:
-            settings = settings.model_copy(update={"model": MODEL_FOLDER})
+            how = settings.learning.model_copy(update={} if learn else {"duration_s": LEARNED_S})
+            settings = settings.model_copy(update={"models_folder": Path(scratch.name), "learning": how})
         if settings.device.startswith("cuda"):
             check_device(settings.device)
-        found = [scene] if scene is not None else find_sources(sources or [], settings)
+        if scene is None:
+            found = find_sources(sources or [], settings)
+        else:
+            found = [scene if settings.model is not None else DemoStreet(scene, settings.learning.duration_s)]
         return settings, plan_cameras(found, settings, max_frames)
 
     try:
@@ -208,8 +232,10 @@ def main(
         obey_signals(session.stop, session.reload)
         session.run()
     except MonitorError as error:
+        scratch.cleanup()
         sys.stderr.write(f"error: {redact(str(error))}\n")
         leave(error.exit_code)
+    scratch.cleanup()
     if demo:
         console.print(
             f"\nNext: {this_python()} {sys.argv[0]}, without arguments, shows how to watch a camera of your own.",

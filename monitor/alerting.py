@@ -70,6 +70,10 @@ class AlertRule:
         """True between the start and the end of an event."""
         return self._rise is not None and self._rise.event is not None
 
+    def count_from(self, events: int) -> None:
+        """Events are numbered on from here: the rule before this one had so many."""
+        self._events = events
+
     @property
     def events(self) -> int:
         """Events started so far."""

@@ -84,6 +84,10 @@ class CameraMonitor:
         """Events started so far."""
         return self._rule.events
 
+    def count_from(self, events: int) -> None:
+        """Number events on from here: the camera had so many before it was judged by this."""
+        self._rule.count_from(events)
+
     def update(self, scored: ScoredFrame) -> Judgement:
         """Take the next frame."""
         frame = scored.frame

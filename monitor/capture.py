@@ -16,6 +16,7 @@ from typing import Protocol
 
 from monitor.errors import CaptureError, SourceError, StallError
 from monitor.health import GOOD, HealthCheck, HealthSettings
+from monitor.learning.hold import Hold
 from monitor.sources.base import Reader, Source
 from monitor.timing import Backoff, GapRule, Pace, Sampler
 from monitor.types import CameraState, CaptureStatus, Frame, Image
@@ -88,11 +89,13 @@ class Capture:
         rng: random.Random | None = None,
         wall_clock: Callable[[], float] = time.time,
         first_segment: int = 0,
+        hold: Hold | None = None,
     ) -> None:
         self._source = source
         self._queue = queue
         self._settings = settings
         self._stop = stop
+        self._hold = hold
         self._clock = clock
         self._wall_clock = wall_clock
         self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, settings.jitter, rng or random.Random())
@@ -156,7 +159,12 @@ class Capture:
                     gap = self._is_gap(time_s, reader)
                     missing = position.index - (last.index if last else -1) - 1
                     last = position
-                    if not pace.wait_for(time_s, skip=gap) or not self._take(reader, index, time_s, missing):
+                    at_once = gap
+                    if self._hold is not None:
+                        at_once = self._hold.admit(time_s, self._stop) or gap
+                        if self._hold.ended:
+                            return
+                    if not pace.wait_for(time_s, skip=at_once) or not self._take(reader, index, time_s, missing):
                         return
             if not self._settings.loop or last is None:
                 return

@@ -100,6 +100,15 @@ class PublishConfig(Settings):
         return self
 
 
+class LearningConfig(Settings):
+    """How a camera without a model learns what is normal for it."""
+
+    duration_s: float = Field(600.0, ge=10, le=7 * 86_400)
+    """Seconds of stream that are taken as normal and learned from; of a file, its beginning."""
+    keep_footage: bool = False
+    """Keep what was recorded for learning once it has succeeded."""
+
+
 class JournalConfig(Settings):
     """Where every alert and health message is kept before it is sent, so that clients can have it again."""
 
@@ -122,6 +131,10 @@ class MonitorConfig(Settings):
     """Name of this monitor in every message."""
     model: Path | None = None
     """Model folder for all cameras that name none."""
+    models_folder: Path = Path("models")
+    """Where cameras keep the models that they learn: a camera that names no model has its own in here."""
+    detectors: tuple[str, ...] | None = Field(None, min_length=1)
+    """Which detectors are learned and used; None learns motion and static, and uses all that a model has."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Where networks run: auto, cpu, cuda or cuda:N."""
     cpu_fallback: bool = True
@@ -132,6 +145,7 @@ class MonitorConfig(Settings):
     """Budget a camera from which the threshold is worked out."""
     cameras: dict[CameraName, CameraConfig] = {}
     capture: CaptureConfig = CaptureConfig()
+    learning: LearningConfig = LearningConfig()
     health: HealthSettings = HealthSettings()
     playback: PlaybackConfig = PlaybackConfig()
     queue: QueueSettings = QueueSettings()

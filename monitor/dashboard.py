@@ -23,7 +23,7 @@ from rich.text import Text
 
 from monitor.camera_monitor import Alert
 from monitor.redact import redact
-from monitor.sink import CameraReport, RunReport, Sink
+from monitor.sink import CameraReport, Progress, RunReport, Sink
 from monitor.types import CameraState, Phase
 
 REFRESH_S = 0.25
@@ -33,6 +33,7 @@ BARS_TOP = 1.6
 
 STATE_STYLES = {
     CameraState.CONNECTING: "yellow",
+    CameraState.LEARNING: "cyan",
     CameraState.ONLINE: "green",
     CameraState.STALLED: "bold red",
     CameraState.OFFLINE: "bold red",
@@ -91,6 +92,15 @@ class Dashboard(Sink):
         self._log = _LastLines(3)
         self._live = Live(console=console, screen=True, auto_refresh=False, redirect_stderr=False)
         self._drawn_at = -math.inf
+
+    @property
+    def endpoint(self) -> str:
+        """Where alerts are published, as the header says."""
+        return self._title.endpoint
+
+    def retitle(self, title: RunTitle) -> None:
+        """Say something else in the header from now on."""
+        self._title = title
 
     def __enter__(self) -> Self:
         logging.getLogger().addHandler(self._log)
@@ -178,7 +188,9 @@ class Dashboard(Sink):
                 state,
                 Text("-" if math.isnan(camera.score) else f"{camera.score:.2f}", _score_style(camera.score)),
                 "1.00",
-                sparkline(camera.history, spark_width),
+                sparkline(camera.history, spark_width)
+                if camera.state is not CameraState.LEARNING
+                else progress_bar(camera.progress, spark_width),
                 f"{camera.fps_in:.0f}",
                 f"{camera.fps_analysed:.0f}",
                 _age(camera),
@@ -186,7 +198,8 @@ class Dashboard(Sink):
                 Text(str(camera.reconnects), "yellow" if camera.reconnects else ""),
             ]
             if wide:
-                cells += [str(camera.events), camera.detail or camera.source]
+                under_way = camera.progress.text if camera.progress is not None else ""
+                cells += [str(camera.events), under_way or camera.detail or camera.source]
             table.add_row(*cells)
         if len(shown) < len(cameras):
             table.add_row(Text(f"+ {len(cameras) - len(shown)} more", "dim"))
@@ -246,6 +259,14 @@ def _age(camera: CameraReport) -> str:
     if camera.age_p50_s is None or camera.age_p99_s is None:
         return "-"
     return f"{camera.age_p50_s * 1e3:.0f}/{camera.age_p99_s * 1e3:.0f}"
+
+
+def progress_bar(progress: Progress | None, width: int) -> Text:
+    """How far a camera is with learning, as a bar with its share of the whole."""
+    fraction = 0.0 if progress is None else min(max(progress.fraction, 0.0), 1.0)
+    room = width - 5
+    done = int(fraction * room)
+    return Text("━" * done, "cyan").append("─" * (room - done), "dim").append(f" {100 * fraction:3.0f}%")
 
 
 def sparkline(history: Sequence[float | None], width: int) -> Text:

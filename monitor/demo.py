@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,64 @@ from rich.table import Table
 
 from monitor.camera_monitor import Alert, Judgement
 from monitor.sink import CameraReport, Sink
-from monitor.sources.synthetic import Episode, SyntheticScene
+from monitor.sources.base import Position, Reader, Source
+from monitor.sources.synthetic import FPS, Episode, SyntheticScene
+from monitor.types import Image
 
 MODEL_FOLDER = Path(__file__).parent / "assets" / "demo"
 """The small model that ships with the project, made by ``python -m training.demo_model``."""
 
+LEARNED_S = 60.0
+"""The demo learns from so many seconds of street in which nothing happens."""
+LEARNED_SEED = 11
+_PAUSE_S = 2.0  # between what is learned from and what is watched: they are two streams
+
 TOLERANCE_S = 2.0
 """An alert may begin this long after an episode has left the picture and still belongs to it."""
+
+
+class DemoStreet(Source):
+    """A minute in which nothing happens, with other people in other light, and then a scene; for a camera that learns.
+
+    The minute has negative times, so that the scene has its own. It is shown once: a second ``open`` begins with the
+    scene.
+    """
+
+    def __init__(self, scene: SyntheticScene, learned_s: float = LEARNED_S) -> None:
+        super().__init__(scene.name, scene.label)
+        self._parts = [SyntheticScene(seed=LEARNED_SEED, duration_s=learned_s, abnormal=False), scene]
+
+    def open(self) -> Reader:
+        """Open at the first frame that has not been shown before."""
+        parts, self._parts = self._parts, self._parts[-1:]
+        return _StreetReader(parts)
+
+
+class _StreetReader(Reader):
+    fps = FPS
+
+    def __init__(self, parts: Sequence[SyntheticScene]) -> None:
+        before = parts[0].duration_s + _PAUSE_S if len(parts) > 1 else 0.0
+        starts = [-before, 0.0] if len(parts) > 1 else [0.0]
+        self._frames = (
+            (part, number, start + number / FPS)
+            for part, start in zip(parts, starts, strict=True)
+            for number in range(part.frames)
+        )
+        self._index = -1
+        self._now: tuple[SyntheticScene, int] | None = None
+
+    def grab(self) -> Position | None:
+        step = next(self._frames, None)
+        if step is None:
+            return None
+        self._now = step[:2]
+        self._index += 1
+        return Position(self._index, step[2])
+
+    def retrieve(self) -> Image | None:
+        assert self._now is not None
+        return self._now[0].render(self._now[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +99,7 @@ class DemoJudge(Sink):
     def __init__(self, scene: SyntheticScene) -> None:
         self._lap = scene.truth
         self._lap_s = scene.duration_s
-        self._now_s = 0.0
+        self._now_s = -math.inf
         self._alerts: dict[int, tuple[float, float, float]] = {}
 
     def score(self, judgement: Judgement) -> None:
@@ -62,7 +114,7 @@ class DemoJudge(Sink):
 
     def _truth(self) -> list[Episode]:
         """The episodes that have begun so far; a looped scene repeats them."""
-        laps = range(int(self._now_s // self._lap_s) + 1)
+        laps = range(int(self._now_s // self._lap_s) + 1) if self._now_s >= 0 else ()
         shifted = [
             Episode(e.kind, e.started_s + lap * self._lap_s, e.ended_s + lap * self._lap_s)
             for lap in laps
@@ -72,6 +124,8 @@ class DemoJudge(Sink):
 
     def note(self) -> str:
         """What is going on in the scene now, in words."""
+        if self._now_s < 0:
+            return "learning this street from a minute in which nothing happens"
         now = [e.kind for e in self._truth() if e.ended_s >= self._now_s]
         return f"in the street now: {', '.join(now) if now else 'nothing out of the ordinary'}"
 

@@ -31,7 +31,7 @@ class Scorer:
         self._models = dict(models)
         self._cpu_fallback = cpu_fallback
         self._moved: dict[int, Detector] = {}
-        self._streams: dict[str, tuple[int, list[Any]]] = {}
+        self._streams: dict[str, tuple[int, Model, list[Any]]] = {}
 
     def set_models(self, models: Mapping[str, Model]) -> None:
         """Watch these cameras from the next batch on; may be called from another thread."""
@@ -57,7 +57,10 @@ class Scorer:
         for indices in by_model.values():
             self._score_model(models[batch[indices[0]].camera], batch, indices, detections)
         now = time.monotonic()
-        return [ScoredFrame(frame, tuple(found), now) for frame, found in zip(batch, detections, strict=True)]
+        return [
+            ScoredFrame(frame, tuple(found), now, models[frame.camera].id)
+            for frame, found in zip(batch, detections, strict=True)
+        ]
 
     def _score_model(
         self, model: Model, batch: Sequence[Frame], indices: list[int], detections: list[list[Detection]]
@@ -85,11 +88,11 @@ class Scorer:
             return on_cpu.score(observations)
 
     def _stream(self, frame: Frame, model: Model) -> list[Any]:
-        """The camera's stream objects, one a detector; new ones where a segment begins."""
-        segment, streams = self._streams.get(frame.camera, (None, []))
-        if segment != frame.segment:
+        """The camera's stream objects, one a detector; new ones where a segment begins or the model is another."""
+        segment, of, streams = self._streams.get(frame.camera, (None, None, []))
+        if segment != frame.segment or of is not model:
             streams = [detector.new_stream() for detector in model.detectors]
-            self._streams[frame.camera] = (frame.segment, streams)
+            self._streams[frame.camera] = (frame.segment, model, streams)
         return streams
 
 

@@ -20,6 +20,7 @@ from monitor.channel import Channel
 from monitor.errors import MonitorError, StageError
 from monitor.frame_queue import FrameQueue, QueueCounters, QueueSettings
 from monitor.inference import InferenceWorker, Scorer
+from monitor.learning.hold import Hold
 from monitor.model_store import Model
 from monitor.redact import redact
 from monitor.sources.base import Source
@@ -31,11 +32,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A source, the model that watches it, and how it is captured."""
+    """A source, the model that watches it, how it is captured, and what holds it while it is learned from."""
 
     source: Source
     model: Model
     capture: CaptureSettings
+    hold: Hold | None = None
 
     @property
     def name(self) -> str:
@@ -141,10 +143,15 @@ class Pipeline:
         self._scorer.set_models(self._models)
         self._left_behind = [stage for stage in (*self._left_behind, feed.stage) if stage.alive]
 
+    def set_model(self, name: str, model: Model) -> None:
+        """Watch a camera with another model from the next frame on; its capture is not touched."""
+        self._models[name] = model
+        self._scorer.set_models(self._models)
+
     def _register(self, camera: Camera, first_segment: int) -> _Feed:
         stop = threading.Event()
         inlet = self._queue.register(camera.name, live=camera.source.live)
-        capture = Capture(camera.source, inlet, camera.capture, stop, first_segment=first_segment)
+        capture = Capture(camera.source, inlet, camera.capture, stop, first_segment=first_segment, hold=camera.hold)
         feed = _Feed(capture, stop, Stage(f"capture {camera.name}", capture.run, self._on_error))
         self._feeds[camera.name] = feed
         self._models[camera.name] = camera.model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.camera_monitor import CameraMonitor
@@ -13,7 +13,11 @@ from monitor.capture import CaptureSettings
 from monitor.config import MonitorConfig
 from monitor.errors import ConfigError, ModelError
 from monitor.fusion import ModelScale
-from monitor.model_store import Model, load_model
+from monitor.learning.coordinator import LearningPlan
+from monitor.learning.hold import Hold
+from monitor.learning.unlearned import DETECTORS, unlearned_model
+from monitor.model_store import CARD_FILE, Model, load_model
+from monitor.model_versions import version_folders
 from monitor.pipeline import Camera
 from monitor.sources import open_sources
 from monitor.sources.base import Source
@@ -26,12 +30,15 @@ log = logging.getLogger("monitor")
 class PlannedCamera:
     """A camera with everything it is watched by.
 
+    monitor   None for a camera that has no model yet
+    learning  how that one learns; None for the others
     identity  equal for two plans of a camera between which nothing that concerns it has changed
     """
 
     camera: Camera
-    monitor: CameraMonitor
+    monitor: CameraMonitor | None
     identity: tuple[object, ...]
+    learning: LearningPlan | None = None
 
     @property
     def name(self) -> str:
@@ -61,12 +68,82 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
     return found
 
 
-def plan_cameras(sources: Sequence[Source], settings: MonitorConfig, max_frames: int | None) -> list[PlannedCamera]:
+def plan_cameras(
+    sources: Sequence[Source],
+    settings: MonitorConfig,
+    max_frames: int | None,
+) -> list[PlannedCamera]:
     """Give each source its model and its monitor. Models are loaded once and shared.
 
-    Raises ModelError, naming the camera that has none or the model that cannot be used.
+    A camera for which no model is named uses its own in the folder of models, or learns one first.
+
+    Raises ModelError for a model that cannot be used.
     """
-    capture = CaptureSettings(
+    loaded: dict[Path, tuple[Model, ModelScale]] = {}
+    planned = []
+    for source in sources:
+        own = settings.cameras.get(source.name)
+        folder = (own.model if own else None) or settings.model
+        if folder is None:
+            folder = settings.models_folder / source.name
+            if not (folder / CARD_FILE).exists() and not version_folders(folder):
+                planned.append(_learning_camera(source, folder, settings, max_frames))
+                continue
+        if folder not in loaded:
+            model = used(load_model(folder, settings.device), settings.detectors)
+            loaded[folder] = (model, ModelScale(model, settings.false_alarms_per_day, settings.smoothing))
+        model, scale = loaded[folder]
+        monitor = CameraMonitor(source.name, scale, settings.smoothing, settings.alert)
+        camera = Camera(source, model, _capture(settings, max_frames))
+        planned.append(PlannedCamera(camera, monitor, _identity(source, model, settings, max_frames)))
+    return planned
+
+
+def used(model: Model, detectors: Sequence[str] | None) -> Model:
+    """The model with only those of its detectors that are named; None: all. Raises ModelError where none is left."""
+    if detectors is None:
+        return model
+    kept = tuple(detector for detector in model.detectors if detector.name in detectors)
+    if not kept:
+        raise ModelError(
+            f"the model '{model.name}' has none of the detectors {', '.join(detectors)}, only "
+            f"{', '.join(d.name for d in model.detectors)}: change the setting 'detectors'"
+        )
+    return replace(model, detectors=kept)
+
+
+def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraMonitor]:
+    """The model that a camera has learned, and what judges by it. Raises ModelError."""
+    model = used(load_model(plan.folder, settings.device), settings.detectors)
+    scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
+    return model, CameraMonitor(plan.name, scale, settings.smoothing, settings.alert)
+
+
+def watching(planned: PlannedCamera, settings: MonitorConfig, model: Model, monitor: CameraMonitor) -> PlannedCamera:
+    """The plan of a camera that has learned."""
+    camera = planned.camera
+    identity = _identity(camera.source, model, settings, camera.capture.max_frames)
+    return PlannedCamera(replace(camera, model=model), monitor, identity)
+
+
+def _learning_camera(source: Source, folder: Path, settings: MonitorConfig, max_frames: int | None) -> PlannedCamera:
+    hold = None if source.live else Hold(settings.learning.duration_s)
+    plan = LearningPlan(
+        name=source.name,
+        label=source.label,
+        folder=folder,
+        duration_s=settings.learning.duration_s,
+        detectors=settings.detectors or DETECTORS,
+        hold=hold,
+        keep_footage=settings.learning.keep_footage,
+        device=settings.device,
+    )
+    camera = Camera(source, unlearned_model(), _capture(settings, max_frames), hold)
+    return PlannedCamera(camera, None, _identity(source, camera.model, settings, max_frames), plan)
+
+
+def _capture(settings: MonitorConfig, max_frames: int | None) -> CaptureSettings:
+    return CaptureSettings(
         speed=settings.playback.speed,
         loop=settings.playback.loop,
         analysis_fps=settings.analysis_fps,
@@ -77,38 +154,28 @@ def plan_cameras(sources: Sequence[Source], settings: MonitorConfig, max_frames:
         backoff_max_s=settings.capture.backoff_max_s,
         health=settings.health,
     )
-    loaded: dict[Path, tuple[Model, ModelScale]] = {}
-    planned = []
-    for source in sources:
-        own = settings.cameras.get(source.name)
-        folder = (own.model if own else None) or settings.model
-        if folder is None:
-            raise ModelError(
-                f"no model for '{source.name}': train one on normal footage of this camera with "
-                "`python -m training train --data FOOTAGE --out models/NAME`, then add --model models/NAME"
-            )
-        if folder not in loaded:
-            model = load_model(folder, settings.device)
-            loaded[folder] = (model, ModelScale(model, settings.false_alarms_per_day, settings.smoothing))
-        model, scale = loaded[folder]
-        monitor = CameraMonitor(source.name, scale, settings.smoothing, settings.alert)
-        identity = (
-            own.source if own else source.label,
-            folder,
-            model.hash,
-            capture,
-            settings.capture,
-            settings.smoothing,
-            settings.alert,
-            settings.false_alarms_per_day,
-        )
-        planned.append(PlannedCamera(Camera(source, model, capture), monitor, identity))
-    return planned
+
+
+def _identity(source: Source, model: Model, settings: MonitorConfig, max_frames: int | None) -> tuple[object, ...]:
+    own = settings.cameras.get(source.name)
+    return (
+        own.source if own else source.label,
+        (own.model if own else None) or settings.model,
+        model.hash,
+        _capture(settings, max_frames),
+        settings.capture,
+        settings.smoothing,
+        settings.alert,
+        settings.false_alarms_per_day,
+        settings.detectors,
+        settings.learning,
+    )
 
 
 def warn_of_short_footage(planned: Sequence[PlannedCamera]) -> None:
     """Say so, once a model, when a threshold had to be extrapolated from too little held-out footage."""
-    for model, scale in {id(p.camera.model): (p.camera.model, p.monitor.scale) for p in planned}.values():
+    scales = {id(p.camera.model): (p.camera.model, p.monitor.scale) for p in planned if p.monitor is not None}
+    for model, scale in scales.values():
         if scale.supported_per_day > scale.false_alarms_per_day:
             log.warning(
                 "threshold extrapolated: '%s' knows %.0f minutes of held-out footage, which show no rate below %.0f "

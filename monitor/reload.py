@@ -10,6 +10,7 @@ from pathlib import Path
 
 from monitor.config import MonitorConfig
 from monitor.errors import MonitorError
+from monitor.learning.coordinator import Learning
 from monitor.model_store import Model
 from monitor.pipeline import Pipeline
 from monitor.plan import PlannedCamera
@@ -20,7 +21,20 @@ from monitor.watch import Watch
 log = logging.getLogger("monitor")
 
 PER_CAMERA = frozenset(
-    ["cameras", "model", "analysis_fps", "false_alarms_per_day", "capture", "playback", "health", "smoothing", "alert"]
+    [
+        "cameras",
+        "model",
+        "models_folder",
+        "detectors",
+        "learning",
+        "analysis_fps",
+        "false_alarms_per_day",
+        "capture",
+        "playback",
+        "health",
+        "smoothing",
+        "alert",
+    ]
 )
 """Settings that a reload changes; the others take effect at the next start."""
 
@@ -49,6 +63,7 @@ class Reloader:
         models: dict[str, Model],
         *,
         follow: bool,
+        learning: Learning | None = None,
     ) -> None:
         self.requested = threading.Event()
         """Set to have the file read again; a signal handler may."""
@@ -60,9 +75,14 @@ class Reloader:
         self._planned = {camera.name: camera for camera in planned}
         self._models = models
         self._follow = follow
+        self._learning = learning
         self._seen = self._stamp()
         self._stage: Stage | None = None
         self._prepared: _Prepared | None = None
+
+    def learned(self, planned: PlannedCamera) -> None:
+        """A camera has learned: its model is no change to the next config that is read."""
+        self._planned[planned.name] = planned
 
     def tick(self, pipeline: Pipeline, watch: Watch) -> None:
         """Look whether there is something to do; called by the main loop."""
@@ -96,10 +116,17 @@ class Reloader:
             for name in removed + changed:
                 watch.remove(name)
                 pipeline.remove(name)
-                del self._models[name], self._planned[name]
+                self._models.pop(name, None)
+                del self._planned[name]
+                if self._learning is not None:
+                    self._learning.end(name)
             for name in added + changed:
                 camera = planned[name]
-                self._models[name], self._planned[name] = camera.camera.model, camera
+                self._planned[name] = camera
+                if camera.monitor is not None:
+                    self._models[name] = camera.camera.model
+                elif camera.learning is not None and self._learning is not None:
+                    self._learning.begin(camera.learning)
                 watch.add(camera.monitor, camera.camera.source, pipeline.add(camera.camera))
         later = _differing(self._settings, new.settings) - PER_CAMERA
         self._settings = new.settings

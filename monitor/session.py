@@ -12,16 +12,18 @@ from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
+from monitor.camera_monitor import CameraMonitor
 from monitor.config import JournalConfig, MonitorConfig
 from monitor.dashboard import Dashboard, RunTitle, summary
 from monitor.demo import DemoJudge, result_sentence, result_table
 from monitor.errors import RunError
 from monitor.evidence.sink import EvidenceSink
 from monitor.journal import Journal
+from monitor.learning.coordinator import Learning
 from monitor.logs import log_to_stderr
 from monitor.model_store import Model
 from monitor.pipeline import Pipeline
-from monitor.plan import PlannedCamera, warn_of_short_footage
+from monitor.plan import PlannedCamera, learned, warn_of_short_footage, watching
 from monitor.publisher import Publisher
 from monitor.recorder import Recorder
 from monitor.reload import Reloader
@@ -30,6 +32,8 @@ from monitor.sinks import LogSink, PublishSink
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import CameraState
 from monitor.watch import Watch
+
+log = logging.getLogger("monitor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +75,19 @@ class Session:
         self._settings = settings
         self._options = options
         self._console = console
-        self._models: dict[str, Model] = {camera.name: camera.camera.model for camera in planned}
+        self._models: dict[str, Model] = {c.name: c.camera.model for c in planned if c.monitor is not None}
+        self._learning = Learning((), lambda plan: learned(plan, settings))
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
         self._reloader: Reloader | None = None
         if options.config is not None:
             self._reloader = Reloader(
-                options.config, prepare, settings, planned, self._models, follow=options.follow_config
+                options.config,
+                prepare,
+                settings,
+                planned,
+                self._models,
+                follow=options.follow_config,
+                learning=self._learning,
             )
         self.stop = threading.Event()
 
@@ -90,7 +101,7 @@ class Session:
 
         Raises what a pipeline thread raised, and RunError when a source could not be read on or never gave a frame.
         """
-        planned, reloader = self._planned, self._reloader
+        planned, reloader, learning = self._planned, self._reloader, self._learning
         with ExitStack() as stack:
             sinks, dashboard = self._sinks(stack)
             warn_of_short_footage(planned if self._judge is None else ())
@@ -101,11 +112,29 @@ class Session:
             )
             watch = Watch(
                 pipeline,
-                {camera.name: camera.monitor for camera in planned},
+                {camera.name: camera.monitor for camera in planned if camera.monitor is not None},
                 {camera.name: camera.camera.source for camera in planned},
                 sinks,
+                learning=learning,
             )
-            on_tick = (lambda: None) if reloader is None else (lambda: reloader.tick(pipeline, watch))
+            stack.callback(learning.close)
+            for camera in planned:
+                if camera.learning is not None:
+                    learning.begin(camera.learning)
+
+            def adopt(name: str, model: Model, monitor: CameraMonitor) -> None:
+                self._models[name] = model
+                watch.judge(monitor)
+                pipeline.set_model(name, model)
+                self._learned(name, model, monitor)
+                if dashboard is not None:
+                    dashboard.retitle(self._title(dashboard.endpoint))
+
+            def on_tick() -> None:
+                if reloader is not None:
+                    reloader.tick(pipeline, watch)
+                learning.tick(lambda name: pipeline.status(name).state, adopt)
+
             report = watch.run(self.stop, self._options.duration_s, on_tick)
         if dashboard is not None:
             self._print(dashboard.last_alerts())
@@ -116,6 +145,27 @@ class Session:
                 self._print("", result_table(result))
             self._print(result_sentence(result))
         self._raise_for_failed(report)
+
+    def _learned(self, name: str, model: Model, monitor: CameraMonitor) -> None:
+        """Say what a camera's new model is worth; the next config that is read finds it in force."""
+        planned = next((camera for camera in self._planned if camera.name == name), None)
+        if planned is None:
+            return
+        planned = watching(planned, self._settings, model, monitor)
+        log.info("%s: watched with what it has learned (%s)", name, model.id)
+        warn_of_short_footage([planned] if self._judge is None else ())
+        if self._reloader is not None:
+            self._reloader.learned(planned)
+
+    def _title(self, endpoint: str) -> RunTitle:
+        models = self._models.values()
+        return RunTitle(
+            node=self._settings.node,
+            device=", ".join(sorted({d.device for m in models for d in m.detectors})) or "-",
+            model=", ".join(sorted({m.id for m in models})) or "none yet",
+            endpoint=endpoint,
+            false_alarms_per_day=self._settings.false_alarms_per_day,
+        )
 
     def _print(self, *parts: object) -> None:
         """Print without the blanks that fill a table's lines: the output may go to a file."""
@@ -140,7 +190,7 @@ class Session:
             handler = log_to_stderr(verbose=options.verbose)
             stack.callback(logging.getLogger().removeHandler, handler)
         live = any(camera.camera.source.live for camera in self._planned) or settings.playback.loop
-        monitors = {camera.name: camera.monitor for camera in self._planned}
+        monitors = {camera.name: camera.monitor for camera in self._planned if camera.monitor is not None}
         recorder = Recorder(
             options.record_scores, options.record_alerts, monitors, sort=not live and options.config is None
         )
@@ -165,13 +215,7 @@ class Session:
             sinks.append(self._judge)
         dashboard = None
         if with_dashboard:
-            title = RunTitle(
-                node=settings.node,
-                device=", ".join(sorted({d.device for m in models.values() for d in m.detectors})),
-                model=", ".join(sorted({m.id for m in models.values()})),
-                endpoint=endpoint,
-                false_alarms_per_day=settings.false_alarms_per_day,
-            )
+            title = self._title(endpoint)
             logging.getLogger().setLevel(logging.INFO)
             dashboard = Dashboard(self._console, title, self._judge.note if self._judge else None)
             sinks.append(stack.enter_context(dashboard))

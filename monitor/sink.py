@@ -12,6 +12,14 @@ from monitor.types import CameraState
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far something is that a camera waits for: 0..1, and what it is."""
+
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class CameraReport:
     """How one camera does, for people and health messages.
 
@@ -19,6 +27,7 @@ class CameraReport:
     history    highest score of each of the last seconds, oldest first; None where none came
     fps_in     pictures received a second; fps_analysed: frames scored a second
     age_p50_s  median time from reading a frame to its score, seconds, of the last frames; None before the first
+    progress   how far it is with learning; None where it does not
     """
 
     name: str
@@ -41,6 +50,7 @@ class CameraReport:
     missing: int
     unreadable: int
     events: int
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ class CameraState(StrEnum):
     """What a camera is doing, as published in health messages."""
 
     CONNECTING = "connecting"
+    LEARNING = "learning"
+    """There is no model of it yet: what it shows is taken as normal."""
     ONLINE = "online"
     STALLED = "stalled"
     OFFLINE = "offline"
@@ -117,6 +119,8 @@ class ScoredFrame:
     detections: tuple[Detection, ...]
     scored_at: float
     """time.monotonic() when the detectors were done, seconds."""
+    model: str = ""
+    """Which model (its ``id``) that was; "" where only one ever comes into question."""
 
 
 class Phase(StrEnum):

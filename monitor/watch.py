@@ -10,8 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 from monitor.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.errors import RunError
+from monitor.learning.coordinator import Learning, LearningPlan
 from monitor.pipeline import Pipeline
 from monitor.sink import CameraReport, RunReport, Sink
 from monitor.sources.base import Source
@@ -51,7 +54,9 @@ class Watch:
         sources: Mapping[str, Source],
         sinks: Sequence[Sink],
         clock: Callable[[], float] = time.monotonic,
+        learning: Learning | None = None,
     ) -> None:
+        self._learning = learning or Learning((), _no_model)
         self._pipeline = pipeline
         self._monitors = dict(monitors)
         self._sources = dict(sources)
@@ -59,24 +64,39 @@ class Watch:
         self._first_segments: dict[str, int] = {}
         self._clock = clock
         self._started = clock()
-        self._stats = {name: _CameraStats() for name in monitors}
+        self._stats = {name: _CameraStats() for name in sources}
 
-    def add(self, monitor: CameraMonitor, source: Source, first_segment: int) -> None:
-        """Take up a camera that the pipeline has added; frames of an earlier camera of its name are passed over."""
-        name = monitor.camera
-        self._monitors[name], self._sources[name] = monitor, source
+    def add(self, monitor: CameraMonitor | None, source: Source, first_segment: int) -> None:
+        """Take up a camera that the pipeline has added; frames of an earlier camera of its name are passed over.
+
+        monitor: None for a camera that learns.
+        """
+        name = source.name
+        self._sources[name] = source
         self._stats[name], self._first_segments[name] = _CameraStats(), first_segment
+        if monitor is not None:
+            self.judge(monitor)
+
+    def judge(self, monitor: CameraMonitor) -> None:
+        """Judge a camera by this from now on: it has learned, or its model is another. Its open event ends."""
+        before = self._monitors.get(monitor.camera)
+        if before is not None:
+            for alert in before.close():
+                self._tell(alert)
+            monitor.count_from(before.events)
+        self._monitors[monitor.camera] = monitor
         for sink in self._sinks:
             sink.added(monitor)
 
     def remove(self, name: str) -> None:
         """Let go of a camera, before the pipeline does: its open event ends, its state is told as removed."""
-        for alert in self._monitors[name].close():
+        monitor = self._monitors.pop(name, None)
+        for alert in monitor.close() if monitor is not None else ():
             self._tell(alert)
         report = replace(self._report(name, self._clock()), state=CameraState.ENDED, detail="removed", alarmed=False)
         for sink in self._sinks:
             sink.health(report)
-        del self._monitors[name], self._sources[name], self._stats[name]
+        del self._sources[name], self._stats[name]
         self._first_segments.pop(name, None)
 
     def run(
@@ -107,9 +127,16 @@ class Watch:
 
     def _take(self, scored: ScoredFrame) -> None:
         name = scored.frame.camera
-        if name not in self._monitors or scored.frame.segment < self._first_segments.get(name, 0):
+        if name not in self._sources or scored.frame.segment < self._first_segments.get(name, 0):
             return  # the camera has been removed, or replaced by another of its name
-        judgement = self._monitors[name].update(scored)
+        if self._learning.without_model(name):
+            self._stats[name].age.add(scored.scored_at - scored.frame.captured_at)
+            self._learning.take(scored)
+            return
+        monitor = self._monitors.get(name)
+        if monitor is None or scored.model not in ("", monitor.scale.model_id):
+            return  # scored before the model was exchanged
+        judgement = monitor.update(scored)
         self._stats[name].add(judgement)
         for sink in self._sinks:
             sink.score(judgement)
@@ -123,7 +150,7 @@ class Watch:
 
     def _tick(self) -> RunReport:
         now = self._clock()
-        reports = tuple(self._report(name, now) for name in self._monitors)
+        reports = tuple(self._report(name, now) for name in self._sources)
         for report in reports:
             stats = self._stats[report.name]
             if stats.state != (report.state, report.detail):
@@ -137,18 +164,18 @@ class Watch:
 
     def _report(self, name: str, now: float) -> CameraReport:
         status, queue = self._pipeline.status(name), self._pipeline.counters(name)
-        stats, monitor = self._stats[name], self._monitors[name]
+        stats, monitor = self._stats[name], self._monitors.get(name)
         state, detail = status.state, status.detail
         if state is CameraState.ONLINE and stats.overload.update(now, queue.dropped) > 0:
             state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
-        return CameraReport(
+        report = CameraReport(
             name=name,
             source=self._sources[name].label,
             state=state,
             since=status.since,
             detail=detail,
             score=stats.score,
-            alarmed=monitor.alarmed,
+            alarmed=monitor is not None and monitor.alarmed,
             history=tuple(stats.history.values()),
             fps_in=stats.fps_in.update(now, status.frames_in),
             fps_analysed=stats.fps_analysed.update(now, stats.age.count),
@@ -161,5 +188,10 @@ class Watch:
             stalls=status.stalls,
             missing=status.missing,
             unreadable=status.unreadable,
-            events=monitor.events,
+            events=0 if monitor is None else monitor.events,
         )
+        return self._learning.amend(report)
+
+
+def _no_model(plan: LearningPlan) -> NoReturn:
+    raise RunError(f"nothing loads a model for {plan.name}")

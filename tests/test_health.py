@@ -248,4 +248,4 @@ def test_a_detector_never_sees_a_frame_that_is_not_worth_scoring() -> None:
     batch = [frame(0.0), replace(frame(0.1), health=bad), replace(frame(0.2), health=bad), frame(0.3)]
     scores = [scored.detections[0].score for scored in scorer.score(batch)]
     assert [math.isnan(score) for score in scores] == [False, True, True, False]
-    assert scorer._streams["cam"][1] == [[2]], "the stream counts the frames that it has seen"
+    assert scorer._streams["cam"][2] == [[2]], "the stream counts the frames that it has seen"

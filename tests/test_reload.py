@@ -95,7 +95,7 @@ class Bench:
     def run(self, script: Script) -> None:
         watch = Watch(
             self.pipeline,
-            {camera.name: camera.monitor for camera in self.cameras},
+            {camera.name: camera.monitor for camera in self.cameras if camera.monitor is not None},
             {camera.name: camera.camera.source for camera in self.cameras},
             [script],
         )

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from monitor.calibration import HeldOut, fit_tail
-from monitor.camera_monitor import ModelScale
 from monitor.detector.base import Detector
 from monitor.errors import ModelError, UsageError
+from monitor.fusion import ModelScale
 from monitor.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
 from monitor.model_versions import next_version, prune, version_number
 from monitor.smoothing import SmoothingSettings

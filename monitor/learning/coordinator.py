@@ -1,0 +1,272 @@
+"""Cameras that learn, in the main loop: their frames are recorded, learned from by a process, and then watched.
+
+A camera that learns is in the pipeline like every other, with a model that judges nothing. Once a version of its own
+model is there, the model is exchanged under it: neither it nor any other camera is opened again.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
+from pathlib import Path
+
+from monitor.camera_monitor import CameraMonitor
+from monitor.duration import in_words
+from monitor.errors import MonitorError
+from monitor.learning.footage import is_footage
+from monitor.learning.hold import Hold
+from monitor.learning.process import LearnerProcess
+from monitor.learning.recorder import FootageRecorder
+from monitor.model_store import Model
+from monitor.redact import redact
+from monitor.sink import CameraReport, Progress
+from monitor.stage import Stage
+from monitor.types import CameraState, ScoredFrame
+
+log = logging.getLogger("monitor")
+
+_SETTLED_S = 0.5  # after a file was held, its last frames have come
+_OVER = (CameraState.ENDED, CameraState.FAILED)
+
+
+@dataclass(frozen=True, eq=False)
+class LearningPlan:
+    """How a camera learns.
+
+    folder      of its versions; footage is recorded beside them
+    duration_s  seconds of stream to learn from
+    detectors   what is learned
+    hold        of a file: what holds it while it is learned from; None for a live camera
+    looped      the file starts again at its end
+    """
+
+    name: str
+    label: str
+    folder: Path
+    duration_s: float
+    detectors: tuple[str, ...]
+    hold: Hold | None = None
+    looped: bool = False
+    keep_footage: bool = False
+    device: str = "cpu"
+
+    @property
+    def footage(self) -> Path:
+        """Where it records."""
+        return self.folder / "footage"
+
+
+class _Phase(Enum):
+    RECORDING = auto()
+    WAITING = auto()
+    LEARNING = auto()
+    BETTERING = auto()
+    FAILED = auto()
+    DONE = auto()
+
+
+@dataclass(eq=False)
+class _Learner:
+    """One camera while it learns."""
+
+    plan: LearningPlan
+    recorder: FootageRecorder
+    phase: _Phase = _Phase.RECORDING
+    process: LearnerProcess | None = None
+    loading: Stage | None = None
+    loaded: list[tuple[Model, CameraMonitor]] = field(default_factory=list)
+    why: str = ""
+    last_at: float = 0.0
+
+
+Adopt = Callable[[str, Model, CameraMonitor], None]
+"""Watches a camera with a model and what judges by it from now on."""
+
+
+class Learning:
+    """All cameras that learn. Everything here is called by the main thread.
+
+    load  loads the newest version of a plan's model; called in a thread of its own
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[LearningPlan],
+        load: Callable[[LearningPlan], tuple[Model, CameraMonitor]],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._load = load
+        self._clock = clock
+        self._learners: dict[str, _Learner] = {}
+        for plan in plans:
+            self.begin(plan)
+
+    def begin(self, plan: LearningPlan) -> None:
+        """Take up a camera."""
+        live = plan.hold is None
+        recorder = FootageRecorder(plan.footage, plan.label, plan.duration_s, live=live)
+        self._learners[plan.name] = _Learner(plan, recorder, last_at=self._clock())
+        if recorder.seen_s > 0:
+            log.info("%s: goes on learning, %s are recorded", plan.name, in_words(recorder.seen_s))
+        elif live:
+            log.info("%s: learns what is normal for %s, then watches", plan.name, in_words(plan.duration_s))
+        else:
+            log.info(
+                "%s: learns what is normal from the first %s of it, then watches the rest",
+                plan.name,
+                in_words(plan.duration_s),
+            )
+
+    def end(self, name: str) -> None:
+        """Let go of a camera, learning or not; what it recorded stays."""
+        learner = self._learners.pop(name, None)
+        if learner is not None:
+            learner.recorder.close()
+            if learner.process is not None:
+                learner.process.close()
+
+    def close(self) -> None:
+        """End all; the next run goes on with what was recorded."""
+        for name in list(self._learners):
+            learner = self._learners[name]
+            if learner.phase is _Phase.RECORDING and learner.plan.hold is None and learner.recorder.seen_s > 0:
+                seen = in_words(learner.recorder.seen_s)
+                log.info("%s: %s of normal footage are kept, the next run goes on from there", name, seen)
+            self.end(name)
+
+    def without_model(self, name: str) -> bool:
+        """True while a camera has no model yet."""
+        learner = self._learners.get(name)
+        return learner is not None and learner.phase not in (_Phase.BETTERING, _Phase.DONE)
+
+    def take(self, scored: ScoredFrame) -> None:
+        """A frame of a camera without a model."""
+        learner = self._learners[scored.frame.camera]
+        learner.last_at = self._clock()
+        if learner.phase is _Phase.RECORDING and not learner.recorder.done:
+            learner.recorder.take(scored.frame)
+
+    def amend(self, report: CameraReport) -> CameraReport:
+        """What a camera's report says while it learns."""
+        learner = self._learners.get(report.name)
+        if learner is None or learner.phase is _Phase.DONE:
+            return report
+        if learner.phase is _Phase.FAILED:
+            return replace(report, state=CameraState.FAILED, detail=learner.why)
+        if learner.phase is _Phase.BETTERING:
+            bettering = learner.process is not None and learner.process.step
+            progress = Progress(learner.process.fraction, bettering) if learner.process and bettering else None
+            return replace(report, progress=progress)
+        usual = (CameraState.ONLINE, CameraState.OVERLOADED, CameraState.CONNECTING, *_OVER)
+        if report.state not in usual:
+            return report  # a camera that is offline or dark says so first
+        if learner.phase is _Phase.RECORDING and report.state is CameraState.CONNECTING:
+            return report
+        fraction, text = self._progress(learner)
+        detail = text if learner.phase is _Phase.RECORDING else "working out what is normal"
+        return replace(report, state=CameraState.LEARNING, detail=detail, progress=Progress(fraction, text))
+
+    def tick(self, state_of: Callable[[str], CameraState], adopt: Adopt) -> None:
+        """Move every camera on; called about ten times a second."""
+        for name, learner in list(self._learners.items()):
+            if learner.phase is _Phase.RECORDING:
+                self._look_at_recording(learner, state_of(name))
+            if learner.phase is _Phase.WAITING and not any(
+                other.phase is _Phase.LEARNING for other in self._learners.values()
+            ):
+                plan = learner.plan
+                learner.phase = _Phase.LEARNING
+                learner.process = LearnerProcess(
+                    plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device
+                )
+            if learner.phase in (_Phase.LEARNING, _Phase.BETTERING):
+                self._look_at_process(learner, adopt)
+
+    def _progress(self, learner: _Learner) -> tuple[float, str]:
+        """How far a camera is, 0..1, and in words that change no more than once a minute while it records."""
+        if learner.phase is _Phase.RECORDING:
+            seen_s, whole_s = learner.recorder.seen_s, learner.plan.duration_s
+            if learner.plan.hold is not None:
+                return seen_s / whole_s, f"reading the first {in_words(whole_s)}, to learn what is normal"
+            left_s = max(0.0, whole_s - seen_s)
+            left = f"{-int(-left_s // 60)} min" if left_s > 60 else "less than a minute"
+            return min(1.0, seen_s / whole_s), f"recording what is normal, {left} left"
+        if learner.process is not None and learner.process.step:
+            return learner.process.fraction, learner.process.step
+        return 0.0, "working out what is normal"
+
+    def _look_at_recording(self, learner: _Learner, state: CameraState) -> None:
+        plan, recorder = learner.plan, learner.recorder
+        held = plan.hold is not None and plan.hold.reached and self._clock() - learner.last_at > _SETTLED_S
+        if recorder.error is not None:
+            self._fail(learner, recorder.error)
+        elif recorder.done or held:
+            recorder.close()
+            learner.phase = _Phase.WAITING
+        elif state in _OVER and plan.hold is not None:
+            recorder.close()
+            shutil.rmtree(plan.footage, ignore_errors=True)
+            seen = in_words(recorder.seen_s)
+            self._fail(
+                learner,
+                f"there is no model for it, and {seen} of it are shorter than the {in_words(plan.duration_s)} to learn "
+                "from: give --learn a shorter time, or learn from normal footage with `python -m training learn`",
+                kept=False,
+            )
+
+    def _look_at_process(self, learner: _Learner, adopt: Adopt) -> None:
+        name, process = learner.plan.name, learner.process
+        assert process is not None
+        for line in process.take_lines():
+            log.log(logging.WARNING if line.startswith("warning: ") else logging.INFO, "%s: %s", name, line)
+        if learner.loading is not None:
+            if learner.loading.alive:
+                return
+            error, learner.loading = learner.loading.error, None
+            if error is not None:
+                self._fail(learner, str(error) if isinstance(error, MonitorError) else repr(error))
+                return
+            model, monitor = learner.loaded.pop()
+            learner.phase = _Phase.BETTERING
+            adopt(name, model, monitor)
+            if learner.plan.hold is not None:
+                learner.plan.hold.release()
+        if process.take_version() is not None:
+            learner.loading = Stage(
+                f"loading {name}", lambda: learner.loaded.append(self._load(learner.plan)), lambda _: None
+            )
+            learner.loading.start()
+        elif process.ended:
+            self._ended(learner, process)
+
+    def _ended(self, learner: _Learner, process: LearnerProcess) -> None:
+        plan = learner.plan
+        error = process.error
+        process.close()
+        if learner.phase is _Phase.LEARNING:
+            self._fail(learner, error or "no version of a model was written")
+            return
+        if error is not None:
+            log.warning("%s: the better model failed (%s); it is watched with the first", plan.name, redact(error))
+        elif not plan.keep_footage:
+            shutil.rmtree(plan.footage, ignore_errors=True)
+        learner.phase = _Phase.DONE
+
+    def _fail(self, learner: _Learner, why: str, *, kept: bool = True) -> None:
+        plan = learner.plan
+        learner.recorder.close()
+        learner.phase = _Phase.FAILED
+        retry = ""
+        if kept and is_footage(plan.footage):
+            retry = (
+                f"; what was recorded is kept, `python -m training learn {plan.footage} --name {plan.name} --models "
+                f"{plan.folder.parent}` tries again"
+            )
+        learner.why = redact(f"nothing could be learned: {why}{retry}" if kept else why)
+        log.error("%s: %s", plan.name, learner.why)
+        if plan.hold is not None:
+            plan.hold.end()
