@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ def learn(
     cv2.setNumThreads(1)
     report = JsonReport() if json_lines else Report()
     wanted = tuple(part.strip() for part in detectors.split(",") if part.strip())
-    settings = LearnSettings(name, models, wanted, seed, device, from_s, to_s)
+    settings = LearnSettings(name, models, wanted, seed, device, from_s, to_s, workers=min(3, os.cpu_count() or 1))
     with _stoppable(report, lambda: "stopped: what had been written before is untouched"):
         check_name(settings)
         with TemporaryDirectory() as folder:

@@ -9,8 +9,10 @@ fit is fitted once, without the last fold, and scores that alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,27 +83,68 @@ def cross_fit(
     fit: Fit,
     *,
     refit: bool,
+    workers: int = 1,
     step: Callable[[], None] = lambda: None,
 ) -> CrossFitted:
     """Fit and score in turn.
 
-    refit  False: fit once, without the last fold
-    step   called after each fit and each fold scored
+    refit    False: fit once, without the last fold
+    workers  processes at work; the same scores and the same detector for any number
+    step     called after each fold, and after the last fit
     """
     folds = sorted({piece.fold for piece in pieces})
     scores = [np.full(piece.stop - piece.start, np.nan) for piece in pieces]
-    fitted = None
-    for fold in folds if refit else folds[-1:]:
-        fitted = fit(without(stretches, pieces, fold))
+    task = _Task(stretches, pieces, fit)
+
+    def keep(fold: int, found: list[NDArray[np.float64]]) -> None:
+        own = [number for number, piece in enumerate(pieces) if piece.fold == fold]
+        for number, values in zip(own, found, strict=True):
+            scores[number] = values
         step()
-        for piece, found in zip(pieces, scores, strict=True):
-            if piece.fold == fold:
-                found[:] = score_frames(fitted, stretches[piece.stretch][piece.start : piece.stop])
-        step()
-    if refit or fitted is None:
-        fitted = fit(stretches)
-        step()
-    return CrossFitted(fitted, scores)
+
+    if not refit:
+        detector, found = task.fold(folds[-1])
+        keep(folds[-1], found)
+        return CrossFitted(detector, scores)
+    if workers > 1:
+        global _task  # what forked processes inherit rather than receive: it is large
+        _task = task
+        try:
+            with ProcessPoolExecutor(workers - 1, get_context("fork")) as pool:
+                futures = [pool.submit(_scores_of_fold, fold) for fold in folds]
+                detector = fit(stretches)
+                step()
+                for fold, future in zip(folds, futures, strict=True):
+                    keep(fold, future.result())
+        finally:
+            _task = None
+        return CrossFitted(detector, scores)
+    for fold in folds:
+        keep(fold, task.fold(fold)[1])
+    detector = fit(stretches)
+    step()
+    return CrossFitted(detector, scores)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    stretches: Sequence[Stretch]
+    pieces: Sequence[Piece]
+    fit: Fit
+
+    def fold(self, fold: int) -> tuple[Detector, list[NDArray[np.float64]]]:
+        """What is fitted without a fold, and its scores of the fold's pieces."""
+        detector = self.fit(without(self.stretches, self.pieces, fold))
+        own = [piece for piece in self.pieces if piece.fold == fold]
+        return detector, [score_frames(detector, self.stretches[p.stretch][p.start : p.stop]) for p in own]
+
+
+_task: _Task | None = None
+
+
+def _scores_of_fold(fold: int) -> list[NDArray[np.float64]]:
+    assert _task is not None
+    return _task.fold(fold)[1]
 
 
 def score_frames(detector: Detector, frames: Iterable[Frame]) -> NDArray[np.float64]:

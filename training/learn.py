@@ -44,6 +44,7 @@ class LearnSettings:
     detectors  registry names
     device     where networks are trained: cpu, cuda or cuda:N
     from_s, to_s  media time of each source that counts, seconds
+    workers    processes that fit at once
     """
 
     name: str
@@ -54,6 +55,7 @@ class LearnSettings:
     from_s: float = 0.0
     to_s: float = np.inf
     false_alarms_per_day: float = 1.0
+    workers: int = 1
 
     @property
     def folder(self) -> Path:
@@ -137,13 +139,14 @@ class _Fit:
             self._scored = None
             return
         folds = len({piece.fold for piece in self._pieces})
-        with report.steps(f"learning: {name}", 2 * folds + 1 if learner.refit else 2) as step:
+        with report.steps(f"learning: {name}", folds + 1 if learner.refit else 1) as step:
             self._fitted.append(
                 cross_fit(
                     stretches,
                     self._pieces,
                     lambda clips: learner.fit(clips, settings.seed, settings.device, report),
                     refit=learner.refit,
+                    workers=settings.workers,
                     step=step,
                 )
             )

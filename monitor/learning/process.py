@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -73,16 +74,21 @@ class LearnerProcess:
     def close(self) -> None:
         """End the process if it still runs; what it has written stays."""
         if self._process.poll() is None:
-            self._process.terminate()
+            self._signal(signal.SIGTERM)
             try:
                 self._process.wait(_GOODBYE_S)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                self._signal(signal.SIGKILL)
                 self._process.wait(_GOODBYE_S)
         join_all(self._listeners, _GOODBYE_S)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None and not any(stage.alive for stage in self._listeners):
                 stream.close()
+
+    def _signal(self, number: int) -> None:
+        """To the process and those that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
