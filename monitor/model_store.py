@@ -169,6 +169,12 @@ def load_model(folder: Path, device: str = "cpu") -> Model:
     return _load(folder, device)
 
 
+def learned_folder(models: Path, name: str) -> Path | None:
+    """Where a camera of this name keeps its model, in a folder of all cameras' models; None where it has none yet."""
+    folder = models / name
+    return folder if (folder / CARD_FILE).exists() or version_folders(folder) else None
+
+
 def _load(folder: Path, device: str) -> Model:
     if folder.is_file():
         raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")

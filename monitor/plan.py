@@ -16,8 +16,7 @@ from monitor.fusion import ModelScale
 from monitor.learning.coordinator import LearningPlan
 from monitor.learning.hold import Hold
 from monitor.learning.unlearned import DETECTORS, unlearned_model
-from monitor.model_store import CARD_FILE, Model, load_model
-from monitor.model_versions import version_folders
+from monitor.model_store import Model, learned_folder, load_model
 from monitor.pipeline import Camera
 from monitor.sources import open_sources
 from monitor.sources.base import Source
@@ -84,11 +83,10 @@ def plan_cameras(
     for source in sources:
         own = settings.cameras.get(source.name)
         folder = (own.model if own else None) or settings.model
+        folder = folder or learned_folder(settings.models_folder, source.name)
         if folder is None:
-            folder = settings.models_folder / source.name
-            if not (folder / CARD_FILE).exists() and not version_folders(folder):
-                planned.append(_learning_camera(source, folder, settings, max_frames))
-                continue
+            planned.append(_learning_camera(source, settings.models_folder / source.name, settings, max_frames))
+            continue
         if folder not in loaded:
             model = used(load_model(folder, settings.device), settings.detectors)
             loaded[folder] = (model, ModelScale(model, settings.false_alarms_per_day, settings.smoothing))

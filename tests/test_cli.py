@@ -60,7 +60,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_without_arguments_the_three_first_steps_are_shown() -> None:
     result = monitor()
     assert result.returncode == 0
-    for command in ("run_monitor.py --demo", "-m training train", "-m monitor.client"):
+    for command in ("run_monitor.py --demo", "-m training learn", "-m monitor.client"):
         assert command in result.stdout
 
 
@@ -87,8 +87,12 @@ def test_a_config_without_cameras(tmp_path: Path) -> None:
     refused(monitor("--config", tmp_path / "c.toml"), 2, "names no camera")
 
 
-def test_no_model(video: Path) -> None:
-    refused(monitor(video), 2, "no model for 'square'", "python -m training train")
+def test_a_file_without_a_model_that_is_shorter_than_the_time_to_learn_from(video: Path, tmp_path: Path) -> None:
+    result = monitor(video, "--no-publish", cwd=tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert "there is no model for it" in result.stderr
+    assert "give --learn a shorter time, or learn from normal footage with `python -m training learn`" in result.stderr
+    assert not list((tmp_path / "models").glob("*/*"))
 
 
 def test_a_folder_that_is_no_model(video: Path, tmp_path: Path) -> None:
@@ -203,7 +207,9 @@ def wait_for_line(process: subprocess.Popen[str], part: str) -> None:
 
 def test_ctrl_c_ends_cleanly_within_two_seconds_and_ends_open_events(tmp_path: Path) -> None:
     alerts = tmp_path / "alerts.jsonl"
-    process = start(["--demo", "--headless", "--speed", "4", "--record-alerts", alerts, *FREE_PORTS])
+    process = start(
+        ["--demo", "--model", DEMO_MODEL, "--headless", "--speed", "4", "--record-alerts", alerts, *FREE_PORTS]
+    )
     wait_for_line(process, "alert 1 starts")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=2.0)
@@ -215,7 +221,7 @@ def test_ctrl_c_ends_cleanly_within_two_seconds_and_ends_open_events(tmp_path: P
 
 
 def test_a_second_ctrl_c_kills() -> None:
-    process = start(["--demo", "--headless", *FREE_PORTS])
+    process = start(["--demo", "--model", DEMO_MODEL, "--headless", *FREE_PORTS])
     wait_for_line(process, "first score")
     os.kill(process.pid, signal.SIGSTOP)  # both signals wait until it runs again: the second comes during the first
     process.send_signal(signal.SIGINT)
@@ -259,7 +265,7 @@ def test_a_cuda_device_that_is_not_there_is_refused_by_any_model(video: Path) ->
 
 
 def test_ctrl_c_while_the_program_is_still_loading_leaves_no_traceback() -> None:
-    process = start(["--demo", "--headless", *FREE_PORTS])
+    process = start(["--demo", "--model", DEMO_MODEL, "--headless", *FREE_PORTS])
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert "Traceback" not in err

@@ -391,7 +391,7 @@ def test_a_model_is_described_and_timed() -> None:
 def test_a_damaged_and_a_missing_model(tmp_path: Path) -> None:
     missing = check_model(tmp_path / "none", (320, 180), MonitorConfig(), "cpu")
     assert (missing.state, missing.found) == (State.PROBLEM, f"no model folder at {tmp_path / 'none'}")
-    assert "training train" in missing.mend
+    assert "training learn" in missing.mend
     for file in DEMO_MODEL.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes()[:-7])
     damaged = check_model(tmp_path, (320, 180), MonitorConfig(), "cpu")
@@ -569,7 +569,7 @@ def test_a_file_alone_without_a_model_is_only_a_warning(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     first, second, *_ = result.stdout.splitlines()
     assert first == "ok       footage a: 32x24, 10 fps, all 4 pictures read"
-    assert second.startswith("warning  model: no model for a; mend: ")
+    assert second.startswith("warning  model: no model for a yet: ")
 
 
 def test_wrong_usage(tmp_path: Path) -> None:

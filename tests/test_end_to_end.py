@@ -154,7 +154,9 @@ def test_a_frozen_and_a_covered_camera_are_published_and_not_scored_until_they_a
 
 
 def test_the_demo_s_alerts_reach_a_subscriber_with_reason_and_place_and_match_the_truth(tmp_path: Path) -> None:
-    with running(tmp_path, "--demo", "--speed", "max", "--record-alerts", tmp_path / "alerts.jsonl") as (
+    with running(
+        tmp_path, "--demo", "--model", DEMO_MODEL, "--speed", "max", "--record-alerts", tmp_path / "alerts.jsonl"
+    ) as (
         monitor,
         client,
     ):

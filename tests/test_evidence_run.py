@@ -14,7 +14,7 @@ from tests.test_evidence import files_in
 
 def test_an_alert_names_its_evidence_and_ctrl_c_leaves_it_whole(tmp_path: Path) -> None:
     folder = tmp_path / "evidence"
-    with running(tmp_path, "--demo", "--speed", "4", "--evidence", folder) as (process, client):
+    with running(tmp_path, "--demo", "--model", DEMO_MODEL, "--speed", "4", "--evidence", folder) as (process, client):
         start = client.wait_for(lambda m: m["kind"] == "alert" and m["phase"] == "start")
         process.send_signal(signal.SIGINT)
         asked_at = time.monotonic()

@@ -76,7 +76,16 @@ def test_the_same_settings_give_the_run_s_own_alert_log(tmp_path: Path, sort: bo
 
 def test_every_alert_of_the_demo_comes_again_from_the_command_line(tmp_path: Path) -> None:
     scores, alerts = tmp_path / "scores.jsonl", tmp_path / "alerts.jsonl"
-    command: list[str | Path] = [sys.executable, "run_monitor.py", "--demo", "--speed", "max", "--no-publish"]
+    command: list[str | Path] = [
+        sys.executable,
+        "run_monitor.py",
+        "--demo",
+        "--model",
+        "monitor/assets/demo",
+        "--speed",
+        "max",
+        "--no-publish",
+    ]
     command += ["--record-scores", scores, "--record-alerts", alerts]
     subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=100)
     recorded = alerts.read_text().splitlines()

@@ -19,6 +19,7 @@ from monitor.doctor.models import EVERY_FRAME_FPS, check_model, judge_load, no_m
 from monitor.doctor.ports import check_keys, check_ports
 from monitor.doctor.verdict import judge_failure, judge_footage, judge_stream
 from monitor.errors import SourceError
+from monitor.model_store import learned_folder
 from monitor.sources import open_sources
 from monitor.sources.base import Source
 from monitor.sources.camera import CameraSource
@@ -195,13 +196,13 @@ def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[
     without = []
     for name in seen.names:
         own = settings.cameras.get(name)
-        folder = (own.model if own else None) or settings.model
+        folder = (own.model if own else None) or settings.model or learned_folder(settings.models_folder, name)
         if folder is None:
             without.append(name)
         else:
             users.setdefault(folder, []).append(name)
-    if without:  # a camera given alone may be one that no model has been trained for yet
-        yield no_model(without, State.WARNING if checkup.specs and checkup.config is None else State.PROBLEM)
+    if without:
+        yield no_model(without, settings.learning.duration_s)
     if not seen.names and settings.model is not None:
         users[settings.model] = []
     costs: dict[str, float] = {}

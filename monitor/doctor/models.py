@@ -14,6 +14,7 @@ import numpy as np
 
 from monitor.config import MonitorConfig
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
+from monitor.duration import in_words
 from monitor.errors import ModelError, UsageError
 from monitor.fusion import ModelScale
 from monitor.inference import Scorer
@@ -141,13 +142,13 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def no_model(names: Sequence[str], state: State) -> Finding:
-    """Cameras for which nothing is known to be normal."""
+def no_model(names: Sequence[str], learn_s: float) -> Finding:
+    """Cameras for which nothing is known to be normal: they will learn first."""
     return Finding(
         "model",
         "",
-        state,
-        f"no model for {', '.join(names)}",
-        "train one on normal footage with `python -m training train --data FOOTAGE --out models/NAME`, then give "
-        "--model models/NAME",
+        State.WARNING,
+        f"no model for {', '.join(names)} yet: what it shows in the first {in_words(learn_s)} will count as normal",
+        "see that nothing out of the ordinary happens meanwhile, or learn from footage that you have: "
+        "`python -m training learn FOOTAGE --name CAMERA`",
     )

@@ -1,0 +1,202 @@
+"""A camera without a model: it records what it sees, a process learns from it, and it is watched from then on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from monitor.camera_monitor import CameraMonitor
+from monitor.demo import DemoStreet
+from monitor.duration import in_words, parse_duration
+from monitor.errors import UsageError
+from monitor.learning.coordinator import Learning, LearningPlan
+from monitor.learning.footage import FootageSource, recorded_s
+from monitor.learning.hold import Hold
+from monitor.learning.recorder import FootageRecorder
+from monitor.learning.unlearned import unlearned_model
+from monitor.model_store import Model, load_model
+from monitor.sink import CameraReport, Progress
+from monitor.sources.synthetic import SyntheticScene
+from monitor.types import CameraState, Frame, Health, ScoredFrame
+from tests.normal_street import SIZE, street
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("video") / "street.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, SIZE)
+    for number in range(180):
+        writer.write(street(number / 10))
+    writer.release()
+    return path
+
+
+def run(folder: Path, *arguments: str | Path, config: str = "") -> subprocess.CompletedProcess[str]:
+    (folder / "c.toml").write_text(f'detectors = ["static"]\n{config}[publish]\nenabled = false\n')
+    command = [sys.executable, ROOT / "run_monitor.py", *arguments, "--config", "c.toml", "--headless"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110, stdin=subprocess.DEVNULL)
+
+
+def test_a_file_is_learned_from_at_once_and_its_rest_watched(video: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, f"door={video}", "--learn", "12s", "--speed", "4")
+    assert result.returncode == 0, result.stderr
+    assert "door: learns what is normal from the first 12 s of it, then watches the rest" in result.stderr
+    assert "watched with what it has learned" in result.stderr
+    assert "door: first score" in result.stderr
+    model = load_model(tmp_path / "models/door")
+    assert [d.name for d in model.detectors] == ["static"]
+    assert (model.provenance.notes["width"], model.provenance.notes["height"]) == SIZE
+    assert not (tmp_path / "models/door/footage").exists(), "what was recorded is removed"
+    again = run(tmp_path, f"door={video}", "--speed", "max")
+    assert "learns" not in again.stderr
+    assert "door: first score" in again.stderr
+
+
+def test_what_speaks_against_the_footage_reaches_the_user(tmp_path: Path) -> None:
+    path = tmp_path / "frozen.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, SIZE)
+    for _ in range(150):
+        writer.write(street(1.0))
+    writer.release()
+    result = run(tmp_path, path, "--learn", "12s", config="[health]\nenabled = false\n")
+    assert result.returncode == 1
+    assert "nothing could be learned: all pictures of these 12 s are equal" in result.stderr
+    assert "python -m training learn models/frozen/footage --name frozen --models models` tries again" in result.stderr
+    assert recorded_s(tmp_path / "models/frozen/footage") == pytest.approx(11.9)
+
+
+def frame(time_s: float, segment: int = 0) -> Frame:
+    return Frame("door", round(time_s * 10), time_s, street(time_s), segment)
+
+
+def test_a_live_camera_goes_on_with_what_it_recorded_before(tmp_path: Path) -> None:
+    first = FootageRecorder(tmp_path / "footage", "door", 30.0, live=False)
+    for number in range(60):
+        first.take(frame(number / 10))
+    first.close()
+    second = FootageRecorder(tmp_path / "footage", "door", 8.0, live=True)
+    assert second.seen_s == pytest.approx(5.9)
+    for number in range(25):
+        second.take(frame(100 + number / 10))
+    second.close()
+    assert second.done
+    with FootageSource(tmp_path / "footage").open() as reader:
+        times = []
+        while (position := reader.grab()) is not None:
+            times.append(position.time_s)
+    assert times[59] == pytest.approx(5.9)
+    assert times[60] == pytest.approx(15.9), "a gap, so that nothing is made of the step between them"
+
+
+def test_pictures_that_are_not_worth_scoring_and_gaps_count_for_nothing(tmp_path: Path) -> None:
+    recorder = FootageRecorder(tmp_path / "footage", "door", 30.0, live=False)
+    recorder.take(frame(0.0))
+    recorder.take(frame(0.5))
+    recorder.take(replace(frame(0.6), health=Health(CameraState.DARK, "black")))
+    recorder.take(frame(0.7))
+    recorder.take(frame(0.8, segment=1))
+    recorder.take(frame(9.0, segment=1))
+    recorder.take(frame(9.25, segment=1))
+    recorder.close()
+    assert recorder.seen_s == pytest.approx(0.75)
+
+
+def test_a_long_recording_is_thinned_to_what_the_disk_is_meant_to_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.learning.recorder.MAX_PICTURES", 60)
+    monkeypatch.setattr("monitor.learning.recorder._PART_S", 2.0)
+    recorder = FootageRecorder(tmp_path / "footage", "door", 18.0, live=False)
+    for number in range(200):
+        recorder.take(frame(number / 10))
+    recorder.close()
+    assert recorder.done
+    count = sum(1 for _ in (tmp_path / "footage").glob("*/*.jpg"))
+    assert 50 <= count <= 80
+
+
+def test_a_disk_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "footage").write_text("in the way")
+    recorder = FootageRecorder(tmp_path / "footage", "door", 30.0, live=True)
+    recorder.take(frame(0.0))
+    recorder.close()
+    assert recorder.error == f"cannot record to {tmp_path / 'footage'}: File exists"
+
+
+def test_a_held_file_runs_ahead_and_waits_for_its_model() -> None:
+    hold, stop = Hold(2.0), threading.Event()
+    assert all(hold.admit(-5.0 + t, stop) for t in (0.0, 1.0, 1.9))
+    assert not hold.reached
+    hold.release()
+    assert hold.admit(-3.0, stop), "the first frame after it is due at once"
+    assert hold.reached
+    assert not hold.admit(-2.9, stop), "from then on in the file's own time"
+    waiting = Hold(0.0)
+    stop.set()
+    assert waiting.admit(0.0, stop), "a stop ends the wait"
+
+
+def report(state: CameraState) -> CameraReport:
+    return CameraReport("door", "x", state, 0.0, "", np.nan, False, (), 0.0, 0.0, None, None, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def never(plan: LearningPlan) -> tuple[Model, CameraMonitor]:
+    raise AssertionError(plan)
+
+
+def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path) -> None:
+    learning = Learning((LearningPlan("door", "door", tmp_path / "door", 600.0, ("static",)),), never)
+    details = []
+    for number in range(90):
+        learning.take(ScoredFrame(frame(float(number)), (), 0.0))
+        shown = learning.amend(report(CameraState.ONLINE))
+        assert shown.state is CameraState.LEARNING
+        details.append(shown.detail)
+    assert sorted(set(details)) == ["recording what is normal, 10 min left", "recording what is normal, 9 min left"]
+    assert shown.progress == Progress(89 / 600, details[-1])
+    offline = learning.amend(report(CameraState.OFFLINE))
+    assert (offline.state, offline.progress) == (CameraState.OFFLINE, None), "what is amiss is said first"
+    learning.close()
+    assert recorded_s(tmp_path / "door/footage") == pytest.approx(89)
+
+
+def test_a_camera_without_a_model_is_judged_by_nothing() -> None:
+    model = unlearned_model()
+    assert model.detectors == ()
+    assert model.id == "none yet@"
+
+
+def test_the_demo_shows_its_minute_once_before_the_scene() -> None:
+    source = DemoStreet(SyntheticScene(duration_s=2.0), learned_s=1.0)
+    scene = [0.04 * number for number in range(50)]
+    for expected in ([*(t - 3.0 for t in scene[:25]), *scene], scene):
+        found: list[float] = []
+        with source.open() as reader:
+            while (position := reader.grab()) is not None:
+                assert position.index == len(found)
+                found.append(position.time_s)
+        assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("45", 45), ("2 h", 7200)])
+def test_lengths_of_time(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "10x", "-5m", "0s", "m"])
+def test_what_is_no_length_of_time(text: str) -> None:
+    with pytest.raises(UsageError, match="write 90s, 10m or 2h"):
+        parse_duration(text)
+
+
+def test_lengths_in_words() -> None:
+    assert [in_words(s) for s in (12.3, 59.7, 600, 5400)] == ["12 s", "1 min", "10 min", "1.5 h"]
