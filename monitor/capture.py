@@ -17,6 +17,7 @@ from typing import Protocol
 from monitor.errors import CaptureError, SourceError, StallError
 from monitor.health import GOOD, HealthCheck, HealthSettings
 from monitor.learning.hold import Hold
+from monitor.learning.size import Size, judge_size
 from monitor.sources.base import Reader, Source
 from monitor.timing import Backoff, GapRule, Pace, Sampler
 from monitor.types import CameraState, CaptureStatus, Frame, Image
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 _NAMED_AT_MOST = 20
 
 _UNCHECKED = HealthSettings(enabled=False)
-_WITH_PICTURE = (CameraState.ONLINE, CameraState.FROZEN, CameraState.DARK)
+_WITH_PICTURE = (CameraState.ONLINE, CameraState.FROZEN, CameraState.DARK, CameraState.MISFIT)
 
 
 class FrameSink(Protocol):
@@ -55,6 +56,7 @@ class CaptureSettings:
     jitter           random part added to a delay, as a fraction of it: cameras lost together do not return together
     healthy_after_s  a connection that delivered frames for so long makes the delays start small again
     health           which pictures are not worth scoring
+    learned_size     (width, height) px of the pictures that the model learned from; None where it is not known
     """
 
     speed: float | None = 1.0
@@ -68,6 +70,7 @@ class CaptureSettings:
     jitter: float = 0.3
     healthy_after_s: float = 5.0
     health: HealthSettings = _UNCHECKED
+    learned_size: Size | None = None
 
 
 class Capture:
@@ -255,6 +258,8 @@ class Capture:
     def _examine(self, time_s: float, image: Image) -> None:
         """Show whether the picture is worth scoring; once it is again, it starts a new segment."""
         before, self._health = self._health, self._health_check.update(time_s, image)
+        if self._health.ok:
+            self._health = judge_size(self._settings.learned_size, (image.shape[1], image.shape[0]))
         if self._health.ok and not before.ok:
             self._new_segment()
         if self._health != before:

@@ -17,6 +17,7 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -39,6 +40,7 @@ STATE_STYLES = {
     CameraState.OFFLINE: "bold red",
     CameraState.FROZEN: "bold yellow",
     CameraState.DARK: "bold yellow",
+    CameraState.MISFIT: "bold red",
     CameraState.OVERLOADED: "bold yellow",
     CameraState.FAILED: "bold red",
     CameraState.ENDED: "dim",
@@ -142,7 +144,12 @@ class Dashboard(Sink):
         alert_rows = max(1, free - camera_rows)
         parts: list[Panel | Text] = [
             header,
-            Panel(self._cameras(report.cameras, width - 4, camera_rows), title="cameras", border_style="blue"),
+            Panel(
+                self._cameras(report.cameras, width - 4, camera_rows),
+                title="cameras",
+                subtitle=_under_way(report.cameras),
+                border_style="blue",
+            ),
             Panel(self._alert_table(width - 4, alert_rows), title="last alerts", border_style="blue"),
         ]
         lines = list(self._log.lines)[len(self._log.lines) - log_rows :]
@@ -259,6 +266,15 @@ def _age(camera: CameraReport) -> str:
     if camera.age_p50_s is None or camera.age_p99_s is None:
         return "-"
     return f"{camera.age_p50_s * 1e3:.0f}/{camera.age_p99_s * 1e3:.0f}"
+
+
+def _under_way(cameras: Sequence[CameraReport]) -> str | None:
+    """What the first of the cameras that learn is doing; no column of a narrow terminal would hold it."""
+    learning = [camera for camera in cameras if camera.progress is not None]
+    if not learning or learning[0].progress is None:
+        return None
+    more = f", and {len(learning) - 1} more learn" if len(learning) > 1 else ""
+    return escape(f"{learning[0].name}: {learning[0].progress.text}{more}")
 
 
 def progress_bar(progress: Progress | None, width: int) -> Text:

@@ -92,9 +92,15 @@ def plan_cameras(
             loaded[folder] = (model, ModelScale(model, settings.false_alarms_per_day, settings.smoothing))
         model, scale = loaded[folder]
         monitor = CameraMonitor(source.name, scale, settings.smoothing, settings.alert)
-        camera = Camera(source, model, _capture(settings, max_frames))
+        camera = Camera(source, model, replace(_capture(settings, max_frames), learned_size=learned_size(model)))
         planned.append(PlannedCamera(camera, monitor, _identity(source, model, settings, max_frames)))
     return planned
+
+
+def learned_size(model: Model) -> tuple[int, int] | None:
+    """(width, height) px of the pictures that a model learned from; None where it does not say."""
+    width, height = (model.provenance.notes.get(key) for key in ("width", "height"))
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0 else None
 
 
 def used(model: Model, detectors: Sequence[str] | None) -> Model:

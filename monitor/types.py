@@ -29,6 +29,8 @@ class CameraState(StrEnum):
     OFFLINE = "offline"
     FROZEN = "frozen"
     DARK = "dark"
+    MISFIT = "misfit"
+    """Its picture has another shape than the one learned: it is not scored."""
     OVERLOADED = "overloaded"
     ENDED = "ended"
     FAILED = "failed"

@@ -100,11 +100,11 @@ def cross_fit(
         own = [number for number, piece in enumerate(pieces) if piece.fold == fold]
         for number, values in zip(own, found, strict=True):
             scores[number] = values
-        step()
 
     if not refit:
         detector, found = task.fold(folds[-1])
         keep(folds[-1], found)
+        step()
         return CrossFitted(detector, scores)
     if workers > 1:
         global _task  # what forked processes inherit rather than receive: it is large
@@ -112,6 +112,8 @@ def cross_fit(
         try:
             with ProcessPoolExecutor(workers - 1, get_context("fork")) as pool:
                 futures = [pool.submit(_scores_of_fold, fold) for fold in folds]
+                for future in futures:
+                    future.add_done_callback(lambda _: step())
                 detector = fit(stretches)
                 step()
                 for fold, future in zip(folds, futures, strict=True):
@@ -121,6 +123,7 @@ def cross_fit(
         return CrossFitted(detector, scores)
     for fold in folds:
         keep(fold, task.fold(fold)[1])
+        step()
     detector = fit(stretches)
     step()
     return CrossFitted(detector, scores)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from monitor.model_store import CARD_FILE, Provenance, load_model, save_model, u
 from monitor.model_versions import next_version, prune, version_number
 from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
+from monitor.types import Frame
 from training.crossfit import CrossFitted, cross_fit, deal, held_out_of
 from training.learners import DEFAULT, Learner, chosen
 from training.normal import Normal, read_normal
@@ -99,10 +101,10 @@ def learn(
     fit = _Fit(normal, settings, report)
     fast = {name: learner for name, learner in learners.items() if learner.refit}
     slow = {name: learner for name, learner in learners.items() if not learner.refit}
-    versions = []
+    versions: list[Path] = []
     for group in filter(None, (fast, slow)):
-        for name, learner in group.items():
-            fit.add(name, learner)
+        if not fit.add(group) and versions:
+            break  # nothing that the version already written has not
         version = _write(fit, data, settings)
         versions.append(version)
         report.say(f"version {version_number(version)} written to {version} after {time.monotonic() - started:.0f} s")
@@ -127,29 +129,33 @@ class _Fit:
         """Those that can judge this footage."""
         return [fitted.detector for fitted in self._fitted]
 
-    def add(self, name: str, learner: Learner) -> None:
-        """Fit a further detector and score held-out footage by it."""
-        settings, report = self._settings, self._report
-        stretches = self.normal.stretches
+    def add(self, learners: Mapping[str, Learner]) -> bool:
+        """Fit further detectors; short footage is scored by them meanwhile. False where none is accepted."""
+        before = len(self._fitted)
+        fast = all(learner.refit for learner in learners.values())
+        steps = len(learners) * (1 if self._windows else len({piece.fold for piece in self._pieces}) + 1)
+        # One that takes minutes says itself how far it is.
+        with self._report.steps(f"learning {' and '.join(learners)}", steps) if fast else nullcontext(_nothing) as step:
+            for name, learner in learners.items():
+                fitted = self._fit(learner, step)
+                if learner.accept(fitted.detector, self._report):
+                    self._fitted.append(fitted)
+                else:
+                    self._report.say(f"warning: '{name}' did not learn well enough here and is left out")
+        self._scored = None
+        return len(self._fitted) > before
+
+    def _fit(self, learner: Learner, step: Callable[[], None]) -> CrossFitted:
+        settings, stretches = self._settings, self.normal.stretches
+
+        def fit(clips: Sequence[Sequence[Frame]]) -> Detector:
+            return learner.fit(clips, settings.seed, settings.device, self._report)
+
         if self._windows:
-            with report.steps(f"learning: {name}", 1) as step:
-                detector = learner.fit(stretches, settings.seed, settings.device, report)
-                step()
-            self._fitted.append(CrossFitted(detector, []))
-            self._scored = None
-            return
-        folds = len({piece.fold for piece in self._pieces})
-        with report.steps(f"learning: {name}", folds + 1 if learner.refit else 1) as step:
-            self._fitted.append(
-                cross_fit(
-                    stretches,
-                    self._pieces,
-                    lambda clips: learner.fit(clips, settings.seed, settings.device, report),
-                    refit=learner.refit,
-                    workers=settings.workers,
-                    step=step,
-                )
-            )
+            detector = fit(stretches)
+            step()
+            return CrossFitted(detector, [])
+        return cross_fit(stretches, self._pieces, fit, refit=learner.refit, workers=settings.workers, step=step)
 
     def held_out(self) -> HeldOut:
         """The scores of all detectors, of footage that each had not seen."""
@@ -179,6 +185,10 @@ class _Fit:
         if not found:
             raise UsageError(f"this footage cannot be learned from: {why}")
         return found
+
+
+def _nothing() -> None:
+    pass
 
 
 def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:

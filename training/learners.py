@@ -20,10 +20,12 @@ class Learner:
     fit    (clips, seed, device, report) -> the detector; imports what it needs when called, networks load slowly
     refit  True: takes seconds, so it is cross-fitted and fitted again on all; False: takes minutes, so it is fitted
            once, on three quarters of the footage
+    accept  does what was learned find what it should? One that does not is left out of the model
     """
 
     fit: Callable[[Clips, int, str, Report], Detector]
     refit: bool = True
+    accept: Callable[[Detector, Report], bool] = lambda _detector, _report: True
 
 
 def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
