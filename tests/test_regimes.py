@@ -36,7 +36,7 @@ def test_a_picture_near_the_limit_stays_in_its_regime() -> None:
     picture[..., 2] += 2.2
     assert regime_of(picture, Regime.GREY) is Regime.GREY
     assert regime_of(picture, Regime.COLOUR) is Regime.COLOUR
-    assert regime_of(picture + np.float32([0, 0, 4]), Regime.GREY) is Regime.COLOUR
+    assert regime_of(picture + np.array([0, 0, 4], np.float32), Regime.GREY) is Regime.COLOUR
 
 
 def test_light_changes_the_whole_picture_and_an_object_does_not() -> None:
