@@ -112,7 +112,7 @@ def test_damaged_parts_are_refused(scene: Scene) -> None:
     with pytest.raises(ModelError, match="not above 0"):
         Scene.load(scene.settings(), bad, "cpu")
     with pytest.raises(ModelError, match="exemplars"):
-        Scene.load({"exemplars": [3]}, scene.tensors(), "cpu")
+        Scene.load({**scene.settings(), "exemplars": [3]}, scene.tensors(), "cpu")
 
 
 def test_too_little_footage_is_refused() -> None:

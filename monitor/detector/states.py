@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from monitor.types import FloatArray
 
 _ALIKE = 16  # states that a picture is compared with, block by block
-_TOP_BLOCKS = 6  # the picture's score is the mean of this many highest blocks: 5% of them
+_TOP_SHARE = 0.05  # of the places: the picture's score is the mean of the highest
 _PARTS = 8
 _UNIT_QUANTILE = 0.9
 _UNIT_SAMPLES = 2048
@@ -75,9 +75,10 @@ class States:
         return blocks, int(alike[squares[alike].argmin()])
 
 
-def top_mean(blocks: FloatArray) -> float:
-    """A picture's score from its blocks': the mean of the highest 5%."""
-    return float(np.partition(blocks, -_TOP_BLOCKS, axis=None)[-_TOP_BLOCKS:].mean())
+def top_mean(places: FloatArray) -> float:
+    """A picture's score from its places': the mean of the highest 5%."""
+    count = max(1, round(_TOP_SHARE * places.size))
+    return float(np.partition(places, -count, axis=None)[-count:].mean())
 
 
 def farthest_first(samples: FloatArray, most: int) -> NDArray[np.intp]:
@@ -95,3 +96,10 @@ def farthest_first(samples: FloatArray, most: int) -> NDArray[np.intp]:
             break
         chosen.append(farthest)
     return np.array(chosen)
+
+
+def colour_differences(pictures: FloatArray) -> FloatArray:
+    """Luma, red and blue difference (ITU-R BT.601) of (..., 3) BGR, grey levels; same shape, float32."""
+    blue, green, red = pictures[..., 0], pictures[..., 1], pictures[..., 2]
+    luma = 0.114 * blue + 0.587 * green + 0.299 * red
+    return np.stack([luma, 0.713 * (red - luma), 0.564 * (blue - luma)], axis=-1).astype(np.float32)
