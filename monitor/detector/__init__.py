@@ -12,6 +12,7 @@ REGISTRY = {
     "true-sight": "monitor.detector.true_sight:TrueSight",
     "motion": "monitor.detector.motion:Motion",
     "static": "monitor.detector.static:StaticAge",
+    "scene": "monitor.detector.scene:Scene",
 }
 
 
