@@ -21,6 +21,7 @@ from monitor.evidence.files import Disk, EvidenceFiles
 from monitor.evidence.handover import HandOver
 from monitor.evidence.retention import Retention
 from monitor.evidence.settings import EvidenceSettings
+from monitor.memory import release_free_memory
 from monitor.messages import ModelRef
 from monitor.model_store import Model
 from monitor.redact import redact
@@ -39,6 +40,8 @@ HURRY_S = 0.8
 """How long it may when the user asked for the end; then clips are given up."""
 GRACE_S = 0.3
 """How much longer for what is in hand."""
+RELEASE_EVERY_S = 10.0
+"""The memory of finished clips is given back to the system at most this often."""
 
 
 class EvidenceSink(Sink):
@@ -75,6 +78,9 @@ class EvidenceSink(Sink):
         self._cameras: dict[str, CameraEvidence] = {}
         self._retention = Retention(settings.folder, settings.keep_days, settings.keep_bytes)
         self._give_up_at = math.inf
+        self._open_names: set[str] = set()
+        self._to_release = False
+        self._release_at = 0.0
         self._stage = Stage("evidence", self._work, self._on_error)
 
     def __enter__(self) -> Self:
@@ -143,6 +149,7 @@ class EvidenceSink(Sink):
             elif item is not None and not self._late():
                 self._camera(item.camera).frame(item)
             self._check_room()
+            self._release_memory()
         for camera in self._cameras.values():
             if self._late():
                 camera.abandon()
@@ -166,8 +173,21 @@ class EvidenceSink(Sink):
         return self._cameras[name]
 
     def _check_room(self) -> None:
-        names = {camera.open_name for camera in self._cameras.values()}
-        self._retention.check(self.disk.bytes, {name for name in names if name is not None})
+        names = {name for camera in self._cameras.values() if (name := camera.open_name) is not None}
+        self._to_release |= bool(self._open_names - names)
+        self._open_names = names
+        self._retention.check(self.disk.bytes, names)
+
+    def _release_memory(self) -> None:
+        """After clips have ended: an encoder holds tens of megabytes, which the C library would keep for good.
+
+        Clips of many cameras begin and end in every order, so the freed pieces lie between those still in use: a
+        monitor with evidence would grow for its first half hour, and stay as large as in its busiest moment.
+        """
+        now = time.monotonic()
+        if self._to_release and now >= self._release_at:
+            self._to_release, self._release_at = False, now + RELEASE_EVERY_S
+            release_free_memory()
 
     def _on_error(self, stage: Stage) -> None:
         """The thread has failed: alerts go on without evidence."""
