@@ -11,9 +11,10 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
-from monitor.camera_monitor import Alert, Judgement
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.errors import ConfigError
 from monitor.evidence.camera import CameraEvidence
 from monitor.evidence.clips import clip_suffix
@@ -44,12 +45,30 @@ RELEASE_EVERY_S = 10.0
 """The memory of finished clips is given back to the system at most this often."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """How a camera is watched from here on. What it says stands in the order of frames and events, as a reload does."""
+
+    camera: str
+    model: ModelRef | None
+    false_alarms_per_day: float
+    rise_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A camera is no longer watched."""
+
+    camera: str
+
+
 class EvidenceSink(Sink):
     """Writes evidence while inside its context.
 
-    models                camera name -> the model that watches it
-    false_alarms_per_day  what the threshold stands for
-    rise_s                seconds for which a score has to stay up before an event starts (AlertSettings.min_duration_s)
+    models                camera name -> the model that watches it; looked at anew when a camera is added
+    false_alarms_per_day  what the threshold stands for, of the cameras that are there at the start
+    rise_s                seconds for which a score has to stay up before an event starts (AlertSettings.min_duration_s),
+                          of the cameras that are there at the start
     stop                  set when the user asks for the end of the run: then what is not done in time is given up
 
     Raises ConfigError on entry where the folder's path is something else. A folder that cannot be written costs
@@ -70,12 +89,11 @@ class EvidenceSink(Sink):
         self.disk = Disk(settings.folder)
         self._settings = settings
         self._models = models
-        self._false_alarms_per_day = false_alarms_per_day
-        # A step comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
-        self._rise_s = rise_s + 1.0
         self._stop = stop
-        self._waiting: HandOver[Frame | Alert] = HandOver()
+        self._waiting: HandOver[Frame | Alert | _Watched | _Left] = HandOver()
         self._cameras: dict[str, CameraEvidence] = {}
+        for name in models:
+            self._watch(_Watched(name, self._model_of(name), false_alarms_per_day, rise_s))
         self._retention = Retention(settings.folder, settings.keep_days, settings.keep_bytes)
         self._give_up_at = math.inf
         self._open_names: set[str] = set()
@@ -140,14 +158,28 @@ class EvidenceSink(Sink):
             self.dropped += 1
             log.warning("%s: evidence of alert %d is lost, its thread is behind", alert.camera, alert.event.number)
 
+    def added(self, monitor: CameraMonitor) -> None:
+        """Have what comes from now on described by the camera's new model, budget and alert rule."""
+        budget, rise_s = monitor.scale.false_alarms_per_day, monitor.settings.min_duration_s
+        watched = _Watched(monitor.camera, self._model_of(monitor.camera), budget, rise_s)
+        self._waiting.offer(watched, 0, WAITING_BYTES * 3 // 2)
+
+    def removed(self, camera: str) -> None:
+        """Complete its clip and let go of its last seconds."""
+        self._waiting.offer(_Left(camera), 0, WAITING_BYTES * 3 // 2)
+
     def _work(self) -> None:
         self._check_room()
         while not self._waiting.ended:
             item = self._waiting.take(0.5)
             if isinstance(item, Alert):
-                self._camera(item.camera).step(item)
+                self._cameras[item.camera].step(item)
+            elif isinstance(item, _Watched):
+                self._watch(item)
+            elif isinstance(item, _Left):
+                self._cameras.pop(item.camera).finish()
             elif item is not None and not self._late():
-                self._camera(item.camera).frame(item)
+                self._cameras[item.camera].frame(item)
             self._check_room()
             self._release_memory()
         for camera in self._cameras.values():
@@ -159,18 +191,21 @@ class EvidenceSink(Sink):
     def _late(self) -> bool:
         return time.monotonic() > self._give_up_at
 
-    def _camera(self, name: str) -> CameraEvidence:
-        if name not in self._cameras:
-            self._cameras[name] = CameraEvidence(
-                name,
-                self._settings,
-                self.disk,
-                model=ModelRef(id=model.name, hash=model.hash) if (model := self._models.get(name)) else None,
-                false_alarms_per_day=self._false_alarms_per_day,
-                rise_s=self._rise_s,
-                late=self._late,
-            )
-        return self._cameras[name]
+    def _model_of(self, camera: str) -> ModelRef | None:
+        model = self._models.get(camera)
+        return None if model is None else ModelRef(id=model.name, hash=model.hash)
+
+    def _watch(self, watched: _Watched) -> None:
+        self._cameras[watched.camera] = CameraEvidence(
+            watched.camera,
+            self._settings,
+            self.disk,
+            model=watched.model,
+            false_alarms_per_day=watched.false_alarms_per_day,
+            # A step comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
+            rise_s=watched.rise_s + 1.0,
+            late=self._late,
+        )
 
     def _check_room(self) -> None:
         names = {name for camera in self._cameras.values() if (name := camera.open_name) is not None}
