@@ -67,8 +67,8 @@ class EvidenceSink(Sink):
 
     models                camera name -> the model that watches it; looked at anew when a camera is added
     false_alarms_per_day  what the threshold stands for, of the cameras that are there at the start
-    rise_s                seconds for which a score has to stay up before an event starts (AlertSettings.min_duration_s),
-                          of the cameras that are there at the start
+    rise_s                seconds for which their score has to stay up before an event starts
+                          (AlertSettings.min_duration_s)
     stop                  set when the user asks for the end of the run: then what is not done in time is given up
 
     Raises ConfigError on entry where the folder's path is something else. A folder that cannot be written costs
