@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -145,7 +144,9 @@ def _strips(found: Measured, snapshots: Sequence[Snapshot], kind: str) -> Figure
         _picture(row[0], snapshot.image)
         if snapshot.mask is not None:
             _outline(row[0], snapshot.mask, snapshot.image)
-        title = f"{_short(snapshot.video)}  frame {snapshot.index}, {snapshot.time_s:.1f} s, score {snapshot.score:.2f}"
+        title = (
+            f"{Path(snapshot.video).name}  frame {snapshot.index}, {snapshot.time_s:.1f} s, score {snapshot.score:.2f}"
+        )
         row[0].set_title(title, loc="left", fontsize=8, pad=2)
         for axes, name in zip(row[1:], names, strict=True):
             _picture(axes, _grey(snapshot.image))
@@ -189,8 +190,3 @@ def _extent(image: Image) -> tuple[float, float, float, float]:
 def _grey(image: NDArray[np.uint8]) -> Image:
     """Without colour and a little darker, so that the heat stands out."""
     return np.repeat((image.mean(axis=2, keepdims=True) * 0.7).astype(np.uint8), 3, axis=2)
-
-
-def _short(name: str) -> str:
-    """The end of a long name."""
-    return name if len(name) <= 24 else "..." + re.sub(r"^[^/]*/", "", name)[-21:]
