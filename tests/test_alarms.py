@@ -37,7 +37,7 @@ def test_alarms_are_counted_over_all_files_with_time_and_reason(tmp_path: Path) 
     assert alarm.video == "01.avi"
     assert 3.9 < alarm.started_s < 4.6
     assert 2.0 < alarm.length_s < 3.5
-    assert found.at_s == (pytest.approx(alarm.started_s + 10),)
+    assert found.at_s[0] == pytest.approx(alarm.started_s + 10)
     assert alarm.detector == "brightness"
     assert alarm.reasons[0].startswith("brightness 0.")
     assert found.per_day == pytest.approx(86_400 / 19.9)
