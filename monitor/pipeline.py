@@ -144,7 +144,8 @@ class Pipeline:
     def _register(self, camera: Camera, first_segment: int) -> _Feed:
         stop = threading.Event()
         inlet = self._queue.register(camera.name, live=camera.source.live)
-        capture = Capture(camera.source, inlet, camera.capture, stop, first_segment=first_segment)
+        viewpoint = camera.model.viewpoint
+        capture = Capture(camera.source, inlet, camera.capture, stop, first_segment=first_segment, viewpoint=viewpoint)
         feed = _Feed(capture, stop, Stage(f"capture {camera.name}", capture.run, self._on_error))
         self._feeds[camera.name] = feed
         self._models[camera.name] = camera.model
