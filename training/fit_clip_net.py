@@ -23,14 +23,14 @@ from training.grey_footage import GreyClip, GreyFootage, grey_footage
 from training.progress import Report
 from training.synthetic_anomalies import AnomalyMaker
 
-STEPS = 1000
+STEPS = 2000
 WIDTH = 16
-BATCH = 16
+BATCH = 8
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-2
 WARM_UP = 0.05
 """Part of all steps over which the learning rate rises."""
-EMA = 0.99
+EMA = 0.995
 HELD_OUT = 0.1
 """The end of each clip, kept back to tell what is usual."""
 _LEAD = 20  # frames before the held-out ones at least, so that a stream has a past
@@ -48,7 +48,7 @@ def fit_true_sight2(
 ) -> TrueSight2:
     """Learn a scene from clips of normal footage, each in order of time, analysed at about 10 frames a second.
 
-    steps: of 16 samples each; they take as long for an hour of footage as for a minute. width: of ClipNet.
+    steps: of 8 samples each; they take as long for an hour of footage as for a minute. width: of ClipNet.
     The same seed and footage give the same weights on the same machine. Keeps 30 KB a frame, of 20,000 at most.
     Raises UsageError for too little footage.
     """
@@ -75,7 +75,9 @@ def fit_grey(
         torch.manual_seed(seed)
         net = ClipNet(CHANNELS, width).to(target).to(memory_format=torch.channels_last)
         net = _train(net, maker, steps, target, report or Report(quiet=True))
-    detector = TrueSight2(net, TrueSight2Settings(width=width), Scene(footage.background, maker.speed), str(target))
+    detector = TrueSight2(
+        net, TrueSight2Settings(width=width), Scene(footage.background, maker.usual.speed), str(target)
+    )
     return detector.with_usual(*_usual(detector, clips, ends))
 
 
@@ -89,7 +91,8 @@ def synthetic_auc(
     scene = detector.scene
     footage = GreyFootage(grey_footage(clips), scene.background)
     maker = AnomalyMaker(footage, np.random.default_rng(seed), scene.usual_speed)
-    scores, abnormal = [], []
+    scores: list[float] = []
+    abnormal: list[bool] = []
     for _ in range(max(1, samples // BATCH)):
         inputs, masks = make_batch(maker, BATCH)
         scores.extend(float(fused.max()) for fused, _ in detector.look(inputs))

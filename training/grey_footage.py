@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detector.clip_inputs import SIZE, choose, follow
+from monitor.detector.clip_inputs import MOST_SPAN_S, SIZE, choose, follow
 from monitor.detector.frontend import to_grey
 from monitor.errors import UsageError
 from monitor.types import FloatArray, Frame, Image
@@ -40,32 +40,42 @@ class GreyFootage:
         self._starts: dict[float, NDArray[np.int64]] = {}
 
     def starts(self, speed: float) -> NDArray[np.int64]:
-        """(n, 2): clip and index of every frame that has earlier frames enough at this speed, to a quarter."""
-        speed = max(round(speed * 4) / 4, 1.0)
+        """(n, 2): clip and index of every frame that has earlier frames enough at this speed, to a half."""
+        speed = _half(speed)
         if speed not in self._starts:
             found = [
                 (c, i)
                 for c, clip in enumerate(self.clips)
                 for i in range(1, len(clip.times))
-                if choose(clip.times[:i], float(clip.times[i]), speed) is not None
+                if _earlier(clip.times, i, speed) is not None
             ]
             self._starts[speed] = np.array(found, np.int64).reshape(-1, 2)
         return self._starts[speed]
 
     def clip(self, clip: int, index: int, speed: float) -> tuple[Image, list[Image], list[float], FloatArray]:
-        """A frame, the four before it, their ages as shown at ``speed`` (seconds), and the recent background."""
-        speed = max(round(speed * 4) / 4, 1.0)
+        """A frame, the four before it, their ages as shown at ``speed`` (seconds), and the recent background.
+
+        Only for what ``starts`` gives; raises UsageError otherwise.
+        """
+        speed = _half(speed)
         source = self.clips[clip]
-        found = choose(source.times[:index], float(source.times[index]), speed)
+        found = _earlier(source.times, index, speed)
         if found is None:
             raise UsageError(f"frame {index} of clip {clip} has no earlier frames to look at; choose a later one")
         ages = [float(source.times[index] - source.times[i]) / speed for i in found]
-        return (
-            source.frames[index],
-            [source.frames[i] for i in found],
-            ages,
-            self.recent[clip][index].astype(np.float32),
-        )
+        recent = self.recent[clip][index].astype(np.float32)
+        return source.frames[index], [source.frames[i] for i in found], ages, recent
+
+
+def _half(speed: float) -> float:
+    return max(round(speed * 2) / 2, 1.0)
+
+
+def _earlier(times: NDArray[np.float64], index: int, speed: float) -> list[int] | None:
+    """``choose`` among the frames before one, of which the oldest do not matter."""
+    first = int(np.searchsorted(times, times[index] - (MOST_SPAN_S + 0.1) * speed))
+    found = choose(times[first:index], float(times[index]), speed)
+    return None if found is None else [first + i for i in found]
 
 
 def grey_footage(clips: Iterable[Sequence[Frame]], most_frames: int = MOST_FRAMES) -> list[GreyClip]:
@@ -123,7 +133,8 @@ def _weighted_median(values: FloatArray, weights: FloatArray) -> FloatArray:
     order = np.argsort(values, axis=0, kind="stable")
     sums = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
     middle = (sums >= sums[-1] / 2).argmax(axis=0)
-    return np.take_along_axis(np.take_along_axis(values, order, axis=0), middle[None], axis=0)[0]
+    chosen = np.take_along_axis(order, middle[None], axis=0)
+    return np.asarray(np.take_along_axis(values, chosen, axis=0)[0], dtype=np.float32)
 
 
 def _recent(clip: GreyClip, background: FloatArray) -> Image:

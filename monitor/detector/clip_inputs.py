@@ -104,4 +104,4 @@ class ClipInputs:
 def follow(recent: FloatArray, grey: Image, step_s: float) -> FloatArray:
     """The recent background after another frame, ``step_s`` seconds later."""
     step = np.float32(SLOW_PER_S * min(max(step_s, 0.0), 1.0))
-    return recent + np.clip(grey - recent, -step, step)
+    return np.asarray(recent + np.clip(grey - recent, -step, step), dtype=np.float32)
