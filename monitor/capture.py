@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from monitor.errors import CaptureError, SourceError, StallError
-from monitor.health import GOOD, HealthCheck, HealthSettings
+from monitor.health import GOOD, HealthCheck, HealthSettings, Viewpoint
 from monitor.learning.hold import Hold
 from monitor.learning.size import Size, judge_size
 from monitor.sources.base import Reader, Source
@@ -28,7 +28,15 @@ log = logging.getLogger(__name__)
 _NAMED_AT_MOST = 20
 
 _UNCHECKED = HealthSettings(enabled=False)
-_WITH_PICTURE = (CameraState.ONLINE, CameraState.FROZEN, CameraState.DARK, CameraState.MISFIT)
+_PAUSED = (CameraState.FROZEN, CameraState.DARK, CameraState.SCENE_CHANGE, CameraState.MISFIT)
+_WITH_PICTURE = (
+    CameraState.ONLINE,
+    *_PAUSED,
+    CameraState.MOVED,
+    CameraState.DEFOCUSED,
+    CameraState.FLIPPED,
+    CameraState.NOISY,
+)
 
 
 class FrameSink(Protocol):
@@ -55,7 +63,7 @@ class CaptureSettings:
     backoff_max_s    longest such delay; doubled in between
     jitter           random part added to a delay, as a fraction of it: cameras lost together do not return together
     healthy_after_s  a connection that delivered frames for so long makes the delays start small again
-    health           which pictures are not worth scoring
+    health           which pictures are not worth scoring, and what else is reported of them
     learned_size     (width, height) px of the pictures that the model learned from; None where it is not known
     """
 
@@ -76,6 +84,8 @@ class CaptureSettings:
 class Capture:
     """Reads one source into the frame queue; ``run`` is a capture thread's whole work.
 
+    viewpoint: what the camera usually shows, for its health; None if that was not learned.
+
     ``status`` may be read from any thread. A camera's own trouble (CaptureError) is shown there and retried; that of
     a file ends it as FAILED, and nothing else. Any other error ends ``run`` and is raised from it. The state is
     CONNECTING until the first attempt has an outcome; a lost camera stays OFFLINE or STALLED while it is tried again,
@@ -92,6 +102,7 @@ class Capture:
         rng: random.Random | None = None,
         wall_clock: Callable[[], float] = time.time,
         first_segment: int = 0,
+        viewpoint: Viewpoint | None = None,
         hold: Hold | None = None,
     ) -> None:
         self._source = source
@@ -104,8 +115,9 @@ class Capture:
         self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, settings.jitter, rng or random.Random())
         self._sampler = Sampler(settings.analysis_fps)
         self._gaps = GapRule(settings.gap_s)
-        self._health_check = HealthCheck(settings.health)
+        self._health_check = HealthCheck(settings.health, viewpoint)
         self._health = GOOD  # the verdict on the last frame analysed
+        self._paused = False  # the segment has frames that were not to be scored, for a while
         self._started = clock()
         self._status = CaptureStatus(since=self._started)
         self._online_at: float | None = None  # when this connection gave its first frame
@@ -126,6 +138,10 @@ class Capture:
             return status
         detail = f"no frame for {self._settings.stall_after_s:g} s"
         return replace(status, state=CameraState.STALLED, since=stalled_at, detail=detail)
+
+    def look_with(self, viewpoint: Viewpoint | None) -> None:
+        """Judge the camera's health by this viewpoint from the next frame on; may be called from another thread."""
+        self._health_check = HealthCheck(self._settings.health, viewpoint)
 
     def interrupt(self) -> None:
         """End a read that hangs, if the source can: call it once ``stop`` is set."""
@@ -243,7 +259,7 @@ class Capture:
         size = (image.shape[1], image.shape[0])
         if self._segment_size not in (None, size):
             self._new_segment()
-        self._examine(time_s, image)
+        image = self._examine(time_s, image)
         self._segment_size = size
         if self._status.size != size:
             self._status = replace(self._status, size=size)
@@ -255,15 +271,23 @@ class Capture:
         self._queued += 1
         return self._settings.max_frames is None or self._queued < self._settings.max_frames
 
-    def _examine(self, time_s: float, image: Image) -> None:
-        """Show whether the picture is worth scoring; once it is again, it starts a new segment."""
-        before, self._health = self._health, self._health_check.update(time_s, image)
-        if self._health.ok:
-            self._health = judge_size(self._settings.learned_size, (image.shape[1], image.shape[0]))
-        if self._health.ok and not before.ok:
+    def _examine(self, time_s: float, image: Image) -> Image:
+        """Show what there is to say of the picture; give it the right way up.
+
+        Once it is worth scoring again it starts a new segment, but not after a single corrupted frame.
+        """
+        before = self._health
+        self._health, image = self._health_check.update(time_s, image)
+        size = judge_size(self._settings.learned_size, (image.shape[1], image.shape[0]))
+        if self._health == GOOD or not size.scored:
+            self._health = size
+        if self._health.state in _PAUSED:
+            self._paused = True
+        elif self._paused and self._health.scored:
             self._new_segment()
         if self._health != before:
             self._change(self._health.state, self._health.detail)
+        return image
 
     def _is_gap(self, time_s: float, reader: Reader) -> bool:
         return self._last_s is not None and self._gaps.is_gap(time_s, reader.fps)
@@ -280,7 +304,9 @@ class Capture:
         self._segment_size = None
         self._sampler.reset()
         self._health_check.reset()
-        self._health = GOOD
+        self._paused = False
+        if not self._health.scored:
+            self._health = GOOD
 
     def _unreadable(self, what: str) -> None:
         self._status = replace(self._status, unreadable=self._status.unreadable + 1)

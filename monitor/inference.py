@@ -40,7 +40,7 @@ class Scorer:
     def score(self, batch: Sequence[Frame]) -> list[ScoredFrame]:
         """Score a batch, in order. Frames of the same camera must stand in order of time.
 
-        A frame whose health is not ok gets NaN, and no detector sees it. Frames of unknown cameras are left out.
+        A frame that is not to be scored gets NaN, and no detector sees it. Frames of unknown cameras are left out.
         """
         models = self._models
         for gone in self._streams.keys() - models.keys():
@@ -50,7 +50,7 @@ class Scorer:
         detections: list[list[Detection]] = [[] for _ in batch]
         for i, frame in enumerate(batch):
             model = models[frame.camera]
-            if frame.health.ok:
+            if frame.health.scored:
                 by_model[id(model)].append(i)
             else:
                 detections[i] = [Detection(math.nan)] * len(model.detectors)

@@ -28,6 +28,7 @@ from monitor.calibration import HeldOut
 from monitor.detector import detector_class
 from monitor.detector.base import Detector
 from monitor.errors import ModelError, RunError, first_problem
+from monitor.health import Viewpoint
 from monitor.model_versions import newest_usable, version_folders
 
 CARD_FILE = "model.json"
@@ -103,6 +104,8 @@ class Model:
     held_out: HeldOut
     hash: str
     """SHA-256 of ``model.json``, which names that of the weights: it stands for the whole folder."""
+    viewpoint: Viewpoint | None = None
+    """What the camera usually shows, for its health; None if that was not learned."""
 
     @property
     def name(self) -> str:
@@ -121,7 +124,12 @@ class Model:
 
 
 def save_model(
-    folder: Path, name: str, detectors: Sequence[Detector], held_out: HeldOut, provenance: Provenance
+    folder: Path,
+    name: str,
+    detectors: Sequence[Detector],
+    held_out: HeldOut,
+    provenance: Provenance,
+    viewpoint: Viewpoint | None = None,
 ) -> None:
     """Write a model folder, replacing an older model only when the new one is complete.
 
@@ -136,6 +144,8 @@ def save_model(
         tensors[f"held_out/score/{detector.name}"] = held_out.scores[detector.name].astype(np.float64)
         for key, array in detector.tensors().items():
             tensors[f"{detector.name}/{key}"] = np.asarray(array, order="C")
+    if viewpoint is not None:
+        tensors |= {f"viewpoint/{key}": np.asarray(array, order="C") for key, array in viewpoint.tensors().items()}
     weights = dump_tensors(tensors)
     card = ModelCard(
         format="true-sight-model",
@@ -191,19 +201,33 @@ def _load(folder: Path, device: str) -> Model:
         tensors = load_tensors(weights)
     except SafetensorError as error:
         raise ModelError(f"the model in {folder} is damaged: {WEIGHTS_FILE} cannot be read ({error})") from error
-    detectors, names = [], {"held_out"}
+    detectors, names = [], {"held_out", "viewpoint"}
     for entry in card.detectors:
-        own = {key.removeprefix(f"{entry.name}/"): t for key, t in tensors.items() if key.startswith(f"{entry.name}/")}
         names.add(entry.name)
         try:
-            detectors.append(detector_class(entry.name).load(entry.settings, own, device))
+            detectors.append(detector_class(entry.name).load(entry.settings, _part(tensors, entry.name), device))
         except ModelError as error:
             raise ModelError(f"the model in {folder} cannot be used: {error}") from error
     foreign = sorted(key for key in tensors if key.split("/")[0] not in names)
     if foreign:
         raise ModelError(f"the model in {folder} holds unknown tensors ({foreign[0]}): it is from another version")
     held_out = _held_out(folder, card, tensors)
-    return Model(card, tuple(detectors), held_out, hashlib.sha256(card_bytes).hexdigest())
+    return Model(card, tuple(detectors), held_out, hashlib.sha256(card_bytes).hexdigest(), _viewpoint(folder, tensors))
+
+
+def _part(tensors: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    """The tensors under ``name/``, without that."""
+    return {key.removeprefix(f"{name}/"): array for key, array in tensors.items() if key.startswith(f"{name}/")}
+
+
+def _viewpoint(folder: Path, tensors: dict[str, NDArray[Any]]) -> Viewpoint | None:
+    own = _part(tensors, "viewpoint")
+    if not own:
+        return None
+    try:
+        return Viewpoint.load(own)
+    except ModelError as error:
+        raise ModelError(f"the model in {folder} is damaged: {error}") from error
 
 
 def _read(folder: Path, file: str) -> bytes:

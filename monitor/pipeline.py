@@ -147,11 +147,20 @@ class Pipeline:
         """Watch a camera with another model from the next frame on; its capture is not touched."""
         self._models[name] = model
         self._scorer.set_models(self._models)
+        self._feeds[name].capture.look_with(model.viewpoint)
 
     def _register(self, camera: Camera, first_segment: int) -> _Feed:
         stop = threading.Event()
         inlet = self._queue.register(camera.name, live=camera.source.live)
-        capture = Capture(camera.source, inlet, camera.capture, stop, first_segment=first_segment, hold=camera.hold)
+        capture = Capture(
+            camera.source,
+            inlet,
+            camera.capture,
+            stop,
+            first_segment=first_segment,
+            viewpoint=camera.model.viewpoint,
+            hold=camera.hold,
+        )
         feed = _Feed(capture, stop, Stage(f"capture {camera.name}", capture.run, self._on_error))
         self._feeds[camera.name] = feed
         self._models[camera.name] = camera.model

@@ -77,5 +77,8 @@ class Sink:
     def added(self, monitor: CameraMonitor) -> None:
         """A camera is watched from now on that was not there at the start, or was another."""
 
+    def removed(self, camera: str) -> None:
+        """A camera is no longer watched; its open event has been ended. One of its name may be added next."""
+
     def tick(self, report: RunReport) -> None:
         """Called about ten times a second."""

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from monitor.camera_monitor import Alert, Judgement
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.evidence.pictures import snapshot, to_jpeg
 from monitor.messages import ModelRef
 from monitor.model_store import Model
@@ -26,7 +26,7 @@ class PublishSink(Sink):
     """Turns what the main loop says into ZeroMQ messages.
 
     models                camera name -> the model that watches it; looked at anew each time
-    false_alarms_per_day  the budget that the threshold stands for
+    false_alarms_per_day  the budget that the threshold stands for, of the cameras that are there at the start
     evidence              names the files kept of an alert's event
     """
 
@@ -40,6 +40,7 @@ class PublishSink(Sink):
         self._publisher = publisher
         self._models = models
         self._false_alarms_per_day = false_alarms_per_day
+        self._budgets: dict[str, float] = {}
         self._evidence = evidence
 
     def score(self, judgement: Judgement) -> None:
@@ -67,10 +68,14 @@ class PublishSink(Sink):
             dropped_frames=report.dropped,
             regions=alert.regions,
             reasons=alert.reasons,
-            expected_false_alarms_per_day=self._false_alarms_per_day,
+            expected_false_alarms_per_day=self._budgets.get(alert.camera, self._false_alarms_per_day),
             evidence=self._evidence(alert),
             jpeg=None if alert.event.phase is Phase.UPDATE else snapshot_jpeg(alert),
         )
+
+    def added(self, monitor: CameraMonitor) -> None:
+        """A reload may have changed the budget."""
+        self._budgets[monitor.camera] = monitor.scale.false_alarms_per_day
 
     def health(self, report: CameraReport) -> None:
         """Publish the camera's new state."""

@@ -31,6 +31,13 @@ class CameraState(StrEnum):
     DARK = "dark"
     MISFIT = "misfit"
     """Its picture has another shape than the one learned: it is not scored."""
+    SCENE_CHANGE = "scene_change"
+    """The whole picture changes: infrared, a light switch. Not scored until it has settled."""
+    MOVED = "moved"
+    DEFOCUSED = "defocused"
+    FLIPPED = "flipped"
+    """Frames come mirrored or upside down, and are turned back."""
+    NOISY = "noisy"
     OVERLOADED = "overloaded"
     ENDED = "ended"
     FAILED = "failed"
@@ -39,15 +46,17 @@ class CameraState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Whether a picture is worth scoring: ONLINE if it is, otherwise the state that says why not, and a sentence."""
+    """What there is to say of a picture, and whether it is worth scoring.
+
+    state   ONLINE, or what is wrong
+    detail  a sentence that says what, and what is done about it
+    scored  whether the picture is to be scored: a camera that has moved goes on to be, a frozen one does not.
+            Single frames that are corrupted are not, without a state of their own
+    """
 
     state: CameraState = CameraState.ONLINE
     detail: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """True if the picture is to be scored."""
-        return self.state is CameraState.ONLINE
+    scored: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -96,6 +96,7 @@ class Watch:
         report = replace(self._report(name, self._clock()), state=CameraState.ENDED, detail="removed", alarmed=False)
         for sink in self._sinks:
             sink.health(report)
+            sink.removed(name)
         del self._sources[name], self._stats[name]
         self._first_segments.pop(name, None)
 

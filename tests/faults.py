@@ -174,7 +174,7 @@ def _first_good_frame(sink: Watched, since: float) -> float:
     """When the first frame after ``since`` that is worth scoring was read; both by time.monotonic()."""
 
     def found() -> list[float]:
-        return [frame.captured_at for frame in sink.frames if frame.captured_at > since and frame.health.ok]
+        return [frame.captured_at for frame in sink.frames if frame.captured_at > since and frame.health.scored]
 
     with sink.changed:
         assert sink.changed.wait_for(lambda: bool(found()), DEADLINE_S), "it did not recover"

@@ -29,6 +29,7 @@ from monitor.client import (
     Received,
     SequenceTracker,
     Silence,
+    UnknownCamera,
 )
 from monitor.client.lines import json_line, text_line
 from monitor.errors import ConfigError
@@ -142,6 +143,8 @@ def short(item: Item) -> tuple[Any, ...]:
             return ("no repair", item.reason)
         case Expired():
             return ("expired", item.node)
+        case UnknownCamera():
+            return ("unknown camera", item.cameras, item.known)
 
 
 def take(subscriber: AlertSubscriber, count: int) -> list[tuple[Any, ...]]:
@@ -483,6 +486,31 @@ def test_another_process_gets_every_alert_in_order_as_json(tmp_path: Path) -> No
     assert [line["state"] for line in lines if line["kind"] == "health"] == ["offline"]
     assert [line["score"] for line in lines if line["kind"] == "score"] == [None]
     assert (code, rest, notes) == (0, "", "connected to lab\n")
+
+
+def test_a_mistyped_camera_is_told_with_those_that_are_known_once_a_run_and_followed_all_the_same(
+    tmp_path: Path,
+) -> None:
+    with (
+        Journal(tmp_path / "j") as journal,
+        Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher,
+    ):
+        for camera in ("gate", "door"):
+            publisher.publish_health(camera, CameraState.ONLINE, since=1.5e9)
+        asking = ("--endpoint", publisher.alerts_endpoint, "--camera", "gaet", "--camera", "door", "--count", "1")
+        with client(*asking, publisher=publisher) as program:
+            assert program.line("stderr") == "connected to lab"
+            told = "lab knows no camera gaet: it watches door, gate; waiting for it all the same"
+            assert program.line("stderr") == told
+            publish_alert(publisher, "gaet")  # added by a reload meanwhile
+            assert "gaet" in program.line()
+            assert program.end() == (0, "", "")
+
+
+def test_many_names_stay_one_line() -> None:
+    line = text_line(UnknownCamera("lab", ("x", "y"), tuple(f"c{number:02d}" for number in range(30))))
+    assert line.startswith("lab knows no cameras x, y: it watches c00, c01, ")
+    assert line.endswith("c19 and 10 more; waiting for them all the same")
 
 
 def test_a_restart_of_the_monitor_is_noticed_and_nothing_is_lost_by_it(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_pictures_that_are_not_worth_scoring_and_gaps_count_for_nothing(tmp_path
     recorder = FootageRecorder(tmp_path / "footage", "door", 30.0, live=False)
     recorder.take(frame(0.0))
     recorder.take(frame(0.5))
-    recorder.take(replace(frame(0.6), health=Health(CameraState.DARK, "black")))
+    recorder.take(replace(frame(0.6), health=Health(CameraState.DARK, "black", scored=False)))
     recorder.take(frame(0.7))
     recorder.take(frame(0.8, segment=1))
     recorder.take(frame(9.0, segment=1))

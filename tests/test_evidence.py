@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from monitor.evidence.settings import EvidenceSettings
 from monitor.evidence.sink import EvidenceSink
 from monitor.fusion import ModelScale
 from monitor.messages import ModelRef
+from monitor.model_store import Model
 from monitor.sink import Sink
 from monitor.smoothing import SmoothingSettings
 from monitor.types import AlertEvent, Phase, Reason, Region, ScoredFrame
@@ -311,6 +313,43 @@ def test_the_thread_writes_what_the_alerts_named_and_ends_with_the_run(tmp_path:
     assert files_in(tmp_path / "new") == sorted(named[0])
     assert (sink.disk.written, sink.disk.lost, sink.dropped) == (4, 0, 0)
     assert "evidence" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_after_a_reload_events_are_described_by_the_model_and_budget_that_saw_them(tmp_path: Path) -> None:
+    card = brightness_model().card.model_copy(update={"name": "later"})
+    models = {"cam": brightness_model()}
+    later = Model(card, models["cam"].detectors, models["cam"].held_out, "1" * 64)
+    watched = monitor()
+    settings = EvidenceSettings(enabled=True, folder=tmp_path)
+    stop = threading.Event()
+    starts: list[Alert] = []
+    with EvidenceSink(settings, models=models, false_alarms_per_day=1.0, rise_s=0.5, stop=stop) as sink:
+        for item in levels((6, CALM), (2, BRIGHT)):
+            judgement = watched.update(item)
+            tell(sink, judgement)
+            starts.extend(judgement.alerts)
+        for alert in watched.close():
+            sink.alert(alert, None)  # type: ignore[arg-type]
+        sink.removed("cam")
+        models["cam"] = later
+        watched = CameraMonitor(
+            "cam", ModelScale(later, 0.1, SmoothingSettings()), SmoothingSettings(), AlertSettings()
+        )
+        sink.added(watched)
+        for item in levels((6, CALM), (2, BRIGHT), (8, CALM)):
+            moved = replace(item, frame=replace(item.frame, segment=1_000_000, wall_time=item.frame.wall_time + 60))
+            judgement = watched.update(moved)
+            tell(sink, judgement)
+            starts.extend(judgement.alerts)
+    facts = [
+        json.loads((tmp_path / EvidenceFiles.of("cam", a.started_at, a.event.number, ".mp4").facts).read_text())
+        for a in starts
+        if a.event.phase is Phase.START
+    ]
+    assert [f["model"]["id"] for f in facts] == ["brightness", "later"]
+    assert [f["expected_false_alarms_per_day"] for f in facts] == [1.0, 0.1]
+    assert [f["phase"] for f in facts] == ["end", "end"]
+    assert all(f["clip"]["frames"] > 60 for f in facts), "both clips are whole"
 
 
 def test_when_the_user_ends_the_run_an_open_clip_is_done_or_gone_in_time(tmp_path: Path) -> None:

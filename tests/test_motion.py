@@ -169,6 +169,12 @@ def test_a_damaged_model_is_refused_with_the_reason(motion: Motion) -> None:
         Motion.load(settings | {"colour": 1}, tensors, "cpu")
 
 
+@pytest.mark.parametrize("clips", [[(8, 0.0)], [(0.5, start) for start in (0, 20, 40, 60)], [(0.1, 0.0), (3, 9.0)]])
+def test_short_clips_are_enough(clips: list[tuple[float, float]]) -> None:
+    detector = Motion.fit(_clip(45, seconds, start) for seconds, start in clips)
+    assert _scores(detector, _clip(-50, 1.0, 60))[-1].score > 1.5 * _scores(detector, _clip(45, 1.0, 20))[-1].score
+
+
 def test_footage_to_learn_from_must_be_enough_and_must_move() -> None:
     with pytest.raises(UsageError, match="at least 20 frames"):
         Motion.fit([_clip(40, 1)])

@@ -451,7 +451,7 @@ def test_help_at_80_columns_shows_every_option_whole(name: str) -> None:
     )  # fmt: skip
     assert "…" not in done.stdout
     assert "str>" not in re.sub(r"PATH.*", "", done.stdout)
-    assert ("--false-alarms-per-day " in done.stdout) == (name == "what-if")
+    assert ("--false-alarms-per-day " in done.stdout) == (name in ("evaluate", "what-if"))
 
 
 @pytest.mark.skipif(not CRASHES.exists(), reason="the file that crashes the decoder is not here: ../shared/data/faults")

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from monitor.errors import MonitorError, UsageError
-from training.output import Post, check_output_file, counted
+from training.output import Post, check_output_file, counted, make_writable, write_whole
 from training.progress import JsonReport, Report
 
 app = typer.Typer(
@@ -137,44 +137,86 @@ def submission(
 
 @app.command()
 def evaluate(
-    data: Annotated[Path, typer.Option(metavar="FILE", help="labels.json: file -> frames and abnormal intervals.")],
     model: ModelFolder,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="labels.json, or a folder of videos and .mat, .npy or .npz labels."),
+    ] = None,
+    alarms_per_day: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Instead: count alarms on footage without labels, whole days.")
+    ] = None,
     subset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="avenue, ped1, or the start of the files' names.")
+        str | None, typer.Option(metavar="NAME", help="avenue, ped1, umn-1, umn-2, or the start of the files' names.")
+    ] = None,
+    false_alarms_per_day: Annotated[
+        float, typer.Option(min=1e-6, metavar="N", help="Budget that the threshold is worked out for.")
+    ] = 1.0,
+    analysis_fps: Annotated[
+        float, typer.Option(min=0, metavar="N", help="Frames analysed a second, as live; 0 for all.")
+    ] = 10.0,
+    corrupt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FAULTS", help="Put faults into shares of the frames: flip=0.1,noise=0.2,drop=0.05,seed=0."
+        ),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")
     ] = None,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Draw score curves, ROC and heat maps as PNG files there.")
+    ] = None,
     post: Annotated[
         Post, typer.Option(metavar="NAME", help="causal (as it runs live) or published (offline).")
     ] = Post.CAUSAL,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="As it runs live, frame after frame: the default, said in full.")
+    ] = False,
     device: Device = "auto",
 ) -> None:
-    """Measure a model on labelled footage: AUC and average precision, beside the mean frame difference."""
-    from monitor.model_store import load_model
-
-    try:
+    """Measure a model on labelled footage, or count its alarms on footage without labels."""
+    if (data is None) == (alarms_per_day is None):
+        raise UsageError("evaluate takes either --data with labels or --alarms-per-day without: give one of them")
+    if streaming and post is Post.PUBLISHED:
+        raise UsageError("--streaming and --post published exclude each other: leave one of them out")
+    if alarms_per_day is not None and (subset or corrupt or plots or post is Post.PUBLISHED):
+        raise UsageError("--subset, --corrupt, --plots and --post belong to --data: leave them out")
+    with _needs("sklearn", "scikit-learn", "evaluate"):
+        from training.evaluate import Settings, WatchSettings, overlap
         from training.evaluate import evaluate as measure
-        from training.evaluate import overlap, write_json
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "sklearn":
-            raise
-        raise UsageError("evaluate needs scikit-learn: run `pip install -e '.[train]'`") from None
+        from training.report import text, to_json
+    if plots is not None:
+        with _needs("matplotlib", "matplotlib", "--plots"):
+            from training.plots import draw
+    from monitor.model_store import load_model
+    from training.alarms import count_alarms
+    from training.corrupt import Corruption
     from training.fit import choose_device
     from training.labels import load_labels
 
     report = Report()
     with _stoppable(report, lambda: "stopped: nothing was measured"):
-        videos = load_labels(data, subset)
+        faults = None if corrupt is None else Corruption.parse(corrupt)
+        videos = [] if data is None else load_labels(data, subset)
         loaded = load_model(model, str(choose_device(device)))
         if json_file is not None:
             check_output_file(json_file, "--json")
-        if trained := overlap(videos, loaded.provenance.data):
-            report.say(f"trained on {len(trained)} of the videos ({trained[0]}): their frames are too easy")
-        found = measure(videos, loaded, post, report)
+        if plots is not None:
+            make_writable(plots, "--plots")
+        if alarms_per_day is not None:
+            alarms = count_alarms(alarms_per_day, loaded, false_alarms_per_day, report, analysis_fps)
+            shown, figures = alarms.text(), to_json(alarms)
+        else:
+            if trained := overlap(videos, loaded.provenance.data):
+                report.say(f"trained on {len(trained)} of the videos ({trained[0]}): their frames are too easy")
+            watching = WatchSettings(analysis_fps, faults, snapshots=4 if plots is not None else 0)
+            found = measure(videos, loaded, report, Settings(post, false_alarms_per_day, watching))
+            shown, figures = text(found.evaluation), to_json(found.evaluation)
+            if plots is not None:
+                report.say(f"{counted(len(draw(found, plots)), 'picture')} drawn in {plots}")
         if json_file is not None:
-            write_json(found, json_file)
-        typer.echo(found.text())
+            write_whole(json_file, figures)
+        typer.echo(shown)
 
 
 @app.command()
@@ -234,6 +276,17 @@ def what_if(
     console.print(alert_table(outcome))
     for note in notes(outcome, false_alarms_per_day):
         console.print(note, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _needs(module: str, package: str, what: str) -> Iterator[None]:
+    """An import that fails because the package is not installed is one sentence."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != module:
+            raise
+        raise UsageError(f"{what} needs {package}: run `pip install -e '.[train]'`") from None
 
 
 @contextmanager

@@ -1,181 +1,190 @@
-"""How well a model tells abnormal frames from normal ones, beside the mean frame difference on the same frames."""
+"""How well a model does on labelled footage, beside the mean frame difference on the same frames.
+
+Everything is causal, as it runs live, unless the published protocol is asked for by name: no frame sees the future, no
+score is scaled by the video or the test set.
+"""
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score
 
-from monitor.errors import UsageError
+from monitor.errors import SourceError
 from monitor.fusion import ModelScale
 from monitor.model_store import Model
 from monitor.postprocess import published_postprocess
 from monitor.smoothing import SmoothingSettings
-from training.data import recorded_sources
+from training.analysis import medians
+from training.events import EventFigures, compare
 from training.labels import LabelledVideo
-from training.output import Post, counted, write_whole
+from training.localisation import HitRate, Hits
+from training.output import Post, counted
 from training.progress import Report
-from training.scoring import Scores, causal, raw_fused, score_video, smoothed
+from training.ranking import Judged, Metrics, metrics, mixed
+from training.scoring import raw_fused, smoothed
+from training.watching import DIFFERENCE, FUSED, Watched, WatchSettings, watch
 
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """A video's labels and scores, frame by frame: (N,) each."""
-
-    name: str
-    abnormal: NDArray[np.bool_]
-    score: NDArray[np.float64]
+__all__ = ["Evaluation", "Judged", "Measured", "Metrics", "Settings", "WatchSettings", "evaluate", "metrics", "overlap"]
 
 
 @dataclass(frozen=True)
-class Metrics:
-    """micro: over all frames; macro: mean over the videos that hold both classes. NaN where a class is missing.
+class Settings:
+    """How a model is measured.
 
-    chance is the average precision of random scores: the part of the frames that is abnormal.
+    post                  ``causal`` as it runs live, or ``published``: every frame, offline post-processing, no events
+    false_alarms_per_day  budget that the threshold is worked out for
+    watch                 rate of analysis, faults, frames to keep for pictures
     """
 
-    auc_micro: float
-    auc_macro: float
-    ap_micro: float
-    ap_macro: float
-    chance: float
-    chance_macro: float
+    post: Post = Post.CAUSAL
+    false_alarms_per_day: float = 1.0
+    watch: WatchSettings = field(default_factory=WatchSettings)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's figures and, on the same frames, those of the mean absolute frame difference."""
+    """A model's figures and, on the same frames, those of the mean absolute frame difference.
+
+    analysed      frames that were analysed; each score holds until the next
+    not_scored    state of health -> analysed frames that were not worth scoring for it
+    analysis_fps  frames analysed a second, 0 for all
+    scores        of the fused score
+    detectors     name -> of each detector by itself
+    events        at the threshold; None with the published protocol, which has none
+    hit_rates     ``fused``, each detector and ``frame difference`` -> share of map peaks inside the masks
+    ms            stage (decode, health, each detector) -> median milliseconds an analysed frame
+    """
 
     model: str
     post: str
+    corruption: str | None
+    analysis_fps: float
     videos: int
     mixed_videos: int
     frames: int
     abnormal: int
-    ms_per_frame: float
+    analysed: int
+    unreadable: int
+    not_scored: dict[str, int]
     scores: Metrics
+    detectors: dict[str, Metrics]
     frame_difference: Metrics
+    events: EventFigures | None
+    hit_rates: dict[str, HitRate]
+    ms: dict[str, float]
 
-    def text(self) -> str:
-        """A table for people."""
-        rows = [f"{'':16}   AUC micro  macro     AP micro (chance)  macro (chance)"]
-        for title, m in (("model", self.scores), ("frame difference", self.frame_difference)):
-            rows.append(
-                f"{title:16}   {m.auc_micro:9.3f}  {m.auc_macro:5.3f}     "
-                f"{m.ap_micro:8.3f} ({m.chance:.3f})   {m.ap_macro:5.3f} ({m.chance_macro:.3f})"
-            )
-        return "\n".join(
-            [
-                f"{self.model}: {counted(self.frames, 'frame')} of {counted(self.videos, 'video')} "
-                f"({self.mixed_videos} with both classes), {self.abnormal} abnormal; {self.post} post-processing",
-                *rows,
-                f"{self.ms_per_frame:.1f} ms a frame, decoding included",
-            ]
-        )
+    @property
+    def ms_per_frame(self) -> float:
+        """Median milliseconds an analysed frame, all stages together."""
+        return sum(self.ms.values())
 
 
-def evaluate(videos: Sequence[LabelledVideo], model: Model, post: Post, report: Report) -> Evaluation:
-    """Score every frame of the videos and compare with their labels.
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """An evaluation with what its pictures are made of.
 
-    Raises UsageError where all frames are of one class or a video is not the one that was labelled.
+    watched  the videos
+    judged   ``fused``, each detector and ``frame difference`` -> labels and scores of every frame, video by video
     """
-    found: list[Scores] = []
-    started = time.perf_counter()
-    with report.steps(f"scoring {counted(len(videos), 'video')}", len(videos)) as step:
+
+    evaluation: Evaluation
+    watched: tuple[Watched, ...]
+    judged: dict[str, list[Judged]]
+
+
+def evaluate(
+    videos: Sequence[LabelledVideo], model: Model, report: Report, settings: Settings | None = None
+) -> Measured:
+    """Watch the videos, each as a camera of its own, and compare with their labels.
+
+    Raises UsageError where all frames are of one class or a video is not the one that was labelled, ModelError where
+    the held-out scores give no threshold, or the published protocol does not suit the model.
+    """
+    chosen = settings or Settings()
+    watching = chosen.watch
+    if chosen.post is Post.PUBLISHED:
+        watching = WatchSettings(0.0, watching.corruption, watching.snapshots)
+    scale = ModelScale(model, chosen.false_alarms_per_day, SmoothingSettings())
+    watched: list[Watched] = []
+    with report.steps(f"watching {counted(len(videos), 'video')}", len(videos)) as step:
         for video in videos:
-            source = recorded_sources([str(video.path)], split="testing_videos")[0]
-            scores = score_video(source, model.detectors, step, report)
-            if scores.index[-1] >= len(video.abnormal):
-                raise UsageError(
-                    f"{video.name} has {scores.index[-1] + 1} frames, its labels {len(video.abnormal)}: "
-                    "correct the labels or the file"
-                )
-            found.append(scores)
-    frames = sum(len(scores.index) for scores in found)
-    ms_per_frame = (time.perf_counter() - started) * 1000 / frames
-    abnormal = [video.abnormal[scores.index] for video, scores in zip(videos, found, strict=True)]
-    names = [video.name for video in videos]
-    judged = [Judged(*row) for row in zip(names, abnormal, _post(found, names, model, post), strict=True)]
-    bar = [Judged(*row) for row in zip(names, abnormal, _post_difference(found, names, post), strict=True)]
-    return Evaluation(
+            started = time.perf_counter()
+            watched.append(found := watch(video, model, scale, watching, step))
+            rate = len(found.index) / (time.perf_counter() - started)
+            report.say(f"{found.name}: {counted(len(found.index), 'frame')}, {rate:.0f} a second")
+            step()
+    judged = _published(watched, model) if chosen.post is Post.PUBLISHED else _causal(watched, model)
+    hits = Hits()
+    not_scored: dict[str, int] = {}
+    for found in watched:
+        hits.merge(found.hits)
+        for state, frames in found.account.unscored.items():
+            not_scored[state] = not_scored.get(state, 0) + frames
+    events = None
+    if chosen.post is Post.CAUSAL:
+        alarms = [alarm for found in watched for alarm in found.alarms]
+        events = compare([found.truth for found in watched], alarms, chosen.false_alarms_per_day)
+    evaluation = Evaluation(
         model=model.id,
-        post=post.value,
-        videos=len(videos),
-        mixed_videos=sum(_mixed(j.abnormal) for j in judged),
-        frames=frames,
-        abnormal=int(sum(a.sum() for a in abnormal)),
-        ms_per_frame=ms_per_frame,
-        scores=metrics(judged),
-        frame_difference=metrics(bar),
+        post=chosen.post.value,
+        corruption=None if watching.corruption is None else str(watching.corruption),
+        analysis_fps=watching.analysis_fps,
+        videos=len(watched),
+        mixed_videos=sum(mixed(found.abnormal) for found in watched),
+        frames=sum(len(found.index) for found in watched),
+        abnormal=int(sum(found.abnormal.sum() for found in watched)),
+        analysed=sum(len(found.scores.index) for found in watched),
+        unreadable=sum(found.account.unreadable for found in watched),
+        not_scored=not_scored,
+        scores=metrics(judged[FUSED]),
+        detectors={detector.name: metrics(judged[detector.name]) for detector in model.detectors},
+        frame_difference=metrics(judged[DIFFERENCE]),
+        events=events,
+        hit_rates=hits.rates(),
+        ms=medians([found.account for found in watched]),
     )
+    return Measured(evaluation, tuple(watched), judged)
 
 
-def metrics(videos: Sequence[Judged]) -> Metrics:
-    """AUC and average precision; a frame without a score (NaN) counts as the least abnormal.
-
-    Raises UsageError where all frames are of one class.
-    """
-    abnormal = np.concatenate([v.abnormal for v in videos])
-    if not _mixed(abnormal):
-        kind = "abnormal" if abnormal.any() else "normal"
-        raise UsageError(f"all labelled frames are {kind}: choose a --subset with normal and abnormal frames")
-    known = np.concatenate([v.score[~np.isnan(v.score)] for v in videos])
-    lowest = float(known.min()) - 1 if known.size else 0.0
-    filled = [np.where(np.isnan(v.score), lowest, v.score) for v in videos]
-    score = np.concatenate(filled)
-    mixed = [(v.abnormal, s) for v, s in zip(videos, filled, strict=True) if _mixed(v.abnormal)]
-    return Metrics(
-        auc_micro=float(roc_auc_score(abnormal, score)),
-        auc_macro=_mean([float(roc_auc_score(a, s)) for a, s in mixed]),
-        ap_micro=float(average_precision_score(abnormal, score)),
-        ap_macro=_mean([float(average_precision_score(a, s)) for a, s in mixed]),
-        chance=float(abnormal.mean()),
-        chance_macro=_mean([float(a.mean()) for a, _ in mixed]),
-    )
-
-
-def _post(found: Sequence[Scores], names: Sequence[str], model: Model, post: Post) -> list[NDArray[np.float64]]:
-    if post is Post.PUBLISHED:
-        return list(published_postprocess({n: raw_fused(s, model) for n, s in zip(names, found, strict=True)}).values())
+def _causal(watched: Sequence[Watched], model: Model) -> dict[str, list[Judged]]:
+    """Scores as live: each detector's causal median by itself, and the camera monitor's fused score."""
     smoothing = SmoothingSettings()
-    # The budget sets the threshold, which is the unit of the score: it changes no order among frames of one detector.
-    scale = ModelScale(model, 1.0, smoothing)
-    return [causal(scores, scale, smoothing) for scores in found]
+    found = {FUSED: [video.judged(video.fused) for video in watched]}
+    for i, detector in enumerate(model.detectors):
+        found[detector.name] = [v.judged(smoothed(v.scores.detectors[i], v.scores, smoothing)) for v in watched]
+    found[DIFFERENCE] = [v.judged(smoothed(v.scores.difference, v.scores, smoothing)) for v in watched]
+    return found
 
 
-def _post_difference(found: Sequence[Scores], names: Sequence[str], post: Post) -> list[NDArray[np.float64]]:
-    if post is Post.PUBLISHED:
-        return list(published_postprocess({n: s.difference for n, s in zip(names, found, strict=True)}).values())
-    return [smoothed(scores.difference, scores, SmoothingSettings()) for scores in found]
+def _published(watched: Sequence[Watched], model: Model) -> dict[str, list[Judged]]:
+    """The published offline post-processing of all videos together; a frame that is not scored takes the one before."""
+
+    def done(columns: Sequence[NDArray[np.float64]]) -> list[Judged]:
+        scores = {video.name: _held(column) for video, column in zip(watched, columns, strict=True)}
+        return [
+            video.judged(score) for video, score in zip(watched, published_postprocess(scores).values(), strict=True)
+        ]
+
+    found = {FUSED: done([raw_fused(video.scores, model) for video in watched])}
+    found[model.detectors[0].name] = found[FUSED]
+    found[DIFFERENCE] = done([video.scores.difference for video in watched])
+    return found
 
 
-def _mixed(abnormal: NDArray[np.bool_]) -> bool:
-    return bool(abnormal.any() and not abnormal.all())
-
-
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else math.nan
+def _held(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    """NaN replaced by the last number before it, at the start by the first one. Raises SourceError without any."""
+    known = np.flatnonzero(~np.isnan(column))
+    if not known.size:
+        raise SourceError("a video has no frame that is worth scoring: take it out of the labels")
+    return column[known[np.maximum(np.searchsorted(known, np.arange(len(column)), side="right") - 1, 0)]]
 
 
 def overlap(videos: Sequence[LabelledVideo], data: Sequence[str]) -> list[str]:
     """Names of the videos that the model was trained on, as far as its provenance says."""
     trained = [Path(entry).resolve() for entry in data]
     return [v.name for v in videos if any(t == v.path.resolve() or t in v.path.resolve().parents for t in trained)]
-
-
-def write_json(found: Evaluation, path: Path) -> None:
-    """Write the figures as JSON, NaN as null. Raises RunError."""
-    write_whole(path, json.dumps(_without_nan(asdict(found)), indent=2) + "\n")
-
-
-def _without_nan(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value

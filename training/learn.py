@@ -19,6 +19,7 @@ from monitor.calibration import HeldOut, fit_tail
 from monitor.detector.base import Detector
 from monitor.errors import ModelError, UsageError
 from monitor.fusion import ModelScale
+from monitor.health import Viewpoint
 from monitor.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
 from monitor.model_versions import next_version, prune, version_number
 from monitor.smoothing import SmoothingSettings
@@ -121,6 +122,8 @@ class _Fit:
         self._settings, self._report = settings, report
         self._pieces = deal([len(stretch) for stretch in normal.stretches])
         self._windows = [] if normal.whole else windows(normal, normal.frames / max(normal.kept_s, 1e-3))
+        with report.steps("learning what the camera shows", None):
+            self.viewpoint = Viewpoint.learn(normal.stretches)
         self._fitted: list[CrossFitted] = []
         self._scored: HeldOut | None = None
 
@@ -215,7 +218,7 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
         trained_at=utc_now(),
         notes=notes,
     )
-    save_model(version, settings.name, detectors, held_out, provenance)
+    save_model(version, settings.name, detectors, held_out, provenance, fit.viewpoint)
     prune(settings.folder)
     return version
 

@@ -40,9 +40,16 @@ def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  
     return StaticAge.fit(clips)
 
 
+def _true_sight2(clips: Clips, seed: int, device: str, report: Report) -> Detector:
+    from training.fit_clip_net import fit_true_sight2
+
+    return fit_true_sight2(clips, seed=seed, device=device, report=report)
+
+
 LEARNERS = {
     "motion": Learner(_motion),
     "static": Learner(_static),
+    "true-sight-2": Learner(_true_sight2, refit=False),
 }
 """Registry name -> how it learns, the fast ones first."""
 

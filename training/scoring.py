@@ -5,37 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.calibration import HeldOut
-from monitor.detector.base import Detector, Observation
-from monitor.errors import ModelError, SourceError
+from monitor.detector.base import Detector
+from monitor.errors import ModelError
 from monitor.fusion import ModelScale
 from monitor.model_store import Model
 from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
-from monitor.types import Frame, Image
+from monitor.types import Image
+from training.analysis import Account, Analysed, PictureCheck, analyse, nothing_readable
 from training.output import counted
 from training.progress import Report, Steps
 from training.sampling import LIVE_PER_S as LIVE_PER_S
-from training.sampling import Sample, sampled
-
-_BATCH = 8
+from training.sampling import sampled
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Raw scores of one source's frames, before smoothing. A high score is abnormal.
+    """Raw scores of one source's analysed frames, before smoothing. A high score is abnormal.
 
     index       (N,) int64, 0-based number of the frame in the source
     time_s      (N,) float64, media time in seconds
     segment     (N,) int32, grows at every gap, as live
     detectors   one (N,) float64 a detector, in the model's order
-    difference  (N,) float64, mean absolute grey difference from the frame before, grey levels; 0 after a gap
+    difference  (N,) float64, mean absolute grey difference from the analysed frame before, grey levels; 0 after a gap
     unreadable  frames that could not be decoded and have no score
     """
 
@@ -47,6 +44,34 @@ class Scores:
     unreadable: int = 0
 
 
+class ScoreTable:
+    """Collects what ``analyse`` gives, row by row, without its pictures."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, float, int, float, list[float]]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, analysed: Analysed) -> None:
+        """Take the next frame."""
+        frame, found = analysed.scored.frame, analysed.scored.detections
+        self._rows.append((frame.index, frame.time_s, frame.segment, analysed.difference, [d.score for d in found]))
+
+    def scores(self, unreadable: int = 0) -> Scores:
+        """What was collected; at least one row."""
+        index, time_s, segment, difference, raw = zip(*self._rows, strict=True)
+        table = np.array(raw, np.float64).reshape(len(self), -1)
+        return Scores(
+            np.array(index, np.int64),
+            np.array(time_s, np.float64),
+            np.array(segment, np.int32),
+            tuple(table[:, i] for i in range(table.shape[1])),
+            np.array(difference, np.float64),
+            unreadable,
+        )
+
+
 def score_source(
     source: Source,
     detectors: Sequence[Detector],
@@ -54,65 +79,21 @@ def score_source(
     per_s: float = 0.0,
     from_s: float = 0.0,
     limit: int | None = None,
+    check: PictureCheck | None = None,
     after_frame: Callable[[], None] = lambda: None,
 ) -> Scores:
     """Score a recorded source's frames in order.
 
-    per_s: frames a second, 0 for all; from_s: media time of the first, seconds; limit: frames at most.
-    Raises SourceError when nothing of it can be read.
+    per_s: frames a second, 0 for all; from_s: media time of the first, seconds; limit: frames at most; check: see
+    ``analyse``. Raises SourceError when nothing of it can be read.
     """
-    index: list[int] = []
-    times: list[float] = []
-    segments: list[int] = []
-    rows: list[list[float]] = []
-    differences: list[float] = []
-    streams = [detector.new_stream() for detector in detectors]
-    before: NDArray[Any] | None = None
-    unreadable = 0
-    waiting: list[Frame] = []
-
-    def flush() -> None:
-        if waiting:
-            found = [
-                detector.score([Observation(frame, stream) for frame in waiting])
-                for detector, stream in zip(detectors, streams, strict=True)
-            ]
-            rows.extend([d.score for d in detections] for detections in zip(*found, strict=True))
-            waiting.clear()
-
-    for sample in _samples(source, per_s, from_s):
-        image = sample.image
-        if image is None:
-            unreadable += 1
-            continue
-        if segments and sample.segment != segments[-1]:
-            flush()
-            before, streams = None, [detector.new_stream() for detector in detectors]
-        grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-        differences.append(0.0 if before is None else float(cv2.absdiff(grey, before).mean()))
-        before = grey
-        position = sample.position
-        index.append(position.index)
-        times.append(position.time_s)
-        segments.append(sample.segment)
-        waiting.append(Frame(source.name, position.index, position.time_s, image, sample.segment))
-        if len(waiting) == _BATCH:
-            flush()
+    table, about = ScoreTable(), Account()
+    for analysed in analyse(source, detectors, per_s=per_s, from_s=from_s, limit=limit, check=check, account=about):
+        table.add(analysed)
         after_frame()
-        if limit is not None and len(index) >= limit:
-            break
-    flush()
-    if not index:
-        raise SourceError(f"{source.label} holds no readable frame: take it out or give another path")
-    table = np.array(rows, np.float64).reshape(len(index), len(detectors))
-    return Scores(
-        np.array(index, np.int64),
-        np.array(times, np.float64),
-        np.array(segments, np.int32),
-        tuple(table[:, i] for i in range(len(detectors))),
-        np.array(differences, np.float64),
-        unreadable,
-    )
+    if not len(table):
+        raise nothing_readable(source)
+    return table.scores(about.unreadable)
 
 
 def score_video(source: Source, detectors: Sequence[Detector], step: Steps, report: Report) -> Scores:
@@ -128,12 +109,13 @@ def score_video(source: Source, detectors: Sequence[Detector], step: Steps, repo
 def pictures(source: Source, *, per_s: float, from_s: float, limit: int) -> Iterator[Image]:
     """The readable pictures that ``score_source`` would score."""
     given = 0
-    for sample in _samples(source, per_s, from_s):
-        if sample.image is not None:
-            yield sample.image
-            given += 1
-            if given >= limit:
-                return
+    with source.open() as reader:
+        for sample in sampled(reader, per_s, from_s):
+            if sample.image is not None:
+                yield sample.image
+                given += 1
+                if given >= limit:
+                    return
 
 
 def held_out_scores(parts: Sequence[Scores], detectors: Sequence[Detector]) -> HeldOut:
@@ -176,8 +158,3 @@ def smoothed(raw: NDArray[np.float64], scores: Scores, smoothing: SmoothingSetti
             median.reset()
         found[i] = median.update(float(time_s), float(value))
     return found
-
-
-def _samples(source: Source, per_s: float, from_s: float) -> Iterator[Sample]:
-    with source.open() as reader:
-        yield from sampled(reader, per_s, from_s)

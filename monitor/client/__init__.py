@@ -1,7 +1,7 @@
 """Receive what a monitor publishes; ``python -m monitor.client`` prints it."""
 
 from monitor.client.aio import AsyncAlertSubscriber
-from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence
+from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
 from monitor.client.subscriber import AlertSubscriber
 from monitor.client.tracker import SequenceTracker
 
@@ -17,4 +17,5 @@ __all__ = [
     "Received",
     "SequenceTracker",
     "Silence",
+    "UnknownCamera",
 ]

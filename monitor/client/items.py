@@ -68,4 +68,16 @@ class Malformed:
     reason: str
 
 
-Item = Received | Gap | Expired | NoRepair | Contact | Silence | Malformed
+@dataclass(frozen=True, slots=True)
+class UnknownCamera:
+    """The monitor has said nothing of these cameras, which were asked for, in this run: perhaps their names are wrong.
+
+    cameras  asked for; known: those that it has said something of. Said once a run; both sorted
+    """
+
+    node: str
+    cameras: tuple[str, ...]
+    known: tuple[str, ...]
+
+
+Item = Received | Gap | Expired | NoRepair | Contact | Silence | Malformed | UnknownCamera

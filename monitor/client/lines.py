@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 
-from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence
+from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
 from monitor.messages import (
     AlertMessage,
     HealthMessage,
     ScoreMessage,
 )
+
+_NAMED_AT_MOST = 20
 
 
 def _local_time(unix_s: float) -> str:
@@ -43,6 +46,11 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
     return "  ".join(words)
 
 
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_NAMED_AT_MOST])
+    return shown if len(names) <= _NAMED_AT_MOST else f"{shown} and {len(names) - _NAMED_AT_MOST} more"
+
+
 def text_line(item: Item) -> str:
     """An item for people, on one line: whatever it says, it cannot steer the terminal."""
     match item:
@@ -67,6 +75,12 @@ def text_line(item: Item) -> str:
             )
         case Malformed():
             text = f"ignored a malformed message with topic {item.topic[:80]!r}: {item.reason}"
+        case UnknownCamera():
+            what, them = ("camera", "it") if len(item.cameras) == 1 else ("cameras", "them")
+            text = (
+                f"{item.node} knows no {what} {_some(item.cameras)}: it watches {_some(item.known)}; "
+                f"waiting for {them} all the same"
+            )
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

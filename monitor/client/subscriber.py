@@ -21,7 +21,7 @@ import zmq
 
 from monitor.client.connection import RefusalWatch, connect, history_endpoint, new_socket
 from monitor.client.follower import Follower
-from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence
+from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
 from monitor.client.lines import text_line
 from monitor.client.since import Since, start_of, token_of
 from monitor.client.tracker import SequenceTracker
@@ -110,6 +110,7 @@ class AlertSubscriber:
         self._start = start_of(since)
         self._repair = repair
         self._follow = follow
+        self._cameras = frozenset(cameras or ())
         self._keys = None if keys is None else ClientKeys.load(Path(keys))
         self._chosen_history = history_endpoint
         self._topics = tuple(f"{kind}/{suffix}" for kind in kinds for suffix in suffixes)
@@ -130,6 +131,7 @@ class AlertSubscriber:
         self._last_request: HistoryRequest | None = None
         self._tag = 0
         self._epoch: str | None = None
+        self._cameras_checked_in: str | None = None  # the run whose cameras have been compared with those asked for
         self._in_contact = False
         try:
             # Heartbeats last: the first one is then surely after the other subscriptions have been taken.
@@ -278,9 +280,21 @@ class AlertSubscriber:
             if message.history is not None and self._repair:
                 self._connect_history(message.history)
             self._follower.heartbeat(message)
+            self._check_cameras(message)
         elif not isinstance(message, ScoreMessage):
             self._ends_at = now + self._timeout_s
             self._follower.live(decoded)
+
+    def _check_cameras(self, heartbeat: Heartbeat) -> None:
+        """Once a run: a mistyped name must not look like a camera at which nothing happens."""
+        known = {topic.split("/")[1] for topic in heartbeat.last_seq if topic.count("/") == 2}
+        # Every camera's health is told before the first heartbeat; without any, it is no monitor that tells it.
+        if not known or heartbeat.epoch == self._cameras_checked_in:
+            return
+        self._cameras_checked_in = heartbeat.epoch
+        if unknown := self._cameras - known:
+            item = UnknownCamera(heartbeat.node, tuple(sorted(unknown)), tuple(sorted(known)))
+            self._queue.append((item, None))
 
     def _take_score(self, decoded: Decoded) -> None:
         message = decoded.message
@@ -318,7 +332,7 @@ def note(item: Item, *, strict: bool) -> None:
         if strict:
             raise LostError(text_line(item))
         log.error("%s", text_line(item))
-    elif isinstance(item, Silence | NoRepair | Malformed):
+    elif isinstance(item, Silence | NoRepair | Malformed | UnknownCamera):
         log.warning("%s", text_line(item))
     else:
         log.info("%s", text_line(item))

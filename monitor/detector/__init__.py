@@ -10,8 +10,10 @@ from monitor.errors import ModelError
 # Imported on demand: a model without a network starts without paying for torch.
 REGISTRY = {
     "true-sight": "monitor.detector.true_sight:TrueSight",
+    "true-sight-2": "monitor.detector.true_sight2:TrueSight2",
     "motion": "monitor.detector.motion:Motion",
     "static": "monitor.detector.static:StaticAge",
+    "scene": "monitor.detector.scene:Scene",
 }
 
 

@@ -1,4 +1,4 @@
-"""The picture cut into cells of 32 px, 16 px apart, and the motion in each: features to compare, terms for people."""
+"""The picture cut into cells of 16 px, 8 px apart, and the motion in each: features to compare, terms for people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FEATURES = BINS + 5
 
 _BLOCKS, _STRIDE = 4, 2  # side and step of a cell, in blocks
 _AREA = float((_BLOCKS * BLOCK) ** 2)  # px in a cell
-_FEW = 20.0  # moving pixels below which their mean speed counts for less
+_FEW = 5.0  # moving pixels below which their mean speed counts for less
 _DIRECTIONS = (
     "to the right", "to the lower right", "downwards", "to the lower left",
     "to the left", "to the upper left", "upwards", "to the upper right",
@@ -60,7 +60,7 @@ def measure(view: View) -> Cells:
     speed, speed2, change, foreground, moving, changed = np.moveaxis(total[..., BINS:], -1, 0)
     # Speeds of what moves, not sums over the cell, and no roots: a small thing that runs must stand out.
     mean, emphatic = speed / np.maximum(moving, _FEW), speed2 / np.maximum(speed, 1e-6)
-    rest = [mean / 100, emphatic / 100, np.sqrt(change / (10 * _AREA)), foreground / _AREA, moving / _AREA]
+    rest = [mean / 50, emphatic / 50, np.sqrt(change / (10 * _AREA)), foreground / _AREA, moving / _AREA]
     features = np.dstack([np.sqrt(flow / _AREA), *rest])
     share = flow / np.maximum(speed, 1e-6)[..., None]
     terms = np.dstack([share, mean, moving / _AREA, foreground / _AREA])
@@ -74,7 +74,7 @@ def reasons(terms: FloatArray, usual: FloatArray, zoom: float) -> tuple[Reason, 
 
     zoom  px of the source frame in a px of the grey picture, so that speeds are given in px/s of the source
     """
-    floors = np.array([0.1] * BINS + [10.0, 0.1, 0.1], np.float32)  # below these a ratio says nothing
+    floors = np.array([0.1] * BINS + [5.0, 0.1, 0.1], np.float32)  # below these a ratio says nothing
     excess = terms / np.maximum(usual, floors)
     found = []
     for i in np.argsort(-excess, kind="stable")[:3]:

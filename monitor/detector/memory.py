@@ -30,14 +30,25 @@ class ExemplarMemory:
         return np.asarray(distance / np.sqrt(spacing))
 
 
-def k_centre(samples: FloatArray, count: int) -> FloatArray:
-    """Greedy k-centre: at most ``count`` of (k, d) samples, each the farthest from zero and all chosen before."""
-    distance = np.square(samples).sum(axis=1)
-    chosen: list[int] = []
-    while len(chosen) < min(count, len(samples)) and distance.max() > 0:
-        chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.square(samples - samples[chosen[-1]]).sum(axis=1))
-    return samples[chosen]
+def k_centre(samples: FloatArray, count: int) -> NDArray[np.intp]:
+    """Greedy k-centre in each of many cells at once: which of (cells, k, d) samples to keep, (cells, count).
+
+    Each is the farthest from zero and all chosen before. Rows of zeros are never chosen; -1 where none is left.
+    """
+    squares = np.square(samples).sum(axis=2)
+    distance = squares.copy()
+    rows = np.arange(len(samples))
+    chosen = np.full((len(samples), count), -1, np.intp)
+    for step in range(min(count, samples.shape[1])):
+        farthest = distance.argmax(axis=1)
+        left = distance[rows, farthest] > 1e-6 * (1 + squares[rows, farthest])  # what rounding leaves is no distance
+        if not left.any():
+            break
+        chosen[left, step] = farthest[left]
+        centre = samples[rows, farthest]
+        product = np.matmul(samples, centre[:, :, None])[:, :, 0]
+        distance = np.minimum(distance, squares - 2 * product + squares[rows, farthest, None])
+    return chosen
 
 
 def _spacing(exemplars: FloatArray, neighbours: int) -> FloatArray:

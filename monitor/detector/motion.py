@@ -1,8 +1,8 @@
 """Cell motion memory: is this place's motion like anything seen here in training? (Nearest neighbours, no network.)
 
-The picture is cut into cells of 32 px, 16 px apart. Thirteen features describe the motion in each, and a cell's score
-is their distance to the nearest of a few exemplars from normal footage of the same place, in units of what held-out
-normal footage gives there. It sees speed, direction and size of what moves, and nothing of what stands still.
+The picture, 160 px wide, is cut into cells of 16 px, 8 px apart. Thirteen features describe the motion in each, and a
+cell's score is their distance to the nearest of a few exemplars from normal footage of the same place, in units of what
+held-out normal footage gives there. It sees speed, direction and size of what moves, and nothing of what stands still.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from monitor.detector.base import Detector, Observation, Tensors, nan_detection
 from monitor.detector.cells import FEATURES, TERMS, Cells, grid, measure, reasons
-from monitor.detector.frontend import BINS, FrontEnd, grey_clips
+from monitor.detector.footage import EvenSample, grey_pictures
+from monitor.detector.frontend import BINS, FrontEnd
 from monitor.detector.memory import ExemplarMemory, k_centre
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
 from monitor.types import Detection, FloatArray, Frame, Image
 
-_HELD_OUT_SHARE = 0.25  # the end of each clip, kept back for the scale
+_MOST_PICTURES, _STRETCH_S = 3000, 3.0  # that are learnt from, and how they are chosen from longer footage
+_BACKGROUND_PICTURES = 300
+_FOLDS = 4  # quarters of the footage; the scale comes from distances to what the other three taught
 _SCALE_QUANTILE = 0.98
 _SCALE_PRIOR = 50  # samples' worth of the whole picture's scale in each cell's
 
@@ -32,8 +35,8 @@ class MotionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(ge=32, multiple_of=16)
-    height: int = Field(ge=32, multiple_of=16)
+    width: int = Field(ge=16, multiple_of=8)
+    height: int = Field(ge=16, multiple_of=8)
     exemplars: int = Field(default=96, ge=4)
     samples: int = Field(default=384, ge=4, description="most samples a cell's exemplars are chosen from")
     neighbours: int = Field(default=3, ge=1)
@@ -88,62 +91,54 @@ class Motion(Detector):
         self._memory = ExemplarMemory(by_cell, settings.neighbours)
 
     @classmethod
-    def fit(cls, clips: Iterable[Sequence[Frame]], seed: int = 0) -> Self:
+    def fit(cls, clips: Iterable[Iterable[Frame]], seed: int = 0) -> Self:
         """Learn from clips of normal footage, each in order of time, analysed at 8 to 12 frames a second.
 
-        The last quarter of each clip sets the scale. Keeps the grey pictures (56 KB each) and features of all clips.
-        Raises UsageError when there are too few frames.
+        Each clip is gone through once. At most 3,000 pictures (14 KB each) are kept: stretches of 3 s, spread evenly
+        over longer footage. The scale is cross-fitted: every quarter of the footage is judged by what the other three
+        taught, so that clips may be short and few. Raises UsageError when there are too few frames.
         """
-        streams, size = grey_clips(clips, cls.name)
-        greys = [grey for stream in streams for _, grey in stream]
-        settings = MotionSettings(width=size[0], height=size[1])
-        chosen = np.linspace(0, len(greys) - 1, min(len(greys), 300)).astype(int)
+        footage = EvenSample(_MOST_PICTURES, _STRETCH_S)
+        for clip, time_s, grey in grey_pictures(clips, cls.name):
+            footage.add(clip, time_s, grey)
+        stretches = footage.stretches()
+        greys = [grey for stretch in stretches for _, grey in stretch]
+        height, width = greys[0].shape
+        settings = MotionSettings(width=width, height=height)
+        chosen = np.linspace(0, len(greys) - 1, min(len(greys), _BACKGROUND_PICTURES)).astype(int)
         background = np.median([greys[i] for i in chosen], axis=0).astype(np.uint8)
-        training: list[Cells] = []
-        held_out: list[Cells] = []
-        for stream in streams:
+        seen: list[Cells] = []
+        for stretch in stretches:
             front_end = FrontEnd(background)
-            last = stream[0][0] + (1 - _HELD_OUT_SHARE) * (stream[-1][0] - stream[0][0])
-            for time_s, grey in stream:
-                view = front_end.update_grey(grey, time_s)
-                if view is not None:
-                    (training if time_s <= last else held_out).append(measure(view))
-        if not training or not held_out:
+            views = (front_end.update_grey(grey, time_s) for time_s, grey in stretch)
+            seen.extend(measure(view) for view in views if view is not None)
+        if len(seen) < _FOLDS:
             raise UsageError("the clips for motion are too short or have too few frames a second; give longer ones")
-        return cls._learn(settings, background, training, held_out, np.random.default_rng(seed))
+        return cls._learn(settings, background, seen, np.random.default_rng(seed))
 
     @classmethod
-    def _learn(
-        cls,
-        settings: MotionSettings,
-        background: Image,
-        training: list[Cells],
-        held_out: list[Cells],
-        rng: np.random.Generator,
-    ) -> Self:
-        features = np.stack([cells.features for cells in training])  # (frames, rows, columns, 13)
-        terms = np.stack([cells.terms for cells in training])
-        active = np.stack([settings.active(cells) for cells in training])
+    def _learn(cls, settings: MotionSettings, background: Image, seen: list[Cells], rng: np.random.Generator) -> Self:
+        features = np.stack([cells.features for cells in seen])  # (frames, rows, columns, 13)
+        terms = np.stack([cells.terms for cells in seen])
+        active = np.stack([settings.active(cells) for cells in seen])
         if not active.any():
             raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
         deviation = np.maximum(features[active].std(axis=0), 1e-3).astype(np.float32)
         # A direction that is rare everywhere would have next to no deviation, and every stray pixel would be far off.
         deviation[:BINS] = np.maximum(deviation[:BINS], 0.5 * deviation[:BINS].max())
-        rows, columns = settings.cells
-        exemplars = np.zeros((rows, columns, settings.exemplars, FEATURES), np.float16)  # zero: nothing moves
-        usual = np.zeros((rows, columns, len(TERMS)), np.float16)
-        for row, column in np.ndindex(rows, columns):
-            near = np.s_[:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-            samples = features[near][active[near]] / deviation
-            if len(samples):
-                usual[row, column] = np.quantile(terms[near][active[near]], 0.99, axis=0)
-                samples = samples[rng.permutation(len(samples))[: settings.samples]]
-                found = k_centre(samples, settings.exemplars - 1)
-                exemplars[row, column, 1 : 1 + len(found)] = found
-        ones = np.ones((rows, columns), np.float32)
-        raw = cls(settings, exemplars, deviation, ones, usual, background)
-        distances = np.stack([raw._cell_scores(cells) for cells in held_out])
-        return cls(settings, exemplars, deviation, _scale(distances), usual, background)
+        everything = np.arange(len(seen))
+
+        def taught(frames: NDArray[np.intp]) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+            return _exemplars(settings, features[frames] / deviation, terms[frames], active[frames], rng)
+
+        unscaled = np.ones(settings.cells, np.float32)
+        distances: list[FloatArray] = []
+        for fold in np.array_split(everything, _FOLDS):
+            exemplars, usual = taught(np.setdiff1d(everything, fold))
+            others = cls(settings, exemplars, deviation, unscaled, usual, background)
+            distances.extend(others._cell_scores(seen[i]) for i in fold)
+        exemplars, usual = taught(everything)
+        return cls(settings, exemplars, deviation, _scale(np.stack(distances)), usual, background)
 
     def new_stream(self) -> FrontEnd:
         """A front end with the trained background."""
@@ -208,6 +203,36 @@ class Motion(Detector):
         return cls(given, *(tensors[name] for name in expected))
 
 
+def _exemplars(
+    settings: MotionSettings,
+    features: FloatArray,
+    terms: FloatArray,
+    active: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """``exemplars`` and ``usual`` of the constructor, from the features over their deviation of some frames.
+
+    features (frames, rows, columns, 13), terms (frames, rows, columns, 11), active (frames, rows, columns)
+    """
+    rows, columns = settings.cells
+    samples = np.zeros((rows, columns, settings.samples, FEATURES), np.float32)
+    usual = np.zeros((rows, columns, len(TERMS)), np.float16)
+    for row, column in np.ndindex(rows, columns):
+        near = np.s_[:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        where = np.argwhere(active[near])
+        if len(where):
+            some = where[rng.choice(len(where), min(len(where), settings.samples), replace=False)]
+            frame, down, right = some.T
+            samples[row, column, : len(some)] = features[near][frame, down, right]
+            usual[row, column] = np.quantile(terms[near][frame, down, right], 0.99, axis=0)
+    by_cell = samples.reshape(rows * columns, settings.samples, FEATURES)
+    chosen = k_centre(by_cell, settings.exemplars - 1)
+    found = np.take_along_axis(by_cell, np.maximum(chosen, 0)[:, :, None], axis=1) * (chosen >= 0)[:, :, None]
+    exemplars = np.zeros((rows * columns, settings.exemplars, FEATURES), np.float16)  # zero: nothing moves
+    exemplars[:, 1:] = found
+    return exemplars.reshape(rows, columns, settings.exemplars, FEATURES), usual
+
+
 def _scale(distances: FloatArray) -> FloatArray:
     """(rows, columns): what held-out normal footage, (frames, rows, columns) with 0 where still, reaches in each cell.
 
@@ -215,7 +240,7 @@ def _scale(distances: FloatArray) -> FloatArray:
     """
     everywhere = distances[distances > 0]
     if not len(everywhere):
-        raise UsageError("nothing moves in the last quarter of the clips for motion; give longer footage")
+        raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
     whole = np.quantile(everywhere, _SCALE_QUANTILE)
     scale = np.full(distances.shape[1:], whole, np.float32)
     for row, column in np.ndindex(scale.shape):

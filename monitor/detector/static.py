@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.detector.base import Detector, Observation, Tensors, nan_detection
-from monitor.detector.frontend import grey_clips, to_grey
+from monitor.detector.footage import EvenSample, grey_pictures
+from monitor.detector.frontend import to_grey
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.types import Detection, FloatArray, Frame, Image, Reason
 
 _LIGHT_GRID = 16  # px, side of the squares in which the light is compared with the trained one
 _HALF_LIFE_S = 0.12  # of the age of a pixel that looks normal again
+_MOST_SINGLE, _MOST_LASTING = 1500, 6000  # pictures that are learnt from, by themselves and in stretches
+_STRETCH_S, _STEP_S = 60.0, 0.19  # length of a stretch, and how soon in it one picture may follow another
 _LONGEST_STEP_S = 1.0  # a pause in the stream adds no more than this to any age
 
 
@@ -71,26 +74,30 @@ class StaticAge(Detector):
         self.min_threshold = settings.alarm_s
 
     @classmethod
-    def fit(cls, clips: Iterable[Sequence[Frame]]) -> Self:
+    def fit(cls, clips: Iterable[Iterable[Frame]]) -> Self:
         """Learn each pixel's normal range from clips of normal footage, each in order of time.
 
-        Keeps the small pictures (14 KB each) of all clips. Raises UsageError when there are too few frames.
+        Each clip is gone through once. At most 1,500 single pictures (14 KB each) are kept for the range and 6,000 in
+        stretches of a minute for the usual age, both spread evenly over longer footage. Raises UsageError when there
+        are too few frames.
         """
-        streams, size = grey_clips(clips, cls.name, target=160)
-        greys = np.array([grey for stream in streams for _, grey in stream])
-        greys = greys[np.linspace(0, len(greys) - 1, min(len(greys), 1500)).astype(int)]
+        single, lasting = EvenSample(_MOST_SINGLE, 0.0), EvenSample(_MOST_LASTING, _STRETCH_S, _STEP_S)
+        for clip, time_s, grey in grey_pictures(clips, cls.name, multiple=_LIGHT_GRID):
+            single.add(clip, time_s, grey)
+            lasting.add(clip, time_s, grey)
+        greys = np.array([grey for stretch in single.stretches() for _, grey in stretch])
         middle = np.median(greys, axis=0).astype(np.float32)
         level = np.array([_relight(grey, middle) for grey in greys])
         low, middle, high = np.quantile(level, [0.05, 0.5, 0.95], axis=0).astype(np.float32)
         # People pass in front of the ground for more than 5% of the time in places; the ground itself varies less.
         spread = np.maximum(1.4826 * np.median(np.abs(level - middle), axis=0), 1.5)
         low, high = np.maximum(low, middle - 4 * spread), np.minimum(high, middle + 4 * spread)
-        settings = StaticSettings(width=size[0], height=size[1], usual_age_s=0.0)
+        settings = StaticSettings(width=greys.shape[2], height=greys.shape[1], usual_age_s=0.0)
         fitted = cls(settings, *(np.clip(np.rint(level), 0, 255).astype(np.uint8) for level in (low, middle, high)))
         oldest = 0.0
-        for stream in streams:
+        for stretch in lasting.stretches():
             state = fitted.new_stream()
-            for time_s, grey in stream:
+            for time_s, grey in stretch:
                 fitted._age(state, grey, time_s)
                 oldest = max(oldest, fitted._oldest(state.age))
         return cls(settings.model_copy(update={"usual_age_s": oldest}), fitted._low, fitted._middle, fitted._high)

@@ -11,9 +11,10 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Self
 
-from monitor.camera_monitor import Alert, Judgement
+from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.errors import ConfigError
 from monitor.evidence.camera import CameraEvidence
 from monitor.evidence.clips import clip_suffix
@@ -21,6 +22,7 @@ from monitor.evidence.files import Disk, EvidenceFiles
 from monitor.evidence.handover import HandOver
 from monitor.evidence.retention import Retention
 from monitor.evidence.settings import EvidenceSettings
+from monitor.memory import release_free_memory
 from monitor.messages import ModelRef
 from monitor.model_store import Model
 from monitor.redact import redact
@@ -39,14 +41,34 @@ HURRY_S = 0.8
 """How long it may when the user asked for the end; then clips are given up."""
 GRACE_S = 0.3
 """How much longer for what is in hand."""
+RELEASE_EVERY_S = 10.0
+"""The memory of finished clips is given back to the system at most this often."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """How a camera is watched from here on. What it says stands in the order of frames and events, as a reload does."""
+
+    camera: str
+    model: ModelRef | None
+    false_alarms_per_day: float
+    rise_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A camera is no longer watched."""
+
+    camera: str
 
 
 class EvidenceSink(Sink):
     """Writes evidence while inside its context.
 
-    models                camera name -> the model that watches it
-    false_alarms_per_day  what the threshold stands for
-    rise_s                seconds for which a score has to stay up before an event starts (AlertSettings.min_duration_s)
+    models                camera name -> the model that watches it; looked at anew when a camera is added
+    false_alarms_per_day  what the threshold stands for, of the cameras that are there at the start
+    rise_s                seconds for which their score has to stay up before an event starts
+                          (AlertSettings.min_duration_s)
     stop                  set when the user asks for the end of the run: then what is not done in time is given up
 
     Raises ConfigError on entry where the folder's path is something else. A folder that cannot be written costs
@@ -67,14 +89,16 @@ class EvidenceSink(Sink):
         self.disk = Disk(settings.folder)
         self._settings = settings
         self._models = models
-        self._false_alarms_per_day = false_alarms_per_day
-        # A step comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
-        self._rise_s = rise_s + 1.0
         self._stop = stop
-        self._waiting: HandOver[Frame | Alert] = HandOver()
+        self._waiting: HandOver[Frame | Alert | _Watched | _Left] = HandOver()
         self._cameras: dict[str, CameraEvidence] = {}
+        for name in models:
+            self._watch(_Watched(name, self._model_of(name), false_alarms_per_day, rise_s))
         self._retention = Retention(settings.folder, settings.keep_days, settings.keep_bytes)
         self._give_up_at = math.inf
+        self._open_names: set[str] = set()
+        self._to_release = False
+        self._release_at = 0.0
         self._stage = Stage("evidence", self._work, self._on_error)
 
     def __enter__(self) -> Self:
@@ -134,15 +158,30 @@ class EvidenceSink(Sink):
             self.dropped += 1
             log.warning("%s: evidence of alert %d is lost, its thread is behind", alert.camera, alert.event.number)
 
+    def added(self, monitor: CameraMonitor) -> None:
+        """Have what comes from now on described by the camera's new model, budget and alert rule."""
+        budget, rise_s = monitor.scale.false_alarms_per_day, monitor.settings.min_duration_s
+        watched = _Watched(monitor.camera, self._model_of(monitor.camera), budget, rise_s)
+        self._waiting.offer(watched, 0, WAITING_BYTES * 3 // 2)
+
+    def removed(self, camera: str) -> None:
+        """Complete its clip and let go of its last seconds."""
+        self._waiting.offer(_Left(camera), 0, WAITING_BYTES * 3 // 2)
+
     def _work(self) -> None:
         self._check_room()
         while not self._waiting.ended:
             item = self._waiting.take(0.5)
             if isinstance(item, Alert):
-                self._camera(item.camera).step(item)
+                self._cameras[item.camera].step(item)
+            elif isinstance(item, _Watched):
+                self._watch(item)
+            elif isinstance(item, _Left):
+                self._cameras.pop(item.camera).finish()
             elif item is not None and not self._late():
-                self._camera(item.camera).frame(item)
+                self._cameras[item.camera].frame(item)
             self._check_room()
+            self._release_memory()
         for camera in self._cameras.values():
             if self._late():
                 camera.abandon()
@@ -152,22 +191,38 @@ class EvidenceSink(Sink):
     def _late(self) -> bool:
         return time.monotonic() > self._give_up_at
 
-    def _camera(self, name: str) -> CameraEvidence:
-        if name not in self._cameras:
-            self._cameras[name] = CameraEvidence(
-                name,
-                self._settings,
-                self.disk,
-                model=ModelRef(id=model.name, hash=model.hash) if (model := self._models.get(name)) else None,
-                false_alarms_per_day=self._false_alarms_per_day,
-                rise_s=self._rise_s,
-                late=self._late,
-            )
-        return self._cameras[name]
+    def _model_of(self, camera: str) -> ModelRef | None:
+        model = self._models.get(camera)
+        return None if model is None else ModelRef(id=model.name, hash=model.hash)
+
+    def _watch(self, watched: _Watched) -> None:
+        self._cameras[watched.camera] = CameraEvidence(
+            watched.camera,
+            self._settings,
+            self.disk,
+            model=watched.model,
+            false_alarms_per_day=watched.false_alarms_per_day,
+            # A step comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
+            rise_s=watched.rise_s + 1.0,
+            late=self._late,
+        )
 
     def _check_room(self) -> None:
-        names = {camera.open_name for camera in self._cameras.values()}
-        self._retention.check(self.disk.bytes, {name for name in names if name is not None})
+        names = {name for camera in self._cameras.values() if (name := camera.open_name) is not None}
+        self._to_release |= bool(self._open_names - names)
+        self._open_names = names
+        self._retention.check(self.disk.bytes, names)
+
+    def _release_memory(self) -> None:
+        """After clips have ended: an encoder holds tens of megabytes, which the C library would keep for good.
+
+        Clips of many cameras begin and end in every order, so the freed pieces lie between those still in use: a
+        monitor with evidence would grow for its first half hour, and stay as large as in its busiest moment.
+        """
+        now = time.monotonic()
+        if self._to_release and now >= self._release_at:
+            self._to_release, self._release_at = False, now + RELEASE_EVERY_S
+            release_free_memory()
 
     def _on_error(self, stage: Stage) -> None:
         """The thread has failed: alerts go on without evidence."""

@@ -63,7 +63,7 @@ class FootageRecorder:
 
     def take(self, frame: Frame) -> None:
         """Record a frame if it is due and wanted."""
-        if not frame.health.ok or self.error is not None:
+        if not frame.health.scored or self.error is not None:
             self._last = None
             return
         if self._last is None or self._last[0] != frame.segment or frame.time_s - self._last[1] > _GAP_S:

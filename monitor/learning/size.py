@@ -23,5 +23,7 @@ def judge_size(learned: Size | None, now: Size) -> Health:
     if abs(aspect / was - 1.0) <= TOLERANCE:
         return Health(detail=f"{sizes}: scaled")
     return Health(
-        CameraState.MISFIT, f"{sizes}, which is another shape: set the camera back, or let it learn again; not scored"
+        CameraState.MISFIT,
+        f"{sizes}, which is another shape: set the camera back, or let it learn again; not scored",
+        scored=False,
     )

@@ -1,0 +1,107 @@
+"""What True Sight 2 looks at: a frame, its backgrounds, its differences from the frames of the last 0.4 s, and flow.
+
+Frames are grey and 160x96 px, whatever the camera's size and shape. Earlier frames are chosen by their age in seconds,
+so that dropped frames and another analysis rate change little in what the channels mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.types import FloatArray, Image
+
+SIZE = (160, 96)
+"""(width, height) in px of the picture looked at."""
+LAGS_S = (0.1, 0.2, 0.3, 0.4)
+"""Ages of the earlier frames of a clip, seconds; the nearest there are, are taken."""
+CHANNELS = 15
+LEAST_SPAN_S = 0.24
+"""Age of the clip's oldest frame at least; with less there is no motion to see."""
+MOST_SPAN_S = 0.82
+"""And at most: beyond it frames have nothing in common with the present."""
+
+SLOW_PER_S = 12.0
+"""Grey levels a second by which the recent background follows: who stands for some seconds becomes part of it."""
+
+_GREY = np.float32(1 / 24)  # unit of differences, grey levels: the noise of a camera is small, a person is not
+_UNEXPLAINED = np.float32(1 / 16)
+
+
+def choose(times: Sequence[float] | NDArray[np.float64], now: float, speed: float = 1.0) -> list[int] | None:
+    """Indices of the frames of a clip that ends at ``now``: those whose ages are nearest LAGS_S, youngest first.
+
+    times: of the earlier frames, ascending, seconds, all before ``now``; speed: how many times too fast to show them.
+    None where they are too few, too recent or too old.
+    """
+    ages = now - np.asarray(times, dtype=np.float64)
+    if not len(ages):
+        return None
+    wanted = np.array(LAGS_S) * speed
+    # A millisecond's preference for the later frame settles ties, which rounding would settle either way.
+    found = np.abs(ages[None, :] - wanted[:, None] + 1e-3 * (ages[None, :] > wanted[:, None])).argmin(axis=1)
+    if not LEAST_SPAN_S <= ages[found[-1]] / speed <= MOST_SPAN_S:
+        return None
+    return [int(i) for i in found]
+
+
+class ClipInputs:
+    """Computes the network's inputs; one for each stream, since the optical flow keeps buffers."""
+
+    def __init__(self, usual_speed: FloatArray | None = None) -> None:
+        """usual_speed: (rows, columns) px/s of a coarse grid, above 0: the upper normal speed at each place.
+
+        Flow is measured in it, since what is fast far from the camera is slow near it. Without: 10 px/s everywhere.
+        """
+        if usual_speed is None:
+            usual_speed = np.full((2, 2), 10, np.float32)
+        self._per_speed = 1 / cv2.resize(usual_speed, SIZE, interpolation=cv2.INTER_LINEAR)[..., None]
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        width, height = SIZE
+        self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        self._place = np.stack([self._y / height * 2 - 1, self._x / width * 2 - 1])
+
+    def __call__(
+        self, now: Image, earlier: Sequence[Image], ages_s: Sequence[float], background: FloatArray, recent: FloatArray
+    ) -> FloatArray:
+        """(CHANNELS, 96, 160) float32.
+
+        now         (96, 160) uint8
+        earlier     four of them, youngest first
+        ages_s      their ages, seconds, > 0
+        background  (96, 160) grey levels of the empty scene
+        recent      (96, 160) grey levels, the background of the last seconds
+        """
+        out = np.empty((CHANNELS, *now.shape), np.float32)
+        picture = now.astype(np.float32)
+        out[0] = (picture - 128) / 64
+        out[1] = (picture - background) * _GREY
+        out[2] = (picture - recent) * _GREY
+        for channel, k in ((3, 0), (4, 1), (5, 3)):
+            out[channel] = (picture - earlier[k]) * _GREY
+        for channel, k in ((6, 1), (9, 3)):
+            flow = self.motion(now, earlier[k])
+            there = cv2.remap(earlier[k], self._x + flow[..., 0], self._y + flow[..., 1], cv2.INTER_LINEAR)
+            flow -= np.median(flow[::6, ::6], axis=(0, 1))  # a shaking camera moves everything alike
+            flow *= self._per_speed / np.float32(ages_s[k])
+            out[channel], out[channel + 1] = flow[..., 0], flow[..., 1]
+            out[channel + 2] = (
+                picture - there
+            ) * _UNEXPLAINED  # what moving the picture along the flow does not explain
+        out[12] = np.hypot(out[9], out[10])
+        out[13:] = self._place
+        np.clip(out, -4, 4, out=out)
+        return out
+
+    def motion(self, now: Image, then: Image) -> FloatArray:
+        """Dense flow from now back to then, (h, w, 2) px."""
+        return np.asarray(self._flow.calc(now, then, np.zeros((*now.shape, 2), np.float32)), dtype=np.float32)
+
+
+def follow(recent: FloatArray, grey: Image, step_s: float) -> FloatArray:
+    """The recent background after another frame, ``step_s`` seconds later."""
+    step = np.float32(SLOW_PER_S * min(max(step_s, 0.0), 1.0))
+    return np.asarray(recent + np.clip(grey - recent, -step, step), dtype=np.float32)

@@ -1,0 +1,105 @@
+"""The states a scene has been seen in, and which places of a picture look like none of them.
+
+A state is a picture of 16x8 blocks. A new picture is compared block by block with the 16 states most like it as a
+whole: a block is as strange as its distance to the same block in the nearest of these. So the light and the curtains
+may be those of one evening and the chair that of another, while something that was never in its place stands out.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.types import FloatArray
+
+_ALIKE = 16  # states that a picture is compared with, block by block
+_TOP_SHARE = 0.05  # of the places: the picture's score is the mean of the highest
+_PARTS = 8
+_UNIT_QUANTILE = 0.9
+_UNIT_SAMPLES = 2048
+
+
+class States:
+    """What is normal in one regime.
+
+    exemplars  (n, rows, columns, 3) float16, pictures in luma and colour differences, grey levels
+    time_s     (n,) float64, when in the footage each was seen, seconds on the stream's clock
+    deviation  (rows, columns, 3) float32 > 0, grey levels by which each block usually varies
+    unit       distance that one normal picture of ten passes in a part of the footage that was not learned, > 0
+    """
+
+    def __init__(
+        self, exemplars: NDArray[np.float16], time_s: NDArray[np.float64], deviation: FloatArray, unit: float
+    ) -> None:
+        self.exemplars, self.time_s, self.deviation, self.unit = exemplars, time_s, deviation, unit
+        self._scaled = (exemplars.astype(np.float32) / deviation).reshape(len(exemplars), -1)
+        self._squares = np.square(self._scaled).sum(axis=1)
+
+    @classmethod
+    def learn(cls, pictures: FloatArray, time_s: NDArray[np.float64], most: int) -> Self:
+        """From (k, rows, columns, 3) normal pictures in order of time, k >= 2 * 8; at most ``most`` become exemplars.
+
+        The unit comes from within: each eighth of the footage is compared with the exemplars out of the other seven,
+        since a picture taken seconds after a learned one is no measure of what another day brings.
+        """
+        spread = np.maximum(pictures.std(axis=0), 1.0)
+        deviation = np.maximum(spread, 0.5 * np.median(spread)).astype(np.float32)
+        flat = (pictures / deviation).reshape(len(pictures), -1).astype(np.float32)
+        chosen = farthest_first(flat, most)
+        parts = np.arange(len(pictures)) * _PARTS // len(pictures)
+        distances: list[float] = []
+        for part in range(_PARTS):
+            others = chosen[parts[chosen] != part]
+            if not len(others):
+                continue
+            rest = cls(pictures[others].astype(np.float16), time_s[others], deviation, 1.0)
+            own = np.flatnonzero(parts == part)
+            sample = own[:: max(1, len(pictures) // _UNIT_SAMPLES)]
+            distances.extend(top_mean(rest.compare(pictures[i])[0]) for i in sample)
+        unit = max(float(np.quantile(distances, _UNIT_QUANTILE)), 0.1)
+        return cls(pictures[chosen].astype(np.float16), time_s[chosen], deviation, unit)
+
+    def compare(self, picture: FloatArray) -> tuple[FloatArray, int]:
+        """How strange each block of a picture (rows, columns, 3) is, in units: (rows, columns) float32, >= 0.
+
+        With it the number of the exemplar most like the whole picture.
+        """
+        flat = (picture / self.deviation).ravel()
+        squares = self._squares - 2 * (self._scaled @ flat)
+        count = min(_ALIKE, len(squares))
+        alike = np.argpartition(squares, count - 1)[:count]
+        difference = (self._scaled[alike] - flat).reshape(count, *picture.shape)
+        blocks = np.sqrt(np.square(difference).sum(axis=3).min(axis=0)) / np.float32(self.unit)
+        return blocks, int(alike[squares[alike].argmin()])
+
+
+def top_mean(places: FloatArray) -> float:
+    """A picture's score from its places': the mean of the highest 5%."""
+    count = max(1, round(_TOP_SHARE * places.size))
+    return float(np.partition(places, -count, axis=None)[-count:].mean())
+
+
+def farthest_first(samples: FloatArray, most: int) -> NDArray[np.intp]:
+    """Greedy k-centre: numbers of at most ``most`` of (k, d) samples, each the farthest from all chosen before."""
+    samples = samples - samples.mean(axis=0)
+    norms = np.square(samples).sum(axis=1)
+    chosen = [0]
+    distance = np.full(len(samples), np.inf, np.float32)
+    while len(chosen) < min(most, len(samples)):
+        last = chosen[-1]
+        distance = np.minimum(distance, norms + norms[last] - 2 * (samples @ samples[last]))
+        distance[last] = 0.0
+        farthest = int(distance.argmax())
+        if distance[farthest] <= 1e-3:
+            break
+        chosen.append(farthest)
+    return np.array(chosen)
+
+
+def colour_differences(pictures: FloatArray) -> FloatArray:
+    """Luma, red and blue difference (ITU-R BT.601) of (..., 3) BGR, grey levels; same shape, float32."""
+    blue, green, red = pictures[..., 0], pictures[..., 1], pictures[..., 2]
+    luma = 0.114 * blue + 0.587 * green + 0.299 * red
+    return np.stack([luma, 0.713 * (red - luma), 0.564 * (blue - luma)], axis=-1).astype(np.float32)

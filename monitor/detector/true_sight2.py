@@ -1,0 +1,243 @@
+"""True Sight 2: a network that was shown synthetic anomalies of this very scene says where something is abnormal.
+
+It looks at a frame, the frames of the last 0.4 s and two backgrounds, grey and 160x96 px. Its three attention heads
+are the anomaly map. It sees what is too fast, too large, of another shape or where nothing ever moves.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from monitor.detector.base import Detector, Observation, Tensors, nan_detection
+from monitor.detector.clip_inputs import CHANNELS, MOST_SPAN_S, SIZE, ClipInputs, choose, follow
+from monitor.detector.clip_net import HEADS, ClipNet, averaged
+from monitor.detector.frontend import to_grey
+from monitor.detector.stored import check_tensors, read_settings
+from monitor.detector.true_sight import find_device
+from monitor.errors import ModelError
+from monitor.types import Detection, FloatArray, Frame, Image, Reason
+
+CUDA_FRAMES = 8
+"""Frames in every batch on a GPU, padded: one shape gives one kernel and the same bytes."""
+
+SPEED_GRID = (6, 10)
+"""(rows, columns) of places that have a usual speed of their own."""
+
+_LEARN_PER_S = 0.8  # grey levels by which the background may follow in a second
+_RESET_SHARE = 0.5  # of the picture unlike the background: it is no longer this scene's
+_UNLIKE = 22  # grey levels
+
+
+class TrueSight2Settings(BaseModel):
+    """What is stored of the detector beside its tensors.
+
+    width       the network's finest channels
+    usual       99th percentile of the score on held-out normal frames, logits
+    head_usual  the same of what each head adds to the map at its peak, in the order of clip_net.HEADS
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    width: Annotated[int, Field(ge=1, le=256)] = 16
+    usual: float | None = None
+    head_usual: tuple[float, float, float] | None = None
+
+
+class Scene(NamedTuple):
+    """What is kept of the normal footage beside the network.
+
+    background   (96, 160) float32 grey levels of the empty scene
+    usual_speed  (6, 10) float32 px/s of the 160x96 picture: the upper normal speed at each place, above 0
+    """
+
+    background: FloatArray
+    usual_speed: FloatArray
+
+
+class ClipStream:
+    """What is remembered of a camera: small frames of the last second and two backgrounds."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._background = scene.background
+        self._recent: FloatArray | None = None
+        self._past: deque[tuple[float, Image]] = deque()
+        self._inputs = ClipInputs(scene.usual_speed)
+
+    def update(self, frame: Frame) -> FloatArray | None:
+        """The network's inputs for the next frame, (CHANNELS, 96, 160); None without a past to compare with."""
+        return self.update_grey(to_grey(frame.image, SIZE), frame.time_s)
+
+    def update_grey(self, grey: Image, time_s: float) -> FloatArray | None:
+        """As ``update``, from a grey picture (96, 160) uint8."""
+        step_s = time_s - self._past[-1][0] if self._past else 0.0
+        lit = self._look_at_background(grey, step_s)
+        recent = lit if self._recent is None else self._recent
+        while self._past and time_s - self._past[0][0] > MOST_SPAN_S + 0.01:
+            self._past.popleft()
+        found = choose([t for t, _ in self._past], time_s)
+        inputs = None
+        if found is not None:
+            earlier = [self._past[i] for i in found]
+            ages = [time_s - t for t, _ in earlier]
+            inputs = self._inputs(grey, [picture for _, picture in earlier], ages, lit, recent)
+        self._recent = follow(recent, grey, step_s)
+        self._past.append((time_s, grey))
+        return inputs
+
+    def _look_at_background(self, grey: Image, step_s: float) -> FloatArray:
+        """The background in the light of this frame, (96, 160) grey levels; it follows slowly."""
+        picture = grey.astype(np.float32)
+        gain = float(np.median(picture[::4, ::4] / np.maximum(self._background[::4, ::4], 8.0)))
+        lit = self._background * np.float32(max(gain, 0.1))
+        if np.mean(np.abs(picture - lit) >= _UNLIKE) > _RESET_SHARE:
+            self._background, self._recent = picture, picture
+            return picture
+        step = np.float32(_LEARN_PER_S * min(step_s, 1.0))
+        self._background = self._background + np.clip(
+            picture / np.float32(max(gain, 0.1)) - self._background, -step, step
+        )
+        return lit
+
+
+class TrueSight2(Detector):
+    """Scores frames by the peak of the anomaly map, in logits. High is abnormal.
+
+    map    (23, 39) float32: the fused logits averaged over 2x2 places of 4x4 px each
+    score  the highest of them
+    """
+
+    name: ClassVar[str] = "true-sight-2"
+
+    def __init__(self, net: ClipNet, settings: TrueSight2Settings, scene: Scene, device: str = "cpu") -> None:
+        """Takes the network over: puts it on the device, in eval mode. Raises UsageError without that device."""
+        self._device = find_device(device)
+        self.device = str(self._device)
+        # Once a GPU has failed, its memory cannot be read: what ``on_cpu`` needs is kept here.
+        self._spare = copy.deepcopy(net).cpu() if self._device.type != "cpu" else None
+        self._net = net.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
+        self._fast = fast_network(self._net, self._device)
+        self._settings = settings
+        self.scene = scene
+
+    def with_usual(self, usual: float, head_usual: tuple[float, float, float]) -> Self:
+        """A copy that knows what is usual, which the reasons need (see TrueSight2Settings)."""
+        settings = self._settings.model_copy(update={"usual": usual, "head_usual": head_usual})
+        return type(self)(copy.deepcopy(self._net), settings, self.scene, str(self._device))
+
+    def new_stream(self) -> ClipStream:
+        """A stream with the trained background."""
+        return ClipStream(self.scene)
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        """See Detector.score and the class; NaN for a quarter of a second at a stream's start."""
+        inputs = [observation.stream.update(observation.frame) for observation in batch]
+        known = [x for x in inputs if x is not None]
+        maps = iter(self.look(np.stack(known)) if known else ())
+        return [nan_detection() if x is None else self._detection(*next(maps)) for x in inputs]
+
+    def look(self, inputs: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
+        """The anomaly map (h, w) and what each head adds to it (3, h, w) of each of (N, CHANNELS, 96, 160) inputs."""
+        found: list[tuple[FloatArray, FloatArray]] = []
+        # Always the same batch shape: what else is in the batch must not change a frame's bytes.
+        frames = 1 if self._device.type == "cpu" else CUDA_FRAMES
+        for start in range(0, len(inputs), frames):
+            part = torch.from_numpy(inputs[start : start + frames])
+            if len(part) < frames:
+                part = torch.cat([part, part.new_zeros(frames - len(part), *part.shape[1:])])
+            fused, parts = self._forward(part.to(self._device))
+            kept = slice(min(frames, len(inputs) - start))
+            found.extend(zip(fused[kept].cpu().numpy(), parts[kept].cpu().numpy(), strict=True))
+        return found
+
+    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), _exact(self._device):
+            out = self._fast(x)
+            return averaged(out.fused), torch.nn.functional.avg_pool2d(out.parts, 2, stride=1)
+
+    def _detection(self, fused: FloatArray, parts: FloatArray) -> Detection:
+        peak = int(fused.argmax())
+        score = float(fused.flat[peak])
+        usual, head_usual = self._settings.usual, self._settings.head_usual
+        if usual is None or head_usual is None or score <= usual:
+            return Detection(score, fused)
+        spoke = max(range(len(HEADS)), key=lambda k: float(parts[k].flat[peak]) - head_usual[k])
+        return Detection(score, fused, (Reason(f"unlike anything learned here ({HEADS[spoke]})", score, usual),))
+
+    def on_cpu(self) -> TrueSight2:
+        """See Detector.on_cpu; scores differ from the GPU's by rounding."""
+        if self._spare is None:
+            return self
+        return TrueSight2(self._spare, self._settings, self.scene)
+
+    def settings(self) -> dict[str, Any]:
+        """JSON-ready; see TrueSight2Settings."""
+        return self._settings.model_dump(mode="json")
+
+    def tensors(self) -> Tensors:
+        """The network's arrays as ``network.*``, and those of Scene."""
+        found: Tensors = {
+            f"network.{key}": value.cpu().contiguous().numpy().copy() for key, value in self._net.state_dict().items()
+        }
+        return found | self.scene._asdict()
+
+    @classmethod
+    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:
+        """See Detector.load; every setting and every tensor's name, shape and kind is checked."""
+        checked = read_settings(cls.name, TrueSight2Settings, settings)
+        with torch.device("meta"):  # shapes alone: no memory, and the random state stays as it was
+            net = ClipNet(CHANNELS, checked.width)
+        expected: dict[str, tuple[tuple[int, ...], Any]] = {
+            f"network.{key}": (tuple(v.shape), str(v.dtype).removeprefix("torch."))
+            for key, v in net.state_dict().items()
+        }
+        expected["background"] = ((SIZE[1], SIZE[0]), "float32")
+        expected["usual_speed"] = (SPEED_GRID, "float32")
+        check_tensors(cls.name, tensors, expected)
+        if tensors["usual_speed"].min() <= 0:
+            raise ModelError("a usual speed of true-sight-2 in this model is not above 0; train it again")
+        state = {key: torch.from_numpy(np.array(tensors[f"network.{key}"])) for key in net.state_dict()}
+        net.load_state_dict(state, assign=True)
+        scene = Scene(np.array(tensors["background"]), np.array(tensors["usual_speed"]))
+        return cls(net, checked, scene, device)
+
+
+def fast_network(net: ClipNet, device: torch.device) -> ClipNet:
+    """The network with its normalisation folded into the convolutions, in bfloat16 on a CPU that knows it."""
+    fast = copy.deepcopy(net)
+    for block in [m for m in fast.modules() if isinstance(m, torch.nn.Sequential)]:
+        for i, layer in enumerate(block[:-1]):
+            after = block[i + 1]
+            if isinstance(layer, torch.nn.Conv2d) and isinstance(after, torch.nn.BatchNorm2d):
+                block[i] = fuse_conv_bn_eval(layer, after)
+                block[i + 1] = torch.nn.Identity()
+    fast.requires_grad_(False)
+    if device.type == "cpu" and bfloat16_is_fast(device):
+        fast.trunk_to(torch.bfloat16)
+    return fast.to(memory_format=torch.channels_last)
+
+
+def _exact(device: torch.device) -> AbstractContextManager[Any]:
+    """On a GPU: full float32 and kernels that always add up in the same order."""
+    if device.type == "cpu":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether the hardware calculates in bfloat16 itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))

@@ -1,0 +1,146 @@
+"""Drift: is what is normal still what it was when the model was calibrated? Slow, for each regime of the light.
+
+Pure: no clock; times are the stream's own. Scores are calibrated: 0 = typical normal, 1 = the threshold. Nothing is
+adapted here, so nobody can teach the monitor an anomaly by patience; people are told that a new calibration is due.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.regimes import Regime
+
+WINDOW_S = 600.0
+"""Seconds of normal footage whose median score is one value of the slow statistic."""
+WINDOWS = 6
+"""So many of these, an hour of normal footage, are judged together."""
+
+_SAMPLE_S = 1.0  # one score a second is enough for a median over minutes
+_FEWEST_WINDOWS = 6  # of a regime in the held-out footage, for a band that means anything
+_LEAST_MARGIN = 0.1
+_REPEAT_S = 86_400.0
+_UNKNOWN_S = 600.0  # in a regime that was not learned, before it is said
+_ENDLESS_S = 3600.0  # of alarm within twice as long, before the model is doubted rather than the scene
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Where the hourly median of a regime's scores belongs: at most ``high``, in units of the threshold."""
+
+    high: float
+
+
+def learn_bands(
+    time_s: NDArray[np.float64], clip: NDArray[np.int32], scores: NDArray[np.float64], regimes: Sequence[Regime]
+) -> dict[Regime, Band]:
+    """The band of each regime that held-out normal footage shows well enough, an hour of it at least.
+
+    time_s, clip, scores: (N,) as in HeldOut, calibrated and smoothed; regimes: N. The band ends above the 99th
+    percentile of the medians over 10 minutes, by the distance between their quartiles: few windows show little of
+    what another day brings.
+    """
+    bands = {}
+    for regime in Regime:
+        own = np.array([found is regime for found in regimes], bool)
+        medians: list[float] = []
+        for number in np.unique(clip[own]):
+            window = _Window()
+            for i in np.flatnonzero(own & (clip == number)):
+                median = window.add(float(time_s[i]), float(scores[i]))
+                if median is not None:
+                    medians.append(median)
+        if len(medians) >= _FEWEST_WINDOWS:
+            low, high, highest = np.quantile(medians, [0.25, 0.75, 0.99])
+            bands[regime] = Band(float(highest + max(high - low, _LEAST_MARGIN)))
+    return bands
+
+
+@dataclass(slots=True, eq=False)
+class _Window:
+    """Gathers one score a second; every 600 of them, gaps not counted, make a median."""
+
+    next_s: float = -math.inf
+    scores: list[float] = field(default_factory=list)
+
+    def add(self, time_s: float, score: float) -> float | None:
+        if math.isnan(score) or time_s < self.next_s:
+            return None
+        self.next_s = time_s + _SAMPLE_S - 1e-6
+        self.scores.append(score)
+        if len(self.scores) < WINDOW_S / _SAMPLE_S:
+            return None
+        median = float(np.median(self.scores))
+        self.scores.clear()
+        return median
+
+
+class DriftWatch:
+    """One camera's drift. ``update`` takes each judged frame once, in order of time.
+
+    bands    see ``learn_bands``; a regime without one is not watched
+    learned  the regimes that the model learned; staying in another one is said
+    """
+
+    def __init__(self, bands: Mapping[Regime, Band], learned: Sequence[Regime]) -> None:
+        self._bands, self._learned = dict(bands), frozenset(learned)
+        self._windows = {regime: _Window() for regime in self._bands}
+        self._medians: dict[Regime, deque[float]] = {regime: deque(maxlen=WINDOWS) for regime in self._bands}
+        self._said_s: dict[str, float] = {}
+        self._last_s: float | None = None
+        self._unknown_s = 0.0
+        self._alarmed_s = 0.0
+
+    def update(self, time_s: float, score: float, alarmed: bool, regime: Regime) -> str | None:
+        """What is to be said now: a sentence that advises a new calibration and why, or None.
+
+        score: calibrated and smoothed, NaN where no detector could judge. The statistic stands still while
+        ``alarmed``. The same advice comes again after a day at the earliest.
+        """
+        step = 0.0 if self._last_s is None else min(max(time_s - self._last_s, 0.0), _SAMPLE_S)
+        self._last_s = time_s
+        # An hour of alarm counts as endless even where short pauses interrupt it: calm takes away as much as it lasts.
+        self._alarmed_s = min(max(self._alarmed_s + (step if alarmed else -step), 0.0), 2 * _ENDLESS_S)
+        if self._alarmed_s >= _ENDLESS_S:
+            return self._say(
+                "alarm",
+                time_s,
+                "recalibration advised: alarmed for an hour and more, so the scene itself may be another now; "
+                "look at it, and train on new footage if it is as it should be",
+            )
+        if alarmed:
+            return None
+        self._unknown_s = self._unknown_s + step if regime not in self._learned else 0.0
+        if self._unknown_s >= _UNKNOWN_S:
+            return self._say(
+                f"unknown {regime}",
+                time_s,
+                f"recalibration advised: the picture is {regime} for {_UNKNOWN_S / 60:.0f} minutes, which the model "
+                "has not learned; train on footage that has it",
+            )
+        band = self._bands.get(regime)
+        median = None if band is None else self._windows[regime].add(time_s, score)
+        if band is None or median is None:
+            return None
+        medians = self._medians[regime]
+        medians.append(median)
+        hourly = float(np.median(medians))
+        if len(medians) < WINDOWS or hourly <= band.high:
+            return None
+        return self._say(
+            f"band {regime}",
+            time_s,
+            f"recalibration advised: the usual score of {regime} pictures is {hourly:.2f} of the threshold over an "
+            f"hour without alarm, and was at most {band.high:.2f} in calibration; train on new footage",
+        )
+
+    def _say(self, what: str, time_s: float, sentence: str) -> str | None:
+        if time_s - self._said_s.get(what, -math.inf) < _REPEAT_S:
+            return None
+        self._said_s[what] = time_s
+        return sentence

@@ -1,0 +1,144 @@
+"""All checks of one camera: a frame in, a verdict and the frame the right way up out."""
+
+from __future__ import annotations
+
+from monitor.health.frozen import Frozen, is_dark
+from monitor.health.hysteresis import Lasting, Mostly
+from monitor.health.look import SIZE, Look
+from monitor.health.moved import is_shifted, is_unlike
+from monitor.health.orientation import Flip, Flipping
+from monitor.health.quality import noise, sharpness
+from monitor.health.scene_change import SceneChange
+from monitor.health.settings import HealthSettings
+from monitor.health.viewpoint import Viewpoint, Views
+from monitor.types import CameraState, FloatArray, Health, Image
+
+GOOD = Health()
+
+_RECOGNISED = 0.5  # of the usual likeness: below it a view's usual sharpness is not this picture's
+_EVERY_S = 0.25  # what lasts for seconds need not be looked at more often
+_UNLIKE_TIMES = 6  # a view not recognised must last so many times as long as one that is shifted
+_NOISE_FLOOR = 4.0  # grey levels above what is usual, below which noise harms no one
+
+
+class HealthCheck:
+    """One camera's verdicts. ``update`` takes each analysed frame once, in order of time.
+
+    viewpoint  what the camera usually shows; without one only what needs no reference is checked
+    """
+
+    def __init__(self, settings: HealthSettings | None = None, viewpoint: Viewpoint | None = None) -> None:
+        self.settings = settings = settings or HealthSettings()
+        self._views = Views(viewpoint) if viewpoint is not None else None
+        self._flipping = Flipping(settings.flipped_after_s)
+        self._standing = _Standing(settings)
+        self.reset()
+
+    def reset(self) -> None:
+        """A gap, a reconnect: the pictures have nothing to do with those before, but the camera hangs where it hung."""
+        settings = self.settings
+        self._dark = Lasting(settings.dark_after_s)
+        self._frozen = Frozen(settings.frozen_after_s)
+        self._change = SceneChange(settings.changed_share, settings.changed_levels, settings.settle_s)
+        self._standing.interrupt()
+
+    def update(self, time_s: float, image: Image) -> tuple[Health, Image]:
+        """The verdict on the frame at ``time_s``, (H, W, 3) uint8 BGR, and the frame the right way up.
+
+        The frame is ``image`` itself, unless it is known to be flipped: then its pixels turned back, exactly.
+        """
+        settings = self.settings
+        if not settings.enabled:
+            return GOOD, image
+        look = Look.of(image)
+        sentences: dict[CameraState, str] = {}
+        likeness = None
+        if self._views is not None:
+            likeness = self._views.compare(look)
+            if settings.flipped:
+                flip = self._views.flip(likeness, settings.flip_margin)
+                if flip is not Flip.NONE:
+                    image = flip.apply(image)
+                    look = Look.of(image)
+                    likeness = self._views.compare(look)
+                sentences[CameraState.FLIPPED] = self._flipping.update(time_s, flip)
+        dark = is_dark(look, settings.dark_mean, settings.dark_spread, settings.flat_spread)
+        if settings.dark and self._dark.update(time_s, dark):
+            return _paused(CameraState.DARK, "the picture is black or covered: scoring pauses"), image
+        if settings.frozen and self._frozen.update(time_s, look):
+            again = f"the same picture for {settings.frozen_after_s:g} s: scoring pauses"
+            return _paused(CameraState.FROZEN, again), image
+        changing = settings.scene_change and self._change.update(time_s, look, dark)
+        if changing and self._change.sentence:
+            return _paused(CameraState.SCENE_CHANGE, self._change.sentence), image
+        if self._views is not None and likeness is not None:
+            if not (dark or changing):
+                self._standing.update(time_s, look, self._views, likeness[0])
+            sentences |= self._standing.sentences()
+        return _reported(sentences, scored=not changing), image
+
+
+class _Standing:
+    """What is wrong with a camera for seconds or days, while it is scored all the same."""
+
+    def __init__(self, settings: HealthSettings) -> None:
+        self._settings = settings
+        self._shifted = Mostly(settings.moved_after_s)
+        self._unlike = Mostly(settings.moved_after_s * _UNLIKE_TIMES)
+        self._blurred = Mostly(settings.defocused_after_s)
+        self._noisy = Mostly(settings.noisy_after_s)
+        self._last_s = -float("inf")
+
+    def interrupt(self) -> None:
+        for condition in (self._shifted, self._unlike, self._blurred, self._noisy):
+            condition.interrupt()
+
+    def update(self, time_s: float, look: Look, views: Views, likeness: FloatArray) -> None:
+        """Take a frame; likeness: its (V,) correlations with the views."""
+        if time_s - self._last_s < _EVERY_S:
+            return
+        self._last_s = time_s
+        view = views.nearest(look, likeness)
+        if view is None:  # in colour, where only infrared is known, or the other way round
+            return
+        usual, settings = views.viewpoint, self._settings
+        if settings.moved and look.detail.any() and views.details[view].any():
+            by_px = settings.moved_by * SIZE[0]
+            self._shifted.update(time_s, is_shifted(look.detail, views.details[view], usual.likeness[view], by_px))
+            self._unlike.update(time_s, is_unlike(likeness[view], usual.likeness[view]))
+        if settings.defocused and likeness[view] >= _RECOGNISED * usual.likeness[view]:
+            least = settings.defocused_below * usual.sharpness[view]
+            self._blurred.update(time_s, sharpness(look.grey) < least)
+        if settings.noisy:
+            most = usual.noise[view] * settings.noisy_above + _NOISE_FLOOR
+            self._noisy.update(time_s, noise(look.grey) > most)
+
+    def sentences(self) -> dict[CameraState, str]:
+        """What there is to say, by state, the gravest first."""
+        moved = ""
+        if self._shifted.on:
+            moved = "the picture is shifted: put the camera back, or learn it again"
+        elif self._unlike.on:
+            moved = "the picture is unlike all that was learned: put the camera back, or learn it again"
+        return {
+            CameraState.MOVED: moved,
+            CameraState.DEFOCUSED: "the picture is less sharp than usual: focus or clean the lens"
+            if self._blurred.on
+            else "",
+            CameraState.NOISY: "the picture is noisier than usual" if self._noisy.on else "",
+        }
+
+
+def _paused(state: CameraState, sentence: str) -> Health:
+    return Health(state, sentence, scored=False)
+
+
+def _reported(sentences: dict[CameraState, str], *, scored: bool) -> Health:
+    """The gravest state; all sentences."""
+    said = [state for state in _GRAVITY if sentences.get(state)]
+    if not said:
+        return Health(scored=scored)
+    return Health(said[0], "; ".join(sentences[state] for state in said), scored)
+
+
+_GRAVITY = (CameraState.MOVED, CameraState.DEFOCUSED, CameraState.FLIPPED, CameraState.NOISY)

@@ -1,0 +1,50 @@
+"""How sharp and how noisy a picture is, measured so that neither light nor content changes it much."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from monitor.types import Image
+
+_BLOCK = 8
+_SLOPE = 0.5
+_GAUSSIAN = 0.6745  # the median of |x| of a standard normal x
+
+
+def sharpness(grey: Image) -> float:
+    """The contrast of the finest details over that of details twice as wide, less what is left without any of either.
+
+    (h, w) uint8 -> 0 for a picture without fine detail, 0.2 to 0.5 for one in focus: the standard deviation of areas
+    of 2 px within those of 4 px, over that of areas of 4 px within those of 8 px; less 0.5, which a smooth slope has.
+    A lens out of focus takes the finest first, light and contrast change both alike, and pixel noise is mostly averaged
+    out of either. The variance within areas is that of the smaller ones' means less that of the larger ones' (law of
+    total variance).
+    """
+    height, width = (side // _BLOCK * _BLOCK for side in grey.shape)
+    if not height or not width:
+        return 0.0
+    means = grey[:height, :width].astype(np.float32)
+    variances = []
+    for _ in range(3):
+        means = np.asarray(cv2.resize(means, (means.shape[1] // 2, means.shape[0] // 2), interpolation=cv2.INTER_AREA))
+        variances.append(float(cv2.meanStdDev(means)[1][0, 0]) ** 2)
+    fine, coarse = variances[0] - variances[1], variances[1] - variances[2]
+    return max(math.sqrt(max(fine, 0.0) / coarse) - _SLOPE, 0.0) if coarse > 0.01 else 0.0
+
+
+def noise(grey: Image) -> float:
+    """Standard deviation of the pixel noise, grey levels, in steps of 0.7.
+
+    (h, w) uint8 -> 0 and up. From the median size of the diagonal differences in 2x2 px, which edges hardly touch:
+    Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 81 (1994).
+    """
+    height, width = (side // 2 * 2 for side in grey.shape)
+    if not height or not width:
+        return 0.0
+    levels = grey[:height, :width].astype(np.int16)
+    upper = levels[::2, ::2] - levels[::2, 1::2]
+    diagonal = np.abs(upper - levels[1::2, ::2] + levels[1::2, 1::2])
+    return float(np.median(diagonal)) / 2.0 / _GAUSSIAN

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from monitor.errors import SourceError
+from tests.fakes import SHARED_DATA, brightness_model
+from training.alarms import count_alarms
+from training.progress import Report
+from training.report import clock, to_json
+
+QUIET = Report(quiet=True)
+CHECKERS = np.kron(np.tile([[0, 20], [20, 0]], (6, 8)), np.ones((4, 4)))[..., None].astype(np.uint8)
+
+
+def recording(path: Path, levels: list[int]) -> None:
+    """A video of 10 frames a second; a little noise, or the camera would be taken for frozen."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for i, level in enumerate(levels):
+        writer.write(np.full((48, 64, 3), level + 2 * (i % 3), np.uint8) + CHECKERS)
+    writer.release()
+
+
+def test_alarms_are_counted_over_all_files_with_time_and_reason(tmp_path: Path) -> None:
+    recording(tmp_path / "day/00.avi", [15] * 100)
+    recording(tmp_path / "day/01.avi", [15] * 40 + [200] * 30 + [15] * 30)
+    found = count_alarms(tmp_path / "day", brightness_model(), 1.0, QUIET)
+    assert (found.files, found.frames) == (2, 200)
+    assert found.footage_s == pytest.approx(19.9)
+    (alarm,) = found.alarms
+    assert alarm.video == "01.avi"
+    assert 3.9 < alarm.started_s < 4.6
+    assert 2.0 < alarm.length_s < 3.5
+    assert found.at_s[0] == pytest.approx(alarm.started_s + 10)
+    assert alarm.detector == "brightness"
+    assert alarm.reasons[0].startswith("brightness 0.")
+    assert found.per_day == pytest.approx(86_400 / 19.9)
+    low, high = found.per_day_interval
+    assert low < found.per_day < high
+    text = found.text()
+    assert "1 alarm: 4341.7 in 24 h" in text
+    assert "01.avi" in text
+    written = json.loads(to_json(found))
+    assert written["alarms"][0]["peak_score"] == alarm.peak_score
+    assert written["ms"].keys() == {"decode", "health", "brightness"}
+
+
+def test_event_across_two_files_is_one_alarm_in_the_file_where_it_began(tmp_path: Path) -> None:
+    recording(tmp_path / "00.avi", [15] * 40 + [200] * 20)
+    recording(tmp_path / "01.avi", [200] * 20 + [15] * 40)
+    (alarm,) = count_alarms(tmp_path, brightness_model(), 1.0, QUIET).alarms
+    assert alarm.video == "00.avi"
+    assert alarm.length_s == pytest.approx(4.0, abs=0.6)
+
+
+def test_file_that_cannot_be_read_is_named_and_the_others_are_counted(tmp_path: Path) -> None:
+    recording(tmp_path / "01.avi", [15] * 60)
+    (tmp_path / "00.avi").write_bytes(b"no video")
+    found = count_alarms(tmp_path, brightness_model(), 1.0, QUIET)
+    assert found.frames == 60
+    assert len(found.skipped) == 1
+    assert "00.avi" in found.skipped[0]
+
+
+def test_nothing_readable_at_all_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "00.avi").write_bytes(b"no video")
+    with pytest.raises(SourceError, match="holds no readable frame"):
+        count_alarms(tmp_path, brightness_model(), 1.0, QUIET)
+
+
+def test_times_read_as_on_a_clock() -> None:
+    assert [clock(s) for s in (0.0, 7.24, 59.96, 61.0, 3723.4)] == ["0:00.0", "0:07.2", "1:00.0", "1:01.0", "1:02:03.4"]
+
+
+@pytest.mark.skipif(not (SHARED_DATA / "clips").exists(), reason="the real footage is not here: ../shared/data")
+def test_real_video_is_counted_from_start_to_end() -> None:
+    model = replace(brightness_model())
+    found = count_alarms(SHARED_DATA / "umn/lawn_1.mp4", model, 1.0, QUIET)
+    assert found.footage_s == pytest.approx(613 / 30, abs=0.5)
+    assert 190 < found.frames < 215

@@ -1,0 +1,177 @@
+"""The evaluate command: its report, JSON file and pictures, and its answers to wrong words."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from monitor.calibration import HeldOut
+from monitor.detector.base import Detector, Observation
+from monitor.detector.motion import Motion
+from monitor.detector.static import StaticAge
+from monitor.model_store import save_model
+from monitor.types import Frame, Image
+from tests.fakes import provenance
+from training.__main__ import app
+
+ROOT = Path(__file__).parents[1]
+COUNT, LEARNED = 60, 110
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Pictures this small gain nothing from more, and lose much where others want the cores."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(before)
+
+
+def scene(i: int, step: int = 2) -> Image:
+    """A grey place through which a light square walks, ``step`` px a frame."""
+    image = np.full((96, 160, 3), 90, np.uint8)
+    image[64:] = (60, 80, 100)
+    image[::7, ::5] += 20
+    x = i * step % 148
+    image[40:52, x : x + 12] = 220
+    return image
+
+
+def scores(detector: Detector, frames: Sequence[Frame]) -> NDArray[np.float64]:
+    stream = detector.new_stream()
+    return np.array([detector.score([Observation(frame, stream)])[0].score for frame in frames])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Motion and static age, learned from squares that walk."""
+    frames = [Frame("cam", i, i / 10, scene(i)) for i in range(LEARNED)]
+    detectors = [Motion.fit([frames]), StaticAge.fit([frames])]
+    held = {detector.name: scores(detector, frames) for detector in detectors}
+    folder = tmp_path_factory.mktemp("models") / "walk"
+    times = np.array([frame.time_s for frame in frames])
+    save_model(folder, "walk", detectors, HeldOut(times, np.zeros(LEARNED, np.int32), held), provenance())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three videos in which the square runs for a while, with labels and, for two, masks."""
+    folder = tmp_path_factory.mktemp("data")
+    entries = {}
+    (folder / "masks").mkdir()
+    for video in ("01", "02", "03"):
+        start = 20 + 5 * int(video)
+        writer = cv2.VideoWriter(str(folder / f"{video}.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 96))
+        for i in range(COUNT):
+            writer.write(scene(i, 11 if i >= start else 2))
+        writer.release()
+        entries[f"{video}.avi"] = {"frames": COUNT, "abnormal": [[start, COUNT - 1]]}
+        if video != "03":
+            mask = np.zeros((COUNT, 96, 160), np.bool_)
+            mask[start:, 36:56] = True
+            np.savez_compressed(folder / "masks" / f"{video}.npz", mask=mask)
+    (folder / "labels.json").write_text(json.dumps(entries))
+    return folder
+
+
+def run(*words: object) -> tuple[int, str]:
+    done = CliRunner().invoke(app, ["evaluate", *map(str, words), "--device", "cpu"])
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        return 2, str(done.exception)  # main() makes one line of it
+    return done.exit_code, done.output
+
+
+def test_report_json_and_pictures_tell_all(data: Path, model: Path, tmp_path: Path) -> None:
+    code, output = run("--data", data / "labels.json", "--model", model, "--json", tmp_path / "f.json",
+                       "--plots", tmp_path / "plots")  # fmt: skip
+    assert code == 0, output
+    for words in (
+        "fused",
+        "motion",
+        "static",
+        "frame difference",
+        "3 of 3 events",
+        "Region hit rate",
+        "Median ms",
+    ):
+        assert words in output
+    found = json.loads((tmp_path / "f.json").read_text())
+    assert found["detectors"]["motion"]["auc_micro"] > 0.9
+    low, high = found["scores"]["auc_micro_interval"]
+    assert low <= found["scores"]["auc_micro"] <= high
+    assert found["events"]["recall"] == 1.0
+    assert 0 <= found["events"]["delay_s"] < 3
+    assert found["hit_rates"]["motion"]["frames"] == (COUNT - 25) + (COUNT - 30)
+    assert found["hit_rates"]["motion"]["rate"] > 0.5
+    assert set(found["ms"]) == {"decode", "health", "motion", "static"}
+    pictures = sorted(path.name for path in (tmp_path / "plots").iterdir())
+    assert pictures == ["peaks-abnormal.png", "peaks-normal.png", "roc.png", "scores.png"]
+    for name in pictures:
+        image = cv2.imread(str(tmp_path / "plots" / name))
+        assert image is not None
+        assert min(image.shape[:2]) > 200
+        assert image.std() > 5
+
+
+def test_corrupted_frames_are_missing_and_the_same_every_time(data: Path, model: Path, tmp_path: Path) -> None:
+    figures = []
+    for name in ("a.json", "b.json"):
+        code, output = run("--data", data / "labels.json", "--model", model, "--subset", "01", "--streaming",
+                           "--corrupt", "drop=0.2,noise=0.3,flip=0.1", "--json", tmp_path / name)  # fmt: skip
+        assert code == 0, output
+        assert "corrupted on purpose: flip=0.1,noise=0.3,drop=0.2,noise_sigma=25,seed=0" in output
+        found = json.loads((tmp_path / name).read_text())
+        del found["ms"]
+        figures.append(found)
+    assert figures[0] == figures[1]
+    assert 35 < figures[0]["frames"] < 59
+
+
+def test_alarms_a_day_need_no_labels(data: Path, model: Path, tmp_path: Path) -> None:
+    code, output = run("--alarms-per-day", data, "--model", model, "--json", tmp_path / "a.json",
+                       "--false-alarms-per-day", 5)  # fmt: skip
+    assert code == 0, output
+    assert "the budget is 5" in output
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["files"] == 3
+    assert len(found["alarms"]) == len(found["at_s"]) >= 1
+    assert math.isclose(found["per_day"], len(found["alarms"]) * 86_400 / found["footage_s"])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (lambda _: [], "give one of them"),
+        (lambda d: ["--data", d, "--alarms-per-day", d], "give one of them"),
+        (lambda d: ["--alarms-per-day", d, "--subset", "ped1"], "belong to --data"),
+        (lambda d: ["--data", d, "--streaming", "--post", "published"], "exclude each other"),
+        (lambda d: ["--data", d / "labels.json", "--post", "published"], "one detector, not motion, static"),
+        (lambda d: ["--data", d / "labels.json", "--corrupt", "flop=1"], "did you mean 'flip'"),
+    ],
+)
+def test_words_that_make_no_sense_are_one_sentence(
+    words: Callable[[Path], list[object]], sentence: str, data: Path, model: Path
+) -> None:
+    code, output = run(*words(data), "--model", model)
+    assert code == 2
+    assert sentence in output
+    assert "\n" not in output.strip()
+
+
+def test_without_matplotlib_the_command_says_what_to_install(tmp_path: Path) -> None:
+    code = "import runpy, sys; sys.modules['matplotlib'] = None; runpy.run_module('training', run_name='__main__')"
+    line = [sys.executable, "-c", code, "evaluate", "--data", str(tmp_path), "--model", str(tmp_path), "--plots", "p"]
+    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "error: --plots needs matplotlib: run `pip install -e '.[train]'`\n"

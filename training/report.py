@@ -1,0 +1,167 @@
+"""An evaluation as text for people and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+
+from training.evaluate import Evaluation
+from training.events import Alarm, EventFigures
+from training.localisation import HitRate
+from training.output import counted, write_whole
+from training.ranking import Interval, Metrics
+
+_MOST = 20
+"""Alarms and missed events that the text lists; the JSON file has all."""
+
+
+def text(found: Evaluation) -> str:
+    """The whole report."""
+    parts = [_heading(found), _ranking(found)]
+    if found.events is not None:
+        parts.append(_events(found.events))
+    if found.hit_rates:
+        parts.append(_hit_rates(found.hit_rates))
+    parts.append(_timings(found.ms))
+    return "\n\n".join(parts)
+
+
+def columns(rows: Sequence[Sequence[str]], gap: str = "   ") -> str:
+    """Rows of words aligned by spaces, the first column to the left."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        gap.join(c.ljust(w) if not i else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in rows
+    )
+
+
+def figure(value: float, interval: Interval | None = None) -> str:
+    """``.842 [.801, .880]``; a dash for what cannot be told."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def clock(seconds: float) -> str:
+    """``0:07.2``, ``1:02:03.4``."""
+    tenths = round(seconds * 10)
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    start = f"{hours}:{minutes:02}" if hours else f"{minutes}"
+    return f"{start}:{rest / 10:04.1f}"
+
+
+def alarm_rows(alarms: Sequence[Alarm]) -> list[tuple[str, ...]]:
+    """A row an alarm: where, when, how long, how high, why."""
+    rows: list[tuple[str, ...]] = [("video", "from", "length", "peak", "why")]
+    for alarm in alarms:
+        why = f"{alarm.detector}: {'; '.join(alarm.reasons[:2])}" if alarm.reasons else alarm.detector
+        rows.append((alarm.video, clock(alarm.started_s), f"{alarm.length_s:.1f} s", f"{alarm.peak_score:.2f}", why))
+    return rows
+
+
+def to_json(found: object) -> str:
+    """A dataclass, or what ``asdict`` made of some, as JSON; NaN becomes null."""
+    plain = asdict(found) if is_dataclass(found) and not isinstance(found, type) else found
+    return json.dumps(_without_nan(plain), indent=2) + "\n"
+
+
+def write_json(found: Evaluation, path: Path) -> None:
+    """Write the figures as JSON, NaN as null. Raises RunError."""
+    write_whole(path, to_json(found))
+
+
+def _heading(found: Evaluation) -> str:
+    rate = f"{found.analysis_fps:g} frames a second analysed" if found.analysis_fps else "every frame analysed"
+    how = "causal, as it runs live" if found.post == "causal" else f"{found.post} post-processing, offline"
+    lines = [
+        f"{found.model}: {counted(found.frames, 'frame')} of {counted(found.videos, 'video')} "
+        f"({found.mixed_videos} with both classes), {found.abnormal} abnormal; {how}, {rate}"
+    ]
+    if found.corruption:
+        lines.append(f"corrupted on purpose: {found.corruption}")
+    lost = [f"{frames} {state}" for state, frames in found.not_scored.items()]
+    if found.unreadable:
+        lost.append(f"{found.unreadable} unreadable")
+    if lost:
+        lines.append(f"frames without a score: {', '.join(lost)}")
+    return "\n".join(lines)
+
+
+def _ranking(found: Evaluation) -> str:
+    m = found.scores
+    rows: list[tuple[str, ...]] = [
+        ("", "AUC micro", "AUC macro", f"AP micro (chance {m.chance:.3f})", f"AP macro ({figure(m.chance_macro)})")
+    ]
+    listed: dict[str, Metrics] = {"fused": found.scores} if len(found.detectors) > 1 else {}
+    for name, metrics in {**listed, **found.detectors, "frame difference": found.frame_difference}.items():
+        rows.append(
+            (
+                name,
+                figure(metrics.auc_micro, metrics.auc_micro_interval),
+                figure(metrics.auc_macro, metrics.auc_macro_interval),
+                figure(metrics.ap_micro, metrics.ap_micro_interval),
+                figure(metrics.ap_macro, metrics.ap_macro_interval),
+            )
+        )
+    note = "[ ]: 95% of 1000 bootstrap resamples of the videos"
+    return columns(rows) + (f"\n{note}" if m.auc_micro_interval else "")
+
+
+def _events(events: EventFigures) -> str:
+    budget = f"{events.budget_per_day:g} false {'alarm' if events.budget_per_day == 1 else 'alarms'} a day"
+    lines = [f"At the threshold for {budget}:"]
+    if events.events:
+        delay = "" if math.isnan(events.delay_s) else f", median delay {events.delay_s:.1f} s"
+        lines.append(f"  {events.found} of {counted(events.events, 'event')} found ({events.recall:.0%}){delay}")
+    false = counted(len(events.false_alarms), "false alarm")
+    if events.false_alarms_per_hour_interval is None:
+        lines.append(f"  {false}")
+    else:
+        low, high = events.false_alarms_per_hour_interval
+        lines.append(
+            f"  {false} in {_footage(events.normal_hours)} of normal footage: "
+            f"{events.false_alarms_per_hour:.1f} an hour [{low:.1f}, {high:.1f}]"
+        )
+    if events.false_alarms:
+        lines += ["", "False alarms:", _indented(columns(alarm_rows(events.false_alarms[:_MOST])))]
+        lines += _more(len(events.false_alarms))
+    if events.missed:
+        rows = [(video, f"{clock(first)} - {clock(last)}") for video, first, last in events.missed[:_MOST]]
+        lines += ["", "Missed events:", _indented(columns(rows))]
+        lines += _more(len(events.missed))
+    return "\n".join(lines)
+
+
+def _hit_rates(rates: Mapping[str, HitRate]) -> str:
+    shown = {name: rate for name, rate in rates.items() if name != "fused" or len(rates) > 3}  # one detector: the same
+    rows = [(f"  {name}", f"{hit.rate:.3f}", counted(hit.frames, "frame")) for name, hit in shown.items()]
+    return "Region hit rate (the map's peak lies where the masks say):\n" + columns(rows)
+
+
+def _timings(ms: Mapping[str, float]) -> str:
+    stages = ", ".join(f"{stage} {value:.1f}" for stage, value in ms.items())
+    return f"Median ms an analysed frame: {stages}; together {sum(ms.values()):.1f}"
+
+
+def _footage(hours: float) -> str:
+    return f"{hours:.2f} h" if hours >= 1 else f"{hours * 60:.1f} min"
+
+
+def _indented(block: str) -> str:
+    return "\n".join(f"  {line}" for line in block.splitlines())
+
+
+def _more(count: int) -> list[str]:
+    return [f"  and {count - _MOST} more"] if count > _MOST else []
+
+
+def _without_nan(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _without_nan(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
