@@ -169,7 +169,7 @@ def _point(hits: Hits, analysed: Analysed, names: list[str], speaker: int | None
 
 
 class _Peaks:
-    """Keeps the frames of the highest scores that are some seconds apart, so many labelled abnormal and so many normal."""
+    """Keeps the frames of the highest scores that are some seconds apart, as many labelled abnormal as normal."""
 
     def __init__(self, video: str, most: int) -> None:
         self._video = video
