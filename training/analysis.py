@@ -36,22 +36,9 @@ class PictureCheck(Protocol):
         """What follows has nothing to do with what came before: a gap."""
 
 
-class _Health:
-    """The live verdict on pictures, which are left as they are."""
-
-    def __init__(self) -> None:
-        self._check = HealthCheck()
-
-    def update(self, time_s: float, image: Image) -> tuple[Health, Image]:
-        return self._check.update(time_s, image), image
-
-    def reset(self) -> None:
-        self._check.reset()
-
-
-def live_check(model: Model) -> PictureCheck:  # noqa: ARG001 - what a camera usually shows will come with its model
+def live_check(model: Model) -> PictureCheck:
     """A new check of pictures, as the live monitor has one for a camera that this model watches."""
-    return _Health()
+    return HealthCheck(viewpoint=model.viewpoint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +133,7 @@ def analyse(
                 started = time.perf_counter()
                 health, image = check.update(at.time_s, image)
                 about.took("health", time.perf_counter() - started)
-            if not health.ok:
+            if not health.scored:
                 about.unscored[health.state.value] = about.unscored.get(health.state.value, 0) + 1
             grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
             change = None if before is None else np.asarray(cv2.absdiff(grey, before), np.uint8)
@@ -184,7 +171,7 @@ class _Pending:
 
     def flush(self) -> Iterator[Analysed]:
         batch, self._frames = self._frames, []
-        good = [frame for frame, _ in batch if frame.health.ok]
+        good = [frame for frame, _ in batch if frame.health.scored]
         columns = []
         for detector, stream in zip(self._detectors, self._streams, strict=True):
             started = time.perf_counter()
@@ -193,7 +180,7 @@ class _Pending:
                 self._account.took(detector.name, (time.perf_counter() - started) / len(good))
         now = time.monotonic()
         for frame, change in batch:
-            found = tuple(next(column) if frame.health.ok else Detection(math.nan) for column in columns)
+            found = tuple(next(column) if frame.health.scored else Detection(math.nan) for column in columns)
             difference = 0.0 if change is None else float(change.mean())
             yield Analysed(ScoredFrame(frame, found, now), difference, change)
 
