@@ -25,7 +25,7 @@ class Inverted:
     def update(self, time_s: float, image: Image) -> tuple[Health, Image]:
         del time_s
         if image.mean() < 50:
-            return Health(CameraState.DARK, "too dark"), image
+            return Health(CameraState.DARK, "too dark", scored=False), image
         return Health(), 255 - image
 
     def reset(self) -> None:
