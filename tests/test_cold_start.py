@@ -20,6 +20,7 @@ from monitor.learning.coordinator import Learning, LearningPlan
 from monitor.learning.footage import FootageSource, recorded_s
 from monitor.learning.hold import Hold
 from monitor.learning.recorder import FootageRecorder
+from monitor.learning.size import judge_size
 from monitor.learning.unlearned import unlearned_model
 from monitor.model_store import Model, load_model
 from monitor.sink import CameraReport, Progress
@@ -167,6 +168,17 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
     assert (offline.state, offline.progress) == (CameraState.OFFLINE, None), "what is amiss is said first"
     learning.close()
     assert recorded_s(tmp_path / "door/footage") == pytest.approx(89)
+
+
+@pytest.mark.parametrize(
+    ("now", "state", "words"),
+    [((640, 360), "online", ""), ((1280, 720), "online", "scaled"), ((640, 480), "misfit", "another shape")],
+)
+def test_a_picture_of_another_size_than_learned(now: tuple[int, int], state: str, words: str) -> None:
+    health = judge_size((640, 360), now)
+    assert (health.state, health.scored) == (state, state == "online")
+    assert words in health.detail
+    assert judge_size(None, now) == Health()
 
 
 def test_a_camera_without_a_model_is_judged_by_nothing() -> None:

@@ -41,7 +41,12 @@ def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  
 
 
 def _true_sight2(clips: Clips, seed: int, device: str, report: Report) -> Detector:
-    from training.fit_clip_net import fit_true_sight2
+    try:
+        from training.fit_clip_net import fit_true_sight2
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sklearn":
+            raise
+        raise UsageError("true-sight-2 needs scikit-learn to learn: run `pip install -e '.[train]'`") from None
 
     return fit_true_sight2(clips, seed=seed, device=device, report=report)
 
