@@ -6,6 +6,7 @@ come. A high score is abnormal; 0 is typical normal footage, 1 is the threshold.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from monitor.alerting import AlertRule, AlertSettings
 from monitor.fusion import Fused, ModelScale
 from monitor.regions import find_regions
 from monitor.smoothing import SmoothingSettings
-from monitor.types import AlertEvent, FloatArray, Phase, Reason, Region, ScoredFrame
+from monitor.types import PAUSED, AlertEvent, FloatArray, Frame, Phase, Reason, Region, ScoredFrame
+
+_HOLD_S = 1.0  # so long a score stands for frames that are not scored
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +71,7 @@ class CameraMonitor:
         self._peak: tuple[ScoredFrame, int | None] | None = None
         self._walls: deque[tuple[float, float]] = deque(maxlen=1024)
         self._started_at = 0.0
+        self._forget()
 
     @property
     def settings(self) -> AlertSettings:
@@ -96,9 +100,10 @@ class CameraMonitor:
             alerts.extend(self.close())
             for median in self._medians:
                 median.reset()
+            self._forget()
         self._segment = frame.segment
         self._walls.append((frame.time_s, frame.wall_time))
-        fused = self._fuse(scored)
+        fused = self._held(frame, self._fuse(scored))
         event = self._rule.update(frame.time_s, fused.score)
         if self._rule.peak_s == frame.time_s:
             self._peak = scored, fused.detector
@@ -117,6 +122,17 @@ class CameraMonitor:
             for detection, median in zip(scored.detections, self._medians, strict=True)
         ]
         return self.scale.fuse(smoothed)
+
+    def _forget(self) -> None:
+        self._known, self._known_s = Fused(math.nan, None), -math.inf
+
+    def _held(self, frame: Frame, fused: Fused) -> Fused:
+        """A single frame that is not scored, such as a corrupted one, neither ends what is going on nor begins it."""
+        if not math.isnan(fused.score):
+            self._known, self._known_s = fused, frame.time_s
+        elif not frame.health.scored and frame.health.state not in PAUSED and frame.time_s - self._known_s <= _HOLD_S:
+            return self._known
+        return fused
 
     def _alert(self, event: AlertEvent, scored: ScoredFrame, loudest: int | None) -> Alert:
         read_at = scored.frame.captured_at

@@ -20,7 +20,7 @@ from monitor.learning.hold import Hold
 from monitor.learning.size import Size, judge_size
 from monitor.sources.base import Reader, Source
 from monitor.timing import Backoff, GapRule, Pace, Sampler
-from monitor.types import CameraState, CaptureStatus, Frame, Image
+from monitor.types import PAUSED, CameraState, CaptureStatus, Frame, Image
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +28,9 @@ log = logging.getLogger(__name__)
 _NAMED_AT_MOST = 20
 
 _UNCHECKED = HealthSettings(enabled=False)
-_PAUSED = (CameraState.FROZEN, CameraState.DARK, CameraState.SCENE_CHANGE, CameraState.MISFIT)
 _WITH_PICTURE = (
     CameraState.ONLINE,
-    *_PAUSED,
+    *PAUSED,
     CameraState.MOVED,
     CameraState.DEFOCUSED,
     CameraState.FLIPPED,
@@ -281,7 +280,7 @@ class Capture:
         size = judge_size(self._settings.learned_size, (image.shape[1], image.shape[0]))
         if self._health == GOOD or not size.scored:
             self._health = size
-        if self._health.state in _PAUSED:
+        if self._health.state in PAUSED:
             self._paused = True
         elif self._paused and self._health.scored:
             self._new_segment()

@@ -44,6 +44,10 @@ class CameraState(StrEnum):
     """A file that cannot be read on; it is not tried again."""
 
 
+PAUSED = (CameraState.FROZEN, CameraState.DARK, CameraState.SCENE_CHANGE, CameraState.MISFIT)
+"""States in which no frame is scored; after them temporal state starts anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """What there is to say of a picture, and whether it is worth scoring.

@@ -25,7 +25,7 @@ class Inverted:
     def update(self, time_s: float, image: Image) -> tuple[Health, Image]:
         del time_s
         if image.mean() < 50:
-            return Health(CameraState.DARK, "too dark"), image
+            return Health(CameraState.DARK, "too dark", scored=False), image
         return Health(), 255 - image
 
     def reset(self) -> None:
@@ -79,7 +79,7 @@ def test_check_may_change_what_detectors_see_and_keep_it_from_them() -> None:
     assert scores[9:] == pytest.approx([100 / 255] * 5)
     assert detector.seen == [0, 1, 2, 3, 4, 9, 10, 11, 12, 13]
     assert account.unscored == {"dark": 4}
-    assert [entry.scored.frame.health.ok for entry in found] == [True] * 5 + [False] * 4 + [True] * 5
+    assert [entry.scored.frame.health.scored for entry in found] == [True] * 5 + [False] * 4 + [True] * 5
     assert check.resets == 1
 
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from monitor.alerting import AlertSettings
 from monitor.camera_monitor import Alert, CameraMonitor
 from monitor.fusion import ModelScale
 from monitor.smoothing import SmoothingSettings
-from monitor.types import Detection, Phase, ScoredFrame
+from monitor.types import CameraState, Detection, Health, Phase, ScoredFrame
 from tests.fakes import brightness_model, frame, scored
 
 SMOOTHING = SmoothingSettings()
@@ -79,3 +80,19 @@ def test_regions_point_at_the_map_s_peak_on_the_source_frame() -> None:
         alerts += watched.update(bright).alerts
     region = alerts[0].regions[0]
     assert (region.x, region.y, region.width, region.height) == (12, 8, 4, 4)
+
+
+def test_a_single_frame_that_is_not_scored_ends_nothing() -> None:
+    watched = monitor()
+    alerts = play(watched, [25] * 20)
+    for i in range(20, 40):
+        shown = scored(i / 10, 250)
+        if i % 4 == 0:
+            corrupted = replace(shown.frame, health=Health(scored=False))
+            shown = ScoredFrame(corrupted, (Detection(math.nan),), 0.0)
+        judgement = watched.update(shown)
+        alerts += judgement.alerts
+    assert [a.event.phase for a in alerts] == [Phase.START]
+    assert alerts[0].event.started_s == pytest.approx(2.2, abs=0.11), "as soon as without it, but for the median"
+    covered = replace(frame(4.1), health=Health(CameraState.DARK, "dark", scored=False))
+    assert math.isnan(watched.update(ScoredFrame(covered, (Detection(math.nan),), 0.0)).score)

@@ -19,7 +19,7 @@ from training.joined import Joined
 from training.output import counted, duration
 from training.progress import Report
 from training.ranking import Interval
-from training.report import alarm_rows, columns
+from training.report import alarm_table
 from training.scoring import LIVE_PER_S
 
 
@@ -76,7 +76,7 @@ class AlarmCount:
         if lost:
             lines.append(f"frames without a score: {', '.join(lost)}")
         if self.alarms:
-            lines += ["", columns(alarm_rows(self.alarms))]
+            lines += ["", alarm_table(self.alarms)]
         stages = ", ".join(f"{stage} {value:.1f}" for stage, value in self.ms.items())
         lines += ["", f"Median ms an analysed frame: {stages}; together {sum(self.ms.values()):.1f}"]
         return "\n".join(lines)

@@ -19,7 +19,7 @@ from monitor.errors import SourceError
 from monitor.health import HealthCheck
 from monitor.model_store import Model
 from monitor.sources.base import Position, Reader, Source
-from monitor.types import Detection, Frame, Health, Image, ScoredFrame
+from monitor.types import PAUSED, Detection, Frame, Health, Image, ScoredFrame
 from training.data import sampled
 
 _BATCH = 8
@@ -36,22 +36,9 @@ class PictureCheck(Protocol):
         """What follows has nothing to do with what came before: a gap."""
 
 
-class _Health:
-    """The live verdict on pictures, which are left as they are."""
-
-    def __init__(self) -> None:
-        self._check = HealthCheck()
-
-    def update(self, time_s: float, image: Image) -> tuple[Health, Image]:
-        return self._check.update(time_s, image), image
-
-    def reset(self) -> None:
-        self._check.reset()
-
-
-def live_check(model: Model) -> PictureCheck:  # noqa: ARG001 - what a camera usually shows will come with its model
+def live_check(model: Model) -> PictureCheck:
     """A new check of pictures, as the live monitor has one for a camera that this model watches."""
-    return _Health()
+    return HealthCheck(viewpoint=model.viewpoint)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +108,7 @@ def analyse(
     """
     about = account or Account()
     pending = _Pending(detectors, about)
-    given, segment = 0, None
+    given, segment, of_source, paused = 0, -1, None, False
     before: NDArray[Any] | None = None
     with source.open() as reader:
         samples = sampled(_Noting(reader, about) if about.keep_positions else reader, per_s, from_s)
@@ -134,24 +121,27 @@ def analyse(
             if sample.image is None:
                 about.unreadable += 1
                 continue
-            if sample.segment != segment:
-                yield from pending.flush()
-                pending.new_streams()
-                segment, before = sample.segment, None
-                if check is not None:
-                    check.reset()
-            at = sample.position
+            gap = sample.segment != of_source
+            of_source, at = sample.segment, sample.position
+            if gap and check is not None:
+                check.reset()
             image, health = sample.image, Health()
             if check is not None:
                 started = time.perf_counter()
                 health, image = check.update(at.time_s, image)
                 about.took("health", time.perf_counter() - started)
-            if not health.ok:
+            resumes = paused and health.scored  # as live
+            paused = health.state in PAUSED or (paused and not resumes and not gap)
+            if gap or resumes:
+                yield from pending.flush()
+                pending.new_streams()
+                segment, before = segment + 1, None
+            if not health.scored:
                 about.unscored[health.state.value] = about.unscored.get(health.state.value, 0) + 1
             grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
             change = None if before is None else np.asarray(cv2.absdiff(grey, before), np.uint8)
             before = grey
-            pending.add(Frame(source.name, at.index, at.time_s, image, sample.segment, health=health), change)
+            pending.add(Frame(source.name, at.index, at.time_s, image, segment, health=health), change)
             given += 1
             if pending.full:
                 yield from pending.flush()
@@ -184,7 +174,7 @@ class _Pending:
 
     def flush(self) -> Iterator[Analysed]:
         batch, self._frames = self._frames, []
-        good = [frame for frame, _ in batch if frame.health.ok]
+        good = [frame for frame, _ in batch if frame.health.scored]
         columns = []
         for detector, stream in zip(self._detectors, self._streams, strict=True):
             started = time.perf_counter()
@@ -193,7 +183,7 @@ class _Pending:
                 self._account.took(detector.name, (time.perf_counter() - started) / len(good))
         now = time.monotonic()
         for frame, change in batch:
-            found = tuple(next(column) if frame.health.ok else Detection(math.nan) for column in columns)
+            found = tuple(next(column) if frame.health.scored else Detection(math.nan) for column in columns)
             difference = 0.0 if change is None else float(change.mean())
             yield Analysed(ScoredFrame(frame, found, now), difference, change)
 

@@ -72,8 +72,9 @@ def peak(anomaly_map: NDArray[Any]) -> tuple[float, float] | None:
 def dilated(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """A mask, (H, W), with a margin of ``DILATE`` of its width all around."""
     margin = max(1, round(DILATE * mask.shape[1]))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * margin + 1, 2 * margin + 1))
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc) != 0)
+    # Distances take a tenth of the time that dilation by a large disc takes.
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(away <= margin)
 
 
 def change_map(change: Image) -> FloatArray:

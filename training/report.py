@@ -29,11 +29,13 @@ def text(found: Evaluation) -> str:
     return "\n\n".join(parts)
 
 
-def columns(rows: Sequence[Sequence[str]], gap: str = "   ") -> str:
-    """Rows of words aligned by spaces, the first column to the left."""
+def columns(rows: Sequence[Sequence[str]], gap: str = "   ", left: Sequence[int] = (0,)) -> str:
+    """Rows of words aligned by spaces: the columns numbered in ``left`` to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
-        gap.join(c.ljust(w) if not i else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))).rstrip()
+        gap.join(
+            c.ljust(w) if i in left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
     )
 
@@ -54,13 +56,13 @@ def clock(seconds: float) -> str:
     return f"{start}:{rest / 10:04.1f}"
 
 
-def alarm_rows(alarms: Sequence[Alarm]) -> list[tuple[str, ...]]:
-    """A row an alarm: where, when, how long, how high, why."""
+def alarm_table(alarms: Sequence[Alarm]) -> str:
+    """A line an alarm: where, when, how long, how high, why."""
     rows: list[tuple[str, ...]] = [("video", "from", "length", "peak", "why")]
     for alarm in alarms:
         why = f"{alarm.detector}: {'; '.join(alarm.reasons[:2])}" if alarm.reasons else alarm.detector
         rows.append((alarm.video, clock(alarm.started_s), f"{alarm.length_s:.1f} s", f"{alarm.peak_score:.2f}", why))
-    return rows
+    return columns(rows, left=(0, 4))
 
 
 def to_json(found: object) -> str:
@@ -94,7 +96,13 @@ def _heading(found: Evaluation) -> str:
 def _ranking(found: Evaluation) -> str:
     m = found.scores
     rows: list[tuple[str, ...]] = [
-        ("", "AUC micro", "AUC macro", f"AP micro (chance {m.chance:.3f})", f"AP macro ({figure(m.chance_macro)})")
+        (
+            "",
+            "AUC micro",
+            "AUC macro",
+            f"AP micro (chance {m.chance:.3f})",
+            f"AP macro (chance {figure(m.chance_macro)})",
+        )
     ]
     listed: dict[str, Metrics] = {"fused": found.scores} if len(found.detectors) > 1 else {}
     for name, metrics in {**listed, **found.detectors, "frame difference": found.frame_difference}.items():
@@ -127,7 +135,7 @@ def _events(events: EventFigures) -> str:
             f"{events.false_alarms_per_hour:.1f} an hour [{low:.1f}, {high:.1f}]"
         )
     if events.false_alarms:
-        lines += ["", "False alarms:", _indented(columns(alarm_rows(events.false_alarms[:_MOST])))]
+        lines += ["", "False alarms:", _indented(alarm_table(events.false_alarms[:_MOST]))]
         lines += _more(len(events.false_alarms))
     if events.missed:
         rows = [(video, f"{clock(first)} - {clock(last)}") for video, first, last in events.missed[:_MOST]]

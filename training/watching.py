@@ -98,7 +98,7 @@ class WatchSettings:
 
     analysis_fps  frames analysed a second, 0 for all
     corruption    faults put into the frames before anything sees them
-    snapshots     peaks of the score to keep of each video
+    snapshots     peaks of the score to keep of each video, of frames labelled abnormal and normal each
     """
 
     analysis_fps: float = LIVE_PER_S
@@ -169,36 +169,41 @@ def _point(hits: Hits, analysed: Analysed, names: list[str], speaker: int | None
 
 
 class _Peaks:
-    """Keeps the frames of the highest scores that are some seconds apart."""
+    """Keeps the frames of the highest scores that are some seconds apart, as many labelled abnormal as normal."""
 
     def __init__(self, video: str, most: int) -> None:
         self._video = video
         self._most = most
-        self.found: list[Snapshot] = []
+        self._kept: dict[bool, list[Snapshot]] = {True: [], False: []}
+
+    @property
+    def found(self) -> list[Snapshot]:
+        """In order of time."""
+        return sorted((*self._kept[True], *self._kept[False]), key=lambda snapshot: snapshot.time_s)
 
     def take(
         self, analysed: Analysed, names: list[str], score: float, abnormal: bool, mask: NDArray[np.bool_] | None
     ) -> None:
         if not self._most or math.isnan(score):
             return
-        frame = analysed.scored.frame
-        near = bool(self.found) and frame.time_s - self.found[-1].time_s < _PEAK_APART_S
-        if near and score <= self.found[-1].score:
+        frame, kept = analysed.scored.frame, self._kept[abnormal]
+        near = bool(kept) and frame.time_s - kept[-1].time_s < _PEAK_APART_S
+        if near and score <= kept[-1].score:
             return
-        if not near and len(self.found) >= self._most:
-            lowest = min(self.found, key=lambda snapshot: snapshot.score)
+        if not near and len(kept) >= self._most:
+            lowest = min(kept, key=lambda snapshot: snapshot.score)
             if score <= lowest.score:
                 return
-            self.found.remove(lowest)
+            kept.remove(lowest)
         if near:
-            self.found.pop()
+            kept.pop()
         maps = {
             name: detection.anomaly_map
             for name, detection in zip(names, analysed.scored.detections, strict=True)
             if detection.anomaly_map is not None
         }
         shown = _small(frame.image)
-        self.found.append(
+        kept.append(
             Snapshot(
                 self._video,
                 frame.index,
