@@ -147,13 +147,12 @@ class Session:
         self._raise_for_failed(report)
 
     def _learned(self, name: str, model: Model, monitor: CameraMonitor) -> None:
-        """Say what a camera's new model is worth; the next config that is read finds it in force."""
+        """Say so; the next config that is read finds the new model in force."""
         planned = next((camera for camera in self._planned if camera.name == name), None)
         if planned is None:
             return
         planned = watching(planned, self._settings, model, monitor)
         log.info("%s: watched with what it has learned (%s)", name, model.id)
-        warn_of_short_footage([planned] if self._judge is None else ())
         if self._reloader is not None:
             self._reloader.learned(planned)
 

@@ -20,6 +20,7 @@ log = logging.getLogger("monitor")
 SNAPSHOT_WIDTH = 640
 """Pictures that travel with alerts are at most this wide, in pixels."""
 SNAPSHOT_QUALITY = 80
+_USUAL = (CameraState.CONNECTING, CameraState.LEARNING, CameraState.ONLINE, CameraState.ENDED)
 
 
 class PublishSink(Sink):
@@ -130,9 +131,7 @@ class LogSink(Sink):
 
     def health(self, report: CameraReport) -> None:
         """Log the new state."""
-        level = logging.INFO if report.state in (CameraState.ONLINE, CameraState.ENDED) else logging.WARNING
-        if report.state is CameraState.CONNECTING:
-            level = logging.INFO
+        level = logging.INFO if report.state in _USUAL else logging.WARNING
         log.log(level, "%s: %s%s", report.name, report.state, f" ({report.detail})" if report.detail else "")
 
     def tick(self, report: RunReport) -> None:

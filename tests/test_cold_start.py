@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -20,11 +21,13 @@ from monitor.learning.coordinator import Learning, LearningPlan
 from monitor.learning.footage import FootageSource, recorded_s
 from monitor.learning.hold import Hold
 from monitor.learning.recorder import FootageRecorder
+from monitor.learning.size import judge_size
 from monitor.learning.unlearned import unlearned_model
 from monitor.model_store import Model, load_model
 from monitor.sink import CameraReport, Progress
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import CameraState, Frame, Health, ScoredFrame
+from tests.faulty_camera import FaultyCamera
 from tests.normal_street import SIZE, street
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -169,6 +172,17 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
     assert recorded_s(tmp_path / "door/footage") == pytest.approx(89)
 
 
+@pytest.mark.parametrize(
+    ("now", "state", "words"),
+    [((640, 360), "online", ""), ((1280, 720), "online", "scaled"), ((640, 480), "misfit", "another shape")],
+)
+def test_a_picture_of_another_size_than_learned(now: tuple[int, int], state: str, words: str) -> None:
+    health = judge_size((640, 360), now)
+    assert (health.state, health.scored) == (state, state == "online")
+    assert words in health.detail
+    assert judge_size(None, now) == Health()
+
+
 def test_a_camera_without_a_model_is_judged_by_nothing() -> None:
     model = unlearned_model()
     assert model.detectors == ()
@@ -200,3 +214,32 @@ def test_what_is_no_length_of_time(text: str) -> None:
 
 def test_lengths_in_words() -> None:
     assert [in_words(s) for s in (12.3, 59.7, 600, 5400)] == ["12 s", "1 min", "10 min", "1.5 h"]
+
+
+@pytest.mark.timeout(300)
+def test_a_live_camera_is_learned_and_watched_without_being_opened_again(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text('detectors = ["static"]\n[publish]\nenabled = false\n')
+    with FaultyCamera() as camera:
+        command = [sys.executable, ROOT / "run_monitor.py", f"door={camera.url}", "--config", "c.toml", "--headless"]
+
+        def until(line: str) -> tuple[str, str]:
+            """Run until a line is logged, then Ctrl-C; what was logged, and what was printed at the end."""
+            process = subprocess.Popen(
+                [*command, "--learn", "12s"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            assert process.stderr is not None
+            log = ""
+            while line not in log and (text := process.stderr.readline()):
+                log += text
+            process.send_signal(signal.SIGINT)
+            out, rest = process.communicate(timeout=30)
+            assert process.returncode == 0, log + rest
+            return log + rest, out
+
+        log, _ = until("door: learning (recording")
+        assert "door: learns what is normal for 12 s, then watches" in log
+        log, out = until("door: first score")
+        assert "door: watched with what it has learned" in log
+        row = next(line.split() for line in out.splitlines() if line.startswith("door"))
+        assert row[-2] == "0", "no reconnect"
+    assert load_model(tmp_path / "models/door").provenance.notes["width"] == 160

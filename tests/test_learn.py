@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from monitor.detector import REGISTRY
+from monitor.detector.base import Detector
+from monitor.detector.static import StaticAge
 from monitor.errors import ModelError, UsageError
 from monitor.learning.footage import FootageSource, FootageWriter, recorded_s
 from monitor.model_store import WEIGHTS_FILE, load_model
 from monitor.model_versions import next_version, prune, version_folders
+from monitor.types import Frame
+from tests.fakes import Brightness
 from tests.normal_street import SIZE, record_street, street
 from training import normal as normal_module
-from training.crossfit import deal, without
+from training.crossfit import cross_fit, deal, without
 from training.learn import LearnSettings, learn
+from training.learners import LEARNERS, Learner
 from training.normal import read_normal
 from training.progress import Report
 from training.suitability import check_suitable, odd_scenes
@@ -99,6 +106,38 @@ def test_learning_writes_a_version_that_its_folder_loads(footage: Path, tmp_path
     assert (model.provenance.notes["width"], model.provenance.notes["height"]) == SIZE
     assert model.held_out.duration_s() == pytest.approx(4 * 4.9, abs=0.01)
     assert np.isfinite(model.held_out.scores["motion"]).mean() > 0.9
+
+
+def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(clips: Sequence[Sequence[Frame]], seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+        return Brightness()
+
+    monkeypatch.setitem(REGISTRY, "brightness", "tests.fakes:Brightness")
+    monkeypatch.setitem(LEARNERS, "brightness", Learner(slow, refit=False))
+    settings = LearnSettings("door", tmp_path, ("static", "brightness"))
+    first, second = learn([FootageSource(footage)], ["f"], settings, QUIET)
+    assert [d.name for d in load_model(first).detectors] == ["static"]
+    model = load_model(second)
+    assert [d.name for d in model.detectors] == ["static", "brightness"]
+    known = np.isfinite(model.held_out.scores["brightness"])
+    assert known.tolist() == [False] * 150 + [True] * 50, "it was fitted without the last quarter, and scored that"
+    assert model.viewpoint is not None
+    monkeypatch.setitem(
+        LEARNERS, "brightness", Learner(slow, refit=False, accept=lambda _detector, _clips, _report: False)
+    )
+    (only,) = learn([FootageSource(footage)], ["f"], settings, QUIET)
+    assert [d.name for d in load_model(only).detectors] == ["static"]
+
+
+def test_folds_in_processes_give_the_same_scores(footage: Path) -> None:
+    stretches = read_normal([FootageSource(footage)], QUIET).stretches
+    pieces = deal([200])
+    alone, beside = (
+        cross_fit(stretches, pieces, StaticAge.fit, refit=True, workers=workers).scores for workers in (1, 2)
+    )
+    assert [np.array_equal(a, b, equal_nan=True) for a, b in zip(alone, beside, strict=True)] == [True] * 4
 
 
 def test_a_damaged_newest_version_gives_way_to_the_one_before(

@@ -25,9 +25,9 @@ from monitor.model_versions import next_version, prune, version_number
 from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
 from monitor.types import Frame
-from training.crossfit import CrossFitted, cross_fit, deal, held_out_of
+from training.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
 from training.learners import DEFAULT, Learner, chosen
-from training.normal import Normal, read_normal
+from training.normal import Normal, Stretch, read_normal
 from training.output import counted, duration, make_writable
 from training.progress import Report
 from training.provenance import code_commit
@@ -140,12 +140,18 @@ class _Fit:
         # One that takes minutes says itself how far it is.
         with self._report.steps(f"learning {' and '.join(learners)}", steps) if fast else nullcontext(_nothing) as step:
             for name, learner in learners.items():
-                fitted = self._fit(learner, step)
-                if learner.accept(fitted.detector, self._report):
+                try:
+                    fitted = self._fit(learner, step)
+                    accepted = learner.accept(fitted.detector, self._never_learned(), self._report)
+                except UsageError as error:  # too little for this one is not too little for all
+                    if not before:
+                        raise
+                    self._report.say(f"warning: '{name}' is left out: {error}")
+                    continue
+                if accepted:
                     self._fitted.append(fitted)
                 else:
-                    self._report.say(f"warning: '{name}' did not learn well enough here and is left out")
-        self._scored = None
+                    self._report.say(f"warning: '{name}' did not learn well enough from this footage and is left out")
         return len(self._fitted) > before
 
     def _fit(self, learner: Learner, step: Callable[[], None]) -> CrossFitted:
@@ -155,18 +161,32 @@ class _Fit:
             return learner.fit(clips, settings.seed, settings.device, self._report)
 
         if self._windows:
-            detector = fit(stretches)
+            detector = fit(stretches if learner.refit else without(stretches, self._pieces, FOLDS - 1))
             step()
             return CrossFitted(detector, [])
         return cross_fit(stretches, self._pieces, fit, refit=learner.refit, workers=settings.workers, step=step)
+
+    def _never_learned(self) -> list[Stretch]:
+        """What a detector that is fitted once has not learned from."""
+        stretches = self.normal.stretches
+        last = [piece for piece in self._pieces if piece.fold == FOLDS - 1]
+        return [stretches[p.stretch][p.start : p.stop] for p in last if p.stop - p.start > 1]
 
     def held_out(self) -> HeldOut:
         """The scores of all detectors, of footage that each had not seen."""
         if not self._windows:
             return held_out_of(self.normal.stretches, self._pieces, self._fitted)
-        if self._scored is None:
-            self._scored = score_windows(self.normal, self._windows, self.detectors, self._report)
-        return self._scored
+        before = self._scored
+        known = before.scores if before is not None else {}
+        fresh = [detector for detector in self.detectors if detector.name not in known]
+        found = score_windows(self.normal, self._windows, fresh, self._report)
+        if before is not None:
+            if not np.array_equal(before.time_s, found.time_s):  # it could not be read as far as before
+                found = score_windows(self.normal, self._windows, self.detectors, self._report)
+            else:
+                found = replace(found, scores={**known, **found.scores})
+        self._scored = found
+        return found
 
     def usable(self, held_out: HeldOut) -> list[Detector]:
         """The detectors whose held-out scores give a threshold; the others are named and left out.

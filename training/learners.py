@@ -10,6 +10,9 @@ from monitor.errors import UsageError
 from monitor.types import Frame
 from training.progress import Report
 
+LEAST_AUC = 0.7
+"""With which a network must tell synthetic anomalies from normal footage, to be part of a model; 0.5 is chance."""
+
 Clips = Sequence[Sequence[Frame]]
 
 
@@ -20,12 +23,13 @@ class Learner:
     fit    (clips, seed, device, report) -> the detector; imports what it needs when called, networks load slowly
     refit  True: takes seconds, so it is cross-fitted and fitted again on all; False: takes minutes, so it is fitted
            once, on three quarters of the footage
-    accept  does what was learned find what it should? One that does not is left out of the model
+    accept  (detector, footage that it has not learned from, report): did it learn what it should? If not, it is left
+            out of the model
     """
 
     fit: Callable[[Clips, int, str, Report], Detector]
     refit: bool = True
-    accept: Callable[[Detector, Report], bool] = lambda _detector, _report: True
+    accept: Callable[[Detector, Clips, Report], bool] = lambda _detector, _clips, _report: True
 
 
 def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
@@ -41,15 +45,30 @@ def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  
 
 
 def _true_sight2(clips: Clips, seed: int, device: str, report: Report) -> Detector:
-    from training.fit_clip_net import fit_true_sight2
+    try:
+        from training.fit_clip_net import fit_true_sight2
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "sklearn":
+            raise
+        raise UsageError("true-sight-2 needs scikit-learn to learn: run `pip install -e '.[train]'`") from None
 
     return fit_true_sight2(clips, seed=seed, device=device, report=report)
+
+
+def _finds_synthetic_anomalies(detector: Detector, clips: Clips, report: Report) -> bool:
+    from monitor.detector.true_sight2 import TrueSight2
+    from training.fit_clip_net import synthetic_auc
+
+    assert isinstance(detector, TrueSight2)
+    auc = synthetic_auc(detector, clips)
+    report.say(f"{detector.name}: AUC {auc:.2f} on synthetic anomalies in footage that it has not learned from")
+    return auc >= LEAST_AUC
 
 
 LEARNERS = {
     "motion": Learner(_motion),
     "static": Learner(_static),
-    "true-sight-2": Learner(_true_sight2, refit=False),
+    "true-sight-2": Learner(_true_sight2, refit=False, accept=_finds_synthetic_anomalies),
 }
 """Registry name -> how it learns, the fast ones first."""
 

@@ -263,8 +263,8 @@ class Learning:
         retry = ""
         if kept and is_footage(plan.footage):
             retry = (
-                f"; what was recorded is kept, `python -m training learn {plan.footage} --name {plan.name} --models "
-                f"{plan.folder.parent}` tries again"
+                f"; what was recorded is kept: `python -m training learn {plan.footage} --name {plan.name} --models "
+                f"{plan.folder.parent}` tries again, or delete that folder to record anew"
             )
         learner.why = redact(f"nothing could be learned: {why}{retry}" if kept else why)
         log.error("%s: %s", plan.name, learner.why)

@@ -6,7 +6,8 @@ import queue
 import shutil
 from pathlib import Path
 
-from monitor.learning.footage import FootageWriter, recorded_s
+from monitor.errors import SourceError
+from monitor.learning.footage import FootageSource, FootageWriter, is_footage, recorded_s
 from monitor.stage import Stage, join_all
 from monitor.timing import Sampler
 from monitor.types import Frame
@@ -101,7 +102,8 @@ class FootageRecorder:
             number, frame = taken
             own = (frame.image.shape[1], frame.image.shape[0])
             if writer is None or own != size:
-                if writer is not None:  # another size: what was recorded before cannot be learned from with it
+                before = size if writer is not None else _size_of(self.folder)
+                if before not in (None, own):  # what was recorded before cannot be learned from with it
                     shutil.rmtree(self.folder, ignore_errors=True)
                     self.seen_s = 0.0
                 writer, size = FootageWriter(self.folder, self._label, own, PER_S), own
@@ -109,3 +111,11 @@ class FootageRecorder:
                 writer.new_stretch()
             stretch = number
             writer.add(frame.time_s, frame.image)
+
+
+def _size_of(footage: Path) -> tuple[int, int] | None:
+    """The picture size of the camera that a recording was made of; None where there is none, or it does not say."""
+    try:
+        return FootageSource(footage).camera_size if is_footage(footage) else None
+    except SourceError:
+        return None
