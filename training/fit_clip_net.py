@@ -23,7 +23,7 @@ from training.grey_footage import GreyClip, GreyFootage, grey_footage
 from training.progress import Report
 from training.synthetic_anomalies import AnomalyMaker
 
-STEPS = 2000
+STEPS = 700
 WIDTH = 16
 BATCH = 8
 LEARNING_RATE = 2e-3
