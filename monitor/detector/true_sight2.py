@@ -117,6 +117,8 @@ class TrueSight2(Detector):
     """
 
     name: ClassVar[str] = "true-sight-2"
+    min_threshold = -1.0
+    """Logits that any movement reaches: where nothing at all moved in normal footage, every score is far below."""
 
     def __init__(self, net: ClipNet, settings: TrueSight2Settings, scene: Scene, device: str = "cpu") -> None:
         """Takes the network over: puts it on the device, in eval mode. Raises UsageError without that device."""
