@@ -113,17 +113,24 @@ def program(
 
 @dataclass(frozen=True)
 class Soak:
-    """How it went. exit_code: of the monitor, None if it had to be killed; survived: it ran until it was stopped."""
+    """How it went.
+
+    survived   the monitor ran until it was stopped; exit_code: of the monitor, None if it had to be killed
+    cut_short  what ended the run early, if the soak itself failed, not the monitor
+    """
 
     samples: tuple[Sample, ...]
     tally: Tally
     survived: bool
     exit_code: int | None
+    cut_short: str = ""
 
     @property
     def failures(self) -> list[str]:
         """What must not be, in sentences."""
         tally, found = self.tally, []
+        if self.cut_short:
+            found.append(f"the soak itself was cut short: {self.cut_short}")
         if not self.survived:
             found.append("the monitor ended by itself")
         if self.exit_code != 0:
@@ -141,6 +148,7 @@ def run(minutes: float, seed: int, work: Path, say: Callable[[str], None]) -> So
     work.mkdir(parents=True)
     lines = [CONFIG.format(root=ROOT, work=work, alerts=alerts, scores=scores, history=history)]
     tally, samples, ages_s = Tally(), list[Sample](), list[float]()
+    cut_short = ""
     with ExitStack() as stack:
         cameras = [stack.enter_context(FaultyCamera()) for _ in range(3)]
         servers = [stack.enter_context(RtspServer({"/ball": "ball:320x240@25"})) for _ in range(2)]
@@ -174,7 +182,12 @@ def run(minutes: float, seed: int, work: Path, say: Callable[[str], None]) -> So
                 ages_s.append(message.sent_at - message.captured_at)
                 tally.scores += 1
             if tally.scores:  # once it watches
-                injector.act(at_s)
+                try:
+                    injector.act(at_s)
+                except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+                    # On a busy machine a server may fail to start: what was measured for hours is not thrown away.
+                    cut_short = f"{type(error).__name__}: {error}"
+                    break
             if at_s >= next_sample_s:
                 samples.append(sample(monitor.pid, at_s, ages_s))
                 next_sample_s += SAMPLE_S
@@ -184,7 +197,8 @@ def run(minutes: float, seed: int, work: Path, say: Callable[[str], None]) -> So
                 read_files(work, tally)
                 say(minute_line(samples[-1], tally))
                 next_line_s += LINE_S
-        injector.mend_all()
+        if not cut_short:
+            injector.mend_all()
         survived = monitor.poll() is None
         monitor.send_signal(signal.SIGINT)
         try:
@@ -194,7 +208,7 @@ def run(minutes: float, seed: int, work: Path, say: Callable[[str], None]) -> So
         time.sleep(2.0)  # for what the subscriber has not read yet
         tally.faults = injector.faults
         read_files(work, tally)
-    return Soak(tuple(samples), tally, survived, exit_code)
+    return Soak(tuple(samples), tally, survived, exit_code, cut_short)
 
 
 # What is printed

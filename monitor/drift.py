@@ -22,6 +22,7 @@ WINDOWS = 6
 """So many of these, an hour of normal footage, are judged together."""
 
 _SAMPLE_S = 1.0  # one score a second is enough for a median over minutes
+_LONGEST_STEP_S = 10.0  # a longer pause counts as this
 _FEWEST_WINDOWS = 6  # of a regime in the held-out footage, for a band that means anything
 _LEAST_MARGIN = 0.1
 _REPEAT_S = 86_400.0
@@ -63,20 +64,24 @@ def learn_bands(
 
 @dataclass(slots=True, eq=False)
 class _Window:
-    """Gathers one score a second; every 600 of them, gaps not counted, make a median."""
+    """Gathers at most one score a second; 600 seconds of them, longer gaps not counted, make a median."""
 
-    next_s: float = -math.inf
+    last_s: float = -math.inf
+    seconds: float = 0.0
     scores: list[float] = field(default_factory=list)
 
     def add(self, time_s: float, score: float) -> float | None:
-        if math.isnan(score) or time_s < self.next_s:
+        step = time_s - self.last_s
+        if math.isnan(score) or step < _SAMPLE_S - 1e-6:
             return None
-        self.next_s = time_s + _SAMPLE_S - 1e-6
+        self.last_s = time_s
+        self.seconds += min(step, _LONGEST_STEP_S)
         self.scores.append(score)
-        if len(self.scores) < WINDOW_S / _SAMPLE_S:
+        if self.seconds < WINDOW_S:
             return None
         median = float(np.median(self.scores))
         self.scores.clear()
+        self.seconds = 0.0
         return median
 
 

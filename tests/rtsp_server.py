@@ -104,7 +104,7 @@ class RtspServer:
         if process is None:
             return
         process.kill()  # ends a frozen process, too
-        process.wait(timeout=10)
+        process.wait(timeout=60)  # on a machine with thirty busy processes it has taken more than 10 s
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
                 pipe.close()

@@ -88,7 +88,7 @@ def test_everything_fits_the_terminal_and_what_matters_is_there(width: int, heig
 
 def test_states_are_words_that_fit_80_columns() -> None:
     report = RunReport(1.0, 0, tuple(camera(state.value[:5], state) for state in CameraState))
-    text = "\n".join(lines(dashboard(), report, 80, 40))
+    text = "\n".join(lines(dashboard(), report, 80, 40))  # rows for all of them
     for state in CameraState:
         assert state in text
 

@@ -22,6 +22,23 @@ def names(sources: list[Source]) -> list[str]:
     return [source.name for source in sources]
 
 
+def test_a_source_given_twice_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    video = write_video(tmp_path / "walk.avi", frames=1)
+    (tmp_path / "link.avi").symlink_to(video)
+    url = "rtsp://user:secret@10.0.0.2/live"
+    opened = open_sources([str(video), f"door={url}", str(tmp_path / "link.avi"), "0", f"gate={url}", "/dev/video0"])
+    assert len(opened) == 6, "it may be meant"
+    doubles = [record.getMessage().partition(" are one and the same source")[0] for record in caplog.records]
+    assert doubles == ["walk and link", "door and gate", "usb-0 and usb-0-2"]
+    assert "secret" not in caplog.text
+
+
+def test_different_sources_are_no_doubles(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    video = write_video(tmp_path / "walk.avi", frames=1)
+    open_sources([str(video), "rtsp://10.0.0.2/live/1", "rtsp://10.0.0.2/live/2", "0", "1"])
+    assert not caplog.records
+
+
 # Video files
 
 

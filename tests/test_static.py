@@ -82,6 +82,19 @@ def test_a_thing_is_found_though_people_pass_in_front_of_it(static: StaticAge) -
     assert max(d.score for d in found[-20:]) > static.min_threshold
 
 
+def test_what_is_there_when_the_stream_begins_was_not_left_behind(static: StaticAge) -> None:
+    assert max(d.score for d in _scores(static, _clip(12, _with_bag(0, 12)))[1:]) == 0
+
+
+def test_somebody_who_sways_hardly_grows_old(static: StaticAge) -> None:
+    def paint(picture: Image, t: float) -> None:
+        if t >= 1:
+            x = round(150 + 2 * math.sin(3 * t))
+            picture[60:120, x : x + 12] = np.linspace(10, 60, 12)[None, :, None]
+
+    assert max(d.score for d in _scores(static, _clip(15, paint))[1:]) < static.min_threshold
+
+
 def test_people_who_pass_never_grow_old(static: StaticAge) -> None:
     assert max(d.score for d in _scores(static, _clip(20, _walker))[1:]) < 0.5 * static.min_threshold
 
@@ -92,7 +105,7 @@ def test_slow_light_is_nothing_unusual(static: StaticAge) -> None:
 
 
 def test_age_is_counted_in_seconds_not_in_frames(static: StaticAge) -> None:
-    frames = _clip(8, _with_bag(0, 8))
+    frames = _clip(9, _with_bag(1, 9))
     every, half = _scores(static, frames)[-2].score, _scores(static, frames[::2])[-1].score
     assert half == pytest.approx(every, abs=0.3)
 
@@ -102,7 +115,7 @@ def test_the_first_frame_cannot_be_judged(static: StaticAge) -> None:
 
 
 def test_a_stream_scores_the_same_in_any_batch(static: StaticAge) -> None:
-    a, b = _clip(4, _with_bag(0, 4)), _clip(4, _walker)
+    a, b = _clip(5, _with_bag(1, 5)), _clip(5, _walker)
     alone = [d.score for d in _scores(static, a)]
     streams = static.new_stream(), static.new_stream()
     mixed = [
@@ -114,7 +127,7 @@ def test_a_stream_scores_the_same_in_any_batch(static: StaticAge) -> None:
 
 def test_a_model_survives_its_own_settings_and_tensors(static: StaticAge) -> None:
     again = StaticAge.load(static.settings(), static.tensors(), "cpu")
-    frames = _clip(5, _with_bag(0, 5))
+    frames = _clip(5, _with_bag(1, 5))
     np.testing.assert_array_equal([d.score for d in _scores(again, frames)], [d.score for d in _scores(static, frames)])
 
 

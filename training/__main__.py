@@ -43,7 +43,9 @@ def learn(
     record: Annotated[
         str, typer.Option("--for", metavar="TIME", help="How long to record from a live camera: 90s, 10m, 2h.")
     ] = "10m",
-    detectors: Annotated[str, typer.Option(metavar="A,B", help="Detectors to learn.")] = "motion,static",
+    detectors: Annotated[
+        str, typer.Option(metavar="A,B", help="Detectors to learn.")
+    ] = "motion,static,scene,true-sight-2",
     from_s: Annotated[float, typer.Option(min=0, metavar="S", help="Leave out what comes before in each file.")] = 0.0,
     to_s: Annotated[float, typer.Option(min=0, metavar="S", help="Leave out what comes after.")] = math.inf,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same model.")] = 0,

@@ -44,13 +44,14 @@ def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  
     return StaticAge.fit(clips)
 
 
+def _scene(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+    from monitor.detector.scene import Scene
+
+    return Scene.fit(clips, seed)
+
+
 def _true_sight2(clips: Clips, seed: int, device: str, report: Report) -> Detector:
-    try:
-        from training.fit_clip_net import fit_true_sight2
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "sklearn":
-            raise
-        raise UsageError("true-sight-2 needs scikit-learn to learn: run `pip install -e '.[train]'`") from None
+    from training.fit_clip_net import fit_true_sight2
 
     return fit_true_sight2(clips, seed=seed, device=device, report=report)
 
@@ -68,11 +69,12 @@ def _finds_synthetic_anomalies(detector: Detector, clips: Clips, report: Report)
 LEARNERS = {
     "motion": Learner(_motion),
     "static": Learner(_static),
+    "scene": Learner(_scene),
     "true-sight-2": Learner(_true_sight2, refit=False, accept=_finds_synthetic_anomalies),
 }
 """Registry name -> how it learns, the fast ones first."""
 
-DEFAULT = ("motion", "static")
+DEFAULT = ("motion", "static", "scene", "true-sight-2")
 """What is learned unless the user says otherwise."""
 
 

@@ -6,7 +6,7 @@ cannot do so by seeing where something was pasted.
 
 from __future__ import annotations
 
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 
 import cv2
 import numpy as np
@@ -103,11 +103,11 @@ class AnomalyMaker:
 
     def _paste_normal(self, sample: Sample) -> Sample:
         """Someone elsewhere, where people go: nearer to the camera they are larger and move faster in the picture."""
-        thing = self.objects[self.rng.integers(len(self.objects))]
+        thing = self._maybe_rigid(self.objects[self.rng.integers(len(self.objects))], 0.3)
         x, y = thing.centre
         near = self.rng.random() < 0.5
         for _ in range(4):
-            there = x + self.rng.normal(0, 6.0 if near else 20.0), y + self.rng.normal(0, 2.0 if near else 10.0)
+            there = x + self.rng.normal(0, 6.0 if near else 16.0), y + self.rng.normal(0, 2.0 if near else 6.0)
             column, row = (int(np.clip(v, 0, n - 1)) for v, n in zip(there, SIZE, strict=True))
             if not self.usual.still[row, column]:
                 break
@@ -117,6 +117,13 @@ class AnomalyMaker:
         scale *= float(np.exp(self.rng.normal(0, 0.08)))
         speed = scale * float(np.exp(self.rng.normal(0, 0.1)))
         return self._paste(sample, thing, there, (thing.velocity[0] * speed, thing.velocity[1] * speed), (scale, scale))
+
+    def _maybe_rigid(self, thing: MovingObject, chance: float) -> MovingObject:
+        """What rolls does not swing its legs; that alone is not abnormal, or it would be all that is learned."""
+        if self.rng.random() >= chance:
+            return thing
+        pixels, masks = (np.repeat(part[:1], _FRAMES, axis=0) for part in (thing.pixels, thing.masks))
+        return replace(thing, pixels=pixels, masks=masks)
 
     def _ghost(self, sample: Sample) -> Sample:
         """Someone who stood still is part of the background, and has left: nothing is abnormal about it."""
@@ -129,21 +136,14 @@ class AnomalyMaker:
 
     def _paste_abnormal(self, sample: Sample) -> Sample:
         rng = self.rng
-        kind = rng.choice(["fast", "large", "squashed", "misplaced", "texture"], p=[0.4, 0.17, 0.13, 0.12, 0.18])
+        kind = rng.choice(["fast", "large", "squashed", "misplaced", "texture"], p=[0.5, 0.15, 0.1, 0.1, 0.15])
         if kind == "texture" or not self.objects:
             return self._paste_texture(sample)
-        thing = self.objects[rng.integers(len(self.objects))]
-        if rng.random() < 0.4:  # rigid: what rolls does not swing its legs
-            thing = MovingObject(
-                np.repeat(thing.pixels[:1], _FRAMES, 0),
-                np.repeat(thing.masks[:1], _FRAMES, 0),
-                thing.centre,
-                thing.velocity,
-            )
+        thing = self._maybe_rigid(self.objects[rng.integers(len(self.objects))], 0.4)
         centre = (thing.centre[0] + rng.normal(0, 12.0), thing.centre[1] + rng.normal(0, 3.0))
         velocity, scale = thing.velocity, (1.0, 1.0)
         if kind == "fast":
-            velocity = self._faster(thing, centre, rng.uniform(1.8, 5.0))
+            velocity = self._faster(thing, centre, float(np.exp(rng.uniform(np.log(1.7), np.log(4.5)))))
             grown = float(np.exp(rng.uniform(-0.1, 0.5)))
             scale = (grown * float(np.exp(rng.uniform(0, 0.4))), grown)
         elif kind == "large":
@@ -161,10 +161,9 @@ class AnomalyMaker:
         return self._paste(sample, thing, centre, velocity, scale, label=True)
 
     def _faster(self, thing: MovingObject, centre: tuple[float, float], factor: float) -> tuple[float, float]:
-        """A velocity that is above what is usual there, px/s."""
+        """A velocity some times its own, and at least well above the middle of what is usual there, px/s."""
         own = float(np.hypot(*thing.velocity))
-        usual = self.usual.speed_at(centre)
-        speed = max(own * factor, usual * self.rng.uniform(1.25, 3.5))
+        speed = max(own * factor, self.usual.speed_at(centre) * self.rng.uniform(0.6, 1.2))
         angle = np.arctan2(thing.velocity[1], thing.velocity[0]) if own > 1 else self.rng.uniform(0, 2 * np.pi)
         angle += self.rng.normal(0, 0.35)
         return speed * float(np.cos(angle)), speed * float(np.sin(angle))
@@ -196,8 +195,8 @@ class AnomalyMaker:
         return self._paste(sample, thing, centre, velocity, (1.0, 1.0), label=True)
 
     def _whole_too_fast(self) -> Sample | None:
-        """The clip too fast; labelled where that makes something faster than it ever is there."""
-        for speed in (self.rng.uniform(2.0, 5.0), 2.0):
+        """The clip too fast; labelled where something moves, unless it was as good as still."""
+        for speed in (self.rng.uniform(2.5, 5.0), 2.5):
             starts = self.footage.starts(speed)
             if len(starts):
                 clip, index = starts[self.rng.integers(len(starts))]
@@ -206,7 +205,7 @@ class AnomalyMaker:
                 usual = cv2.resize(self.usual.speed, SIZE, interpolation=cv2.INTER_LINEAR)
                 changed = cv2.absdiff(sample.now, sample.earlier[0]) > 8
                 mask = changed & (foreground(sample.now, sample.background) > 0)
-                mask &= np.hypot(flow[..., 0], flow[..., 1]) > 1.15 * usual
+                mask &= np.hypot(flow[..., 0], flow[..., 1]) > 0.5 * usual
                 opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
                 return sample._replace(mask=cv2.dilate(opened, np.ones((3, 3), np.uint8)) > 0)
         return None

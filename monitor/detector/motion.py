@@ -27,7 +27,7 @@ _MOST_PICTURES, _STRETCH_S = 3000, 3.0  # that are learnt from, and how they are
 _BACKGROUND_PICTURES = 300
 _FOLDS = 4  # quarters of the footage; the scale comes from distances to what the other three taught
 _SCALE_QUANTILE = 0.98
-_SCALE_PRIOR = 50  # samples' worth of the whole picture's scale in each cell's
+_SCALE_PRIOR = 20  # samples' worth of the whole picture's scale in each cell's
 
 
 class MotionSettings(BaseModel):

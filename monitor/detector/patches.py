@@ -80,8 +80,7 @@ class Patches:
 
 def patch_size(width: int, height: int) -> tuple[int, int]:
     """(width, height) in px of the grey picture that a picture of this size in px is judged at."""
-    w, h = analysis_size(width, height)
-    return w * _WIDTH // 320, h * _WIDTH // 320
+    return analysis_size(width, height, target=_WIDTH, multiple=SIDE)
 
 
 def patch_picture(image: Image, size: tuple[int, int]) -> Image:

@@ -15,20 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from monitor.calibration import HeldOut, fit_tail
 from monitor.detector.base import Detector, Observation, Tensors, nan_detection
 from monitor.detector.kept import Kept
 from monitor.detector.patches import SIDE, Patches, patch_picture
-from monitor.detector.states import States, colour_differences, top_mean
+from monitor.detector.states import States, colour_differences, parts, top_mean
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
 from monitor.regimes import COLUMNS, ROWS, LightWatch, Regime, small_picture
-from monitor.smoothing import CausalMedian
+from monitor.smoothing import CausalMedian, SmoothingSettings
 from monitor.types import Detection, Frame, Reason
 
 _REGIMES = tuple(Regime)
 _MIN_PICTURES = 32  # of a regime, for it to be learned
 _PATCHES_ONLY_S = 1800.0  # with less footage than this, seconds, the whole picture of a new clip looks new
-_PATCHES_MIN_THRESHOLD = 2.0
+_PATCHES_FLOOR = 2.0  # normal clips of days not learned reach 1.7
 
 
 class SceneSettings(BaseModel):
@@ -41,6 +42,7 @@ class SceneSettings(BaseModel):
     rows: int = Field(ge=1, description="of places, in the anomaly map")
     columns: int = Field(ge=1)
     smooth_s: float = Field(gt=0, description="seconds over which the score's median is taken")
+    floor: float = Field(gt=0, description="score below which nothing is ever abnormal, see ``Scene.min_threshold``")
 
 
 @dataclass(slots=True, eq=False)
@@ -63,8 +65,8 @@ class Scene(Detector):
     def __init__(self, settings: SceneSettings, memories: Mapping[Regime, States] | Mapping[Regime, Patches]) -> None:
         self._settings = settings
         self._memories: dict[Regime, States | Patches] = dict(memories)
-        if settings.kind == "patches":  # a new clip's scores lie above those of the clips learned, however they spread
-            self.min_threshold = _PATCHES_MIN_THRESHOLD
+        # Held-out footage of the same hours as the footage learned says too little of another day, or another clip.
+        self.min_threshold = settings.floor
 
     @property
     def regimes(self) -> tuple[Regime, ...]:
@@ -82,6 +84,7 @@ class Scene(Detector):
         kept = Kept(whole_after_s=_PATCHES_ONLY_S)
         for clip in clips:
             kept.add_clip(clip)
+        unlearned: list[HeldOut] = []
         states: dict[Regime, States] = {}
         patches: dict[Regime, Patches] = {}
         for regime in _REGIMES:
@@ -89,7 +92,9 @@ class Scene(Detector):
             if len(pictures) < _MIN_PICTURES:
                 continue
             if greys is None:
-                states[regime] = States.learn(colour_differences(pictures), time_s, most)
+                states[regime], scores = States.learn(colour_differences(pictures), time_s, most)
+                part = parts(len(scores)).astype(np.int32)
+                unlearned.append(HeldOut(time_s, part, {cls.name: scores.astype(np.float64)}))
             else:
                 patches[regime] = Patches.learn(greys)
         if not states and not patches:
@@ -99,11 +104,12 @@ class Scene(Detector):
             )
         if states:
             counts = tuple(len(states[regime].exemplars) if regime in states else 0 for regime in _REGIMES)
-            given = {"kind": "states", "rows": ROWS, "columns": COLUMNS, "smooth_s": 5.0}
+            floor = max(_once_a_day(held_out, cls.name) for held_out in unlearned)
+            given = {"kind": "states", "rows": ROWS, "columns": COLUMNS, "smooth_s": 5.0, "floor": floor}
             return cls(SceneSettings.model_validate({**given, "exemplars": counts}), states)
         counts = tuple(patches[regime].exemplars.shape[2] if regime in patches else 0 for regime in _REGIMES)
         rows, columns = next(iter(patches.values())).scale.shape
-        given = {"kind": "patches", "rows": rows, "columns": columns, "smooth_s": 1.0}
+        given = {"kind": "patches", "rows": rows, "columns": columns, "smooth_s": 1.0, "floor": _PATCHES_FLOOR}
         return cls(SceneSettings.model_validate({**given, "exemplars": counts}), patches)
 
     def new_stream(self) -> _Stream:
@@ -178,6 +184,14 @@ class Scene(Detector):
             for r in learned
         }
         return cls(given, states)
+
+
+def _once_a_day(held_out: HeldOut, name: str) -> float:
+    """The score that a regime's pictures pass once a day in parts of the footage that were not learned; at least 1."""
+    try:
+        return max(fit_tail(held_out, name, SmoothingSettings().smoother).scale(name, 1.0).threshold, 1.0)
+    except ModelError:  # the footage never varied
+        return 1.0
 
 
 def _reasons(score: float, regime: Regime) -> tuple[Reason, ...]:

@@ -17,8 +17,7 @@ from monitor.types import FloatArray
 _ALIKE = 16  # states that a picture is compared with, block by block
 _TOP_SHARE = 0.05  # of the places: the picture's score is the mean of the highest
 _PARTS = 8
-_UNIT_QUANTILE = 0.9
-_UNIT_SAMPLES = 2048
+_UNIT_QUANTILE = 0.99
 
 
 class States:
@@ -27,7 +26,7 @@ class States:
     exemplars  (n, rows, columns, 3) float16, pictures in luma and colour differences, grey levels
     time_s     (n,) float64, when in the footage each was seen, seconds on the stream's clock
     deviation  (rows, columns, 3) float32 > 0, grey levels by which each block usually varies
-    unit       distance that one normal picture of ten passes in a part of the footage that was not learned, > 0
+    unit       distance that 1% of normal pictures pass in a part of the footage that was not learned, > 0
     """
 
     def __init__(
@@ -38,28 +37,27 @@ class States:
         self._squares = np.square(self._scaled).sum(axis=1)
 
     @classmethod
-    def learn(cls, pictures: FloatArray, time_s: NDArray[np.float64], most: int) -> Self:
+    def learn(cls, pictures: FloatArray, time_s: NDArray[np.float64], most: int) -> tuple[Self, FloatArray]:
         """From (k, rows, columns, 3) normal pictures in order of time, k >= 2 * 8; at most ``most`` become exemplars.
 
-        The unit comes from within: each eighth of the footage is compared with the exemplars out of the other seven,
-        since a picture taken seconds after a learned one is no measure of what another day brings.
+        Also gives the score of each picture, (k,), had its eighth of the footage (see ``parts``) not been learned. A
+        picture taken seconds after a learned one is no measure of what another day brings; hours apart, it is.
         """
         spread = np.maximum(pictures.std(axis=0), 1.0)
         deviation = np.maximum(spread, 0.5 * np.median(spread)).astype(np.float32)
         flat = (pictures / deviation).reshape(len(pictures), -1).astype(np.float32)
         chosen = farthest_first(flat, most)
-        parts = np.arange(len(pictures)) * _PARTS // len(pictures)
-        distances: list[float] = []
-        for part in range(_PARTS):
-            others = chosen[parts[chosen] != part]
-            if not len(others):
-                continue
-            rest = cls(pictures[others].astype(np.float16), time_s[others], deviation, 1.0)
-            own = np.flatnonzero(parts == part)
-            sample = own[:: max(1, len(pictures) // _UNIT_SAMPLES)]
-            distances.extend(top_mean(rest.compare(pictures[i])[0]) for i in sample)
-        unit = max(float(np.quantile(distances, _UNIT_QUANTILE)), 0.1)
-        return cls(pictures[chosen].astype(np.float16), time_s[chosen], deviation, unit)
+        part = parts(len(pictures))
+        scores = np.zeros(len(pictures), np.float32)
+        for number in np.unique(part):
+            others = chosen[part[chosen] != number]
+            if len(others):
+                rest = cls(pictures[others].astype(np.float16), time_s[others], deviation, 1.0)
+                for i in np.flatnonzero(part == number):
+                    scores[i] = top_mean(rest.compare(pictures[i])[0])
+        unit = max(float(np.quantile(scores, _UNIT_QUANTILE)), 0.1)
+        states = cls(pictures[chosen].astype(np.float16), time_s[chosen], deviation, unit)
+        return states, scores / np.float32(unit)
 
     def compare(self, picture: FloatArray) -> tuple[FloatArray, int]:
         """How strange each block of a picture (rows, columns, 3) is, in units: (rows, columns) float32, >= 0.
@@ -73,6 +71,11 @@ class States:
         difference = (self._scaled[alike] - flat).reshape(count, *picture.shape)
         blocks = np.sqrt(np.square(difference).sum(axis=3).min(axis=0)) / np.float32(self.unit)
         return blocks, int(alike[squares[alike].argmin()])
+
+
+def parts(count: int) -> NDArray[np.intp]:
+    """Which eighth of the footage each of ``count`` pictures in order of time belongs to, 0..7."""
+    return np.arange(count) * _PARTS // count
 
 
 def top_mean(places: FloatArray) -> float:

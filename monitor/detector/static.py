@@ -1,14 +1,19 @@
 """Static age: something that does not belong here and has not moved for a while, such as a bag left behind.
 
-A pixel outside its trained range that keeps the same value grows older; where people pass in front of it, it loses
-some of its age, and in its normal range soon all. A connected piece of old pixels of some size is an unmoved object
-(or the place of a missing one). People who pause grow old too: the score is the age beyond the oldest of training.
+A pixel outside its trained range that keeps the same value grows older; where it or a pixel beside it changes, it loses
+some of its age, and in its normal range soon all. A connected piece of old pixels of some size is an unmoved object (or
+the place of a missing one). People who pause sway and fidget, so they hardly grow old; as some stand like posts, the
+score is the age beyond the oldest of training. Only what arrives while the stream is watched can be left behind: a
+pixel must differ from what it showed before, too, so neither other light than in training nor a nudged camera grows
+old, nor what was there when the stream began.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import cv2
@@ -17,15 +22,20 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.detector.base import Detector, Observation, Tensors, nan_detection
-from monitor.detector.footage import EvenSample, grey_pictures
+from monitor.detector.footage import EvenSample, Stretch, grey_pictures
 from monitor.detector.frontend import to_grey
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.types import Detection, FloatArray, Frame, Image, Reason
 
+_LEAST_SAME = 4.0  # grey levels: a person's swaying changes more, a good camera's noise less
 _LIGHT_GRID = 16  # px, side of the squares in which the light is compared with the trained one
 _HALF_LIFE_S = 0.12  # of the age of a pixel that looks normal again
 _MOST_SINGLE, _MOST_LASTING = 1500, 6000  # pictures that are learnt from, by themselves and in stretches
 _STRETCH_S, _STEP_S = 60.0, 0.19  # length of a stretch, and how soon in it one picture may follow another
+_NOISE_PAIRS, _MOST_NOISE = 200, 12  # pictures the noise is measured on; grey levels above which something moves
+_ARRIVAL = 12.0  # grey levels by which a pixel differs from what it showed before when something arrives
+_SETTLING_S = 5.0  # in which a pixel's own background follows what it shows
+_SQUARE = np.ones((3, 3), np.uint8)
 _LONGEST_STEP_S = 1.0  # a pause in the stream adds no more than this to any age
 
 
@@ -37,21 +47,28 @@ class StaticSettings(BaseModel):
     width: int = Field(ge=16, multiple_of=_LIGHT_GRID)
     height: int = Field(ge=16, multiple_of=_LIGHT_GRID)
     margin: float = Field(default=8.0, gt=0, description="grey levels beyond the trained range that still are normal")
-    same: float = Field(default=8.0, gt=0, description="grey levels within which a pixel counts as unmoved")
+    same: float = Field(default=_LEAST_SAME, gt=0, description="grey levels within which a pixel counts as unmoved")
     min_area: int = Field(default=14, ge=1, description="px of the small picture: the least size of an object")
     min_age_s: float = Field(default=1.0, gt=0, description="seconds below which nothing is old")
     usual_age_s: float = Field(ge=0, description="highest age in the training footage, seconds")
     alarm_s: float = Field(
-        default=2.0, gt=0, description="seconds beyond the usual age below which nothing is abnormal"
+        default=3.0, gt=0, description="seconds beyond the usual age below which nothing is abnormal"
     )
 
 
 @dataclass(slots=True, eq=False)
 class _Stream:
-    """time_s of the last frame; value and age (h, w) float32: what each pixel showed and for how long."""
+    """Of one camera: what its pixels show, and for how long.
+
+    time_s  of the last frame, seconds
+    value   (h, w) float32: what each pixel showed when it last was unmoved, grey levels
+    own     (h, w) float32: what it shows when nothing has arrived there, grey levels
+    age     (h, w) float32, seconds
+    """
 
     time_s: float | None
     value: FloatArray
+    own: FloatArray
     age: FloatArray
 
 
@@ -92,10 +109,12 @@ class StaticAge(Detector):
         # People pass in front of the ground for more than 5% of the time in places; the ground itself varies less.
         spread = np.maximum(1.4826 * np.median(np.abs(level - middle), axis=0), 1.5)
         low, high = np.maximum(low, middle - 4 * spread), np.minimum(high, middle + 4 * spread)
-        settings = StaticSettings(width=greys.shape[2], height=greys.shape[1], usual_age_s=0.0)
+        stretches = lasting.stretches()
+        same = max(_LEAST_SAME, 4 * _noise(stretches))
+        settings = StaticSettings(width=greys.shape[2], height=greys.shape[1], same=same, usual_age_s=0.0)
         fitted = cls(settings, *(np.clip(np.rint(level), 0, 255).astype(np.uint8) for level in (low, middle, high)))
         oldest = 0.0
-        for stretch in lasting.stretches():
+        for stretch in stretches:
             state = fitted.new_stream()
             for time_s, grey in stretch:
                 fitted._age(state, grey, time_s)
@@ -104,7 +123,7 @@ class StaticAge(Detector):
 
     def new_stream(self) -> _Stream:
         """Nothing has any age yet."""
-        return _Stream(None, self._empty.copy(), np.zeros_like(self._empty))
+        return _Stream(None, self._empty, self._empty, np.zeros_like(self._empty))
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """The anomaly map is each pixel's age beyond the usual one, seconds. NaN for a stream's first frame."""
@@ -126,11 +145,17 @@ class StaticAge(Detector):
     def _age(self, stream: _Stream, grey: Image, time_s: float) -> None:
         """Let the pixels of a stream grow older, or younger, by the time since its last frame."""
         level = _relight(grey, self._empty)
-        foreign = (level < self._floor) | (level > self._ceiling)
+        if stream.time_s is None:
+            stream.time_s, stream.value, stream.own = time_s, level, level
+            return
+        step = min(time_s - stream.time_s, _LONGEST_STEP_S)
+        away = level - stream.own
+        foreign = ((level < self._floor) | (level > self._ceiling)) & (np.abs(away) > _ARRIVAL)
+        stream.own = stream.own + away * (~foreign * np.float32(min(step / _SETTLING_S, 1.0)))
         same = np.abs(level - stream.value) <= self._settings.same
-        step = 0.0 if stream.time_s is None else min(time_s - stream.time_s, _LONGEST_STEP_S)
+        swaying = cv2.dilate((foreign & ~same).astype(np.uint8), _SQUARE) > 0
         # Covered, a pixel grows younger twice as fast, so that a stream of passers-by never adds up.
-        change = np.where(same, step, -2 * step).astype(np.float32)
+        change = np.where(swaying, -2 * step, step).astype(np.float32)
         forgotten = stream.age * np.float32(0.5 ** (step / _HALF_LIFE_S))
         stream.age = np.where(foreign, np.maximum(stream.age + change, 0), forgotten).astype(np.float32)
         anew = stream.age < 0.05
@@ -165,6 +190,18 @@ class StaticAge(Detector):
         expected: dict[str, tuple[tuple[int, ...], Any]] = dict.fromkeys(("low", "middle", "high"), (shape, np.uint8))
         check_tensors(cls.name, tensors, expected)
         return cls(given, *(tensors[name] for name in expected))
+
+
+def _noise(stretches: Iterable[Stretch]) -> float:
+    """Standard deviation of the pictures' noise, grey levels, from how much pictures in succession differ where still.
+
+    Two normal samples of deviation s differ by 2 s / sqrt(pi) in the mean.
+    """
+    pairs = [(before, now) for stretch in stretches for (_, before), (_, now) in pairwise(stretch)]
+    some = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(len(pairs), _NOISE_PAIRS)).astype(int)]
+    differences = [cv2.absdiff(before, now) for before, now in some]
+    still = [float(difference[difference <= _MOST_NOISE].mean()) for difference in differences]
+    return float(np.median(still)) * math.sqrt(math.pi) / 2 if still else 0.0
 
 
 def _relight(grey: Image, middle: FloatArray) -> FloatArray:

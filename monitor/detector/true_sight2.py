@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from monitor.detector.base import Detector, Observation, Tensors, nan_detection
@@ -118,6 +117,9 @@ class TrueSight2(Detector):
     """
 
     name: ClassVar[str] = "true-sight-2"
+    sees: ClassVar[str] = "movement"
+    min_threshold = -1.0
+    """Logits that any movement reaches: where nothing at all moved in normal footage, every score is far below."""
 
     def __init__(self, net: ClipNet, settings: TrueSight2Settings, scene: Scene, device: str = "cpu") -> None:
         """Takes the network over: puts it on the device, in eval mode. Raises UsageError without that device."""
@@ -147,32 +149,29 @@ class TrueSight2(Detector):
         return [nan_detection() if x is None else self._detection(*next(maps)) for x in inputs]
 
     def look(self, inputs: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-        """The anomaly map (h, w) and what each head adds to it (3, h, w) of each of (N, CHANNELS, 96, 160) inputs."""
+        """The anomaly map (23, 39) of each of (N, CHANNELS, 96, 160) inputs; what each head adds to its peak, (3,)."""
         found: list[tuple[FloatArray, FloatArray]] = []
         # Always the same batch shape: what else is in the batch must not change a frame's bytes.
         frames = 1 if self._device.type == "cpu" else CUDA_FRAMES
         for start in range(0, len(inputs), frames):
             part = torch.from_numpy(inputs[start : start + frames])
-            if len(part) < frames:
-                part = torch.cat([part, part.new_zeros(frames - len(part), *part.shape[1:])])
-            fused, parts = self._forward(part.to(self._device))
-            kept = slice(min(frames, len(inputs) - start))
-            found.extend(zip(fused[kept].cpu().numpy(), parts[kept].cpu().numpy(), strict=True))
+            known = len(part)
+            if known < frames:
+                part = torch.cat([part, part.new_zeros(frames - known, *part.shape[1:])])
+            with torch.inference_mode(), _exact(self._device):
+                out = self._fast(part.to(self._device).contiguous(memory_format=torch.channels_last))
+                fused, parts = averaged(out.fused)[:known].cpu().numpy(), out.parts[:known].cpu().numpy()
+            for one, heads in zip(fused, parts, strict=True):
+                row, column = divmod(int(one.argmax()), one.shape[1])
+                found.append((one, heads[:, row : row + 2, column : column + 2].mean(axis=(1, 2))))
         return found
 
-    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        x = x.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), _exact(self._device):
-            out = self._fast(x)
-            return averaged(out.fused), torch.nn.functional.avg_pool2d(out.parts, 2, stride=1)
-
-    def _detection(self, fused: FloatArray, parts: FloatArray) -> Detection:
-        peak = int(fused.argmax())
-        score = float(fused.flat[peak])
+    def _detection(self, fused: FloatArray, heads: FloatArray) -> Detection:
+        score = float(fused.max())
         usual, head_usual = self._settings.usual, self._settings.head_usual
         if usual is None or head_usual is None or score <= usual:
             return Detection(score, fused)
-        spoke = max(range(len(HEADS)), key=lambda k: float(parts[k].flat[peak]) - head_usual[k])
+        spoke = int((heads - np.array(head_usual)).argmax())
         return Detection(score, fused, (Reason(f"unlike anything learned here ({HEADS[spoke]})", score, usual),))
 
     def on_cpu(self) -> TrueSight2:

@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 
 from monitor.health.look import Look
-from monitor.types import Image
+from monitor.types import FloatArray, Image
 
 _GRID = (16, 9)  # blocks of 5 px of a thumbnail
 _BACK_S = 1.0  # what is compared with: a camera's exposure takes a second to follow
 _CONFIRM_S = 0.3  # a change that is over sooner was a corrupted frame, or a few
 _FLICKER_S, _OFTEN, _FEWEST = 3.0, 0.4, 5  # ... unless such frames come again and again
+_EPSILON_S = 1e-6  # times are sums of frames' times
 _SAME_SCENE = 0.3  # correlation of the details before and after: by day and in infrared 0.4 to 0.9
 _SETTLING = "scoring pauses until it has settled"
 
@@ -23,7 +24,8 @@ _SETTLING = "scoring pauses until it has settled"
 class _Seen:
     time_s: float
     blocks: Image  # (9, 16, 3) uint8 BGR
-    look: Look
+    detail: FloatArray
+    colour: bool
     dark: bool
 
 
@@ -56,7 +58,7 @@ class SceneChange:
         nothing that has been learned of the picture so far says anything of what it has become.
         """
         blocks = np.asarray(cv2.resize(look.thumbnail, _GRID, interpolation=cv2.INTER_AREA), np.uint8)
-        now = _Seen(time_s, blocks, look, dark)
+        now = _Seen(time_s, blocks, look.detail, look.colour, dark)
         while len(self._past) > 1 and time_s - self._past[1].time_s >= _BACK_S:
             self._past.popleft()
         before = self._past[0] if self._past else now
@@ -66,23 +68,24 @@ class SceneChange:
                 if not unlike:
                     self._past.append(now)
                 return unlike
-            self._colour = before.look.colour
+            self._colour = before.colour
             self._past.clear()
-        self._past.append(now)
-        if unlike or self._changed_s is None:
             self._changed_s = time_s
-        elif time_s - self._changed_s >= self._settle_s:
+        elif unlike or self._is_changed(self._past[-1], now):  # a flicker looks the same a second later
+            self._changed_s = time_s
+        elif time_s - self._changed_s >= self._settle_s - _EPSILON_S:
             self.reset()
             self._past.append(now)
             return False
-        self.sentence = self._in_words(look.colour)
+        self._past.append(now)
+        self.sentence = self._in_words(now.colour)
         return True
 
     def _is_changed(self, before: _Seen, now: _Seen) -> bool:
         change = cv2.absdiff(before.blocks, now.blocks).max(axis=2)
         if float((change > self._levels).mean()) <= self._share:
             return False
-        return before.dark or now.dark or float(before.look.detail @ now.look.detail) >= _SAME_SCENE
+        return before.dark or now.dark or float(before.detail @ now.detail) >= _SAME_SCENE
 
     def _is_confirmed(self, time_s: float, unlike: bool) -> bool:
         self._recent.append((time_s, unlike))
@@ -92,7 +95,7 @@ class SceneChange:
             self._unlike_since_s = None
         elif self._unlike_since_s is None:
             self._unlike_since_s = time_s
-        elif time_s - self._unlike_since_s >= _CONFIRM_S:
+        elif time_s - self._unlike_since_s >= _CONFIRM_S - _EPSILON_S:
             return True
         often = sum(was for _, was in self._recent)
         return often >= max(_FEWEST, _OFTEN * len(self._recent))

@@ -35,7 +35,7 @@ class HealthSettings:
     defocused_below  it is defocused if its sharpness is below this share of what is usual
     noisy            the picture is noisier than usual: reported
     noisy_after_s    ... for so many seconds
-    noisy_above      it is noisy if its noise is above so many times what is usual, and 4 grey levels
+    noisy_above      it is noisy if its noise is above so many times what is usual, and 4 grey levels more
     """
 
     enabled: bool = True

@@ -10,7 +10,7 @@ from monitor import __version__
 from monitor.calibration import HeldOut
 from monitor.model_store import FORMAT_VERSION, HeldOutSummary, Model, ModelCard, Provenance
 
-DETECTORS = ("motion", "static")
+DETECTORS = ("motion", "static", "scene", "true-sight-2")
 """What is learned unless the user says otherwise."""
 
 

@@ -61,8 +61,10 @@ def open_sources(
     Nothing is opened here, but folders are listed. Raises SourceError.
     """
     found = [stream for spec in specs for stream in _understand(spec, split)]
+    names = _names(found)
+    _warn_of_doubles(found, names)
     sources: list[Source] = []
-    for stream, name in zip(found, _names(found), strict=True):
+    for stream, name in zip(found, names, strict=True):
         if isinstance(stream.target, (str, int)):
             sources.append(
                 CameraSource(name, stream.target, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
@@ -191,6 +193,21 @@ def _names(found: list[_Found]) -> list[str]:
         taken.add(name)
         names.append(name)
     return names
+
+
+def _warn_of_doubles(found: list[_Found], names: list[str]) -> None:
+    """Say which streams are the same source under several names: it may be meant, and is more often a slip."""
+    by_target: dict[Path | str | int, list[str]] = {}
+    for stream, name in zip(found, names, strict=True):
+        target = stream.target.resolve() if isinstance(stream.target, Path) else stream.target
+        by_target.setdefault(target, []).append(name)
+    for same in by_target.values():
+        if len(same) > 1:
+            log.warning("%s are one and the same source: leave out all but one, unless that is meant", _listed(same))
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _shortest(all_parts: set[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
