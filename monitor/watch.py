@@ -123,6 +123,7 @@ class Watch:
                 for monitor in self._monitors.values():
                     for alert in monitor.close():
                         self._tell(alert)
+                self._learning.finish(lambda name: self._pipeline.status(name).state)
                 last = self._tick()
         return last
 

@@ -220,8 +220,8 @@ def test_lengths_in_words() -> None:
 def test_a_live_camera_is_learned_and_watched_without_being_opened_again(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text('detectors = ["static"]\n[publish]\nenabled = false\n')
     with FaultyCamera() as camera:
-        monitor = str(ROOT / "run_monitor.py")
-        command = [sys.executable, monitor, f"door={camera.url}", "--config", "c.toml", "--headless"]
+        source = f"door={camera.url}"
+        command = [sys.executable, str(ROOT / "run_monitor.py"), source, "--config", "c.toml", "--headless"]
 
         def until(line: str) -> tuple[str, str]:
             """Run until a line is logged, then Ctrl-C; what was logged, and what was printed at the end."""

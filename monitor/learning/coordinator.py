@@ -186,6 +186,12 @@ class Learning:
             if learner.phase in (_Phase.LEARNING, _Phase.BETTERING):
                 self._look_at_process(learner, adopt)
 
+    def finish(self, state_of: Callable[[str], CameraState]) -> None:
+        """The run is over: files that ended before there was enough to learn from have failed."""
+        for name, learner in self._learners.items():
+            if learner.phase is _Phase.RECORDING and state_of(name) in _OVER:
+                self._look_at_recording(learner, state_of(name))
+
     def _progress(self, learner: _Learner) -> tuple[float, str]:
         """How far a camera is, 0..1, and in words that change no more than once a minute while it records."""
         if learner.phase is _Phase.RECORDING:
@@ -207,6 +213,9 @@ class Learning:
         elif recorder.done or held:
             recorder.close()
             learner.phase = _Phase.WAITING
+        elif state is CameraState.FAILED:
+            recorder.close()
+            learner.phase = _Phase.DONE  # the camera's own report says why
         elif state in _OVER and plan.hold is not None:
             recorder.close()
             shutil.rmtree(plan.footage, ignore_errors=True)
