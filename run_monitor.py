@@ -16,13 +16,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from monitor import __version__
-from monitor.config import MonitorConfig, load_config
+from monitor.config import MonitorConfig, given_flags, load_config
 from monitor.demo import MODEL_FOLDER
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.logs import redact_tracebacks
@@ -160,23 +160,21 @@ def main(
         console.print(FIRST_STEPS.format(python=this_python(), script=sys.argv[0]), highlight=False, soft_wrap=True)
         return
     redact_tracebacks()
-    overrides: dict[str, Any] = {
-        "model": model,
-        "playback.speed": None if speed is None else parse_speed(speed),
-        "playback.loop": loop,
-        "playback.fps": fps,
-        "analysis_fps": analysis_fps,
-        "false_alarms_per_day": false_alarms_per_day,
-        "device": device,
-        "publish.alerts": alerts,
-        "publish.scores": scores,
-        "publish.history": history,
-        "publish.enabled": publish,
-        "evidence.folder": evidence,
-        "evidence.enabled": None if evidence is None else True,
-        "journal.enabled": journal,
-    }
-    given = {key: value for key, value in overrides.items() if value is not None}
+    given = given_flags(
+        model=model,
+        speed=None if speed is None else parse_speed(speed),
+        loop=loop,
+        fps=fps,
+        analysis_fps=analysis_fps,
+        false_alarms_per_day=false_alarms_per_day,
+        device=device,
+        alerts=alerts,
+        scores=scores,
+        history=history,
+        publish=publish,
+        journal=journal,
+        evidence=evidence,
+    )
     scene = SyntheticScene() if demo else None
 
     def prepare() -> tuple[MonitorConfig, list[PlannedCamera]]:
