@@ -25,7 +25,7 @@ from monitor import __version__
 from monitor.config import MonitorConfig, given_flags, load_config
 from monitor.demo import MODEL_FOLDER
 from monitor.errors import ConfigError, MonitorError, UsageError
-from monitor.logs import redact_tracebacks
+from monitor.logs import log_to_stderr, redact_tracebacks
 from monitor.plan import PlannedCamera, find_sources, plan_cameras
 from monitor.redact import redact
 from monitor.session import RunOptions, Session
@@ -160,6 +160,7 @@ def main(
         console.print(FIRST_STEPS.format(python=this_python(), script=sys.argv[0]), highlight=False, soft_wrap=True)
         return
     redact_tracebacks()
+    log_to_stderr(verbose=verbose)
     given = given_flags(
         model=model,
         speed=None if speed is None else parse_speed(speed),

@@ -18,7 +18,7 @@ from monitor.demo import DemoJudge, result_sentence, result_table
 from monitor.errors import RunError
 from monitor.evidence.sink import EvidenceSink
 from monitor.journal import Journal
-from monitor.logs import log_to_stderr
+from monitor.logs import stderr_silenced
 from monitor.model_store import Model
 from monitor.pipeline import Pipeline
 from monitor.plan import PlannedCamera, warn_of_short_footage
@@ -137,8 +137,7 @@ class Session:
         )
         with_dashboard = self._console.is_terminal and not options.headless
         if not with_dashboard:
-            handler = log_to_stderr(verbose=options.verbose)
-            stack.callback(logging.getLogger().removeHandler, handler)
+            logging.getLogger().setLevel(logging.DEBUG if options.verbose else logging.INFO)
         live = any(camera.camera.source.live for camera in self._planned) or settings.playback.loop
         monitors = {camera.name: camera.monitor for camera in self._planned}
         recorder = Recorder(
@@ -172,6 +171,7 @@ class Session:
                 endpoint=endpoint,
                 false_alarms_per_day=settings.false_alarms_per_day,
             )
+            stack.enter_context(stderr_silenced())
             logging.getLogger().setLevel(logging.INFO)
             dashboard = Dashboard(self._console, title, self._judge.note if self._judge else None)
             sinks.append(stack.enter_context(dashboard))
