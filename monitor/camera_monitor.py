@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from monitor.alerting import AlertRule, AlertSettings
+from monitor.drift import Drift
 from monitor.fusion import Fused, ModelScale
 from monitor.regions import find_regions
 from monitor.smoothing import SmoothingSettings
@@ -49,6 +50,7 @@ class Judgement:
 
     score   smoothed and fused; NaN while no detector can judge
     loudest which detector speaks loudest, an index in the model's order; None while none can judge
+    advice  a sentence that advises to learn the camera again, where there is one to say now
     alerts  what there is to say now: the end of an event that a gap cut off, the present frame's step
     """
 
@@ -56,17 +58,26 @@ class Judgement:
     score: float
     alerts: tuple[Alert, ...]
     loudest: int | None = None
+    advice: str | None = None
 
 
 class CameraMonitor:
     """Takes a camera's scored frames in order of time; keeps the open event's peak frame and nothing else."""
 
-    def __init__(self, camera: str, scale: ModelScale, smoothing: SmoothingSettings, alert: AlertSettings) -> None:
+    def __init__(
+        self,
+        camera: str,
+        scale: ModelScale,
+        smoothing: SmoothingSettings,
+        alert: AlertSettings,
+        drift: Drift | None = None,
+    ) -> None:
         self.camera = camera
         self.scale = scale
         self.smoothing = smoothing
         self._medians = [smoothing.smoother() for _ in scale.names]
         self._rule = AlertRule(alert)
+        self._drift = drift
         self._segment: int | None = None
         self._peak: tuple[ScoredFrame, int | None] | None = None
         self._walls: deque[tuple[float, float]] = deque(maxlen=1024)
@@ -109,7 +120,8 @@ class CameraMonitor:
             self._peak = scored, fused.detector
         if event is not None:
             alerts.append(self._alert(event, scored, fused.detector))
-        return Judgement(scored, fused.score, tuple(alerts), fused.detector)
+        advice = None if self._drift is None else self._drift.update(frame, fused.score, alarmed=self.alarmed)
+        return Judgement(scored, fused.score, tuple(alerts), fused.detector, advice)
 
     def close(self) -> list[Alert]:
         """End an open event: a gap, or the end of the run."""

@@ -46,6 +46,7 @@ STATE_STYLES = {
     CameraState.DEFOCUSED: "bold magenta",
     CameraState.FLIPPED: "bold cyan",
     CameraState.NOISY: "cyan",
+    CameraState.DRIFTED: "cyan",
     CameraState.OVERLOADED: "bold yellow",
     CameraState.FAILED: "bold red",
     CameraState.ENDED: "dim",

@@ -14,7 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.regimes import Regime
+from monitor.calibration import smooth_clips
+from monitor.fusion import ModelScale
+from monitor.model_store import Model
+from monitor.regimes import Regime, regime_of, small_picture
+from monitor.smoothing import SmoothingSettings
+from monitor.types import Frame
 
 WINDOW_S = 600.0
 """Seconds of normal footage whose median score is one value of the slow statistic."""
@@ -25,6 +30,8 @@ _SAMPLE_S = 1.0  # one score a second is enough for a median over minutes
 _LONGEST_STEP_S = 10.0  # a longer pause counts as this
 _FEWEST_WINDOWS = 6  # of a regime in the held-out footage, for a band that means anything
 _LEAST_MARGIN = 0.1
+_LEAST_S = 1800.0  # of held-out footage in a regime
+_SHORTEST_S = 20.0  # of a clip, for a median of its own
 _REPEAT_S = 86_400.0
 _UNKNOWN_S = 600.0  # in a regime that was not learned, before it is said
 _ENDLESS_S = 3600.0  # of alarm within twice as long, before the model is doubted rather than the scene
@@ -40,23 +47,29 @@ class Band:
 def learn_bands(
     time_s: NDArray[np.float64], clip: NDArray[np.int32], scores: NDArray[np.float64], regimes: Sequence[Regime]
 ) -> dict[Regime, Band]:
-    """The band of each regime that held-out normal footage shows well enough, an hour of it at least.
+    """The band of each regime that held-out normal footage shows well enough, half an hour of it at least.
 
     time_s, clip, scores: (N,) as in HeldOut, calibrated and smoothed; regimes: N. The band ends above the 99th
-    percentile of the medians over 10 minutes, by the distance between their quartiles: few windows show little of
-    what another day brings.
+    percentile of the medians over 10 minutes (or over clips that are shorter), by the distance between their
+    quartiles: few windows show little of what another day brings.
     """
     bands = {}
     for regime in Regime:
         own = np.array([found is regime for found in regimes], bool)
         medians: list[float] = []
+        seconds = 0.0
         for number in np.unique(clip[own]):
             window = _Window()
             for i in np.flatnonzero(own & (clip == number)):
                 median = window.add(float(time_s[i]), float(scores[i]))
                 if median is not None:
                     medians.append(median)
-        if len(medians) >= _FEWEST_WINDOWS:
+                    seconds += WINDOW_S
+            # A shorter clip's median varies more than one over 10 minutes would: the band is the wider for it.
+            if window.seconds >= _SHORTEST_S:
+                medians.append(float(np.median(window.scores)))
+                seconds += window.seconds
+        if len(medians) >= _FEWEST_WINDOWS and seconds >= _LEAST_S:
             low, high, highest = np.quantile(medians, [0.25, 0.75, 0.99])
             bands[regime] = Band(float(highest + max(high - low, _LEAST_MARGIN)))
     return bands
@@ -149,3 +162,42 @@ class DriftWatch:
             return None
         self._said_s[what] = time_s
         return sentence
+
+
+class Drift:
+    """Watches one camera's judged frames for drift; knows from the model what is usual."""
+
+    def __init__(self, watch: DriftWatch) -> None:
+        self._watch = watch
+        self._regime: Regime | None = None
+        self._looked_s = -math.inf
+
+    def update(self, frame: Frame, score: float, *, alarmed: bool) -> str | None:
+        """As DriftWatch.update; the light is looked at once a second."""
+        if frame.time_s - self._looked_s >= _SAMPLE_S or self._regime is None:
+            self._looked_s = frame.time_s
+            self._regime = regime_of(small_picture(frame.image), self._regime)
+        return self._watch.update(frame.time_s, score, alarmed, self._regime)
+
+
+class ModelBands:
+    """What a model's held-out footage says of drift: work it out once, share it among cameras."""
+
+    def __init__(self, model: Model, scale: ModelScale, smoothing: SmoothingSettings) -> None:
+        held_out = model.held_out
+        self._bands: dict[Regime, Band] = {}
+        self._learned: list[Regime] = []
+        if held_out.regime is None or not len(held_out.time_s):
+            return
+        kinds = tuple(Regime)
+        self._learned = [kinds[number] for number in np.unique(held_out.regime)]
+        smoothed = [smooth_clips(held_out.scores[name], held_out, smoothing.smoother) for name in scale.names]
+        seconds = np.floor(held_out.time_s)
+        once = np.concatenate([[True], (np.diff(seconds) != 0) | (np.diff(held_out.clip) != 0)])
+        fused = [scale.fuse(row).score for row in np.column_stack(smoothed)[once].tolist()]
+        regimes = [kinds[number] for number in held_out.regime[once]]
+        self._bands = learn_bands(held_out.time_s[once], held_out.clip[once], np.array(fused), regimes)
+
+    def watch(self) -> Drift | None:
+        """A new watch for a camera; None where the model says nothing of its light."""
+        return Drift(DriftWatch(self._bands, self._learned)) if self._learned else None

@@ -30,6 +30,7 @@ from monitor.detector.base import Detector
 from monitor.errors import ModelError, RunError, first_problem
 from monitor.health import Viewpoint
 from monitor.model_versions import newest_usable, version_folders
+from monitor.regimes import Regime
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -139,6 +140,7 @@ def save_model(
     tensors: dict[str, NDArray[Any]] = {
         "held_out/time_s": held_out.time_s.astype(np.float64),
         "held_out/clip": held_out.clip.astype(np.int32),
+        **({} if held_out.regime is None else {"held_out/regime": held_out.regime.astype(np.int8)}),
     }
     for detector in detectors:
         tensors[f"held_out/score/{detector.name}"] = held_out.scores[detector.name].astype(np.float64)
@@ -259,7 +261,9 @@ def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
 
 
 def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -> HeldOut:
-    expected = {"held_out/time_s": np.float64, "held_out/clip": np.int32}
+    expected: dict[str, type[np.generic]] = {"held_out/time_s": np.float64, "held_out/clip": np.int32}
+    if "held_out/regime" in tensors:
+        expected["held_out/regime"] = np.int8
     expected |= {f"held_out/score/{entry.name}": np.float64 for entry in card.detectors}
     for key, kind in expected.items():
         array = tensors.get(key)
@@ -268,7 +272,10 @@ def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -
         if array.dtype != kind or (key == "held_out/time_s" and not np.isfinite(array).all()):
             raise ModelError(f"the model in {folder} is damaged: {key} holds no finite {np.dtype(kind)} numbers")
     scores = {entry.name: tensors[f"held_out/score/{entry.name}"] for entry in card.detectors}
-    return HeldOut(tensors["held_out/time_s"], tensors["held_out/clip"], scores)
+    regime = tensors.get("held_out/regime")
+    if regime is not None and regime.size and not 0 <= regime.min() <= regime.max() < len(Regime):
+        raise ModelError(f"the model in {folder} is damaged: held_out/regime holds unknown regimes")
+    return HeldOut(tensors["held_out/time_s"], tensors["held_out/clip"], scores, regime)
 
 
 def _summary(held_out: HeldOut) -> HeldOutSummary:

@@ -11,6 +11,7 @@ from pathlib import Path
 from monitor.camera_monitor import CameraMonitor
 from monitor.capture import CaptureSettings
 from monitor.config import MonitorConfig
+from monitor.drift import ModelBands
 from monitor.errors import ConfigError, ModelError
 from monitor.fusion import ModelScale
 from monitor.learning.coordinator import LearningPlan
@@ -78,7 +79,7 @@ def plan_cameras(
 
     Raises ModelError for a model that cannot be used.
     """
-    loaded: dict[Path, tuple[Model, ModelScale]] = {}
+    loaded: dict[Path, tuple[Model, ModelScale, ModelBands]] = {}
     planned = []
     for source in sources:
         own = settings.cameras.get(source.name)
@@ -89,9 +90,10 @@ def plan_cameras(
             continue
         if folder not in loaded:
             model = used(load_model(folder, settings.device), settings.detectors)
-            loaded[folder] = (model, ModelScale(model, settings.false_alarms_per_day, settings.smoothing))
-        model, scale = loaded[folder]
-        monitor = CameraMonitor(source.name, scale, settings.smoothing, settings.alert)
+            scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
+            loaded[folder] = (model, scale, ModelBands(model, scale, settings.smoothing))
+        model, scale, bands = loaded[folder]
+        monitor = CameraMonitor(source.name, scale, settings.smoothing, settings.alert, bands.watch())
         camera = Camera(source, model, replace(_capture(settings, max_frames), learned_size=learned_size(model)))
         planned.append(PlannedCamera(camera, monitor, _identity(source, model, settings, max_frames)))
     return planned
@@ -120,7 +122,8 @@ def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraM
     """The model that a camera has learned, and what judges by it. Raises ModelError."""
     model = used(load_model(plan.folder, settings.device), settings.detectors)
     scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
-    return model, CameraMonitor(plan.name, scale, settings.smoothing, settings.alert)
+    bands = ModelBands(model, scale, settings.smoothing)
+    return model, CameraMonitor(plan.name, scale, settings.smoothing, settings.alert, bands.watch())
 
 
 def watching(planned: PlannedCamera, settings: MonitorConfig, model: Model, monitor: CameraMonitor) -> PlannedCamera:

@@ -75,6 +75,11 @@ def regime_of(picture: FloatArray, before: Regime | None = None) -> Regime:
     return Regime.GREY if below(chroma, _MIN_CHROMA, Regime.GREY) else Regime.COLOUR
 
 
+def regime_number(image: Image) -> int:
+    """The regime of an image, (H, W, 3) uint8 BGR, as an index in ``tuple(Regime)``."""
+    return tuple(Regime).index(regime_of(small_picture(image)))
+
+
 def changed_share(before: FloatArray, now: FloatArray) -> float:
     """Share of the blocks, 0..1, whose mean grey level has changed between two small pictures (8, 16, 3)."""
     change = np.abs(now.mean(axis=2) - before.mean(axis=2))

@@ -38,6 +38,8 @@ class CameraState(StrEnum):
     FLIPPED = "flipped"
     """Frames come mirrored or upside down, and are turned back."""
     NOISY = "noisy"
+    DRIFTED = "drifted"
+    """It is watched, but what it usually shows is no longer what was learned: learn it again."""
     OVERLOADED = "overloaded"
     ENDED = "ended"
     FAILED = "failed"

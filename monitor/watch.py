@@ -35,10 +35,12 @@ class _CameraStats:
         self.overload = Rate()
         self.age = Quantiles()
         self.state: tuple[CameraState, str] | None = None
+        self.advice = ""
 
     def add(self, judgement: Judgement) -> None:
         frame = judgement.scored.frame
         self.score = judgement.score
+        self.advice = judgement.advice or self.advice
         self.age.add(judgement.scored.scored_at - frame.captured_at)
         if not math.isnan(judgement.score):
             self.history.add(frame.time_s, judgement.score)
@@ -170,6 +172,8 @@ class Watch:
         state, detail = status.state, status.detail
         if state is CameraState.ONLINE and stats.overload.update(now, queue.dropped) > 0:
             state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
+        elif state is CameraState.ONLINE and stats.advice:
+            state, detail = CameraState.DRIFTED, stats.advice
         report = CameraReport(
             name=name,
             source=self._sources[name].label,

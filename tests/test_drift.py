@@ -1,13 +1,23 @@
 """Drift is told from days of scores: slowly, once a day, and never of normal variation or of an alarm."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from monitor.drift import Band, DriftWatch, learn_bands
+from monitor.alerting import AlertSettings
+from monitor.calibration import HeldOut
+from monitor.camera_monitor import CameraMonitor
+from monitor.detector.static import StaticAge, StaticSettings
+from monitor.drift import Band, DriftWatch, ModelBands, learn_bands
+from monitor.fusion import ModelScale
+from monitor.model_store import Model, load_model, save_model
 from monitor.regimes import Regime
+from monitor.smoothing import SmoothingSettings
+from tests.fakes import brightness_model, provenance, scored
 
 HOUR = 3600
 
@@ -85,3 +95,50 @@ def test_too_little_held_out_footage_gives_no_band() -> None:
     clip = np.zeros(seconds, np.int32)
     times = np.arange(seconds, dtype=np.float64)
     assert learn_bands(times, clip, _normal(seconds), [Regime.COLOUR] * seconds) == {}
+
+
+def _model(regime: Regime) -> Model:
+    """An hour of held-out footage in one light, in clips of a minute."""
+    seconds = HOUR
+    number = tuple(Regime).index(regime)
+    scores = 0.1 + 0.01 * np.random.default_rng(0).standard_normal(seconds)
+    clip = (np.arange(seconds) // 60).astype(np.int32)
+    held_out = HeldOut(
+        np.arange(seconds, dtype=np.float64), clip, {"brightness": scores}, np.full(seconds, number, np.int8)
+    )
+    return replace(brightness_model(), held_out=held_out)
+
+
+def _advices(model: Model, level: int, seconds: int) -> list[str]:
+    smoothing = SmoothingSettings()
+    scale = ModelScale(model, 1.0, smoothing)
+    watch = ModelBands(model, scale, smoothing).watch()
+    monitor = CameraMonitor("cam", scale, smoothing, AlertSettings(), watch)
+    judged = (monitor.update(scored(float(second), level)) for second in range(seconds))
+    return [judgement.advice for judgement in judged if judgement.advice]
+
+
+def test_a_camera_whose_usual_score_rises_is_to_be_learned_again() -> None:
+    model = _model(Regime.GREY)
+    assert _advices(model, 25, 2 * HOUR) == []
+    advices = _advices(model, 33, 2 * HOUR)  # 0.13: three deviations up, and well below the threshold
+    assert len(advices) == 1
+    assert "the usual score of grey pictures" in advices[0]
+
+
+def test_light_that_was_not_learned_is_said() -> None:
+    advices = _advices(_model(Regime.COLOUR), 25, 1200)
+    assert len(advices) == 1
+    assert "the picture is grey for 10 minutes" in advices[0]
+
+
+def test_the_light_of_held_out_footage_is_kept_with_the_model(tmp_path: Path) -> None:
+    model = brightness_model()
+    assert ModelBands(model, ModelScale(model, 1.0, SmoothingSettings()), SmoothingSettings()).watch() is None
+    grey = np.zeros((32, 32), np.uint8)
+    static = StaticAge(StaticSettings(width=32, height=32, usual_age_s=0.0), grey, grey, grey)
+    held_out = replace(model.held_out, scores={"static": np.zeros(600)}, regime=np.full(600, 1, np.int8))
+    save_model(tmp_path / "m", "m", [static], held_out, provenance())
+    kept = load_model(tmp_path / "m").held_out.regime
+    assert kept is not None
+    assert set(kept.tolist()) == {1}

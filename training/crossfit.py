@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 
 from monitor.calibration import HeldOut
 from monitor.detector.base import Detector, Observation
+from monitor.regimes import regime_number
 from monitor.types import Frame
 from training.normal import Stretch
 
 FOLDS = 4
 _BATCH = 8
+_LOOK_EVERY = 10  # frames
 
 Fit = Callable[[Sequence[Sequence[Frame]]], Detector]
 """Fits a detector to clips of normal footage, each in order of time."""
@@ -179,4 +181,13 @@ def held_out_of(stretches: Sequence[Stretch], pieces: Sequence[Piece], fitted: S
     times = [np.array(stretches[p.stretch].times[p.start : p.stop], np.float64) for p in pieces]
     clips = [np.full(p.stop - p.start, number, np.int32) for number, p in enumerate(pieces)]
     scores = {each.detector.name: np.concatenate(each.scores) for each in fitted}
-    return HeldOut(np.concatenate(times), np.concatenate(clips), scores)
+    regimes = [_regimes(stretches[p.stretch][p.start : p.stop]) for p in pieces]
+    return HeldOut(np.concatenate(times), np.concatenate(clips), scores, np.concatenate(regimes))
+
+
+def _regimes(stretch: Stretch) -> NDArray[np.int8]:
+    """(n,) the regime of each frame; light is looked at once a second, since it does not change from frame to frame."""
+    found = np.empty(len(stretch), np.int8)
+    for start in range(0, len(stretch), _LOOK_EVERY):
+        found[start : start + _LOOK_EVERY] = regime_number(stretch[start].image)
+    return found

@@ -14,6 +14,7 @@ import numpy as np
 from monitor.calibration import HeldOut
 from monitor.detector.base import Detector, Observation
 from monitor.errors import CaptureError, SourceError
+from monitor.regimes import regime_number
 from monitor.types import Frame
 from training.normal import CHUNK_S, Normal
 from training.progress import Report
@@ -69,6 +70,7 @@ def score_windows(normal: Normal, chosen: Sequence[Window], detectors: Sequence[
     times: list[float] = []
     clips: list[int] = []
     scores: dict[str, list[float]] = {detector.name: [] for detector in detectors}
+    regimes: list[int] = []
     clip = -1
     sources = sorted({window.source for window in chosen})
     with report.steps("scoring held-out footage", len(sources)) as step:
@@ -95,6 +97,7 @@ def score_windows(normal: Normal, chosen: Sequence[Window], detectors: Sequence[
                             frame = Frame(source.name, sample.position.index, time_s, image)
                             times.append(time_s)
                             clips.append(clip)
+                            regimes.append(regime_number(image))
                             for detector, stream in zip(detectors, streams, strict=True):
                                 found = detector.score([Observation(frame, stream)])
                                 scores[detector.name].append(found[0].score)
@@ -105,4 +108,4 @@ def score_windows(normal: Normal, chosen: Sequence[Window], detectors: Sequence[
                 report.say(f"{error}: the held-out footage ends there")
             step()
     raw = {name: np.array(values, np.float64) for name, values in scores.items()}
-    return HeldOut(np.array(times, np.float64), np.array(clips, np.int32), raw)
+    return HeldOut(np.array(times, np.float64), np.array(clips, np.int32), raw, np.array(regimes, np.int8))
