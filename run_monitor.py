@@ -17,17 +17,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
 from monitor import __version__
-from monitor.config import MonitorConfig, load_config
+from monitor.config import MonitorConfig, given_flags, load_config
 from monitor.demo import DEMO_DETECTORS, LEARNED_S, DemoStreet
 from monitor.duration import parse_duration
 from monitor.errors import ConfigError, MonitorError, UsageError
-from monitor.logs import redact_tracebacks
+from monitor.logs import log_to_stderr, redact_tracebacks
 from monitor.plan import PlannedCamera, find_sources, plan_cameras
 from monitor.redact import redact
 from monitor.session import RunOptions, Session
@@ -178,24 +178,23 @@ def main(
         console.print(FIRST_STEPS.format(python=this_python(), script=sys.argv[0]), highlight=False, soft_wrap=True)
         return
     redact_tracebacks()
-    overrides: dict[str, Any] = {
-        "model": model,
-        "learning.duration_s": None if learn is None else parse_learning_time(learn),
-        "playback.speed": None if speed is None else parse_speed(speed),
-        "playback.loop": loop,
-        "playback.fps": fps,
-        "analysis_fps": analysis_fps,
-        "false_alarms_per_day": false_alarms_per_day,
-        "device": device,
-        "publish.alerts": alerts,
-        "publish.scores": scores,
-        "publish.history": history,
-        "publish.enabled": publish,
-        "evidence.folder": evidence,
-        "evidence.enabled": None if evidence is None else True,
-        "journal.enabled": journal,
-    }
-    given = {key: value for key, value in overrides.items() if value is not None}
+    log_to_stderr(verbose=verbose)
+    given = given_flags(
+        model=model,
+        learn_s=None if learn is None else parse_learning_time(learn),
+        speed=None if speed is None else parse_speed(speed),
+        loop=loop,
+        fps=fps,
+        analysis_fps=analysis_fps,
+        false_alarms_per_day=false_alarms_per_day,
+        device=device,
+        alerts=alerts,
+        scores=scores,
+        history=history,
+        publish=publish,
+        journal=journal,
+        evidence=evidence,
+    )
     scene = SyntheticScene() if demo else None
     scratch = TemporaryDirectory(prefix="true-sight-demo-")
 

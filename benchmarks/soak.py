@@ -22,9 +22,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import av
@@ -248,6 +249,15 @@ def summary(soak: Soak) -> Iterator[str]:
     yield "; ".join(soak.failures) or "sound"
 
 
+def as_json(soak: Soak) -> str:
+    """Everything: each sample, the tally, the trends and what must not be."""
+    # asdict takes a Counter apart as if it were a list of pairs.
+    tally = asdict(replace(soak.tally, faults=Counter())) | {"faults": dict(soak.tally.faults)}
+    samples = [asdict(each) for each in soak.samples]
+    more = {"samples": samples, "tally": tally, "trends": trends(soak.samples), "failures": soak.failures}
+    return json.dumps({"survived": soak.survived, "exit_code": soak.exit_code, "cut_short": soak.cut_short} | more)
+
+
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -260,7 +270,7 @@ def main() -> None:
     said(f"files in {work}")
     soak = run(arguments.minutes, arguments.seed, work, said)
     if arguments.json:
-        print(json.dumps(asdict(soak) | {"trends": trends(soak.samples), "failures": soak.failures}))
+        print(as_json(soak))
     for line in summary(soak):
         said(line)
     sys.exit(1 if soak.failures else 0)

@@ -171,16 +171,69 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for key, value in (overrides or {}).items():
         _set(content, key, value)
-    playback = content.get("playback")
-    if isinstance(playback, dict) and playback.get("speed") == "max":
-        playback["speed"] = None
-    try:
-        return MonitorConfig.model_validate(content)
-    except ValidationError as error:
+    mistakes: dict[str, None] = {}
+    while True:
+        playback = content.get("playback")
+        if isinstance(playback, dict) and playback.get("speed") == "max":
+            playback["speed"] = None
+        try:
+            config = MonitorConfig.model_validate(content)
+            break
+        except ValidationError as error:
+            # The input is left out of the text: it may be a URL with a password.
+            found = [
+                (list(e["loc"]), e["type"], e["msg"]) for e in error.errors(include_url=False, include_input=False)
+            ]
+        mistakes |= dict.fromkeys(_explain(*one) for one in found)
+        # A group with an unknown key is not checked as a whole: what else is wrong in it shows once the key is mended.
+        mended = [_mend(content, location) for location, kind, _ in found if kind in _UNKNOWN_KEY]
+        if not any(mended):
+            break
+    if mistakes:
         where = f"{path}: " if path is not None else ""
-        # The input is left out of the text: it may be a URL with a password.
-        lines = [where + _explain(list(e["loc"]), e["type"], e["msg"]) for e in error.errors(include_input=False)]
-        raise ConfigError(redact("\n".join(lines))) from error
+        raise ConfigError(redact("\n".join(where + mistake for mistake in mistakes)))
+    return config
+
+
+def given_flags(
+    *,
+    model: Path | None,
+    fps: float | None,
+    analysis_fps: float | None,
+    false_alarms_per_day: float | None,
+    device: str | None,
+    alerts: str | None,
+    scores: str | None,
+    history: str | None,
+    publish: bool | None,
+    journal: bool | None,
+    evidence: Path | None,
+    speed: float | str | None = None,
+    loop: bool | None = None,
+    learn_s: float | None = None,
+) -> dict[str, Any]:
+    """Flags of a command line (None: not given) as the overrides that ``load_config`` takes.
+
+    evidence: a folder, which also switches evidence on; speed: a factor, or ``max``
+    """
+    settings = {
+        "model": model,
+        "learning.duration_s": learn_s,
+        "playback.speed": speed,
+        "playback.loop": loop,
+        "playback.fps": fps,
+        "analysis_fps": analysis_fps,
+        "false_alarms_per_day": false_alarms_per_day,
+        "device": device,
+        "publish.alerts": alerts,
+        "publish.scores": scores,
+        "publish.history": history,
+        "publish.enabled": publish,
+        "evidence.folder": evidence,
+        "evidence.enabled": None if evidence is None else True,
+        "journal.enabled": journal,
+    }
+    return {key: value for key, value in settings.items() if value is not None}
 
 
 def _set(content: dict[str, Any], dotted: str, value: object) -> None:
@@ -195,16 +248,19 @@ def _set(content: dict[str, Any], dotted: str, value: object) -> None:
 
 def _explain(location: list[int | str], kind: str, message: str) -> str:
     key = ".".join(str(part) for part in location)
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _known_keys(location[:-1])
-        nearest = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-        hint = f"did you mean '{nearest[0]}'?" if nearest else f"known here: {', '.join(sorted(known))}"
+    if kind in _UNKNOWN_KEY:
+        nearest = _nearest_key(location)
+        hint = (
+            f"did you mean '{nearest}'?" if nearest else f"known here: {', '.join(sorted(_known_keys(location[:-1])))}"
+        )
         return f"unknown setting '{key}': {hint}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
         return f"camera name '{location[1]}': use letters, digits, '-', '_' and '.' only"
     sentence = _EXPECTED.get(key) or message.removeprefix("Value error, ").replace("Input should", "should")
     return f"setting '{key}': {sentence[:1].lower()}{sentence[1:]}"
 
+
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
 _EXPECTED = {
     "device": "should be auto, cpu, cuda or cuda:N",
@@ -213,6 +269,25 @@ _EXPECTED = {
     "false_alarms_per_day": "should be a number above 0",
 }
 """What a setting should be, where the check's own words would not help."""
+
+
+def _nearest_key(location: list[int | str]) -> str | None:
+    """The setting that an unknown key at a place in the file is most like, if it is like any."""
+    return next(iter(difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1]), n=1, cutoff=0.5)), None)
+
+
+def _mend(content: dict[str, Any], location: list[int | str]) -> bool:
+    """Take an unknown key for the one that it is most like, or leave it out; False if it is not there."""
+    group: Any = content
+    for part in location[:-1]:
+        group = group.get(part) if isinstance(group, dict) else None
+    if not isinstance(group, dict) or location[-1] not in group:
+        return False
+    value = group.pop(location[-1])
+    nearest = _nearest_key(location)
+    if nearest is not None:
+        group.setdefault(nearest, value)
+    return True
 
 
 def _known_keys(location: list[int | str]) -> list[str]:

@@ -20,7 +20,7 @@ from monitor.errors import RunError
 from monitor.evidence.sink import EvidenceSink
 from monitor.journal import Journal
 from monitor.learning.coordinator import Learning
-from monitor.logs import log_to_stderr
+from monitor.logs import stderr_silenced
 from monitor.model_store import Model
 from monitor.pipeline import Pipeline
 from monitor.plan import PlannedCamera, learned, warn_of_short_footage, watching
@@ -186,8 +186,7 @@ class Session:
         )
         with_dashboard = self._console.is_terminal and not options.headless
         if not with_dashboard:
-            handler = log_to_stderr(verbose=options.verbose)
-            stack.callback(logging.getLogger().removeHandler, handler)
+            logging.getLogger().setLevel(logging.DEBUG if options.verbose else logging.INFO)
         live = any(camera.camera.source.live for camera in self._planned) or settings.playback.loop
         monitors = {camera.name: camera.monitor for camera in self._planned if camera.monitor is not None}
         recorder = Recorder(
@@ -215,6 +214,7 @@ class Session:
         dashboard = None
         if with_dashboard:
             title = self._title(endpoint)
+            stack.enter_context(stderr_silenced())
             logging.getLogger().setLevel(logging.INFO)
             dashboard = Dashboard(self._console, title, self._judge.note if self._judge else None)
             sinks.append(stack.enter_context(dashboard))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -55,6 +56,26 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write(image)
     writer.release()
     return path
+
+
+def test_what_is_said_before_the_first_frame_has_its_time(video: Path) -> None:
+    twice = (video, video, "--model", DEMO_MODEL, "--no-publish", "--speed", "max", "--max-frames", "1")
+    said = r"\d\d:\d\d:\d\d WARNING square and square-2 are one and the same source"
+    headless = monitor(*twice)
+    assert headless.returncode == 0, headless.stderr
+    assert re.match(said, headless.stderr)
+    in_a_terminal = (sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)")
+    dashboard = subprocess.run(
+        [*in_a_terminal, sys.executable, ROOT / "run_monitor.py", *twice],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        stdin=subprocess.DEVNULL,
+    )
+    assert dashboard.returncode == 0, dashboard.stdout
+    before, live_view, _ = dashboard.stdout.partition("\x1b[?1049h")
+    assert live_view
+    assert re.match(said, before)
 
 
 def test_without_arguments_the_three_first_steps_are_shown() -> None:

@@ -1,8 +1,9 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from monitor.config import MonitorConfig, json_schema, load_config
+from monitor.config import MonitorConfig, given_flags, json_schema, load_config
 from monitor.errors import ConfigError
 
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -67,6 +68,47 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, "modle = 'x'\n[alert]\nonn = 1\n"))
     assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[evidence]\nwidht = 640\nquality = 0\n", ["did you mean 'width'", "quality must be 1 to 100"]),
+        ("[queue]\ncapacty = 0\n", ["did you mean 'capacity'", "at least 1"]),
+        ("[publsh]\nalerts = 'tcp://127.0.0.1:5561'\n", ["did you mean 'publish'", "cannot share the address"]),
+        ("[alrt]\nonn = 1\noff = 2.0\n", ["did you mean 'alert'", "did you mean 'on'", "off (2.0)"]),
+        ("zzzz = 1\n[alert]\nqqqq = 1\noff = 2.0\n", ["'zzzz'", "'alert.qqqq'", "off (2.0)"]),
+    ],
+)
+def test_an_unknown_key_does_not_hide_what_else_is_wrong_in_its_group(
+    tmp_path: Path, text: str, told: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(told)
+    for sentence in told:
+        assert sum(sentence in line for line in lines) == 1, lines
+
+
+@pytest.mark.parametrize("text", ["[alert]\nonn = 3.0\noff = 2.0\n", "[playback]\nspede = 'max'\n"])
+def test_a_key_that_is_nearly_right_is_no_second_mistake(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert "did you mean" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, "the value is right for what was meant"
+
+
+def test_flags_that_were_not_given_change_nothing() -> None:
+    flags: dict[str, Any] = {
+        "model": None, "fps": None, "analysis_fps": None, "false_alarms_per_day": None, "device": None, "alerts": None,
+        "scores": None, "history": None, "publish": None, "journal": None, "evidence": None,
+    }  # fmt: skip
+    assert load_config(None, given_flags(**flags)) == MonitorConfig()
+    given = given_flags(**(flags | {"publish": False, "evidence": Path("kept"), "analysis_fps": 0.0}), speed="max")
+    config = load_config(None, given)
+    assert (config.publish.enabled, config.evidence.enabled, config.evidence.folder) == (False, True, Path("kept"))
+    assert (config.analysis_fps, config.playback.speed) == (0.0, None)
 
 
 def test_no_password_gets_into_an_error(tmp_path: Path) -> None:

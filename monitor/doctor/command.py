@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from monitor.config import load_config
+from monitor.config import given_flags, load_config
 from monitor.doctor.checkup import Checkup, examine
 from monitor.doctor.finding import Finding, State
 from monitor.doctor.report import hide_secrets, json_line, show_table, summary, text_line
@@ -53,24 +53,23 @@ def doctor(
     Exit codes: 0 all is well or there are only warnings, 1 a problem, 2 wrong usage.
     """
     redact_tracebacks()
-    overrides: dict[str, Any] = {
-        "model": model,
-        "playback.fps": fps,
-        "analysis_fps": analysis_fps,
-        "false_alarms_per_day": false_alarms_per_day,
-        "device": device,
-        "publish.alerts": alerts,
-        "publish.scores": scores,
-        "publish.history": history,
-        "publish.enabled": publish,
-        "evidence.folder": evidence,
-        "evidence.enabled": None if evidence is None else True,
-        "journal.enabled": journal,
-    }
+    given = given_flags(
+        model=model,
+        fps=fps,
+        analysis_fps=analysis_fps,
+        false_alarms_per_day=false_alarms_per_day,
+        device=device,
+        alerts=alerts,
+        scores=scores,
+        history=history,
+        publish=publish,
+        journal=journal,
+        evidence=evidence,
+    )
     try:
         if not (sources or config):
             raise UsageError("there is nothing to check: give --config FILE or a SOURCE")
-        settings = load_config(config, {key: value for key, value in overrides.items() if value is not None})
+        settings = load_config(config, given)
         findings = report(
             Checkup(settings, sources or (), config, seconds, record_scores, record_alerts), Console(), as_json=as_json
         )
