@@ -24,7 +24,7 @@ from rich.console import Console
 
 from monitor import __version__
 from monitor.config import MonitorConfig, given_flags, load_config
-from monitor.demo import LEARNED_S, DemoStreet
+from monitor.demo import DEMO_DETECTORS, LEARNED_S, DemoStreet
 from monitor.duration import parse_duration
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.logs import log_to_stderr, redact_tracebacks
@@ -204,7 +204,13 @@ def main(
             raise UsageError("--demo brings its own scene: leave out the sources and cameras")
         if scene is not None and settings.model is None:
             how = settings.learning.model_copy(update={} if learn else {"duration_s": LEARNED_S})
-            settings = settings.model_copy(update={"models_folder": Path(scratch.name), "learning": how})
+            settings = settings.model_copy(
+                update={
+                    "models_folder": Path(scratch.name),
+                    "learning": how,
+                    "detectors": settings.detectors or DEMO_DETECTORS,
+                }
+            )
         if settings.device.startswith("cuda"):
             check_device(settings.device)
         if scene is None:

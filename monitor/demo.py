@@ -21,6 +21,8 @@ MODEL_FOLDER = Path(__file__).parent / "assets" / "demo"
 LEARNED_S = 60.0
 """The demo learns from so many seconds of street in which nothing happens."""
 LEARNED_SEED = 11
+DEMO_DETECTORS = ("motion", "static")
+"""What the demo learns: a network would take longer than the demo lasts."""
 _PAUSE_S = 2.0  # between what is learned from and what is watched: they are two streams
 
 TOLERANCE_S = 2.0

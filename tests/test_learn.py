@@ -98,7 +98,9 @@ def test_what_follows_a_held_out_part_is_a_clip_of_its_own(footage: Path) -> Non
 
 def test_learning_writes_a_version_that_its_folder_loads(footage: Path, tmp_path: Path) -> None:
     told: list[Path] = []
-    written = learn([FootageSource(footage)], ["footage"], LearnSettings("door", tmp_path), QUIET, told.append)
+    written = learn(
+        [FootageSource(footage)], ["footage"], LearnSettings("door", tmp_path, ("motion", "static")), QUIET, told.append
+    )
     assert written == told == [tmp_path / "door/v0001"]
     model = load_model(tmp_path / "door")
     assert [d.name for d in model.detectors] == ["motion", "static"]
