@@ -29,12 +29,13 @@ class _Picture:
 class Kept:
     """What is kept of clips in steady light: a picture every 0.2 s, or fewer, so that 20,000 are enough.
 
-    whole_after_s  seconds of footage from which on no grey pictures are kept: blocks will do
+    whole_after_s  seconds that the footage spans, holes included, from which on no grey pictures are kept: blocks will
+                   do. Half an hour of chunks spread over a day shows more states than half an hour in one piece
     """
 
     def __init__(self, whole_after_s: float) -> None:
         self._whole_after_s = whole_after_s
-        self._seconds = 0.0
+        self._spans: dict[str, tuple[float, float]] = {}  # source -> first and last time, seconds
         self._every_s = _EVERY_S
         self._size = (0, 0)
         self._kept: list[_Picture] = []
@@ -45,19 +46,18 @@ class Kept:
     @property
     def whole(self) -> bool:
         """True once there is so much footage that no grey pictures are kept."""
-        return self._seconds >= self._whole_after_s
+        return sum(last - first for first, last in self._spans.values()) >= self._whole_after_s
 
     def add_clip(self, clip: Sequence[Frame]) -> None:
         """Look at a clip, in order of time. The first frame of all sets the size of the grey pictures."""
         watch = LightWatch()
-        next_s = last_s = -np.inf
+        next_s = -np.inf
         nothing = np.zeros((0, 0), np.uint8)
         for frame in clip:
             if not self._size[0]:
                 self._size = patch_size(frame.image.shape[1], frame.image.shape[0])
-            if np.isfinite(last_s):
-                self._seconds += frame.time_s - last_s
-            last_s = frame.time_s
+            first_s, last_s = self._spans.get(frame.camera, (frame.time_s, frame.time_s))
+            self._spans[frame.camera] = min(first_s, frame.time_s), max(last_s, frame.time_s)
             blocks = small_picture(frame.image)
             light = watch.update(frame.time_s, blocks)
             if light.settling or frame.time_s < next_s:
