@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from monitor.errors import ModelError
 from monitor.smoothing import CausalMedian
+from monitor.types import FloatArray
 
 DAY_S = 86_400.0
 TAIL_QUANTILE = 0.95
@@ -82,7 +84,8 @@ class Surprise:
     """How rare a score is among smoothed normal ones: ``-log10`` of the share of normal frames that reach it.
 
     quantiles    their 0, 5, 10, ... 95 % quantiles, raw units
-    mean_excess  mean height over the last quantile of the frames above it, raw units; 0 where none is
+    mean_excess  mean height over the last quantile of the frames above it, raw units; 0 where none is. Its upper bound
+                 at 95 % confidence: what was scored for seconds only is not taken to be rarer than that shows
 
     So detectors whose raw scores have units of their own can be added up: each unit is a factor of 10 in rarity.
     Above the 95 % quantile the tail is exponential, as in ScoreTail, so that what was never seen has a value, too.
@@ -106,13 +109,25 @@ class Surprise:
         below = (at - 1 + (score - q[at - 1]) / (q[at] - q[at - 1])) / (len(q) - 1) * TAIL_QUANTILE
         return -math.log10(1 - below)
 
+    def of_map(self, values: FloatArray) -> FloatArray:
+        """The same of every place of an anomaly map (h, w); below the most ordinary scores it goes on downwards."""
+        q = np.array(self.quantiles)
+        steps = [-math.log10(1 - TAIL_QUANTILE * k / (len(q) - 1)) for k in range(len(q))]
+        spread = max(float(q[-1] - q[0]), 1e-9)
+        excess = max(self.mean_excess, 1e-3 * spread)
+        found = np.interp(values, q, steps)
+        found = np.where(values > q[-1], steps[-1] + (values - q[-1]) / (excess * math.log(10)), found)
+        return np.where(values < q[0], (values - q[0]) / spread, found).astype(np.float32)
+
 
 def fit_surprise(smoothed: NDArray[np.float64]) -> Surprise:
     """What ``smoothed`` normal scores, (N,) with NaN where unknown and at least one known, make of a score."""
     known = smoothed[~np.isnan(smoothed)]
     quantiles = np.quantile(known, np.linspace(0, TAIL_QUANTILE, 20))
     above = known[known > quantiles[-1]] - quantiles[-1]
-    return Surprise(tuple(quantiles.tolist()), float(above.mean()) if above.size else 0.0)
+    # 2 n mean / b of n exponential heights with mean b follows a chi-squared law with 2 n degrees of freedom.
+    bound = 2 * above.sum() / chi2.ppf(0.05, 2 * above.size) if above.size else 0.0
+    return Surprise(tuple(quantiles.tolist()), float(bound))
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Alert:
     snapshot              the frame to show: where the event began, or its peak once it has ended
     regions               boxes in pixels of the snapshot's frame, highest first
     reasons               what rose on the snapshot's frame
-    anomaly_map           (h, w) float32 of the detector that scored the snapshot highest; None without one
+    anomaly_map           (h, w) float32 of the detectors that see what scored the snapshot highest; None without one
     """
 
     camera: str
@@ -155,7 +155,7 @@ class CameraMonitor:
         ended_at = None if event.ended_s is None else self._wall_time(event.ended_s)
         detection = scored.detections[loudest or 0]
         height, width = scored.frame.image.shape[:2]
-        heat = detection.anomaly_map
+        heat = self.scale.anomaly_map(scored.detections, loudest or 0)
         regions = () if heat is None else tuple(find_regions(heat, width, height))
         return Alert(self.camera, event, self._started_at, ended_at, read_at, scored, regions, detection.reasons, heat)
 

@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import cv2
 import numpy as np
 
 from monitor.calibration import ScoreScale, ScoreTail, Surprise, fit_surprise, fit_tail, smooth_clips, tail_of
 from monitor.detector.base import Detector
 from monitor.model_store import Model
 from monitor.smoothing import SmoothingSettings
+from monitor.types import Detection, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,22 @@ class Sense:
             name: smoothed[name] if surprise is None else surprise.of(smoothed[name])
             for name, surprise in self.members.items()
         }
+
+    def map(self, maps: Mapping[str, FloatArray]) -> FloatArray | None:
+        """The members' anomaly maps (h, w) as one, on the finest of their grids: places that several find odd are high.
+
+        None where no member gives one.
+        """
+        found = {
+            name: heat if surprise is None else surprise.of_map(heat)
+            for name, surprise in self.members.items()
+            if (heat := maps.get(name)) is not None
+        }
+        if len(found) <= 1:
+            return next((maps[name] for name in found), None)
+        height, width = max((heat.shape for heat in found.values()), key=math.prod)
+        resized = [cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR) for heat in found.values()]
+        return np.sum(resized, axis=0, dtype=np.float32)
 
     def sum(self, smoothed: Mapping[str, float]) -> float:
         """The members' smoothed scores as one; NaN where none can judge."""
@@ -113,6 +131,21 @@ class ModelScale:
         }
         loudest = max(loudness, key=lambda name: -math.inf if math.isnan(loudness[name]) else loudness[name])
         return Fused(highest, self.names.index(loudest))
+
+    def anomaly_map(self, detections: Sequence[Detection], loudest: int) -> FloatArray | None:
+        """Where a frame is abnormal: the map of all detectors that see what the loudest does; None without one."""
+        sense = _sense_of(self.senses, self.names[loudest])
+        return sense.map(
+            {
+                name: detection.anomaly_map
+                for name, detection in zip(self.names, detections, strict=True)
+                if detection.anomaly_map is not None
+            }
+        )
+
+
+def _sense_of(senses: Mapping[str, Sense], detector: str) -> Sense:
+    return next(sense for sense in senses.values() if detector in sense.members)
 
 
 def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:

@@ -9,6 +9,7 @@ from monitor.errors import ModelError
 from monitor.fusion import ModelScale, fit_senses
 from monitor.model_store import Model
 from monitor.smoothing import SmoothingSettings
+from monitor.types import Detection
 from tests.fakes import Brightness, brightness_model
 
 SMOOTHING = SmoothingSettings()
@@ -89,3 +90,35 @@ def test_senses_of_other_detectors_are_refused() -> None:
         ModelScale.of_senses("m", ["sharp"], senses, 1.0)
     again = ModelScale.of_senses("m", ["sharp", "brightness", "fast"], senses, 1.0)
     assert again.scales == ModelScale(model(), 1.0, SMOOTHING).scales
+
+
+def test_maps_of_one_sense_become_one_on_the_finest_grid() -> None:
+    scale = ModelScale(model(), 1.0, SMOOTHING)
+    sharp = np.full((3, 4), 0.5, np.float32)
+    fast = np.full((6, 8), 1050.0, np.float32)
+    sharp[0, 0] = 4.0  # odd for one of them
+    sharp[2, 3], fast[5, 7] = 3.5, 1350.0  # less odd, but for both
+    brightness = np.zeros((2, 2), np.float32)
+    found = [Detection(1.0, sharp), Detection(1.0, brightness), Detection(1.0, fast)]
+    together = scale.anomaly_map(found, 0)
+    assert together is not None
+    assert together.shape == (6, 8)
+    assert np.unravel_index(together.argmax(), together.shape) == (5, 7)
+    assert scale.anomaly_map(found, 1) is brightness
+    assert scale.anomaly_map([Detection(1.0), Detection(1.0), Detection(1.0, fast)], 2) is fast
+    assert scale.anomaly_map([Detection(1.0)] * 3, 0) is None
+
+
+def test_a_map_and_a_score_are_equally_rare() -> None:
+    surprise = fit_surprise(np.random.default_rng(1).exponential(1.0, 5000))
+    values = [0.0, 0.3, 1.0, 2.9, 3.1, 20.0]
+    heat = surprise.of_map(np.array([values], np.float32))
+    assert heat[0].tolist() == pytest.approx([surprise.of(value) for value in values], abs=1e-3)
+    assert surprise.of_map(np.array([[-5.0]], np.float32))[0, 0] < 0, "below the usual it still has an order"
+
+
+def test_what_was_scored_for_seconds_only_counts_as_less_rare() -> None:
+    scores = np.random.default_rng(2).exponential(1.0, 100_000)
+    few, many = fit_surprise(scores[:60]), fit_surprise(scores)
+    assert few.of(20.0) < 0.6 * many.of(20.0)
+    assert many.of(20.0) == pytest.approx(20 / math.log(10), rel=0.1)

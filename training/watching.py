@@ -135,9 +135,11 @@ def watch(
         table.add(analysed)
         fused.append(judgement.score)
         log.take(judgement.alerts, time_s)
+        found = analysed.scored.detections
         mask = None if masks is None or not masks[index].any() else masks[index]
         if mask is not None:
-            _point(hits, analysed, names, judgement.loudest, dilated(mask))
+            fused_map = None if judgement.loudest is None else scale.anomaly_map(found, judgement.loudest)
+            _point(hits, analysed, names, fused_map, dilated(mask))
         peaks.take(analysed, names, judgement.score, bool(video.abnormal[index]), mask)
         step.frame()
     log.take(monitor.close(), math.nan)
@@ -159,10 +161,10 @@ def watch(
     )
 
 
-def _point(hits: Hits, analysed: Analysed, names: list[str], speaker: int | None, mask: NDArray[np.bool_]) -> None:
+def _point(hits: Hits, analysed: Analysed, names: list[str], fused: FloatArray | None, mask: NDArray[np.bool_]) -> None:
     """Count where each map of a frame points."""
     detections = analysed.scored.detections
-    hits.add(FUSED, None if speaker is None else detections[speaker].anomaly_map, mask)
+    hits.add(FUSED, fused, mask)
     for name, detection in zip(names, detections, strict=True):
         hits.add(name, detection.anomaly_map, mask)
     hits.add(DIFFERENCE, None if analysed.change is None else change_map(analysed.change), mask)
