@@ -352,6 +352,28 @@ def test_after_a_reload_events_are_described_by_the_model_and_budget_that_saw_th
     assert all(f["clip"]["frames"] > 60 for f in facts), "both clips are whole"
 
 
+def test_a_model_exchanged_in_mid_stream_costs_no_clip_and_a_camera_that_only_learned_may_go(tmp_path: Path) -> None:
+    models = {"cam": brightness_model()}
+    later = replace(models["cam"], hash="1" * 64)
+    watched = monitor()
+    settings = EvidenceSettings(enabled=True, folder=tmp_path)
+    with EvidenceSink(settings, models=models, false_alarms_per_day=1.0, rise_s=0.5, stop=threading.Event()) as sink:
+        sink.removed("learning")
+        for number, item in enumerate(levels((6, CALM), (2, BRIGHT), (20, CALM), (2, BRIGHT), (8, CALM))):
+            if number == 75:  # in the event
+                for alert in watched.close():
+                    sink.alert(alert, None)  # type: ignore[arg-type]
+                before, watched = watched, monitor()
+                watched.count_from(before.events)
+                models["cam"] = later
+                sink.added(watched)
+            tell(sink, watched.update(item))
+    facts = [json.loads(path.read_text()) for path in sorted(tmp_path.rglob("*.json"))]
+    assert [f["model"]["hash"][0] for f in facts] == ["0", "1", "1"]
+    assert all(f["clip"] is not None for f in facts), "what was open was completed"
+    assert len(list(tmp_path.rglob("*.mp4"))) == len(facts)
+
+
 def test_when_the_user_ends_the_run_an_open_clip_is_done_or_gone_in_time(tmp_path: Path) -> None:
     stop, watched = threading.Event(), monitor()
     with sink_for(tmp_path, stop) as sink:

@@ -78,6 +78,11 @@ class CameraEvidence:
             self._extend(frame.time_s, image)
             self._finish_if_over(frame.time_s)
 
+    def judged_by(self, model: ModelRef | None, false_alarms_per_day: float | None, rise_s: float) -> None:
+        """Events from now on are described by this; see the class. A clip that is open goes on, under its own model."""
+        self._model, self._false_alarms_per_day = model, false_alarms_per_day
+        self._ring.keep_s = self._settings.before_s + rise_s
+
     def step(self, alert: Alert) -> None:
         """Take a step of an event: its start or its end; updates say nothing new."""
         if alert.event.phase is Phase.START:

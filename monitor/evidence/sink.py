@@ -177,7 +177,7 @@ class EvidenceSink(Sink):
             elif isinstance(item, _Watched):
                 self._watch(item)
             elif isinstance(item, _Left):
-                self._cameras.pop(item.camera).finish()
+                self._leave(item.camera)
             elif item is not None and not self._late():
                 self._cameras[item.camera].frame(item)
             self._check_room()
@@ -196,16 +196,27 @@ class EvidenceSink(Sink):
         return None if model is None else ModelRef(id=model.name, hash=model.hash)
 
     def _watch(self, watched: _Watched) -> None:
+        """Take a camera up, or describe a present one's next events by another model: its last seconds stay."""
+        # A step comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
+        rise_s = watched.rise_s + 1.0
+        if watched.camera in self._cameras:
+            self._cameras[watched.camera].judged_by(watched.model, watched.false_alarms_per_day, rise_s)
+            return
         self._cameras[watched.camera] = CameraEvidence(
             watched.camera,
             self._settings,
             self.disk,
             model=watched.model,
             false_alarms_per_day=watched.false_alarms_per_day,
-            # A step comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
-            rise_s=watched.rise_s + 1.0,
+            rise_s=rise_s,
             late=self._late,
         )
+
+    def _leave(self, name: str) -> None:
+        """Complete a camera's clip and forget it; a camera that has only learned so far was never taken up."""
+        camera = self._cameras.pop(name, None)
+        if camera is not None:
+            camera.finish()
 
     def _check_room(self) -> None:
         names = {name for camera in self._cameras.values() if (name := camera.open_name) is not None}
