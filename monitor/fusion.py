@@ -54,7 +54,7 @@ class Sense:
             return next((maps[name] for name in found), None)
         height, width = max((heat.shape for heat in found.values()), key=math.prod)
         resized = [cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR) for heat in found.values()]
-        return np.sum(resized, axis=0, dtype=np.float32)
+        return np.asarray(np.sum(resized, axis=0), np.float32)
 
     def sum(self, smoothed: Mapping[str, float]) -> float:
         """The members' smoothed scores as one; NaN where none can judge."""

@@ -103,7 +103,7 @@ def test_maps_of_one_sense_become_one_on_the_finest_grid() -> None:
     together = scale.anomaly_map(found, 0)
     assert together is not None
     assert together.shape == (6, 8)
-    assert np.unravel_index(together.argmax(), together.shape) == (5, 7)
+    assert together.argmax() == 5 * 8 + 7
     assert scale.anomaly_map(found, 1) is brightness
     assert scale.anomaly_map([Detection(1.0), Detection(1.0), Detection(1.0, fast)], 2) is fast
     assert scale.anomaly_map([Detection(1.0)] * 3, 0) is None
@@ -113,12 +113,12 @@ def test_a_map_and_a_score_are_equally_rare() -> None:
     surprise = fit_surprise(np.random.default_rng(1).exponential(1.0, 5000))
     values = [0.0, 0.3, 1.0, 2.9, 3.1, 20.0]
     heat = surprise.of_map(np.array([values], np.float32))
-    assert heat[0].tolist() == pytest.approx([surprise.of(value) for value in values], abs=1e-3)
+    assert heat[0].tolist() == pytest.approx([surprise.of(value) for value in values], abs=0.01)
     assert surprise.of_map(np.array([[-5.0]], np.float32))[0, 0] < 0, "below the usual it still has an order"
 
 
-def test_what_was_scored_for_seconds_only_counts_as_less_rare() -> None:
-    scores = np.random.default_rng(2).exponential(1.0, 100_000)
-    few, many = fit_surprise(scores[:60]), fit_surprise(scores)
-    assert few.of(20.0) < 0.6 * many.of(20.0)
-    assert many.of(20.0) == pytest.approx(20 / math.log(10), rel=0.1)
+def test_what_was_scored_for_seconds_only_is_not_taken_for_rarer_than_it_shows() -> None:
+    bounds = [fit_surprise(np.random.default_rng(seed).exponential(1.0, 60)).mean_excess for seed in range(200)]
+    assert np.mean(np.array(bounds) >= 1.0) > 0.9, "the true mean height over any quantile is 1"
+    hours = fit_surprise(np.random.default_rng(2).exponential(1.0, 100_000))
+    assert hours.mean_excess == pytest.approx(1.0, abs=0.1)
