@@ -19,10 +19,15 @@ CHECKERS = np.kron(np.tile([[0, 20], [20, 0]], (6, 8)), np.ones((4, 4)))[..., No
 
 
 def recording(path: Path, levels: list[int]) -> None:
-    """A folder of frames, 25 a second; they vary a little, or the camera would be taken for frozen."""
+    """A folder of frames, 25 a second; they vary a little, or the camera would be taken for frozen.
+
+    A third of the picture stays as it is, or a change would be taken for that of the light.
+    """
     path.mkdir(parents=True)
     for i, level in enumerate(levels):
-        cv2.imwrite(str(path / f"{i:04}.png"), np.full((48, 64, 3), level + 2 * (i % 3), np.uint8) + CHECKERS)
+        picture = np.full((48, 64, 3), level + 2 * (i % 3), np.uint8)
+        picture[:16] = 15
+        cv2.imwrite(str(path / f"{i:04}.png"), picture + CHECKERS)
 
 
 def test_alarms_are_counted_over_all_files_with_time_and_reason(tmp_path: Path) -> None:

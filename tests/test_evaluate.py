@@ -56,8 +56,11 @@ def brightness_model() -> Model:
 def frames(folder: Path, levels: Sequence[int]) -> None:
     folder.mkdir(parents=True)
     for i, level in enumerate(levels):
-        # A picture without any structure is taken for that of a covered camera, and not scored.
-        cv2.imwrite(str(folder / f"{i:04}.png"), np.full((16, 24, 3), level, np.uint8) + CHECKERS)
+        # A picture without any structure is taken for that of a covered camera, one that changes as a whole for a
+        # switch of the light: neither is scored. So five rows stay, and the mean is what was asked for all the same.
+        picture = np.full((16, 24, 3), round(level + (level - levels[0]) * 5 / 11), np.uint8)
+        picture[:5] = levels[0]
+        cv2.imwrite(str(folder / f"{i:04}.png"), picture + CHECKERS)
 
 
 def labels(folder: Path, entries: Mapping[str, object]) -> Path:
@@ -109,7 +112,7 @@ def test_one_class_alone_cannot_be_measured(kind: int) -> None:
 
 
 def test_detector_that_sees_the_abnormal_stretch_reaches_one(tmp_path: Path) -> None:
-    levels = [50] * 40 + [200] * 40
+    levels = [50] * 40 + [150] * 40
     frames(tmp_path / "a/01", levels)
     path = labels(tmp_path, {"a/01": {"frames": 80, "abnormal": [[45, 79]]}})
     found = measured(load_labels(path))
@@ -122,7 +125,7 @@ def test_detector_that_sees_the_abnormal_stretch_reaches_one(tmp_path: Path) -> 
 
 
 def test_causal_and_published_post_processing_are_both_reported(tmp_path: Path) -> None:
-    frames(tmp_path / "01", [50, 60] * 20 + [200, 210] * 20)
+    frames(tmp_path / "01", [50, 60] * 20 + [150, 160] * 20)
     path = labels(tmp_path, {"01": {"frames": 80, "abnormal": [[40, 79]]}})
     for post in Post:
         found = measured(load_labels(path), Settings(post))
@@ -131,7 +134,7 @@ def test_causal_and_published_post_processing_are_both_reported(tmp_path: Path) 
 
 
 def test_missing_frames_are_left_out_and_the_labels_stay_in_step(tmp_path: Path) -> None:
-    frames(tmp_path / "01", [50] * 20 + [200] * 20)
+    frames(tmp_path / "01", [50] * 20 + [150] * 20)
     for number in (5, 6, 30):
         (tmp_path / "01" / f"{number:04}.png").unlink()
     path = labels(tmp_path, {"01": {"frames": 40, "abnormal": [[20, 39]]}})

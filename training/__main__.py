@@ -159,7 +159,7 @@ def evaluate(
     corrupt: Annotated[
         str | None,
         typer.Option(
-            metavar="FAULTS", help="Put faults into shares of the frames: flip=0.1,noise=0.2,drop=0.05,seed=0."
+            metavar="FAULTS", help="Put faults into shares of the frames: flip=0.1,noise=0.2 (or drop=, seed=)."
         ),
     ] = None,
     json_file: Annotated[
