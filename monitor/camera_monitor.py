@@ -18,7 +18,8 @@ from monitor.regions import find_regions
 from monitor.smoothing import SmoothingSettings
 from monitor.types import PAUSED, AlertEvent, FloatArray, Frame, Phase, Reason, Region, ScoredFrame
 
-_HOLD_S = 1.0  # so long a score stands for frames that are not scored
+HOLD_S = 1.0
+"""Seconds for which a score stands for single frames that are not scored."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +143,7 @@ class CameraMonitor:
         """A single frame that is not scored, such as a corrupted one, neither ends what is going on nor begins it."""
         if not math.isnan(fused.score):
             self._known, self._known_s = fused, frame.time_s
-        elif not frame.health.scored and frame.health.state not in PAUSED and frame.time_s - self._known_s <= _HOLD_S:
+        elif not frame.health.scored and frame.health.state not in PAUSED and frame.time_s - self._known_s <= HOLD_S:
             return self._known
         return fused
 

@@ -194,20 +194,27 @@ class _Fit:
         Raises UsageError where none is left.
         """
         found: list[Detector] = []
+        unshown: list[Detector] = []
         why = ""
+        share = self._settings.false_alarms_per_day / len(self.detectors)
+        clip_s = max((float(np.ptp(held_out.time_s[held_out.clip == c])) for c in np.unique(held_out.clip)), default=0)
         for detector in self.detectors:
             try:
-                fit_tail(held_out, detector.name, SmoothingSettings().smoother, detector.min_threshold).scale(
-                    detector.name, self._settings.false_alarms_per_day
-                )
+                tail = fit_tail(held_out, detector.name, SmoothingSettings().smoother, detector.min_threshold)
+                threshold = tail.scale(detector.name, share).threshold
             except ModelError as error:
                 why = str(error)
                 self._report.say(f"warning: '{detector.name}' is left out: {error}")
                 continue
-            found.append(detector)
-        if not found:
+            (found if detector.shown_by(clip_s, threshold) else unshown).append(detector)
+        if not found and not unshown:
             raise UsageError(f"this footage cannot be learned from: {why}")
-        return found
+        for detector in unshown if found else ():
+            self._report.say(
+                f"warning: '{detector.name}' is left out: footage held out in pieces of {duration(clip_s)} cannot show "
+                f"how often it would alarm falsely"
+            )
+        return found or unshown
 
 
 def _nothing() -> None:

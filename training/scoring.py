@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.calibration import HeldOut
+from monitor.camera_monitor import HOLD_S
 from monitor.detector.base import Detector
 from monitor.errors import ModelError
 from monitor.fusion import ModelScale
@@ -150,11 +152,20 @@ def raw_fused(scores: Scores, model: Model) -> NDArray[np.float64]:
 
 
 def smoothed(raw: NDArray[np.float64], scores: Scores, smoothing: SmoothingSettings) -> NDArray[np.float64]:
-    """The live median of a score, which starts anew at every gap: (N,) float64."""
+    """The live median of a score, which starts anew at every gap: (N,) float64.
+
+    As live, it is held for a second where frames are not scored.
+    """
     found = np.empty_like(raw)
     median = smoothing.smoother()
+    known, known_s = math.nan, -math.inf
     for i, (time_s, value) in enumerate(zip(scores.time_s, raw, strict=True)):
         if i and scores.segment[i] != scores.segment[i - 1]:
             median.reset()
+            known_s = -math.inf
         found[i] = median.update(float(time_s), float(value))
+        if not math.isnan(found[i]):
+            known, known_s = found[i], time_s
+        elif time_s - known_s <= HOLD_S:
+            found[i] = known
     return found

@@ -49,6 +49,10 @@ class Detector(ABC):
     min_threshold: float = -math.inf
     """Raw, smoothed score below which no threshold is ever set; for detectors whose normal score hardly varies."""
 
+    def shown_by(self, clip_s: float, threshold: float) -> bool:  # noqa: ARG002
+        """Whether held-out clips of this length, seconds, can show scores as high as a threshold at all."""
+        return True
+
     @abstractmethod
     def new_stream(self) -> Any:
         """State of one camera's stream from its start (or from a gap): whatever ``score`` needs to remember."""

@@ -121,6 +121,10 @@ class StaticAge(Detector):
                 oldest = max(oldest, fitted._oldest(state.age))
         return cls(settings.model_copy(update={"usual_age_s": oldest}), fitted._low, fitted._middle, fitted._high)
 
+    def shown_by(self, clip_s: float, threshold: float) -> bool:
+        """Nothing gets older than the clip: a threshold beyond that says nothing of how often things get so old."""
+        return self._settings.usual_age_s + threshold <= clip_s
+
     def new_stream(self) -> _Stream:
         """Nothing has any age yet."""
         return _Stream(None, self._empty, self._empty, np.zeros_like(self._empty))

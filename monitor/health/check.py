@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from monitor.health.frozen import Frozen, is_dark
 from monitor.health.hysteresis import Lasting, Mostly
 from monitor.health.look import SIZE, Look
@@ -18,6 +20,7 @@ GOOD = Health()
 _RECOGNISED = 0.5  # of the usual likeness: below it a view's usual sharpness is not this picture's
 _EVERY_S = 0.25  # what lasts for seconds need not be looked at more often
 _UNLIKE_TIMES = 6  # a view not recognised must last so many times as long as one that is shifted
+_LATELY_S, _FEW, _FEWEST = 3.0, 0.5, 10  # corrupted are fewer than half of the frames of 3 s
 _NOISE_FLOOR = 4.0  # grey levels above what is usual, below which noise harms no one
 
 
@@ -72,9 +75,12 @@ class HealthCheck:
         if changing and self._change.sentence:
             return _paused(CameraState.SCENE_CHANGE, self._change.sentence), image
         if self._views is not None and likeness is not None:
+            noisy = False
             if not (dark or changing):
                 self._standing.update(time_s, look, self._views, likeness[0])
+                noisy = self._standing.is_corrupted(time_s, look, self._views, likeness[0])
             sentences |= self._standing.sentences()
+            return _reported(sentences, scored=not (changing or noisy)), image
         return _reported(sentences, scored=not changing), image
 
 
@@ -88,8 +94,10 @@ class _Standing:
         self._blurred = Mostly(settings.defocused_after_s)
         self._noisy = Mostly(settings.noisy_after_s)
         self._last_s = -float("inf")
+        self._lately: deque[tuple[float, bool]] = deque()  # (seconds, far noisier than usual)
 
     def interrupt(self) -> None:
+        self._lately.clear()
         for condition in (self._shifted, self._unlike, self._blurred, self._noisy):
             condition.interrupt()
 
@@ -110,8 +118,23 @@ class _Standing:
             least = settings.defocused_below * usual.sharpness[view]
             self._blurred.update(time_s, sharpness(look.grey) < least)
         if settings.noisy:
-            most = usual.noise[view] * settings.noisy_above + _NOISE_FLOOR
-            self._noisy.update(time_s, noise(look.grey) > most)
+            self._noisy.update(time_s, self._is_noisy(look, usual, view))
+
+    def is_corrupted(self, time_s: float, look: Look, views: Views, likeness: FloatArray) -> bool:
+        """Whether this is one of a few frames far noisier than usual: better no score than that of the noise.
+
+        Where it is every second frame or more, the camera has become noisy, and is scored all the same.
+        """
+        view = views.nearest(look, likeness) if self._settings.noisy and not self._noisy.on else None
+        noisy = view is not None and self._is_noisy(look, views.viewpoint, view)
+        self._lately.append((time_s, noisy))
+        while time_s - self._lately[0][0] > _LATELY_S:
+            self._lately.popleft()
+        return noisy and sum(flag for _, flag in self._lately) < _FEW * max(len(self._lately), _FEWEST)
+
+    def _is_noisy(self, look: Look, usual: Viewpoint, view: int) -> bool:
+        most = usual.noise[view] * self._settings.noisy_above + _NOISE_FLOOR
+        return bool(noise(look.grey) > most)
 
     def sentences(self) -> dict[CameraState, str]:
         """What there is to say, by state, the gravest first."""
