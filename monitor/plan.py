@@ -12,9 +12,11 @@ from monitor.camera_monitor import CameraMonitor
 from monitor.capture import CaptureSettings
 from monitor.config import MonitorConfig
 from monitor.drift import ModelBands
+from monitor.duration import in_words
 from monitor.errors import ConfigError, ModelError
 from monitor.fusion import ModelScale
 from monitor.learning.coordinator import LearningPlan
+from monitor.learning.footage import is_footage
 from monitor.learning.hold import Hold
 from monitor.learning.unlearned import DETECTORS, unlearned_model
 from monitor.model_store import Model, learned_folder, load_model
@@ -92,11 +94,26 @@ def plan_cameras(
             model = used(load_model(folder, settings.device), settings.detectors)
             scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
             loaded[folder] = (model, scale, ModelBands(model, scale, settings.smoothing))
+            _tell_of_unfinished(folder, settings)
         model, scale, bands = loaded[folder]
         monitor = CameraMonitor(source.name, scale, settings.smoothing, settings.alert, bands.watch())
         camera = Camera(source, model, replace(_capture(settings, max_frames), learned_size=learned_size(model)))
         planned.append(PlannedCamera(camera, monitor, _identity(source, model, settings, max_frames)))
     return planned
+
+
+def _tell_of_unfinished(folder: Path, settings: MonitorConfig) -> None:
+    """Footage is removed when all detectors have been learned: where it is left, learning was interrupted."""
+    footage = folder / "footage"
+    if is_footage(footage) and not settings.learning.keep_footage:
+        log.warning(
+            "%s: not all detectors were learned before the last run ended: `python -m training learn %s --name %s "
+            "--models %s` learns them from what was recorded",
+            folder.name,
+            footage,
+            folder.name,
+            folder.parent,
+        )
 
 
 def learned_size(model: Model) -> tuple[int, int] | None:
@@ -185,9 +202,9 @@ def warn_of_short_footage(planned: Sequence[PlannedCamera]) -> None:
     for model, scale in scales.values():
         if scale.supported_per_day > scale.false_alarms_per_day:
             log.warning(
-                "threshold extrapolated: '%s' knows %.0f minutes of held-out footage, which show no rate below %.0f "
-                "false alarms a day; trained on longer footage it will be surer",
+                "threshold extrapolated: '%s' knows %s of held-out footage, which show no rate below %.0f "
+                "false alarms a day; learned from longer footage it will be surer",
                 model.name,
-                model.held_out.duration_s() / 60,
+                in_words(model.held_out.duration_s()),
                 scale.supported_per_day,
             )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +129,7 @@ def evaluate(
     if chosen.post is Post.CAUSAL:
         alarms = [alarm for found in watched for alarm in found.alarms]
         events = compare([found.truth for found in watched], alarms, chosen.false_alarms_per_day)
+        events = replace(events, supported_per_day=scale.supported_per_day)
     evaluation = Evaluation(
         model=model.id,
         post=chosen.post.value,

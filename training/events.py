@@ -126,6 +126,7 @@ class EventFigures:
     false_alarms_per_hour  on that footage; NaN without any
     false_alarms_per_hour_interval  95%, Poisson
     missed                 (video, first second, last second) of the intervals not found
+    supported_per_day      the lowest rate of false alarms a day that the model's held-out footage shows
     """
 
     budget_per_day: float
@@ -138,6 +139,7 @@ class EventFigures:
     false_alarms_per_hour: float
     false_alarms_per_hour_interval: Interval | None
     missed: tuple[tuple[str, float, float], ...]
+    supported_per_day: float = 0.0
 
 
 def compare(truth: Sequence[Truth], alarms: Sequence[Alarm], budget_per_day: float) -> EventFigures:

@@ -111,6 +111,8 @@ def learn(
         report.say(f"version {version_number(version)} written to {version} after {time.monotonic() - started:.0f} s")
         report.say(what_is_supported(version, settings))
         written(version)
+        if group is fast and slow:
+            report.say("it can be used from now on; a network learns meanwhile, which takes a minute or two")
     return versions
 
 

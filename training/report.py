@@ -122,6 +122,12 @@ def _ranking(found: Evaluation) -> str:
 def _events(events: EventFigures) -> str:
     budget = f"{events.budget_per_day:g} false {'alarm' if events.budget_per_day == 1 else 'alarms'} a day"
     lines = [f"At the threshold for {budget}:"]
+    if events.supported_per_day > events.budget_per_day:
+        lines.append(
+            f"  extrapolated {events.supported_per_day / events.budget_per_day:.0f} times beyond what the model's "
+            "held-out footage shows, so much is missed:"
+        )
+        lines.append("  learn from more footage, or look at a higher --false-alarms-per-day")
     if events.events:
         delay = "" if math.isnan(events.delay_s) else f", median delay {events.delay_s:.1f} s"
         lines.append(f"  {events.found} of {counted(events.events, 'event')} found ({events.recall:.0%}){delay}")
