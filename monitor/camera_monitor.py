@@ -32,6 +32,7 @@ class Alert:
     regions               boxes in pixels of the snapshot's frame, highest first
     reasons               what rose on the snapshot's frame
     anomaly_map           (h, w) float32 of the detectors that see what scored the snapshot highest; None without one
+    detector              name of the one that speaks loudest there
     """
 
     camera: str
@@ -43,6 +44,7 @@ class Alert:
     regions: tuple[Region, ...]
     reasons: tuple[Reason, ...]
     anomaly_map: FloatArray | None = None
+    detector: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,7 +160,18 @@ class CameraMonitor:
         height, width = scored.frame.image.shape[:2]
         heat = self.scale.anomaly_map(scored.detections, loudest or 0)
         regions = () if heat is None else tuple(find_regions(heat, width, height))
-        return Alert(self.camera, event, self._started_at, ended_at, read_at, scored, regions, detection.reasons, heat)
+        return Alert(
+            self.camera,
+            event,
+            self._started_at,
+            ended_at,
+            read_at,
+            scored,
+            regions,
+            detection.reasons,
+            heat,
+            self.scale.names[loudest or 0],
+        )
 
     def _wall_time(self, time_s: float) -> float:
         """When the frame at ``time_s`` on the stream's clock was read, unix seconds."""

@@ -99,7 +99,7 @@ def count_alarms(
     source = Joined(sources, skip)
     scale = ModelScale(model, budget_per_day, SmoothingSettings())
     monitor = CameraMonitor(source.name, scale, SmoothingSettings(), AlertSettings())
-    account, log = Account(), AlarmLog("", [detector.name for detector in model.detectors])
+    account, log = Account(), AlarmLog("")
     frames, footage_s, last = 0, 0.0, (-1, 0.0)
     with report.steps(f"watching {counted(len(sources), 'file')}", len(sources)) as step:
         begun = 1

@@ -50,14 +50,10 @@ class Alarm:
 
 
 class AlarmLog:
-    """Makes one Alarm of the steps of each event.
+    """Makes one Alarm of the steps of each event."""
 
-    detectors: names in the model's order
-    """
-
-    def __init__(self, video: str, detectors: Sequence[str]) -> None:
+    def __init__(self, video: str) -> None:
         self._video = video
-        self._detectors = detectors
         self._raised: dict[int, float] = {}
         self.alarms: list[Alarm] = []
 
@@ -77,19 +73,13 @@ class AlarmLog:
                         event.ended_s,
                         event.peak_score,
                         event.peak_s,
-                        self._speaker(alert),
+                        alert.detector,
                         tuple(str(reason) for reason in alert.reasons),
                         event.notify,
                     )
                 )
         self.alarms.extend(over)
         return over
-
-    def _speaker(self, alert: Alert) -> str:
-        for name, detection in zip(self._detectors, alert.snapshot.detections, strict=True):
-            if detection.anomaly_map is alert.anomaly_map and detection.reasons is alert.reasons:
-                return name
-        return ""
 
 
 @dataclass(frozen=True)

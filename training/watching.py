@@ -123,7 +123,7 @@ def watch(
     smoothing = SmoothingSettings()
     monitor = CameraMonitor(source.name, scale, smoothing, AlertSettings())
     names = [detector.name for detector in model.detectors]
-    account, table, log = Account(keep_positions=True), ScoreTable(), AlarmLog(video.name, names)
+    account, table, log = Account(keep_positions=True), ScoreTable(), AlarmLog(video.name)
     fused: list[float] = []
     hits, peaks, masks = Hits(), _Peaks(video.name, settings.snapshots), video.masks()
     per_s = settings.analysis_fps
