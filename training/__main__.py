@@ -304,6 +304,7 @@ def _stoppable(report: Report, stopped: Callable[[], str]) -> Iterator[None]:
 def main() -> None:
     """Run; an error raised on purpose is one line on stderr and its exit code. SIGTERM is like Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
     try:
         app()
     except MonitorError as error:
