@@ -40,6 +40,8 @@ on = 20.0
 off = 15.0
 min_duration_s = 0.2
 merge_gap_s = 0.2
+[health]
+scene_change = false
 [publish]
 alerts = "{ALERTS}"
 scores = "{SCORES}"
