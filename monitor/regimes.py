@@ -86,11 +86,6 @@ def changed_share(before: FloatArray, now: FloatArray) -> float:
     return float((change > _MIN_CHANGE).mean())
 
 
-def global_change(before: FloatArray, now: FloatArray) -> bool:
-    """True when more than 85% of the blocks have changed: the light or the camera, not something in the scene."""
-    return changed_share(before, now) > _GLOBAL_SHARE
-
-
 class LightWatch:
     """One camera's light. ``update`` takes each analysed frame once, in order of time."""
 

@@ -6,6 +6,7 @@ model is there, the model is exchanged under it: neither it nor any other camera
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import time
@@ -219,6 +220,8 @@ class Learning:
         elif state in _OVER and plan.hold is not None:
             recorder.close()
             shutil.rmtree(plan.footage, ignore_errors=True)
+            with contextlib.suppress(OSError):  # it holds something else
+                plan.folder.rmdir()
             seen = in_words(recorder.seen_s)
             self._fail(
                 learner,
