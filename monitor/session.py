@@ -227,7 +227,8 @@ class Session:
     def _raise_for_failed(self, report: RunReport) -> None:
         failed = [f"{camera.name}: {camera.detail}" for camera in report.cameras if camera.state is CameraState.FAILED]
         if failed:
-            raise RunError(f"{len(failed)} of {len(report.cameras)} sources could not be read on: {'; '.join(failed)}")
+            share = f"{len(failed)} of {len(report.cameras)}"
+            raise RunError(f"{share} sources could not be watched to the end: {'; '.join(failed)}")
         silent = [camera.name for camera in report.cameras if not camera.frames_in]
         if silent and not self.stop.is_set():
             raise RunError(

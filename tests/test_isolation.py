@@ -305,7 +305,7 @@ def test_a_whole_run_outlives_a_file_that_aborts_its_decoder(tmp_path: Path) -> 
     if "crashes_decoder: ended" not in run.stderr:  # as above
         assert run.returncode == 1, run.stderr
         last = run.stderr.splitlines()[-1]
-        assert last.startswith("error: 1 of 2 sources could not be read on: crashes_decoder: ")
+        assert last.startswith("error: 1 of 2 sources could not be watched to the end: crashes_decoder: ")
         assert "the decoder died (SIG" in last
     assert "Traceback" not in run.stderr
     assert "malloc" not in run.stderr, "the decoder's last words stay its own"
