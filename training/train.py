@@ -17,14 +17,12 @@ from monitor.model_store import Provenance, check_replaceable, save_model, utc_n
 from training.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochLoss
 from training.data import Footage, load_clips, recorded_sources, split
 from training.fit import choose_device, fit
+from training.learn import RECOMMENDED_S
 from training.output import counted, duration, make_writable
 from training.progress import Report
 from training.provenance import code_commit as code_commit
 from training.recipe import Recipe
 from training.scoring import LIVE_PER_S, held_out_scores, pictures, score_source
-
-RECOMMENDED_S = 600.0
-"""Footage below which a model alarms too often to be of use; better is six times as much."""
 
 
 def train_model(
