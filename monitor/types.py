@@ -14,6 +14,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.pictures import SmallPictures
+
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
 
@@ -77,6 +79,7 @@ class Frame:
     captured_at  time.monotonic() when the frame was read, seconds
     wall_time    time.time() when the frame was read, seconds; for people only
     health       whether it is worth scoring: detectors never see a frame that is not
+    small        the image made small, shared by all detectors
     """
 
     camera: str
@@ -87,6 +90,10 @@ class Frame:
     captured_at: float = 0.0
     wall_time: float = 0.0
     health: Health = Health()
+    small: SmallPictures = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "small", SmallPictures(self.image))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detector.clip_inputs import MOST_SPAN_S, SIZE, choose, follow
-from monitor.detector.frontend import to_grey
 from monitor.errors import UsageError
 from monitor.types import FloatArray, Frame, Image
 
@@ -87,7 +86,7 @@ def grey_footage(clips: Iterable[Sequence[Frame]], most_frames: int = MOST_FRAME
     found: list[GreyClip] = []
     for clip in clips:
         if len(clip):
-            frames = np.stack([to_grey(frame.image, SIZE) for frame in clip])
+            frames = np.stack([frame.small.grey(SIZE) for frame in clip])
             found.append(GreyClip(np.array([frame.time_s for frame in clip]), frames))
         while sum(len(c.times) for c in found) > most_frames:
             found = _thinned(found)

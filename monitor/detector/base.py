@@ -30,6 +30,35 @@ class Observation:
     stream: Any
 
 
+def nan_detection() -> Detection:
+    """What a detector says of a frame it cannot judge yet."""
+    return Detection(score=float(np.nan))
+
+
+class Paced:
+    """Of a stream that need not be looked at in every frame: when it is time again, and what was said last.
+
+    every_s: seconds of stream time from one look to the next. With ten frames a second 0.2 is every second frame,
+    jitter or not.
+    """
+
+    def __init__(self, every_s: float) -> None:
+        self._least_s = 0.75 * every_s
+        self._looked_s = -math.inf
+        self.said = nan_detection()
+
+    def due(self, time_s: float) -> bool:
+        """Whether it is time to look again, at ``time_s``; if so, that is taken as done."""
+        if 0 <= time_s - self._looked_s < self._least_s:
+            return False
+        self._looked_s = time_s
+        return True
+
+    def again(self) -> None:
+        """There was nothing to say: the next frame is due whenever it comes."""
+        self._looked_s = -math.inf
+
+
 class Detector(ABC):
     """Frames in, scores out. A high score is abnormal.
 
@@ -84,8 +113,3 @@ class Detector(ABC):
         device: "auto" (a GPU if there is one) or a torch device name ("cpu", "cuda:0"); detectors without a network
         ignore it.
         """
-
-
-def nan_detection() -> Detection:
-    """What a detector says of a frame it cannot judge yet."""
-    return Detection(score=float(np.nan))

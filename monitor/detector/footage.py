@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from monitor.detector.frontend import analysis_size, to_grey
+from monitor.detector.frontend import analysis_size
 from monitor.errors import UsageError
 from monitor.types import Frame, Image
 
@@ -29,7 +29,7 @@ def grey_pictures(
             if not frames:
                 size = analysis_size(frame.image.shape[1], frame.image.shape[0], target, multiple)
             frames += 1
-            yield number, frame.time_s, to_grey(frame.image, size)
+            yield number, frame.time_s, frame.small.grey(size)
     if frames < _MIN_FRAMES:
         raise UsageError(
             f"{detector} needs at least {_MIN_FRAMES} frames of normal footage to learn from, got {frames}; give more"

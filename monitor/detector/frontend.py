@@ -60,15 +60,6 @@ class View:
     foreground: FloatArray
 
 
-def to_grey(image: Image, size: tuple[int, int]) -> Image:
-    """Grey picture of ``size`` = (width, height) px, area-averaged; from (H, W, 3) uint8 BGR to (h, w) uint8."""
-    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
-    # Halving is several times faster than other ratios, and the same to within a grey level.
-    while grey.shape[1] >= 2 * size[0] and grey.shape[0] >= 2 * size[1] and not (grey.shape[0] | grey.shape[1]) & 1:
-        grey = cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
 def analysis_size(width: int, height: int, target: int = 160, multiple: int = 8) -> tuple[int, int]:
     """(width, height) in px at which a picture of this size is analysed: near ``target`` wide, both even multiples."""
     w = max(multiple, round(target / multiple) * multiple)
@@ -101,7 +92,7 @@ class FrontEnd:
 
     def update(self, frame: Frame) -> View | None:
         """Look at the next frame; None while there is no earlier one to compare it with, 0.07 to 0.6 s before."""
-        return self.update_grey(to_grey(frame.image, self.size), frame.time_s)
+        return self.update_grey(frame.small.grey(self.size), frame.time_s)
 
     def update_grey(self, grey: Image, time_s: float) -> View | None:
         """As ``update``, from a grey picture (h, w) uint8 of this front end's size."""

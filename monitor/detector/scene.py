@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.calibration import HeldOut, fit_tail
-from monitor.detector.base import Detector, Observation, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Paced, Tensors, nan_detection
 from monitor.detector.kept import Kept
 from monitor.detector.patches import SIDE, Patches, patch_picture
 from monitor.detector.states import States, colour_differences, parts, top_mean
@@ -29,6 +29,7 @@ from monitor.types import Detection, Frame, Reason
 _REGIMES = tuple(Regime)
 _MIN_PICTURES = 32  # of a regime, for it to be learned
 _PATCHES_ONLY_S = 1800.0  # with less footage than this, seconds, the whole picture of a new clip looks new
+_EVERY_S = 0.3  # what it sees stays for seconds
 _PATCHES_FLOOR = 2.0  # normal clips of days not learned reach 1.7
 
 
@@ -47,10 +48,11 @@ class SceneSettings(BaseModel):
 
 @dataclass(slots=True, eq=False)
 class _Stream:
-    """One camera's light and the median of its scores."""
+    """One camera's light, the median of its scores and what was said last."""
 
     median: CausalMedian
     light: LightWatch = field(default_factory=LightWatch)
+    paced: Paced = field(default_factory=lambda: Paced(_EVERY_S))
 
 
 class Scene(Detector):
@@ -118,10 +120,14 @@ class Scene(Detector):
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """The anomaly map is (rows, columns) of places: how unlike anything learned each is, in the score's units."""
-        return [self._score_one(observation) for observation in batch]
+        return [self._score_one(observation.frame, observation.stream) for observation in batch]
 
-    def _score_one(self, observation: Observation) -> Detection:
-        frame, stream = observation.frame, observation.stream
+    def _score_one(self, frame: Frame, stream: _Stream) -> Detection:
+        if stream.paced.due(frame.time_s):
+            stream.paced.said = self._look(frame, stream)
+        return stream.paced.said
+
+    def _look(self, frame: Frame, stream: _Stream) -> Detection:
         picture = small_picture(frame.image)
         light = stream.light.update(frame.time_s, picture)
         memory = self._memories.get(light.regime)

@@ -21,9 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from monitor.detector.base import Detector, Observation, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Paced, Tensors, nan_detection
 from monitor.detector.footage import EvenSample, Stretch, grey_pictures
-from monitor.detector.frontend import to_grey
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.types import Detection, FloatArray, Frame, Image, Reason
 
@@ -31,6 +30,7 @@ _LEAST_SAME = 4.0  # grey levels: a person's swaying changes more, a good camera
 _LIGHT_GRID = 16  # px, side of the squares in which the light is compared with the trained one
 _HALF_LIFE_S = 0.12  # of the age of a pixel that looks normal again
 _MOST_SINGLE, _MOST_LASTING = 1500, 6000  # pictures that are learnt from, by themselves and in stretches
+_EVERY_S = 0.2  # nothing grows old in less
 _STRETCH_S, _STEP_S = 60.0, 0.19  # length of a stretch, and how soon in it one picture may follow another
 _NOISE_PAIRS, _MOST_NOISE = 200, 12  # pictures the noise is measured on; grey levels above which something moves
 _ARRIVAL = 12.0  # grey levels by which a pixel differs from what it showed before when something arrives
@@ -64,12 +64,14 @@ class _Stream:
     value   (h, w) float32: what each pixel showed when it last was unmoved, grey levels
     own     (h, w) float32: what it shows when nothing has arrived there, grey levels
     age     (h, w) float32, seconds
+    paced   what was said last
     """
 
     time_s: float | None
     value: FloatArray
     own: FloatArray
     age: FloatArray
+    paced: Paced
 
 
 class StaticAge(Detector):
@@ -127,24 +129,25 @@ class StaticAge(Detector):
 
     def new_stream(self) -> _Stream:
         """Nothing has any age yet."""
-        return _Stream(None, self._empty, self._empty, np.zeros_like(self._empty))
+        return _Stream(None, self._empty, self._empty, np.zeros_like(self._empty), Paced(_EVERY_S))
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """The anomaly map is each pixel's age beyond the usual one, seconds. NaN for a stream's first frame."""
-        found = []
-        for observation in batch:
-            frame, stream = observation.frame, observation.stream
-            first = stream.time_s is None
-            grey = to_grey(frame.image, (self._settings.width, self._settings.height))
-            self._age(stream, grey, frame.time_s)
-            if first:
-                found.append(nan_detection())
-                continue
-            oldest, usual = self._oldest(stream.age), self._settings.usual_age_s
-            reasons = (Reason("unmoved object for", oldest, usual, "s"),) if oldest > usual else ()
-            beyond = np.maximum(stream.age - np.float32(usual), 0)
-            found.append(Detection(max(oldest - usual, 0.0), beyond, reasons))
-        return found
+        return [self._score_one(observation.frame, observation.stream) for observation in batch]
+
+    def _score_one(self, frame: Frame, stream: _Stream) -> Detection:
+        if stream.paced.due(frame.time_s):
+            stream.paced.said = self._look(frame, stream)
+        return stream.paced.said
+
+    def _look(self, frame: Frame, stream: _Stream) -> Detection:
+        first = stream.time_s is None
+        self._age(stream, frame.small.grey((self._settings.width, self._settings.height)), frame.time_s)
+        if first:
+            return nan_detection()
+        oldest, usual = self._oldest(stream.age), self._settings.usual_age_s
+        reasons = (Reason("unmoved object for", oldest, usual, "s"),) if oldest > usual else ()
+        return Detection(max(oldest - usual, 0.0), np.maximum(stream.age - np.float32(usual), 0), reasons)
 
     def _age(self, stream: _Stream, grey: Image, time_s: float) -> None:
         """Let the pixels of a stream grow older, or younger, by the time since its last frame."""

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from monitor.detector.base import Detector, Observation, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Paced, Tensors, nan_detection
 from monitor.detector.clip_inputs import CHANNELS, MOST_SPAN_S, SIZE, ClipInputs, choose, follow
 from monitor.detector.clip_net import HEADS, ClipNet, averaged
-from monitor.detector.frontend import to_grey
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.detector.true_sight import find_device
 from monitor.errors import ModelError
@@ -33,6 +32,7 @@ CUDA_FRAMES = 8
 SPEED_GRID = (6, 10)
 """(rows, columns) of places that have a usual speed of their own."""
 
+_EVERY_S = 0.2  # the network looks back 0.4 s: twice in that time is often enough
 _LEARN_PER_S = 0.8  # grey levels by which the background may follow in a second
 _RESET_SHARE = 0.5  # of the picture unlike the background: it is no longer this scene's
 _UNLIKE = 22  # grey levels
@@ -72,19 +72,23 @@ class ClipStream:
         self._recent: FloatArray | None = None
         self._past: deque[tuple[float, Image]] = deque()
         self._inputs = ClipInputs(scene.usual_speed)
+        self.paced = Paced(_EVERY_S)
 
-    def update(self, frame: Frame) -> FloatArray | None:
-        """The network's inputs for the next frame, (CHANNELS, 96, 160); None without a past to compare with."""
-        return self.update_grey(to_grey(frame.image, SIZE), frame.time_s)
+    def update(self, frame: Frame, *, look: bool = True) -> FloatArray | None:
+        """The network's inputs for the next frame, (CHANNELS, 96, 160); None without a past to compare with.
 
-    def update_grey(self, grey: Image, time_s: float) -> FloatArray | None:
+        look: False for a frame that is only remembered; None is given for it.
+        """
+        return self.update_grey(frame.small.grey(SIZE), frame.time_s, look=look)
+
+    def update_grey(self, grey: Image, time_s: float, *, look: bool = True) -> FloatArray | None:
         """As ``update``, from a grey picture (96, 160) uint8."""
         step_s = time_s - self._past[-1][0] if self._past else 0.0
         lit = self._look_at_background(grey, step_s)
         recent = lit if self._recent is None else self._recent
         while self._past and time_s - self._past[0][0] > MOST_SPAN_S + 0.01:
             self._past.popleft()
-        found = choose([t for t, _ in self._past], time_s)
+        found = choose([t for t, _ in self._past], time_s) if look else None
         inputs = None
         if found is not None:
             earlier = [self._past[i] for i in found]
@@ -143,10 +147,22 @@ class TrueSight2(Detector):
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """See Detector.score and the class; NaN for a quarter of a second at a stream's start."""
-        inputs = [observation.stream.update(observation.frame) for observation in batch]
-        known = [x for x in inputs if x is not None]
+        looks: list[tuple[Paced, bool, FloatArray | None]] = []
+        for observation in batch:
+            stream, frame = observation.stream, observation.frame
+            due = stream.paced.due(frame.time_s)
+            inputs = stream.update(frame, look=due)
+            if due and inputs is None:
+                stream.paced.again()
+            looks.append((stream.paced, due, inputs))
+        known = [inputs for _, _, inputs in looks if inputs is not None]
         maps = iter(self.look(np.stack(known)) if known else ())
-        return [nan_detection() if x is None else self._detection(*next(maps)) for x in inputs]
+        found = []
+        for paced, due, inputs in looks:
+            if due:
+                paced.said = nan_detection() if inputs is None else self._detection(*next(maps))
+            found.append(paced.said)
+        return found
 
     def look(self, inputs: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         """The anomaly map (23, 39) of each of (N, CHANNELS, 96, 160) inputs; what each head adds to its peak, (3,)."""
