@@ -7,6 +7,7 @@ delay whenever it is lost. Only monotonic time decides anything: the wall clock 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -172,17 +173,21 @@ class Capture:
         while not self._stop.is_set():
             with self._source.open() as reader:
                 last = None
-                while not self._stop.is_set() and (position := reader.grab()) is not None:
+                while (
+                    not self._stop.is_set() and (position := reader.skip_to(self._sampler.due_s - offset_s)) is not None
+                ):
                     time_s, index = offset_s + position.time_s, offset + position.index
                     gap = self._is_gap(time_s, reader)
-                    missing = position.index - (last.index if last else -1) - 1
+                    missing = position.index - (last.index if last else -1) - 1 - position.passed
                     last = position
                     at_once = gap
                     if self._hold is not None:
                         at_once = self._hold.admit(time_s, self._stop) or gap
                         if self._hold.ended:
                             return
-                    if not pace.wait_for(time_s, skip=at_once) or not self._take(reader, index, time_s, missing):
+                    if not pace.wait_for(time_s, skip=at_once) or not self._take(
+                        reader, index, time_s, position.passed, missing
+                    ):
                         return
             if not self._settings.loop or last is None:
                 return
@@ -216,8 +221,11 @@ class Capture:
         """Open a camera and read it until it is lost, and say why; None when no more frames are wanted."""
         try:
             with self._source.open() as reader:
+                offset_s = math.nan  # of our time from the reader's
                 while not self._stop.is_set():
-                    if reader.grab() is None:
+                    due_s = self._sampler.due_s - offset_s
+                    position = reader.skip_to(-math.inf if math.isnan(due_s) else due_s)
+                    if position is None:
                         return CaptureError(f"{self._source.label} ended the stream")
                     now = self._clock()
                     if self._online_at is None:
@@ -228,7 +236,8 @@ class Capture:
                     time_s = now - self._started
                     if self._last_s is not None:
                         time_s = max(time_s, self._last_s + 1e-6)
-                    if not self._take(reader, self._status.frames_in, time_s):
+                    offset_s = time_s - position.time_s
+                    if not self._take(reader, self._status.frames_in + position.passed, time_s, position.passed):
                         return None
                 return None
         except CaptureError as error:
@@ -242,12 +251,14 @@ class Capture:
 
     # Both
 
-    def _take(self, reader: Reader, index: int, time_s: float, missing: int = 0) -> bool:
+    def _take(self, reader: Reader, index: int, time_s: float, passed: int, missing: int = 0) -> bool:
         """Account for the frame just grabbed and queue it if it is due; False when no more are wanted."""
         captured_at, wall_time = self._clock(), self._wall_clock()
         if self._is_gap(time_s, reader):
             self._new_segment()
-        self._change(self._health.state, self._health.detail, frames_in=1, missing=missing, last_frame_at=captured_at)
+        self._change(
+            self._health.state, self._health.detail, frames_in=1 + passed, missing=missing, last_frame_at=captured_at
+        )
         if not self._sampler.due(time_s):
             self._reached(time_s)
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -19,9 +20,14 @@ class Sampler:
         self._period_s = 1.0 / fps if fps > 0.0 else 0.0
         self._next_s: float | None = None
 
+    @property
+    def due_s(self) -> float:
+        """Stream time from which on a frame is to be analysed; minus infinity for whenever it comes."""
+        return -math.inf if self._next_s is None else self._next_s - 0.05 * self._period_s
+
     def due(self, time_s: float) -> bool:
         """Is a frame at this time to be analysed?"""
-        return self._next_s is None or time_s >= self._next_s - 0.05 * self._period_s
+        return time_s >= self.due_s
 
     def take(self, time_s: float) -> None:
         """A frame of this time was analysed."""

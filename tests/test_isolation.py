@@ -162,7 +162,9 @@ def test_whatever_a_broken_decoder_says_is_a_reply_or_a_value_error(message: byt
 
 
 def test_a_reply_survives_the_way() -> None:
-    reply = Reply(Kind.GRABBED, index=2**40, time_s=1.5, fps=25.0, width=1920, height=1080, text="über")
+    reply = Reply(
+        Kind.IMAGE, index=2**40, time_s=1.5, passed=2, fps=25.0, offset=2**33, width=1920, height=1080, text="über"
+    )
     assert Reply.unpack(reply.pack()) == reply
 
 

@@ -7,6 +7,7 @@ so that dropped frames and another analysis rate change little in what the chann
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -58,7 +59,7 @@ class ClipInputs:
         """
         if usual_speed is None:
             usual_speed = np.full((2, 2), 10, np.float32)
-        self._per_speed = 1 / cv2.resize(usual_speed, SIZE, interpolation=cv2.INTER_LINEAR)[..., None]
+        self._per_speed = np.repeat(1 / cv2.resize(usual_speed, SIZE, interpolation=cv2.INTER_LINEAR)[..., None], 2, 2)
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         width, height = SIZE
         self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -77,21 +78,20 @@ class ClipInputs:
         """
         out = np.empty((CHANNELS, *now.shape), np.float32)
         picture = now.astype(np.float32)
-        out[0] = (picture - 128) / 64
-        out[1] = (picture - background) * _GREY
-        out[2] = (picture - recent) * _GREY
-        for channel, k in ((3, 0), (4, 1), (5, 3)):
-            out[channel] = (picture - earlier[k]) * _GREY
+        np.multiply(picture - 128, np.float32(1 / 64), out=out[0])
+        others: list[NDArray[Any]] = [background, recent, earlier[0], earlier[1], earlier[3]]
+        for channel, other in enumerate(others, start=1):
+            np.multiply(picture - other, _GREY, out=out[channel])
         for channel, k in ((6, 1), (9, 3)):
             flow = self.motion(now, earlier[k])
             there = cv2.remap(earlier[k], self._x + flow[..., 0], self._y + flow[..., 1], cv2.INTER_LINEAR)
             flow -= np.median(flow[::6, ::6], axis=(0, 1))  # a shaking camera moves everything alike
-            flow *= self._per_speed / np.float32(ages_s[k])
-            out[channel], out[channel + 1] = flow[..., 0], flow[..., 1]
-            out[channel + 2] = (
-                picture - there
-            ) * _UNEXPLAINED  # what moving the picture along the flow does not explain
-        out[12] = np.hypot(out[9], out[10])
+            flow *= self._per_speed
+            flow *= np.float32(1 / ages_s[k])
+            cv2.split(flow, (out[channel], out[channel + 1]))
+            # What moving the picture along the flow does not explain.
+            np.multiply(picture - there, _UNEXPLAINED, out=out[channel + 2])
+        cv2.magnitude(out[9], out[10], out[12])
         out[13:] = self._place
         np.clip(out, -4, 4, out=out)
         return out

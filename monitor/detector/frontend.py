@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -66,6 +66,14 @@ def analysis_size(width: int, height: int, target: int = 160, multiple: int = 8)
     return w, max(2 * multiple, round(height * w / width / multiple) * multiple)
 
 
+class _Past(NamedTuple):
+    """A picture that was seen: (h, w) uint8 grey, and smoothed."""
+
+    time_s: float
+    grey: Image
+    blurred: Image
+
+
 class FrontEnd:
     """Looks at the frames of one camera, in order of time. One for each stream; holds a second of grey pictures.
 
@@ -74,7 +82,7 @@ class FrontEnd:
 
     def __init__(self, background: NDArray[np.generic]) -> None:
         self._background = background.astype(np.float32)
-        self._past: deque[tuple[float, Image]] = deque()
+        self._past: deque[_Past] = deque()
         # Patches of 8 px, 4 px apart, on half of the picture's size; smoothing afterwards costs more than it gives.
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._flow.setFinestScale(1)
@@ -97,23 +105,36 @@ class FrontEnd:
     def update_grey(self, grey: Image, time_s: float) -> View | None:
         """As ``update``, from a grey picture (h, w) uint8 of this front end's size."""
         foreground = self._look_at_background(grey, time_s)
-        while len(self._past) > 1 and time_s - self._past[1][0] >= _MIN_LAG_S:
+        while len(self._past) > 1 and time_s - self._past[1].time_s >= _MIN_LAG_S:
             self._past.popleft()
         earlier = self._past[0] if self._past else None
-        self._past.append((time_s, grey))
-        if earlier is None or not _MIN_LAG_S <= time_s - earlier[0] <= _MAX_LAG_S:
+        now = _Past(time_s, grey, np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.uint8))
+        self._past.append(now)
+        if earlier is None or not _MIN_LAG_S <= time_s - earlier.time_s <= _MAX_LAG_S:
             return None
-        lag_s = time_s - earlier[0]
-        before, now = (cv2.GaussianBlur(picture, (0, 0), 1.0) for picture in (earlier[1], grey))
-        flow = self._flow.calc(before, now, np.zeros((*grey.shape, 2), np.float32))
-        change = cv2.absdiff(grey, earlier[1])
+        change = cv2.absdiff(grey, earlier.grey)
+        around = np.asarray(cv2.blur(change, (3, 3)), np.uint8)
+        changed = cv2.dilate(around, _SQUARE) >= _MIN_CHANGE
+        # Most of the time nothing happens before a camera, and its flow need not be worked out.
+        motion = self._motion(now, earlier, around, changed) if changed.any() else _still(grey.shape)
+        return View(
+            grey=grey,
+            lag_s=time_s - earlier.time_s,
+            **motion,
+            changed=_block_sum(changed),
+            change=_block_sum(change),
+            foreground=_block_sum(foreground),
+        )
+
+    def _motion(self, now: _Past, earlier: _Past, around: Image, changed: NDArray[np.bool_]) -> dict[str, FloatArray]:
+        """The sums of a view over the moving pixels; around: mean change about each pixel, grey levels."""
+        grey, lag_s = now.grey, now.time_s - earlier.time_s
+        flow = self._flow.calc(earlier.blurred, now.blurred, np.zeros((*grey.shape, 2), np.float32))
         # Where the flow does not explain the change, it is wrong: by occlusion, or too large a step.
         there = cv2.remap(grey, self._x + flow[..., 0], self._y + flow[..., 1], cv2.INTER_LINEAR)
-        unexplained = cv2.blur(cv2.absdiff(earlier[1], there), (3, 3))
+        unexplained = cv2.blur(cv2.absdiff(earlier.grey, there), (3, 3))
         flow -= np.median(flow[::8, ::8], axis=(0, 1))  # a shaking camera moves everything alike
         speed, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
-        around = cv2.blur(change, (3, 3))
-        changed = cv2.dilate(around, _SQUARE) >= _MIN_CHANGE
         moving = np.flatnonzero((speed > _MIN_FLOW_PX) & changed & (unexplained < _MAX_UNEXPLAINED * around))
         rows, columns = grey.shape[0] // BLOCK, grey.shape[1] // BLOCK
         block = moving // grey.shape[1] // BLOCK * columns + moving % grey.shape[1] // BLOCK
@@ -124,17 +145,12 @@ class FrontEnd:
             sums = np.bincount(index, weights, rows * columns * per_block)
             return sums.astype(np.float32).reshape(rows, columns, -1)
 
-        return View(
-            grey=grey,
-            lag_s=lag_s,
-            flow=total(block * BINS + bins, fast, BINS),
-            speed=total(block, fast)[..., 0],
-            speed2=total(block, fast**2)[..., 0],
-            moving=total(block, None)[..., 0],
-            changed=_block_sum(changed),
-            change=_block_sum(change),
-            foreground=_block_sum(foreground),
-        )
+        return {
+            "flow": total(block * BINS + bins, fast, BINS),
+            "speed": total(block, fast)[..., 0],
+            "speed2": total(block, fast**2)[..., 0],
+            "moving": total(block, None)[..., 0],
+        }
 
     def _look_at_background(self, grey: Image, time_s: float) -> Image:
         """Foreground (h, w) uint8, 0 or 1; the background follows slowly, and at once where the scene is another."""
@@ -146,9 +162,17 @@ class FrontEnd:
             self._background = picture
             return np.zeros_like(foreground)
         if self._past:
-            step = np.float32(_LEARN_PER_S * min(time_s - self._past[-1][0], 1.0))
+            step = np.float32(_LEARN_PER_S * min(time_s - self._past[-1].time_s, 1.0))
             self._background = self._background + np.clip(difference, -step, step)
         return foreground
+
+
+def _still(shape: tuple[int, ...]) -> dict[str, FloatArray]:
+    """The sums where nothing moves in a picture of (h, w) px."""
+    blocks = (shape[0] // BLOCK, shape[1] // BLOCK)
+    return {"flow": np.zeros((*blocks, BINS), np.float32)} | {
+        name: np.zeros(blocks, np.float32) for name in ("speed", "speed2", "moving")
+    }
 
 
 def _block_sum(image: NDArray[Any]) -> FloatArray:

@@ -175,7 +175,7 @@ class TrueSight2(Detector):
             if known < frames:
                 part = torch.cat([part, part.new_zeros(frames - known, *part.shape[1:])])
             with torch.inference_mode(), _exact(self._device):
-                out = self._fast(part.to(self._device).contiguous(memory_format=torch.channels_last))
+                out = self._fast(part.to(self._device, self._fast.dtype).contiguous(memory_format=torch.channels_last))
                 fused, parts = averaged(out.fused)[:known].cpu().numpy(), out.parts[:known].cpu().numpy()
             for one, heads in zip(fused, parts, strict=True):
                 row, column = divmod(int(one.argmax()), one.shape[1])

@@ -77,8 +77,9 @@ class HealthCheck:
         if self._views is not None and likeness is not None:
             noisy = False
             if not (dark or changing):
-                self._standing.update(time_s, look, self._views, likeness[0])
-                noisy = self._standing.is_corrupted(time_s, look, self._views, likeness[0])
+                level = noise(look.grey) if settings.noisy else 0.0
+                self._standing.update(time_s, look, self._views, likeness[0], level)
+                noisy = self._standing.is_corrupted(time_s, look, self._views, likeness[0], level)
             sentences |= self._standing.sentences()
             return _reported(sentences, scored=not (changing or noisy)), image
         return _reported(sentences, scored=not changing), image
@@ -101,8 +102,8 @@ class _Standing:
         for condition in (self._shifted, self._unlike, self._blurred, self._noisy):
             condition.interrupt()
 
-    def update(self, time_s: float, look: Look, views: Views, likeness: FloatArray) -> None:
-        """Take a frame; likeness: its (V,) correlations with the views."""
+    def update(self, time_s: float, look: Look, views: Views, likeness: FloatArray, level: float) -> None:
+        """Take a frame; likeness: its (V,) correlations with the views; level: its noise, grey levels."""
         if time_s - self._last_s < _EVERY_S:
             return
         self._last_s = time_s
@@ -118,23 +119,22 @@ class _Standing:
             least = settings.defocused_below * usual.sharpness[view]
             self._blurred.update(time_s, sharpness(look.grey) < least)
         if settings.noisy:
-            self._noisy.update(time_s, self._is_noisy(look, usual, view))
+            self._noisy.update(time_s, self._is_noisy(level, usual, view))
 
-    def is_corrupted(self, time_s: float, look: Look, views: Views, likeness: FloatArray) -> bool:
+    def is_corrupted(self, time_s: float, look: Look, views: Views, likeness: FloatArray, level: float) -> bool:
         """Whether this is one of a few frames far noisier than usual: better no score than that of the noise.
 
         Where it is every second frame or more, the camera has become noisy, and is scored all the same.
         """
         view = views.nearest(look, likeness) if self._settings.noisy and not self._noisy.on else None
-        noisy = view is not None and self._is_noisy(look, views.viewpoint, view)
+        noisy = view is not None and self._is_noisy(level, views.viewpoint, view)
         self._lately.append((time_s, noisy))
         while time_s - self._lately[0][0] > _LATELY_S:
             self._lately.popleft()
         return noisy and sum(flag for _, flag in self._lately) < _FEW * max(len(self._lately), _FEWEST)
 
-    def _is_noisy(self, look: Look, usual: Viewpoint, view: int) -> bool:
-        most = usual.noise[view] * self._settings.noisy_above + _NOISE_FLOOR
-        return bool(noise(look.grey) > most)
+    def _is_noisy(self, level: float, usual: Viewpoint, view: int) -> bool:
+        return bool(level > usual.noise[view] * self._settings.noisy_above + _NOISE_FLOOR)
 
     def sentences(self) -> dict[CameraState, str]:
         """What there is to say, by state, the gravest first."""

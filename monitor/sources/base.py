@@ -19,10 +19,12 @@ class Position:
 
     index   0-based number of the frame in the source, missing frames counted
     time_s  media time of the frame, seconds, strictly increasing; live sources give seconds since opening
+    passed  frames passed over since the grab before, see ``Reader.skip_to``
     """
 
     index: int
     time_s: float
+    passed: int = 0
 
 
 class Reader(ABC):
@@ -41,9 +43,20 @@ class Reader(ABC):
         live source is lost.
         """
 
+    def skip_to(self, time_s: float) -> Position | None:  # noqa: ARG002 - nothing is gained where grabbing is cheap
+        """Grab the first frame at ``time_s`` or after it; but any frame before it, and each, may be given out instead.
+
+        The last frame of a source is given out in any case. Returns and raises what ``grab`` does.
+        """
+        return self.grab()
+
     @abstractmethod
     def retrieve(self) -> Image | None:
         """Decode the frame grabbed last: (H, W, 3) uint8 BGR, or None if this one frame is unreadable."""
+
+    def retrieve_into(self, memory: Image) -> Image | None:  # noqa: ARG002 - not every reader can choose
+        """As ``retrieve``; the picture is in ``memory``, (H, W, 3) uint8, if it is of that size and the reader can."""
+        return self.retrieve()
 
     def close(self) -> None:  # noqa: B027 - many readers hold nothing that needs closing
         """Let go of the source. Safe to call twice."""

@@ -120,6 +120,11 @@ class CameraReader(Reader):
         decoded, image = self._capture.retrieve()
         return cast(Image, image) if decoded else None
 
+    def retrieve_into(self, memory: Image) -> Image | None:
+        """See Reader.retrieve_into."""
+        decoded, image = self._capture.retrieve(memory)
+        return cast(Image, image) if decoded else None
+
     def close(self) -> None:
         """Hang up."""
         self._capture.release()

@@ -3,13 +3,13 @@
     python -m monitor.sources.decoder LINK_FD MEMORY_FD
 
 The source comes pickled through stdin, which then stays open: its end is the parent's, and this process's. Commands
-and replies alternate on the link, so that one picture in shared memory is enough. Replies are plain numbers and text:
-nothing that a broken decoder says is ever unpickled. No torch here: a decoder is small and starts quickly.
+and replies alternate on the link: a command asks for the next frame wanted and says where to put its picture, and while
+the parent looks at that the decoder is one frame ahead. Replies are plain numbers and text: nothing that a broken
+decoder says is ever unpickled. No torch here: a decoder is small and starts quickly.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import pickle
 import resource
@@ -22,14 +22,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
-import numpy as np
+import cv2
 
-from monitor.errors import CaptureError, SourceError, StallError
+from monitor.errors import CaptureError, MonitorError, SourceError, StallError
 from monitor.redact import redact
-from monitor.sources.base import Reader, Source
-from monitor.types import Image
+from monitor.sources.base import Position, Reader, Source
+from monitor.sources.shared_pictures import PictureWriter
 
-GRAB, RETRIEVE, QUIT = b"g", b"r", b"q"
+QUIT = b"q"
 LONGEST = 65536  # bytes of a message
 
 
@@ -38,7 +38,6 @@ class Kind(Enum):
 
     READY = b"r"  # the process runs and begins to open the source
     OPENED = b"o"
-    GRABBED = b"g"
     ENDED = b"e"
     IMAGE = b"i"
     UNREADABLE = b"u"
@@ -48,27 +47,53 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """Asks for the next frame.
+
+    time_s  frames before this are passed over, seconds
+    slot    where the picture goes
+    """
+
+    time_s: float
+    slot: int
+
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<dB")
+
+    def pack(self) -> bytes:
+        """The command as bytes."""
+        return self._LAYOUT.pack(self.time_s, self.slot)
+
+    @classmethod
+    def unpack(cls, message: bytes) -> Command:
+        """The command in a message."""
+        return cls(*cls._LAYOUT.unpack(message))
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One message of the decoder; each kind uses the fields it needs.
 
-    index, time_s  the frame's Position; fps  the reader's rate
-    width, height  pixels of the picture in shared memory
-    text           what went wrong, for people
+    index, time_s, passed  the frame's Position; fps  the reader's rate
+    offset                 of the picture in shared memory, bytes
+    width, height          of the picture, px
+    text                   what went wrong, for people
     """
 
     kind: Kind
     index: int = 0
     time_s: float = 0.0
+    passed: int = 0
     fps: float = 0.0
+    offset: int = 0
     width: int = 0
     height: int = 0
     text: str = ""
 
-    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqddII")
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqdqdQII")
 
     def pack(self) -> bytes:
         """The reply as bytes."""
-        numbers = (self.index, self.time_s, self.fps, self.width, self.height)
+        numbers = (self.index, self.time_s, self.passed, self.fps, self.offset, self.width, self.height)
         return self._LAYOUT.pack(self.kind.value, *numbers) + self.text.encode()
 
     @classmethod
@@ -76,52 +101,59 @@ class Reply:
         """The reply in a message. Raises ValueError for anything else."""
         if len(message) < cls._LAYOUT.size:
             raise ValueError(f"a reply has at least {cls._LAYOUT.size} bytes, got {len(message)}")
-        kind, index, time_s, fps, width, height = cls._LAYOUT.unpack_from(message)
+        kind, index, time_s, passed, fps, offset, width, height = cls._LAYOUT.unpack_from(message)
         text = message[cls._LAYOUT.size :].decode(errors="replace")
-        return cls(Kind(kind), index, time_s, fps, width, height, text)
+        return cls(Kind(kind), index, time_s, passed, fps, offset, width, height, text)
 
 
-class SharedImage:
-    """Memory behind a file descriptor that two processes see: one picture, written by one, copied out by the other.
+class _Ahead:
+    """Steps through a reader, one frame ahead of what is asked for."""
 
-    It has no name and goes with the last process that holds it, so nothing is left behind however either ends.
-    """
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._next: Position | MonitorError | None = None
+        self._is_ahead = False
 
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-        self._map: mmap.mmap | None = None
+    def hurry(self) -> None:
+        """Grab the next frame already. What fails then is raised when that frame is asked for."""
+        try:
+            self._next = self._reader.grab()
+        except MonitorError as error:
+            self._next = error
+        self._is_ahead = True
 
-    def write(self, image: Image) -> None:
-        """Put a picture there, (H, W, 3) uint8; the memory grows where it has to."""
-        if self._map is None or len(self._map) < image.nbytes:
-            os.ftruncate(self.fd, image.nbytes)
-        np.copyto(np.ndarray(image.shape, np.uint8, self._mapped(image.nbytes)), image)
-
-    def read(self, width: int, height: int) -> Image:
-        """A copy of the picture, (height, width, 3) uint8. Raises ValueError if the memory is smaller."""
-        return np.ndarray((height, width, 3), np.uint8, self._mapped(3 * width * height)).copy()
-
-    def _mapped(self, size: int) -> mmap.mmap:
-        if self._map is None or len(self._map) < size:
-            self._map = mmap.mmap(self.fd, size)
-        return self._map
-
-    def close(self) -> None:
-        """Let go of the memory. Safe to call twice."""
-        self._map = None
-        if self.fd >= 0:
-            os.close(self.fd)
-        self.fd = -1
+    def skip_to(self, time_s: float) -> Position | None:
+        """See Reader.skip_to."""
+        passed, last = 0, None
+        while True:
+            if not self._is_ahead:
+                self.hurry()
+            found = self._next
+            if isinstance(found, MonitorError):
+                raise found
+            if found is None:  # the last frame is given out, wanted or not
+                return None if last is None else Position(last.index, last.time_s, passed - 1)
+            self._is_ahead = False
+            if found.time_s >= time_s:
+                return Position(found.index, found.time_s, passed)
+            passed, last = passed + 1, found
 
 
-def serve(source: Source, link: socket.socket, memory: SharedImage) -> None:
+def serve(source: Source, link: socket.socket, pictures: PictureWriter) -> None:
     """Open the source and obey commands until it ends, fails or is not wanted any more."""
     try:
         _say(link, Reply(Kind.READY))
         with source.open() as reader:
             _say(link, Reply(Kind.OPENED, fps=reader.fps))
-            while (command := link.recv(LONGEST)) not in (QUIT, b""):
-                _say(link, _grab(reader) if command == GRAB else _retrieve(reader, memory))
+            ahead = _Ahead(reader)
+            while (message := link.recv(LONGEST)) not in (QUIT, b""):
+                command = Command.unpack(message)
+                position = ahead.skip_to(command.time_s)
+                if position is None:
+                    _say(link, Reply(Kind.ENDED))
+                    continue
+                _say(link, _retrieve(reader, position, pictures, command.slot))
+                ahead.hurry()
     except ConnectionError:
         return  # the parent is gone
     except StallError as error:
@@ -138,17 +170,14 @@ def _say(link: socket.socket, reply: Reply) -> None:
     link.send(reply.pack()[:LONGEST])
 
 
-def _grab(reader: Reader) -> Reply:
-    position = reader.grab()
-    return Reply(Kind.ENDED) if position is None else Reply(Kind.GRABBED, position.index, position.time_s)
-
-
-def _retrieve(reader: Reader, memory: SharedImage) -> Reply:
-    image = reader.retrieve()
+def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) -> Reply:
+    memory = pictures.likely(slot)
+    image = reader.retrieve() if memory is None else reader.retrieve_into(memory)
     if image is None:
-        return Reply(Kind.UNREADABLE)
-    memory.write(image)
-    return Reply(Kind.IMAGE, width=image.shape[1], height=image.shape[0])
+        return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed)
+    offset = pictures.write(slot, image)
+    height, width = image.shape[:2]
+    return Reply(Kind.IMAGE, at.index, at.time_s, at.passed, offset=offset, width=width, height=height)
 
 
 def _end_with_the_parent() -> None:
@@ -162,10 +191,11 @@ def main() -> None:
     """A decoder's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash that is expected need not fill the disk
-    link, memory = socket.socket(fileno=int(sys.argv[1])), SharedImage(int(sys.argv[2]))
+    cv2.setNumThreads(1)
+    link, pictures = socket.socket(fileno=int(sys.argv[1])), PictureWriter(int(sys.argv[2]))
     source = pickle.load(sys.stdin.buffer)  # noqa: S301 - the parent wrote it
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    serve(source, link, memory)
+    serve(source, link, pictures)
     os._exit(0)  # the interpreter need not be taken down under a thread that waits for the parent
 
 

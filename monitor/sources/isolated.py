@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pickle
 import signal
@@ -17,7 +18,8 @@ from typing import Literal
 from monitor.errors import CaptureError, SourceError, StallError
 from monitor.sources.base import Position, Reader, Source
 from monitor.sources.camera import CameraSource
-from monitor.sources.decoder import GRAB, LONGEST, QUIT, RETRIEVE, Kind, Reply, SharedImage
+from monitor.sources.decoder import LONGEST, QUIT, Command, Kind, Reply
+from monitor.sources.shared_pictures import PictureReader
 from monitor.sources.video import VideoSource
 from monitor.types import Image
 
@@ -88,12 +90,13 @@ class IsolatedSource(Source):
 
 
 class IsolatedReader(Reader):
-    """Steps through a source that a child process holds; pictures that are not retrieved are never copied."""
+    """Steps through a source that a child process holds, and gives out its pictures where they lie."""
 
     def __init__(self, decoder: _Decoder, fps: float, read_timeout_s: float) -> None:
         self.fps = fps
         self._decoder = decoder
         self._read_timeout_s = read_timeout_s
+        self._image: Image | None = None
 
     @property
     def pid(self) -> int:
@@ -102,16 +105,20 @@ class IsolatedReader(Reader):
 
     def grab(self) -> Position | None:
         """Step to the next frame; None at the end. Raises CaptureError, StallError after the read deadline."""
-        reply = self._decoder.ask(GRAB, self._read_timeout_s)
-        return None if reply.kind is Kind.ENDED else Position(reply.index, reply.time_s)
+        return self.skip_to(-math.inf)
+
+    def skip_to(self, time_s: float) -> Position | None:
+        """See Reader.skip_to; frames before ``time_s`` are only decoded, as later ones need them."""
+        reply, self._image = self._decoder.ask(time_s, self._read_timeout_s)
+        return None if reply.kind is Kind.ENDED else Position(reply.index, reply.time_s, reply.passed)
 
     def retrieve(self) -> Image | None:
-        """The frame grabbed last, in memory of its own; None if it cannot be decoded."""
-        reply = self._decoder.ask(RETRIEVE, self._read_timeout_s)
-        return None if reply.kind is Kind.UNREADABLE else self._decoder.image(reply)
+        """The frame grabbed last, the caller's own; None if it cannot be decoded."""
+        return self._image
 
     def close(self) -> None:
         """Hang up and end the child."""
+        self._image = None
         self._decoder.close()
 
 
@@ -125,22 +132,22 @@ class _Decoder:
         # Packets keep messages apart, and an empty one is the end.
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._link.settimeout(_LOOK_S)
-        self._memory = SharedImage(os.memfd_create("picture", os.MFD_CLOEXEC))
+        self._pictures = PictureReader()
         # The address with its password goes through the pipe: everyone can read a command line.
-        words = ["-m", "monitor.sources.decoder", str(theirs.fileno()), str(self._memory.fd)]
+        words = ["-m", "monitor.sources.decoder", str(theirs.fileno()), str(self._pictures.fd)]
         try:
             self.process = subprocess.Popen(  # noqa: S603 - this very Python and package
                 [sys.executable, "-P", *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), self._memory.fd),
+                pass_fds=(theirs.fileno(), self._pictures.fd),
                 start_new_session=True,
                 env=_environment(),
             )
         except OSError as error:
             self._link.close()
-            self._memory.close()
+            self._pictures.close()
             raise CaptureError(f"no process can be started to decode {self._label}: {error.strerror}") from error
         finally:
             theirs.close()
@@ -149,11 +156,19 @@ class _Decoder:
             self.process.stdin.write(pickle.dumps(source))
             self.process.stdin.flush()
 
-    def ask(self, command: bytes, timeout_s: float) -> Reply:
-        """Send a command and wait for its reply."""
+    def ask(self, time_s: float, timeout_s: float) -> tuple[Reply, Image | None]:
+        """Ask for the first frame at ``time_s`` or after it; the reply, and the picture where it brings one."""
+        slot = self._pictures.take_slot()
         with contextlib.suppress(ConnectionError):  # what the decoder said last may still be there to be read
-            self._link.send(command)
-        return self.wait(timeout_s, "sent nothing")
+            self._link.send(Command(time_s, slot).pack())
+        reply = self.wait(timeout_s, "sent nothing")
+        if reply.kind is not Kind.IMAGE:
+            self._pictures.give_back(slot)
+            return reply, None
+        try:
+            return reply, self._pictures.picture(slot, reply.offset, reply.width, reply.height)
+        except (ValueError, OverflowError) as error:
+            raise CaptureError(f"{self._label}: its decoder answered nonsense ({error})") from error
 
     def wait(self, timeout_s: float, failing: str) -> Reply:
         """The next reply; ``failing`` says what it means when none comes. Raises what the reply says went wrong."""
@@ -187,13 +202,6 @@ class _Decoder:
         except ConnectionError:
             return b""
 
-    def image(self, reply: Reply) -> Image:
-        """The picture that a reply announces."""
-        try:
-            return self._memory.read(reply.width, reply.height)
-        except ValueError as error:
-            raise CaptureError(f"{self._label}: its decoder answered nonsense ({error})") from error
-
     def _how_it_ended(self) -> str:
         try:
             code = self.process.wait(_GOODBYE_S)
@@ -219,7 +227,7 @@ class _Decoder:
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        self._memory.close()
+        self._pictures.close()
 
 
 def _environment() -> dict[str, str]:

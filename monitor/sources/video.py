@@ -94,6 +94,11 @@ class VideoReader(Reader):
         decoded, image = self._capture.retrieve()
         return cast(Image, image) if decoded else None
 
+    def retrieve_into(self, memory: Image) -> Image | None:
+        """See Reader.retrieve_into."""
+        decoded, image = self._capture.retrieve(memory)
+        return cast(Image, image) if decoded else None
+
     def close(self) -> None:
         """Close the file."""
         self._capture.release()
