@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import cv2
+
 from monitor.capture import Capture, CaptureSettings
 from monitor.channel import Channel
 from monitor.errors import MonitorError, StageError
@@ -91,6 +93,8 @@ class Pipeline:
 
         Raises the first MonitorError of a thread as it is, any other as StageError with its cause.
         """
+        # Pictures are small and cameras many: threads of OpenCV's own would only get in the way of these.
+        cv2.setNumThreads(1)
         for feed in self._feeds.values():
             feed.stage.start()
         self._inference.start()

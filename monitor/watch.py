@@ -22,7 +22,7 @@ from monitor.stats import History, Quantiles, Rate
 from monitor.types import CameraState, ScoredFrame
 
 TICK_S = 0.1
-"""How long the loop waits for results before it looks at everything else."""
+"""How often the loop looks at everything else but results: with many cameras, reports of all cost more than scores."""
 
 
 class _CameraStats:
@@ -111,16 +111,21 @@ class Watch:
 
         Raises the first error of a pipeline thread, after the sinks have been told.
         """
+        next_tick = -math.inf
         with self._pipeline.running() as results:
             try:
                 while not stop.is_set() and (duration_s is None or self._clock() - self._started < duration_s):
                     batch = results.get_all(TICK_S)
                     if batch is None:
                         break
-                    self._tick()
+                    tick = self._clock() >= next_tick
+                    if tick:
+                        self._tick()
+                        next_tick = self._clock() + TICK_S
                     for scored in batch:
                         self._take(scored)
-                    on_tick()
+                    if tick:
+                        on_tick()
             finally:
                 for monitor in self._monitors.values():
                     for alert in monitor.close():

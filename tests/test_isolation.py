@@ -93,6 +93,36 @@ def test_pictures_that_are_not_wanted_are_stepped_over() -> None:
         np.testing.assert_array_equal(reader.retrieve(), noise(7, 32, 24))
 
 
+def test_frames_before_a_time_are_passed_over_and_counted_and_the_last_is_given_out_in_any_case() -> None:
+    with isolated(Plan(frames=12, fps=10.0)).open() as reader:
+        found: list[tuple[int, int]] = []
+        while (position := reader.skip_to(0.4 * len(found))) is not None:
+            np.testing.assert_array_equal(reader.retrieve(), noise(position.index, 32, 24))
+            found.append((position.index, position.passed))
+    assert found == [(0, 0), (4, 3), (8, 3), (11, 2)]
+
+
+def test_the_frames_analysed_and_the_counts_are_those_of_a_reader_that_passes_nothing_over() -> None:
+    sampled = replace(FAST, analysis_fps=7.0, loop=True, max_frames=40)
+    frames, statuses = [], []
+    for source in (NoiseSource(Plan(frames=50, fps=25.0)), isolated(Plan(frames=50, fps=25.0))):
+        sink = RecordingSink()
+        capture = Capture(source, sink, sampled, threading.Event())
+        capture.run()
+        frames.append([(frame.index, frame.time_s, frame.segment) for frame in sink.frames])
+        statuses.append((capture.status.frames_in, capture.status.missing))
+    assert frames[0] == frames[1]
+    assert statuses[0] == statuses[1]
+
+
+def test_a_live_camera_is_sampled_by_its_decoder() -> None:
+    with captured(isolated(Plan(fps=100.0), live=True), replace(QUICK, analysis_fps=10.0)) as (capture, sink):
+        assert sink.more(8)
+        indices, frames_in = [frame.index for frame in sink.frames], capture.status.frames_in
+    assert min(b - a for a, b in pairwise(indices)) > 1, "not every frame is given out"
+    assert frames_in >= indices[-1]
+
+
 def test_pictures_of_changing_size_are_kept_when_the_next_one_comes() -> None:
     sizes = ((32, 24), (640, 480), (16, 8), (1920, 1080), (641, 479))
     with isolated(Plan(sizes)).open() as reader:
@@ -279,7 +309,7 @@ def test_the_file_that_corrupts_the_memory_of_every_process_that_reads_it_harms_
         assert status.frames_in == 51
     else:
         assert status.state is CameraState.FAILED
-        assert "crashes_decoder.avi: the decoder died (SIG" in status.detail
+        assert "crashes_decoder.avi: the decoder died (" in status.detail
     assert time.monotonic() - started < 10.0
 
 
@@ -308,7 +338,8 @@ def test_a_whole_run_outlives_a_file_that_aborts_its_decoder(tmp_path: Path) -> 
         assert run.returncode == 1, run.stderr
         last = run.stderr.splitlines()[-1]
         assert last.startswith("error: 1 of 2 sources could not be watched to the end: crashes_decoder: ")
-        assert "the decoder died (SIG" in last
+        # By a signal, as a rule; but what a process still does whose memory was overwritten, nobody can say.
+        assert "the decoder died (" in last
     assert "Traceback" not in run.stderr
     assert "malloc" not in run.stderr, "the decoder's last words stay its own"
     sound = [line for line in map(json.loads, scores.read_text().splitlines()) if line["camera"] == "sound"]
