@@ -65,6 +65,9 @@ class CaptureConfig(Settings):
     isolation: Literal["auto", "process", "thread"] = "auto"
     """Where videos are decoded: in a ``process`` each, which may crash or hang alone, in this process's own
     ``thread``, or ``auto``: network cameras and video files in a process, USB cameras in a thread."""
+    hardware_decoding: bool = False
+    """Decode network cameras and video files on whatever hardware OpenCV's FFmpeg finds (VAAPI, NVDEC, Quick Sync...);
+    where there is none, in software as ever. The wheel from PyPI knows none: it takes an OpenCV of your own."""
 
 
 class PlaybackConfig(Settings):

@@ -62,6 +62,7 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
         fps=settings.playback.fps,
         open_timeout_s=capture.open_timeout_s,
         read_timeout_s=capture.read_timeout_s,
+        hardware=capture.hardware_decoding,
     )
     found = [isolate(source, capture.isolation) for source in found]
     with ThreadPoolExecutor(max_workers=8) as pool:

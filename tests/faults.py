@@ -162,8 +162,9 @@ def run_fault(fault: Fault, deadlines: Deadlines) -> FaultResult:
 
 
 def _source(name: str, camera: FaultyCamera, deadlines: Deadlines) -> Noted:
-    timeouts = {"open_timeout_s": deadlines.open_timeout_s, "read_timeout_s": deadlines.read_timeout_s}
-    return Noted(CameraSource(name, camera.url, **timeouts), **timeouts)
+    open_s, read_s = deadlines.open_timeout_s, deadlines.read_timeout_s
+    source = CameraSource(name, camera.url, open_timeout_s=open_s, read_timeout_s=read_s)
+    return Noted(source, open_timeout_s=open_s, read_timeout_s=read_s)
 
 
 def _missed(duration_s: float, before: CaptureStatus, after: CaptureStatus) -> int:

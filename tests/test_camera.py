@@ -97,9 +97,13 @@ def test_a_stream_is_received_at_its_rate_and_size() -> None:
 
 
 @pytest.mark.rtsp
-def test_a_video_file_is_served_in_a_loop(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hardware", [False, True])  # there is none: it is decoded in software
+def test_a_video_file_is_served_in_a_loop(tmp_path: Path, hardware: bool) -> None:
     path = write_video(tmp_path / "short.avi", frames=10, fps=10.0)
-    with RtspServer({"/clip": str(path)}) as server, captured(CameraSource("c", server.url("/clip"))) as (_, sink):
+    with (
+        RtspServer({"/clip": str(path)}) as server,
+        captured(CameraSource("c", server.url("/clip"), hardware=hardware)) as (_, sink),
+    ):
         assert sink.more(25)
         levels = [float(frame.image.mean()) for frame in sink.frames]
     assert sink.frames[0].image.shape == (24, 32, 3)

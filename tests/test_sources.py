@@ -69,6 +69,23 @@ def test_a_picture_stays_as_it_is_when_the_next_is_read(tmp_path: Path) -> None:
     assert not np.array_equal(first, second)
 
 
+def test_where_there_is_no_hardware_to_decode_on_software_gives_the_same_pictures(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.avi")
+    with VideoSource(video).open() as software, VideoSource(video, hardware=True, threads=1).open() as hardware:
+        while (position := software.grab()) is not None:
+            assert hardware.grab() == position
+            np.testing.assert_array_equal(hardware.retrieve(), software.retrieve())
+        assert hardware.grab() is None
+
+
+def test_many_files_share_the_cores(tmp_path: Path) -> None:
+    videos = [str(write_video(tmp_path / f"{i}.avi", frames=1)) for i in range(64)]
+    (alone,) = open_sources(videos[:1])
+    assert isinstance(alone, VideoSource)
+    assert alone.threads is None
+    assert {source.threads for source in open_sources(videos) if isinstance(source, VideoSource)} == {1}
+
+
 def test_a_cut_off_video_ends_where_its_data_ends(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.avi", frames=100)
     data = path.read_bytes()

@@ -144,6 +144,7 @@ class StaticAge(Detector):
         first = stream.time_s is None
         self._age(stream, frame.small.grey((self._settings.width, self._settings.height)), frame.time_s)
         if first:
+            stream.paced.again()
             return nan_detection()
         oldest, usual = self._oldest(stream.age), self._settings.usual_age_s
         reasons = (Reason("unmoved object for", oldest, usual, "s"),) if oldest > usual else ()

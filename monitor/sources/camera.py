@@ -29,17 +29,25 @@ class CameraSource(Source):
     address         RTSP(S) or HTTP(S) URL, or the index of a USB camera (``0`` is /dev/video0)
     open_timeout_s  how long connecting may take, seconds
     read_timeout_s  how long a frame may be waited for, seconds; USB cameras have a fixed 4 s
+    hardware        decode a network camera on hardware, see ``open_capture``
     """
 
     live = True
 
     def __init__(
-        self, name: str, address: str | int, *, open_timeout_s: float = 5.0, read_timeout_s: float = 4.0
+        self,
+        name: str,
+        address: str | int,
+        *,
+        open_timeout_s: float = 5.0,
+        read_timeout_s: float = 4.0,
+        hardware: bool = False,
     ) -> None:
         super().__init__(name, f"USB camera {address}" if isinstance(address, int) else redact(address))
         self._address = address
         self.open_timeout_s = open_timeout_s
         self.read_timeout_s = read_timeout_s
+        self.hardware = hardware
 
     @property
     def networked(self) -> bool:
@@ -63,6 +71,7 @@ class CameraSource(Source):
                 # Decoding on n threads delays every picture by n - 1 frames.
                 *(cv2.CAP_PROP_N_THREADS, 1),
             ],
+            hardware=self.hardware,
         )
         if capture.isOpened():
             return CameraReader(capture, self)

@@ -48,6 +48,7 @@ def open_sources(
     split: Split = "testing_videos",
     open_timeout_s: float = 5.0,
     read_timeout_s: float = 4.0,
+    hardware: bool = False,
 ) -> list[Source]:
     """The sources that a user's words stand for, uniquely named, in the order given (naturally sorted in a tree).
 
@@ -57,22 +58,32 @@ def open_sources(
     fps    frames a second of folders of frames
     split  which part of a data set with ``testing_videos`` or ``training_videos`` is meant
     open_timeout_s, read_timeout_s  deadlines of cameras, see CameraSource
+    hardware  decode on hardware where there is some
 
     Nothing is opened here, but folders are listed. Raises SourceError.
     """
     found = [stream for spec in specs for stream in _understand(spec, split)]
     names = _names(found)
     _warn_of_doubles(found, names)
+    videos = sum(isinstance(stream.target, Path) and not stream.target.is_dir() for stream in found)
+    # A file alone is decoded by all cores; many would only get in each other's way.
+    threads = max(1, (os.cpu_count() or 1) // max(videos, 1)) if videos > 1 else None
     sources: list[Source] = []
     for stream, name in zip(found, names, strict=True):
         if isinstance(stream.target, (str, int)):
             sources.append(
-                CameraSource(name, stream.target, open_timeout_s=open_timeout_s, read_timeout_s=read_timeout_s)
+                CameraSource(
+                    name,
+                    stream.target,
+                    open_timeout_s=open_timeout_s,
+                    read_timeout_s=read_timeout_s,
+                    hardware=hardware,
+                )
             )
         elif stream.target.is_dir():
             sources.append(FolderSource(stream.target, name, fps))
         else:
-            sources.append(VideoSource(stream.target, name))
+            sources.append(VideoSource(stream.target, name, threads=threads, hardware=hardware))
     return sources
 
 

@@ -23,12 +23,16 @@ if "OPENCV_LOG_LEVEL" not in os.environ:  # whoever set it wants to see the mess
 FALLBACK_FPS = 25.0
 
 
-def open_capture(target: str | int, api: int = cv2.CAP_FFMPEG, parameters: Sequence[int] = ()) -> cv2.VideoCapture:
+def open_capture(
+    target: str | int, api: int = cv2.CAP_FFMPEG, parameters: Sequence[int] = (), *, hardware: bool = False
+) -> cv2.VideoCapture:
     """A ``cv2.VideoCapture`` of a URL, a path or a device's index; it may turn out not to be opened.
 
     parameters  pairs of property and value that must hold during the open
+    hardware    decode on whatever hardware OpenCV and FFmpeg find; where there is none, in software as ever
     """
-    return cv2.VideoCapture(target, api, list(parameters))
+    acceleration = [cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_ANY] if hardware else []
+    return cv2.VideoCapture(target, api, [*parameters, *acceleration])
 
 
 def plausible_fps(capture: cv2.VideoCapture) -> float:

@@ -38,18 +38,26 @@ VIDEO_SUFFIXES = frozenset(
 class VideoSource(Source):
     """A video file that OpenCV's FFmpeg can decode.
 
-    path  the file; name  the camera's name, by default the file's stem
+    path      the file
+    name      the camera's name, by default the file's stem
+    threads   that decode; None: as many as FFmpeg likes
+    hardware  decode on hardware, see ``open_capture``
     """
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
+    def __init__(
+        self, path: Path, name: str | None = None, *, threads: int | None = None, hardware: bool = False
+    ) -> None:
         super().__init__(name or path.stem, str(path))
         self.path = path
+        self.threads = threads
+        self.hardware = hardware
 
     def open(self) -> VideoReader:
         """Open the file. Raises SourceError."""
         if not self.path.is_file():
             raise SourceError(f"no such file: {self.path}")
-        capture = open_capture(str(self.path))
+        threads = [] if self.threads is None else [cv2.CAP_PROP_N_THREADS, self.threads]
+        capture = open_capture(str(self.path), parameters=threads, hardware=self.hardware)
         if not capture.isOpened():
             raise SourceError(f"{self.path} is no video that OpenCV can read")
         return VideoReader(capture)
