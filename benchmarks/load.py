@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import zmq
 
+from benchmarks.machine import busy_s
 from benchmarks.watched import ANALYSED_PER_S, CAMERA_FPS, Snapshot, Task
 from monitor.client import AlertSubscriber, Received
 from monitor.errors import RunError
@@ -32,7 +33,6 @@ SHARE = 0.99
 """Of the frames that are due, so many must come and be analysed."""
 LATENCY_S = 0.2
 """Within this the 99th percentile must stay, from reading a frame to having received what came of it."""
-_BUSY_FIELDS = (1, 2, 3, 6, 7, 8)  # of /proc/stat: user, nice, system, irq, softirq, steal
 
 
 class Child:
@@ -259,9 +259,3 @@ def _first_line(child: Child) -> dict[str, Any]:
         elif ended:
             raise RunError(f"the monitor that was to be measured did not start: {child.why()}")
     raise RunError(f"the monitor that was to be measured did not start within {START_S:g} s")
-
-
-def busy_s() -> float:
-    """CPU seconds that all programs of this machine have used."""
-    numbers = Path("/proc/stat").read_text().partition("\n")[0].split()
-    return sum(int(numbers[place]) for place in _BUSY_FIELDS) / os.sysconf("SC_CLK_TCK")

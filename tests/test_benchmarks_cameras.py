@@ -15,7 +15,7 @@ import pytest
 from benchmarks.cameras import Step, figures_of, line_of, summary
 from benchmarks.live_file import STAGGER_S, LiveFile, LiveFileReader, live_files, next_in_phase
 from benchmarks.load import Measured, Seen, between, measure, quantile
-from benchmarks.machine import cpu_model, this_machine
+from benchmarks.machine import busy_of, cores, cpu_model, this_machine, wait_until_quiet
 from benchmarks.memory import HEADER, Held, Sample, row_of
 from benchmarks.process_memory import Memory, memory_of, parse_rollup
 from benchmarks.search import confirmed, largest
@@ -215,6 +215,13 @@ def test_the_result_names_both_counts_their_ratio_and_the_limits() -> None:
     assert summary(0, 0, 2, [])[1].endswith("not kept")
 
 
+def test_failures_beside_other_programs_are_said_to_be_such() -> None:
+    calm, disturbed = replace(GOOD, other=0.1, dropped=(1, 0)), replace(GOOD, other=1.25, dropped=(1, 0))
+    steps = [Step(measured, tuple(measured.faults())) for measured in (calm, disturbed, replace(GOOD, other=1.5))]
+    assert "in 1 of 2 steps that failed, other programs used up to 1.2 cores" in summary(1, 2, 2, steps)[-1]
+    assert "other programs" not in "".join(summary(1, 2, 2, steps[:1]))
+
+
 def test_steps_are_a_line_each_and_json_without_every_single_age() -> None:
     steps = [Step(GOOD, ()), Step(replace(GOOD, failure="not all cameras started"), ("not all cameras started",))]
     assert line_of(steps[0]).endswith("keeps up")
@@ -275,6 +282,12 @@ def test_the_machine_is_named() -> None:
     assert cpu_model("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n") == "Some CPU @ 2 GHz"
     assert cpu_model("processor\t: 0\n")
     assert "cores; Python" in this_machine()
+
+
+def test_work_is_what_is_neither_idle_nor_waiting_nor_a_guest_s() -> None:
+    assert busy_of("cpu  1 20 300 9999 9999 4000 50000 600000 7 7\ncpu0 5 5 5 5 5 5 5 5 5 5\n") == 654321
+    assert wait_until_quiet(cores() + 1, patience_s=60.0, every_s=0.01)
+    assert not wait_until_quiet(0.0, patience_s=0.0, every_s=0.01)
 
 
 def test_the_street_is_written_at_the_size_and_rate_of_a_camera(tmp_path: Path) -> None:
