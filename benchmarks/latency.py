@@ -91,7 +91,15 @@ def learned(work: Path) -> Watching:
     detectors = ",".join(DETECTORS)
     if not (work / "models" / "calm").exists():
         write_calm(work / "calm.mp4", CALM_S)
-        command = [sys.executable, "-m", "training", "learn", work / "calm.mp4", "--detectors", detectors]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "training",
+            "learn",
+            work / "calm.mp4",
+            "--detectors",
+            detectors,
+        ]
         command += ["--name", "calm", "--models", work / "models"]
         if subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode:
             raise RunError("nothing was learned of the calm scene: see above")
@@ -144,7 +152,7 @@ def measure(cameras: int, seconds: float, watching: Watching, work: Path) -> Non
             cameras="\n".join(f'[cameras.camera{n}]\nsource = "{url}"' for n, url in enumerate(urls)),
         )
         (work / "config.toml").write_text(config)
-        command = [sys.executable, "-m", "benchmarks.stamped_monitor", work / "config.toml", stamps]
+        command: list[str | Path] = [sys.executable, "-m", "benchmarks.stamped_monitor", work / "config.toml", stamps]
         monitor = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             heard = listen(ports, cameras, seconds, monitor)

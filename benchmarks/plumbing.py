@@ -123,11 +123,14 @@ def ours(video: Path, count: int, isolation: Isolation, model: Model) -> Times:
     monitors = {name: CameraMonitor(name, scale, smoothing, AlertSettings()) for name in names}
     capture = CaptureSettings(speed=None)
     times = FrameTimes(names)
-    with tempfile.TemporaryDirectory() as folder, Journal(Path(folder) / "journal.sqlite3") as journal:
-        with Publisher(ANY, ANY, ANY, journal=journal) as publisher:
-            sinks = [PublishSink(publisher, dict.fromkeys(names, model), 1.0), LogSink(), times]
-            pipeline = Pipeline([Camera(source, model, capture) for source in sources])
-            Watch(pipeline, monitors, dict(zip(names, sources, strict=True)), sinks).run(threading.Event())
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Journal(Path(folder) / "journal.sqlite3") as journal,
+        Publisher(ANY, ANY, ANY, journal=journal) as publisher,
+    ):
+        sinks = [PublishSink(publisher, dict.fromkeys(names, model), 1.0), LogSink(), times]
+        pipeline = Pipeline([Camera(source, model, capture) for source in sources])
+        Watch(pipeline, monitors, dict(zip(names, sources, strict=True)), sinks).run(threading.Event())
     return [times.times[name] for name in names]
 
 

@@ -46,6 +46,7 @@ class StampedCamera(GstRtspServer.RTSPMediaFactory):
         self.first, self.phase_s = chance.randrange(len(frames)), chance.random() * self.period_s
 
     def do_media_configure(self, media):
+        """A client has come: begin to film."""
         source = media.get_element().get_by_name("src")
         threading.Thread(target=self.feed, args=(source,), daemon=True).start()
 
