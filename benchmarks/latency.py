@@ -11,7 +11,8 @@ camera's next: so the last score sent before it names that frame. All processes 
 The scene is calm for a second and abnormal for a second, so that every camera starts and ends an alert in every two;
 the alert rule's own minimum duration and merge gap lie before the deciding frame and do not count. The detectors are
 the published network with untrained weights and five sizes (its speed does not depend on its weights); with
-``--detector default`` those that a camera learns by itself, learned from the calm scene; or a model of your own. The
+``--detector default`` those that a camera learns by itself, learned from the calm scene (minutes, once); or a model of
+your own, which must tell the two seconds apart. The
 journal is on. What comes in the first seconds is not counted.
 """
 
@@ -39,6 +40,7 @@ from monitor.detector.scorer import PUBLISHED_SIZES
 from monitor.errors import MonitorError, RunError
 from monitor.learning.unlearned import DETECTORS
 from monitor.messages import AlertMessage, ScoreMessage
+from monitor.model_store import load_model
 
 LIMITS_S = {1: 0.050, 8: 0.100}
 """For up to so many cameras, 99 of 100 alerts are to come within so many seconds."""
@@ -79,7 +81,7 @@ class Watching:
 
 
 def published(work: Path) -> Watching:
-    """The published network, untrained; the calm picture's first appearances are its held-out footage."""
+    """The published network, untrained; the calm scene is its held-out footage."""
     images = [stamped(picture(index, calm=True)) for index in range(30)]
     untrained_model(work / "published", images, PUBLISHED_SIZES, "published")
     # An untrained network tells the two seconds apart well above the threshold; lossy encoding lifts both.
@@ -167,19 +169,24 @@ def measure(cameras: int, seconds: float, watching: Watching, work: Path) -> Non
     scores, alerts = list(score_delays(heard, known)), list(alert_delays(heard, known))
     if not alerts:
         raise RunError(f"not one alert came of {cameras} cameras; see {work / 'monitor.log'}")
-    dropped: dict[str, int] = {}
-    for _, alert in heard.alerts:
-        dropped[alert.camera] = alert.dropped_frames
     print(
         f"{cameras} RTSP camera{'s' if cameras > 1 else ''}, {seconds:g} s, {watching.what}, evidence "
         f"{'on' if watching.evidence else 'off'}: {len(scores) / seconds:.1f} frames/s scored, "
-        f"{sum(dropped.values())} dropped, {heard.lost} messages lost"
+        f"{dropped(heard)} dropped, {heard.lost} messages lost"
     )
     print(line("glass to read", [each.read - each.glass for each in scores]))
     print(line("glass to score", [each.received - each.glass for each in scores]))
     print(line("read to score", [each.received - each.read for each in scores]))
     print(limited("glass to alert", [each.received - each.glass for each in alerts], cameras))
     print(limited("read to alert", [each.received - each.read for each in alerts], cameras), flush=True)
+
+
+def dropped(heard: Heard) -> int:
+    """Frames that were not scored for want of time, from each camera's first alert to its last."""
+    counts: dict[str, list[int]] = {}
+    for _, alert in heard.alerts:
+        counts.setdefault(alert.camera, []).append(alert.dropped_frames)
+    return sum(count[-1] - count[0] for count in counts.values())
 
 
 def line(name: str, values_s: Sequence[float]) -> str:
@@ -208,11 +215,14 @@ def main() -> None:
     parser.add_argument("--analysis-fps", type=float, help="frames analysed a second and camera; 0: every frame")
     parser.add_argument("--work", type=Path, default=ROOT / "runs/latency", help="where everything is written")
     given = parser.parse_args()
+    if min(given.cameras) < 1 or not given.seconds > 0:
+        parser.error("there must be at least 1 camera and more than 0 seconds")
     work: Path = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     try:
         write_frames(work / "frames.i420")
         if given.model is not None:
+            load_model(given.model)  # what is wrong with it is better said here than in the monitor's log
             watching = Watching(given.model, str(given.model))
         else:
             watching = published(work) if given.detector == "published" else learned(work)

@@ -168,6 +168,8 @@ def main() -> None:
     parser.add_argument("--peer-python", default=sys.executable, help="a Python that has the package inference")
     parser.add_argument("--work", type=Path, default=Path("runs/plumbing"), help="where the video and models are put")
     given = parser.parse_args()
+    if min(given.files) < 1 or given.rounds < 1:
+        parser.error("there must be at least 1 file and 1 round")
     try:
         video = given.video or street_video(given.work, VIDEO_S)
         VideoSource(video).check()
