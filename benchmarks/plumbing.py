@@ -1,0 +1,197 @@
+"""What everything but the detectors costs: the whole pipeline with an empty one, beside a bare OpenCV read loop.
+
+    python -m benchmarks.plumbing [VIDEO] [--files 1 8] [--rounds 3] [--published] [--peer-python PYTHON]
+
+Every frame of the video (a synthetic street, 1280x720 H.264, is made where none is given) goes as fast as it can
+through decoding, capture, queue, inference worker, smoothing, alert rule, journal and publisher; the detector looks at
+nothing, and the health check is off. One file, and several side by side; decoded in processes of their own, as files
+are by default, and in threads. The bare loop reads the same file into nothing; of several, in threads and in
+processes: the faster is the baseline. Rates are those while all files were being read; rounds are interleaved, and the
+medians of the rates and of each round's shares of its baseline are printed. The limit: 95% of the bare loop.
+
+``--published`` adds the published network with one size and with five. Where the package ``inference`` is installed,
+in this Python or in the one named, its InferencePipeline runs with an empty model in the same rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks import bare, inference_peer
+from benchmarks.models import untrained_model
+from benchmarks.rates import Times, of_baseline, steady_rate
+from benchmarks.video import read_some, street_video
+from monitor.alerting import AlertSettings
+from monitor.calibration import HeldOut
+from monitor.camera_monitor import CameraMonitor, Judgement
+from monitor.capture import CaptureSettings
+from monitor.detector.base import Detector, Observation, Tensors
+from monitor.detector.scorer import PUBLISHED_SIZES
+from monitor.errors import MonitorError, RunError
+from monitor.fusion import ModelScale
+from monitor.journal import Journal
+from monitor.model_store import Model, ModelCard
+from monitor.pipeline import Camera, Pipeline
+from monitor.publisher import Publisher
+from monitor.sink import Sink
+from monitor.sinks import LogSink, PublishSink
+from monitor.smoothing import SmoothingSettings
+from monitor.sources.isolated import Isolation, isolate
+from monitor.sources.video import VideoSource
+from monitor.types import Detection
+from monitor.watch import Watch
+
+LIMIT = 0.95
+ANY = "tcp://127.0.0.1:*"
+VIDEO_S = 20.0
+
+
+class Empty(Detector):
+    """Scores 0, and looks at nothing."""
+
+    name = "empty"
+
+    def new_stream(self) -> None:
+        """Nothing to remember."""
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        """0 for every frame."""
+        return [Detection(0.0)] * len(batch)
+
+    def settings(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    def tensors(self) -> Tensors:
+        """None."""
+        return {}
+
+    @classmethod
+    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:  # noqa: ARG003
+        """One is like another."""
+        return cls()
+
+
+def empty_model() -> Model:
+    """A model in memory of the empty detector; its held-out scores lie around 0."""
+    scores = np.random.default_rng(0).standard_normal(600)
+    card = {
+        "format": "true-sight-model",
+        "format_version": 1,
+        "name": "empty",
+        "monitor_version": "0",
+        "detectors": [{"name": "empty", "settings": {}}],
+        "weights_sha256": "",
+        "held_out": {"frames": 600, "clips": 1, "duration_s": 59.9, "scores": {}},
+        "provenance": {
+            "recipe": "none", "data": [], "frames": 0, "seed": 0, "commit": None, "device": "cpu", "trained_at": ""
+        },
+    }  # fmt: skip
+    held_out = HeldOut(np.arange(600) / 10, np.zeros(600, np.int32), {"empty": scores})
+    return Model(ModelCard.model_validate(card), (Empty(),), held_out, "0" * 64)
+
+
+class FrameTimes(Sink):
+    """Notes when each camera's frames were judged; the last of the sinks."""
+
+    def __init__(self, cameras: Sequence[str]) -> None:
+        self.times: dict[str, list[float]] = {camera: [] for camera in cameras}
+
+    def score(self, judgement: Judgement) -> None:
+        """Note it."""
+        self.times[judgement.scored.frame.camera].append(time.monotonic())
+
+
+def ours(video: Path, count: int, isolation: Isolation, model: Model) -> Times:
+    """The file so many times side by side through the whole pipeline."""
+    sources = [isolate(VideoSource(video, f"file{number}"), isolation) for number in range(count)]
+    names = [source.name for source in sources]
+    smoothing = SmoothingSettings()
+    scale = ModelScale(model, 1.0, smoothing)
+    monitors = {name: CameraMonitor(name, scale, smoothing, AlertSettings()) for name in names}
+    capture = CaptureSettings(speed=None)
+    times = FrameTimes(names)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Journal(Path(folder) / "journal.sqlite3") as journal,
+        Publisher(ANY, ANY, ANY, journal=journal) as publisher,
+    ):
+        sinks = [PublishSink(publisher, dict.fromkeys(names, model), 1.0), LogSink(), times]
+        pipeline = Pipeline([Camera(source, model, capture) for source in sources])
+        Watch(pipeline, monitors, dict(zip(names, sources, strict=True)), sinks).run(threading.Event())
+    return [times.times[name] for name in names]
+
+
+def measure(video: Path, count: int, rounds: int, models: Mapping[str, Model], peer: str | None) -> None:
+    """Run every case in every round, and print."""
+    bare_loops: dict[str, Callable[[], Times]] = {"bare loop, thread": partial(bare.in_threads, video, count)}
+    if count > 1:
+        bare_loops["bare loop, process"] = partial(bare.in_processes, video, count)
+    cases = dict(bare_loops)
+    for name, model in models.items():
+        for isolation in ("process", "thread"):
+            cases[f"{name}, {isolation}"] = partial(ours, video, count, isolation, model)
+    if peer is not None:
+        cases["InferencePipeline"] = partial(inference_peer.times, peer, video, count)
+    rates: dict[str, list[float]] = {name: [] for name in cases}
+    for _ in range(rounds):
+        for name, case in cases.items():
+            rates[name].append(steady_rate(case()))
+    baseline = max(bare_loops, key=lambda name: median(rates[name]))
+    print(f"{video.name}, {count} side by side, {rounds} rounds; 100% is the {baseline}")
+    for name, found in rates.items():
+        share = median(of_baseline(found, rates[baseline]))
+        judged = name.startswith("empty")
+        verdict = f"  limit {LIMIT:.0%}: {'met' if share >= LIMIT else 'NOT met'}" if judged else ""
+        print(f"  {name:28s} {median(found):8.1f} frames/s  {share:6.1%}{verdict}", flush=True)
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video", type=Path, nargs="?")
+    parser.add_argument("--files", type=int, nargs="+", default=[1, 8], help="how many side by side, one run each")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--published", action="store_true", help="also with the published network")
+    parser.add_argument("--peer-python", default=sys.executable, help="a Python that has the package inference")
+    parser.add_argument("--work", type=Path, default=Path("runs/plumbing"), help="where the video and models are put")
+    given = parser.parse_args()
+    if min(given.files) < 1 or given.rounds < 1:
+        parser.error("there must be at least 1 file and 1 round")
+    try:
+        video = given.video or street_video(given.work, VIDEO_S)
+        VideoSource(video).check()
+        models = {"empty detector": empty_model()}
+        if given.published:
+            images = read_some(video, 30)
+            models["published, one size"] = untrained_model(given.work / "one", images, (96,), "one-size")
+            models["published, five sizes"] = untrained_model(
+                given.work / "five", images, PUBLISHED_SIZES, "five-sizes"
+            )
+        peer = given.peer_python if inference_peer.installed(given.peer_python) else None
+        if peer is None:
+            print("the package inference is not installed: its InferencePipeline is left out")
+        for count in given.files:
+            try:
+                measure(video, count, given.rounds, models, peer)
+            except ValueError as error:
+                raise RunError(str(error)) from error
+    except MonitorError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
