@@ -26,12 +26,16 @@ class LiveFile(Source):
     phase_s  its first frame is due when the monotonic clock is so far, seconds, into a period of STAGGER_S; that clock
              is the same in all processes, so cameras keep their distance whenever they are opened
     begin    0..1, the part of the file that is passed over at first: cameras of one file do not show the same at once
+    blind    pictures are decoded and thrown away: none is ever given out
     """
 
     live = True
 
-    def __init__(self, path: Path, name: str, *, fps: float, phase_s: float = 0.0, begin: float = 0.0) -> None:
+    def __init__(
+        self, path: Path, name: str, *, fps: float, phase_s: float = 0.0, begin: float = 0.0, blind: bool = False
+    ) -> None:
         super().__init__(name, f"{path} as a live camera")
+        self.blind = blind
         self.path = path
         self.fps = fps
         self.phase_s = phase_s
@@ -61,6 +65,7 @@ class LiveFileReader(Reader):
     ) -> None:
         self._capture = capture
         self._label = source.label
+        self._blind = source.blind
         self._clock = clock
         self._sleep = sleep
         self._index = -1
@@ -85,7 +90,16 @@ class LiveFileReader(Reader):
 
     def retrieve(self) -> Image | None:
         """The frame grabbed last, in memory of its own; None if it cannot be converted."""
+        if self._blind:
+            return None
         decoded, image = self._capture.retrieve()
+        return cast(Image, image) if decoded else None
+
+    def retrieve_into(self, memory: Image) -> Image | None:
+        """See Reader.retrieve_into."""
+        if self._blind:
+            return None
+        decoded, image = self._capture.retrieve(memory)
         return cast(Image, image) if decoded else None
 
     def close(self) -> None:
@@ -98,10 +112,17 @@ def next_in_phase(now_s: float, phase_s: float) -> float:
     return now_s + (phase_s - now_s) % STAGGER_S
 
 
-def live_files(path: Path, count: int, *, fps: float) -> list[LiveFile]:
+def live_files(path: Path, count: int, *, fps: float, blind: bool = False) -> list[LiveFile]:
     """Cameras ``cam01``, ``cam02`` ... of one file, spread over its length and out of step with each other."""
     golden = (math.sqrt(5) - 1) / 2  # its multiples are spread evenly, however many there are
     return [
-        LiveFile(path, f"cam{k + 1:02d}", fps=fps, phase_s=k * golden % 1.0 * STAGGER_S, begin=k * golden**2 % 1.0)
+        LiveFile(
+            path,
+            f"cam{k + 1:02d}",
+            fps=fps,
+            phase_s=k * golden % 1.0 * STAGGER_S,
+            begin=k * golden**2 % 1.0,
+            blind=blind,
+        )
         for k in range(count)
     ]

@@ -13,6 +13,7 @@ begins and when it ends. It ends then, or when its stdin does.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
@@ -39,6 +40,7 @@ from monitor.watch import Watch
 
 CAMERA_FPS, ANALYSED_PER_S = 25.0, 10.0
 LOOK_S = 0.1
+TOLD_S = 0.2
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -142,7 +144,7 @@ def cameras_of(task: Task, settings: MonitorConfig) -> list[IsolatedSource]:
     capture = settings.capture
     return [
         IsolatedSource(camera, open_timeout_s=capture.open_timeout_s, read_timeout_s=capture.read_timeout_s)
-        for camera in live_files(Path(task.video), task.cameras, fps=CAMERA_FPS)
+        for camera in live_files(Path(task.video), task.cameras, fps=CAMERA_FPS, blind=task.decode_only)
     ]
 
 
@@ -168,14 +170,16 @@ def watch(task: Task, stop: threading.Event) -> None:
 
 
 def decode(task: Task, stop: threading.Event) -> None:
-    """A thread a camera that grabs frames and does nothing with them."""
+    """A thread a camera that counts frames and does nothing with them; told of them a few times a second."""
     sources = cameras_of(task, settings_of(task))
     counts = [0] * len(sources)
 
     def read(number: int) -> None:
         with suppress(CaptureError), sources[number].open() as reader:  # seen as frames that did not come
-            while not stop.is_set() and reader.grab() is not None:
-                counts[number] += 1
+            seen_s = -math.inf
+            while not stop.is_set() and (position := reader.skip_to(seen_s + TOLD_S)) is not None:
+                counts[number] += 1 + position.passed
+                seen_s = position.time_s
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(len(sources))]
     for thread in threads:
