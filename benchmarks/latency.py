@@ -12,8 +12,7 @@ The scene is calm for a second and abnormal for a second, so that every camera s
 the alert rule's own minimum duration and merge gap lie before the deciding frame and do not count. The detectors are
 the published network with untrained weights and five sizes (its speed does not depend on its weights); with
 ``--detector default`` those that a camera learns by itself, learned from the calm scene (minutes, once); or a model of
-your own, which must tell the two seconds apart. The
-journal is on. What comes in the first seconds is not counted.
+your own, which must tell the two seconds apart. The journal is on. What comes in the first seconds is not counted.
 """
 
 from __future__ import annotations

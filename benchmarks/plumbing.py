@@ -16,6 +16,7 @@ in this Python or in the one named, its InferencePipeline runs with an empty mod
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 import threading
@@ -155,7 +156,7 @@ def measure(video: Path, count: int, rounds: int, models: Mapping[str, Model], p
         share = median(of_baseline(found, rates[baseline]))
         judged = name.startswith("empty")
         verdict = f"  limit {LIMIT:.0%}: {'met' if share >= LIMIT else 'NOT met'}" if judged else ""
-        print(f"  {name:28s} {median(found):8.1f} frames/s  {share:6.1%}{verdict}", flush=True)
+        print(f"  {name:31s} {median(found):8.1f} frames/s  {share:6.1%}{verdict}", flush=True)
 
 
 def main() -> None:
@@ -170,6 +171,7 @@ def main() -> None:
     given = parser.parse_args()
     if min(given.files) < 1 or given.rounds < 1:
         parser.error("there must be at least 1 file and 1 round")
+    logging.getLogger().addHandler(logging.NullHandler())  # log lines are made, and go nowhere
     try:
         video = given.video or street_video(given.work, VIDEO_S)
         VideoSource(video).check()
