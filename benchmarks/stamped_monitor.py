@@ -9,6 +9,7 @@ STAMPS holds ``camera<TAB>frame index<TAB>unix seconds`` a line, for every pictu
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from dataclasses import dataclass, field
@@ -64,9 +65,9 @@ class Stamped(Source):
         """Interrupt the source within."""
         self._inner.interrupt()
 
-    def step(self) -> None:
-        """A frame was grabbed."""
-        self._grabbed += 1
+    def step(self, frames: int) -> None:
+        """So many frames were grabbed."""
+        self._grabbed += frames
 
     def look(self, image: Image) -> None:
         """Keep the time in the frame grabbed last."""
@@ -81,9 +82,12 @@ class _StampedReader(Reader):
         self.fps = inner.fps
 
     def grab(self) -> Position | None:
-        position = self._inner.grab()
+        return self.skip_to(-math.inf)
+
+    def skip_to(self, time_s: float) -> Position | None:
+        position = self._inner.skip_to(time_s)
         if position is not None:
-            self._source.step()
+            self._source.step(1 + position.passed)
         return position
 
     def retrieve(self) -> Image | None:

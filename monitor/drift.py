@@ -176,7 +176,7 @@ class Drift:
         """As DriftWatch.update; the light is looked at once a second."""
         if frame.time_s - self._looked_s >= _SAMPLE_S or self._regime is None:
             self._looked_s = frame.time_s
-            self._regime = regime_of(small_picture(frame.image), self._regime)
+            self._regime = regime_of(small_picture(frame.small.sample), self._regime)
         return self._watch.update(frame.time_s, score, alarmed, self._regime)
 
 

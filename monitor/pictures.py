@@ -2,53 +2,56 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 _Picture = NDArray[np.uint8]
 
+_SAMPLE = (320, 180)  # at least so many columns and rows are kept of a picture that has them
+
 
 class SmallPictures:
-    """Grey pictures of one frame in the sizes asked for; each is made once and shared: nobody writes to it.
+    """Small pictures of one frame; each is made once and shared: nobody writes to it.
 
     image: (H, W, 3) uint8 BGR. Used by one thread at a time.
     """
 
-    __slots__ = ("_grey", "_halved", "_image")
-
     def __init__(self, image: _Picture) -> None:
         self._image = image
-        # Never the whole picture without colour: that would be a third of the frame's memory, for as long as it lives.
-        self._halved: dict[int, _Picture] = {}  # by how often it was halved
         self._grey: dict[tuple[int, int], _Picture] = {}
 
-    def grey(self, size: tuple[int, int]) -> _Picture:
-        """(h, w) uint8, area-averaged; size: (width, height) px."""
-        found = self._grey.get(size)
-        if found is None:
-            halved = self._halve(size)
-            found = np.asarray(cv2.resize(halved, size, interpolation=cv2.INTER_AREA), np.uint8)
-            self._grey[size] = found
-        return found
+    @cached_property
+    def sample(self) -> _Picture:
+        """About 320x180 px or the next larger whole part of the frame, (h, w, 3) uint8 BGR.
 
-    def _halve(self, size: tuple[int, int]) -> _Picture:
-        """The picture without colour, halved as often as it can be exactly and stays as large as ``size``.
-
-        Halving is several times faster than other ratios, and the same to within a grey level.
+        Of each part of k x k pixels the middle one counts, or the middle four: to average all of a large frame takes
+        as long as all else that is done with it, and codecs leave neighbours little of their own. At half the size
+        that is the mean.
         """
         height, width = self._image.shape[:2]
-        times = 0
-        while width >= 2 * size[0] and height >= 2 * size[1] and not (width | height) & 1:
-            width, height, times = width // 2, height // 2, times + 1
-        known = max((t for t in self._halved if t <= times), default=None)
-        if known is None:
-            known = 0
-            picture = cv2.cvtColor(self._image, cv2.COLOR_BGR2GRAY)
-        else:
-            picture = self._halved[known]
-        for step in range(known + 1, times + 1):
-            half = (picture.shape[1] // 2, picture.shape[0] // 2)
-            picture = cv2.resize(picture, half, interpolation=cv2.INTER_AREA)
-            self._halved[step] = np.asarray(picture, np.uint8)
-        return np.asarray(picture, np.uint8)
+        parts = min(width // _SAMPLE[0], height // _SAMPLE[1])
+        if parts < 2:
+            return self._image
+        size = (width // parts, height // parts)
+        return np.asarray(cv2.resize(self._image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+    @cached_property
+    def _grey_sample(self) -> _Picture:
+        return np.asarray(cv2.cvtColor(self.sample, cv2.COLOR_BGR2GRAY), np.uint8)
+
+    def grey(self, size: tuple[int, int]) -> _Picture:
+        """(h, w) uint8, area means of the sample; size: (width, height) px."""
+        found = self._grey.get(size)
+        if found is None:
+            grey = self._grey_sample
+            # Halving is several times faster than other ratios, and the same to within a grey level.
+            while grey.shape[1] >= 2 * size[0] and grey.shape[0] >= 2 * size[1] and not sum(grey.shape) & 1:
+                grey = np.asarray(
+                    cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
+                )
+            found = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+            self._grey[size] = found
+        return found

@@ -58,12 +58,12 @@ class Kept:
                 self._size = patch_size(frame.image.shape[1], frame.image.shape[0])
             first_s, last_s = self._spans.get(frame.camera, (frame.time_s, frame.time_s))
             self._spans[frame.camera] = min(first_s, frame.time_s), max(last_s, frame.time_s)
-            blocks = small_picture(frame.image)
+            blocks = small_picture(frame.small.sample)
             light = watch.update(frame.time_s, blocks)
             if light.settling or frame.time_s < next_s:
                 continue
             next_s = frame.time_s + self._every_s - 1e-6
-            grey = nothing if self.whole else patch_picture(frame.image, self._size)
+            grey = nothing if self.whole else patch_picture(frame.small.sample, self._size)
             self._kept.append(_Picture(light.regime, frame.time_s, blocks.astype(np.float16), grey))
             if len(self._kept) > _MOST:
                 self._kept, self._every_s = self._kept[::2], 2 * self._every_s

@@ -128,7 +128,7 @@ class Scene(Detector):
         return stream.paced.said
 
     def _look(self, frame: Frame, stream: _Stream) -> Detection:
-        picture = small_picture(frame.image)
+        picture = small_picture(frame.small.sample)
         light = stream.light.update(frame.time_s, picture)
         memory = self._memories.get(light.regime)
         if memory is None or light.settling:
@@ -136,7 +136,7 @@ class Scene(Detector):
         if isinstance(memory, States):
             places = memory.compare(colour_differences(picture))[0]
         else:
-            places = memory.compare(patch_picture(frame.image, memory.size))
+            places = memory.compare(patch_picture(frame.small.sample, memory.size))
         score = stream.median.update(frame.time_s, top_mean(places))
         return Detection(score, places, _reasons(score, light.regime))
 
