@@ -135,7 +135,7 @@ def settings_of(task: Task) -> MonitorConfig:
     settings: dict[str, object] = {"model": task.model, "device": task.device, "analysis_fps": ANALYSED_PER_S}
     if task.on is not None:
         settings |= {"alert.on": task.on, "alert.off": task.on, "alert.cooldown_s": 0.0}
-        settings |= {"alert.min_duration_s": 0.3, "alert.merge_gap_s": 0.3, "alert.update_every_s": 0.5}
+        settings |= {"alert.min_duration_s": 0.3, "alert.merge_gap_s": 0.3, "alert.update_every_s": 5.0}
     return load_config(None, settings)
 
 

@@ -9,6 +9,7 @@ Leaving the context stops and joins all of them. The first error of a thread sto
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Iterator, Sequence
@@ -95,6 +96,9 @@ class Pipeline:
         """
         # Pictures are small and cameras many: threads of OpenCV's own would only get in the way of these.
         cv2.setNumThreads(1)
+        # What was loaded until here stays: looking through it for garbage takes a tenth of a second, again and again.
+        gc.collect()
+        gc.freeze()
         for feed in self._feeds.values():
             feed.stage.start()
         self._inference.start()
@@ -105,6 +109,7 @@ class Pipeline:
             stages = [*(feed.stage for feed in self._feeds.values()), *self._left_behind, self._inference]
             for name in join_all(stages, self.STOP_TIMEOUT_S):
                 log.warning("thread '%s' did not end in time and is left behind", name)
+            gc.unfreeze()
         if self._failed is not None and self._failed.error is not None:
             error = self._failed.error
             if isinstance(error, MonitorError):

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from monitor.types import Detection, Frame
 
+_ON_TIME = 0.75  # of the time from one look to the next: what comes later is not early
+
 Tensors = dict[str, NDArray[Any]]
 """What is stored of a detector in a model folder's safetensors file: name -> numpy array."""
 
@@ -38,18 +40,19 @@ def nan_detection() -> Detection:
 class Paced:
     """Of a stream that need not be looked at in every frame: when it is time again, and what was said last.
 
-    every_s: seconds of stream time from one look to the next. With ten frames a second 0.2 is every second frame,
-    jitter or not.
+    every_s  seconds of stream time from one look to the next, and may change. With ten frames a second 0.2 is every
+             second frame, jitter or not
+    said     what was said last
     """
 
     def __init__(self, every_s: float) -> None:
-        self._least_s = 0.75 * every_s
-        self._looked_s = -math.inf
+        self.every_s = every_s
         self.said = nan_detection()
+        self._looked_s = -math.inf
 
     def due(self, time_s: float) -> bool:
         """Whether it is time to look again, at ``time_s``; if so, that is taken as done."""
-        if 0 <= time_s - self._looked_s < self._least_s:
+        if 0 <= time_s - self._looked_s < _ON_TIME * self.every_s:
             return False
         self._looked_s = time_s
         return True

@@ -62,4 +62,7 @@ def is_dark(look: Look, mean: float, spread: float, flat_spread: float) -> bool:
 def _sample(image: Image) -> Image:
     """Every k-th pixel of every k-th row, in memory of its own: a reader may use the frame's again."""
     step = max(1, min(image.shape[0] // _SAMPLE[0], image.shape[1] // _SAMPLE[1]))
-    return np.array(image[step // 2 :: step, step // 2 :: step])
+    if step == 1:
+        return image.copy()
+    size = (image.shape[1] // step, image.shape[0] // step)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), np.uint8)

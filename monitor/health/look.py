@@ -27,12 +27,14 @@ class Look:
     grey       (h, w) uint8, the sample without colour
     thumbnail  (45, 80, 3) uint8 BGR, area means
     detail     (3600,) float32: the thumbnail's ``detail_of``
+    colour     False for a picture without colour: infrared, or a camera that has none
     """
 
     sample: Image
     grey: Image
     thumbnail: Image
     detail: FloatArray
+    colour: bool
 
     @classmethod
     def of(cls, image: Image) -> Look:
@@ -45,12 +47,8 @@ class Look:
             sample = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         grey = np.asarray(cv2.cvtColor(sample, cv2.COLOR_BGR2GRAY), np.uint8)
         thumbnail = np.asarray(cv2.resize(sample, SIZE, interpolation=cv2.INTER_AREA), np.uint8)
-        return cls(sample, grey, thumbnail, detail_of(np.asarray(cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY))))
-
-    @property
-    def colour(self) -> bool:
-        """False for a picture without colour: infrared, or a camera that has none."""
-        return has_colour(self.thumbnail)
+        detail = detail_of(np.asarray(cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY)))
+        return cls(sample, grey, thumbnail, detail, has_colour(thumbnail))
 
 
 def detail_of(thumbnail: NDArray[np.uint8]) -> FloatArray:
