@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -20,8 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.detector.autoencoder import INPUT_SIZE, PUBLISHED_WIDTH, TrueSightNet
 from monitor.detector.base import Detector, Observation, Tensors
-from monitor.detector.scorer import PUBLISHED_SIZES, Term, five_sizes, published_score, published_terms
+from monitor.detector.fast_net import FastNet
+from monitor.detector.precision import Precision, trunk_type
+from monitor.detector.scorer import PUBLISHED_SIZES, Term, five_sizes, published_score
 from monitor.detector.stored import check_tensors, read_settings
+from monitor.detector.true_sight_batch import DeviceScorer, ViewScorer
 from monitor.errors import UsageError
 from monitor.types import Detection, FloatArray, Image, Reason
 
@@ -89,9 +91,17 @@ class TrueSight(Detector):
     name = "true-sight"
 
     def __init__(
-        self, net: TrueSightNet, settings: TrueSightSettings, device: str = "cpu", error_stats: ErrorStats | None = None
+        self,
+        net: TrueSightNet,
+        settings: TrueSightSettings,
+        device: str = "cpu",
+        error_stats: ErrorStats | None = None,
+        precision: Precision = "auto",
     ) -> None:
-        """Takes the network over: puts it on the device, in eval mode. Raises UsageError without that device."""
+        """Takes the network over: puts it on the device, in eval mode.
+
+        Raises UsageError without that device, and for a precision that it only emulates.
+        """
         self._device = find_device(device)
         self.device = str(self._device)
         # Once a GPU has failed, its memory cannot be read: what ``on_cpu`` needs is kept here.
@@ -99,6 +109,12 @@ class TrueSight(Detector):
         self._net = net.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
         self._settings = settings
         self._error_stats = error_stats
+        self._precision = precision
+        fast = FastNet(self._net, trunk_type(precision, self._device))
+        self._views = ViewScorer(fast, len(settings.sizes))
+        self._frames = (
+            DeviceScorer(fast, settings.sizes, self._device, CUDA_FRAMES) if self._device.type == "cuda" else None
+        )
 
     @classmethod
     def from_network(
@@ -109,17 +125,18 @@ class TrueSight(Detector):
         sizes: Sequence[int] | None = None,
         patch: int = 12,
         device: str = "cpu",
+        precision: Precision = "auto",
     ) -> Self:
         """Build from a trained network, which is copied. Without ``sizes``: the published five, or 96 alone for sound.
 
-        Raises ModelError for settings out of range, UsageError for a device that is not there.
+        Raises ModelError for settings out of range, UsageError for a device or a precision that is not there.
         """
         if sizes is None:
             sizes = PUBLISHED_SIZES if variant == "published" else (INPUT_SIZE,)
         settings = read_settings(
             cls.name, TrueSightSettings, {"variant": variant, "sizes": tuple(sizes), "width": net.width, "patch": patch}
         )
-        return cls(copy.deepcopy(net), settings, device)
+        return cls(copy.deepcopy(net), settings, device, precision=precision)
 
     def new_stream(self) -> None:
         """Nothing is remembered between frames."""
@@ -166,6 +183,7 @@ class TrueSight(Detector):
             self._settings.model_copy(update=update),
             str(self._device),
             stats if self._settings.variant == "sound" else None,
+            self._precision,
         )
 
     def on_cpu(self) -> TrueSight:
@@ -209,25 +227,16 @@ class TrueSight(Detector):
 
     def _look(self, images: Sequence[Image]) -> tuple[FloatArray, FloatArray]:
         """Terms (N, 7) and mean absolute error (N, 96, 96), both averaged over the sizes, float32."""
-        sizes = self._settings.sizes
-        on_cpu = self._device.type == "cpu"
-        # Always the same batch shape: what else is in the batch must not change a frame's bytes.
-        frames = 1 if on_cpu else CUDA_FRAMES
+        if self._frames is not None and images:
+            found = self._frames(images)
+            return found.terms.numpy(), found.error.numpy()
         terms = np.empty((len(images), len(Term)), np.float32)
         errors = np.empty((len(images), INPUT_SIZE, INPUT_SIZE), np.float32)
-        for start in range(0, len(images), frames):
-            part = images[start : start + frames]
-            views = torch.zeros(frames, len(sizes), 3, INPUT_SIZE, INPUT_SIZE)
-            for view, image in zip(views, part, strict=False):
-                view.copy_(five_sizes(image, sizes))
-            x = views.view(-1, 3, INPUT_SIZE, INPUT_SIZE).to(self._device)  # (frames * sizes, 3, 96, 96)
-            with torch.inference_mode(), _exact(self._device):
-                o, _, attention = self._net(x.contiguous(memory_format=torch.channels_last))
-                o = o.contiguous()
-                t = published_terms(x, o, attention).view(frames, len(sizes), -1).mean(dim=1)
-                e = (x - o).abs().view(frames, len(sizes) * 3, INPUT_SIZE, INPUT_SIZE).mean(dim=1)
-            terms[start : start + frames] = t[: len(part)].cpu().numpy()
-            errors[start : start + frames] = e[: len(part)].cpu().numpy()
+        # One frame a batch, always: what else is in the batch must not change a frame's bytes.
+        with torch.inference_mode():
+            for i, image in enumerate(images):
+                found = self._views(five_sizes(image, self._settings.sizes))
+                terms[i], errors[i] = found.terms[0].numpy(), found.error[0].numpy()
         return terms, errors
 
     def _patch_error(self, error: FloatArray) -> FloatArray:
@@ -273,10 +282,3 @@ def find_device(name: str) -> torch.device:
         if device.index is not None and device.index >= count:
             raise UsageError(f"there is no {name} here: the last CUDA device is cuda:{count - 1}")
     return device
-
-
-def _exact(device: torch.device) -> AbstractContextManager[None]:
-    """On a GPU: full float32 and kernels that always add up in the same order."""
-    if device.type == "cpu":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
