@@ -1,8 +1,11 @@
 """The True Sight network rearranged for inference: the same function, less work.
 
 Each normalisation is folded into the convolution before it. The last layer, which doubles the size and has only
-three channels, is one convolution that gives the four pixels of each place at once. Four layers may calculate in
-bfloat16.
+three channels, is one convolution that gives the four pixels of each place at once.
+
+In bfloat16 numbers have 8 bits, too few for a score that is to be the same to 1e-4. So the layers between the first
+and the last calculate with differences: from what they would give for a usual picture, worked out once in float32.
+Differences are small, and so are their roundings. A usual picture is what the network makes of plain grey.
 """
 
 from __future__ import annotations
@@ -16,51 +19,96 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from monitor.detector.autoencoder import TrueSightNet
+from monitor.detector.autoencoder import INPUT_SIZE, TrueSightNet
 
-_SLOPE = 0.2  # of every LeakyReLU
-_Layer = TypeVar("_Layer", bound=nn.Module)
+_Conv = nn.Conv2d | nn.ConvTranspose2d
+_Kind = TypeVar("_Kind", bound=nn.Module)
 
 
 class FastNet:
     """RGB (B, 3, 96, 96) float32 in [0, 1] -> reconstruction (B, 3, 96, 96) and attention (B, 1, 6, 6), float32.
 
-    trunk  torch.bfloat16 for the four layers that bear it, torch.float32 for all layers in float32
-
-    In bfloat16 are the third and the fourth layer of the encoder, the second and the third of the decoder. The
-    others would move the score: the first two and the last two by their pixels, the two around the code because the
-    whole picture passes them. What each layer would cost and save is printed by ``python -m benchmarks.scorer``.
+    trunk  torch.bfloat16 for the layers between the first and the last, or torch.float32
     """
 
     def __init__(self, net: TrueSightNet, trunk: torch.dtype = torch.float32) -> None:
         """Takes a copy of the network, on its device; it must be in eval mode."""
-        first, second, third, fourth = (_folded(block) for block in net.encoder)
-        up = [_folded(block) for block in list(net.decoder)[:4]]
+        first, *rest = (_folded(_only(block, nn.Sequential)) for block in net.encoder)
+        blocks = [net.bottleneck, *list(net.decoder)[:-2]]
         self.trunk = trunk
-        self._near = [first, second]  # in float32
-        self._far = [third.to(trunk), fourth.to(trunk)]
-        self._code = [_folded(net.bottleneck), up[0]]
-        self._middle = [up[1].to(trunk), up[2].to(trunk)]
-        self._fine = up[3]
-        self._heads = _joined_heads(net)
-        fuse = net.attention.fuse
-        self._fuse = (fuse.weight.detach().flatten(1), _bias(fuse))
-        self._last = _Doubling(_only(net.decoder[4], nn.ConvTranspose2d))
+        self._first = _Chain([first])
+        self._encoder = _Chain(rest)
+        heads = [_only(head, nn.Conv2d) for head in net.attention.heads]
+        self._heads = torch.cat([_weight(h).flatten(1) for h in heads]), torch.cat([_bias(h) for h in heads])
+        self._fuse = _weight(net.attention.fuse).flatten(1), _bias(net.attention.fuse)
+        self._decoder = _Chain([_folded(_only(block, nn.Sequential)) for block in blocks])
+        self._last = _Doubling(_only(net.decoder[-2], nn.ConvTranspose2d))
+        if trunk != torch.float32:
+            with torch.inference_mode():
+                grey = torch.full((1, 3, INPUT_SIZE, INPUT_SIZE), 0.5, device=first.weight.device)
+                self._calculate_around(self(grey)[0])
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """See the class; to be called in inference mode."""
-        h = _through(self._near, x.contiguous(memory_format=torch.channels_last))  # (B, 64, 24, 24)
-        h = _through(self._far, h.to(self.trunk)).float()  # (B, 128, 6, 6)
-        attention = self._attention(h)
-        h = _through(self._code, h * attention)  # (B, 128, 6, 6)
-        h = _through(self._middle, h.to(self.trunk)).float()  # (B, 64, 24, 24)
-        return torch.sigmoid_(self._last(_through([self._fine], h))), attention
+        features = self._encoder(self._first(x.contiguous(memory_format=torch.channels_last)))  # (B, 128, 6, 6)
+        attention = self._attention(features)
+        return torch.sigmoid_(self._last(self._decoder(features * attention))), attention
 
-    def _attention(self, h: Tensor) -> Tensor:
+    def _attention(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 1, h, w): as Attention, its three heads in one product."""
-        places = h.permute(0, 2, 3, 1)  # (B, h, w, C), as it lies in memory
+        places = features.permute(0, 2, 3, 1)  # (B, h, w, C), as it lies in memory
         heads = torch.sigmoid_(functional.linear(places, *self._heads))
         return torch.sigmoid_(functional.linear(heads, *self._fuse)).permute(0, 3, 1, 2)
+
+    def _calculate_around(self, usual: Tensor) -> None:
+        features = self._encoder.around(self._first(usual.contiguous(memory_format=torch.channels_last)), self.trunk)
+        self._decoder.around(features * self._attention(features), self.trunk)
+
+
+class _Chain:
+    """Convolutions, each with its LeakyReLU: float32 in and out, between them what ``around`` says.
+
+    Uses its input up: what is in it afterwards says nothing.
+    """
+
+    def __init__(self, layers: Sequence[_Conv]) -> None:
+        self._layers = layers
+        self._around: _Around | None = None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if self._around is not None:
+            return self._around(x)
+        for layer in self._layers:
+            x = _activated(layer(x))
+        return x
+
+    def around(self, usual: Tensor, dtype: torch.dtype) -> Tensor:
+        """From now on calculate in ``dtype`` with differences from what comes of the usual input, (1, C, H, W).
+
+        Returns the usual output.
+        """
+        self._around = _Around(self._layers, usual, dtype)
+        return self._around.usual[-1]
+
+
+class _Around:
+    """See _Chain.around. usual: the usual input of each layer, and the last one's output, float32."""
+
+    def __init__(self, layers: Sequence[_Conv], usual: Tensor, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self.usual = [usual]
+        self._steps: list[tuple[_Conv, Tensor]] = []
+        for layer in layers:
+            sums = layer(self.usual[-1])  # with the bias, which the layer therefore gives no more
+            self.usual.append(_activated(sums.clone()))
+            low = copy.deepcopy(layer).to(dtype)
+            low.bias = None
+            self._steps.append((low, sums))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        for (layer, sums), usual in zip(self._steps, self.usual[:-1], strict=True):
+            x = _activated(layer(x.sub_(usual).to(self._dtype)).float().add_(sums))
+        return x
 
 
 class _Doubling:
@@ -71,7 +119,7 @@ class _Doubling:
     """
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
-        weight = layer.weight.detach()  # (inputs, outputs, 4, 4)
+        weight = _weight(layer)  # (inputs, outputs, 4, 4)
         taps = ((3, 1), (2, 0))
         pixels = [weight[:, :, list(rows)][..., list(columns)] for rows in taps for columns in taps]
         stacked = torch.stack(pixels).permute(0, 2, 1, 3, 4).flatten(0, 1)  # (4 * outputs, inputs, 2, 2)
@@ -92,35 +140,32 @@ class _Doubling:
         return out.view(batch, channels, 2 * height, 2 * width)
 
 
-def _only(module: nn.Module, kind: type[_Layer]) -> _Layer:
+def _activated(x: Tensor) -> Tensor:
+    """The network's LeakyReLU, in place."""
+    return functional.leaky_relu_(x, 0.2)
+
+
+def _folded(block: nn.Sequential) -> _Conv:
+    """A block's convolution alone, its normalisation, if it has one, folded in."""
+    conv: _Conv
+    if isinstance(block[0], nn.ConvTranspose2d):
+        conv = copy.deepcopy(block[0])
+    else:
+        conv = copy.deepcopy(_only(block[0], nn.Conv2d))
+    if isinstance(after := block[1], nn.BatchNorm2d):
+        conv = fuse_conv_bn_eval(conv, after, transpose=isinstance(conv, nn.ConvTranspose2d))
+    return conv.requires_grad_(False).to(memory_format=torch.channels_last)
+
+
+def _only(module: nn.Module, kind: type[_Kind]) -> _Kind:
     assert isinstance(module, kind)
     return module
 
 
-def _bias(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
+def _weight(layer: _Conv) -> Tensor:
+    return layer.weight.detach()
+
+
+def _bias(layer: _Conv) -> Tensor:
     assert layer.bias is not None
     return layer.bias.detach()
-
-
-def _folded(block: nn.Module) -> nn.Module:
-    """A block's convolution alone, its normalisation, if it has one, folded in."""
-    assert isinstance(block, nn.Sequential)
-    conv, after = copy.deepcopy(block[0]), block[1]
-    if isinstance(after, nn.BatchNorm2d):
-        if isinstance(conv, nn.ConvTranspose2d):
-            conv = fuse_conv_bn_eval(conv, after, transpose=True)
-        else:
-            conv = fuse_conv_bn_eval(_only(conv, nn.Conv2d), after)
-    return conv.requires_grad_(False).to(memory_format=torch.channels_last)
-
-
-def _through(layers: Sequence[nn.Module], x: Tensor) -> Tensor:
-    for layer in layers:
-        x = functional.leaky_relu_(layer(x), _SLOPE)
-    return x
-
-
-def _joined_heads(net: TrueSightNet) -> tuple[Tensor, Tensor]:
-    """Weight (3, C) and bias (3,) of the attention's heads."""
-    heads = [_only(head, nn.Conv2d) for head in net.attention.heads]
-    return torch.cat([h.weight.detach().flatten(1) for h in heads]), torch.cat([_bias(h) for h in heads])

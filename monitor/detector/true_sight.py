@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from monitor.detector.autoencoder import INPUT_SIZE, PUBLISHED_WIDTH, TrueSightNet
 from monitor.detector.base import Detector, Observation, Tensors
 from monitor.detector.fast_net import FastNet
+from monitor.detector.heap import keep_freed_memory
 from monitor.detector.precision import Precision, trunk_type
 from monitor.detector.scorer import PUBLISHED_SIZES, Term, five_sizes, published_score
 from monitor.detector.stored import check_tensors, read_settings
@@ -111,6 +112,7 @@ class TrueSight(Detector):
         self._error_stats = error_stats
         self._precision = precision
         fast = FastNet(self._net, trunk_type(precision, self._device))
+        keep_freed_memory()
         self._views = ViewScorer(fast, len(settings.sizes))
         self._frames = (
             DeviceScorer(fast, settings.sizes, self._device, CUDA_FRAMES) if self._device.type == "cuda" else None
