@@ -145,18 +145,19 @@ def test_the_trained_network_is_copied() -> None:
 
 
 def test_terms_are_averaged_over_sizes_and_calibration_stores_their_statistics() -> None:
-    detector = TrueSight.from_network(network(), variant="published")
+    plain = TrueSight.from_network(network(), variant="published")
     images = pictures(11)
+    detector = plain.calibrate(images)
     terms = detector.terms(images)
     assert terms.shape == (11, 7)
     assert terms.dtype == np.float32
     weighted = published_score(torch.from_numpy(terms)).numpy()
     scores = [d.score for d in detector.score(observations(images))]
     np.testing.assert_allclose(scores, weighted, rtol=1e-6)
-    settings = detector.calibrate(images).settings()
+    settings = detector.settings()
     np.testing.assert_allclose(settings["term_means"], terms.mean(axis=0, dtype=np.float64), rtol=1e-12)
     np.testing.assert_allclose(settings["term_stds"], terms.std(axis=0, dtype=np.float64), rtol=1e-9)
-    assert detector.settings()["term_means"] is None
+    assert plain.settings()["term_means"] is None
 
 
 def test_reasons_name_the_terms_that_rose_strongest_first() -> None:

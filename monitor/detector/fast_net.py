@@ -5,7 +5,7 @@ three channels, is one convolution that gives the four pixels of each place at o
 
 In bfloat16 numbers have 8 bits, too few for a score that is to be the same to 1e-4. So the layers between the first
 and the last calculate with differences: from what they would give for a usual picture, worked out once in float32.
-Differences are small, and so are their roundings. A usual picture is what the network makes of plain grey.
+Differences are small, and so are their roundings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from monitor.detector.autoencoder import INPUT_SIZE, TrueSightNet
+from monitor.detector.autoencoder import TrueSightNet
 
 _Conv = nn.Conv2d | nn.ConvTranspose2d
 _Kind = TypeVar("_Kind", bound=nn.Module)
@@ -29,13 +29,14 @@ class FastNet:
     """RGB (B, 3, 96, 96) float32 in [0, 1] -> reconstruction (B, 3, 96, 96) and attention (B, 1, 6, 6), float32.
 
     trunk  torch.bfloat16 for the layers between the first and the last, or torch.float32
+    usual  (3, 96, 96) float32 RGB, a picture like most; without one all is in float32
     """
 
-    def __init__(self, net: TrueSightNet, trunk: torch.dtype = torch.float32) -> None:
+    def __init__(self, net: TrueSightNet, trunk: torch.dtype = torch.float32, usual: Tensor | None = None) -> None:
         """Takes a copy of the network, on its device; it must be in eval mode."""
         first, *rest = (_folded(_only(block, nn.Sequential)) for block in net.encoder)
         blocks = [net.bottleneck, *list(net.decoder)[:-2]]
-        self.trunk = trunk
+        self.trunk = torch.float32 if usual is None else trunk
         self._first = _Chain([first])
         self._encoder = _Chain(rest)
         heads = [_only(head, nn.Conv2d) for head in net.attention.heads]
@@ -43,10 +44,9 @@ class FastNet:
         self._fuse = _weight(net.attention.fuse).flatten(1), _bias(net.attention.fuse)
         self._decoder = _Chain([_folded(_only(block, nn.Sequential)) for block in blocks])
         self._last = _Doubling(_only(net.decoder[-2], nn.ConvTranspose2d))
-        if trunk != torch.float32:
+        if usual is not None and self.trunk != torch.float32:
             with torch.inference_mode():
-                grey = torch.full((1, 3, INPUT_SIZE, INPUT_SIZE), 0.5, device=first.weight.device)
-                self._calculate_around(self(grey)[0])
+                self._calculate_around(usual[None].to(first.weight.device))
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """See the class; to be called in inference mode."""

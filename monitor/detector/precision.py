@@ -21,9 +21,13 @@ def bfloat16_is_fast(device: torch.device) -> bool:
     return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
 
 
-def trunk_type(precision: Precision, device: torch.device) -> torch.dtype:
-    """The type of the layers that bear it, float32 or bfloat16. Raises UsageError for one that is only emulated."""
-    fast = bfloat16_is_fast(device)
+def trunk_type(precision: Precision, device: torch.device, fast: bool | None = None) -> torch.dtype:
+    """The type of the layers that bear it, float32 or bfloat16. Raises UsageError for one that is only emulated.
+
+    fast: whether the device calculates in bfloat16 itself; None: find out.
+    """
+    if fast is None:
+        fast = bfloat16_is_fast(device)
     if precision == "bfloat16" and not fast:
         raise UsageError(f"{device} only emulates bfloat16, which is slower than float32: use float32 or auto")
     return torch.bfloat16 if fast and precision != "float32" else torch.float32

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import cv2
@@ -32,6 +32,9 @@ Variant = Literal["published", "sound"]
 
 CUDA_FRAMES = 8
 """Frames in every batch on a GPU, padded with black ones: one shape gives one kernel and the same bytes."""
+
+USUAL_PICTURES = 32
+"""So many of the pictures for calibration are averaged to a usual one."""
 
 USUAL_STDS = 2.0
 """A term is worth a reason above its normal mean plus this many standard deviations."""
@@ -98,8 +101,9 @@ class TrueSight(Detector):
         device: str = "cpu",
         error_stats: ErrorStats | None = None,
         precision: Precision = "auto",
+        usual: FloatArray | None = None,
     ) -> None:
-        """Takes the network over: puts it on the device, in eval mode.
+        """Takes the network over: puts it on the device, in eval mode. usual: see FastNet; known once calibrated.
 
         Raises UsageError without that device, and for a precision that it only emulates.
         """
@@ -111,7 +115,9 @@ class TrueSight(Detector):
         self._settings = settings
         self._error_stats = error_stats
         self._precision = precision
-        fast = FastNet(self._net, trunk_type(precision, self._device))
+        self._usual = usual
+        picture = None if usual is None else torch.from_numpy(usual)
+        fast = FastNet(self._net, trunk_type(precision, self._device), picture)
         keep_freed_memory()
         self._views = ViewScorer(fast, len(settings.sizes))
         self._frames = (
@@ -158,15 +164,21 @@ class TrueSight(Detector):
     def calibrate(self, images: Iterable[Image]) -> Self:
         """A copy that knows what is usual, from held-out normal pictures ((H, W, 3) uint8 BGR), at least 2.
 
-        Sets the terms' statistics, which the reasons need, and for the sound variant the statistics of
-        the patch error at each place, which its score needs. Raises UsageError for fewer pictures.
+        Sets the terms' statistics, which the reasons need, for the sound variant the statistics of the patch
+        error at each place, which its score needs, and the mean of the first pictures, around which the network
+        calculates. Raises UsageError for fewer pictures.
         """
         terms: list[FloatArray] = []
         total = np.zeros((INPUT_SIZE, INPUT_SIZE))
         squares = np.zeros_like(total)
         left = iter(images)
+        first = list(islice(left, USUAL_PICTURES))
+        usual = torch.cat([five_sizes(i, (INPUT_SIZE,)) for i in first]).mean(dim=0).numpy() if first else None
+        # What is usual must be measured by the very calculation that scores.
+        measuring = type(self)(self._net, self._settings, str(self._device), None, self._precision, usual)
+        left = chain(first, left)
         while part := list(islice(left, CUDA_FRAMES)):
-            part_terms, errors = self._look(part)
+            part_terms, errors = measuring._look(part)
             terms.extend(part_terms)
             for error in errors:
                 patches = self._patch_error(error).astype(np.float64)
@@ -186,25 +198,28 @@ class TrueSight(Detector):
             str(self._device),
             stats if self._settings.variant == "sound" else None,
             self._precision,
+            usual,
         )
 
     def on_cpu(self) -> TrueSight:
         """See Detector.on_cpu; scores differ from the GPU's by rounding."""
         if self._spare is None:
             return self
-        return TrueSight(self._spare, self._settings, "cpu", self._error_stats)
+        return TrueSight(self._spare, self._settings, "cpu", self._error_stats, usual=self._usual)
 
     def settings(self) -> dict[str, Any]:
         """JSON-ready; see TrueSightSettings."""
         return self._settings.model_dump(mode="json")
 
     def tensors(self) -> Tensors:
-        """The network's arrays as ``network.*``, and ``error_mean``, ``error_std`` of a calibrated sound variant."""
+        """The network's arrays as ``network.*``; once calibrated ``usual``, if sound ``error_mean``, ``error_std``."""
         found: Tensors = {
             f"network.{key}": value.cpu().contiguous().numpy().copy() for key, value in self._net.state_dict().items()
         }
         if self._error_stats:
             found |= {"error_mean": self._error_stats.mean, "error_std": self._error_stats.std}
+        if self._usual is not None:
+            found["usual"] = self._usual
         return found
 
     @classmethod
@@ -219,13 +234,16 @@ class TrueSight(Detector):
         }
         if "error_mean" in tensors or "error_std" in tensors:
             expected |= dict.fromkeys(("error_mean", "error_std"), ((INPUT_SIZE, INPUT_SIZE), "float32"))
+        if "usual" in tensors:  # models of earlier versions have none
+            expected["usual"] = ((3, INPUT_SIZE, INPUT_SIZE), "float32")
         check_tensors(cls.name, tensors, expected)
         state = {key: torch.from_numpy(np.array(tensors[f"network.{key}"])) for key in net.state_dict()}
         net.load_state_dict(state, assign=True)
         stats = None
         if "error_mean" in tensors:
             stats = ErrorStats(np.array(tensors["error_mean"]), np.array(tensors["error_std"]))
-        return cls(net, checked, device, stats)
+        usual = np.array(tensors["usual"]) if "usual" in tensors else None
+        return cls(net, checked, device, stats, usual=usual)
 
     def _look(self, images: Sequence[Image]) -> tuple[FloatArray, FloatArray]:
         """Terms (N, 7) and mean absolute error (N, 96, 96), both averaged over the sizes, float32."""
