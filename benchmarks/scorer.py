@@ -1,4 +1,4 @@
-"""The published score: as fast as it is here, beside a plain re-implementation of the published code; and all detectors.
+"""The published score as it is here beside a plain re-implementation of the published code; and all detectors.
 
     python -m benchmarks.scorer [--video PATH] [--precision auto]
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.interleaved import medians
+from benchmarks.interleaved import Case, medians
 from benchmarks.pictures import resized, street_pictures, video_pictures
 from benchmarks.published import PlainPublished, learn_a_little
 from benchmarks.stages import subjects, table
@@ -45,6 +46,10 @@ def fast_scores(detector: TrueSight, images: Sequence[Image]) -> np.ndarray:
     return published_score(torch.from_numpy(detector.terms(images))).numpy()
 
 
+def _one_by_one(detector: TrueSight, images: Sequence[Image]) -> list[np.ndarray]:
+    return [fast_scores(detector, [image]) for image in images]
+
+
 def equality(net: TrueSightNet, detectors: dict[str, TrueSight], images: Sequence[Image]) -> list[str]:
     """The greatest difference from the plain scores, of the fast ones and of a network wholly in bfloat16."""
     plain = PlainPublished(net)
@@ -62,9 +67,9 @@ def speed(
     """Milliseconds a frame of the plain path and of the fast ones, and how many times as fast they are."""
     plain = PlainPublished(net)
     few = images[:: max(1, len(images) // 4)]
-    cases = {"plain": lambda: [plain.score(image) for image in few]}
+    cases: dict[str, Case] = {"plain": lambda: [plain.score(image) for image in few]}
     for name, detector in detectors.items():
-        cases[name] = lambda chosen=detector: [fast_scores(chosen, [image]) for image in few]  # type: ignore[misc]
+        cases[name] = partial(_one_by_one, detector, few)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -89,7 +94,7 @@ def bound(net: TrueSightNet, rounds: int) -> list[str]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        cases = {str(dtype): lambda factor=factor: factor @ factor for dtype, factor in factors.items()}  # type: ignore[misc]
+        cases = {str(dtype): partial(torch.matmul, factor, factor) for dtype, factor in factors.items()}
         found = medians(cases, rounds)
     finally:
         torch.set_num_threads(before)

@@ -7,10 +7,10 @@ shape gives one kernel, and a frame the same bytes whatever else is in its batch
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
-from itertools import groupby
 from typing import TypeVar
 
 import numpy as np
@@ -22,13 +22,13 @@ from monitor.detector.autoencoder import INPUT_SIZE
 from monitor.detector.fast_net import FastNet
 from monitor.detector.precision import exact
 from monitor.detector.scorer import Comparison, Term, compare
-from monitor.types import Image
+from monitor.types import FloatArray, Image
 
 log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
 _STEPS = 2**22  # Pillow rounds its weights to parts of this
-_SHORT_BITS = 13  # of a float32's fraction that TF32 does not have
+_PIECE = 2**11
 
 
 class ViewScorer:
@@ -49,48 +49,36 @@ class ViewScorer:
 
 
 class DeviceViews:
-    """Frames of one shape, on a device -> their views, as ``five_sizes`` gives them, within one grey level."""
+    """Frames of one shape, on a device -> their views, as ``five_sizes`` gives them.
+
+    The reduced pictures are Pillow's to the last bit, on any device: whole grey levels times weights in two pieces of
+    11 bits are exact, in TF32 as well, and so are their sums.
+    """
 
     def __init__(self, shape: tuple[int, int], sizes: Sequence[int], device: torch.device) -> None:
         """shape: height and width of the frames, pixels."""
         height, width = shape
         self._sizes = list(sizes)
-        self._split = device.type == "cuda"
+        self._on_gpu = device.type == "cuda"
         across = np.concatenate([pillow_weights(width, size) for size in sizes])  # (all sizes, W)
-        self._across = self._pieces(across, device)
-        self._down = [self._pieces(pillow_weights(height, size), device) for size in sizes]
+        self._across = _factors(across, device)
+        self._down = [_factors(pillow_weights(height, size), device) for size in sizes]
         self._up = [torch.from_numpy(bilinear_weights(size, INPUT_SIZE)).to(device) for size in sizes]
 
     def __call__(self, frames: Tensor) -> Tensor:
         """frames: (N, H, W, 3) uint8 BGR on the device. Returns (N * sizes, 3, 96, 96) float32 RGB in [0, 1]."""
         planes = frames.permute(0, 3, 1, 2).flip(1).float()  # (N, 3, H, W)
-        # Width first and rounded between, as Pillow does. Whole grey levels and the weights' pieces are exact in TF32.
-        with _short_products(self._split):
-            narrow = self._summed(planes @ self._across)  # (N, 3, H, all sizes)
+        with _tensor_cores(self._on_gpu):
+            narrow = _rounded(planes @ self._across)  # (N, 3, H, all sizes); width first, as Pillow does
             small = [
-                self._summed(part.mT @ weights).mT  # (N, 3, size, size)
-                for part, weights in zip(torch.split(narrow, self._sizes, dim=3), self._down, strict=True)
+                _rounded(part.mT @ factors).mT  # (N, 3, size, size)
+                for part, factors in zip(torch.split(narrow, self._sizes, dim=3), self._down, strict=True)
             ]
         views = [
             (view / 255.0 if view.shape[-1] == INPUT_SIZE else up @ (view / 255.0) @ up.mT)
             for view, up in zip(small, self._up, strict=True)
         ]
         return torch.stack(views, dim=1).flatten(0, 1)
-
-    def _pieces(self, weights: NDArray[np.float64], device: torch.device) -> Tensor:
-        """(outputs, inputs) -> (inputs, outputs), or (inputs, 2 * outputs) in two pieces that TF32 holds exactly."""
-        whole = weights.T.astype(np.float32)
-        if not self._split:
-            return torch.from_numpy(whole).to(device)
-        high = (whole.view(np.uint32) >> _SHORT_BITS << _SHORT_BITS).view(np.float32)
-        return torch.from_numpy(np.concatenate([high, whole - high], axis=1)).to(device)
-
-    def _summed(self, products: Tensor) -> Tensor:
-        """The pieces added up, rounded half up to whole grey levels."""
-        if self._split:
-            high, low = products.chunk(2, dim=-1)
-            products = high + low
-        return (products + 0.5).floor_().clamp_(0, 255)
 
 
 class DeviceScorer:
@@ -109,11 +97,16 @@ class DeviceScorer:
 
     def __call__(self, images: Sequence[Image]) -> Comparison:
         """images: each (H, W, 3) uint8 BGR. Returns terms (N, 7) and error (N, 96, 96), float32 on the CPU."""
-        found: list[tuple[Tensor, Tensor]] = []
-        for shape, part in groupby(images, key=lambda image: image.shape[:2]):
-            found += self._batches.run(list(part), partial(self._look, shape=shape))
-        terms, errors = zip(*found, strict=True)
-        return Comparison(torch.stack(terms), torch.stack(errors))
+        of_shape: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
+        for i, image in enumerate(images):
+            of_shape[image.shape[0], image.shape[1]].append(i)
+        terms = torch.empty(len(images), len(Term))
+        errors = torch.empty(len(images), INPUT_SIZE, INPUT_SIZE)
+        for shape, places in of_shape.items():
+            looked = self._batches.run([images[i] for i in places], partial(self._look, shape=shape))
+            for i, (term, error) in zip(places, looked, strict=True):
+                terms[i], errors[i] = term, error
+        return Comparison(terms, errors)
 
     def _look(self, images: Sequence[Image], frames: int, *, shape: tuple[int, int]) -> list[tuple[Tensor, Tensor]]:
         batch = torch.zeros(frames, *shape, 3, dtype=torch.uint8, pin_memory=self._device.type == "cuda")
@@ -172,15 +165,35 @@ def pillow_weights(inputs: int, outputs: int) -> NDArray[np.float64]:
     return weights
 
 
-def bilinear_weights(inputs: int, outputs: int) -> NDArray[np.float32]:
+def pieces(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two parts that add up to weights of 22 binary places: the first 11 of them, and the last."""
+    high = np.floor(weights * _PIECE) / _PIECE
+    return high, weights - high
+
+
+def _factors(weights: NDArray[np.float64], device: torch.device) -> Tensor:
+    """(outputs, inputs) -> (inputs, 2 * outputs) float32: both pieces side by side."""
+    return torch.from_numpy(np.concatenate(pieces(weights)).T.astype(np.float32)).to(device)
+
+
+def _rounded(products: Tensor) -> Tensor:
+    """The sums of both pieces, (..., 2 * outputs), added up and rounded half up to whole grey levels, exactly."""
+    high, low = products.chunk(2, dim=-1)
+    high = high + 0.5
+    whole = high.floor()
+    # Together they have more bits than float32; the fraction and the lower piece do not.
+    return (whole + (high - whole + low).floor()).clamp_(0, 255)
+
+
+def bilinear_weights(inputs: int, outputs: int) -> FloatArray:
     """(outputs, inputs): torch's plain bilinear resize of a line, align_corners=False."""
     lines = torch.nn.functional.interpolate(torch.eye(inputs)[None], size=outputs, mode="linear", align_corners=False)
     return np.ascontiguousarray(lines[0].T.numpy())
 
 
 @contextmanager
-def _short_products(use: bool) -> Iterator[None]:
-    """Matrix products on a GPU's tensor cores in TF32 meanwhile."""
+def _tensor_cores(use: bool) -> Iterator[None]:
+    """Meanwhile matrix products on a GPU take TF32, which tensor cores are made for."""
     if not use:
         yield
         return
