@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 
 from monitor.detector.autoencoder import TrueSightNet
 from monitor.detector.fast_net import FastNet
+from monitor.detector.precision import exact
 from monitor.detector.scorer import PUBLISHED_SIZES, five_sizes
 from monitor.detector.true_sight_batch import (
     Batches,
@@ -19,6 +20,7 @@ from monitor.detector.true_sight_batch import (
     bilinear_weights,
     pieces,
     pillow_weights,
+    tensor_cores,
 )
 from monitor.types import Image
 
@@ -56,6 +58,13 @@ def test_the_pieces_of_the_weights_are_exact_in_tf32() -> None:
         assert not (bits & ((1 << 13) - 1)).any(), "no bits that TF32 does not have"
 
 
+def test_short_numbers_are_allowed_for_the_resizes_alone() -> None:
+    with exact(torch.device("cuda")), tensor_cores(use=True):
+        assert torch.backends.cuda.matmul.allow_tf32
+        assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
 def test_plain_bilinear_weights_are_torchs() -> None:
     x = torch.rand(1, 1, 80)
     expected = torch.nn.functional.interpolate(x, size=96, mode="linear", align_corners=False)[0, 0]
@@ -75,6 +84,15 @@ def test_views_made_by_products_are_pillows(shape: tuple[int, int]) -> None:
         x = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None] / 255
         expected = torch.nn.functional.interpolate(x, size=(96, 96), mode="bilinear", align_corners=False)[0]
         torch.testing.assert_close(views[number], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_views_are_the_same_on_a_gpu() -> None:
+    frames = torch.from_numpy(np.stack(pictures(8, 360, 640)))
+    here, there = (
+        DeviceViews((360, 640), PUBLISHED_SIZES, device)(frames.to(device)) for device in (CPU, torch.device("cuda"))
+    )
+    torch.testing.assert_close(there.cpu(), here, rtol=0, atol=1e-6)
 
 
 def test_frames_of_several_shapes_keep_their_order_and_their_scores() -> None:

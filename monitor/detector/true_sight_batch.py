@@ -51,8 +51,8 @@ class ViewScorer:
 class DeviceViews:
     """Frames of one shape, on a device -> their views, as ``five_sizes`` gives them.
 
-    The reduced pictures are Pillow's to the last bit, on any device: whole grey levels times weights in two pieces of
-    11 bits are exact, in TF32 as well, and so are their sums.
+    The reduced pictures are Pillow's to the last bit: whole grey levels times weights in two pieces of 11 bits are
+    exact, in TF32 as well, and their sums have no more bits than float32.
     """
 
     def __init__(self, shape: tuple[int, int], sizes: Sequence[int], device: torch.device) -> None:
@@ -68,7 +68,7 @@ class DeviceViews:
     def __call__(self, frames: Tensor) -> Tensor:
         """frames: (N, H, W, 3) uint8 BGR on the device. Returns (N * sizes, 3, 96, 96) float32 RGB in [0, 1]."""
         planes = frames.permute(0, 3, 1, 2).flip(1).float()  # (N, 3, H, W)
-        with _tensor_cores(self._on_gpu):
+        with tensor_cores(self._on_gpu):
             narrow = _rounded(planes @ self._across)  # (N, 3, H, all sizes); width first, as Pillow does
             small = [
                 _rounded(part.mT @ factors).mT  # (N, 3, size, size)
@@ -192,14 +192,15 @@ def bilinear_weights(inputs: int, outputs: int) -> FloatArray:
 
 
 @contextmanager
-def _tensor_cores(use: bool) -> Iterator[None]:
+def tensor_cores(use: bool) -> Iterator[None]:
     """Meanwhile matrix products on a GPU take TF32, which tensor cores are made for."""
     if not use:
         yield
         return
-    before = torch.backends.cuda.matmul.fp32_precision
-    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    # Not fp32_precision: torch refuses to mix it with the older flags that ``exact`` sets.
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.fp32_precision = before
+        torch.backends.cuda.matmul.allow_tf32 = before
