@@ -107,21 +107,25 @@ def measure(subject: Subject, size: int, device: torch.device, *, graph: bool) -
     """(batch size that fits, items a second), copies included."""
     while True:
         try:
-            streamed = Streamed(subject.work, subject.batch(size), device, graph=graph)
-            streamed.run(3)
-            started = time.perf_counter()
-            streamed.run(4)
-            batches = max(4, int(4 * _SECONDS / (time.perf_counter() - started)))
-            started = time.perf_counter()
-            streamed.run(batches)
-            return size, batches * size / (time.perf_counter() - started)
+            return size, _rate(subject, size, device, graph=graph)
         except torch.OutOfMemoryError:
             if size == 1:
                 raise RunError(f"{device} has too little memory for one frame of the {subject.name}") from None
-        # Outside of the handler: what the failed attempt held is free only there.
+        # Outside of the handler: what the failed attempt held is free only here.
         torch.cuda.empty_cache()
         print(f"  {device} has too little memory for a batch of {size}: going on with {size // 2}")
         size //= 2
+
+
+def _rate(subject: Subject, size: int, device: torch.device, *, graph: bool) -> float:
+    streamed = Streamed(subject.work, subject.batch(size), device, graph=graph)
+    streamed.run(3)
+    started = time.perf_counter()
+    streamed.run(4)
+    batches = max(4, int(4 * _SECONDS / (time.perf_counter() - started)))
+    started = time.perf_counter()
+    streamed.run(batches)
+    return batches * size / (time.perf_counter() - started)
 
 
 def stage_lines(subject: Subject, size: int, device: torch.device, limits: Peak) -> list[str]:
