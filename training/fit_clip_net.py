@@ -15,8 +15,9 @@ from torch.nn import functional
 
 from monitor.detector.clip_inputs import CHANNELS
 from monitor.detector.clip_net import STRIDE, AnomalyLogits, ClipNet, averaged
+from monitor.detector.precision import bfloat16_is_fast
 from monitor.detector.true_sight import find_device
-from monitor.detector.true_sight2 import Scene, TrueSight2, TrueSight2Settings, bfloat16_is_fast
+from monitor.detector.true_sight2 import Scene, TrueSight2, TrueSight2Settings
 from monitor.errors import RunError, UsageError
 from monitor.types import FloatArray, Frame
 from training.grey_footage import GreyClip, GreyFootage, grey_footage

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -69,29 +70,51 @@ def _std(x: Tensor) -> Tensor:
     return (deviation.square().sum(dim=(2, 3)) / (x.shape[2] * x.shape[3] - 1)).sqrt()
 
 
-def published_terms(x: Tensor, o: Tensor, attention: Tensor) -> Tensor:
-    """The seven terms of each picture, in the order of Term; all are >= 0.
+class Comparison(NamedTuple):
+    """What is said of each of B pictures x and their reconstructions o.
 
-    x, o: (B, C, H, W) float in [0, 1], picture and reconstruction; attention: (B, 1, h, w).
-    Returns (B, 7) of x's dtype.
+    terms  (B, 7) in the order of Term, all >= 0
+    error  (B, H, W) mean absolute error over the channels
     """
-    error = (x - o).abs()  # D, (B, C, H, W)
+
+    terms: Tensor
+    error: Tensor
+
+
+def compare(x: Tensor, o: Tensor, attention: Tensor) -> Comparison:
+    """The seven terms of each picture, and where the error is.
+
+    x, o: (B, C, H, W) float in [0, 1], picture and reconstruction; attention: (B, 1, h, w). Gives x's dtype.
+    """
+    difference = x - o
+    distance = difference.abs()  # D, (B, C, H, W)
+    error = distance.mean(dim=1)
     picture = (1, 2, 3)
     place = (2, 3)
-    height, width = x.shape[2:]
+    up = spread(attention, *x.shape[2:])[:, 0]
     texture = _std(x).mean(dim=1) - _std(o).mean(dim=1)
-    spectrum = torch.fft.rfft2(x - o)  # rfft2(x) - rfft2(o), (B, C, H, W // 2 + 1) complex, unnormalised
     peak = x.amax(dim=place).mean(dim=1) - o.amax(dim=place).mean(dim=1)
     terms = (
-        error.mean(dim=picture),
-        (x - o).square().mean(dim=picture),
-        error.amax(dim=picture),
-        (error * spread(attention, height, width)).mean(dim=picture),
+        error.mean(dim=(1, 2)),
+        difference.square().mean(dim=picture),
+        distance.amax(dim=picture),
+        (error * up).mean(dim=(1, 2)),  # up(A) is the same for all channels
         texture.abs(),
-        spectrum.abs().mean(dim=picture),
+        _magnitude(torch.fft.rfft2(difference)).mean(dim=picture),  # rfft2(x) - rfft2(o), unnormalised
         peak.abs(),
     )
-    return torch.stack(terms, dim=1)
+    return Comparison(torch.stack(terms, dim=1), error)
+
+
+def _magnitude(spectrum: Tensor) -> Tensor:
+    """The complex magnitude. Faster than torch's abs, which guards against squares that overflow: none here do."""
+    squares = torch.view_as_real(spectrum).square()
+    return (squares[..., 0] + squares[..., 1]).sqrt_()
+
+
+def published_terms(x: Tensor, o: Tensor, attention: Tensor) -> Tensor:
+    """The seven terms of each picture, (B, 7) in the order of Term; see ``compare``."""
+    return compare(x, o, attention).terms
 
 
 def published_score(terms: Tensor) -> Tensor:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
+from itertools import chain, islice
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import cv2
@@ -20,8 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.detector.autoencoder import INPUT_SIZE, PUBLISHED_WIDTH, TrueSightNet
 from monitor.detector.base import Detector, Observation, Tensors
-from monitor.detector.scorer import PUBLISHED_SIZES, Term, five_sizes, published_score, published_terms
+from monitor.detector.fast_net import FastNet
+from monitor.detector.heap import keep_freed_memory
+from monitor.detector.precision import Precision, trunk_type
+from monitor.detector.scorer import PUBLISHED_SIZES, Term, five_sizes, published_score
 from monitor.detector.stored import check_tensors, read_settings
+from monitor.detector.true_sight_batch import DeviceScorer, ViewScorer
 from monitor.errors import UsageError
 from monitor.types import Detection, FloatArray, Image, Reason
 
@@ -29,6 +32,9 @@ Variant = Literal["published", "sound"]
 
 CUDA_FRAMES = 8
 """Frames in every batch on a GPU, padded with black ones: one shape gives one kernel and the same bytes."""
+
+USUAL_PICTURES = 32
+"""So many of the pictures for calibration are averaged to a usual one."""
 
 USUAL_STDS = 2.0
 """A term is worth a reason above its normal mean plus this many standard deviations."""
@@ -89,9 +95,18 @@ class TrueSight(Detector):
     name = "true-sight"
 
     def __init__(
-        self, net: TrueSightNet, settings: TrueSightSettings, device: str = "cpu", error_stats: ErrorStats | None = None
+        self,
+        net: TrueSightNet,
+        settings: TrueSightSettings,
+        device: str = "cpu",
+        error_stats: ErrorStats | None = None,
+        precision: Precision = "auto",
+        usual: FloatArray | None = None,
     ) -> None:
-        """Takes the network over: puts it on the device, in eval mode. Raises UsageError without that device."""
+        """Takes the network over: puts it on the device, in eval mode. usual: see FastNet; known once calibrated.
+
+        Raises UsageError without that device, and for a precision that it only emulates.
+        """
         self._device = find_device(device)
         self.device = str(self._device)
         # Once a GPU has failed, its memory cannot be read: what ``on_cpu`` needs is kept here.
@@ -99,6 +114,15 @@ class TrueSight(Detector):
         self._net = net.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
         self._settings = settings
         self._error_stats = error_stats
+        self._precision = precision
+        self._usual = usual
+        picture = None if usual is None else torch.from_numpy(usual)
+        fast = FastNet(self._net, trunk_type(precision, self._device), picture)
+        keep_freed_memory()
+        self._views = ViewScorer(fast, len(settings.sizes))
+        self._frames = (
+            DeviceScorer(fast, settings.sizes, self._device, CUDA_FRAMES) if self._device.type == "cuda" else None
+        )
 
     @classmethod
     def from_network(
@@ -109,17 +133,18 @@ class TrueSight(Detector):
         sizes: Sequence[int] | None = None,
         patch: int = 12,
         device: str = "cpu",
+        precision: Precision = "auto",
     ) -> Self:
         """Build from a trained network, which is copied. Without ``sizes``: the published five, or 96 alone for sound.
 
-        Raises ModelError for settings out of range, UsageError for a device that is not there.
+        Raises ModelError for settings out of range, UsageError for a device or a precision that is not there.
         """
         if sizes is None:
             sizes = PUBLISHED_SIZES if variant == "published" else (INPUT_SIZE,)
         settings = read_settings(
             cls.name, TrueSightSettings, {"variant": variant, "sizes": tuple(sizes), "width": net.width, "patch": patch}
         )
-        return cls(copy.deepcopy(net), settings, device)
+        return cls(copy.deepcopy(net), settings, device, precision=precision)
 
     def new_stream(self) -> None:
         """Nothing is remembered between frames."""
@@ -139,15 +164,21 @@ class TrueSight(Detector):
     def calibrate(self, images: Iterable[Image]) -> Self:
         """A copy that knows what is usual, from held-out normal pictures ((H, W, 3) uint8 BGR), at least 2.
 
-        Sets the terms' statistics, which the reasons need, and for the sound variant the statistics of
-        the patch error at each place, which its score needs. Raises UsageError for fewer pictures.
+        Sets the terms' statistics, which the reasons need, for the sound variant the statistics of the patch
+        error at each place, which its score needs, and the mean of the first pictures, around which the network
+        calculates. Raises UsageError for fewer pictures.
         """
         terms: list[FloatArray] = []
         total = np.zeros((INPUT_SIZE, INPUT_SIZE))
         squares = np.zeros_like(total)
         left = iter(images)
+        first = list(islice(left, USUAL_PICTURES))
+        usual = torch.cat([five_sizes(i, (INPUT_SIZE,)) for i in first]).mean(dim=0).numpy() if first else None
+        # What is usual must be measured by the very calculation that scores.
+        measuring = type(self)(self._net, self._settings, str(self._device), None, self._precision, usual)
+        left = chain(first, left)
         while part := list(islice(left, CUDA_FRAMES)):
-            part_terms, errors = self._look(part)
+            part_terms, errors = measuring._look(part)
             terms.extend(part_terms)
             for error in errors:
                 patches = self._patch_error(error).astype(np.float64)
@@ -166,25 +197,29 @@ class TrueSight(Detector):
             self._settings.model_copy(update=update),
             str(self._device),
             stats if self._settings.variant == "sound" else None,
+            self._precision,
+            usual,
         )
 
     def on_cpu(self) -> TrueSight:
         """See Detector.on_cpu; scores differ from the GPU's by rounding."""
         if self._spare is None:
             return self
-        return TrueSight(self._spare, self._settings, "cpu", self._error_stats)
+        return TrueSight(self._spare, self._settings, "cpu", self._error_stats, usual=self._usual)
 
     def settings(self) -> dict[str, Any]:
         """JSON-ready; see TrueSightSettings."""
         return self._settings.model_dump(mode="json")
 
     def tensors(self) -> Tensors:
-        """The network's arrays as ``network.*``, and ``error_mean``, ``error_std`` of a calibrated sound variant."""
+        """The network's arrays as ``network.*``; once calibrated ``usual``, if sound ``error_mean``, ``error_std``."""
         found: Tensors = {
             f"network.{key}": value.cpu().contiguous().numpy().copy() for key, value in self._net.state_dict().items()
         }
         if self._error_stats:
             found |= {"error_mean": self._error_stats.mean, "error_std": self._error_stats.std}
+        if self._usual is not None:
+            found["usual"] = self._usual
         return found
 
     @classmethod
@@ -199,35 +234,29 @@ class TrueSight(Detector):
         }
         if "error_mean" in tensors or "error_std" in tensors:
             expected |= dict.fromkeys(("error_mean", "error_std"), ((INPUT_SIZE, INPUT_SIZE), "float32"))
+        if "usual" in tensors:  # models of earlier versions have none
+            expected["usual"] = ((3, INPUT_SIZE, INPUT_SIZE), "float32")
         check_tensors(cls.name, tensors, expected)
         state = {key: torch.from_numpy(np.array(tensors[f"network.{key}"])) for key in net.state_dict()}
         net.load_state_dict(state, assign=True)
         stats = None
         if "error_mean" in tensors:
             stats = ErrorStats(np.array(tensors["error_mean"]), np.array(tensors["error_std"]))
-        return cls(net, checked, device, stats)
+        usual = np.array(tensors["usual"]) if "usual" in tensors else None
+        return cls(net, checked, device, stats, usual=usual)
 
     def _look(self, images: Sequence[Image]) -> tuple[FloatArray, FloatArray]:
         """Terms (N, 7) and mean absolute error (N, 96, 96), both averaged over the sizes, float32."""
-        sizes = self._settings.sizes
-        on_cpu = self._device.type == "cpu"
-        # Always the same batch shape: what else is in the batch must not change a frame's bytes.
-        frames = 1 if on_cpu else CUDA_FRAMES
+        if self._frames is not None and images:
+            found = self._frames(images)
+            return found.terms.numpy(), found.error.numpy()
         terms = np.empty((len(images), len(Term)), np.float32)
         errors = np.empty((len(images), INPUT_SIZE, INPUT_SIZE), np.float32)
-        for start in range(0, len(images), frames):
-            part = images[start : start + frames]
-            views = torch.zeros(frames, len(sizes), 3, INPUT_SIZE, INPUT_SIZE)
-            for view, image in zip(views, part, strict=False):
-                view.copy_(five_sizes(image, sizes))
-            x = views.view(-1, 3, INPUT_SIZE, INPUT_SIZE).to(self._device)  # (frames * sizes, 3, 96, 96)
-            with torch.inference_mode(), _exact(self._device):
-                o, _, attention = self._net(x.contiguous(memory_format=torch.channels_last))
-                o = o.contiguous()
-                t = published_terms(x, o, attention).view(frames, len(sizes), -1).mean(dim=1)
-                e = (x - o).abs().view(frames, len(sizes) * 3, INPUT_SIZE, INPUT_SIZE).mean(dim=1)
-            terms[start : start + frames] = t[: len(part)].cpu().numpy()
-            errors[start : start + frames] = e[: len(part)].cpu().numpy()
+        # One frame a batch, always: what else is in the batch must not change a frame's bytes.
+        with torch.inference_mode():
+            for i, image in enumerate(images):
+                found = self._views(five_sizes(image, self._settings.sizes))
+                terms[i], errors[i] = found.terms[0].numpy(), found.error[0].numpy()
         return terms, errors
 
     def _patch_error(self, error: FloatArray) -> FloatArray:
@@ -273,10 +302,3 @@ def find_device(name: str) -> torch.device:
         if device.index is not None and device.index >= count:
             raise UsageError(f"there is no {name} here: the last CUDA device is cuda:{count - 1}")
     return device
-
-
-def _exact(device: torch.device) -> AbstractContextManager[None]:
-    """On a GPU: full float32 and kernels that always add up in the same order."""
-    if device.type == "cpu":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)

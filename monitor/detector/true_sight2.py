@@ -22,6 +22,7 @@ from monitor.detector.base import Detector, Observation, Paced, Tensors, nan_det
 from monitor.detector.clip_inputs import CHANNELS, MOST_SPAN_S, SIZE, ClipInputs, choose, follow
 from monitor.detector.clip_net import HEADS, ClipNet, averaged
 from monitor.detector.frontend import middle
+from monitor.detector.precision import bfloat16_is_fast
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.detector.true_sight import find_device
 from monitor.errors import ModelError
@@ -267,11 +268,3 @@ def _exact(device: torch.device) -> AbstractContextManager[Any]:
     if device.type == "cpu":
         return nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-
-
-def bfloat16_is_fast(device: torch.device) -> bool:
-    """Whether the hardware calculates in bfloat16 itself."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    abilities = torch.cpu.get_capabilities()
-    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))

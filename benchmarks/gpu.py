@@ -1,0 +1,219 @@
+"""Frames a second of the published detector and of True Sight 2's network on a GPU, from bytes in the host's memory.
+
+    python -m benchmarks.gpu [--device cuda:0] [--precision auto] [--batches 1 8 64 512 4096]
+
+Batches travel from pinned memory while the one before is worked on; the published detector's five sizes are made on the
+GPU, the other network's inputs come ready. Each is run as it is and as a recorded CUDA graph; the stages are timed by
+themselves; what is calculated and moved is counted, and compared with a matrix product and a copy measured in this run.
+A batch for which the memory does not suffice is halved. Without a GPU (or with --device cpu) only the path is shown to
+run and its results to be equal: no figure is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.pictures import street_pictures
+from benchmarks.published import learn_a_little
+from benchmarks.roofline import Peak, cost, peak, wait
+from benchmarks.streamed import Streamed, Work
+from monitor.detector.autoencoder import TrueSightNet
+from monitor.detector.clip_inputs import CHANNELS, SIZE
+from monitor.detector.clip_net import ClipNet, averaged
+from monitor.detector.fast_net import FastNet
+from monitor.detector.precision import Precision, exact, trunk_type
+from monitor.detector.scorer import PUBLISHED_SIZES, compare, five_sizes, published_score
+from monitor.detector.true_sight import TrueSight, find_device
+from monitor.detector.true_sight2 import fast_network
+from monitor.detector.true_sight_batch import DeviceViews, ViewScorer
+from monitor.errors import MonitorError, RunError
+from monitor.types import Image
+
+AIM = 25_000
+"""Frames of the published detector a second."""
+TOLERANCE = 1e-4
+GPU_BATCHES, CPU_BATCHES = (1, 8, 64, 512, 4096), (1, 4, 16)
+PICTURES = 16
+_SECONDS = 1.0  # that each measurement takes about
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Work to be measured.
+
+    items   (N, ...) on the host, N different ones, which batches are made of
+    work    a batch on the device -> its results
+    stages  the work in parts, each taking what the one before gives
+    """
+
+    name: str
+    items: Tensor
+    work: Work
+    stages: tuple[tuple[str, Callable[[Tensor], Tensor]], ...]
+
+    def batch(self, size: int) -> Tensor:
+        """So many items, the same ones again and again."""
+        return self.items[torch.arange(size) % len(self.items)]
+
+
+def published(net: TrueSightNet, images: Sequence[Image], device: torch.device, precision: Precision) -> Subject:
+    """The published detector's path from bytes to the seven terms."""
+    usual = torch.cat([five_sizes(image, (96,)) for image in images]).mean(dim=0)
+    fast = FastNet(net.to(device), trunk_type(precision, device), usual)
+    height, width = images[0].shape[:2]
+    views = DeviceViews((height, width), PUBLISHED_SIZES, device)
+    score = ViewScorer(fast, len(PUBLISHED_SIZES))
+    seen: dict[str, Tensor] = {}
+
+    def network(x: Tensor) -> Tensor:
+        seen["x"] = x
+        o, seen["attention"] = fast(x)
+        return o
+
+    def terms(o: Tensor) -> Tensor:
+        return compare(seen["x"], o, seen["attention"]).terms
+
+    return Subject(
+        "published detector",
+        torch.from_numpy(np.stack(images)),
+        lambda frames: score(views(frames)).terms,
+        (("five sizes", views), ("network", network), ("terms", terms)),
+    )
+
+
+def true_sight2(device: torch.device) -> Subject:
+    """The network of True Sight 2 with random weights, from its inputs to its map."""
+    torch.manual_seed(0)
+    net = fast_network(ClipNet(CHANNELS, 16).eval().to(device), device)
+
+    def network(x: Tensor) -> Tensor:
+        return averaged(net(x.contiguous(memory_format=torch.channels_last)).fused).flatten(1)
+
+    inputs = torch.randn(PICTURES, CHANNELS, SIZE[1], SIZE[0])
+    return Subject("true-sight-2's network", inputs, network, (("network", network),))
+
+
+def measure(subject: Subject, size: int, device: torch.device, *, graph: bool) -> tuple[int, float]:
+    """(batch size that fits, items a second), copies included."""
+    while True:
+        try:
+            return size, _rate(subject, size, device, graph=graph)
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise RunError(f"{device} has too little memory for one frame of the {subject.name}") from None
+        # Outside of the handler: what the failed attempt held is free only here.
+        torch.cuda.empty_cache()
+        print(f"  {device} has too little memory for a batch of {size}: going on with {size // 2}")
+        size //= 2
+
+
+def _rate(subject: Subject, size: int, device: torch.device, *, graph: bool) -> float:
+    streamed = Streamed(subject.work, subject.batch(size), device, graph=graph)
+    streamed.run(3)
+    started = time.perf_counter()
+    streamed.run(4)
+    batches = max(4, int(4 * _SECONDS / (time.perf_counter() - started)))
+    started = time.perf_counter()
+    streamed.run(batches)
+    return batches * size / (time.perf_counter() - started)
+
+
+def stage_lines(subject: Subject, size: int, device: torch.device, limits: Peak) -> list[str]:
+    """Milliseconds a batch of each stage, what it costs, and how near it comes to what the device allows."""
+    lines = []
+    with torch.inference_mode(), exact(device):
+        x = subject.batch(size).to(device)
+        for name, stage in subject.stages:
+            given = x
+            x = stage(given)
+            spent, seconds = cost(partial(stage, given)), _seconds(partial(stage, given), device)
+            lines.append(
+                f"  {name:12s}{seconds * 1e3:9.3f} ms {spent.flop / 1e9:9.2f} GFLOP {spent.moved / 1e9:8.3f} GB moved "
+                f"{limits.least_s(spent) / seconds:7.1%} of the roofline"
+            )
+    return lines
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    times = []
+    for _ in range(7):
+        wait(device)
+        started = time.perf_counter()
+        work()
+        wait(device)
+        times.append(time.perf_counter() - started)
+    return sorted(times)[len(times) // 2]
+
+
+def check(subject: Subject, detector: TrueSight, images: Sequence[Image], device: torch.device) -> float:
+    """The greatest difference of the scores from the detector's on the CPU. Raises RunError for too great a one."""
+    expected = published_score(torch.from_numpy(detector.terms(images)))
+    worst = 0.0
+    for graph in {False, device.type == "cuda"}:
+        found = Streamed(subject.work, subject.batch(len(images)), device, graph=graph).run(3)
+        worst = max(worst, (published_score(found) - expected).abs().max().item())
+    if worst > TOLERANCE:
+        raise RunError(f"scores on {device} differ from the CPU's by up to {worst:.1e}, more than {TOLERANCE:g}")
+    return worst
+
+
+def main() -> None:
+    """Run and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto", help="cuda:0, cpu ...; auto: a GPU if there is one")
+    parser.add_argument("--precision", choices=get_args(Precision), default="auto")
+    parser.add_argument("--batches", type=int, nargs="+", help="frames in a batch")
+    arguments = parser.parse_args()
+    device = find_device(arguments.device)
+    on_gpu = device.type == "cuda"
+    batches = arguments.batches or (GPU_BATCHES if on_gpu else CPU_BATCHES)
+    if min(batches) < 1:
+        parser.error("--batches must be at least 1")
+    trunk = trunk_type(arguments.precision, device)
+    images = street_pictures(PICTURES, seed=3, abnormal=False)
+    net = learn_a_little(images, steps=30)
+    reference = TrueSight.from_network(net, variant="published", precision="float32")
+    subject = published(net, images, device, arguments.precision)
+    others = true_sight2(device)
+    worst = check(subject, reference, images, device)
+    print(f"scores of {len(images)} frames differ from the detector's in float32 on the CPU by at most {worst:.1e}")
+    if not on_gpu:
+        for one in (subject, others):
+            for size in batches:
+                assert len(Streamed(one.work, one.batch(size), device, graph=False).run(2)) == size
+        print(f"no GPU is used: batches of {', '.join(map(str, batches))} ran through the same path on the CPU;")
+        print(f"the figures are a GPU's alone (the aim is {AIM:,} frames/s)")
+        return
+    limits = peak(device, trunk)
+    print(f"{torch.cuda.get_device_name(device)}, layers in {str(trunk).removeprefix('torch.')}: matrix product")
+    print(f"{limits.flop_s / 1e12:.0f} TFLOP/s, copy {limits.bytes_s / 1e9:.0f} GB/s; the aim is {AIM:,} frames/s")
+    for one in (subject, others):
+        best, fits = 0.0, 1
+        for size in batches:
+            rates = []
+            for graph in (False, True):
+                fits, rate = measure(one, size, device, graph=graph)
+                rates.append(rate)
+            best = max(best, *rates)
+            print(f"{one.name:24s} batch {fits:5d} {rates[0]:10,.0f} frames/s, as a CUDA graph {rates[1]:10,.0f}")
+        print("\n".join(stage_lines(one, min(fits, 512), device, limits)))
+        if one is subject:
+            print(f"  best {best:,.0f} frames/s, {best / AIM:.0%} of the aim")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except MonitorError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,40 @@
+"""In which number format a network calculates, and where that keeps its results."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+
+from monitor.errors import UsageError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""auto: bfloat16 where the hardware calculates in it itself, float32 elsewhere."""
+
+
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether the hardware calculates in bfloat16 itself."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+
+
+def trunk_type(precision: Precision, device: torch.device, fast: bool | None = None) -> torch.dtype:
+    """The type of the layers that bear it, float32 or bfloat16. Raises UsageError for one that is only emulated.
+
+    fast: whether the device calculates in bfloat16 itself; None: find out.
+    """
+    if fast is None:
+        fast = bfloat16_is_fast(device)
+    if precision == "bfloat16" and not fast:
+        raise UsageError(f"{device} only emulates bfloat16, which is slower than float32: use float32 or auto")
+    return torch.bfloat16 if fast and precision != "float32" else torch.float32
+
+
+def exact(device: torch.device) -> AbstractContextManager[Any]:
+    """On a GPU: no shortened float32, and kernels that always add up in the same order."""
+    if device.type == "cpu":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
