@@ -177,7 +177,7 @@ def main() -> None:
     parser.add_argument("--video", type=Path, help="1280x720 at 25 frames a second; default: a synthetic street")
     parser.add_argument("--model", type=Path, help="model folder; default: one that is learned from the video, once")
     parser.add_argument("--seconds", type=float, default=8.0, help="that count of each step")
-    parser.add_argument("--warm-up", type=float, default=2.0, help="seconds before that")
+    parser.add_argument("--warm-up", type=float, default=8.0, help="seconds before that")
     parser.add_argument("--confirm-seconds", type=float, default=30.0, help="of the final number; 0 leaves that out")
     parser.add_argument("--start", type=int, default=4, help="count of cameras that is tried first")
     parser.add_argument("--limit", type=int, default=256, help="no more cameras than this are tried")

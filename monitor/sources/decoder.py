@@ -31,6 +31,7 @@ from monitor.sources.shared_pictures import PictureWriter
 
 QUIT = b"q"
 LONGEST = 65536  # bytes of a message
+NICE = 5  # many decoders at once must not keep the one thread waiting that scores what they give
 
 
 class Kind(Enum):
@@ -191,6 +192,7 @@ def main() -> None:
     """A decoder's whole life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash that is expected need not fill the disk
+    os.nice(NICE)
     cv2.setNumThreads(1)
     link, pictures = socket.socket(fileno=int(sys.argv[1])), PictureWriter(int(sys.argv[2]))
     source = pickle.load(sys.stdin.buffer)  # noqa: S301 - the parent wrote it

@@ -142,7 +142,9 @@ class _Decoder:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), self._pictures.fd),
-                start_new_session=True,
+                # Ctrl-C in a terminal does not reach it. In a session of its own it would count as much to Linux's
+                # scheduler (autogroups) as all threads of this process together.
+                process_group=0,
                 env=_environment(),
             )
         except OSError as error:
