@@ -28,10 +28,11 @@ from benchmarks.published import learn_a_little
 from benchmarks.roofline import Peak, cost, peak, wait
 from benchmarks.streamed import Streamed, Work
 from monitor.detector.autoencoder import TrueSightNet
+from monitor.detector.base import Precision
 from monitor.detector.clip_inputs import CHANNELS, SIZE
 from monitor.detector.clip_net import ClipNet, averaged
 from monitor.detector.fast_net import FastNet
-from monitor.detector.precision import Precision, exact, trunk_type
+from monitor.detector.precision import exact, trunk_type
 from monitor.detector.scorer import PUBLISHED_SIZES, compare, five_sizes, published_score
 from monitor.detector.true_sight import TrueSight, find_device
 from monitor.detector.true_sight2 import fast_network
@@ -91,10 +92,10 @@ def published(net: TrueSightNet, images: Sequence[Image], device: torch.device, 
     )
 
 
-def true_sight2(device: torch.device) -> Subject:
+def true_sight2(device: torch.device, precision: Precision) -> Subject:
     """The network of True Sight 2 with random weights, from its inputs to its map."""
     torch.manual_seed(0)
-    net = fast_network(ClipNet(CHANNELS, 16).eval().to(device), device)
+    net = fast_network(ClipNet(CHANNELS, 16).eval().to(device), trunk_type(precision, device))
 
     def network(x: Tensor) -> Tensor:
         return averaged(net(x.contiguous(memory_format=torch.channels_last)).fused).flatten(1)
@@ -184,7 +185,7 @@ def main() -> None:
     net = learn_a_little(images, steps=30)
     reference = TrueSight.from_network(net, variant="published", precision="float32")
     subject = published(net, images, device, arguments.precision)
-    others = true_sight2(device)
+    others = true_sight2(device, arguments.precision)
     worst = check(subject, reference, images, device)
     print(f"scores of {len(images)} frames differ from the detector's in float32 on the CPU by at most {worst:.1e}")
     if not on_gpu:

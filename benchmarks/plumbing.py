@@ -38,7 +38,7 @@ from monitor.alerting import AlertSettings
 from monitor.calibration import HeldOut
 from monitor.camera_monitor import CameraMonitor, Judgement
 from monitor.capture import CaptureSettings
-from monitor.detector.base import Detector, Observation, Tensors
+from monitor.detector.base import Detector, Observation, Precision, Tensors
 from monitor.detector.scorer import PUBLISHED_SIZES
 from monitor.errors import MonitorError, RunError
 from monitor.fusion import ModelScale
@@ -80,7 +80,13 @@ class Empty(Detector):
         return {}
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:  # noqa: ARG003
+    def load(
+        cls,
+        settings: Mapping[str, Any],  # noqa: ARG003
+        tensors: Mapping[str, NDArray[Any]],  # noqa: ARG003
+        device: str,  # noqa: ARG003 - for detectors with a network
+        precision: Precision = "auto",  # noqa: ARG003
+    ) -> Self:
         """One is like another."""
         return cls()
 

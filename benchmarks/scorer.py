@@ -26,7 +26,7 @@ from benchmarks.pictures import resized, street_pictures, video_pictures
 from benchmarks.published import PlainPublished, learn_a_little
 from benchmarks.stages import subjects, table
 from monitor.detector.autoencoder import TrueSightNet
-from monitor.detector.precision import Precision
+from monitor.detector.base import Precision
 from monitor.detector.scorer import PUBLISHED_SIZES, published_score
 from monitor.detector.true_sight import TrueSight
 from monitor.errors import MonitorError

@@ -140,6 +140,8 @@ class MonitorConfig(Settings):
     """Which detectors are learned and used; None learns motion and static, and uses all that a model has."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Where networks run: auto, cpu, cuda or cuda:N."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What networks calculate in: auto is bfloat16 where the hardware knows it, float32 elsewhere."""
     cpu_fallback: bool = True
     """Go on on the CPU when a GPU fails while running; false ends the run with the reason."""
     analysis_fps: float = Field(10.0, ge=0)

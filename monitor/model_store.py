@@ -26,7 +26,7 @@ from safetensors.numpy import save as dump_tensors
 from monitor import __version__
 from monitor.calibration import HeldOut
 from monitor.detector import detector_class
-from monitor.detector.base import Detector
+from monitor.detector.base import Detector, Precision
 from monitor.errors import ModelError, RunError, first_problem
 from monitor.health import Viewpoint
 from monitor.model_versions import newest_usable, version_folders
@@ -170,15 +170,16 @@ def check_replaceable(folder: Path) -> None:
         raise ModelError(f"{folder} is a file: choose another place for the model")
 
 
-def load_model(folder: Path, device: str = "cpu") -> Model:
+def load_model(folder: Path, device: str = "cpu", precision: Precision = "auto") -> Model:
     """Load a model folder, or the newest usable one of a folder of versions (see ``monitor.model_versions``).
 
-    Every field is checked. Raises ModelError with one sentence that says what is wrong.
+    Every field is checked. Raises ModelError with one sentence that says what is wrong, and UsageError for a device or
+    a precision that this machine does not have.
     """
     versions = [] if (folder / CARD_FILE).exists() else version_folders(folder)
     if versions:
-        return newest_usable(versions, lambda version: _load(version, device))
-    return _load(folder, device)
+        return newest_usable(versions, lambda version: _load(version, device, precision))
+    return _load(folder, device, precision)
 
 
 def learned_folder(models: Path, name: str) -> Path | None:
@@ -187,7 +188,7 @@ def learned_folder(models: Path, name: str) -> Path | None:
     return folder if (folder / CARD_FILE).exists() or version_folders(folder) else None
 
 
-def _load(folder: Path, device: str) -> Model:
+def _load(folder: Path, device: str, precision: Precision) -> Model:
     if folder.is_file():
         raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")
     if not folder.is_dir():
@@ -207,7 +208,8 @@ def _load(folder: Path, device: str) -> Model:
     for entry in card.detectors:
         names.add(entry.name)
         try:
-            detectors.append(detector_class(entry.name).load(entry.settings, _part(tensors, entry.name), device))
+            kind, part = detector_class(entry.name), _part(tensors, entry.name)
+            detectors.append(kind.load(entry.settings, part, device, precision))
         except ModelError as error:
             raise ModelError(f"the model in {folder} cannot be used: {error}") from error
     foreign = sorted(key for key in tensors if key.split("/")[0] not in names)

@@ -92,7 +92,7 @@ def plan_cameras(
             planned.append(_learning_camera(source, settings.models_folder / source.name, settings, max_frames))
             continue
         if folder not in loaded:
-            model = used(load_model(folder, settings.device), settings.detectors)
+            model = used(load_model(folder, settings.device, settings.precision), settings.detectors)
             scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
             loaded[folder] = (model, scale, ModelBands(model, scale, settings.smoothing))
             _tell_of_unfinished(folder, settings)
@@ -138,7 +138,7 @@ def used(model: Model, detectors: Sequence[str] | None) -> Model:
 
 def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraMonitor]:
     """The model that a camera has learned, and what judges by it. Raises ModelError."""
-    model = used(load_model(plan.folder, settings.device), settings.detectors)
+    model = used(load_model(plan.folder, settings.device, settings.precision), settings.detectors)
     scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
     bands = ModelBands(model, scale, settings.smoothing)
     return model, CameraMonitor(plan.name, scale, settings.smoothing, settings.alert, bands.watch())
@@ -192,6 +192,7 @@ def _identity(source: Source, model: Model, settings: MonitorConfig, max_frames:
         settings.smoothing,
         settings.alert,
         settings.false_alarms_per_day,
+        settings.precision,
         settings.detectors,
         settings.learning,
     )

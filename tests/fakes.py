@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.calibration import HeldOut
-from monitor.detector.base import Detector, Observation, Tensors
+from monitor.detector.base import Detector, Observation, Precision, Tensors
 from monitor.model_store import Model, ModelCard, Provenance
 from monitor.sources.base import Position, Reader, Source
 from monitor.types import Detection, Frame, Image, Reason, ScoredFrame
@@ -42,7 +42,13 @@ class Brightness(Detector):
         return {}
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:  # noqa: ARG003
+    def load(
+        cls,
+        settings: Mapping[str, Any],  # noqa: ARG003
+        tensors: Mapping[str, NDArray[Any]],  # noqa: ARG003
+        device: str,  # noqa: ARG003 - for detectors with a network
+        precision: Precision = "auto",  # noqa: ARG003
+    ) -> Self:
         return cls()
 
 

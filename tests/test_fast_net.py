@@ -11,9 +11,9 @@ import torch
 from benchmarks.published import PlainPublished, learn_a_little
 from monitor.alerting import AlertRule, AlertSettings
 from monitor.detector.autoencoder import TrueSightNet
-from monitor.detector.base import Observation
+from monitor.detector.base import Observation, Precision
 from monitor.detector.fast_net import FastNet
-from monitor.detector.precision import Precision, bfloat16_is_fast, trunk_type
+from monitor.detector.precision import bfloat16_is_fast, trunk_type
 from monitor.detector.scorer import five_sizes
 from monitor.detector.true_sight import TrueSight
 from monitor.errors import UsageError

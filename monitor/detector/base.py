@@ -11,12 +11,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.types import Detection, Frame
+
+Precision = Literal["auto", "float32", "bfloat16"]
+"""What a network calculates in; auto: bfloat16 where the hardware calculates in it itself, float32 elsewhere."""
 
 _ON_TIME = 0.75  # of the time from one look to the next: what comes later is not early
 
@@ -110,9 +113,15 @@ class Detector(ABC):
 
     @classmethod
     @abstractmethod
-    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:
+    def load(
+        cls,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[Any]],
+        device: str,
+        precision: Precision = "auto",
+    ) -> Self:
         """Build from what ``settings`` and ``tensors`` gave. Raises ModelError when a part is missing or misshapen.
 
-        device: "auto" (a GPU if there is one) or a torch device name ("cpu", "cuda:0"); detectors without a network
-        ignore it.
+        device: "auto" (a GPU if there is one) or a torch device name ("cpu", "cuda:0"). Detectors without a network
+        ignore device and precision; the others raise UsageError for what is not there.
         """

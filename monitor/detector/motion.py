@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from monitor.detector.base import Detector, Observation, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection
 from monitor.detector.cells import FEATURES, TERMS, Cells, grid, measure, reasons
 from monitor.detector.footage import EvenSample, grey_pictures
 from monitor.detector.frontend import BINS, FrontEnd
@@ -186,7 +186,13 @@ class Motion(Detector):
         }
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:  # noqa: ARG003
+    def load(
+        cls,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[Any]],
+        device: str,  # noqa: ARG003 - for detectors with a network
+        precision: Precision = "auto",  # noqa: ARG003
+    ) -> Self:
         """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
         given = read_settings(cls.name, MotionSettings, settings)
         rows, columns = given.cells

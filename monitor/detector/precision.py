@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
+from monitor.detector.base import Precision
 from monitor.errors import UsageError
-
-Precision = Literal["auto", "float32", "bfloat16"]
-"""auto: bfloat16 where the hardware calculates in it itself, float32 elsewhere."""
 
 
 def bfloat16_is_fast(device: torch.device) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.calibration import HeldOut, fit_tail
-from monitor.detector.base import Detector, Observation, Paced, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
 from monitor.detector.kept import Kept
 from monitor.detector.patches import SIDE, Patches, patch_picture
 from monitor.detector.states import States, colour_differences, parts, top_mean
@@ -158,7 +158,13 @@ class Scene(Detector):
         return found
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:  # noqa: ARG003
+    def load(
+        cls,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[Any]],
+        device: str,  # noqa: ARG003 - for detectors with a network
+        precision: Precision = "auto",  # noqa: ARG003
+    ) -> Self:
         """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
         given = read_settings(cls.name, SceneSettings, settings)
         grid = (given.rows, given.columns)

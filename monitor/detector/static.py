@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from monitor.detector.base import Detector, Observation, Paced, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
 from monitor.detector.footage import EvenSample, Stretch, grey_pictures
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.types import Detection, FloatArray, Frame, Image, Reason
@@ -191,7 +191,13 @@ class StaticAge(Detector):
         return {"low": self._low, "middle": self._middle, "high": self._high}
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:  # noqa: ARG003
+    def load(
+        cls,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[Any]],
+        device: str,  # noqa: ARG003 - for detectors with a network
+        precision: Precision = "auto",  # noqa: ARG003
+    ) -> Self:
         """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
         given = read_settings(cls.name, StaticSettings, settings)
         shape = (given.height, given.width)

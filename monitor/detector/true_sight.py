@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.detector.autoencoder import INPUT_SIZE, PUBLISHED_WIDTH, TrueSightNet
-from monitor.detector.base import Detector, Observation, Tensors
+from monitor.detector.base import Detector, Observation, Precision, Tensors
 from monitor.detector.fast_net import FastNet
 from monitor.detector.heap import keep_freed_memory
-from monitor.detector.precision import Precision, trunk_type
+from monitor.detector.precision import trunk_type
 from monitor.detector.scorer import PUBLISHED_SIZES, Term, five_sizes, published_score
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.detector.true_sight_batch import DeviceScorer, ViewScorer
@@ -223,7 +223,13 @@ class TrueSight(Detector):
         return found
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:
+    def load(
+        cls,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[Any]],
+        device: str,
+        precision: Precision = "auto",
+    ) -> Self:
         """See Detector.load; every setting and every tensor's name, shape and kind is checked."""
         checked = read_settings(cls.name, TrueSightSettings, settings)
         with torch.device("meta"):  # shapes alone: no memory, and the random state stays as it was
@@ -243,7 +249,7 @@ class TrueSight(Detector):
         if "error_mean" in tensors:
             stats = ErrorStats(np.array(tensors["error_mean"]), np.array(tensors["error_std"]))
         usual = np.array(tensors["usual"]) if "usual" in tensors else None
-        return cls(net, checked, device, stats, usual=usual)
+        return cls(net, checked, device, stats, precision, usual)
 
     def _look(self, images: Sequence[Image]) -> tuple[FloatArray, FloatArray]:
         """Terms (N, 7) and mean absolute error (N, 96, 96), both averaged over the sizes, float32."""

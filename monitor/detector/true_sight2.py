@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -18,11 +17,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from monitor.detector.base import Detector, Observation, Paced, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
 from monitor.detector.clip_inputs import CHANNELS, MOST_SPAN_S, SIZE, ClipInputs, choose, follow
 from monitor.detector.clip_net import HEADS, ClipNet, averaged
 from monitor.detector.frontend import middle
-from monitor.detector.precision import bfloat16_is_fast
+from monitor.detector.precision import exact, trunk_type
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.detector.true_sight import find_device
 from monitor.errors import ModelError
@@ -128,21 +127,32 @@ class TrueSight2(Detector):
     min_threshold = -1.0
     """Logits that any movement reaches: where nothing at all moved in normal footage, every score is far below."""
 
-    def __init__(self, net: ClipNet, settings: TrueSight2Settings, scene: Scene, device: str = "cpu") -> None:
-        """Takes the network over: puts it on the device, in eval mode. Raises UsageError without that device."""
+    def __init__(
+        self,
+        net: ClipNet,
+        settings: TrueSight2Settings,
+        scene: Scene,
+        device: str = "cpu",
+        precision: Precision = "auto",
+    ) -> None:
+        """Takes the network over: puts it on the device, in eval mode.
+
+        Raises UsageError without that device, and for a precision that it only emulates.
+        """
         self._device = find_device(device)
         self.device = str(self._device)
         # Once a GPU has failed, its memory cannot be read: what ``on_cpu`` needs is kept here.
         self._spare = copy.deepcopy(net).cpu() if self._device.type != "cpu" else None
         self._net = net.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
-        self._fast = fast_network(self._net, self._device)
+        self._precision = precision
+        self._fast = fast_network(self._net, trunk_type(precision, self._device))
         self._settings = settings
         self.scene = scene
 
     def with_usual(self, usual: float, head_usual: tuple[float, float, float]) -> Self:
         """A copy that knows what is usual, which the reasons need (see TrueSight2Settings)."""
         settings = self._settings.model_copy(update={"usual": usual, "head_usual": head_usual})
-        return type(self)(copy.deepcopy(self._net), settings, self.scene, str(self._device))
+        return type(self)(copy.deepcopy(self._net), settings, self.scene, str(self._device), self._precision)
 
     def new_stream(self) -> ClipStream:
         """A stream with the trained background."""
@@ -181,7 +191,7 @@ class TrueSight2(Detector):
             known = len(part)
             if known < frames:
                 part = torch.cat([part, part.new_zeros(frames - known, *part.shape[1:])])
-            with torch.inference_mode(), _exact(self._device):
+            with torch.inference_mode(), exact(self._device):
                 out = self._fast(part.to(self._device, self._fast.dtype).contiguous(memory_format=torch.channels_last))
                 fused, parts = averaged(out.fused)[:known].cpu().numpy(), out.parts[:known].cpu().numpy()
             for one, heads in zip(fused, parts, strict=True):
@@ -215,7 +225,13 @@ class TrueSight2(Detector):
         return found | self.scene._asdict()
 
     @classmethod
-    def load(cls, settings: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]], device: str) -> Self:
+    def load(
+        cls,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[Any]],
+        device: str,
+        precision: Precision = "auto",
+    ) -> Self:
         """See Detector.load; every setting and every tensor's name, shape and kind is checked."""
         checked = read_settings(cls.name, TrueSight2Settings, settings)
         with torch.device("meta"):  # shapes alone: no memory, and the random state stays as it was
@@ -232,7 +248,7 @@ class TrueSight2(Detector):
         state = {key: torch.from_numpy(np.array(tensors[f"network.{key}"])) for key in net.state_dict()}
         net.load_state_dict(state, assign=True)
         scene = Scene(np.array(tensors["background"]), np.array(tensors["usual_speed"]))
-        return cls(net, checked, scene, device)
+        return cls(net, checked, scene, device, precision)
 
 
 def _one_a_stream(batch: Sequence[Observation]) -> list[list[int]]:
@@ -248,8 +264,8 @@ def _one_a_stream(batch: Sequence[Observation]) -> list[list[int]]:
     return parts
 
 
-def fast_network(net: ClipNet, device: torch.device) -> ClipNet:
-    """The network with its normalisation folded into the convolutions, in bfloat16 on a CPU that knows it."""
+def fast_network(net: ClipNet, trunk: torch.dtype) -> ClipNet:
+    """The network with its normalisation folded into the convolutions, all but its heads in another type."""
     fast = copy.deepcopy(net)
     for block in [m for m in fast.modules() if isinstance(m, torch.nn.Sequential)]:
         for i, layer in enumerate(block[:-1]):
@@ -258,13 +274,5 @@ def fast_network(net: ClipNet, device: torch.device) -> ClipNet:
                 block[i] = fuse_conv_bn_eval(layer, after)
                 block[i + 1] = torch.nn.Identity()
     fast.requires_grad_(False)
-    if device.type == "cpu" and bfloat16_is_fast(device):
-        fast.trunk_to(torch.bfloat16)
+    fast.trunk_to(trunk)
     return fast.to(memory_format=torch.channels_last)
-
-
-def _exact(device: torch.device) -> AbstractContextManager[Any]:
-    """On a GPU: full float32 and kernels that always add up in the same order."""
-    if device.type == "cpu":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
