@@ -30,7 +30,7 @@ from training.progress import Report
 from training.provenance import code_commit
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25.0
-BITS_A_SECOND, GOP = 2_500_000, 50
+BITS_A_SECOND, GOP = 2_000_000, 50
 SENSOR_NOISE = 3.0
 """Standard deviation, grey levels."""
 STEPS = 100

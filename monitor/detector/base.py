@@ -43,19 +43,19 @@ def nan_detection() -> Detection:
 class Paced:
     """Of a stream that need not be looked at in every frame: when it is time again, and what was said last.
 
-    every_s  seconds of stream time from one look to the next, and may change. With ten frames a second 0.2 is every
-             second frame, jitter or not
+    every_s  seconds of stream time from one look to the next; with ten frames a second 0.2 is every second frame,
+             jitter or not
     said     what was said last
     """
 
     def __init__(self, every_s: float) -> None:
-        self.every_s = every_s
+        self._least_s = _ON_TIME * every_s
         self.said = nan_detection()
         self._looked_s = -math.inf
 
     def due(self, time_s: float) -> bool:
         """Whether it is time to look again, at ``time_s``; if so, that is taken as done."""
-        if 0 <= time_s - self._looked_s < _ON_TIME * self.every_s:
+        if 0 <= time_s - self._looked_s < self._least_s:
             return False
         self._looked_s = time_s
         return True
