@@ -40,7 +40,7 @@ from monitor.watch import Watch
 
 CAMERA_FPS, ANALYSED_PER_S = 25.0, 10.0
 LOOK_S = 0.1
-TOLD_S = 0.2
+TOLD_S = 0.08
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 

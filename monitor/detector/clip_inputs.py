@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detector.frontend import middle
+from monitor.detector.frontend import fast_median
 from monitor.types import FloatArray, Image
 
 SIZE = (160, 96)
@@ -86,7 +86,7 @@ class ClipInputs:
         for channel, k in ((6, 1), (9, 3)):
             flow = self.motion(now, earlier[k])
             there = cv2.remap(earlier[k], self._x + flow[..., 0], self._y + flow[..., 1], cv2.INTER_LINEAR)
-            flow -= middle(flow[::6, ::6].reshape(-1, 2))  # a shaking camera moves everything alike
+            flow -= fast_median(flow[::6, ::6].reshape(-1, 2))  # a shaking camera moves everything alike
             flow *= self._per_speed
             flow *= np.float32(1 / ages_s[k])
             cv2.split(flow, (out[channel], out[channel + 1]))

@@ -74,7 +74,7 @@ class _Past(NamedTuple):
     blurred: Image
 
 
-def middle(values: NDArray[Any]) -> Any:
+def fast_median(values: NDArray[Any]) -> Any:
     """The median along the first axis, as ``numpy.median`` gives it, which takes three times as long for so few."""
     half = len(values) // 2
     if len(values) % 2:
@@ -142,7 +142,7 @@ class FrontEnd:
         # Where the flow does not explain the change, it is wrong: by occlusion, or too large a step.
         there = cv2.remap(grey, self._x + flow[..., 0], self._y + flow[..., 1], cv2.INTER_LINEAR)
         unexplained = cv2.blur(cv2.absdiff(earlier.grey, there), (3, 3))
-        flow -= middle(flow[::8, ::8].reshape(-1, 2))  # a shaking camera moves everything alike
+        flow -= fast_median(flow[::8, ::8].reshape(-1, 2))  # a shaking camera moves everything alike
         speed, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
         moving = np.flatnonzero((speed > _MIN_FLOW_PX) & changed & (unexplained < _MAX_UNEXPLAINED * around))
         rows, columns = grey.shape[0] // BLOCK, grey.shape[1] // BLOCK
@@ -165,7 +165,7 @@ class FrontEnd:
         """Foreground (h, w) uint8, 0 or 1; the background follows slowly, and at once where the scene is another."""
         picture = grey.astype(np.float32)
         ratio = picture[::4, ::4] / np.maximum(self._background[::4, ::4], 8.0)
-        gain = max(float(middle(ratio.ravel())), 0.1)
+        gain = max(float(fast_median(ratio.ravel())), 0.1)
         difference = picture / np.float32(gain) - self._background
         foreground = (np.abs(cv2.blur(difference, (3, 3))) >= _MIN_FOREGROUND).astype(np.uint8)
         if foreground.mean() > _RESET_SHARE:

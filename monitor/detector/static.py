@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
 from monitor.detector.footage import EvenSample, Stretch, grey_pictures
+from monitor.detector.frontend import fast_median
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.types import Detection, FloatArray, Frame, Image, Reason
 
@@ -163,17 +164,19 @@ class StaticAge(Detector):
         same = np.abs(level - stream.value) <= self._settings.same
         swaying = cv2.dilate((foreign & ~same).astype(np.uint8), _SQUARE) > 0
         # Covered, a pixel grows younger twice as fast, so that a stream of passers-by never adds up.
-        change = np.where(swaying, -2 * step, step).astype(np.float32)
+        change = np.where(swaying, np.float32(-2 * step), np.float32(step))
         forgotten = stream.age * np.float32(0.5 ** (step / _HALF_LIFE_S))
-        stream.age = np.where(foreign, np.maximum(stream.age + change, 0), forgotten).astype(np.float32)
-        anew = stream.age < 0.05
-        follow = np.where(anew, 1.0, np.where(same, 0.1, 0.0)).astype(np.float32)
+        stream.age = np.where(foreign, np.maximum(stream.age + change, np.float32(0)), forgotten)
+        follow = same * np.float32(0.1)
+        follow[stream.age < 0.05] = 1
         stream.value = stream.value + follow * (level - stream.value)
         stream.time_s = time_s
 
     def _oldest(self, age: FloatArray) -> float:
         """Highest age that ``min_area`` pixels of one connected piece have reached, seconds; 0 without a piece."""
         old = (age >= self._settings.min_age_s).astype(np.uint8)
+        if not old.any():
+            return 0.0
         count, labels, stats, _ = cv2.connectedComponentsWithStats(old, connectivity=8)
         oldest = 0.0
         for label in range(1, count):
@@ -218,16 +221,17 @@ def _noise(stretches: Iterable[Stretch]) -> float:
     return float(np.median(still)) * math.sqrt(math.pi) / 2 if still else 0.0
 
 
-def _relight(grey: Image, middle: FloatArray) -> FloatArray:
+def _relight(grey: Image, empty: FloatArray) -> FloatArray:
     """The picture under the trained light, (h, w) float32 grey levels: slow differences of brightness are divided out.
 
     The light is compared in squares, by medians, so that something small in a square does not count.
     """
     height, width = grey.shape
-    ratio = np.maximum(grey, 1).astype(np.float32) / np.maximum(middle, 1)
+    ratio = np.maximum(grey, 1).astype(np.float32) / np.maximum(empty, 1)
     squares = ratio.reshape(height // _LIGHT_GRID, _LIGHT_GRID, width // _LIGHT_GRID, _LIGHT_GRID)
-    local = np.median(squares, axis=(1, 3)).astype(np.float32)
-    whole = np.float32(np.median(local))
+    pixels = squares.transpose(1, 3, 0, 2).reshape(_LIGHT_GRID**2, -1)
+    local = fast_median(pixels).reshape(squares.shape[0], squares.shape[2])
+    whole = fast_median(local.ravel())
     local = np.clip(cv2.medianBlur(local, 3), 0.8 * whole, 1.25 * whole)
     return np.asarray(
         grey / np.maximum(cv2.resize(local, (width, height), interpolation=cv2.INTER_LINEAR), 0.05), dtype=np.float32

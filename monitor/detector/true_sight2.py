@@ -20,7 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
 from monitor.detector.clip_inputs import CHANNELS, MOST_SPAN_S, SIZE, ClipInputs, choose, follow
 from monitor.detector.clip_net import HEADS, ClipNet, averaged
-from monitor.detector.frontend import middle
+from monitor.detector.frontend import fast_median
 from monitor.detector.precision import exact, trunk_type
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.detector.true_sight import find_device
@@ -104,7 +104,7 @@ class ClipStream:
     def _look_at_background(self, grey: Image, step_s: float) -> FloatArray:
         """The background in the light of this frame, (96, 160) grey levels; it follows slowly."""
         picture = grey.astype(np.float32)
-        gain = float(middle((picture[::4, ::4] / np.maximum(self._background[::4, ::4], 8.0)).ravel()))
+        gain = float(fast_median((picture[::4, ::4] / np.maximum(self._background[::4, ::4], 8.0)).ravel()))
         lit = self._background * np.float32(max(gain, 0.1))
         if np.mean(np.abs(picture - lit) >= _UNLIKE) > _RESET_SHARE:
             self._background, self._recent = picture, picture

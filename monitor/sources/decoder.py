@@ -31,7 +31,7 @@ from monitor.sources.shared_pictures import PictureWriter
 
 QUIT = b"q"
 LONGEST = 65536  # bytes of a message
-NICE = 5  # many decoders at once must not keep the one thread waiting that scores what they give
+NICE = 7  # many decoders at once must not keep the one thread waiting that scores what they give
 
 
 class Kind(Enum):
