@@ -58,11 +58,12 @@ def run(source: Source, every: int) -> Run:
     cpu, started = cpu_s(), time.monotonic()
     with source.open() as reader:
         opened, opened_cpu = time.monotonic(), cpu_s(reader)
-        frames = 0
-        while reader.grab() is not None:
-            if frames % every == 0:
+        frames, next_s = 0, 0.0
+        while (position := reader.skip_to(next_s)) is not None:
+            frames += 1 + position.passed
+            if position.time_s >= next_s:
                 reader.retrieve()
-            frames += 1
+                next_s = position.time_s + (every - 0.5) / reader.fps
         took_s, used_s = time.monotonic() - opened, cpu_s(reader) - opened_cpu
         return Run(opened - started, opened_cpu - cpu, frames / took_s, used_s / frames, private_mb(reader))
 

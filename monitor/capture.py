@@ -276,6 +276,7 @@ class Capture:
         self._reached(time_s)
         self._sampler.take(time_s)
         frame = Frame(self._source.name, index, time_s, image, self._segment, captured_at, wall_time, self._health)
+        frame.small.prepare()
         if not self._queue.put(frame, stop=self._stop):
             return False
         self._queued += 1

@@ -23,6 +23,10 @@ class SmallPictures:
         self._image = image
         self._grey: dict[tuple[int, int], _Picture] = {}
 
+    def prepare(self) -> None:
+        """Make what needs the whole frame: by the thread that has just read it, for there is one that scores them all."""
+        _ = self._grey_sample
+
     @cached_property
     def sample(self) -> _Picture:
         """About 320x180 px or the next larger whole part of the frame, (h, w, 3) uint8 BGR.
