@@ -24,7 +24,7 @@ class SmallPictures:
         self._grey: dict[tuple[int, int], _Picture] = {}
 
     def prepare(self) -> None:
-        """Make what needs the whole frame: by the thread that has just read it, for there is one that scores them all."""
+        """Make what needs the whole frame: by the thread that has read it, since one thread scores all frames."""
         _ = self._grey_sample
 
     @cached_property
