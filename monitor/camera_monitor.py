@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from monitor.alerting import AlertRule, AlertSettings
 from monitor.drift import Drift
 from monitor.fusion import Fused, ModelScale
 from monitor.regions import find_regions
 from monitor.smoothing import SmoothingSettings
-from monitor.types import PAUSED, AlertEvent, FloatArray, Frame, Phase, Reason, Region, ScoredFrame
+from monitor.types import PAUSED, AlertEvent, Detection, FloatArray, Frame, Phase, Reason, Region, ScoredFrame
 
 HOLD_S = 1.0
 """Seconds for which a score stands for single frames that are not scored."""
@@ -117,10 +117,14 @@ class CameraMonitor:
             self._forget()
         self._segment = frame.segment
         self._walls.append((frame.time_s, frame.wall_time))
+        for i, detection in enumerate(scored.detections):
+            if detection.reasons:
+                self._telling[i] = frame.time_s, scored.detections
         fused = self._held(frame, self._fuse(scored))
         event = self._rule.update(frame.time_s, fused.score)
         if self._rule.peak_s == frame.time_s:
-            self._peak = scored, fused.detector
+            telling = self._telling_of(scored, fused.detector or 0)
+            self._peak = replace(scored, detections=telling), fused.detector
         if event is not None:
             alerts.append(self._alert(event, scored, fused.detector))
         advice = None if self._drift is None else self._drift.update(frame, fused.score, alarmed=self.alarmed)
@@ -139,6 +143,7 @@ class CameraMonitor:
         return self.scale.fuse(smoothed)
 
     def _forget(self) -> None:
+        self._telling: dict[int, tuple[float, tuple[Detection, ...]]] = {}  # when a detector last had reasons, and all
         self._known, self._known_s = Fused(math.nan, None), -math.inf
 
     def _held(self, frame: Frame, fused: Fused) -> Fused:
@@ -156,9 +161,9 @@ class CameraMonitor:
         if event.phase is Phase.START:
             self._started_at = self._wall_time(event.started_s)
         ended_at = None if event.ended_s is None else self._wall_time(event.ended_s)
-        detection = scored.detections[loudest or 0]
+        detections = self._telling_of(scored, loudest or 0)
         height, width = scored.frame.image.shape[:2]
-        heat = self.scale.anomaly_map(scored.detections, loudest or 0)
+        heat = self.scale.anomaly_map(detections, loudest or 0)
         regions = () if heat is None else tuple(find_regions(heat, width, height))
         return Alert(
             self.camera,
@@ -168,10 +173,24 @@ class CameraMonitor:
             read_at,
             scored,
             regions,
-            detection.reasons,
+            detections[loudest or 0].reasons,
             heat,
             self.scale.names[loudest or 0],
         )
+
+    def _telling_of(self, scored: ScoredFrame, loudest: int) -> tuple[Detection, ...]:
+        """What was said of a frame, or of one just before it where the loudest detector finds nothing in this very one.
+
+        The smoothed score may be high on a frame whose own is not: the reason was in the frames before.
+        """
+        now = scored.detections[loudest]
+        time_s, before = self._telling.get(loudest, (-math.inf, scored.detections))
+        if now.reasons or not 0 <= scored.frame.time_s - time_s <= HOLD_S:
+            return scored.detections
+        if now.anomaly_map is None or not (now.anomaly_map > 0).any():
+            return before
+        told = replace(now, reasons=before[loudest].reasons)
+        return (*scored.detections[:loudest], told, *scored.detections[loudest + 1 :])
 
     def _wall_time(self, time_s: float) -> float:
         """When the frame at ``time_s`` on the stream's clock was read, unix seconds."""

@@ -56,9 +56,7 @@ class SmallPictures:
 
 
 def _reduce(grey: _Picture, size: tuple[int, int]) -> _Picture:
-    """Area means, to within a grey level: halving and what comes near it is several times faster than other ratios."""
+    """Area means, to within a grey level: halving is several times faster than other ratios."""
     while grey.shape[1] >= 2 * size[0] and grey.shape[0] >= 2 * size[1] and not sum(grey.shape) & 1:
         grey = np.asarray(cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA))
-    halves = all(1.8 <= grey.shape[1 - i] / size[i] <= 2.2 for i in (0, 1))
-    how = cv2.INTER_LINEAR if halves else cv2.INTER_AREA
-    return np.asarray(cv2.resize(grey, size, interpolation=how), np.uint8)
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -8,7 +8,7 @@ from monitor.alerting import AlertSettings
 from monitor.camera_monitor import Alert, CameraMonitor
 from monitor.fusion import ModelScale
 from monitor.smoothing import SmoothingSettings
-from monitor.types import CameraState, Detection, Health, Phase, ScoredFrame
+from monitor.types import CameraState, Detection, Health, Phase, Reason, ScoredFrame
 from tests.fakes import brightness_model, frame, scored
 
 SMOOTHING = SmoothingSettings()
@@ -80,6 +80,21 @@ def test_regions_point_at_the_map_s_peak_on_the_source_frame() -> None:
         alerts += watched.update(bright).alerts
     region = alerts[0].regions[0]
     assert (region.x, region.y, region.width, region.height) == (12, 8, 4, 4)
+
+
+def test_an_alert_on_a_frame_in_which_nothing_is_found_gives_the_reason_of_those_just_before() -> None:
+    watched = monitor()
+    play(watched, [25] * 10)
+    heat = np.zeros((6, 8), np.float32)
+    heat[2, 3] = 1
+    found = Detection(0.8, heat, (Reason("unmoved object for", 9.0, 2.0, "s"),))
+    alerts: list[Alert] = []
+    for i in range(10, 16):
+        detection = found if i % 2 else Detection(0.8, np.zeros_like(heat))
+        alerts += watched.update(ScoredFrame(frame(i / 10, 200), (detection,), 0.0)).alerts
+    alerts += watched.close()
+    assert [alert.event.phase for alert in alerts] == [Phase.START, Phase.END]
+    assert all(alert.reasons == found.reasons and alert.regions for alert in alerts[1:])
 
 
 def test_a_single_frame_that_is_not_scored_ends_nothing() -> None:
