@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.video import read_some
+from benchmarks.pictures import read_some
 from monitor.camera_monitor import Alert
 from monitor.evidence.camera import CameraEvidence
 from monitor.evidence.files import Disk, EvidenceFiles

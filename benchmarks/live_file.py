@@ -6,13 +6,13 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
 
 import cv2
 
 from monitor.errors import CaptureError
-from monitor.sources.base import Position, Reader, Source
+from monitor.sources.base import Position, Source
 from monitor.sources.opencv import open_capture
+from monitor.sources.video import VideoReader
 from monitor.types import Image
 
 STAGGER_S = 0.2
@@ -50,7 +50,7 @@ class LiveFile(Source):
         return LiveFileReader(capture, self)
 
 
-class LiveFileReader(Reader):
+class LiveFileReader(VideoReader):
     """Waits for each frame's time and then decodes it; a reader that is late gets what is due at once, all of it.
 
     clock  monotonic seconds; sleep  waits so many
@@ -63,13 +63,13 @@ class LiveFileReader(Reader):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._capture = capture
+        super().__init__(capture)
+        self.fps = source.fps
         self._label = source.label
         self._blind = source.blind
         self._clock = clock
         self._sleep = sleep
         self._index = -1
-        self.fps = source.fps
         if source.begin > 0.0:
             frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
             capture.set(cv2.CAP_PROP_POS_FRAMES, math.floor(source.begin * frames))
@@ -89,22 +89,12 @@ class LiveFileReader(Reader):
         return Position(self._index, due_s - self._opened_s)
 
     def retrieve(self) -> Image | None:
-        """The frame grabbed last, in memory of its own; None if it cannot be converted."""
-        if self._blind:
-            return None
-        decoded, image = self._capture.retrieve()
-        return cast(Image, image) if decoded else None
+        """See VideoReader; always None for a blind one."""
+        return None if self._blind else super().retrieve()
 
     def retrieve_into(self, memory: Image) -> Image | None:
-        """See Reader.retrieve_into."""
-        if self._blind:
-            return None
-        decoded, image = self._capture.retrieve(memory)
-        return cast(Image, image) if decoded else None
-
-    def close(self) -> None:
-        """Close the file."""
-        self._capture.release()
+        """See VideoReader; always None for a blind one."""
+        return None if self._blind else super().retrieve_into(memory)
 
 
 def next_in_phase(now_s: float, phase_s: float) -> float:

@@ -40,6 +40,17 @@ def video_pictures(path: Path, count: int) -> list[Image]:
     return images
 
 
+def read_some(video: Path, count: int) -> list[Image]:
+    """The first ``count`` frames, (H, W, 3) uint8 BGR."""
+    with VideoSource(video, "sample").open() as reader:
+        images: list[Image] = []
+        while len(images) < count and reader.grab() is not None:
+            image = reader.retrieve()
+            if image is not None:
+                images.append(image)
+    return images
+
+
 def resized(images: Sequence[Image], width: int, height: int) -> list[Image]:
     """The same pictures in another size."""
     return [np.asarray(cv2.resize(image, (width, height)), np.uint8) for image in images]

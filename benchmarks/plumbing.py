@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 
 from benchmarks import bare, inference_peer
 from benchmarks.models import untrained_model
+from benchmarks.pictures import read_some
 from benchmarks.rates import Times, of_baseline, steady_rate
-from benchmarks.video import read_some, street_video
+from benchmarks.street import street_video
 from monitor.alerting import AlertSettings
 from monitor.calibration import HeldOut
 from monitor.camera_monitor import CameraMonitor, Judgement
@@ -179,7 +180,7 @@ def main() -> None:
         parser.error("there must be at least 1 file and 1 round")
     logging.getLogger().addHandler(logging.NullHandler())  # log lines are made, and go nowhere
     try:
-        video = given.video or street_video(given.work, VIDEO_S)
+        video = given.video or street_video(given.work, VIDEO_S, print)
         VideoSource(video).check()
         models = {"empty detector": empty_model()}
         if given.published:

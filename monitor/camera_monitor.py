@@ -30,7 +30,7 @@ class Alert:
     read_at               time.monotonic() at which the frame that decided was read, seconds
     snapshot              the frame to show: where the event began, or its peak once it has ended
     regions               boxes in pixels of the snapshot's frame, highest first
-    reasons               what rose on the snapshot's frame
+    reasons               what rose on the snapshot's frame, or within the second before where nothing did on itself
     anomaly_map           (h, w) float32 of the detectors that see what scored the snapshot highest; None without one
     detector              name of the one that speaks loudest there
     """

@@ -7,7 +7,6 @@ delay whenever it is lost. Only monotonic time decides anything: the wall clock 
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 import time
@@ -84,7 +83,8 @@ class CaptureSettings:
 class Capture:
     """Reads one source into the frame queue; ``run`` is a capture thread's whole work.
 
-    viewpoint: what the camera usually shows, for its health; None if that was not learned.
+    viewpoint: what the camera usually shows, for its health; None if that was not learned. prepare_small: its detectors
+    look at the frames' small pictures.
 
     ``status`` may be read from any thread. A camera's own trouble (CaptureError) is shown there and retried; that of
     a file ends it as FAILED, and nothing else. Any other error ends ``run`` and is raised from it. The state is
@@ -104,12 +104,15 @@ class Capture:
         first_segment: int = 0,
         viewpoint: Viewpoint | None = None,
         hold: Hold | None = None,
+        *,
+        prepare_small: bool = False,
     ) -> None:
         self._source = source
         self._queue = queue
         self._settings = settings
         self._stop = stop
         self._hold = hold
+        self._prepare_small = prepare_small
         self._clock = clock
         self._wall_clock = wall_clock
         self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, settings.jitter, rng or random.Random())
@@ -139,8 +142,9 @@ class Capture:
         detail = f"no frame for {self._settings.stall_after_s:g} s"
         return replace(status, state=CameraState.STALLED, since=stalled_at, detail=detail)
 
-    def look_with(self, viewpoint: Viewpoint | None) -> None:
-        """Judge the camera's health by this viewpoint from the next frame on; may be called from another thread."""
+    def look_with(self, viewpoint: Viewpoint | None, *, prepare_small: bool) -> None:
+        """The camera's model is another, with this viewpoint, from the next frame on; may be called from any thread."""
+        self._prepare_small = prepare_small
         self._health_check = HealthCheck(self._settings.health, viewpoint)
 
     def interrupt(self) -> None:
@@ -221,11 +225,9 @@ class Capture:
         """Open a camera and read it until it is lost, and say why; None when no more frames are wanted."""
         try:
             with self._source.open() as reader:
-                offset_s = math.nan  # of our time from the reader's
+                offset_s = 0.0  # of our time from the reader's; the first frame is due whenever it comes
                 while not self._stop.is_set():
-                    due_s = self._sampler.due_s - offset_s
-                    position = reader.skip_to(-math.inf if math.isnan(due_s) else due_s)
-                    if position is None:
+                    if (position := reader.skip_to(self._sampler.due_s - offset_s)) is None:
                         return CaptureError(f"{self._source.label} ended the stream")
                     now = self._clock()
                     if self._online_at is None:
@@ -276,7 +278,8 @@ class Capture:
         self._reached(time_s)
         self._sampler.take(time_s)
         frame = Frame(self._source.name, index, time_s, image, self._segment, captured_at, wall_time, self._health)
-        frame.small.prepare()
+        if self._prepare_small:
+            frame.small.prepare()
         if not self._queue.put(frame, stop=self._stop):
             return False
         self._queued += 1

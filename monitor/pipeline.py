@@ -156,7 +156,7 @@ class Pipeline:
         """Watch a camera with another model from the next frame on; its capture is not touched."""
         self._models[name] = model
         self._scorer.set_models(self._models)
-        self._feeds[name].capture.look_with(model.viewpoint)
+        self._feeds[name].capture.look_with(model.viewpoint, prepare_small=_looks_at_small(model))
 
     def _register(self, camera: Camera, first_segment: int) -> _Feed:
         stop = threading.Event()
@@ -169,6 +169,7 @@ class Pipeline:
             first_segment=first_segment,
             viewpoint=camera.model.viewpoint,
             hold=camera.hold,
+            prepare_small=_looks_at_small(camera.model),
         )
         feed = _Feed(capture, stop, Stage(f"capture {camera.name}", capture.run, self._on_error))
         self._feeds[camera.name] = feed
@@ -191,3 +192,7 @@ class Pipeline:
         if self._failed is None and not self._stopping:
             self._failed = stage
         self.stop()
+
+
+def _looks_at_small(model: Model) -> bool:
+    return any(detector.small for detector in model.detectors)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
@@ -60,6 +60,12 @@ class Paced:
         self._looked_s = time_s
         return True
 
+    def tell(self, time_s: float, look: Callable[[], Detection]) -> Detection:
+        """What ``look`` says where it is time, and what was said last where it is not."""
+        if self.due(time_s):
+            self.said = look()
+        return self.said
+
     def again(self) -> None:
         """There was nothing to say: the next frame is due whenever it comes."""
         self._looked_s = -math.inf
@@ -80,6 +86,9 @@ class Detector(ABC):
 
     device: str = "cpu"
     """Where it runs, for people; detectors with a network say so."""
+
+    small: ClassVar[bool] = False
+    """Whether it looks at ``frame.small``, which is then prepared by the thread that reads the frame."""
 
     min_threshold: float = -math.inf
     """Raw, smoothed score below which no threshold is ever set; for detectors whose normal score hardly varies."""

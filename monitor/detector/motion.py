@@ -74,6 +74,7 @@ class Motion(Detector):
     """
 
     name: ClassVar[str] = "motion"
+    small: ClassVar[bool] = True
     sees: ClassVar[str] = "movement"
 
     def __init__(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -63,6 +64,7 @@ class Scene(Detector):
     """
 
     name: ClassVar[str] = "scene"
+    small: ClassVar[bool] = True
 
     def __init__(self, settings: SceneSettings, memories: Mapping[Regime, States] | Mapping[Regime, Patches]) -> None:
         self._settings = settings
@@ -120,12 +122,9 @@ class Scene(Detector):
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """The anomaly map is (rows, columns) of places: how unlike anything learned each is, in the score's units."""
-        return [self._score_one(observation.frame, observation.stream) for observation in batch]
-
-    def _score_one(self, frame: Frame, stream: _Stream) -> Detection:
-        if stream.paced.due(frame.time_s):
-            stream.paced.said = self._look(frame, stream)
-        return stream.paced.said
+        return [
+            seen.stream.paced.tell(seen.frame.time_s, partial(self._look, seen.frame, seen.stream)) for seen in batch
+        ]
 
     def _look(self, frame: Frame, stream: _Stream) -> Detection:
         picture = small_picture(frame.small.sample)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -85,6 +86,7 @@ class StaticAge(Detector):
     """
 
     name: ClassVar[str] = "static"
+    small: ClassVar[bool] = True
 
     def __init__(self, settings: StaticSettings, low: Image, middle: Image, high: Image) -> None:
         self._settings, self._low, self._middle, self._high = settings, low, middle, high
@@ -134,12 +136,9 @@ class StaticAge(Detector):
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """The anomaly map is each pixel's age beyond the usual one, seconds. NaN for a stream's first frame."""
-        return [self._score_one(observation.frame, observation.stream) for observation in batch]
-
-    def _score_one(self, frame: Frame, stream: _Stream) -> Detection:
-        if stream.paced.due(frame.time_s):
-            stream.paced.said = self._look(frame, stream)
-        return stream.paced.said
+        return [
+            seen.stream.paced.tell(seen.frame.time_s, partial(self._look, seen.frame, seen.stream)) for seen in batch
+        ]
 
     def _look(self, frame: Frame, stream: _Stream) -> Detection:
         first = stream.time_s is None

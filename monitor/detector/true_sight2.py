@@ -123,6 +123,7 @@ class TrueSight2(Detector):
     """
 
     name: ClassVar[str] = "true-sight-2"
+    small: ClassVar[bool] = True
     sees: ClassVar[str] = "movement"
     min_threshold = -1.0
     """Logits that any movement reaches: where nothing at all moved in normal footage, every score is far below."""

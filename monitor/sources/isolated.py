@@ -109,6 +109,7 @@ class IsolatedReader(Reader):
 
     def skip_to(self, time_s: float) -> Position | None:
         """See Reader.skip_to; frames before ``time_s`` are only decoded, as later ones need them."""
+        self._image = None  # its place is free for the next one, if nobody else has it
         reply, self._image = self._decoder.ask(time_s, self._read_timeout_s)
         return None if reply.kind is Kind.ENDED else Position(reply.index, reply.time_s, reply.passed)
 
