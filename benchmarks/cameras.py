@@ -115,8 +115,8 @@ def figures_of(steps: list[Step]) -> list[dict[str, object]]:
     return found
 
 
-def summary(watched: int, decoded: int, machine_cores: int, steps: list[Step]) -> list[str]:
-    """The result, line by line; ``steps``: all that were tried."""
+def summary(watched: int, decoded: int, machine_cores: int, steps: list[Step], limit: int) -> list[str]:
+    """The result, line by line; ``steps``: all that were tried, with ``limit`` cameras at most."""
     rows = [f"cameras watched: {watched}, decoded alone: {decoded}"]
     kept_up = [s.measured for s in steps if not s.faults and not s.measured.decode_only]
     if last := next((m for m in reversed(kept_up) if m.cameras == watched), None):
@@ -129,7 +129,9 @@ def summary(watched: int, decoded: int, machine_cores: int, steps: list[Step]) -
         rows.append(f"at least {LEAST_CAMERAS} on {ON_CORES} cores: {kept(watched >= LEAST_CAMERAS)}")
     else:
         rows.append(f"at least {LEAST_CAMERAS} on {ON_CORES} cores: this machine has {machine_cores}, so it cannot say")
-    if decoded:
+    if decoded >= limit:
+        rows.append(f"no more than {limit} were tried, so it is not known what share of decoding alone that is")
+    elif decoded:
         share = watched / decoded
         rows.append(f"{share:.0%} of decoding alone; aim {SHARE_OF_DECODING:.0%}: {kept(share >= SHARE_OF_DECODING)}")
     failed = [s.measured.other for s in steps if s.faults]
@@ -164,7 +166,7 @@ def run(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     if longer:
         watched = confirmed(lambda count: trials.passes(count, longer), watched)
     decoded = largest(lambda count: trials.passes(count, seconds, decode_only=True), max(start, 2 * watched), limit)
-    for line in summary(watched, decoded, cores(), trials.steps):
+    for line in summary(watched, decoded, cores(), trials.steps, limit):
         say(line)
     if arguments.json is not None:
         content = {"machine": this_machine(), "cores": cores(), "watched": watched, "decoded": decoded}

@@ -206,20 +206,21 @@ def test_a_subscriber_counts_ages_and_what_was_not_scored() -> None:
 
 def test_the_result_names_both_counts_their_ratio_and_the_limits() -> None:
     steps = [Step(replace(GOOD, cameras=18), ()), Step(replace(GOOD, cameras=40, decode_only=True), ())]
-    text = "\n".join(summary(18, 40, 2, steps))
+    text = "\n".join(summary(18, 40, 2, steps, 256))
     assert "cameras watched: 18, decoded alone: 40" in text
     assert "with 18: 25% of 2 cores used" in text
     assert "at least 16 on 2 cores: kept" in text
     assert "45% of decoding alone; aim 60%: not kept" in text
-    assert "cannot say" in "\n".join(summary(18, 40, 8, steps))
-    assert summary(0, 0, 2, [])[1].endswith("not kept")
+    assert "cannot say" in "\n".join(summary(18, 40, 8, steps, 256))
+    assert summary(0, 0, 2, [], 256)[1].endswith("not kept")
+    assert "it is not known" in "\n".join(summary(16, 16, 2, [], 16))
 
 
 def test_failures_beside_other_programs_are_said_to_be_such() -> None:
     calm, disturbed = replace(GOOD, other=0.1, dropped=(1, 0)), replace(GOOD, other=1.25, dropped=(1, 0))
     steps = [Step(measured, tuple(measured.faults())) for measured in (calm, disturbed, replace(GOOD, other=1.5))]
-    assert "in 1 of 2 steps that failed, other programs used up to 1.2 cores" in summary(1, 2, 2, steps)[-1]
-    assert "other programs" not in "".join(summary(1, 2, 2, steps[:1]))
+    assert "in 1 of 2 steps that failed, other programs used up to 1.2 cores" in summary(1, 2, 2, steps, 256)[-1]
+    assert "other programs" not in "".join(summary(1, 2, 2, steps[:1], 256))
 
 
 def test_steps_are_a_line_each_and_json_without_every_single_age() -> None:
