@@ -198,6 +198,8 @@ class Capture:
             offset_s += last.time_s + 1.0 / reader.fps
             offset += last.index + 1
             self._new_segment()
+            if self._hold is not None:
+                self._hold.begin_again()
 
     # Live cameras
 

@@ -27,6 +27,8 @@ from monitor.redact import redact
 from monitor.sink import CameraReport, Progress, RunReport, Sink
 from monitor.types import CameraState, Phase
 
+log = logging.getLogger("monitor")
+
 REFRESH_S = 0.25
 BARS = "▁▂▃▄▅▆▇█"
 BARS_TOP = 1.6
@@ -131,6 +133,11 @@ class Dashboard(Sink):
         )
         while len(self._alerts) > 100:
             del self._alerts[next(iter(self._alerts))]
+
+    def health(self, report: CameraReport) -> None:
+        """A source that failed stays so: why is not left to a column that a narrow terminal has no room for."""
+        if report.state is CameraState.FAILED:
+            log.error("%s: %s", report.name, report.detail)
 
     def tick(self, report: RunReport) -> None:
         """Draw, if the last drawing is old enough."""

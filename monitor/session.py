@@ -144,7 +144,7 @@ class Session:
             if result.episodes:
                 self._print("", result_table(result))
             self._print(result_sentence(result))
-        self._raise_for_failed(report)
+        self._raise_for_failed(report, logged=dashboard is None)
 
     def _learned(self, name: str, model: Model, monitor: CameraMonitor) -> None:
         """Say so; the next config that is read finds the new model in force."""
@@ -224,11 +224,14 @@ class Session:
             sinks.append(stack.enter_context(evidence))
         return sinks, dashboard
 
-    def _raise_for_failed(self, report: RunReport) -> None:
-        failed = [f"{camera.name}: {camera.detail}" for camera in report.cameras if camera.state is CameraState.FAILED]
+    def _raise_for_failed(self, report: RunReport, *, logged: bool) -> None:
+        """logged: a line above says why; a dashboard's lines are gone with it."""
+        failed = [camera for camera in report.cameras if camera.state is CameraState.FAILED]
         if failed:
             share = f"{len(failed)} of {len(report.cameras)}"
-            raise RunError(f"{share} sources could not be watched to the end: {'; '.join(failed)}")
+            which = ", ".join(c.name for c in failed) + " (why: see above)" * logged
+            why = "; ".join(f"{camera.name}: {camera.detail}" for camera in failed)
+            raise RunError(f"{share} sources could not be watched to the end: {which if logged else why}")
         silent = [camera.name for camera in report.cameras if not camera.frames_in]
         if silent and not self.stop.is_set():
             raise RunError(

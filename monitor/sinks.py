@@ -132,6 +132,7 @@ class LogSink(Sink):
     def health(self, report: CameraReport) -> None:
         """Log the new state."""
         level = logging.INFO if report.state in _USUAL else logging.WARNING
+        level = logging.ERROR if report.state is CameraState.FAILED else level
         log.log(level, "%s: %s%s", report.name, report.state, f" ({report.detail})" if report.detail else "")
 
     def tick(self, report: RunReport) -> None:

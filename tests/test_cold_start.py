@@ -77,6 +77,22 @@ def test_what_speaks_against_the_footage_reaches_the_user(tmp_path: Path) -> Non
     assert recorded_s(tmp_path / "models/frozen/footage") == pytest.approx(11.9)
 
 
+def test_a_file_that_is_too_short_says_so_once(video: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, f"door={video}", "--learn", "30s")
+    assert result.returncode == 1
+    assert result.stderr.count("18 s of it are shorter than the 30 s to learn from: give --learn a shorter time") == 1
+    assert result.stderr.splitlines()[-1].endswith("could not be watched to the end: door (why: see above)")
+    assert not (tmp_path / "models/door").exists()
+
+
+def test_of_a_looped_file_nothing_is_learned_twice(video: Path, tmp_path: Path) -> None:
+    result = run(tmp_path, f"door={video}", "--learn", "30s", "--loop", "--speed", "max", "--max-frames", "400")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr.count("door: it is 18 s long, less than the 30 s to learn from: learns from all of it") == 1
+    assert load_model(tmp_path / "models/door").provenance.notes["footage_s"] == pytest.approx(18, abs=0.3)
+    assert "door: first score" in result.stderr
+
+
 def frame(time_s: float, segment: int = 0) -> Frame:
     return Frame("door", round(time_s * 10), time_s, street(time_s), segment)
 
@@ -143,6 +159,12 @@ def test_a_held_file_runs_ahead_and_waits_for_its_model() -> None:
     assert hold.admit(-3.0, stop), "the first frame after it is due at once"
     assert hold.reached
     assert not hold.admit(-2.9, stop), "from then on in the file's own time"
+    looped = Hold(2.0)
+    looped.release()
+    assert looped.admit(0.0, stop)
+    looped.begin_again()
+    assert looped.admit(1.0, stop)
+    assert looped.reached, "all of it has passed"
     waiting = Hold(0.0)
     stop.set()
     assert waiting.admit(0.0, stop), "a stop ends the wait"

@@ -108,6 +108,14 @@ def test_the_last_log_lines_are_shown_without_a_password() -> None:
     assert "hunter2" not in text
 
 
+def test_why_a_source_failed_is_shown_where_no_column_has_room_for_it() -> None:
+    with Dashboard(Console(file=io.StringIO(), force_terminal=True, width=80, height=24), TITLE) as board:
+        failed = replace(camera("a", CameraState.FAILED), detail="a.avi is damaged: copy it again")
+        board.health(failed)
+        text = "\n".join(lines(board, RunReport(0.0, 0, (failed,)), 80, 24))
+    assert "a: a.avi is damaged: copy it again" in text
+
+
 def test_the_sparkline_covers_a_minute_and_shows_the_highest() -> None:
     assert sparkline([0.0] * 60, 60).plain == "▁" * 60
     history: list[float | None] = [0.0] * 60

@@ -42,7 +42,6 @@ class LearningPlan:
     duration_s  seconds of stream to learn from
     detectors   what is learned
     hold        of a file: what holds it while it is learned from; None for a live camera
-    looped      the file starts again at its end
     """
 
     name: str
@@ -51,7 +50,6 @@ class LearningPlan:
     duration_s: float
     detectors: tuple[str, ...]
     hold: Hold | None = None
-    looped: bool = False
     keep_footage: bool = False
     device: str = "cpu"
 
@@ -214,6 +212,11 @@ class Learning:
         elif recorder.done or held:
             recorder.close()
             learner.phase = _Phase.WAITING
+            if plan.hold is not None and plan.hold.began_again:
+                seen, wanted = in_words(recorder.seen_s), in_words(plan.duration_s)
+                log.info(
+                    "%s: it is %s long, less than the %s to learn from: learns from all of it", plan.name, seen, wanted
+                )
         elif state is CameraState.FAILED:
             recorder.close()
             learner.phase = _Phase.DONE  # the camera's own report says why
@@ -278,7 +281,6 @@ class Learning:
                 f"; what was recorded is kept: `python -m training learn {plan.footage} --name {plan.name} --models "
                 f"{plan.folder.parent}` tries again, or delete that folder to record anew"
             )
-        learner.why = redact(f"nothing could be learned: {why}{retry}" if kept else why)
-        log.error("%s: %s", plan.name, learner.why)
+        learner.why = redact(f"nothing could be learned: {why}{retry}" if kept else why)  # the camera's state says it
         if plan.hold is not None:
             plan.hold.end()

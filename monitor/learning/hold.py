@@ -19,11 +19,21 @@ class Hold:
         self._reached, self._released = threading.Event(), threading.Event()
         self.ended = False
         """True where nothing more is wanted of the source."""
+        self.began_again = False
+        """True where a looped file is shorter than the duration: all of it has passed, and nothing twice."""
 
     @property
     def reached(self) -> bool:
         """True once the duration is over, or was before."""
         return self._reached.is_set()
+
+    def begin_again(self) -> None:
+        """A looped file has come to its end: its next frame waits, if none has waited yet.
+
+        Footage that is learned from twice is footage that no detector can be held to: it knows all of it.
+        """
+        if not self._reached.is_set():
+            self.began_again = True
 
     def release(self) -> None:
         """Go on from here, in the source's own time."""
@@ -40,7 +50,7 @@ class Hold:
             self._first_s = time_s
         if self._reached.is_set():
             return False
-        if time_s - self._first_s < self._duration_s:
+        if time_s - self._first_s < self._duration_s and not self.began_again:
             return True
         self._reached.set()
         while not self._released.wait(_LOOK_S) and not stop.is_set():
