@@ -218,7 +218,7 @@ class Dashboard(Sink):
                 Text(str(camera.reconnects), "yellow" if camera.reconnects else ""),
             ]
             if wide:
-                under_way = camera.progress.text if camera.progress is not None else ""
+                under_way = str(camera.progress) if camera.progress is not None else ""
                 cells += [str(camera.events), under_way or camera.detail or camera.source]
             table.add_row(*cells)
         if len(shown) < len(cameras):
@@ -287,7 +287,7 @@ def _under_way(cameras: Sequence[CameraReport]) -> str | None:
     if not learning or learning[0].progress is None:
         return None
     more = f", and {len(learning) - 1} more learn" if len(learning) > 1 else ""
-    return escape(f"{learning[0].name}: {learning[0].progress.text}{more}")
+    return escape(f"{learning[0].name}: {learning[0].progress}{more}")
 
 
 def progress_bar(progress: Progress | None, width: int) -> Text:

@@ -8,15 +8,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.duration import in_words
 from monitor.types import CameraState
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far something is that a camera waits for: 0..1, and what it is."""
+    """How far a camera is with learning.
+
+    fraction  0..1 of all its stages, which never falls until it is watched
+    text      what is under way
+    left_s    about how long that takes still, seconds; None where it cannot be told yet, or ``text`` says it
+    """
 
     fraction: float
     text: str
+    left_s: float | None = None
+
+    def __str__(self) -> str:
+        left = "" if self.left_s is None else f", about {in_words(max(1.0, self.left_s))} left"
+        return f"{self.text}: {100 * self.fraction:.0f} %{left}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from monitor.evidence.pictures import snapshot, to_jpeg
 from monitor.messages import ModelRef
 from monitor.model_store import Model
 from monitor.publisher import Publisher
-from monitor.sink import CameraReport, RunReport, Sink
+from monitor.sink import CameraReport, Progress, RunReport, Sink
 from monitor.types import CameraState, Phase
 
 log = logging.getLogger("monitor")
@@ -20,6 +20,7 @@ log = logging.getLogger("monitor")
 SNAPSHOT_WIDTH = 640
 """Pictures that travel with alerts are at most this wide, in pixels."""
 SNAPSHOT_QUALITY = 80
+_PROGRESS, _PROGRESS_S, _PROGRESS_LEAST_S = 0.1, 30.0, 3.0
 _USUAL = (CameraState.CONNECTING, CameraState.LEARNING, CameraState.ONLINE, CameraState.ENDED)
 
 
@@ -99,12 +100,17 @@ def snapshot_jpeg(alert: Alert) -> bytes:
 
 
 class LogSink(Sink):
-    """Log lines in place of the dashboard: alerts, changes of state, and the figures now and then."""
+    """Log lines in place of the dashboard: alerts, changes of state, and now and then figures and progress.
+
+    every_s  how often the figures are logged, seconds
+    """
 
     def __init__(self, every_s: float = 10.0) -> None:
         self._every_s = every_s
         self._next_s = every_s
         self._scored: set[str] = set()
+        self._states: dict[str, CameraState] = {}
+        self._told: dict[str, tuple[float, float]] = {}  # when progress was last told, and how far it was
 
     def score(self, judgement: Judgement) -> None:
         """Say so when a camera's first score is there."""
@@ -130,18 +136,33 @@ class LogSink(Sink):
             )
 
     def health(self, report: CameraReport) -> None:
-        """Log the new state."""
+        """Log the new state; how a camera that learns goes on is told as its progress."""
+        before, self._states[report.name] = self._states.get(report.name), report.state
+        if before is report.state is CameraState.LEARNING:
+            return
         level = logging.INFO if report.state in _USUAL else logging.WARNING
         level = logging.ERROR if report.state is CameraState.FAILED else level
         log.log(level, "%s: %s%s", report.name, report.state, f" ({report.detail})" if report.detail else "")
 
     def tick(self, report: RunReport) -> None:
-        """Log every camera's figures when it is time."""
+        """Log how far those are that learn, and the others' figures, when it is time."""
+        for camera in report.cameras:
+            if camera.progress is not None:
+                self._tell(camera.name, camera.progress, report.elapsed_s)
         if report.elapsed_s < self._next_s:
             return
         self._next_s = report.elapsed_s + self._every_s
         for camera in report.cameras:
-            log.info("%s", describe(camera))
+            if camera.state is not CameraState.LEARNING:  # it has no score yet
+                log.info("%s", describe(camera))
+
+    def _tell(self, camera: str, progress: Progress, now_s: float) -> None:
+        """After a tenth of the whole, and after half a minute; a new stage of another whole begins anew."""
+        told_s, told = self._told.get(camera, (-math.inf, 0.0))
+        further = not told <= progress.fraction < told + _PROGRESS
+        if now_s - told_s >= _PROGRESS_S or (further and now_s - told_s >= _PROGRESS_LEAST_S):
+            self._told[camera] = (now_s, math.floor(progress.fraction / _PROGRESS + 1e-9) * _PROGRESS)
+            log.info("%s: %s", camera, progress)
 
 
 def describe(camera: CameraReport) -> str:

@@ -24,7 +24,8 @@ from monitor.learning.recorder import FootageRecorder
 from monitor.learning.size import judge_size
 from monitor.learning.unlearned import unlearned_model
 from monitor.model_store import Model, load_model
-from monitor.sink import CameraReport, Progress
+from monitor.sink import CameraReport, Progress, RunReport
+from monitor.sinks import LogSink
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import CameraState, Frame, Health, ScoredFrame
 from tests.faulty_camera import FaultyCamera
@@ -187,11 +188,53 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
         assert shown.state is CameraState.LEARNING
         details.append(shown.detail)
     assert sorted(set(details)) == ["recording what is normal, 10 min left", "recording what is normal, 9 min left"]
-    assert shown.progress == Progress(89 / 600, details[-1])
+    assert shown.progress == Progress(600 / 660 * (89 / 600), details[-1]), "a minute for learning is to come"
     offline = learning.amend(report(CameraState.OFFLINE))
     assert (offline.state, offline.progress) == (CameraState.OFFLINE, None), "what is amiss is said first"
     learning.close()
     assert recorded_s(tmp_path / "door/footage") == pytest.approx(89)
+
+
+def test_how_long_a_file_still_takes_is_told_from_how_long_it_took(tmp_path: Path) -> None:
+    now = [100.0]
+    hold = Hold(30.0)
+    plan = LearningPlan("door", "door", tmp_path / "door", 30.0, ("static",), hold)
+    learning = Learning((plan,), never, lambda: now[0])
+    shares = []
+    for number in range(31):
+        now[0] += 0.5
+        learning.take(ScoredFrame(frame(float(number)), (), 0.0))
+        progress = learning.amend(report(CameraState.ONLINE)).progress
+        assert progress is not None
+        shares.append(progress.fraction)
+        if number == 1:
+            assert str(progress) == "reading the first 30 s, to learn what is normal: 1 %"
+        if number == 15:
+            assert str(progress) == "reading the first 30 s, to learn what is normal: 12 %, about 8 s left"
+    assert shares == sorted(shares)
+    learning.close()
+
+
+def test_log_lines_say_how_far_learning_is_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "monitor")
+    sink = LogSink(every_s=1.0)
+
+    def tell(elapsed_s: float, fraction: float, text: str = "reading") -> int:
+        caplog.clear()
+        learner = replace(report(CameraState.LEARNING), progress=Progress(fraction, text, 20.0), detail=f"{fraction}")
+        sink.health(learner)
+        sink.tick(RunReport(elapsed_s, 0, (learner,)))
+        return len(caplog.messages)
+
+    assert tell(0.0, 0.0) == 2, "the state, and how far it is"
+    assert tell(5.0, 0.08) == 0
+    assert tell(6.0, 0.11) == 1
+    assert caplog.messages == ["door: reading: 11 %, about 20 s left"]
+    assert tell(7.0, 0.35) == 0, "not more often than every few seconds"
+    assert tell(9.5, 0.36) == 1
+    assert tell(38.0, 0.37) == 0
+    assert tell(40.0, 0.37) == 1, "every half minute in any case"
+    assert tell(44.0, 0.02, "learning on") == 1, "another whole"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from monitor.camera_monitor import Alert
 from monitor.dashboard import Dashboard, RunTitle, sparkline, summary
-from monitor.sink import CameraReport, RunReport
+from monitor.sink import CameraReport, Progress, RunReport
 from monitor.types import AlertEvent, CameraState, Phase, Reason
 from tests.fakes import scored
 
@@ -106,6 +106,13 @@ def test_the_last_log_lines_are_shown_without_a_password() -> None:
         text = "\n".join(lines(board, RunReport(0.0, 0, (camera("a"),)), 100, 30))
     assert "lost rtsp://***@host/path" in text
     assert "hunter2" not in text
+
+
+def test_how_far_a_camera_is_with_learning_stands_beside_it_and_in_words() -> None:
+    learner = replace(camera("a", CameraState.LEARNING), progress=Progress(0.43, "learning motion", 12.0))
+    text = "\n".join(lines(dashboard(), RunReport(0.0, 0, (learner,)), 80, 24))
+    assert "a: learning motion: 43 %, about 12 s left" in text
+    assert "━━━────  43%" in text
 
 
 def test_why_a_source_failed_is_shown_where_no_column_has_room_for_it() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from training.crossfit import cross_fit, deal, without
 from training.learn import LearnSettings, learn
 from training.learners import LEARNERS, Learner
 from training.normal import read_normal
-from training.progress import Report
+from training.progress import JsonReport, Report
 from training.suitability import check_suitable, odd_scenes
 from training.windows import windows
 
@@ -223,3 +224,25 @@ def test_a_model_folder_is_not_overwritten_by_versions(tmp_path: Path, footage: 
 def test_a_detector_that_cannot_be_learned_is_refused(tmp_path: Path, footage: Path) -> None:
     with pytest.raises(UsageError, match="'colour' is no detector that can be learned: choose from motion, static"):
         learn([FootageSource(footage)], ["f"], LearnSettings("door", tmp_path, ("colour",)), QUIET)
+
+
+def test_how_far_learning_is_never_falls_until_a_version_is_written(
+    footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = JsonReport()
+    report.every_s = 0.0
+    settings = LearnSettings("door", tmp_path, ("motion", "static"))
+    learn([FootageSource(footage)], ["door"], settings, report, report.version)
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    steps = [line for line in told if "step" in line]
+    overall = [line["overall"] for line in steps]
+    assert overall == sorted(overall)
+    assert {line["step"].partition(",")[0] for line in steps} == {
+        "reading the footage",
+        "learning what the camera shows",
+        "learning motion and static",
+    }
+    assert overall[0] == 0.0
+    assert overall[-1] == pytest.approx(0.9)
+    assert len(set(overall)) > 5
+    assert "version" in told[-1]

@@ -36,6 +36,10 @@ from training.windows import score_windows, windows
 
 RECOMMENDED_S = 600.0
 """Footage below which thresholds are guesses; better is six times as much."""
+_READING, _LOOKING, _FITTING = 0.1, 0.05, 0.75
+"""About what share of the time to the first version each takes; scoring what was held out takes the rest."""
+_FITTING_SLOW = 0.8
+"""The same of a network, until the second version."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -94,6 +98,7 @@ def learn(
     learners = chosen(settings.detectors)
     make_writable(settings.models, "--models")
     started = time.monotonic()
+    report.part(_READING)
     normal = read_normal(sources, report, from_s=settings.from_s, to_s=settings.to_s)
     check_suitable(normal)
     report.say(what_was_read(normal))
@@ -109,7 +114,8 @@ def learn(
         version = _write(fit, data, settings)
         versions.append(version)
         report.say(f"version {version_number(version)} written to {version} after {time.monotonic() - started:.0f} s")
-        report.say(what_is_supported(version, settings))
+        if len(versions) == 1:  # the second has the same footage held out
+            report.say(what_is_supported(version, settings))
         written(version)
         if group is fast and slow:
             report.say("it can be used from now on; a network learns meanwhile, which takes a minute or two")
@@ -124,9 +130,11 @@ class _Fit:
         self._settings, self._report = settings, report
         self._pieces = deal([len(stretch) for stretch in normal.stretches])
         self._windows = [] if normal.whole else windows(normal, normal.frames / max(normal.kept_s, 1e-3))
+        report.part(_LOOKING)
         with report.steps("learning what the camera shows", None):
             self.viewpoint = Viewpoint.learn(normal.stretches)
         self._fitted: list[CrossFitted] = []
+        self._left_out: set[str] = set()
         self._scored: HeldOut | None = None
 
     @property
@@ -139,6 +147,7 @@ class _Fit:
         before = len(self._fitted)
         fast = all(learner.refit for learner in learners.values())
         steps = len(learners) * (1 if self._windows else len({piece.fold for piece in self._pieces}) + 1)
+        self._report.part(_FITTING if fast else _FITTING_SLOW)
         # One that takes minutes says itself how far it is.
         with self._report.steps(f"learning {' and '.join(learners)}", steps) if fast else nullcontext(_nothing) as step:
             for name, learner in learners.items():
@@ -178,6 +187,7 @@ class _Fit:
         """The scores of all detectors, of footage that each had not seen."""
         if not self._windows:
             return held_out_of(self.normal.stretches, self._pieces, self._fitted)
+        self._report.part(1.0 - (_READING + _LOOKING + _FITTING if self._scored is None else _FITTING_SLOW))
         before = self._scored
         known = before.scores if before is not None else {}
         fresh = [detector for detector in self.detectors if detector.name not in known]
@@ -206,17 +216,21 @@ class _Fit:
                 threshold = tail.scale(detector.name, share).threshold
             except ModelError as error:
                 why = str(error)
-                self._report.say(f"warning: '{detector.name}' is left out: {error}")
+                self._leave_out(detector, why)
                 continue
             (found if detector.shown_by(clip_s, threshold) else unshown).append(detector)
         if not found and not unshown:
             raise UsageError(f"this footage cannot be learned from: {why}")
         for detector in unshown if found else ():
-            self._report.say(
-                f"warning: '{detector.name}' is left out: footage held out in pieces of {duration(clip_s)} cannot show "
-                f"how often it would alarm falsely"
-            )
+            pieces = f"footage held out in pieces of {duration(clip_s)}"
+            self._leave_out(detector, f"{pieces} cannot show how often it would alarm falsely")
         return found or unshown
+
+    def _leave_out(self, detector: Detector, why: str) -> None:
+        """Say it, but not again for the second version."""
+        if detector.name not in self._left_out:
+            self._left_out.add(detector.name)
+            self._report.say(f"warning: '{detector.name}' is left out: {why}")
 
 
 def _nothing() -> None:

@@ -67,6 +67,9 @@ class Report:
         """One line."""
         self.console.print(text, markup=False)
 
+    def part(self, share: float) -> None:
+        """The steps that come next are this share, 0..1, of the work that ends in a version."""
+
     def version(self, folder: Path) -> None:
         """A version of a model is complete in ``folder``."""
 
@@ -91,18 +94,25 @@ class Report:
 class JsonReport(Report):
     """The same as JSON lines on stdout, for the program that started this one.
 
-    ``{"say": text}``, ``{"step": title, "done": n, "of": n or null}``, ``{"version": folder}``.
+    ``{"say": text}``, ``{"step": title, "done": n, "of": n or null, "overall": 0..1}``, ``{"version": folder}``.
+    ``overall``, of the work that ends in the next version, never falls before that.
     """
 
     def __init__(self) -> None:
         super().__init__(quiet=True, every_s=0.3)
+        self._before = self._share = self._overall = 0.0
+
+    def part(self, share: float) -> None:
+        """What came before is done."""
+        self._before, self._share = self._before + self._share, share
 
     def say(self, text: str) -> None:
         """One line."""
         self._tell({"say": text})
 
     def version(self, folder: Path) -> None:
-        """A version of a model is complete in ``folder``."""
+        """A version of a model is complete in ``folder``; the work on the next one begins."""
+        self._before = self._share = self._overall = 0.0
         self._tell({"version": str(folder)})
 
     @contextmanager
@@ -110,11 +120,13 @@ class JsonReport(Report):
         """Give what is to be called after each step."""
 
         def show(done: int, text: str) -> None:
-            self._tell({"step": text, "done": done, "of": total})
+            overall = self._before + self._share * (min(1.0, done / total) if total else 0.0)
+            self._overall = min(1.0, max(self._overall, overall))
+            self._tell({"step": text, "done": done, "of": total, "overall": round(self._overall, 4)})
 
         show(0, title)
         yield Steps(title, show, self.every_s)
 
-    def _tell(self, line: dict[str, str | int | None]) -> None:
+    def _tell(self, line: dict[str, str | int | float | None]) -> None:
         sys.stdout.write(json.dumps(line) + "\n")
         sys.stdout.flush()

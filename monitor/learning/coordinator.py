@@ -32,6 +32,9 @@ log = logging.getLogger("monitor")
 
 _SETTLED_S = 0.5  # after a file was held, its last frames have come
 _OVER = (CameraState.ENDED, CameraState.FAILED)
+_LEARNING_S = 60.0  # about what the first version takes, beside which recording it is a stage of the whole
+_TELLING = 0.1  # a part of a phase from which on how long it took says how long the rest takes
+_READING = 0.25  # about what reading a file takes of the whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +83,8 @@ class _Learner:
     loaded: list[tuple[Model, CameraMonitor]] = field(default_factory=list)
     why: str = ""
     last_at: float = 0.0
+    since: float = 0.0  # when the phase began
+    fraction: float = 0.0  # the furthest of the whole that was shown
 
 
 Adopt = Callable[[str, Model, CameraMonitor], None]
@@ -108,7 +113,7 @@ class Learning:
         """Take up a camera."""
         live = plan.hold is None
         recorder = FootageRecorder(plan.footage, plan.label, plan.duration_s, live=live)
-        self._learners[plan.name] = _Learner(plan, recorder, last_at=self._clock())
+        self._learners[plan.name] = _Learner(plan, recorder, last_at=self._clock(), since=self._clock())
         if recorder.seen_s > 0:
             log.info("%s: goes on learning, %s are recorded", plan.name, in_words(recorder.seen_s))
         elif live:
@@ -158,16 +163,18 @@ class Learning:
             return replace(report, state=CameraState.FAILED, detail=learner.why)
         if learner.phase is _Phase.BETTERING:
             bettering = learner.process is not None and learner.process.step
-            progress = Progress(learner.process.fraction, bettering) if learner.process and bettering else None
-            return replace(report, progress=progress)
+            if learner.process is None or not bettering:
+                return report
+            fraction = learner.process.fraction
+            return replace(report, progress=Progress(fraction, bettering, self._left_s(learner, fraction)))
         usual = (CameraState.ONLINE, CameraState.OVERLOADED, CameraState.CONNECTING, *_OVER)
         if report.state not in usual:
             return report  # a camera that is offline or dark says so first
         if learner.phase is _Phase.RECORDING and report.state is CameraState.CONNECTING:
             return report
-        fraction, text = self._progress(learner)
-        detail = text if learner.phase is _Phase.RECORDING else "working out what is normal"
-        return replace(report, state=CameraState.LEARNING, detail=detail, progress=Progress(fraction, text))
+        progress = self._progress(learner)
+        detail = progress.text if learner.phase is _Phase.RECORDING else "working out what is normal"
+        return replace(report, state=CameraState.LEARNING, detail=detail, progress=progress)
 
     def tick(self, state_of: Callable[[str], CameraState], adopt: Adopt) -> None:
         """Move every camera on; called about ten times a second."""
@@ -178,7 +185,7 @@ class Learning:
                 other.phase is _Phase.LEARNING for other in self._learners.values()
             ):
                 plan = learner.plan
-                learner.phase = _Phase.LEARNING
+                learner.phase, learner.since = _Phase.LEARNING, self._clock()
                 learner.process = LearnerProcess(
                     plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device
                 )
@@ -191,18 +198,33 @@ class Learning:
             if learner.phase is _Phase.RECORDING and state_of(name) in _OVER:
                 self._look_at_recording(learner, state_of(name))
 
-    def _progress(self, learner: _Learner) -> tuple[float, str]:
-        """How far a camera is, 0..1, and in words that change no more than once a minute while it records."""
+    def _progress(self, learner: _Learner) -> Progress:
+        """How far a camera is with all that it waits for; in words that change no more than once a minute while it
+        records.
+        """
+        plan, text, left_s = learner.plan, "working out what is normal", None
+        recording = plan.duration_s / (plan.duration_s + _LEARNING_S) if plan.hold is None else _READING
         if learner.phase is _Phase.RECORDING:
-            seen_s, whole_s = learner.recorder.seen_s, learner.plan.duration_s
-            if learner.plan.hold is not None:
-                return seen_s / whole_s, f"reading the first {in_words(whole_s)}, to learn what is normal"
-            left_s = max(0.0, whole_s - seen_s)
-            left = f"{-int(-left_s // 60)} min" if left_s > 60 else "less than a minute"
-            return min(1.0, seen_s / whole_s), f"recording what is normal, {left} left"
-        if learner.process is not None and learner.process.step:
-            return learner.process.fraction, learner.process.step
-        return 0.0, "working out what is normal"
+            done = min(1.0, learner.recorder.seen_s / plan.duration_s)
+            fraction = recording * done
+            if plan.hold is None:
+                to_come_s = max(0.0, plan.duration_s - learner.recorder.seen_s)
+                left = f"{-int(-to_come_s // 60)} min" if to_come_s > 60 else "less than a minute"
+                text = f"recording what is normal, {left} left"
+            else:
+                text = f"reading the first {in_words(plan.duration_s)}, to learn what is normal"
+                left_s = self._left_s(learner, done)
+        else:
+            done = 0.0 if learner.process is None else learner.process.fraction
+            fraction = recording + (1.0 - recording) * done
+            if learner.process is not None and learner.process.step:
+                text, left_s = learner.process.step, self._left_s(learner, done)
+        learner.fraction = max(learner.fraction, fraction)
+        return Progress(learner.fraction, text, left_s)
+
+    def _left_s(self, learner: _Learner, done: float) -> float | None:
+        """How long a phase takes still if it goes on as it went so far; None before that says anything."""
+        return (self._clock() - learner.since) * (1.0 - done) / done if done >= _TELLING else None
 
     def _look_at_recording(self, learner: _Learner, state: CameraState) -> None:
         plan, recorder = learner.plan, learner.recorder
@@ -237,7 +259,8 @@ class Learning:
         name, process = learner.plan.name, learner.process
         assert process is not None
         for line in process.take_lines():
-            log.log(logging.WARNING if line.startswith("warning: ") else logging.INFO, "%s: %s", name, line)
+            warning = line.startswith("warning: ")
+            log.log(logging.WARNING if warning else logging.INFO, "%s: %s", name, line.removeprefix("warning: "))
         if learner.loading is not None:
             if learner.loading.alive:
                 return
@@ -246,7 +269,7 @@ class Learning:
                 self._fail(learner, str(error) if isinstance(error, MonitorError) else repr(error))
                 return
             model, monitor = learner.loaded.pop()
-            learner.phase = _Phase.BETTERING
+            learner.phase, learner.since = _Phase.BETTERING, self._clock()
             adopt(name, model, monitor)
             if learner.plan.hold is not None:
                 learner.plan.hold.release()

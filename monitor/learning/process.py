@@ -22,7 +22,8 @@ _GOODBYE_S = 2.0
 class LearnerProcess:
     """Starts at once. Everything here may be read from the main thread while two threads listen.
 
-    step, fraction  what is under way and how far it is, 0..1
+    step      what is under way
+    fraction  how far all is that ends in the next version, 0..1
     said            lines for people
     """
 
@@ -100,10 +101,10 @@ class LearnerProcess:
             if "say" in told:
                 self._lines.append(told["say"])
             elif "version" in told:
+                self.step, self.fraction = "", 0.0
                 self._versions.append(Path(told["version"]))
             elif "step" in told:
-                self.step = told["step"]
-                self.fraction = min(1.0, told["done"] / told["of"]) if told["of"] else 0.0
+                self.step, self.fraction = told["step"], told["overall"]
 
     def _listen_to_errors(self) -> None:
         assert self._process.stderr is not None
