@@ -107,18 +107,29 @@ class Region:
     score: float
 
 
+TIMES_USUAL = "times the usual"
+"""The unit of a reason whose usual value is 1 by definition."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A term that rose: ``value`` now, ``usual`` its upper normal value, both in ``unit``."""
+    """A term that rose: ``value`` now, ``usual`` its upper normal value, both in ``unit``; "" has a scale of its own.
+
+    of  what a share is a share of, for people
+    """
 
     term: str
     value: float
     usual: float
     unit: str = ""
+    of: str = ""
 
     def __str__(self) -> str:
-        unit = f" {self.unit}" if self.unit else ""
-        return f"{self.term} {self.value:.3g}{unit}, usual here up to {self.usual:.3g}"
+        if self.unit == TIMES_USUAL:
+            return f"{self.term} {self.value:.3g} {self.unit}"
+        unit, of = f" {self.unit}" if self.unit else "", f" {self.of}" if self.of else ""
+        whose = "" if self.unit else " (on a scale of its own)"
+        return f"{self.term} {self.value:.3g}{unit}{of}, usual here up to {self.usual:.3g}{unit}{whose}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

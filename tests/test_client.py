@@ -563,7 +563,7 @@ def test_text_output_and_a_clean_end_on_ctrl_c() -> None:
         line = program.line()
         program.process.send_signal(signal.SIGINT)
         code, _, notes = program.end()
-    assert line.endswith("  cam1  END  peak 1.50  lasted 2.5 s  speed 3 px/frame, usual here up to 1")
+    assert line.endswith("  cam1  END  peak 1.50  lasted 2.5 s  speed 3 px/frame, usual here up to 1 px/frame")
     assert code == 0
     assert notes == "connected to lab\nlost messages cannot be had again: this monitor has no history socket\n"
 

@@ -87,7 +87,7 @@ def test_alert_body_has_plain_names_and_values() -> None:
     assert body["phase"] == "end"
     assert body["threshold"] == 1.0
     assert body["regions"] == [{"x": 1, "y": 2, "width": 30, "height": 40, "score": 5.5}]
-    assert body["reasons"][0]["text"] == "speed 3.1 px/frame, usual here up to 1.2"
+    assert body["reasons"][0]["text"] == "speed 3.1 px/frame, usual here up to 1.2 px/frame"
     assert body["model"] == {"id": "street", "hash": "ab12"}
 
 

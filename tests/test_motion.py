@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from monitor.detector.base import Observation
+from monitor.detector.cells import reasons
 from monitor.detector.frontend import BLOCK, FrontEnd, View
 from monitor.detector.motion import Motion
 from monitor.errors import ModelError, UsageError
-from monitor.types import Detection, Frame, Image
+from monitor.types import TIMES_USUAL, Detection, Frame, Image, Reason
 
 WIDTH, HEIGHT, RATE = 320, 176, 10.0
 
@@ -109,6 +110,23 @@ def test_normal_motion_scores_low_and_fast_or_contrary_motion_high(motion: Motio
     assert usual < 1.5
     assert peak(_clip(130, 2)) > 1.5 * usual
     assert peak(_clip(-50, 3, 200)) > 1.5 * usual
+
+
+def test_reasons_say_what_their_numbers_are_measured_in() -> None:
+    assert str(Reason("speed", 4.1, 1.6, "px/s")) == "speed 4.1 px/s, usual here up to 1.6 px/s"
+    assert str(Reason("moving area", 60.0, 20.0, "%", "of the place")) == (
+        "moving area 60 % of the place, usual here up to 20 %"
+    )
+    assert str(Reason("distance", 2.3, 1.0, TIMES_USUAL)) == "distance 2.3 times the usual"
+    assert str(Reason("texture", 0.5, 0.2)) == "texture 0.5, usual here up to 0.2 (on a scale of its own)"
+    terms = np.zeros(11, np.float32)
+    terms[[2, 8, 9]] = 0.9, 20.0, 0.6
+    found = {reason.term: str(reason) for reason in reasons(terms, np.zeros(11, np.float32), 2.0)}
+    assert found == {
+        "movement downwards": "movement downwards 90 % of the movement there, usual here up to 0 %",
+        "speed": "speed 40 px/s, usual here up to 0 px/s",
+        "moving area": "moving area 60 % of the place, usual here up to 0 %",
+    }
 
 
 def test_reasons_say_what_is_unusual(motion: Motion) -> None:

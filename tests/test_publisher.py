@@ -108,7 +108,7 @@ def test_an_alert_carries_the_event_its_model_and_where_and_why() -> None:
             frame_age_s=0.25,
             dropped_frames=7,
             regions=[Region(np.int64(1), np.int64(2), 3, 4, np.float32(0.5))],  # type: ignore[arg-type]
-            reasons=[Reason("speed", np.float32(3.0), 1.0)],  # type: ignore[arg-type]
+            reasons=[Reason("speed", np.float32(3.0), 1.0, "px/s")],  # type: ignore[arg-type]
             expected_false_alarms_per_day=1.0,
         )
         topic, body, rest = received(sub)
@@ -122,7 +122,8 @@ def test_an_alert_carries_the_event_its_model_and_where_and_why() -> None:
         "score": 1.25, "peak_score": 1.5, "threshold": 1.0, "expected_false_alarms_per_day": 1.0, "notify": True,
         "interrupted": False,
         "regions": [{"x": 1, "y": 2, "width": 3, "height": 4, "score": 0.5}],
-        "reasons": [{"term": "speed", "value": 3.0, "usual": 1.0, "unit": "", "text": "speed 3, usual here up to 1"}],
+        "reasons": [{"term": "speed", "value": 3.0, "usual": 1.0, "unit": "px/s",
+                     "text": "speed 3 px/s, usual here up to 1 px/s"}],
         "model": {"id": "street", "hash": "ab12"}, "frame_age_s": 0.25, "dropped_frames": 7, "evidence": [],
     }  # fmt: skip
 

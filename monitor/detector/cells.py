@@ -80,5 +80,6 @@ def reasons(terms: FloatArray, usual: FloatArray, zoom: float) -> tuple[Reason, 
     for i in np.argsort(-excess, kind="stable")[:3]:
         if excess[i] > 1.15:
             factor, unit = (zoom, "px/s") if TERMS[i] == "speed" else (100.0, "%")
-            found.append(Reason(TERMS[i], float(terms[i]) * factor, float(usual[i]) * factor, unit))
+            of = "" if TERMS[i] == "speed" else "of the movement there" if i < BINS else "of the place"
+            found.append(Reason(TERMS[i], float(terms[i]) * factor, float(usual[i]) * factor, unit, of))
     return tuple(found)

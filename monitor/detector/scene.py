@@ -25,7 +25,7 @@ from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
 from monitor.regimes import COLUMNS, ROWS, LightWatch, Regime, small_picture
 from monitor.smoothing import CausalMedian, SmoothingSettings
-from monitor.types import Detection, Frame, Reason
+from monitor.types import TIMES_USUAL, Detection, Frame, Reason
 
 _REGIMES = tuple(Regime)
 _MIN_PICTURES = 32  # of a regime, for it to be learned
@@ -208,4 +208,4 @@ def _once_a_day(held_out: HeldOut, name: str) -> float:
 def _reasons(score: float, regime: Regime) -> tuple[Reason, ...]:
     if score <= 1:
         return ()
-    return (Reason(f"distance from all {regime} pictures learned", score, 1.0, "times the usual"),)
+    return (Reason(f"distance from all {regime} pictures learned", score, 1.0, TIMES_USUAL),)
