@@ -109,6 +109,10 @@ class RegionBody(WireModel):
         )
 
 
+NOT_NOTIFIED = "soon after another alert: kept, nobody is notified"
+"""What ``notify`` = False means, for people."""
+
+
 class ReasonBody(WireModel):
     """A term that rose: ``value`` now, ``usual`` its upper normal value, both in ``unit``; ``text`` says it all."""
 

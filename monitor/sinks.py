@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.evidence.pictures import snapshot, to_jpeg
-from monitor.messages import ModelRef
+from monitor.messages import NOT_NOTIFIED, ModelRef
 from monitor.model_store import Model
 from monitor.publisher import Publisher
 from monitor.sink import CameraReport, Progress, RunReport, Sink
@@ -122,17 +122,19 @@ class LogSink(Sink):
     def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - the figures have a line of their own
         """Log the event's start and end."""
         event = alert.event
+        why = f": {alert.reasons[0]}" if alert.reasons else ""
+        quiet = "" if event.notify else f" ({NOT_NOTIFIED})"
         if event.phase is Phase.START:
-            why = f": {alert.reasons[0]}" if alert.reasons else ""
-            quiet = "" if event.notify else " (in cool-down)"
             log.warning("%s: alert %d starts at %.1f s%s%s", alert.camera, event.number, event.started_s, why, quiet)
         elif event.ended_s is not None:
             log.warning(
-                "%s: alert %d ends, %.1f s long, peak %.2f",
+                "%s: alert %d ends, %.1f s long, peak %.2f%s%s",
                 alert.camera,
                 event.number,
                 event.ended_s - event.started_s,
                 event.peak_score,
+                why,
+                quiet,
             )
 
     def health(self, report: CameraReport) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from monitor.camera_monitor import Alert
 from monitor.dashboard import Dashboard, RunTitle, sparkline, summary
 from monitor.sink import CameraReport, Progress, RunReport
+from monitor.sinks import LogSink
 from monitor.types import AlertEvent, CameraState, Phase, Reason
 from tests.fakes import scored
 
@@ -121,6 +122,19 @@ def test_why_a_source_failed_is_shown_where_no_column_has_room_for_it() -> None:
         board.health(failed)
         text = "\n".join(lines(board, RunReport(0.0, 0, (failed,)), 80, 24))
     assert "a: a.avi is damaged: copy it again" in text
+
+
+def test_log_lines_of_an_alert_say_why_at_its_start_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "monitor")
+    sink = LogSink()
+    for phase in (Phase.START, Phase.END):
+        loud = alert("yard", 1, phase)
+        sink.alert(loud, camera("yard"))
+        sink.alert(replace(loud, event=replace(loud.event, notify=False)), camera("yard"))
+    why = ": speed 4.1 px/s, usual here up to 1.6 px/s"
+    quiet = " (soon after another alert: kept, nobody is notified)"
+    start, end = f"yard: alert 1 starts at 10.0 s{why}", f"yard: alert 1 ends, 4.5 s long, peak 1.75{why}"
+    assert caplog.messages == [start, start + quiet, end, end + quiet]
 
 
 def test_the_sparkline_covers_a_minute_and_shows_the_highest() -> None:

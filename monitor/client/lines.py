@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
 from monitor.messages import (
+    NOT_NOTIFIED,
     AlertMessage,
     HealthMessage,
     ScoreMessage,
@@ -41,7 +42,7 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
     if message.interrupted:
         words.append("(the monitor was killed meanwhile)")
     if not message.notify:
-        words.append("(cool-down)")
+        words.append(f"({NOT_NOTIFIED})")
     words.extend(reason.text for reason in message.reasons[:1])
     return "  ".join(words)
 
