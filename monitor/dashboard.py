@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import textwrap
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from monitor.types import CameraState, Phase
 log = logging.getLogger("monitor")
 
 REFRESH_S = 0.25
+_AFTER_CLOCK = " " * 9  # under the text of a log line
 BARS = "▁▂▃▄▅▆▇█"
 BARS_TOP = 1.6
 """The score at which a sparkline's bar is full: the threshold (1) stands clearly below it."""
@@ -151,8 +153,8 @@ class Dashboard(Sink):
         note = self._note() if self._note else ""
         header = self._header(report, width, note)
         header_rows = 3 + bool(note)
-        log_rows = min(len(self._log.lines), 3 if height >= 30 else 1)
-        free = height - header_rows - log_rows - 6  # two panels' borders and column titles
+        log_rows = _log_rows(self._log.lines, width, 6 if height >= 30 else 4)
+        free = height - header_rows - len(log_rows) - 6  # two panels' borders and column titles
         camera_rows = max(1, min(len(report.cameras), free - min(4, max(1, len(self._alerts)))))
         alert_rows = max(1, free - camera_rows)
         parts: list[Panel | Text] = [
@@ -165,10 +167,7 @@ class Dashboard(Sink):
             ),
             Panel(self._alert_table(width - 4, alert_rows), title="last alerts", border_style="blue"),
         ]
-        lines = list(self._log.lines)[len(self._log.lines) - log_rows :]
-        styles = {logging.INFO: "dim", logging.WARNING: "yellow"}
-        parts += [Text(line, styles.get(level, "red"), no_wrap=True, overflow="ellipsis") for level, line in lines]
-        return Group(*parts)
+        return Group(*parts, *log_rows)
 
     def _header(self, report: RunReport, width: int, note: str) -> Panel:
         title = self._title
@@ -279,6 +278,24 @@ def _age(camera: CameraReport) -> str:
     if camera.age_p50_s is None or camera.age_p99_s is None:
         return "-"
     return f"{camera.age_p50_s * 1e3:.0f}/{camera.age_p99_s * 1e3:.0f}"
+
+
+def _log_rows(lines: Sequence[tuple[int, str]], width: int, rows: int) -> list[Text]:
+    """The last log lines, wrapped, oldest first: as many as fit whole in so many rows, and the last in any case.
+
+    Of one that is too long itself the middle is left out: it begins with whom it concerns and ends with what to do.
+    """
+    styles = {logging.INFO: "dim", logging.WARNING: "yellow"}
+    found: list[Text] = []
+    for level, line in reversed(lines):
+        wrapped = textwrap.wrap(line, width, subsequent_indent=_AFTER_CLOCK)
+        if found and len(found) + len(wrapped) > rows:
+            break
+        if len(wrapped) > rows:
+            wrapped = [*wrapped[: rows // 2 - 1], f"{_AFTER_CLOCK}...", *wrapped[-(rows - rows // 2) :]]
+        style = styles.get(level, "red")
+        found = [*(Text(row, style, no_wrap=True, overflow="ellipsis") for row in wrapped), *found]
+    return found
 
 
 def _under_way(cameras: Sequence[CameraReport]) -> str | None:

@@ -109,6 +109,28 @@ def test_the_last_log_lines_are_shown_without_a_password() -> None:
     assert "hunter2" not in text
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+@pytest.mark.parametrize("cameras", [1, 40])
+def test_long_log_lines_are_wrapped_and_end_with_what_to_do(width: int, height: int, cameras: int) -> None:
+    report = RunReport(0.0, 0, tuple(camera(f"camera-{i}") for i in range(cameras)))
+    with Dashboard(Console(file=io.StringIO(), force_terminal=True, width=width, height=height), TITLE) as board:
+        log = logging.getLogger("monitor.test")
+        log.info("an old line")
+        log.warning("yard: %s: copy the file again", "nothing could be read " * 8)
+        shown = lines(board, report, width, height)
+        assert len(shown) <= height
+        assert max(map(len, shown)) <= width
+        text = " ".join(" ".join(shown).split())
+        assert "nothing could be read : copy the file again" in text
+        log.warning("gate: %s: look at https://camera.example/help", "it went wrong and wrong again " * 40)
+        shown = lines(board, report, width, height)
+    assert len(shown) <= height
+    text = " ".join(" ".join(shown).split())
+    assert "gate: it went wrong" in text
+    assert "..." in text
+    assert text.endswith("again : look at https://camera.example/help")
+
+
 def test_how_far_a_camera_is_with_learning_stands_beside_it_and_in_words() -> None:
     learner = replace(camera("a", CameraState.LEARNING), progress=Progress(0.43, "learning motion", 12.0))
     text = "\n".join(lines(dashboard(), RunReport(0.0, 0, (learner,)), 80, 24))
