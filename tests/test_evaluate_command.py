@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,10 +20,15 @@ from monitor.calibration import HeldOut
 from monitor.detector.base import Detector, Observation
 from monitor.detector.motion import Motion
 from monitor.detector.static import StaticAge
-from monitor.model_store import save_model
+from monitor.model_store import load_model, save_model
 from monitor.types import Frame, Image
 from tests.fakes import provenance
 from training.__main__ import app
+from training.evaluate import evaluate
+from training.labels import load_labels
+from training.plots import _timelines
+from training.progress import Report
+from training.watching import Watched
 
 ROOT = Path(__file__).parents[1]
 COUNT, LEARNED = 100, 110
@@ -123,6 +129,22 @@ def test_report_json_and_pictures_tell_all(data: Path, model: Path, tmp_path: Pa
         assert image is not None
         assert min(image.shape[:2]) > 200
         assert image.std() > 5
+
+
+def test_the_legend_names_what_is_drawn_and_nothing_else(data: Path, model: Path) -> None:
+    found = evaluate(load_labels(data / "labels.json"), load_model(model), Report(quiet=True))
+
+    def legend(*videos: Watched) -> list[str]:
+        return [text.get_text() for text in _timelines(found, videos).legends[0].get_texts()]
+
+    first, second, _ = found.watched
+    assert first.alarms
+    assert legend(first) == ["labelled abnormal", "score", "threshold", "alarm"]
+    quiet = replace(first, alarms=(), abnormal=np.zeros(COUNT, np.bool_))
+    assert legend(quiet) == ["score", "threshold"]
+    assert legend(quiet, second) == ["labelled abnormal", "score", "threshold", "alarm"], "whichever panel it is in"
+    false = replace(quiet, alarms=first.alarms)
+    assert legend(false) == ["score", "threshold", "false alarm"]
 
 
 def test_corrupted_frames_are_missing_and_the_same_every_time(data: Path, model: Path, tmp_path: Path) -> None:

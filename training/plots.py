@@ -24,6 +24,7 @@ mpl.use("Agg")  # files alone: nothing asks for a screen
 _VIDEOS_A_PAGE = 8
 _ROWS_A_STRIP = 8
 _LABEL, _FUSED, _TRUE, _FALSE = "#f4b6b0", "#1f3b64", "#1a8a4a", "#c42b1c"
+_LEGEND = ("labelled abnormal", "score", "threshold", "alarm", "false alarm")
 _OTHERS = ("#3f8fd2", "#e08e2b", "#8a5fb0", "#4aa59a", "#9a6b4f")
 _HIGHEST = 4.0  # a score this many times the threshold fills the axis
 
@@ -61,7 +62,10 @@ def _timelines(found: Measured, videos: Sequence[Watched]) -> Figure:
     for axes, video in zip(panels, videos, strict=True):
         _timeline(axes, video, found)
     panels[-1].set_xlabel("seconds")
-    handles, labels = panels[0].get_legend_handles_labels()
+    # What is in any panel, and nothing that is in none.
+    drawn = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    labels = [label for label in _LEGEND if label in drawn]
+    handles = [drawn[label] for label in labels]
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False, fontsize=9)
     figure.suptitle(f"{found.evaluation.model}: score, 1 = the threshold", x=0.01, ha="left", fontsize=11)
     return figure
@@ -69,16 +73,14 @@ def _timelines(found: Measured, videos: Sequence[Watched]) -> Figure:
 
 def _timeline(axes: Axes, video: Watched, found: Measured) -> None:
     for i, (first, last) in enumerate(video.truth.intervals):
-        axes.axvspan(first, last, color=_LABEL, lw=0, label="labelled abnormal" if not i else None)
-    if not video.truth.intervals:  # so that the legend knows it, whichever video comes first
-        axes.axvspan(0, 0, color=_LABEL, lw=0, label="labelled abnormal")
+        axes.axvspan(first, last, color=_LABEL, lw=0, label=_LEGEND[0] if not i else None)
     judged = next(j for j in found.judged[FUSED] if j.name == video.name)
     score = video.judged(video.fused).score if found.evaluation.events is not None else judged.score
     highest = _HIGHEST if found.evaluation.events is not None else 1.0
     top = min(highest, max(1.3, float(np.nanmax(score, initial=0.0)) * 1.1)) if not np.isnan(score).all() else 1.3
-    axes.plot(video.time_s, np.minimum(score, 2 * top), color=_FUSED, lw=1.2, label="score")
+    axes.plot(video.time_s, np.minimum(score, 2 * top), color=_FUSED, lw=1.2, label=_LEGEND[1])
     if found.evaluation.events is not None:
-        axes.axhline(1.0, color="#555555", lw=0.9, ls="--", label="threshold")
+        axes.axhline(1.0, color="#555555", lw=0.9, ls="--", label=_LEGEND[2])
         _alarms(axes, video, top)
     axes.set_ylim(min(0.0, max(-0.6, float(np.nanmin(score, initial=0.0)))), top * 1.12)
     axes.set_xlim(float(video.time_s[0]), float(video.time_s[-1]))
@@ -89,12 +91,11 @@ def _timeline(axes: Axes, video: Watched, found: Measured) -> None:
 
 def _alarms(axes: Axes, video: Watched, top: float) -> None:
     """A bar along the upper edge for each alarm, green where it belongs to a label."""
-    for hit in (True, False):  # an empty line for the legend
-        axes.plot([], [], color=_TRUE if hit else _FALSE, lw=4, label="alarm" if hit else "false alarm")
     for alarm in video.alarms:
         hit = _belongs(alarm, video)
         ends = (alarm.started_s, max(alarm.ended_s, alarm.started_s + 0.05))
-        axes.plot(ends, (top * 1.06,) * 2, color=_TRUE if hit else _FALSE, lw=4, solid_capstyle="butt")
+        colour, label = (_TRUE, _LEGEND[3]) if hit else (_FALSE, _LEGEND[4])
+        axes.plot(ends, (top * 1.06,) * 2, color=colour, lw=4, solid_capstyle="butt", label=label)
 
 
 def _belongs(alarm: Alarm, video: Watched) -> bool:
