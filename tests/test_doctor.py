@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from monitor.config import JournalConfig, MonitorConfig, PublishConfig, load_con
 from monitor.curve import make_keys
 from monitor.doctor.checkup import Checkup, find_sources
 from monitor.doctor.children import probe
+from monitor.doctor.cores import CoreWait
 from monitor.doctor.device import Machine, judge_device, usable_device
 from monitor.doctor.disk import check_evidence, check_journal, check_records
 from monitor.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts, Trouble
@@ -282,6 +284,40 @@ def test_advice_for_a_camera_that_could_do_better(facts: StreamFacts, said: str)
     assert said in advice(facts)
 
 
+def test_the_camera_is_not_blamed_for_a_machine_that_is_too_slow() -> None:
+    late = replace(GOOD, fps=6.0, longest_wait_s=1.5)
+    busy = advice(replace(late, core_wait=0.4))
+    assert busy.startswith("this machine is overloaded: end other programs")
+    slow = advice(replace(late, decode_ms=160.0, core_wait=0.02))
+    assert slow.startswith("this machine decodes no faster than that: take the camera's sub-stream")
+    for said in (busy, slow):
+        assert "network" not in said
+        assert "fewer pictures" not in said
+    assert "raise its frame rate" not in busy
+    idle = advice(replace(late, core_wait=0.01))
+    assert "gaps: check the network" in idle
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="the system does not tell")
+def test_waiting_for_a_core_that_another_has_is_measured() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    hog = subprocess.Popen([sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE)
+    try:
+        assert hog.stdout is not None
+        hog.stdout.readline()
+        wait, until = CoreWait(), time.monotonic() + 1.0
+        while time.monotonic() < until:
+            pass
+        share = wait.share()
+    finally:
+        os.sched_setaffinity(0, before)
+        hog.kill()
+        hog.communicate()
+    assert share is not None
+    assert share > 0.2
+
+
 def test_portrait_full_hd_is_not_too_large() -> None:
     assert advice(replace(GOOD, width=1080, height=1920)) == ""
 
@@ -502,6 +538,8 @@ GPU = replace(CPU, gpus=("NVIDIA H100",), driver=True)
         ("auto", CPU, State.OK, "runs on the CPU: no NVIDIA driver", "cpu"),
         ("cpu", GPU, State.OK, "runs on the CPU as asked", "cpu"),
         ("auto", GPU, State.OK, "runs on NVIDIA H100", "auto"),
+        ("auto", replace(GPU, load=9.0), State.WARNING, "4 CPU cores, load now 9.0", "auto"),
+        ("auto", replace(CPU, load=9.0), State.WARNING, "4 CPU cores, load now 9.0", "cpu"),
         ("cuda:1", GPU, State.PROBLEM, "the last GPU here is cuda:0", "cpu"),
         ("cuda", CPU, State.PROBLEM, "no NVIDIA driver", "cpu"),
         ("auto", replace(CPU, driver=True, built_for=None), State.WARNING, "built without CUDA", "cpu"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.doctor.finding import Finding, State
 
+_BUSY = 1.5
+"""Programs a core that want it, from which on a run would have too little."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
@@ -69,7 +71,16 @@ def usable_device(wanted: str, machine: Machine) -> str:
 
 
 def judge_device(wanted: str, machine: Machine) -> Finding:
-    """Does ``wanted`` (auto, cpu, cuda, cuda:N) exist, and what would be better?"""
+    """Does ``wanted`` (auto, cpu, cuda, cuda:N) exist, what would be better, and has it time for the monitor?"""
+    finding = _judge_device(wanted, machine)
+    if machine.load < _BUSY * machine.cores:
+        return finding
+    mend = "other programs want more cores than there are, so timings above are too long: end them and check again"
+    state = State.WARNING if finding.state is State.OK else finding.state
+    return replace(finding, state=state, mend="; ".join(filter(None, (finding.mend, mend))))
+
+
+def _judge_device(wanted: str, machine: Machine) -> Finding:
     cores = f"PyTorch {machine.torch}, {machine.cores} CPU cores, load now {machine.load:.1f}"
     if wanted == "cpu":
         return Finding("device", wanted, State.OK, f"runs on the CPU as asked; {cores}")

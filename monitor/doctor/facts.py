@@ -94,6 +94,8 @@ class StreamFacts:
     without_key_s    time since the last key frame when the watching ended
     decode_ms        CPU time of decoding a picture, milliseconds
     ended            the stream ended by itself; ``stalled``: it fell silent for the read deadline
+    core_wait        share of the time in which the check was ready to run but other programs had all cores, 0..1;
+                     None where the system does not tell
     """
 
     codec: str
@@ -112,6 +114,7 @@ class StreamFacts:
     decode_ms: float
     ended: bool
     stalled: bool
+    core_wait: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

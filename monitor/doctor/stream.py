@@ -12,6 +12,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from monitor.doctor.cores import CoreWait
 from monitor.doctor.facts import PORTS, Failure, Request, StreamFacts, Trouble
 from monitor.doctor.rhythm import Arrival, rhythm
 
@@ -76,6 +77,7 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
     decoded = damaged = 0
     decode_s = 0.0
     ended, stalled = True, False
+    cores = CoreWait()
     try:
         for packet in container.demux():
             now_s = time.monotonic() - started
@@ -104,6 +106,7 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
         last_s = arrivals[-1].arrived_s if arrivals else open_s
         stalled = time.monotonic() - started - last_s >= _NEARLY * request.read_timeout_s
         ended = not stalled
+    core_wait = cores.share()
     if first_picture_s is None:
         return Failure(Trouble.NO_PICTURE, f"{len(arrivals)} damaged pictures" if arrivals else "nothing")
     beat = rhythm(arrivals, claimed if claimed and 1.0 <= claimed <= 240.0 else _FALLBACK_FPS)
@@ -124,6 +127,7 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
         decode_ms=1000.0 * decode_s / decoded,
         ended=ended,
         stalled=stalled,
+        core_wait=core_wait,
     )
 
 
@@ -191,6 +195,7 @@ def watch_usb(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
     with reader:
         open_s = time.monotonic() - started
         say("reading")
+        cores = CoreWait()
         decode_s, size, first_picture_s = 0.0, (0, 0), 0.0
         try:
             while time.monotonic() - started < open_s + request.seconds:
@@ -224,4 +229,5 @@ def watch_usb(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
             decode_ms=1000.0 * decode_s / len(arrivals),
             ended=ended,
             stalled=stalled,
+            core_wait=cores.share(),
         )

@@ -12,6 +12,10 @@ from monitor.redact import redact
 LONG_KEY_FRAME_S = 4.0
 _LARGE = (1920, 1080)
 _FAST_FPS = 30
+_OVERLOADED = 0.1
+"""Share of the time in which the check waited for a core, from which on it is no judge of when pictures came."""
+_ALL_OF_A_CORE = 0.9
+"""What decoding takes of a core, from which on pictures are late because of it."""
 _ENCODE = "in a password write / ? # @ : as %2F %3F %23 %40 %3A"
 _PATH = "look up the path of its stream in the camera's manual or its ONVIF profile"
 
@@ -99,15 +103,19 @@ def _address(url: str) -> tuple[str, int, str, str, bool]:
 
 def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: float) -> Finding:
     """A camera that gives pictures, with advice on how they could be better ones."""
-    mends = [*_camera_advice(facts, analysis_fps), *_network_advice(facts, request.gap_s)]
+    overloaded = facts.core_wait is not None and facts.core_wait >= _OVERLOADED
+    mends = [*_camera_advice(facts, analysis_fps, overloaded=overloaded)]
+    mends += _network_advice(facts, request.gap_s, slow_machine=overloaded or _decoding(facts) >= _ALL_OF_A_CORE)
     found = [_picture(facts), f"open after {facts.open_s:.1f} s, first picture after {facts.first_picture_s:.1f} s"]
     if facts.codec != "usb":
         found.append(_keys(facts))
     if facts.longest_wait_s is not None and facts.jitter_s is not None:
         found.append(f"longest wait {facts.longest_wait_s:.2f} s, jitter {1000 * facts.jitter_s:.0f} ms")
     if facts.fps is not None:
-        percent = facts.decode_ms * facts.fps / 10
+        percent = 100.0 * _decoding(facts)
         found.append(f"decoding takes {f'{percent:.0f}' if percent >= 1 else 'less than 1'} % of a core")
+    if overloaded and facts.core_wait is not None:
+        found.append(f"waiting {100.0 * facts.core_wait:.0f} % of the time for a core of this machine")
     if facts.damaged:
         found.append(f"{facts.damaged} of {facts.pictures} pictures damaged")
     if facts.stalled or facts.ended:
@@ -115,29 +123,43 @@ def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: 
     return Finding("camera", name, State.WARNING if mends else State.OK, ", ".join(found), "; ".join(mends), facts)
 
 
-def _camera_advice(facts: StreamFacts, analysis_fps: float) -> Iterator[str]:
-    """What to change in the camera's settings."""
+def _decoding(facts: StreamFacts) -> float:
+    """What decoding takes of a core, 1 = all of it."""
+    return facts.decode_ms * (facts.fps or 0.0) / 1000.0
+
+
+def _camera_advice(facts: StreamFacts, analysis_fps: float, *, overloaded: bool) -> Iterator[str]:
+    """What to change in the camera's settings; nothing for a rate that an overloaded machine has lowered."""
+    if overloaded:
+        yield (
+            "this machine is overloaded: end other programs or take a faster one, then check again; waits and rate say "
+            "nothing of the camera"
+        )
+    elif _decoding(facts) >= _ALL_OF_A_CORE:
+        yield "this machine decodes no faster than that: take the camera's sub-stream, such as 640x360 at 10 to 15 fps"
     fps, long_side, short_side = facts.fps, max(facts.width, facts.height), min(facts.width, facts.height)
     if long_side > _LARGE[0] or short_side > _LARGE[1] or round(fps or 0.0) > _FAST_FPS:
         yield "take the camera's sub-stream, such as 640x360 at 10 to 15 fps: decoding it costs a fraction"
     if max(facts.key_frame_s or 0.0, facts.without_key_s) > LONG_KEY_FRAME_S:
         yield "set the key-frame (I-frame) interval to 1 to 2 s: a reconnect waits for the next key frame"
-    if fps is not None and fps < 0.9 * analysis_fps:
+    if fps is not None and fps < 0.9 * analysis_fps and not overloaded:
         yield f"raise its frame rate, or set analysis_fps = {max(1, round(fps))}: {analysis_fps:g} are asked for"
 
 
-def _network_advice(facts: StreamFacts, gap_s: float) -> Iterator[str]:
-    """What to do about pictures that do not come as they should."""
+def _network_advice(facts: StreamFacts, gap_s: float, *, slow_machine: bool) -> Iterator[str]:
+    """What to do about pictures that do not come as they should, where it is not this machine that is late."""
     fps, claimed_fps = facts.fps, facts.claimed_fps
     if facts.stalled:
         yield "it fell silent while it was watched: check the network, restart the camera"
     elif facts.ended:
         yield "it ended by itself: give a live stream, not a recording; close other viewers"
+    elif slow_machine:
+        pass
     elif facts.longest_wait_s is not None and facts.longest_wait_s > max(gap_s, 3.0 / (fps or 1.0)):
         yield "pictures come with gaps: check the network (cable rather than wireless) and the bit rate"
     if facts.damaged:
         yield "pictures are damaged: check the network, lower the bit rate"
-    if fps is not None and claimed_fps and 1 <= claimed_fps <= 240 and fps < 0.7 * claimed_fps:
+    if not slow_machine and fps is not None and claimed_fps and 1 <= claimed_fps <= 240 and fps < 0.7 * claimed_fps:
         yield "fewer pictures come than it claims: slow shutter in the dark, or a network that is too slow"
 
 
