@@ -18,7 +18,7 @@ from monitor.fusion import ModelScale
 from monitor.learning.coordinator import LearningPlan
 from monitor.learning.footage import is_footage
 from monitor.learning.hold import Hold
-from monitor.learning.unlearned import DETECTORS, unlearned_model
+from monitor.learning.unlearned import DETECTORS, LATER, unlearned_model
 from monitor.model_store import Model, learned_folder, load_model
 from monitor.pipeline import Camera
 from monitor.sources import open_sources
@@ -33,7 +33,7 @@ class PlannedCamera:
     """A camera with everything it is watched by.
 
     monitor   None for a camera that has no model yet
-    learning  how that one learns; None for the others
+    learning  how that one learns, or one goes on that was interrupted; None for the others
     identity  equal for two plans of a camera between which nothing that concerns it has changed
     """
 
@@ -95,26 +95,26 @@ def plan_cameras(
             model = used(load_model(folder, settings.device, settings.precision), settings.detectors)
             scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
             loaded[folder] = (model, scale, ModelBands(model, scale, settings.smoothing))
-            _tell_of_unfinished(folder, settings)
         model, scale, bands = loaded[folder]
         monitor = CameraMonitor(source.name, scale, settings.smoothing, settings.alert, bands.watch())
         camera = Camera(source, model, replace(_capture(settings, max_frames), learned_size=learned_size(model)))
-        planned.append(PlannedCamera(camera, monitor, _identity(source, model, settings, max_frames)))
+        identity = _identity(source, model, settings, max_frames)
+        planned.append(PlannedCamera(camera, monitor, identity, _unfinished(source, folder, model, settings)))
     return planned
 
 
-def _tell_of_unfinished(folder: Path, settings: MonitorConfig) -> None:
-    """Footage is removed when all detectors have been learned: where it is left, learning was interrupted."""
-    footage = folder / "footage"
-    if is_footage(footage) and not settings.learning.keep_footage:
-        log.warning(
-            "%s: not all detectors were learned before the last run ended: `python -m training learn %s --name %s "
-            "--models %s` learns them from what was recorded",
-            folder.name,
-            footage,
-            folder.name,
-            folder.parent,
-        )
+def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorConfig) -> LearningPlan | None:
+    """How to learn what an earlier run had no time for; None where it had, or where it cannot be known.
+
+    Footage is removed when all detectors have been learned from it. A model that was learned from other footage since
+    is not replaced.
+    """
+    plan = replace(_learning_plan(source, folder, settings), hold=None, resumed=True)
+    if settings.learning.keep_footage or not is_footage(plan.footage) or folder != settings.models_folder / source.name:
+        return None
+    learned_from = [Path(data).resolve() for data in model.provenance.data]
+    missing = LATER & set(plan.detectors) - {detector.name for detector in model.detectors}
+    return plan if missing and learned_from == [plan.footage.resolve()] else None
 
 
 def learned_size(model: Model) -> tuple[int, int] | None:
@@ -152,19 +152,22 @@ def watching(planned: PlannedCamera, settings: MonitorConfig, model: Model, moni
 
 
 def _learning_camera(source: Source, folder: Path, settings: MonitorConfig, max_frames: int | None) -> PlannedCamera:
-    hold = None if source.live else Hold(settings.learning.duration_s)
-    plan = LearningPlan(
+    plan = _learning_plan(source, folder, settings)
+    camera = Camera(source, unlearned_model(), _capture(settings, max_frames), plan.hold)
+    return PlannedCamera(camera, None, _identity(source, camera.model, settings, max_frames), plan)
+
+
+def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> LearningPlan:
+    return LearningPlan(
         name=source.name,
         label=source.label,
         folder=folder,
         duration_s=settings.learning.duration_s,
         detectors=settings.detectors or DETECTORS,
-        hold=hold,
+        hold=None if source.live else Hold(settings.learning.duration_s),
         keep_footage=settings.learning.keep_footage,
         device=settings.device,
     )
-    camera = Camera(source, unlearned_model(), _capture(settings, max_frames), hold)
-    return PlannedCamera(camera, None, _identity(source, camera.model, settings, max_frames), plan)
 
 
 def _capture(settings: MonitorConfig, max_frames: int | None) -> CaptureSettings:

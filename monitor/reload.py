@@ -125,7 +125,7 @@ class Reloader:
                 self._planned[name] = camera
                 if camera.monitor is not None:
                     self._models[name] = camera.camera.model
-                elif camera.learning is not None and self._learning is not None:
+                if camera.learning is not None and self._learning is not None:
                     self._learning.begin(camera.learning)
                 watch.add(camera.monitor, camera.camera.source, pipeline.add(camera.camera))
         later = _differing(self._settings, new.settings) - PER_CAMERA

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import numpy as np
 import pytest
 
 from monitor.camera_monitor import CameraMonitor
+from monitor.config import MonitorConfig
 from monitor.demo import DemoStreet
 from monitor.duration import in_words, parse_duration
 from monitor.errors import UsageError
@@ -24,12 +28,15 @@ from monitor.learning.recorder import FootageRecorder
 from monitor.learning.size import judge_size
 from monitor.learning.unlearned import unlearned_model
 from monitor.model_store import Model, load_model
+from monitor.plan import find_sources, learned, plan_cameras
 from monitor.sink import CameraReport, Progress, RunReport
 from monitor.sinks import LogSink
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import CameraState, Frame, Health, ScoredFrame
 from tests.faulty_camera import FaultyCamera
 from tests.normal_street import SIZE, street
+from training.learn import LearnSettings, learn
+from training.progress import Report
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -169,6 +176,50 @@ def test_a_held_file_runs_ahead_and_waits_for_its_model() -> None:
     waiting = Hold(0.0)
     stop.set()
     assert waiting.admit(0.0, stop), "a stop ends the wait"
+
+
+def test_what_an_interrupted_run_had_not_learned_is_learned_by_the_next(video: Path, tmp_path: Path) -> None:
+    recorder = FootageRecorder(tmp_path / "models/door/footage", "door", 30.0, live=True)
+    for number in range(180):
+        recorder.take(frame(number / 10))
+    recorder.close()
+    for learned_from in (tmp_path / "models/door/footage", video):
+        settings = LearnSettings("door", tmp_path / "models", ("static",))
+        learn([FootageSource(tmp_path / "models/door/footage")], [str(learned_from)], settings, Report(quiet=True))
+        config = MonitorConfig(models_folder=tmp_path / "models", device="cpu")
+        plan = plan_cameras(find_sources([f"door={video}"], config), config, None)[0].learning
+        if learned_from == video:
+            assert plan is None, "learned from something else since"
+            continue
+        assert plan is not None
+        assert (plan.resumed, plan.hold) == (True, None)
+        assert "true-sight-2" in plan.detectors
+        fast_only = MonitorConfig(models_folder=tmp_path / "models", device="cpu", detectors=("static",))
+        assert plan_cameras(find_sources([f"door={video}"], fast_only), fast_only, None)[0].learning is None
+        kept = config.model_copy(update={"learning": config.learning.model_copy(update={"keep_footage": True})})
+        assert plan_cameras(find_sources([f"door={video}"], kept), kept, None)[0].learning is None
+        check_resumed(replace(plan, detectors=("static",)), config)  # a network takes minutes
+
+
+def check_resumed(plan: LearningPlan, config: MonitorConfig) -> None:
+    footage = plan.footage
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "models/door"
+        shutil.copytree(plan.folder, copy)
+        plan = replace(plan, folder=copy)
+        learning = Learning((plan,), lambda plan: learned(plan, config))
+        assert not learning.without_model("door"), "it is watched meanwhile"
+        assert learning.amend(report(CameraState.ONLINE)).state is CameraState.ONLINE
+        adopted: list[str] = []
+        deadline = time.monotonic() + 90
+        while plan.footage.exists() and time.monotonic() < deadline:
+            learning.tick(lambda _: CameraState.ONLINE, lambda name, _model, _monitor: adopted.append(name))
+            threading.Event().wait(0.05)
+        assert adopted == ["door"]
+        assert not plan.footage.exists(), "nothing more is to be learned from it"
+        assert len(list(copy.glob("v*"))) == 2
+        learning.close()
+    assert footage.exists()
 
 
 def report(state: CameraState) -> CameraReport:

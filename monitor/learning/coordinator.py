@@ -45,6 +45,7 @@ class LearningPlan:
     duration_s  seconds of stream to learn from
     detectors   what is learned
     hold        of a file: what holds it while it is learned from; None for a live camera
+    resumed     it is watched already, and what an earlier run had recorded but not learned in full is learned from
     """
 
     name: str
@@ -53,6 +54,7 @@ class LearningPlan:
     duration_s: float
     detectors: tuple[str, ...]
     hold: Hold | None = None
+    resumed: bool = False
     keep_footage: bool = False
     device: str = "cpu"
 
@@ -111,10 +113,17 @@ class Learning:
 
     def begin(self, plan: LearningPlan) -> None:
         """Take up a camera."""
-        live = plan.hold is None
+        live = plan.hold is None  # what was recorded is kept, then
         recorder = FootageRecorder(plan.footage, plan.label, plan.duration_s, live=live)
         self._learners[plan.name] = _Learner(plan, recorder, last_at=self._clock(), since=self._clock())
-        if recorder.seen_s > 0:
+        if plan.resumed:
+            recorder.close()
+            self._learners[plan.name].phase = _Phase.BETTERING
+            log.info(
+                "%s: the last run ended before all was learned: it is learned now, from what was recorded",
+                plan.name,
+            )
+        elif recorder.seen_s > 0:
             log.info("%s: goes on learning, %s are recorded", plan.name, in_words(recorder.seen_s))
         elif live:
             log.info("%s: learns what is normal for %s, then watches", plan.name, in_words(plan.duration_s))
@@ -181,16 +190,21 @@ class Learning:
         for name, learner in list(self._learners.items()):
             if learner.phase is _Phase.RECORDING:
                 self._look_at_recording(learner, state_of(name))
-            if learner.phase is _Phase.WAITING and not any(
-                other.phase is _Phase.LEARNING for other in self._learners.values()
-            ):
-                plan = learner.plan
-                learner.phase, learner.since = _Phase.LEARNING, self._clock()
-                learner.process = LearnerProcess(
-                    plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device
-                )
-            if learner.phase in (_Phase.LEARNING, _Phase.BETTERING):
+            phases = [other.phase for other in self._learners.values() if other.process is not None]
+            if learner.phase is _Phase.WAITING and _Phase.LEARNING not in phases:
+                learner.phase = _Phase.LEARNING
+                self._start(learner)
+            # One that is watched already can wait until no other learns.
+            resumes = learner.phase is _Phase.BETTERING and learner.process is None
+            if resumes and not {_Phase.LEARNING, _Phase.BETTERING} & set(phases):
+                self._start(learner)
+            if learner.phase in (_Phase.LEARNING, _Phase.BETTERING) and learner.process is not None:
                 self._look_at_process(learner, adopt)
+
+    def _start(self, learner: _Learner) -> None:
+        plan = learner.plan
+        learner.since = self._clock()
+        learner.process = LearnerProcess(plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device)
 
     def finish(self, state_of: Callable[[str], CameraState]) -> None:
         """The run is over: files that ended before there was enough to learn from have failed."""

@@ -13,6 +13,9 @@ from monitor.model_store import FORMAT_VERSION, HeldOutSummary, Model, ModelCard
 DETECTORS = ("motion", "static", "scene", "true-sight-2")
 """What is learned unless the user says otherwise."""
 
+LATER = frozenset({"true-sight-2"})
+"""Of these, what is learned while the camera is watched with the others already."""
+
 
 @cache
 def unlearned_model() -> Model:
