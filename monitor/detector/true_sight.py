@@ -173,7 +173,9 @@ class TrueSight(Detector):
         squares = np.zeros_like(total)
         left = iter(images)
         first = list(islice(left, USUAL_PICTURES))
-        usual = torch.cat([five_sizes(i, (INPUT_SIZE,)) for i in first]).mean(dim=0).numpy() if first else None
+        usual = (
+            torch.cat([five_sizes(i, (INPUT_SIZE,)) for i in first]).mean(dim=0).contiguous().numpy() if first else None
+        )
         # What is usual must be measured by the very calculation that scores.
         measuring = type(self)(self._net, self._settings, str(self._device), None, self._precision, usual)
         left = chain(first, left)
