@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -20,11 +21,18 @@ class Channel(Generic[Item]):
 
     def put(self, item: Item) -> bool:
         """Add an item, waiting for room; returns False when the channel is closed."""
+        return self.put_all((item,))
+
+    def put_all(self, items: Sequence[Item]) -> bool:
+        """Add items in order, waiting for room for each; returns False when the channel is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._items) < self.capacity)
-            if self._closed:
-                return False
-            self._items.append(item)
+            for item in items:
+                if len(self._items) >= self.capacity:
+                    self._changed.notify_all()
+                    self._changed.wait_for(lambda: self._closed or len(self._items) < self.capacity)
+                if self._closed:
+                    return False
+                self._items.append(item)
             self._changed.notify_all()
             return True
 

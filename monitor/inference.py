@@ -112,8 +112,7 @@ class InferenceWorker:
             sys.modules["torch"].set_num_threads(1)
         try:
             while (batch := self._queue.get_batch(self._max_batch)) is not None:
-                for scored in self._scorer.score(batch):
-                    if not self._results.put(scored):
-                        return
+                if not self._results.put_all(self._scorer.score(batch)):
+                    return
         finally:
             self._results.close()

@@ -24,6 +24,7 @@ from monitor.errors import MonitorError, StageError
 from monitor.frame_queue import FrameQueue, QueueCounters, QueueSettings
 from monitor.inference import InferenceWorker, Scorer
 from monitor.learning.hold import Hold
+from monitor.memory import keep_freed_memory
 from monitor.model_store import Model
 from monitor.redact import redact
 from monitor.sources.base import Source
@@ -96,6 +97,7 @@ class Pipeline:
         """
         # Pictures are small and cameras many: threads of OpenCV's own would only get in the way of these.
         cv2.setNumThreads(1)
+        keep_freed_memory()
         # What was loaded until here stays: looking through it for garbage takes a tenth of a second, again and again.
         gc.collect()
         gc.freeze()

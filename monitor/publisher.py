@@ -104,6 +104,7 @@ class Publisher:
         self._heartbeat_seq = 0
         self._last_heartbeat: float | None = None
         self._subscriptions: set[str] = set()
+        self._score_subscriptions: set[str] = set()
 
     def __enter__(self) -> Self:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -215,15 +216,21 @@ class Publisher:
         captured_at: float,
         raw: Mapping[str, float],
     ) -> None:
-        """Send what a frame scored: subscribers that cannot follow lose some.
+        """Send what a frame scored: subscribers that cannot follow lose some. Made only for those who subscribe.
 
         score        0 = typical normal, 1 = the threshold; NaN (sent as null) while it cannot be judged
         captured_at  unix seconds when the frame was read
         raw          detector name -> score in its own units; NaN is sent as null
         """
         topic = f"score/{camera}/"
+        envelope = self._envelope(topic)
+        self._history.last_seq[topic] = envelope["seq"]
+        if int(self._scores.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            self.update_subscriptions()
+        if not any(topic.startswith(wanted) for wanted in self._score_subscriptions):
+            return
         message = ScoreMessage(
-            **self._envelope(topic),
+            **envelope,
             camera=camera,
             time_s=time_s,
             frame_index=frame_index,
@@ -231,7 +238,6 @@ class Publisher:
             captured_at=captured_at,
             raw={name: float(value) for name, value in raw.items()},
         )
-        self._history.last_seq[topic] = message.seq
         self._scores.send_multipart([topic.encode(), encode(message)], flags=zmq.DONTWAIT)
 
     def tick(self, now: float) -> None:
@@ -271,10 +277,14 @@ class Publisher:
                 topic = note[1:].decode(errors="replace")
                 if note[:1] == b"\x01":
                     self._subscriptions.add(topic)
+                    if waiting is self._scores:
+                        self._score_subscriptions.add(topic)
                     if topic == "heartbeat/":
                         self._last_heartbeat = None
                 elif note[:1] == b"\x00":
                     self._subscriptions.discard(topic)
+                    if waiting is self._scores:
+                        self._score_subscriptions.discard(topic)
         return frozenset(self._subscriptions)
 
     def _answer_requests(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections import deque
 from itertools import pairwise
 
-import numpy as np
-
 
 class Rate:
     """Events a second over the last ``window_s`` seconds."""
@@ -30,15 +28,24 @@ class Quantiles:
     def __init__(self, size: int = 512) -> None:
         self._values: deque[float] = deque(maxlen=size)
         self.count = 0
+        self._sorted: list[float] | None = None  # what quantiles were last taken of, until the next value
 
     def add(self, value: float) -> None:
         """Take a value."""
+        self._sorted = None
         self._values.append(value)
         self.count += 1
 
     def quantile(self, q: float) -> float | None:
-        """The q-quantile (0..1) of the values kept, None without any."""
-        return float(np.quantile(np.fromiter(self._values, float), q)) if self._values else None
+        """The q-quantile (0..1) of the values kept, between two of them in proportion; None without any."""
+        if not self._values:
+            return None
+        if self._sorted is None:
+            self._sorted = sorted(self._values)
+        place = q * (len(self._sorted) - 1)
+        low = min(int(place), len(self._sorted) - 1)
+        high = min(low + 1, len(self._sorted) - 1)
+        return self._sorted[low] + (place - low) * (self._sorted[high] - self._sorted[low])
 
 
 class History:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -84,6 +85,32 @@ def test_a_video_gives_the_same_frames_at_the_same_times(tmp_path: Path) -> None
         assert reader.grab() is None
 
 
+def test_several_frames_at_once_are_the_same_frames_though_their_places_are_held_for_long() -> None:
+    with isolated(Plan(frames=60)).open() as reader:
+        held = {}
+        while (position := reader.grab()) is not None:
+            image = reader.retrieve()
+            if position.index % 3 == 0 or 20 <= position.index < 40:
+                held[position.index] = image
+        assert position is None
+        assert reader.grab() is None
+    assert len(held) == 33
+    for index, image in held.items():
+        np.testing.assert_array_equal(image, noise(index, 32, 24))
+
+
+def test_a_reader_that_no_longer_wants_each_frame_passes_over_and_loses_none() -> None:
+    with isolated(Plan(frames=50, fps=10.0)).open() as reader:
+        seen = -1
+        for due_s in [-math.inf] * 10 + [1.5, 1.6, 2.4, 2.4, 3.2, 3.2, 4.0]:
+            position = reader.skip_to(due_s)
+            assert position is not None
+            assert position.index == seen + position.passed + 1
+            np.testing.assert_array_equal(reader.retrieve(), noise(position.index, 32, 24))
+            seen = position.index
+    assert seen > 10
+
+
 def test_pictures_that_are_not_wanted_are_stepped_over() -> None:
     with isolated(Plan()).open() as reader:
         for _ in range(8):
@@ -126,7 +153,7 @@ def test_a_live_camera_is_sampled_by_its_decoder() -> None:
 def test_pictures_of_changing_size_are_kept_when_the_next_one_comes() -> None:
     sizes = ((32, 24), (640, 480), (16, 8), (1920, 1080), (641, 479))
     with isolated(Plan(sizes)).open() as reader:
-        images = [reader.retrieve() for _ in range(10) if reader.grab()]
+        images = [reader.retrieve() for _ in range(40) if reader.grab()]
     for index, image in enumerate(images):
         np.testing.assert_array_equal(image, noise(index, *sizes[index % 5]))
 

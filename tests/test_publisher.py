@@ -143,6 +143,19 @@ def test_a_subscription_to_cam1_does_not_catch_cam10() -> None:
         assert received(sub)[0] == "alert/cam1/"
 
 
+def test_scores_that_nobody_wanted_are_counted_and_those_after_a_subscription_arrive() -> None:
+    with a_publisher() as publisher:
+        publish_score(publisher)
+        with subscribed(publisher, publisher.scores_endpoint, "score/cam1/") as sub:
+            publish_score(publisher, "cam2")
+            publish_score(publisher)
+            topic, body, _ = received(sub)
+            assert (topic, body["seq"]) == ("score/cam1/", 2)
+        with subscribed(publisher, publisher.scores_endpoint, "score/") as sub:
+            publish_score(publisher)
+            assert received(sub)[1]["seq"] == 3
+
+
 def test_scores_go_out_on_their_own_socket_and_nan_as_null() -> None:
     with a_publisher() as publisher, subscribed(publisher, publisher.scores_endpoint, "") as sub:
         publish_alert(publisher)

@@ -41,6 +41,20 @@ def test_a_full_channel_makes_the_sender_wait_and_keeps_the_order() -> None:
     assert got == list(range(100))
 
 
+def test_more_at_once_than_there_is_room_for_come_in_order() -> None:
+    channel: Channel[int] = Channel(2)
+    sender = threading.Thread(target=lambda: channel.put_all(range(9)))
+    sender.start()
+    taken: list[int] = []
+    while len(taken) < 9:
+        items = channel.get_all(5.0)
+        assert items
+        assert len(items) <= 2
+        taken += items
+    sender.join()
+    assert taken == list(range(9))
+
+
 def test_closing_wakes_a_waiting_sender_and_what_waits_can_still_be_taken() -> None:
     channel: Channel[int] = Channel(1)
     channel.put(1)

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from monitor.stats import History, Quantiles, Rate
@@ -21,6 +22,15 @@ def test_quantiles_of_the_last_values() -> None:
         quantiles.add(value)
     assert quantiles.quantile(0.5) == 949
     assert quantiles.count == 1000
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 512])
+@pytest.mark.parametrize("q", [0.0, 0.37, 0.5, 0.99, 1.0])
+def test_quantiles_are_those_of_numpy(count: int, q: float) -> None:
+    quantiles, values = Quantiles(), np.random.default_rng(count).exponential(0.1, count)
+    for value in values.tolist():
+        quantiles.add(value)
+    assert quantiles.quantile(q) == pytest.approx(float(np.quantile(values, q)))
 
 
 def test_history_keeps_the_highest_of_each_second_and_shows_gaps() -> None:

@@ -3,9 +3,9 @@
 Each normalisation is folded into the convolution before it. The last layer, which doubles the size and has only
 three channels, is one convolution that gives the four pixels of each place at once.
 
-In bfloat16 numbers have 8 bits, too few for a score that is to be the same to 1e-4. So the layers between the first
-and the last calculate with differences: from what they would give for a usual picture, worked out once in float32.
-Differences are small, and so are their roundings.
+In bfloat16 numbers have 8 bits, too few for a score that is to be the same to 1e-4. So all layers but the first
+calculate with differences: from what they would give for a usual picture, worked out once in float32. Differences are
+small, and so are their roundings.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from monitor.detector.autoencoder import TrueSightNet
 
+_SLOPE = 0.2
+"""Of the network's LeakyReLU below zero."""
+
 _Conv = nn.Conv2d | nn.ConvTranspose2d
 _Kind = TypeVar("_Kind", bound=nn.Module)
 
@@ -28,7 +31,7 @@ _Kind = TypeVar("_Kind", bound=nn.Module)
 class FastNet:
     """RGB (B, 3, 96, 96) float32 in [0, 1] -> reconstruction (B, 3, 96, 96) and attention (B, 1, 6, 6), float32.
 
-    trunk  torch.bfloat16 for the layers between the first and the last, or torch.float32
+    trunk  torch.bfloat16 for all layers but the first, or torch.float32
     usual  (3, 96, 96) float32 RGB, a picture like most; without one all is in float32
     """
 
@@ -42,8 +45,8 @@ class FastNet:
         heads = [_only(head, nn.Conv2d) for head in net.attention.heads]
         self._heads = torch.cat([_weight(h).flatten(1) for h in heads]), torch.cat([_bias(h) for h in heads])
         self._fuse = _weight(net.attention.fuse).flatten(1), _bias(net.attention.fuse)
-        self._decoder = _Chain([_folded(_only(block, nn.Sequential)) for block in blocks])
-        self._last = _Doubling(_only(net.decoder[-2], nn.ConvTranspose2d))
+        last = _Doubling(_only(net.decoder[-2], nn.ConvTranspose2d))
+        self._decoder = _Chain([_folded(_only(block, nn.Sequential)) for block in blocks], last)
         if usual is not None and self.trunk != torch.float32:
             with torch.inference_mode():
                 self._calculate_around(usual[None].to(first.weight.device))
@@ -52,7 +55,7 @@ class FastNet:
         """See the class; to be called in inference mode."""
         features = self._encoder(self._first(x.contiguous(memory_format=torch.channels_last)))  # (B, 128, 6, 6)
         attention = self._attention(features)
-        return torch.sigmoid_(self._last(self._decoder(features * attention))), attention
+        return torch.sigmoid_(self._decoder(features * attention)), attention
 
     def _attention(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 1, h, w): as Attention, its three heads in one product."""
@@ -66,13 +69,14 @@ class FastNet:
 
 
 class _Chain:
-    """Convolutions, each with its LeakyReLU: float32 in and out, between them what ``around`` says.
+    """Convolutions, each with its LeakyReLU, and perhaps one that doubles the size, without: float32 in and out.
 
-    Uses its input up: what is in it afterwards says nothing.
+    Between them what ``around`` says. Uses its input up: what is in it afterwards says nothing.
     """
 
-    def __init__(self, layers: Sequence[_Conv]) -> None:
+    def __init__(self, layers: Sequence[_Conv], last: _Doubling | None = None) -> None:
         self._layers = layers
+        self._last = last
         self._around: _Around | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -80,35 +84,38 @@ class _Chain:
             return self._around(x)
         for layer in self._layers:
             x = _activated(layer(x))
-        return x
+        return x if self._last is None else self._last(x)
 
     def around(self, usual: Tensor, dtype: torch.dtype) -> Tensor:
         """From now on calculate in ``dtype`` with differences from what comes of the usual input, (1, C, H, W).
 
         Returns the usual output.
         """
-        self._around = _Around(self._layers, usual, dtype)
-        return self._around.usual[-1]
+        self._around = _Around(self._layers, self._last, usual, dtype)
+        return self(usual.clone())
 
 
 class _Around:
-    """See _Chain.around. usual: the usual input of each layer, and the last one's output, float32."""
+    """See _Chain.around. Sums and activations are float32: elementwise, the short format takes longer."""
 
-    def __init__(self, layers: Sequence[_Conv], usual: Tensor, dtype: torch.dtype) -> None:
+    def __init__(self, layers: Sequence[_Conv], last: _Doubling | None, usual: Tensor, dtype: torch.dtype) -> None:
         self._dtype = dtype
-        self.usual = [usual]
-        self._steps: list[tuple[_Conv, Tensor]] = []
+        self._steps: list[tuple[_Conv, Tensor, Tensor]] = []
         for layer in layers:
-            sums = layer(self.usual[-1])  # with the bias, which the layer therefore gives no more
-            self.usual.append(_activated(sums.clone()))
+            sums = layer(usual)  # with the bias, which the layer therefore gives no more
             low = copy.deepcopy(layer).to(dtype)
             low.bias = None
-            self._steps.append((low, sums))
+            self._steps.append((low, usual.clone(), sums))
+            usual = _activated(sums.clone())
+        self._last = None if last is None else (last.without_bias(dtype), usual, last.pixels(usual))
 
     def __call__(self, x: Tensor) -> Tensor:
-        for (layer, sums), usual in zip(self._steps, self.usual[:-1], strict=True):
+        for layer, usual, sums in self._steps:
             x = _activated(layer(x.sub_(usual).to(self._dtype)).float().add_(sums))
-        return x
+        if self._last is None:
+            return x
+        doubling, usual, pixels = self._last
+        return doubling.arranged(doubling.pixels(x.sub_(usual).to(self._dtype)).float().add_(pixels))
 
 
 class _Doubling:
@@ -124,13 +131,27 @@ class _Doubling:
         pixels = [weight[:, :, list(rows)][..., list(columns)] for rows in taps for columns in taps]
         stacked = torch.stack(pixels).permute(0, 2, 1, 3, 4).flatten(0, 1)  # (4 * outputs, inputs, 2, 2)
         self._weight = stacked.contiguous(memory_format=torch.channels_last)
-        self._bias = _bias(layer).repeat(4)
+        self._bias: Tensor | None = _bias(layer).repeat(4)
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) -> (B, outputs, 2h, 2w), contiguous."""
-        pixels = functional.conv2d(x, self._weight, self._bias, padding=1)  # (B, 4 * outputs, h + 1, w + 1)
-        batch, channels, height, width = len(x), len(self._bias) // 4, x.shape[2], x.shape[3]
-        out = x.new_empty(batch, channels, height, 2, width, 2)
+        return self.arranged(self.pixels(x))
+
+    def without_bias(self, dtype: torch.dtype) -> _Doubling:
+        """A copy that calculates in this type, and adds nothing."""
+        low = copy.copy(self)
+        low._weight, low._bias = self._weight.to(dtype), None
+        return low
+
+    def pixels(self, x: Tensor) -> Tensor:
+        """(B, inputs, h, w) -> (B, 4 * outputs, h + 1, w + 1): even and odd rows and columns side by side."""
+        return functional.conv2d(x, self._weight, self._bias, padding=1)
+
+    def arranged(self, pixels: Tensor) -> Tensor:
+        """What ``pixels`` gives in the order of a picture, (B, outputs, 2h, 2w), contiguous."""
+        batch, channels = len(pixels), pixels.shape[1] // 4
+        height, width = pixels.shape[2] - 1, pixels.shape[3] - 1
+        out = pixels.new_empty(batch, channels, height, 2, width, 2)
         for row in (0, 1):
             for column in (0, 1):
                 start = (2 * row + column) * channels
@@ -142,7 +163,7 @@ class _Doubling:
 
 def _activated(x: Tensor) -> Tensor:
     """The network's LeakyReLU, in place."""
-    return functional.leaky_relu_(x, 0.2)
+    return functional.leaky_relu_(x, _SLOPE)
 
 
 def _folded(block: nn.Sequential) -> _Conv:

@@ -20,12 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from monitor.detector.autoencoder import INPUT_SIZE, PUBLISHED_WIDTH, TrueSightNet
 from monitor.detector.base import Detector, Observation, Precision, Tensors
 from monitor.detector.fast_net import FastNet
-from monitor.detector.heap import keep_freed_memory
 from monitor.detector.precision import trunk_type
 from monitor.detector.scorer import PUBLISHED_SIZES, Term, five_sizes, published_score
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.detector.true_sight_batch import DeviceScorer, ViewScorer
 from monitor.errors import UsageError
+from monitor.memory import keep_freed_memory
 from monitor.types import Detection, FloatArray, Image, Reason
 
 Variant = Literal["published", "sound"]
@@ -173,7 +173,9 @@ class TrueSight(Detector):
         squares = np.zeros_like(total)
         left = iter(images)
         first = list(islice(left, USUAL_PICTURES))
-        usual = torch.cat([five_sizes(i, (INPUT_SIZE,)) for i in first]).mean(dim=0).numpy() if first else None
+        usual = (
+            torch.cat([five_sizes(i, (INPUT_SIZE,)) for i in first]).mean(dim=0).contiguous().numpy() if first else None
+        )
         # What is usual must be measured by the very calculation that scores.
         measuring = type(self)(self._net, self._settings, str(self._device), None, self._precision, usual)
         left = chain(first, left)

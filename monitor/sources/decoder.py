@@ -1,15 +1,17 @@
 """The process that decodes for an IsolatedSource: it may crash or hang inside FFmpeg, and dies alone.
 
-    python -m monitor.sources.decoder LINK_FD MEMORY_FD
+    python -m monitor.sources.decoder LINK_FD MEMORY_FD BELL_FD
 
-The source comes pickled through stdin, which then stays open: its end is the parent's, and this process's. Commands
-and replies alternate on the link: a command asks for the next frame wanted and says where to put its picture, and while
-the parent looks at that the decoder is one frame ahead. Replies are plain numbers and text: nothing that a broken
-decoder says is ever unpickled. No torch here: a decoder is small and starts quickly.
+The source comes pickled through stdin, which then stays open: its end is the parent's, and this process's. A command
+on the link asks for the next frames wanted and says where to put their pictures; each frame has a reply of its own, and
+while the parent looks at the last one the decoder is one frame ahead. Replies are plain numbers and text: nothing that
+a broken decoder says is ever unpickled. The bell rings when the last of several frames has been said, so that nobody
+need wake up for each. No torch here: a decoder is small and starts quickly.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import resource
@@ -30,6 +32,7 @@ from monitor.sources.base import Position, Reader, Source
 from monitor.sources.shared_pictures import PictureWriter
 
 QUIT = b"q"
+BELL = b"."
 LONGEST = 65536  # bytes of a message
 NICE = 7  # many decoders at once must not keep the one thread waiting that scores what they give
 
@@ -49,25 +52,26 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Asks for the next frame.
+    """Asks for the next frames.
 
-    time_s  frames before this are passed over, seconds
-    slot    where the picture goes
+    time_s  frames before this are passed over, seconds; after the first that is not, none is
+    slots   where the pictures go, one a frame
     """
 
     time_s: float
-    slot: int
+    slots: bytes
 
-    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<dB")
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<d")
 
     def pack(self) -> bytes:
         """The command as bytes."""
-        return self._LAYOUT.pack(self.time_s, self.slot)
+        return self._LAYOUT.pack(self.time_s) + self.slots
 
     @classmethod
     def unpack(cls, message: bytes) -> Command:
         """The command in a message."""
-        return cls(*cls._LAYOUT.unpack(message))
+        (time_s,) = cls._LAYOUT.unpack_from(message)
+        return cls(time_s, message[cls._LAYOUT.size :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,21 +144,28 @@ class _Ahead:
             passed, last = passed + 1, found
 
 
-def serve(source: Source, link: socket.socket, pictures: PictureWriter) -> None:
+def serve(source: Source, link: socket.socket, pictures: PictureWriter, bell_fd: int) -> None:
     """Open the source and obey commands until it ends, fails or is not wanted any more."""
     try:
         _say(link, Reply(Kind.READY))
         with source.open() as reader:
             _say(link, Reply(Kind.OPENED, fps=reader.fps))
             ahead = _Ahead(reader)
+            position: Position | None = None
             while (message := link.recv(LONGEST)) not in (QUIT, b""):
                 command = Command.unpack(message)
-                position = ahead.skip_to(command.time_s)
-                if position is None:
-                    _say(link, Reply(Kind.ENDED))
-                    continue
-                _say(link, _retrieve(reader, position, pictures, command.slot))
-                ahead.hurry()
+                time_s = command.time_s
+                for slot in command.slots:
+                    position = ahead.skip_to(time_s)
+                    if position is None:
+                        _say(link, Reply(Kind.ENDED))
+                        break
+                    _say(link, _retrieve(reader, position, pictures, slot))
+                    time_s = -math.inf
+                if len(command.slots) > 1:
+                    os.write(bell_fd, BELL)
+                if position is not None:
+                    ahead.hurry()
     except ConnectionError:
         return  # the parent is gone
     except StallError as error:
@@ -197,7 +208,7 @@ def main() -> None:
     link, pictures = socket.socket(fileno=int(sys.argv[1])), PictureWriter(int(sys.argv[2]))
     source = pickle.load(sys.stdin.buffer)  # noqa: S301 - the parent wrote it
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    serve(source, link, pictures)
+    serve(source, link, pictures, int(sys.argv[3]))
     os._exit(0)  # the interpreter need not be taken down under a thread that waits for the parent
 
 

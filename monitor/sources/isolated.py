@@ -6,12 +6,14 @@ import contextlib
 import math
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +33,8 @@ _FILE_TIMEOUT_S = 30.0  # a file on a slow disk, or a long damaged part that is 
 # The decoder keeps the deadlines itself and says more of what it saw; it is killed when it does not.
 _GRACE_S = 2.0
 _LOOK_S = 0.1  # how soon an interrupt is noticed
+_TOGETHER = 4  # frames of a file that are asked for at once...
+_SURE = 2  # ...after so many of which none was passed over
 _GOODBYE_S = 0.5  # time to hang up properly: some cameras keep a lost session's place for a minute
 
 
@@ -110,7 +114,7 @@ class IsolatedReader(Reader):
     def skip_to(self, time_s: float) -> Position | None:
         """See Reader.skip_to; frames before ``time_s`` are only decoded, as later ones need them."""
         self._image = None  # its place is free for the next one, if nobody else has it
-        reply, self._image = self._decoder.ask(time_s, self._read_timeout_s)
+        reply, self._image = self._decoder.next(time_s, self._read_timeout_s)
         return None if reply.kind is Kind.ENDED else Position(reply.index, reply.time_s, reply.passed)
 
     def retrieve(self) -> Image | None:
@@ -132,17 +136,25 @@ class _Decoder:
         self._closed = False
         # Packets keep messages apart, and an empty one is the end.
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._link.settimeout(_LOOK_S)
+        self._link.setblocking(False)
         self._pictures = PictureReader()
+        self._asked: deque[int] = deque()  # slots of the frames asked for and not said yet
+        self._live = source.live
+        self._in_a_row = 0  # frames before which none was passed over
+        self._bell, theirs_bell = os.pipe()
+        os.set_blocking(self._bell, False)
+        # Where one frame was asked for its reply wakes this thread; where several were, the bell after the last one.
+        self._polls = (_poll(self._link.fileno()), _poll(self._bell))
         # The address with its password goes through the pipe: everyone can read a command line.
-        words = ["-m", "monitor.sources.decoder", str(theirs.fileno()), str(self._pictures.fd)]
+        fds = (theirs.fileno(), self._pictures.fd, theirs_bell)
+        words = ["-m", "monitor.sources.decoder", *map(str, fds)]
         try:
             self.process = subprocess.Popen(  # noqa: S603 - this very Python and package
                 [sys.executable, "-P", *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), self._pictures.fd),
+                pass_fds=fds,
                 # Ctrl-C in a terminal does not reach it. In a session of its own it would count as much to Linux's
                 # scheduler (autogroups) as all threads of this process together.
                 process_group=0,
@@ -150,28 +162,48 @@ class _Decoder:
             )
         except OSError as error:
             self._link.close()
+            os.close(self._bell)
             self._pictures.close()
             raise CaptureError(f"no process can be started to decode {self._label}: {error.strerror}") from error
         finally:
             theirs.close()
+            os.close(theirs_bell)
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it is dead already, and found so by the first wait
             self.process.stdin.write(pickle.dumps(source))
             self.process.stdin.flush()
 
-    def ask(self, time_s: float, timeout_s: float) -> tuple[Reply, Image | None]:
-        """Ask for the first frame at ``time_s`` or after it; the reply, and the picture where it brings one."""
-        slot = self._pictures.take_slot()
-        with contextlib.suppress(ConnectionError):  # what the decoder said last may still be there to be read
-            self._link.send(Command(time_s, slot).pack())
+    def next(self, time_s: float, timeout_s: float) -> tuple[Reply, Image | None]:
+        """The first frame at ``time_s`` or after it, or one before it; the reply, and the picture where it brings one.
+
+        While each frame of a file is wanted, several are asked for at once, and before they are needed: neither end
+        wakes up for each, nor waits for the other.
+        """
+        every = not self._live and self._in_a_row >= _SURE
+        if every and len(self._asked) <= _TOGETHER and self._pictures.free >= _TOGETHER:
+            self._ask(-math.inf, _TOGETHER)
+        if not self._asked:
+            self._ask(time_s, 1)
         reply = self.wait(timeout_s, "sent nothing")
+        slot = self._asked.popleft()
         if reply.kind is not Kind.IMAGE:
             self._pictures.give_back(slot)
+            if reply.kind is Kind.ENDED:
+                while self._asked:
+                    self._pictures.give_back(self._asked.pop())
             return reply, None
+        self._in_a_row = self._in_a_row + 1 if reply.passed == 0 and reply.time_s >= time_s else 0
         try:
-            return reply, self._pictures.picture(slot, reply.offset, reply.width, reply.height)
+            at, size = reply.offset, (reply.width, reply.height)
+            return reply, self._pictures.picture(slot, at, *size, more=bool(self._asked))
         except (ValueError, OverflowError) as error:
             raise CaptureError(f"{self._label}: its decoder answered nonsense ({error})") from error
+
+    def _ask(self, time_s: float, count: int) -> None:
+        slots = [self._pictures.take_slot() for _ in range(count)]
+        self._asked.extend(slots)
+        with contextlib.suppress(ConnectionError):  # what the decoder said last may still be there to be read
+            self._link.send(Command(time_s, bytes(slots)).pack())
 
     def wait(self, timeout_s: float, failing: str) -> Reply:
         """The next reply; ``failing`` says what it means when none comes. Raises what the reply says went wrong."""
@@ -198,12 +230,26 @@ class _Decoder:
 
     def _receive(self) -> bytes | None:
         """The next message; empty once the child is gone, None if there is none for a tenth of a second."""
-        try:
-            return self._link.recv(LONGEST)
-        except TimeoutError:
+        together = len(self._asked) > 1
+        if together and (message := self._said()) is not None:
+            return message
+        if not self._polls[together].poll(1000 * _LOOK_S) and not together:
             return None
-        except ConnectionError:
-            return b""
+        if together:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._bell, LONGEST)
+        return self._said()
+
+    def _said(self) -> bytes | None:
+        """A message that is there already, None if there is none."""
+        for _ in range(2):
+            try:
+                return self._link.recv(LONGEST)
+            except BlockingIOError:
+                return None
+            except ConnectionError:  # told once, where it died before it had read all commands
+                continue
+        return b""
 
     def _how_it_ended(self) -> str:
         try:
@@ -220,6 +266,7 @@ class _Decoder:
         with contextlib.suppress(ConnectionError):
             self._link.send(QUIT)
         self._link.close()
+        os.close(self._bell)
         try:
             self.process.wait(_GOODBYE_S)
         except subprocess.TimeoutExpired:
@@ -231,6 +278,12 @@ class _Decoder:
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
         self._pictures.close()
+
+
+def _poll(fd: int) -> select.poll:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return poll
 
 
 def _environment() -> dict[str, str]:

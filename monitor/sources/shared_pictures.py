@@ -11,8 +11,8 @@ import numpy as np
 
 from monitor.types import Image
 
-SLOTS = 4
-"""Pictures that have room: one that is written while others wait to be analysed."""
+SLOTS = 12
+"""Pictures that have room: some that are written while others wait to be analysed."""
 
 
 class PictureWriter:
@@ -60,19 +60,27 @@ class PictureReader:
         """A slot to write the next picture to."""
         return self._free.popleft()
 
+    @property
+    def free(self) -> int:
+        """Slots that can be taken."""
+        return len(self._free)
+
     def give_back(self, slot: int) -> None:
         """There is no picture in it."""
         self._free.appendleft(slot)
 
-    def picture(self, slot: int, offset: int, width: int, height: int) -> Image:
-        """The picture in a slot, (height, width, 3) uint8. Raises ValueError where the memory ends before it does."""
+    def picture(self, slot: int, offset: int, width: int, height: int, *, more: bool = False) -> Image:
+        """The picture in a slot, (height, width, 3) uint8. Raises ValueError where the memory ends before it does.
+
+        more: slots are taken for pictures that are still to come, so that none need be free after this one.
+        """
         end = offset + 3 * width * height
         if self._map is None or len(self._map) < end:
             if offset < 0 or os.fstat(self.fd).st_size < max(end, 1):
                 raise ValueError(f"a picture of {width}x{height} at {offset} in a smaller memory")
             self._map = mmap.mmap(self.fd, 0)
         image = np.ndarray((height, width, 3), np.uint8, self._map, offset)
-        if not self._free:  # the next picture needs a place
+        if not self._free and not more:  # the next picture needs a place
             self.give_back(slot)
             return image.copy()
         # Used again first: memory that was never touched costs nothing.
