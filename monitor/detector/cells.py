@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from monitor.detector.frontend import BINS, BLOCK, View
 from monitor.types import FloatArray, Reason
 
-FEATURES = BINS + 7
+FEATURES = BINS + 8
 """Features of a cell."""
-STEADY = slice(BINS + 2, BINS + 4)
-"""Those of how fast things go on the whole."""
 
 _BLOCKS, _STRIDE = 4, 2  # side and step of a cell, in blocks
 _AREA = float((_BLOCKS * BLOCK) ** 2)  # px in a cell
@@ -37,7 +35,7 @@ TERMS = (
 class Cells:
     """Each cell's motion in one frame.
 
-    features  (rows, columns, 15) float32
+    features  (rows, columns, 16) float32
     terms     (rows, columns, 12) float32, in the order of TERMS: shares of the movement, px/s, shares of the area
     moving    (rows, columns) float32, share of pixels
     changed   (rows, columns) float32, share of pixels
@@ -62,20 +60,20 @@ def grid(width: int, height: int) -> tuple[int, int]:
 def measure(view: View) -> Cells:
     """The motion in each cell of a view."""
     sums = (view.speed, view.speed2, view.steady, view.steady2, view.change, view.foreground, view.moving, view.changed)
-    blocks = np.dstack([view.flow, *sums])
+    blocks = np.dstack([view.flow, view.course, *sums])
     half = blocks.reshape(blocks.shape[0] // 2, 2, blocks.shape[1] // 2, 2, -1).sum(axis=(1, 3))
-    total = half[:-1, :-1] + half[:-1, 1:] + half[1:, :-1] + half[1:, 1:]  # (rows, columns, 16), sums over cells
+    total = half[:-1, :-1] + half[:-1, 1:] + half[1:, :-1] + half[1:, 1:]  # (rows, columns, 18), sums over cells
     flow = total[..., :BINS]
-    speed, speed2, steady, steady2, change, foreground, moving, changed = np.moveaxis(total[..., BINS:], -1, 0)
+    speed, speed2, steady, steady2, change, foreground, moving, changed = np.moveaxis(total[..., BINS + 2 :], -1, 0)
     # Speeds of what moves, not sums over the cell, and no roots: a small thing that runs must stand out.
     pixels = np.maximum(moving, _FEW)
     mean, emphatic = speed / pixels, speed2 / np.maximum(speed, 1e-6)
-    lasting, lasting_emphatic = steady / pixels, steady2 / np.maximum(steady, 1e-6)
-    speeds = [mean / 50, emphatic / 50, lasting / 50, lasting_emphatic / 50]
+    course = total[..., BINS : BINS + 2] / pixels[..., None]
+    speeds = [mean / 50, emphatic / 50, course / 50, steady2 / np.maximum(steady, 1e-6) / 50]
     rest = [np.sqrt(change / (10 * _AREA)), foreground / _AREA, moving / _AREA]
     features = np.dstack([np.sqrt(flow / _AREA), *speeds, *rest])
     share = flow / np.maximum(speed, 1e-6)[..., None]
-    terms = np.dstack([share, mean, lasting, moving / _AREA, foreground / _AREA])
+    terms = np.dstack([share, mean, steady / pixels, moving / _AREA, foreground / _AREA])
     return Cells(
         features.astype(np.float32), terms.astype(np.float32), moving / np.float32(_AREA), changed / np.float32(_AREA)
     )

@@ -1,6 +1,6 @@
 """Cell motion memory: is this place's motion like anything seen here in training? (Nearest neighbours, no network.)
 
-The picture, 160 px wide, is cut into cells of 16 px, 8 px apart. Fifteen features describe the motion in each, and a
+The picture, 160 px wide, is cut into cells of 16 px, 8 px apart. Sixteen features describe the motion in each, and a
 cell's score is their distance to the nearest of a few exemplars from normal footage of the same place, in units of what
 held-out normal footage gives there. It sees speed, direction and size of what moves, and nothing of what stands still.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection
-from monitor.detector.cells import FEATURES, STEADY, TERMS, Cells, grid, measure, reasons
+from monitor.detector.cells import FEATURES, TERMS, Cells, grid, measure, reasons
 from monitor.detector.footage import EvenSample, grey_pictures
 from monitor.detector.frontend import BINS, FrontEnd
 from monitor.detector.memory import ExemplarMemory, k_centre
@@ -27,7 +27,6 @@ _MOST_PICTURES, _STRETCH_S = 3000, 3.0  # that are learnt from, and how they are
 _BACKGROUND_PICTURES = 300
 _FOLDS = 4  # quarters of the footage; the scale comes from distances to what the other three taught
 _SCALE_QUANTILE = 0.98
-_STEADY_WEIGHT = 2  # speed over seconds tells a skater from walkers better than all that one moment shows
 _SCALE_PRIOR = 20  # samples' worth of the whole picture's scale in each cell's
 
 
@@ -65,8 +64,8 @@ class MotionSettings(BaseModel):
 class Motion(Detector):
     """Scores the motion of every cell by its distance to the motion seen there in training. High is abnormal.
 
-    exemplars   (rows, columns, n, 15) float16, features over their deviation
-    deviation   (15,) float32, standard deviation of the features in training; half of it for those that count twice
+    exemplars   (rows, columns, n, 16) float16, features over their deviation
+    deviation   (16,) float32, standard deviation of the features in training
     scale       (rows, columns) float32, > 0: the 98th percentile of the distance in held-out normal footage
     usual       (rows, columns, 12) float16: 99th percentile of the reasons' terms in training
     background  (height, width) uint8: median of the training footage
@@ -120,7 +119,7 @@ class Motion(Detector):
 
     @classmethod
     def _learn(cls, settings: MotionSettings, background: Image, seen: list[Cells], rng: np.random.Generator) -> Self:
-        features = np.stack([cells.features for cells in seen])  # (frames, rows, columns, 15)
+        features = np.stack([cells.features for cells in seen])  # (frames, rows, columns, 16)
         terms = np.stack([cells.terms for cells in seen])
         active = np.stack([settings.active(cells) for cells in seen])
         if not active.any():
@@ -128,7 +127,6 @@ class Motion(Detector):
         deviation = np.maximum(features[active].std(axis=0), 1e-3).astype(np.float32)
         # A direction that is rare everywhere would have next to no deviation, and every stray pixel would be far off.
         deviation[:BINS] = np.maximum(deviation[:BINS], 0.5 * deviation[:BINS].max())
-        deviation[STEADY] /= _STEADY_WEIGHT
         everything = np.arange(len(seen))
 
         def taught(frames: NDArray[np.intp]) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
@@ -221,7 +219,7 @@ def _exemplars(
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """``exemplars`` and ``usual`` of the constructor, from the features over their deviation of some frames.
 
-    features (frames, rows, columns, 15), terms (frames, rows, columns, 12), active (frames, rows, columns)
+    features (frames, rows, columns, 16), terms (frames, rows, columns, 12), active (frames, rows, columns)
     """
     rows, columns = settings.cells
     samples = np.zeros((rows, columns, settings.samples, FEATURES), np.float32)

@@ -21,7 +21,7 @@ _MEMORY_S = 2.0  # what was seen so long ago counts for a third
 _PRIOR_S = 0.3  # seconds of standing still that everything starts with, so that a short glimpse is not taken for speed
 
 
-class SteadySpeed:
+class SteadyMotion:
     """Follows what moves in one camera's pictures of (h, w) px, both even. One for each stream."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
@@ -35,9 +35,9 @@ class SteadySpeed:
     def update(self, velocity: FloatArray, moving: NDArray[np.bool_], time_s: float, lag_s: float) -> FloatArray:
         """Take the velocity (h, w, 2) of a picture, px/s, and where something moves, (h, w); call it in order of time.
 
-        lag_s: seconds over which the velocity was measured. Returns the steady speed (h, w) float32 of what is there,
-        px/s: how far it has come over how long, with a moment of standing still before. It means something where
-        something moves.
+        lag_s: seconds over which the velocity was measured. Returns the steady velocity (h, w, 2) float32 of what is
+        there, px/s: how far it has come over how long, with a moment of standing still before. It means something
+        where something moves.
         """
         passed_s = time_s - self._time_s
         if passed_s > _MEMORY_S:
@@ -53,9 +53,7 @@ class SteadySpeed:
         seen_s = moving[::_STEP, ::_STEP] * np.float32(min(passed_s, lag_s))
         self._carried += cv2.merge([seen_s, seen_s * now[..., 0], seen_s * now[..., 1]])
         self._velocity, self._time_s = now, time_s
-        followed_s, right, down = np.moveaxis(self._carried, -1, 0)
-        # Not cv2.magnitude, whose last bit depends on where the arrays lie in memory.
-        steady = np.sqrt(right * right + down * down) / (followed_s + np.float32(_PRIOR_S))
+        steady = self._carried[..., 1:] / (self._carried[..., :1] + np.float32(_PRIOR_S))
         return np.asarray(cv2.resize(steady, self._size, interpolation=cv2.INTER_NEAREST), np.float32)
 
     def rest(self) -> None:
