@@ -134,6 +134,17 @@ def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
     assert [d.name for d in load_model(only).detectors] == ["static"]
 
 
+def test_a_network_is_left_out_where_next_to_nothing_could_be_held_back_from_it(
+    footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = LearnSettings("door", tmp_path, ("motion", "true-sight-2"))
+    (only,) = learn([FootageSource(footage)], ["f"], settings, Report())
+    assert [d.name for d in load_model(only).detectors] == ["motion"]
+    assert "'true-sight-2' is left out" in (said := capsys.readouterr().err)
+    assert "5 s are too little; give at least 40 s" in said
+    assert "a network learns meanwhile" not in said
+
+
 def test_folds_in_processes_give_the_same_scores(footage: Path) -> None:
     stretches = read_normal([FootageSource(footage)], QUIET).stretches
     pieces = deal([200])

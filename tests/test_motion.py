@@ -73,6 +73,45 @@ def test_a_dropped_frame_does_not_change_the_speed() -> None:
     assert _speed(last) == pytest.approx(40, rel=0.25)
 
 
+def test_the_speed_over_seconds_is_that_of_what_moves_on_the_whole() -> None:
+    """A square that goes 0 and 60 px/s by turns goes 30 on the whole; a stretch of standing still counts in."""
+    front_end = FrontEnd(_ground())
+    x, ratios = 30.0, []
+    for i in range(40):
+        x += 6.0 if i // 2 % 2 else 0.0
+        view = front_end.update(Frame("a", i, i / 10, _picture(x)))
+        if view is not None and view.moving.sum() > 100:
+            ratios.append((_speed(view), float(view.steady.sum() / view.moving.sum())))
+    speeds, steady = np.array(ratios[8:]).T
+    assert np.ptp(steady) < 0.5 * np.ptp(speeds) + 5
+    assert np.median(steady) < 0.9 * np.median(speeds)
+
+
+def test_the_speed_over_seconds_follows_what_moves_evenly() -> None:
+    front_end = FrontEnd(_ground())
+    views = [front_end.update(frame) for frame in _clip(50, 2.5)]
+    early, last = views[2], views[-1]
+    assert early is not None
+    assert last is not None
+    inside = last.moving > BLOCK**2 - 2
+    assert np.median(last.steady[inside] / last.moving[inside]) == pytest.approx(0.85 * _speed(last), rel=0.15)
+    assert early.steady.sum() / early.moving.sum() < 0.6 * _speed(early)  # a glimpse is not taken for speed
+    assert last.steady2.sum() >= last.steady.sum() ** 2 / last.moving.sum() * 0.99
+
+
+def test_what_was_followed_is_forgotten_after_seconds() -> None:
+    front_end = FrontEnd(_ground())
+    moving = [front_end.update(frame) for frame in _clip(50, 2.0)]
+    still = [front_end.update(Frame("a", 20 + i, 2.0 + i / 10, _picture(95))) for i in range(25)]
+    again = [front_end.update(Frame("a", 45 + i, 4.5 + i / 10, _picture(95 + 5 * i))) for i in range(3)]
+    first, last = moving[-1], again[-1]
+    assert first is not None
+    assert last is not None
+    assert still[-1] is not None
+    assert still[-1].steady.sum() == 0
+    assert last.steady.sum() / last.moving.sum() < 0.7 * first.steady.sum() / first.moving.sum()
+
+
 def test_motion_goes_into_the_bin_and_the_blocks_where_it_is() -> None:
     front_end = FrontEnd(_ground())
     for frame in _clip(-50, 1.0, start=200):

@@ -171,3 +171,17 @@ def test_the_scene_of_the_tests_has_the_size_that_is_looked_at() -> None:
     picture: Image = ground()
     inputs = ClipInputs()(picture, [picture] * 4, [0.1, 0.2, 0.3, 0.4], picture.astype(np.float32), picture * 1.0)
     assert np.abs(inputs[1:13]).max() == 0
+
+
+def test_inputs_do_not_depend_on_where_they_lie_in_memory() -> None:
+    frames = clip(20, 0.5)
+    scene = Scene(ground().astype(np.float32), np.full((6, 10), 10, np.float32))
+    seen = set()
+    elsewhere = []
+    for size in range(1, 400, 13):
+        elsewhere.append(bytearray(size * 16))  # so that arrays begin at other addresses
+        stream = ClipStream(scene)
+        inputs = [stream.update(frame) for frame in frames][-1]
+        assert inputs is not None
+        seen.add(inputs.tobytes())
+    assert len(seen) == 1

@@ -107,6 +107,11 @@ def learn(
     fit = _Fit(normal, settings, report)
     fast = {name: learner for name, learner in learners.items() if learner.refit}
     slow = {name: learner for name, learner in learners.items() if not learner.refit}
+    for name in [name for name, learner in slow.items() if fast and round(fit.held_back_s) < learner.least_held_back_s]:
+        report.say(
+            f"warning: '{name}' is left out: it is judged by a quarter of the footage that is held back from it, and "
+            f"{fit.held_back_s:.0f} s are too little; give at least {FOLDS * slow.pop(name).least_held_back_s:.0f} s"
+        )
     versions: list[Path] = []
     for group in filter(None, (fast, slow)):
         if not fit.add(group) and versions:
@@ -141,6 +146,11 @@ class _Fit:
     def detectors(self) -> list[Detector]:
         """Those that can judge this footage."""
         return [fitted.detector for fitted in self._fitted]
+
+    @property
+    def held_back_s(self) -> float:
+        """Seconds of footage that a detector which is fitted once does not learn from."""
+        return sum(stretch.duration_s for stretch in self._never_learned())
 
     def add(self, learners: Mapping[str, Learner]) -> bool:
         """Fit further detectors; short footage is scored by them meanwhile. False where none is accepted."""

@@ -9,6 +9,7 @@ from monitor.detector.base import Detector
 from monitor.errors import UsageError
 from monitor.types import Frame
 from training.progress import Report
+from training.suitability import SHORTEST_S
 
 LEAST_AUC = 0.7
 """With which a network must tell synthetic anomalies from normal footage, to be part of a model; 0.5 is chance."""
@@ -23,12 +24,15 @@ class Learner:
     fit    (clips, seed, device, report) -> the detector; imports what it needs when called, networks load slowly
     refit  True: takes seconds, so it is cross-fitted and fitted again on all; False: takes minutes, so it is fitted
            once, on three quarters of the footage
+    least_held_back_s  seconds of footage that must be held back from one that is fitted once: what its scores look like
+            in less says next to nothing of what is usual
     accept  (detector, footage that it has not learned from, report): did it learn what it should? If not, it is left
             out of the model
     """
 
     fit: Callable[[Clips, int, str, Report], Detector]
     refit: bool = True
+    least_held_back_s: float = 0.0
     accept: Callable[[Detector, Clips, Report], bool] = lambda _detector, _clips, _report: True
 
 
@@ -70,7 +74,7 @@ LEARNERS = {
     "motion": Learner(_motion),
     "static": Learner(_static),
     "scene": Learner(_scene),
-    "true-sight-2": Learner(_true_sight2, refit=False, accept=_finds_synthetic_anomalies),
+    "true-sight-2": Learner(_true_sight2, refit=False, least_held_back_s=SHORTEST_S, accept=_finds_synthetic_anomalies),
 }
 """Registry name -> how it learns, the fast ones first."""
 

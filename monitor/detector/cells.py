@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from monitor.detector.frontend import BINS, BLOCK, View
 from monitor.types import FloatArray, Reason
 
-FEATURES = BINS + 5
+FEATURES = BINS + 8
 """Features of a cell."""
 
 _BLOCKS, _STRIDE = 4, 2  # side and step of a cell, in blocks
@@ -21,7 +21,13 @@ _DIRECTIONS = (
     "to the left", "to the upper left", "upwards", "to the upper right",
 )  # fmt: skip
 
-TERMS = (*(f"movement {direction}" for direction in _DIRECTIONS), "speed", "moving area", "foreground area")
+TERMS = (
+    *(f"movement {direction}" for direction in _DIRECTIONS),
+    "speed",
+    "lasting speed",
+    "moving area",
+    "foreground area",
+)
 """Names of a cell's terms, those of the reasons."""
 
 
@@ -29,8 +35,8 @@ TERMS = (*(f"movement {direction}" for direction in _DIRECTIONS), "speed", "movi
 class Cells:
     """Each cell's motion in one frame.
 
-    features  (rows, columns, 13) float32
-    terms     (rows, columns, 11) float32, in the order of TERMS: shares of the movement, px/s, shares of the area
+    features  (rows, columns, 16) float32
+    terms     (rows, columns, 12) float32, in the order of TERMS: shares of the movement, px/s, shares of the area
     moving    (rows, columns) float32, share of pixels
     changed   (rows, columns) float32, share of pixels
     """
@@ -53,33 +59,38 @@ def grid(width: int, height: int) -> tuple[int, int]:
 
 def measure(view: View) -> Cells:
     """The motion in each cell of a view."""
-    blocks = np.dstack([view.flow, view.speed, view.speed2, view.change, view.foreground, view.moving, view.changed])
+    sums = (view.speed, view.speed2, view.steady, view.steady2, view.change, view.foreground, view.moving, view.changed)
+    blocks = np.dstack([view.flow, view.course, *sums])
     half = blocks.reshape(blocks.shape[0] // 2, 2, blocks.shape[1] // 2, 2, -1).sum(axis=(1, 3))
-    total = half[:-1, :-1] + half[:-1, 1:] + half[1:, :-1] + half[1:, 1:]  # (rows, columns, 14), sums over cells
+    total = half[:-1, :-1] + half[:-1, 1:] + half[1:, :-1] + half[1:, 1:]  # (rows, columns, 18), sums over cells
     flow = total[..., :BINS]
-    speed, speed2, change, foreground, moving, changed = np.moveaxis(total[..., BINS:], -1, 0)
+    speed, speed2, steady, steady2, change, foreground, moving, changed = np.moveaxis(total[..., BINS + 2 :], -1, 0)
     # Speeds of what moves, not sums over the cell, and no roots: a small thing that runs must stand out.
-    mean, emphatic = speed / np.maximum(moving, _FEW), speed2 / np.maximum(speed, 1e-6)
-    rest = [mean / 50, emphatic / 50, np.sqrt(change / (10 * _AREA)), foreground / _AREA, moving / _AREA]
-    features = np.dstack([np.sqrt(flow / _AREA), *rest])
+    pixels = np.maximum(moving, _FEW)
+    mean, emphatic = speed / pixels, speed2 / np.maximum(speed, 1e-6)
+    course = total[..., BINS : BINS + 2] / pixels[..., None]
+    speeds = [mean / 50, emphatic / 50, course / 50, steady2 / np.maximum(steady, 1e-6) / 50]
+    rest = [np.sqrt(change / (10 * _AREA)), foreground / _AREA, moving / _AREA]
+    features = np.dstack([np.sqrt(flow / _AREA), *speeds, *rest])
     share = flow / np.maximum(speed, 1e-6)[..., None]
-    terms = np.dstack([share, mean, moving / _AREA, foreground / _AREA])
+    terms = np.dstack([share, mean, steady / pixels, moving / _AREA, foreground / _AREA])
     return Cells(
         features.astype(np.float32), terms.astype(np.float32), moving / np.float32(_AREA), changed / np.float32(_AREA)
     )
 
 
 def reasons(terms: FloatArray, usual: FloatArray, zoom: float) -> tuple[Reason, ...]:
-    """At most three of a cell's terms (11,) above their usual value, strongest first.
+    """At most three of a cell's terms (12,) above their usual value, strongest first.
 
     zoom  px of the source frame in a px of the grey picture, so that speeds are given in px/s of the source
     """
-    floors = np.array([0.1] * BINS + [5.0, 0.1, 0.1], np.float32)  # below these a ratio says nothing
+    floors = np.array([0.1] * BINS + [5.0, 5.0, 0.1, 0.1], np.float32)  # below these a ratio says nothing
     excess = terms / np.maximum(usual, floors)
     found = []
     for i in np.argsort(-excess, kind="stable")[:3]:
         if excess[i] > 1.15:
-            factor, unit = (zoom, "px/s") if TERMS[i] == "speed" else (100.0, "%")
-            of = "" if TERMS[i] == "speed" else "of the movement there" if i < BINS else "of the place"
+            speed = TERMS[i].endswith("speed")
+            factor, unit = (zoom, "px/s") if speed else (100.0, "%")
+            of = "" if speed else "of the movement there" if i < BINS else "of the place"
             found.append(Reason(TERMS[i], float(terms[i]) * factor, float(usual[i]) * factor, unit, of))
     return tuple(found)

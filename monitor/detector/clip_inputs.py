@@ -92,7 +92,8 @@ class ClipInputs:
             cv2.split(flow, (out[channel], out[channel + 1]))
             # What moving the picture along the flow does not explain.
             np.multiply(picture - there, _UNEXPLAINED, out=out[channel + 2])
-        cv2.magnitude(out[9], out[10], out[12])
+        # Not cv2.magnitude: its last bit depends on where the arrays lie in memory, and trainings would differ by it.
+        np.sqrt(out[9] * out[9] + out[10] * out[10], out=out[12])
         out[13:] = self._place
         np.clip(out, -4, 4, out=out)
         return out

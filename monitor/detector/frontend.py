@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.detector.steady import SteadyMotion
 from monitor.types import FloatArray, Frame, Image
 
 BLOCK = 4
@@ -43,6 +44,9 @@ class View:
     flow        (h/4, w/4, 8) float32: sum over moving pixels of their speed, by direction bin, px/s
     speed       (h/4, w/4) float32: sum over moving pixels of the speed, px/s
     speed2      (h/4, w/4) float32: sum over moving pixels of the speed squared
+    course      (h/4, w/4, 2) float32: sum over moving pixels of the velocity over the last seconds (SteadyMotion), px/s
+    steady      (h/4, w/4) float32: sum over moving pixels of the speed over the last seconds, px/s
+    steady2     (h/4, w/4) float32: sum over moving pixels of that squared
     moving      (h/4, w/4) float32: number of moving pixels, 0..16
     changed     (h/4, w/4) float32: number of changed pixels, moving or not explained by the flow, 0..16
     change      (h/4, w/4) float32: sum of the absolute grey change since the earlier frame
@@ -54,6 +58,9 @@ class View:
     flow: FloatArray
     speed: FloatArray
     speed2: FloatArray
+    course: FloatArray
+    steady: FloatArray
+    steady2: FloatArray
     moving: FloatArray
     changed: FloatArray
     change: FloatArray
@@ -99,6 +106,7 @@ class FrontEnd:
         self._flow.setPatchStride(4)
         self._flow.setVariationalRefinementIterations(0)
         height, width = background.shape
+        self._steady = SteadyMotion((height, width))
         self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
 
     @property
@@ -125,7 +133,11 @@ class FrontEnd:
         around = np.asarray(cv2.blur(change, (3, 3)), np.uint8)
         changed = cv2.dilate(around, _SQUARE) >= _MIN_CHANGE
         # Most of the time nothing happens before a camera, and its flow need not be worked out.
-        motion = self._motion(now, earlier, around, changed) if changed.any() else _still(grey.shape)
+        if changed.any():
+            motion = self._motion(now, earlier, around, changed)
+        else:
+            motion = _still(grey.shape)
+            self._steady.rest()
         return View(
             grey=grey,
             lag_s=time_s - earlier.time_s,
@@ -144,7 +156,12 @@ class FrontEnd:
         unexplained = cv2.blur(cv2.absdiff(earlier.grey, there), (3, 3))
         flow -= fast_median(flow[::8, ::8].reshape(-1, 2))  # a shaking camera moves everything alike
         speed, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
-        moving = np.flatnonzero((speed > _MIN_FLOW_PX) & changed & (unexplained < _MAX_UNEXPLAINED * around))
+        moves = (speed > _MIN_FLOW_PX) & changed & (unexplained < _MAX_UNEXPLAINED * around)
+        steady = self._steady.update(flow / np.float32(lag_s), moves, now.time_s, lag_s)
+        moving = np.flatnonzero(moves)
+        right, down = steady.reshape(-1, 2)[moving].T
+        # Not cv2.magnitude, whose last bit depends on where the arrays lie in memory.
+        going = np.sqrt(right * right + down * down)
         rows, columns = grey.shape[0] // BLOCK, grey.shape[1] // BLOCK
         block = moving // grey.shape[1] // BLOCK * columns + moving % grey.shape[1] // BLOCK
         fast = speed.ravel()[moving] / np.float32(lag_s)
@@ -158,6 +175,9 @@ class FrontEnd:
             "flow": total(block * BINS + bins, fast, BINS),
             "speed": total(block, fast)[..., 0],
             "speed2": total(block, fast**2)[..., 0],
+            "course": np.dstack([total(block, right), total(block, down)]),
+            "steady": total(block, going)[..., 0],
+            "steady2": total(block, going**2)[..., 0],
             "moving": total(block, None)[..., 0],
         }
 
@@ -180,8 +200,8 @@ class FrontEnd:
 def _still(shape: tuple[int, ...]) -> dict[str, FloatArray]:
     """The sums where nothing moves in a picture of (h, w) px."""
     blocks = (shape[0] // BLOCK, shape[1] // BLOCK)
-    return {"flow": np.zeros((*blocks, BINS), np.float32)} | {
-        name: np.zeros(blocks, np.float32) for name in ("speed", "speed2", "moving")
+    return {"flow": np.zeros((*blocks, BINS), np.float32), "course": np.zeros((*blocks, 2), np.float32)} | {
+        name: np.zeros(blocks, np.float32) for name in ("speed", "speed2", "steady", "steady2", "moving")
     }
 
 

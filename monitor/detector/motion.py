@@ -1,6 +1,6 @@
 """Cell motion memory: is this place's motion like anything seen here in training? (Nearest neighbours, no network.)
 
-The picture, 160 px wide, is cut into cells of 16 px, 8 px apart. Thirteen features describe the motion in each, and a
+The picture, 160 px wide, is cut into cells of 16 px, 8 px apart. Sixteen features describe the motion in each, and a
 cell's score is their distance to the nearest of a few exemplars from normal footage of the same place, in units of what
 held-out normal footage gives there. It sees speed, direction and size of what moves, and nothing of what stands still.
 """
@@ -64,10 +64,10 @@ class MotionSettings(BaseModel):
 class Motion(Detector):
     """Scores the motion of every cell by its distance to the motion seen there in training. High is abnormal.
 
-    exemplars   (rows, columns, n, 13) float16, features over their deviation
-    deviation   (13,) float32, standard deviation of the features in training
+    exemplars   (rows, columns, n, 16) float16, features over their deviation
+    deviation   (16,) float32, standard deviation of the features in training
     scale       (rows, columns) float32, > 0: the 98th percentile of the distance in held-out normal footage
-    usual       (rows, columns, 11) float16: 99th percentile of the reasons' terms in training
+    usual       (rows, columns, 12) float16: 99th percentile of the reasons' terms in training
     background  (height, width) uint8: median of the training footage
 
     The score is about 1 where motion is as unusual as 2% of normal motion is; 0 where nothing moves.
@@ -119,7 +119,7 @@ class Motion(Detector):
 
     @classmethod
     def _learn(cls, settings: MotionSettings, background: Image, seen: list[Cells], rng: np.random.Generator) -> Self:
-        features = np.stack([cells.features for cells in seen])  # (frames, rows, columns, 13)
+        features = np.stack([cells.features for cells in seen])  # (frames, rows, columns, 16)
         terms = np.stack([cells.terms for cells in seen])
         active = np.stack([settings.active(cells) for cells in seen])
         if not active.any():
@@ -219,7 +219,7 @@ def _exemplars(
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
     """``exemplars`` and ``usual`` of the constructor, from the features over their deviation of some frames.
 
-    features (frames, rows, columns, 13), terms (frames, rows, columns, 11), active (frames, rows, columns)
+    features (frames, rows, columns, 16), terms (frames, rows, columns, 12), active (frames, rows, columns)
     """
     rows, columns = settings.cells
     samples = np.zeros((rows, columns, settings.samples, FEATURES), np.float32)
