@@ -25,6 +25,8 @@ TAIL_QUANTILE = 0.95
 """The tail that is fitted begins here (peaks over threshold)."""
 DECLUSTER_S = 30.0
 """Exceedances closer than this belong to one peak: an alarm is an event, not a frame."""
+_ASSUMED_PEAKS = 4
+"""The mean of one or two peaks says next to nothing: what all frames say of the tail counts like so many peaks more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +138,7 @@ class ScoreTail:
 
     typical        their median, raw units
     tail_start     where the fitted tail begins, raw units
-    mean_excess    mean height of the tail's peaks over its start, raw units
+    mean_excess    mean height of the tail's peaks over its start, raw units; few peaks lean on what all frames say
     peaks          how many peaks that is
     duration_s     seconds of footage
     min_threshold  raw score below which the detector never alarms, whatever the footage says
@@ -197,9 +199,16 @@ def tail_of(
             f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"
         )
     start = float(np.quantile(smoothed[known], TAIL_QUANTILE))
+    typical = float(np.median(smoothed[known]))
     peaks = _declustered_peaks(smoothed, held_out, start)
-    excess = float(np.mean(peaks - start)) if peaks.size else 0.0
-    return ScoreTail(float(np.median(smoothed[known])), start, excess, peaks.size, duration_s, min_threshold)
+    excess = 0.0
+    if peaks.size:
+        above = smoothed[known & (smoothed > start)]
+        # Were all scores from the median on exponential, this would be their mean excess.
+        whole = (start - typical) / math.log(0.5 / (1 - TAIL_QUANTILE))
+        assumed = max(float(np.mean(above - start)), whole)
+        excess = (float(np.sum(peaks - start)) + _ASSUMED_PEAKS * assumed) / (peaks.size + _ASSUMED_PEAKS)
+    return ScoreTail(typical, start, excess, peaks.size, duration_s, min_threshold)
 
 
 def fit_scale(

@@ -28,6 +28,15 @@ def test_the_threshold_is_passed_as_often_as_the_budget_allows(budget: float) ->
     assert budget / 2 < alarms_a_day < budget * 2
 
 
+def test_an_hour_whose_few_peaks_happen_to_be_low_or_high_gives_a_threshold_near_the_true_one() -> None:
+    """Three exceedances an hour, so three peaks; the threshold passed once a day is log(1440)."""
+    thresholds = [fit_scale(exponential_day(1 / 24, seed), "d", 1.0, raw).threshold for seed in range(100)]
+    low, middle, high = np.quantile(thresholds, (0.05, 0.5, 0.95)) / math.log(1440)
+    assert 0.55 < low
+    assert 0.85 < middle < 1.15
+    assert high < 1.6
+
+
 def test_units_put_typical_at_0_and_the_threshold_at_1() -> None:
     scale = fit_scale(held_out(), "brightness", 1.0, raw)
     assert scale.units(scale.typical) == 0.0
