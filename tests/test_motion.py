@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from monitor.detector.base import Observation
-from monitor.detector.cells import reasons
+from monitor.detector.cells import TERMS, reasons
 from monitor.detector.frontend import BLOCK, FrontEnd, View
 from monitor.detector.motion import Motion
 from monitor.errors import ModelError, UsageError
@@ -158,9 +158,9 @@ def test_reasons_say_what_their_numbers_are_measured_in() -> None:
     )
     assert str(Reason("distance", 2.3, 1.0, TIMES_USUAL)) == "distance 2.3 times the usual"
     assert str(Reason("texture", 0.5, 0.2)) == "texture 0.5, usual here up to 0.2 (on a scale of its own)"
-    terms = np.zeros(11, np.float32)
-    terms[[2, 8, 9]] = 0.9, 20.0, 0.6
-    found = {reason.term: str(reason) for reason in reasons(terms, np.zeros(11, np.float32), 2.0)}
+    high = {"movement downwards": 0.9, "speed": 20.0, "moving area": 0.6}
+    terms = np.array([high.get(term, 0.0) for term in TERMS], np.float32)
+    found = {reason.term: str(reason) for reason in reasons(terms, np.zeros_like(terms), 2.0)}
     assert found == {
         "movement downwards": "movement downwards 90 % of the movement there, usual here up to 0 %",
         "speed": "speed 40 px/s, usual here up to 0 px/s",
