@@ -1,6 +1,8 @@
 """How well a model learned from ordinary footage does on four scenes, beside the published recipe and no model at all.
 
     python benchmarks/accuracy.py --data PATH   # the folder that holds labels.json, avenue/, ped1/ and umn/
+    ... --without motion true-sight-2           # a line more for the learned model without each of them
+    ... --corrupt flip=0.1,noise=0.2,drop=0.05  # and one for it with such faults put into the videos
 
 Models learn from normal footage, none of which is tested on. Scores are causal, as live; no setting depends on the
 scene. The published recipe's scores are causal, too. Figures in brackets hold 95% of bootstrap resamples of the videos;
@@ -14,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -23,9 +26,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monitor.errors import MonitorError, RunError
-from monitor.model_store import load_model
+from monitor.model_store import Model, load_model
+from training.corrupt import Corruption
 from training.data import recorded_sources, sampled
-from training.evaluate import Evaluation, Settings, evaluate
+from training.evaluate import Evaluation, Settings, WatchSettings, evaluate
 from training.events import EventFigures
 from training.labels import load_labels
 from training.output import write_whole
@@ -77,7 +81,27 @@ class Result:
     found: Evaluation
 
 
-def measure(scene: Scene, model: str, data: Path, models: Path, seed: int, budget: float) -> Result:
+@dataclass(frozen=True)
+class Variants:
+    """What else is measured of a learned model: it without each of these detectors, and with these faults."""
+
+    without: Sequence[str] = ()
+    corruption: Corruption | None = None
+
+    def of(self, model: Model) -> Iterator[tuple[str, Model, Corruption | None]]:
+        """What the line is called, the model and the faults."""
+        yield LEARNED, model, None
+        for name in self.without:
+            if any(detector.name == name for detector in model.detectors) and len(model.detectors) > 1:
+                left = tuple(detector for detector in model.detectors if detector.name != name)
+                yield f"{LEARNED} without {name}", replace(model, detectors=left), None
+        if self.corruption is not None:
+            yield f"{LEARNED}, {self.corruption}", model, self.corruption
+
+
+def measure(
+    scene: Scene, model: str, data: Path, models: Path, seed: int, budget: float, variants: Variants
+) -> Iterator[Result]:
     """Learn unless ``models`` holds the model already, then evaluate."""
     folder = models / (scene.name if model == LEARNED else f"{scene.name}-{model}")
     learning_s = float("nan")
@@ -86,8 +110,11 @@ def measure(scene: Scene, model: str, data: Path, models: Path, seed: int, budge
         (learn if model == LEARNED else train)(scene, data, folder, seed)
         learning_s = time.perf_counter() - started
     videos = load_labels(data / "labels.json", scene.subset)
-    found = evaluate(videos, load_model(folder), Report(), Settings(false_alarms_per_day=budget))
-    return Result(scene.name, model, learning_s, found.evaluation)
+    loaded = load_model(folder)
+    for name, variant, faults in variants.of(loaded) if model == LEARNED else [(model, loaded, None)]:
+        settings = Settings(false_alarms_per_day=budget, watch=WatchSettings(corruption=faults))
+        yield Result(scene.name, name, learning_s, evaluate(videos, variant, Report(), settings).evaluation)
+        learning_s = float("nan")
 
 
 def learn(scene: Scene, data: Path, folder: Path, seed: int) -> None:
@@ -180,6 +207,8 @@ def main() -> None:
     parser.add_argument("--false-alarms-per-day", type=float, default=1.0, help="budget for the threshold")
     parser.add_argument("--json", type=Path, help="also write every figure of each scene and model here")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without", nargs="+", default=[], metavar="DETECTOR", help="also the model without each")
+    parser.add_argument("--corrupt", metavar="FAULTS", help="also with faults in the videos, as training evaluate")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch and OpenCV")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -187,11 +216,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         models = given.models or Path(temporary)
         try:
+            variants = Variants(given.without, None if given.corrupt is None else Corruption.parse(given.corrupt))
             results = [
-                measure(scene, kind, given.data, models, given.seed, given.false_alarms_per_day)
+                result
                 for scene in SCENES
                 if scene.name in given.scenes
                 for kind in given.kinds
+                for result in measure(scene, kind, given.data, models, given.seed, given.false_alarms_per_day, variants)
             ]
             if given.json is not None:
                 write_whole(given.json, to_json([asdict(result) for result in results]))

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.accuracy import HEADER, LEARNED, PUBLISHED, SCENES, Result, Scene, markdown, rows
+from benchmarks.accuracy import HEADER, LEARNED, PUBLISHED, SCENES, Result, Scene, Variants, markdown, rows
+from tests.fakes import Brightness, brightness_model
+from training.corrupt import Corruption
 from training.evaluate import Evaluation
 from training.events import EventFigures
 from training.labels import SUBSETS
@@ -34,6 +36,24 @@ def test_table_has_the_bar_of_each_scene_once_and_a_line_a_model() -> None:
     assert table[2][6:] == ("1.2", "0.0 (0)", "0.500", "12", "5.0")
     assert table[3][9] == ""
     assert len(markdown(table).splitlines()) == 7
+
+
+def test_a_learned_model_is_also_measured_without_each_detector_and_with_faults() -> None:
+    class Other(Brightness):
+        name = "other"
+
+    model = replace(brightness_model(), detectors=(Brightness(), Other()))
+    faults = Corruption(flip=0.1)
+    lines = list(Variants(("other", "scene"), faults).of(model))
+    assert [line[0] for line in lines] == [LEARNED, f"{LEARNED} without other", f"{LEARNED}, {faults}"]
+    assert [[d.name for d in line[1].detectors] for line in lines] == [
+        ["brightness", "other"],
+        ["brightness"],
+        ["brightness", "other"],
+    ]
+    assert [line[2] for line in lines] == [None, None, faults]
+    (alone,) = Variants(("brightness",)).of(brightness_model())  # nothing is left without its only detector
+    assert alone[0] == LEARNED
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.name)
