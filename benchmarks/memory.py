@@ -4,8 +4,9 @@
 
 The monitor and its cameras are those of ``benchmarks.cameras``: all four detectors, journal, publisher, a decoder's
 process a camera. Each count runs for so many minutes. Memory is that of the monitor and its decoders, shared pages
-counted once (PSS); beside it what only they hold (USS). The slope is that of a line through the second half (least
-squares). Start-up counts from the start of the process to the receipt of the first score, and of every camera's first.
+counted once (PSS); beside it what only they hold (USS). The slope is that of a line through the second half of the
+latter (least squares): a shared page counts more for those who stay when others end. Start-up counts from the start of
+the process to the receipt of the first score, and of every camera's first.
 
 A machine that is too slow for a count drops frames and says so; memory is bounded all the same.
 """
@@ -80,7 +81,7 @@ class Held:
         half = self.second_half
         if half[-1].at_s - half[0].at_s < LEAST_S:
             return None
-        return slope_an_hour([(sample.at_s, sample.total.pss) for sample in half])
+        return slope_an_hour([(sample.at_s, sample.total.uss) for sample in half])
 
 
 def measure(task: Task, log: Path) -> Held:
@@ -100,8 +101,10 @@ def measure(task: Task, log: Path) -> Held:
         def look() -> None:
             nonlocal next_s
             if (now_s := time.monotonic()) >= next_s and len(snapshots) < 2:  # after the second it is being taken down
-                decoders = sum(map(memory_of, decoders_of(child.pid)), Memory())
-                samples.append(Sample(now_s - begins_s, memory_of(child.pid), decoders))
+                alive = decoders_of(child.pid)
+                if len(alive) == task.cameras:  # fewer: it is being taken down already
+                    decoders = sum(map(memory_of, alive), Memory())
+                    samples.append(Sample(now_s - begins_s, memory_of(child.pid), decoders))
                 next_s += every_s
 
         failure = follow(child, task, seen, keep, look)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -16,7 +17,7 @@ import numpy as np
 from monitor.calibration import HeldOut
 from monitor.detector.base import Detector
 from monitor.detector.true_sight2 import TrueSight2
-from monitor.errors import UsageError
+from monitor.errors import ModelError, UsageError
 from monitor.health import Viewpoint
 from monitor.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
 from monitor.sources.synthetic import SyntheticScene
@@ -84,7 +85,9 @@ def model_of(video: Path, folder: Path, say: Callable[[str], None]) -> Path:
     """
     path = folder / f"model-{video.stem}-{video.stat().st_size}"
     if (path / CARD_FILE).exists():
-        return path
+        with suppress(ModelError):  # one of an earlier version is learned anew
+            load_model(path, "cpu")
+            return path
     say(f"learning {', '.join(DEFAULT)} from {video}, once")
     started, report = time.monotonic(), Report(every_s=30.0)
     cv2.setNumThreads(1)

@@ -268,6 +268,7 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
 _EXPECTED = {
+    "cameras": "should be groups with the names of the cameras: write [cameras.NAME], not [[cameras]]",
     "device": "should be auto, cpu, cuda or cuda:N",
     "model": "should be the path of a model folder",
     "playback.speed": "should be a number above 0, or max",

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monitor.calibration import DAY_S
 from monitor.camera_monitor import CameraMonitor
 from monitor.capture import CaptureSettings
 from monitor.config import MonitorConfig
@@ -210,6 +211,6 @@ def warn_of_short_footage(planned: Sequence[PlannedCamera]) -> None:
                 "threshold extrapolated: '%s' knows %s of held-out footage, which show no rate below %.0f "
                 "false alarms a day; learned from longer footage it will be surer",
                 model.name,
-                in_words(model.held_out.duration_s()),
+                in_words(DAY_S / scale.supported_per_day),
                 scale.supported_per_day,
             )

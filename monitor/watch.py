@@ -35,6 +35,7 @@ class _CameraStats:
         self.overload = Rate()
         self.age = Quantiles()
         self.state: tuple[CameraState, str] | None = None
+        self.since = self.looked_s = -math.inf  # that state; when it was looked at last
         self.advice = ""
 
     def add(self, judgement: Judgement) -> None:
@@ -166,6 +167,7 @@ class Watch:
                 stats.state = (report.state, report.detail)
                 for sink in self._sinks:
                     sink.health(report)
+            stats.since, stats.looked_s = report.since, now
         run = RunReport(now - self._started, self._pipeline.depth(), reports)
         for sink in self._sinks:
             sink.tick(run)
@@ -201,7 +203,11 @@ class Watch:
             unreadable=status.unreadable,
             events=0 if monitor is None else monitor.events,
         )
-        return self._learning.amend(report)
+        report = self._learning.amend(report)
+        # The state told may be another than the capture's, and begins when it is told first.
+        if stats.state is not None and status.since < stats.looked_s:
+            report = replace(report, since=stats.since if report.state is stats.state[0] else now)
+        return report
 
 
 def _no_model(plan: LearningPlan) -> NoReturn:

@@ -261,7 +261,7 @@ def test_the_memory_of_a_process_that_has_ended_is_none() -> None:
 
 def held(minutes: int) -> Held:
     samples = tuple(
-        Sample(60.0 * m, Memory(300.0 + (500.0 if m < minutes / 2 else 0.1 * m), 250.0), Memory(80.0, 40.0))
+        Sample(60.0 * m, Memory(300.0, 250.0 + (500.0 if m < minutes / 2 else 0.1 * m)), Memory(80.0, 40.0))
         for m in range(minutes + 1)
     )
     return Held(4, samples, 2.0, 3.5, 7)
@@ -271,7 +271,7 @@ def test_growth_is_told_of_the_second_half_only() -> None:
     assert held(10).slope_mb_an_hour == pytest.approx(6.0)
     assert held(1).slope_mb_an_hour is None
     cells = dict(zip(HEADER, row_of(held(10)), strict=True))
-    assert cells["total PSS"] == "381 MB"
+    assert cells["total PSS"] == "380 MB"
     assert (cells["a camera"], cells["a decoder"]) == ("95 MB", "20.0 MB")
     assert (cells["slope"], cells["first score"], cells["dropped"]) == ("+6.0 MB/h", "2.0 s", "7")
 

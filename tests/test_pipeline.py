@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from monitor.detector.base import Observation
 from monitor.errors import CaptureError, RunError, SourceError, StageError
 from monitor.fusion import ModelScale
 from monitor.inference import Scorer
+from monitor.learning.coordinator import Learning
 from monitor.model_store import Model
 from monitor.pipeline import Camera, Pipeline
 from monitor.recorder import Recorder
@@ -67,6 +69,33 @@ def test_files_are_scored_whole_and_their_events_end_with_them() -> None:
     assert [a.event.phase for a in notes.alerts if a.camera == "b"] == ["start", "end"], "open at the end of the file"
     assert ("a", CameraState.ENDED) in notes.states
     assert [j.scored.frame.index for j in notes.scores if j.scored.frame.camera == "a"] == list(range(200))
+
+
+class LearningAtFirst(Learning):
+    """Says of every camera that it learns, until twenty frames are analysed."""
+
+    def __init__(self) -> None:
+        super().__init__((), lambda plan: pytest.fail(str(plan)))
+
+    def amend(self, report: CameraReport) -> CameraReport:
+        learns = report.state is CameraState.ONLINE and report.analysed < 20
+        return replace(report, state=CameraState.LEARNING) if learns else report
+
+
+def test_a_state_that_is_not_the_capture_s_own_has_a_beginning_of_its_own() -> None:
+    source, times = LevelSource("a", [25] * 60), dict[CameraState, set[float]]()
+
+    class Times(Sink):
+        def tick(self, report: RunReport) -> None:
+            for camera in report.cameras:
+                times.setdefault(camera.state, set()).add(camera.since)
+
+    pipeline = Pipeline([Camera(source, brightness_model(), CaptureSettings(speed=1.0))])
+    Watch(pipeline, monitors("a"), {"a": source}, [Times()], learning=LearningAtFirst()).run(
+        threading.Event(), DEADLINE_S
+    )
+    (learns,), (online,) = times[CameraState.LEARNING], times[CameraState.ONLINE]
+    assert online - learns > 0.5, "watched since it is, and not since the camera was opened"
 
 
 @pytest.mark.parametrize("other_speed", [40.0, 200.0])

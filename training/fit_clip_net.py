@@ -132,7 +132,6 @@ def _train(net: ClipNet, maker: AnomalyMaker, steps: int, device: torch.device, 
     optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     mixed = bfloat16_is_fast(device)
     net.train()
-    running = 0.0
     with report.steps("learning what would be abnormal", steps) as step_done:
         for step in range(steps):
             inputs, masks = make_batch(maker, BATCH)
@@ -150,9 +149,6 @@ def _train(net: ClipNet, maker: AnomalyMaker, steps: int, device: torch.device, 
             optimizer.step()
             _follow(mean, net, min(EMA, (step + 1) / (step + 10)))
             step_done()
-            running += 0.02 * (loss.item() - running) if step else loss.item()
-            if (step + 1) % max(1, steps // 5) == 0:
-                report.say(f"step {step + 1}/{steps}: loss {running:.3f}")
     return mean
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.calibration import HeldOut, fit_tail
+from monitor.calibration import DAY_S, HeldOut, fit_tail
 from monitor.detector.base import Detector
 from monitor.errors import ModelError, UsageError
 from monitor.fusion import ModelScale
@@ -300,10 +300,11 @@ def what_is_supported(version: Path, settings: LearnSettings) -> str:
     """What the held-out footage says of false alarms, in words."""
     model = load_model(version)
     scale = ModelScale(model, settings.false_alarms_per_day, SmoothingSettings())
-    held, budget = duration(model.held_out.duration_s()), settings.false_alarms_per_day
-    if scale.supported_per_day <= budget:
-        return f"held out: {held}, enough to show the {budget:g} false alarms a day that the threshold stands for"
+    shown, budget = scale.supported_per_day, settings.false_alarms_per_day
+    held = f"held out for each detector: {duration(DAY_S / shown)} at least"
+    if shown <= budget:
+        return f"{held}, enough to show the {budget:g} false alarms a day that the threshold stands for"
     return (
-        f"held out: {held}, which show no rate below {scale.supported_per_day:.0f} false alarms a day; at {budget:g} a "
-        f"day the threshold is extrapolated ({scale.supported_per_day / budget:.0f} times beyond)"
+        f"{held}, which show no rate below {shown:.0f} false alarms a day; at {budget:g} a day the threshold is "
+        f"extrapolated ({shown / budget:.0f} times beyond)"
     )

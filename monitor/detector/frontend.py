@@ -19,7 +19,7 @@ from monitor.types import FloatArray, Frame, Image
 
 BLOCK = 4
 """Side of a block, px of the grey picture."""
-BINS = 8
+BINS = 8  # a power of two
 """Directions of motion: bin k is centred on k * 45 degrees, clockwise on the screen from rightwards."""
 
 _MIN_LAG_S = 0.07  # the flow looks back at least this far: walkers move about a pixel, whatever the camera's rate
@@ -107,6 +107,8 @@ class FrontEnd:
         self._flow.setVariationalRefinementIterations(0)
         height, width = background.shape
         self._steady = SteadyMotion((height, width))
+        pixel = np.arange(height * width)
+        self._block = pixel // width // BLOCK * (width // BLOCK) + pixel % width // BLOCK  # of each pixel
         self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
 
     @property
@@ -151,21 +153,22 @@ class FrontEnd:
         """The sums of a view over the moving pixels; around: mean change about each pixel, grey levels."""
         grey, lag_s = now.grey, now.time_s - earlier.time_s
         flow = self._flow.calc(earlier.blurred, now.blurred, np.zeros((*grey.shape, 2), np.float32))
+        right, down = (np.asarray(part, np.float32) for part in cv2.split(flow))
         # Where the flow does not explain the change, it is wrong: by occlusion, or too large a step.
-        there = cv2.remap(grey, self._x + flow[..., 0], self._y + flow[..., 1], cv2.INTER_LINEAR)
+        there = cv2.remap(grey, self._x + right, self._y + down, cv2.INTER_LINEAR)
         unexplained = cv2.blur(cv2.absdiff(earlier.grey, there), (3, 3))
-        flow -= fast_median(flow[::8, ::8].reshape(-1, 2))  # a shaking camera moves everything alike
-        speed, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
+        for part in (right, down):  # a shaking camera moves everything alike
+            part -= fast_median(part[::8, ::8].ravel())
+        speed, angle = cv2.cartToPolar(right, down)
         moves = (speed > _MIN_FLOW_PX) & changed & (unexplained < _MAX_UNEXPLAINED * around)
-        steady = self._steady.update(flow / np.float32(lag_s), moves, now.time_s, lag_s)
         moving = np.flatnonzero(moves)
-        right, down = steady.reshape(-1, 2)[moving].T
+        course = self._steady.update((right, down), moves, moving, now.time_s, lag_s)
         # Not cv2.magnitude, whose last bit depends on where the arrays lie in memory.
-        going = np.sqrt(right * right + down * down)
+        going = np.sqrt(course[0] * course[0] + course[1] * course[1])
         rows, columns = grey.shape[0] // BLOCK, grey.shape[1] // BLOCK
-        block = moving // grey.shape[1] // BLOCK * columns + moving % grey.shape[1] // BLOCK
+        block = self._block[moving]
         fast = speed.ravel()[moving] / np.float32(lag_s)
-        bins = np.rint(angle.ravel()[moving] * (BINS / (2 * np.pi))).astype(np.int64) % BINS
+        bins = np.rint(angle.ravel()[moving] * (BINS / (2 * np.pi))).astype(np.int64) & (BINS - 1)
 
         def total(index: NDArray[np.int64], weights: FloatArray | None, per_block: int = 1) -> FloatArray:
             sums = np.bincount(index, weights, rows * columns * per_block)
@@ -175,7 +178,7 @@ class FrontEnd:
             "flow": total(block * BINS + bins, fast, BINS),
             "speed": total(block, fast)[..., 0],
             "speed2": total(block, fast**2)[..., 0],
-            "course": np.dstack([total(block, right), total(block, down)]),
+            "course": np.dstack([total(block, way) for way in course]),
             "steady": total(block, going)[..., 0],
             "steady2": total(block, going**2)[..., 0],
             "moving": total(block, None)[..., 0],

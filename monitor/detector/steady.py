@@ -26,36 +26,50 @@ class SteadyMotion:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         height, width = shape[0] // _STEP, shape[1] // _STEP
-        self._size = (shape[1], shape[0])
+        self._size = (width, height)
         self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         self._carried = np.zeros((height, width, 3), np.float32)  # seconds followed, and the way gone in them, px
-        self._velocity: FloatArray | None = None  # (height, width, 2) px/s, of the picture before
+        self._right, self._down = np.zeros_like(self._x), np.zeros_like(self._x)  # px/s, in the picture before
+        self._moved = False
         self._time_s = -math.inf
+        pixel = np.arange(shape[0] * shape[1])
+        self._place = pixel // shape[1] // _STEP * width + pixel % shape[1] // _STEP  # of a pixel in what is carried
 
-    def update(self, velocity: FloatArray, moving: NDArray[np.bool_], time_s: float, lag_s: float) -> FloatArray:
-        """Take the velocity (h, w, 2) of a picture, px/s, and where something moves, (h, w); call it in order of time.
+    def update(
+        self,
+        flow: tuple[FloatArray, FloatArray],
+        moves: NDArray[np.bool_],
+        pixels: NDArray[np.intp],
+        time_s: float,
+        lag_s: float,
+    ) -> tuple[FloatArray, FloatArray]:
+        """Take the next picture, in order of time: how far things have moved in it, and where something moves.
 
-        lag_s: seconds over which the velocity was measured. Returns the steady velocity (h, w, 2) float32 of what is
-        there, px/s: how far it has come over how long, with a moment of standing still before. It means something
-        where something moves.
+        flow    rightwards and downwards, (h, w) float32 each, px in ``lag_s`` seconds
+        moves   (h, w)
+        pixels  (n,), some pixels, as indices in the flattened picture
+
+        Returns the steady velocity of what is at these pixels, rightwards and downwards, (n,) float32 each, px/s: how
+        far it has come over how long, with a moment of standing still before.
         """
         passed_s = time_s - self._time_s
         if passed_s > _MEMORY_S:
             self._carried[:] = 0
         else:
-            if self._velocity is not None:
-                way = self._velocity * np.float32(passed_s / _STEP)
-                self._carried = cv2.remap(
-                    self._carried, self._x - way[..., 0], self._y - way[..., 1], cv2.INTER_LINEAR
-                ).astype(np.float32, copy=False)
+            if self._moved:
+                step = np.float32(passed_s / _STEP)
+                from_x, from_y = self._x - self._right * step, self._y - self._down * step
+                self._carried = np.asarray(cv2.remap(self._carried, from_x, from_y, cv2.INTER_LINEAR), np.float32)
             self._carried *= np.float32(math.exp(-passed_s / _MEMORY_S))
-        now = np.ascontiguousarray(velocity[::_STEP, ::_STEP])
-        seen_s = moving[::_STEP, ::_STEP] * np.float32(min(passed_s, lag_s))
-        self._carried += cv2.merge([seen_s, seen_s * now[..., 0], seen_s * now[..., 1]])
-        self._velocity, self._time_s = now, time_s
-        steady = self._carried[..., 1:] / (self._carried[..., :1] + np.float32(_PRIOR_S))
-        return np.asarray(cv2.resize(steady, self._size, interpolation=cv2.INTER_NEAREST), np.float32)
+        self._right, self._down = (part[::_STEP, ::_STEP] * np.float32(1 / lag_s) for part in flow)
+        seen_s = moves[::_STEP, ::_STEP] * np.float32(min(passed_s, lag_s))
+        self._carried += cv2.merge([seen_s, seen_s * self._right, seen_s * self._down])
+        self._moved, self._time_s = True, time_s
+        followed_s, right, down = cv2.split(self._carried)
+        per_s = 1 / (followed_s + np.float32(_PRIOR_S))
+        place = self._place[pixels]
+        return (right * per_s).ravel()[place], (down * per_s).ravel()[place]
 
     def rest(self) -> None:
         """Nothing moved in a picture: what was followed stays where it is."""
-        self._velocity = None
+        self._moved = False

@@ -89,6 +89,10 @@ class _Learner:
     fraction: float = 0.0  # the furthest of the whole that was shown
 
 
+def _again(plan: LearningPlan) -> str:
+    return "learns from what was recorded" if plan.hold is None else "reads the file again"
+
+
 Adopt = Callable[[str, Model, CameraMonitor], None]
 """Watches a camera with a model and what judges by it from now on."""
 
@@ -149,6 +153,10 @@ class Learning:
             if learner.phase is _Phase.RECORDING and learner.plan.hold is None and learner.recorder.seen_s > 0:
                 seen = in_words(learner.recorder.seen_s)
                 log.info("%s: %s of normal footage are kept, the next run goes on from there", name, seen)
+            elif self.without_model(name) and learner.phase is not _Phase.FAILED:
+                log.info("%s: stopped before it had learned: the next run %s", name, _again(learner.plan))
+            elif learner.phase is _Phase.BETTERING and learner.process is not None:
+                log.info("%s: stopped before all was learned: the next run goes on with the rest", name)
             self.end(name)
 
     def without_model(self, name: str) -> bool:
