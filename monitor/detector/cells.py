@@ -61,7 +61,8 @@ def measure(view: View) -> Cells:
     """The motion in each cell of a view."""
     sums = (view.speed, view.speed2, view.steady, view.steady2, view.change, view.foreground, view.moving, view.changed)
     blocks = np.dstack([view.flow, view.course, *sums])
-    half = blocks.reshape(blocks.shape[0] // 2, 2, blocks.shape[1] // 2, 2, -1).sum(axis=(1, 3))
+    rows = blocks[0::2] + blocks[1::2]
+    half = rows[:, 0::2] + rows[:, 1::2]
     total = half[:-1, :-1] + half[:-1, 1:] + half[1:, :-1] + half[1:, 1:]  # (rows, columns, 18), sums over cells
     flow = total[..., :BINS]
     speed, speed2, steady, steady2, change, foreground, moving, changed = np.moveaxis(total[..., BINS + 2 :], -1, 0)

@@ -60,7 +60,7 @@ class ClipInputs:
         """
         if usual_speed is None:
             usual_speed = np.full((2, 2), 10, np.float32)
-        self._per_speed = np.repeat(1 / cv2.resize(usual_speed, SIZE, interpolation=cv2.INTER_LINEAR)[..., None], 2, 2)
+        self._per_speed = 1 / cv2.resize(usual_speed, SIZE, interpolation=cv2.INTER_LINEAR)
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         width, height = SIZE
         self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
@@ -85,11 +85,12 @@ class ClipInputs:
             np.multiply(picture - other, _GREY, out=out[channel])
         for channel, k in ((6, 1), (9, 3)):
             flow = self.motion(now, earlier[k])
-            there = cv2.remap(earlier[k], self._x + flow[..., 0], self._y + flow[..., 1], cv2.INTER_LINEAR)
-            flow -= fast_median(flow[::6, ::6].reshape(-1, 2))  # a shaking camera moves everything alike
-            flow *= self._per_speed
-            flow *= np.float32(1 / ages_s[k])
-            cv2.split(flow, (out[channel], out[channel + 1]))
+            right, down = cv2.split(flow, (out[channel], out[channel + 1]))
+            there = cv2.remap(earlier[k], self._x + right, self._y + down, cv2.INTER_LINEAR)
+            for part in (out[channel], out[channel + 1]):
+                part -= fast_median(part[::6, ::6].ravel())  # a shaking camera moves everything alike
+                part *= self._per_speed
+                part *= np.float32(1 / ages_s[k])
             # What moving the picture along the flow does not explain.
             np.multiply(picture - there, _UNEXPLAINED, out=out[channel + 2])
         # Not cv2.magnitude: its last bit depends on where the arrays lie in memory, and trainings would differ by it.
