@@ -107,11 +107,13 @@ def learn(
     fit = _Fit(normal, settings, report)
     fast = {name: learner for name, learner in learners.items() if learner.refit}
     slow = {name: learner for name, learner in learners.items() if not learner.refit}
-    for name in [name for name, learner in slow.items() if fast and round(fit.held_back_s) < learner.least_held_back_s]:
-        report.say(
-            f"warning: '{name}' is left out: it is judged by a quarter of the footage that is held back from it, and "
-            f"{fit.held_back_s:.0f} s are too little; give at least {FOLDS * slow.pop(name).least_held_back_s:.0f} s"
-        )
+    for name, learner in list(slow.items()) if fast else ():
+        if round(fit.held_back_s) < learner.least_held_back_s:
+            report.say(
+                f"warning: '{name}' is left out: it is judged by a quarter of the footage that is held back from it, "
+                f"and {fit.held_back_s:.0f} s are too little; give at least {FOLDS * learner.least_held_back_s:.0f} s"
+            )
+            del slow[name]
     versions: list[Path] = []
     for group in filter(None, (fast, slow)):
         if not fit.add(group) and versions:

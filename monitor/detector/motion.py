@@ -27,6 +27,7 @@ _MOST_PICTURES, _STRETCH_S = 3000, 3.0  # that are learnt from, and how they are
 _BACKGROUND_PICTURES = 300
 _FOLDS = 4  # quarters of the footage; the scale comes from distances to what the other three taught
 _SCALE_QUANTILE = 0.98
+_EARLIER_FEATURES = 13
 _SCALE_PRIOR = 20  # samples' worth of the whole picture's scale in each cell's
 
 
@@ -197,6 +198,10 @@ class Motion(Detector):
         """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
         given = read_settings(cls.name, MotionSettings, settings)
         rows, columns = given.cells
+        if "deviation" in tensors and tensors["deviation"].shape == (_EARLIER_FEATURES,):
+            raise ModelError(
+                "its motion detector is of an earlier version, which did not follow what moves: learn the camera anew"
+            )
         expected: dict[str, tuple[tuple[int, ...], Any]] = {
             "exemplars": ((rows, columns, given.exemplars, FEATURES), np.float16),
             "deviation": ((FEATURES,), np.float32),

@@ -26,7 +26,6 @@ class SteadyMotion:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         height, width = shape[0] // _STEP, shape[1] // _STEP
-        self._size = (width, height)
         self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         self._carried = np.zeros((height, width, 3), np.float32)  # seconds followed, and the way gone in them, px
         self._right, self._down = np.zeros_like(self._x), np.zeros_like(self._x)  # px/s, in the picture before
