@@ -229,7 +229,7 @@ class Session:
         failed = [camera for camera in report.cameras if camera.state is CameraState.FAILED]
         if failed:
             share = f"{len(failed)} of {len(report.cameras)}"
-            which = ", ".join(c.name for c in failed) + " (why: see above)" * logged
+            which = ", ".join(camera.name for camera in failed) + " (why: see above)"
             why = "; ".join(f"{camera.name}: {camera.detail}" for camera in failed)
             raise RunError(f"{share} sources could not be watched to the end: {which if logged else why}")
         silent = [camera.name for camera in report.cameras if not camera.frames_in]

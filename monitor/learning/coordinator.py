@@ -153,7 +153,7 @@ class Learning:
             if learner.phase is _Phase.RECORDING and learner.plan.hold is None and learner.recorder.seen_s > 0:
                 seen = in_words(learner.recorder.seen_s)
                 log.info("%s: %s of normal footage are kept, the next run goes on from there", name, seen)
-            elif self.without_model(name) and learner.phase is not _Phase.FAILED:
+            elif self.without_model(name) and learner.phase is not _Phase.FAILED and learner.recorder.seen_s > 0:
                 log.info("%s: stopped before it had learned: the next run %s", name, _again(learner.plan))
             elif learner.phase is _Phase.BETTERING and learner.process is not None:
                 log.info("%s: stopped before all was learned: the next run goes on with the rest", name)
