@@ -70,7 +70,7 @@ class Monitor:
         history = self.history
         self.wire.append(
             Heartbeat(
-                schema=1, node="lab", epoch=history.epoch, seq=1, sent_at=1.5e9, last_seq=dict(history.last_seq),
+                schema=1, node="lab", epoch=history.epoch, seq=1, sent_at=1.5e9 + 1, last_seq=dict(history.last_seq),
                 position=history.position, history="tcp://127.0.0.1:5562",
             )
         )  # fmt: skip
@@ -94,7 +94,7 @@ class Subscriber:
 
     def ask(self) -> None:
         if self.follower.request is not None:
-            self.follower.answer(decode_answer(self.monitor.history.answer(encode(self.follower.request), 1.5e9)))
+            self.follower.answer(decode_answer(self.monitor.history.answer(encode(self.follower.request), 1.5e9 + 1)))
             self.drain()
 
     def drain(self) -> None:
@@ -147,6 +147,19 @@ def test_a_late_subscriber_gets_each_open_event_once_and_then_the_live_stream() 
         live = m.send("b")
         subscriber.read()
         assert subscriber.positions == [last_of_a, live]
+        assert subscriber.others == []
+
+
+def test_a_subscriber_that_was_there_before_the_monitor_gets_all_of_it_though_it_was_connected_late() -> None:
+    with monitor() as m:
+        subscriber = Subscriber(m, Follower(["alert/"]))
+        m.send("a", phase=Phase.START, arrives=False)
+        m.send("b", phase=Phase.START, arrives=False)
+        m.send("a", phase=Phase.END)
+        m.beat()
+        subscriber.follower.heartbeat(m.wire.pop(), waited_s=5.0)  # type: ignore[arg-type]
+        subscriber.finish()
+        assert subscriber.positions == m.sent
         assert subscriber.others == []
 
 

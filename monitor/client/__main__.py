@@ -68,7 +68,8 @@ def main(
         typer.Option(
             metavar="AGE|TIME|TOKEN",
             help="Begin so long ago (90s, 30m, 2h, 7d), at a time (2026-03-02T14:00), or after the message whose "
-            "--json line held this token. Without it: with the events that are open now.",
+            "--json line held this token. Without it: with the events that are open now. "
+            "A client that waits for the monitor to start misses nothing of it.",
         ),
     ] = None,
     scores: Annotated[bool, typer.Option("--scores", help="Print scores too.")] = False,

@@ -8,6 +8,7 @@ asked for what came after the position, and the two are merged by position.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,8 @@ class Follower:
     """Wants all alerts and health messages, if it is to repair losses, whichever of them are to be delivered.
 
     topics  deliver only messages whose topics begin with one of these
-    start   where to begin; None: with the events that are open now
+    start   where to begin; None: with the events that are open at the first contact, and all that was sent since the
+            subscriber has been there: one that waits for a monitor to start misses nothing of it
     repair  False: losses are only noticed, by the numbers of the topics, and nothing is held back
     """
 
@@ -70,6 +72,8 @@ class Follower:
         self._epochs: dict[str, int] = {}  # run -> position up to which it has been delivered
         self._position: int | None = None
         self._held: list[Decoded] = []
+        self._open: tuple[Decoded, ...] = ()  # the snapshot's, until it is known where the live stream goes on from
+        self._there_since = 0.0
         self._pending: _Sent | None = None
 
     @property
@@ -93,10 +97,14 @@ class Follower:
         self._held.append(decoded)
         self._ask_for_missing(message.epoch, (message.position or 1) - 1)
 
-    def heartbeat(self, heartbeat: Heartbeat) -> None:
-        """A heartbeat came over the alerts socket, after all messages that it counts."""
+    def heartbeat(self, heartbeat: Heartbeat, waited_s: float = 0.0) -> None:
+        """A heartbeat came over the alerts socket, after all messages that it counts.
+
+        waited_s  how long the subscriber has been there, seconds
+        """
         sent = self._sent(heartbeat)
         if self._state is _State.JOINING:
+            self._there_since = max(0.0, heartbeat.sent_at - waited_s)
             if heartbeat.history is None or heartbeat.position is None:
                 self.give_up("this monitor has no history socket")
                 self._settle(sent)
@@ -108,11 +116,14 @@ class Follower:
 
     def answer(self, answer: Answer) -> None:
         """The reply to ``request``."""
-        self.request = None
+        asked, self.request = self.request, None
         if answer.head.reply == "error":
             self.give_up(answer.head.error)
         elif answer.head.reply == "snapshot":
             self._join(answer)
+        elif asked is not None and asked.after is None and answer.head.after >= self._first_held():
+            # By a clock that was set it begins too late: what came live shows where it has to.
+            self.request = asked.model_copy(update={"since": None, "age_s": None, "after": int(self._first_held()) - 1})
         else:
             self._take_page(answer)
 
@@ -122,6 +133,7 @@ class Follower:
             return
         self.request, self._can_repair, self._state = None, False, _State.LIVE
         self.items.append((NoRepair(reason), None))
+        self._tell_open(self._first_held())
         held, self._held = self._held, []
         for decoded in held:
             if not self._seen(_kept(decoded)):
@@ -144,28 +156,24 @@ class Follower:
         )
 
     def _join(self, answer: Answer) -> None:
-        """The events open now, then the live stream; the snapshot says which numbers the live stream goes on from."""
-        held, self._held = self._held, []
-        first = _kept(held[0]).position if held else None
-        for decoded in answer.messages:
-            message = _kept(decoded)
-            if first is None or (message.position or 0) < first:
-                self.items.append((Received(message, decoded.jpeg, 0), None))
-        head, self._pending, self._state = self._sent(answer.head), None, _State.LIVE
-        if not answer.head.journal:
-            self._can_repair = False
-            self.items.append((NoRepair("this monitor keeps no journal"), None))
-        if first is None:
-            self._settle(head)
+        """The events open now; what was sent since this subscriber has been there is replayed, if it can be."""
+        self._open = answer.messages
+        if answer.head.journal:
+            self.request = HistoryRequest(request="replay", topics=self._topics, since=self._there_since)
             return
-        self._enter(_kept(held[0]).epoch, first - 1)
-        for decoded in held:
-            self.live(decoded)
-        if self._state is _State.LIVE:
-            self._check(head, can_ask=True)
+        self._pending = self._sent(answer.head)
+        self.give_up("this monitor keeps no journal")
+
+    def _tell_open(self, before: float) -> None:
+        """Tell of the snapshot what was sent before a position, from which on all comes live or by replay."""
+        for decoded in self._open:
+            if (_kept(decoded).position or 0) < before:
+                self.items.append((Received(_kept(decoded), decoded.jpeg, 0), None))
+        self._open = ()
 
     def _take_page(self, answer: Answer) -> None:
         head = answer.head
+        self._tell_open(min(head.after + 1, self._first_held()))
         if not head.complete:
             self.items.append((Expired(head.node), None))
             self._position = head.after
@@ -198,6 +206,9 @@ class Follower:
         else:
             self._pending = sent
             self._ask_for_missing(sent.epoch, sent.position)
+
+    def _first_held(self) -> float:
+        return min(((_kept(decoded).position or 0) for decoded in self._held), default=math.inf)
 
     def _settle(self, sent: _Sent) -> None:
         """Nothing more can come of what had been sent by then: what is missing is lost."""

@@ -57,7 +57,8 @@ class AlertSubscriber:
     """A context manager, and an iterator of all there is to say (see Item); ``alerts()`` gives the alerts alone.
 
     endpoint         the monitor's alerts address
-    since            begin there: a token, an age or a time (see Since); None: with the events that are open now
+    since            begin there: a token, an age or a time (see Since); None: with the events that are open at first
+                     contact, and all that was sent since this subscriber has been there
     scores_endpoint  its scores address; None: no scores. Lost scores are not had again
     history_endpoint its history address; None: as the monitor says
     cameras          only these; None: all
@@ -148,7 +149,7 @@ class AlertSubscriber:
             raise
         now = time.monotonic()
         self._ends_at, self._silent_at = now + self._timeout_s, now + self._silence_s
-        self._asked_at = self._asked_first_at = now
+        self._asked_at = self._asked_first_at = self._entered_at = now
         self._entered = True
         return self
 
@@ -279,7 +280,7 @@ class AlertSubscriber:
         if isinstance(message, Heartbeat):
             if message.history is not None and self._repair:
                 self._connect_history(message.history)
-            self._follower.heartbeat(message)
+            self._follower.heartbeat(message, now - self._entered_at)
             self._check_cameras(message)
         elif not isinstance(message, ScoreMessage):
             self._ends_at = now + self._timeout_s
