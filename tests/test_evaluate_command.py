@@ -20,11 +20,13 @@ from monitor.calibration import HeldOut
 from monitor.detector.base import Detector, Observation
 from monitor.detector.motion import Motion
 from monitor.detector.static import StaticAge
+from monitor.health.viewpoint import Viewpoint
 from monitor.model_store import load_model, save_model
 from monitor.types import Frame, Image
 from tests.fakes import provenance
 from training.__main__ import app
-from training.evaluate import evaluate
+from training.corrupt import Corruption
+from training.evaluate import Settings, WatchSettings, evaluate
 from training.labels import load_labels
 from training.plots import _timelines
 from training.progress import Report
@@ -159,6 +161,17 @@ def test_corrupted_frames_are_missing_and_the_same_every_time(data: Path, model:
         figures.append(found)
     assert figures[0] == figures[1]
     assert 65 < figures[0]["frames"] < 95
+
+
+def test_maps_stand_for_frames_that_are_not_scored_as_scores_do(data: Path, model: Path) -> None:
+    videos = load_labels(data / "labels.json")
+    viewpoint = Viewpoint.learn([[Frame("cam", i, i / 10, scene(2 * i)) for i in range(LEARNED)]])
+    loaded = replace(load_model(model), viewpoint=viewpoint)
+    clean = evaluate(videos, loaded, Report(quiet=True)).evaluation
+    faults = Settings(watch=WatchSettings(corruption=Corruption(noise=0.3)))
+    noisy = evaluate(videos, loaded, Report(quiet=True), faults).evaluation
+    assert noisy.not_scored["online"] > 0.2 * noisy.analysed
+    assert noisy.hit_rates["fused"].rate > clean.hit_rates["fused"].rate - 0.1 > 0.5
 
 
 def test_alarms_a_day_need_no_labels(data: Path, model: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from monitor.fusion import ModelScale
 from monitor.model_store import Model
 from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
-from monitor.types import FloatArray, Image
+from monitor.types import Detection, FloatArray, Image
 from training.analysis import Account, Analysed, analyse, live_check, nothing_readable
 from training.corrupt import CorruptedSource, Corruption
 from training.data import recorded_sources
@@ -125,6 +125,8 @@ def watch(
     names = [detector.name for detector in model.detectors]
     account, table, log = Account(keep_positions=True), ScoreTable(), AlarmLog(video.name)
     fused: list[float] = []
+    nothing = tuple(Detection(math.nan) for _ in names)
+    found = nothing
     hits, peaks, masks = Hits(), _Peaks(video.name, settings.snapshots), video.masks()
     per_s = settings.analysis_fps
     for analysed in analyse(source, model.detectors, per_s=per_s, check=live_check(model), account=account):
@@ -135,11 +137,18 @@ def watch(
         table.add(analysed)
         fused.append(judgement.score)
         log.take(judgement.alerts, time_s)
-        found = analysed.scored.detections
+        if analysed.scored.frame.health.scored:
+            found = analysed.scored.detections
+        elif math.isnan(judgement.score):
+            found = nothing  # else the maps stand as long as the score does that they belong to
         mask = None if masks is None or not masks[index].any() else masks[index]
         if mask is not None:
+            near = dilated(mask)
             fused_map = None if judgement.loudest is None else scale.anomaly_map(found, judgement.loudest)
-            _point(hits, analysed, names, fused_map, dilated(mask))
+            hits.add(FUSED, fused_map, near)
+            for name, detection in zip(names, found, strict=True):
+                hits.add(name, detection.anomaly_map, near)
+            hits.add(DIFFERENCE, None if analysed.change is None else change_map(analysed.change), near)
         peaks.take(analysed, names, judgement.score, bool(video.abnormal[index]), mask)
         step.frame()
     log.take(monitor.close(), math.nan)
@@ -159,15 +168,6 @@ def watch(
         tuple(peaks.found),
         account,
     )
-
-
-def _point(hits: Hits, analysed: Analysed, names: list[str], fused: FloatArray | None, mask: NDArray[np.bool_]) -> None:
-    """Count where each map of a frame points."""
-    detections = analysed.scored.detections
-    hits.add(FUSED, fused, mask)
-    for name, detection in zip(names, detections, strict=True):
-        hits.add(name, detection.anomaly_map, mask)
-    hits.add(DIFFERENCE, None if analysed.change is None else change_map(analysed.change), mask)
 
 
 class _Peaks:
