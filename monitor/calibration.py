@@ -53,7 +53,7 @@ class HeldOut:
 class ScoreScale:
     """The scale of one detector: ``(score - typical) / (threshold - typical)``.
 
-    typical                   median of the smoothed normal scores, raw units
+    typical                   what counts as typical, raw units, see ScoreTail
     threshold                 raw units, > typical
     false_alarms_per_day      how many this threshold stands for on normal footage
     supported_per_day         the lowest rate that this much footage shows without extrapolation (one in its length)
@@ -136,7 +136,7 @@ def fit_surprise(smoothed: NDArray[np.float64]) -> Surprise:
 class ScoreTail:
     """All that a threshold for any budget follows from: what a detector's smoothed normal scores look like.
 
-    typical        their median, raw units
+    typical        their median, raw units; or up to where a detector finds nothing unusual (``Detector.usual``)
     tail_start     where the fitted tail begins, raw units
     mean_excess    mean height of the tail's peaks over its start, raw units; few peaks lean on what all frames say
     peaks          how many peaks that is

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import cv2
@@ -159,6 +159,7 @@ def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:
         if len(detectors) == 1:
             only = detectors[0]
             tail = fit_tail(held_out, only.name, smoothing.smoother, only.min_threshold)
+            tail = replace(tail, typical=max(tail.typical, only.usual))
             senses[only.name] = Sense({only.name: None}, tail)
             continue
         smoothed = {d.name: smooth_clips(held_out.scores[d.name], held_out, smoothing.smoother) for d in detectors}

@@ -71,6 +71,17 @@ def test_detectors_that_see_different_things_do_not_hide_each_other() -> None:
     assert alone.score == scale.scales["brightness"].units(30.0)
 
 
+def test_what_a_detector_finds_nothing_unusual_in_does_not_count_beside_the_others() -> None:
+    class Calm(Brightness):
+        usual = 2.0
+
+    with_calm = replace(model(), detectors=(Sharp(), Calm(), Fast()))
+    before, now = ModelScale(model(), 1.0, SMOOTHING), ModelScale(with_calm, 1.0, SMOOTHING)
+    assert now.scales["brightness"].threshold == before.scales["brightness"].threshold
+    assert now.fuse([math.nan, 2.0, math.nan]).score == 0.0 < before.fuse([math.nan, 2.0, math.nan]).score
+    assert now.fuse([math.nan, 30.0, math.nan]).score > 1
+
+
 def test_one_that_cannot_judge_is_left_out() -> None:
     scale = ModelScale(model(), 1.0, SMOOTHING)
     assert scale.fuse([math.nan] * 3).detector is None

@@ -93,6 +93,11 @@ class Detector(ABC):
     min_threshold: float = -math.inf
     """Raw, smoothed score below which no threshold is ever set; for detectors whose normal score hardly varies."""
 
+    usual: float = -math.inf
+    """Raw score up to which it finds nothing unusual: 0 on the common scale, however much lower most normal frames
+    score. Else what it sees in ordinary pictures would count beside other detectors' findings. Not used where
+    detectors are added up."""
+
     def shown_by(self, clip_s: float, threshold: float) -> bool:  # noqa: ARG002
         """Whether held-out clips of this length, seconds, can show scores as high as a threshold at all."""
         return True

@@ -71,6 +71,8 @@ class Scene(Detector):
         self._memories: dict[Regime, States | Patches] = dict(memories)
         # Held-out footage of the same hours as the footage learned says too little of another day, or another clip.
         self.min_threshold = settings.floor
+        # In the minutes just learned hardly anything looks new, in any other clip much does, and says nothing.
+        self.usual = min(1.0, settings.floor / 2)
 
     @property
     def regimes(self) -> tuple[Regime, ...]:

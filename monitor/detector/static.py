@@ -94,6 +94,7 @@ class StaticAge(Detector):
         self._ceiling = high.astype(np.float32) + settings.margin
         self._empty = middle.astype(np.float32)
         self.min_threshold = settings.alarm_s
+        self.usual = min(settings.min_age_s, settings.alarm_s / 2)
 
     @classmethod
     def fit(cls, clips: Iterable[Iterable[Frame]]) -> Self:
