@@ -533,6 +533,25 @@ def test_a_restart_of_the_monitor_is_noticed_and_nothing_is_lost_by_it(tmp_path:
                 assert program.line("stderr") == "lab has restarted"
 
 
+def test_a_subscriber_that_was_there_first_gets_what_was_sent_before_it_was_connected(tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/alerts"
+    with (
+        AlertSubscriber(endpoint, timeout_s=DEADLINE_S) as subscriber,
+        Journal(tmp_path / "j") as journal,
+        Publisher(endpoint, ANY, ANY, node="lab", journal=journal) as publisher,
+    ):
+        publish_alert(publisher)  # nobody is connected yet
+        publish_alert(publisher, event=replace(START, phase=Phase.END, ended_s=12.5))
+        phases: list[Phase] = []
+        deadline = time.monotonic() + DEADLINE_S
+        while len(phases) < 2 and time.monotonic() < deadline:
+            publisher.tick(time.monotonic())
+            item = subscriber.next_now()
+            if isinstance(item, Received) and isinstance(item.message, AlertMessage):
+                phases.append(item.message.phase)
+        assert phases == [Phase.START, Phase.END]
+
+
 def test_what_has_been_is_printed_with_its_pictures_saved_and_a_token_to_go_on_from(tmp_path: Path) -> None:
     with (
         Journal(tmp_path / "j") as journal,

@@ -32,7 +32,8 @@ class JsonClient:
 
     def __init__(self, folder: Path) -> None:
         endpoints = ("--endpoint", f"ipc://{folder}/alerts", "--scores-endpoint", f"ipc://{folder}/scores")
-        command = [sys.executable, "-m", "monitor.client", "--json", "--health", *endpoints]
+        # From the start, however late a busy machine starts it: the journal is each test's own.
+        command = [sys.executable, "-m", "monitor.client", "--json", "--health", "--since", "1h", *endpoints]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.seen: list[dict[str, Any]] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
