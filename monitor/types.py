@@ -109,6 +109,8 @@ class Region:
 
 TIMES_USUAL = "times the usual"
 """The unit of a reason whose usual value is 1 by definition."""
+_NONE = 1e-3
+"""Share of the value now below which what is usual is as good as nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,9 @@ class Reason:
             return f"{self.term} {self.value:.3g} {self.unit}"
         unit, of = f" {self.unit}" if self.unit else "", f" {self.of}" if self.of else ""
         whose = "" if self.unit else " (on a scale of its own)"
-        return f"{self.term} {self.value:.3g}{unit}{of}, usual here up to {self.usual:.3g}{unit}{whose}"
+        none = 0 <= self.usual <= _NONE * self.value
+        usual = ": none" if none else f" up to {self.usual:.3g}{unit}"
+        return f"{self.term} {self.value:.3g}{unit}{of}, usual here{usual}{whose}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
