@@ -18,16 +18,21 @@ class Progress:
 
     fraction  0..1 of all its stages, which never falls until it is watched
     text      what is under way
-    left_s    about how long that takes still, seconds; None where it cannot be told yet, or ``text`` says it
+    left_s    about how long ``left_of`` takes still, seconds; None where it cannot be told yet
+    of        what the fraction is a share of
+    left_of   what the time is the rest of, where that is not the same
     """
 
     fraction: float
     text: str
     left_s: float | None = None
+    of: str = "all"
+    left_of: str = ""
 
     def __str__(self) -> str:
-        left = "" if self.left_s is None else f", about {in_words(max(1.0, self.left_s))} left"
-        return f"{self.text}: {100 * self.fraction:.0f} %{left}"
+        stage = f" of {self.left_of}" if self.left_of else ""
+        left = "" if self.left_s is None else f", about {in_words(max(1.0, self.left_s))}{stage} left"
+        return f"{100 * self.fraction:.0f} % of {self.of}{left}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def test_long_log_lines_are_wrapped_and_end_with_what_to_do(width: int, height: 
 def test_how_far_a_camera_is_with_learning_stands_beside_it_and_in_words() -> None:
     learner = replace(camera("a", CameraState.LEARNING), progress=Progress(0.43, "learning motion", 12.0))
     text = "\n".join(lines(dashboard(), RunReport(0.0, 0, (learner,)), 80, 24))
-    assert "a: learning motion: 43 %, about 12 s left" in text
+    assert "a: 43 % of all, about 12 s left: learning motion" in text
     assert "━━━────  43%" in text
 
 
