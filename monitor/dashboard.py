@@ -27,6 +27,7 @@ from monitor.camera_monitor import Alert
 from monitor.redact import redact
 from monitor.sink import CameraReport, Progress, RunReport, Sink
 from monitor.types import CameraState, Phase
+from monitor.wording import counted
 
 log = logging.getLogger("monitor")
 
@@ -171,7 +172,7 @@ class Dashboard(Sink):
 
     def _header(self, report: RunReport, width: int, note: str) -> Panel:
         title = self._title
-        budget = f"{title.false_alarms_per_day:g} false alarm{'s' if title.false_alarms_per_day != 1 else ''} a day"
+        budget = f"{counted(title.false_alarms_per_day, 'false alarm')} a day"
         facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
         if width >= 110:
             facts += [f"alerts {title.endpoint}", f"node {title.node}"]
@@ -266,7 +267,7 @@ def summary(report: RunReport) -> Group:
             str(camera.events),
         )
     holes = [
-        Text(f"{camera.name}: {camera.missing} frames missing in the numbering, {camera.unreadable} unreadable")
+        Text(f"{camera.name}: {counted(camera.missing, 'frame')} missing by number, {camera.unreadable} unreadable")
         for camera in report.cameras
         if camera.missing or camera.unreadable
     ]

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from monitor.errors import RunError, UsageError
+from monitor.wording import counted as counted
 
 
 class Post(StrEnum):
@@ -15,11 +16,6 @@ class Post(StrEnum):
 
     CAUSAL = "causal"
     PUBLISHED = "published"
-
-
-def counted(number: int, noun: str) -> str:
-    """``1 video``, ``2 videos``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def duration(seconds: float) -> str:

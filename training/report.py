@@ -120,8 +120,7 @@ def _ranking(found: Evaluation) -> str:
 
 
 def _events(events: EventFigures) -> str:
-    budget = f"{events.budget_per_day:g} false {'alarm' if events.budget_per_day == 1 else 'alarms'} a day"
-    lines = [f"At the threshold for {budget}:"]
+    lines = [f"At the threshold for {counted(events.budget_per_day, 'false alarm')} a day:"]
     if events.supported_per_day > events.budget_per_day:
         lines.append(
             f"  extrapolated {events.supported_per_day / events.budget_per_day:.0f} times beyond what the model's "
