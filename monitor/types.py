@@ -203,6 +203,7 @@ class CaptureStatus:
     reconnects     times the camera was opened again after it had been lost or could not be reached
     stalls         reads that ran into the deadline
     last_frame_at  time.monotonic() of the last picture received; None before the first
+    behind_s       how far a file is behind the pace at which it is to be played, seconds
     """
 
     state: CameraState = CameraState.CONNECTING
@@ -216,3 +217,4 @@ class CaptureStatus:
     last_frame_at: float | None = None
     size: tuple[int, int] | None = field(default=None)
     """(width, height) in pixels of the last picture decoded."""
+    behind_s: float = 0.0
