@@ -140,6 +140,8 @@ def test_the_example_config_is_valid_and_shows_every_group() -> None:
     text = (CONFIGS / "cameras.toml").read_text()
     groups = [name for name, field in MonitorConfig.model_fields.items() if f"[{name}" in text or f"{name} =" in text]
     assert set(groups) == set(MonitorConfig.model_fields)
+    assert config.model_copy(update={"cameras": {}}) == MonitorConfig(), "all but the cameras is the default"
+    assert not any(camera.model for camera in config.cameras.values()), "no model that is not there"
 
 
 def test_the_schema_knows_every_setting() -> None:
