@@ -175,7 +175,7 @@ class Dashboard(Sink):
         budget = f"{counted(title.false_alarms_per_day, 'false alarm')} a day"
         facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
         if width >= 110:
-            facts += [f"alerts {title.endpoint}", f"node {title.node}"]
+            facts += ["0 = typical, below 0 calmer", f"alerts {title.endpoint}", f"node {title.node}"]
         line = Text(" · ".join(facts), no_wrap=True, overflow="ellipsis")
         body = Group(line, Text(note, "bold", no_wrap=True, overflow="ellipsis")) if note else line
         return Panel(body, title=f"[bold]True Sight[/] {_clock(report.elapsed_s)}", border_style="blue")
