@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
@@ -43,6 +45,18 @@ def check_output_file(path: Path, option: str) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the name of a file as {option}")
     make_writable(path.parent, option)
+
+
+@contextmanager
+def no_empty_folders(*folders: Path) -> Iterator[None]:
+    """Folders that were not there before are taken away again where nothing has come into them."""
+    new = {path for folder in folders for path in (folder, *folder.parents) if not path.exists()}
+    try:
+        yield
+    finally:
+        for path in sorted(new, key=lambda path: len(path.parts), reverse=True):  # the inner ones first
+            with suppress(OSError):
+                path.rmdir()
 
 
 def write_whole(path: Path, text: str) -> None:
