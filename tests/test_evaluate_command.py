@@ -196,8 +196,8 @@ def test_words_that_make_no_sense_are_one_sentence(
 def test_ctrl_c_leaves_nothing_behind_and_says_so(data: Path, model: Path, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     plots, figures = tmp_path / "new/plots", tmp_path / "there/figures.json"
-    line: list[str | Path] = [sys.executable, "-m", "training", "evaluate", "--data", data / "labels.json", "--model", model,
-            "--device", "cpu", "--plots", plots, "--json", figures]  # fmt: skip
+    line: list[str | Path] = [sys.executable, "-m", "training", "evaluate", "--data", data / "labels.json"]
+    line += ["--model", model, "--device", "cpu", "--plots", plots, "--json", figures]
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
         while not process.stderr.readline().startswith("watching 3 videos"):
