@@ -33,7 +33,7 @@ from monitor.wording import counted, shortened
 log = logging.getLogger("monitor")
 
 REFRESH_S = 0.25
-_EXTRAPOLATED = 3
+_EXTRAPOLATED = 2
 """Cameras named whose threshold is extrapolated."""
 _AFTER_CLOCK = " " * 9  # under the text of a log line
 BARS = "▁▂▃▄▅▆▇█"
@@ -179,7 +179,7 @@ class Dashboard(Sink):
             Panel(
                 self._cameras(report.cameras, width - 4, camera_rows),
                 title="cameras · score: 0 typical, below 0 calmer, 1.00 alarms",
-                subtitle=_under_way(report.cameras) or _extrapolated(report.cameras),
+                subtitle=_under_way(report.cameras) or _extrapolated(report.cameras, _longest_name(width)),
                 border_style="blue",
             ),
             Panel(self._alert_table(width - 4, alert_rows), title="last alerts", border_style="blue"),
@@ -203,7 +203,7 @@ class Dashboard(Sink):
             shown = shown[: rows - 1]
         wide = width >= 110
         table = _table()
-        longest = 24 if wide else 11
+        longest = _longest_name(width)
         # A long detail must not squeeze the names: they get their room first.
         room = min(longest, max((len(camera.name) for camera in shown), default=6))
         table.add_column("camera", no_wrap=True, overflow="ellipsis", min_width=max(6, room), max_width=longest)
@@ -249,7 +249,7 @@ class Dashboard(Sink):
         if not self._alerts:
             return Text("none yet", "dim")
         last = list(self._alerts.values())[-rows:]
-        longest = 24 if width >= 110 else 11
+        longest = _longest_name(width)
         names = {row.camera: shortened(row.camera, longest) for row in last}
         widths = {
             "time": 8,
@@ -339,13 +339,17 @@ def _under_way(cameras: Sequence[CameraReport]) -> str | None:
     return escape(f"{learning[0].name}: {learning[0].progress}{more}")
 
 
-def _extrapolated(cameras: Sequence[CameraReport]) -> str | None:
+def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str | None:
     """Whose thresholds stand for rarer false alarms than the footage learned shows, the most extrapolated first."""
     beyond = sorted((camera for camera in cameras if camera.extrapolated > 1), key=lambda c: -c.extrapolated)
-    shown = [(shortened(camera.name, 24), max(1.1, camera.extrapolated)) for camera in beyond[:_EXTRAPOLATED]]
+    shown = [(shortened(camera.name, longest), max(1.1, camera.extrapolated)) for camera in beyond[:_EXTRAPOLATED]]
     names = ", ".join(f"{name} {times:.{0 if times >= 10 else 1}f}x" for name, times in shown)
     more = f" and {len(beyond) - _EXTRAPOLATED} more" if len(beyond) > _EXTRAPOLATED else ""
     return escape(f"threshold extrapolated: {names}{more}") if beyond else None
+
+
+def _longest_name(width: int) -> int:
+    return 24 if width >= 110 else 11
 
 
 def progress_bar(progress: Progress | None, width: int) -> Text:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +27,11 @@ def duration(seconds: float) -> str:
     if round(seconds) < 60:
         return f"{seconds:.0f} s"
     return f"{round(seconds / 60, 1):g} min" if seconds < 3600 else f"{round(seconds / 3600, 1):g} h"
+
+
+def terminal_width() -> int | None:
+    """Characters in a line of the terminal that is printed to; None where it is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def make_writable(folder: Path, option: str) -> None:
