@@ -298,7 +298,10 @@ def summary(report: RunReport) -> Group:
             str(camera.events),
         )
     holes = [
-        Text(f"{camera.name}: {counted(camera.missing, 'frame')} missing by number, {camera.unreadable} unreadable")
+        Text(
+            f"{camera.name}: {counted(camera.missing, 'frame')} missing in the numbering, "
+            f"{camera.unreadable} unreadable"
+        )
         for camera in report.cameras
         if camera.missing or camera.unreadable
     ]
