@@ -128,6 +128,7 @@ class Capture:
         self._segment_size: tuple[int, int] | None = None
         self._last_s: float | None = None  # stream time of the last frame, None at the start of a segment
         self._queued = 0
+        self._pace = Pace(settings.speed, clock, stop)
         self._named_unreadable: set[str] = set()
 
     @property
@@ -173,7 +174,6 @@ class Capture:
 
     def _run_file(self) -> None:
         offset_s, offset = 0.0, 0
-        pace = Pace(self._settings.speed, self._clock, self._stop)
         while not self._stop.is_set():
             with self._source.open() as reader:
                 last = None
@@ -189,7 +189,7 @@ class Capture:
                         at_once = self._hold.admit(time_s, self._stop) or gap
                         if self._hold.ended:
                             return
-                    if not pace.wait_for(time_s, skip=at_once) or not self._take(
+                    if not self._pace.wait_for(time_s, skip=at_once) or not self._take(
                         reader, index, time_s, position.passed, missing
                     ):
                         return
@@ -354,4 +354,5 @@ class Capture:
             stalls=old.stalls + stalls,
             last_frame_at=last_frame_at if last_frame_at is not None else old.last_frame_at,
             size=old.size,
+            behind_s=self._pace.behind_s,
         )

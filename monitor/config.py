@@ -17,6 +17,7 @@ from __future__ import annotations
 import difflib
 import socket
 import tomllib
+from copy import deepcopy
 from dataclasses import is_dataclass
 from itertools import combinations
 from pathlib import Path
@@ -176,28 +177,40 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for key, value in (overrides or {}).items():
         _set(content, key, value)
+    try:
+        return _checked(content)
+    except ValidationError:
+        # An unknown key may stand for the one that it is most like, or for none. What is wrong either way is told; what
+        # follows from the guess alone, or from leaving the key out, would only hide the first mistake.
+        left_out, guessed = (_mistakes(deepcopy(content), guess=guess) for guess in (False, True))
+    where = f"{path}: " if path is not None else ""
+    raise ConfigError(redact("\n".join(where + mistake for mistake in left_out if mistake in guessed)))
+
+
+def _checked(content: dict[str, Any]) -> MonitorConfig:
+    playback = content.get("playback")
+    if isinstance(playback, dict) and playback.get("speed") == "max":
+        playback["speed"] = None
+    return MonitorConfig.model_validate(content)
+
+
+def _mistakes(content: dict[str, Any], *, guess: bool) -> list[str]:
+    """Everything that is wrong, in words, once each. Unknown keys in ``content`` are mended (see _mend)."""
     mistakes: dict[str, None] = {}
     while True:
-        playback = content.get("playback")
-        if isinstance(playback, dict) and playback.get("speed") == "max":
-            playback["speed"] = None
         try:
-            config = MonitorConfig.model_validate(content)
-            break
+            _checked(content)
+            return list(mistakes)
         except ValidationError as error:
             # The input is left out of the text: it may be a URL with a password.
             found = [
                 (list(e["loc"]), e["type"], e["msg"]) for e in error.errors(include_url=False, include_input=False)
             ]
-        mistakes |= dict.fromkeys(_explain(*one) for one in found)
         # A group with an unknown key is not checked as a whole: what else is wrong in it shows once the key is mended.
-        mended = [_mend(content, location) for location, kind, _ in found if kind in _UNKNOWN_KEY]
-        if not any(mended):
-            break
-    if mistakes:
-        where = f"{path}: " if path is not None else ""
-        raise ConfigError(redact("\n".join(where + mistake for mistake in mistakes)))
-    return config
+        mended = [one for one in found if one[1] in _UNKNOWN_KEY and _mend(content, one[0], guess=guess)]
+        mistakes |= dict.fromkeys(_explain(*one) for one in mended or found)
+        if not mended:
+            return list(mistakes)
 
 
 def given_flags(
@@ -282,15 +295,15 @@ def _nearest_key(location: list[int | str]) -> str | None:
     return next(iter(difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1]), n=1, cutoff=0.5)), None)
 
 
-def _mend(content: dict[str, Any], location: list[int | str]) -> bool:
-    """Take an unknown key for the one that it is most like, or leave it out; False if it is not there."""
+def _mend(content: dict[str, Any], location: list[int | str], *, guess: bool) -> bool:
+    """Leave an unknown key out, or take it for the one that it is most like (guess); False if it is not there."""
     group: Any = content
     for part in location[:-1]:
         group = group.get(part) if isinstance(group, dict) else None
     if not isinstance(group, dict) or location[-1] not in group:
         return False
     value = group.pop(location[-1])
-    nearest = _nearest_key(location)
+    nearest = _nearest_key(location) if guess else None
     if nearest is not None:
         group.setdefault(nearest, value)
     return True

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -27,10 +28,13 @@ from monitor.camera_monitor import Alert
 from monitor.redact import redact
 from monitor.sink import CameraReport, Progress, RunReport, Sink
 from monitor.types import CameraState, Phase
+from monitor.wording import counted, shortened
 
 log = logging.getLogger("monitor")
 
 REFRESH_S = 0.25
+_EXTRAPOLATED = 2
+"""Cameras named whose threshold is extrapolated."""
 _AFTER_CLOCK = " " * 9  # under the text of a log line
 BARS = "▁▂▃▄▅▆▇█"
 BARS_TOP = 1.6
@@ -88,6 +92,19 @@ class _LastLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         self.lines.append((record.levelno, redact(f"{clock} {record.getMessage()}")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a camera's frames come from, cut to the room that its column has: the end of it is what tells it apart."""
+
+    label: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(shortened(self.label, options.max_width), no_wrap=True)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(1, max(1, min(len(self.label), options.max_width)))
 
 
 class Dashboard(Sink):
@@ -161,8 +178,8 @@ class Dashboard(Sink):
             header,
             Panel(
                 self._cameras(report.cameras, width - 4, camera_rows),
-                title="cameras",
-                subtitle=_under_way(report.cameras),
+                title="cameras · score: 0 typical, below 0 calmer, 1.00 alarms",
+                subtitle=_under_way(report.cameras) or _extrapolated(report.cameras, _longest_name(width)),
                 border_style="blue",
             ),
             Panel(self._alert_table(width - 4, alert_rows), title="last alerts", border_style="blue"),
@@ -171,7 +188,7 @@ class Dashboard(Sink):
 
     def _header(self, report: RunReport, width: int, note: str) -> Panel:
         title = self._title
-        budget = f"{title.false_alarms_per_day:g} false alarm{'s' if title.false_alarms_per_day != 1 else ''} a day"
+        budget = f"{counted(title.false_alarms_per_day, 'false alarm')} a day"
         facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
         if width >= 110:
             facts += [f"alerts {title.endpoint}", f"node {title.node}"]
@@ -186,14 +203,14 @@ class Dashboard(Sink):
             shown = shown[: rows - 1]
         wide = width >= 110
         table = _table()
-        longest = 24 if wide else 11
+        longest = _longest_name(width)
         # A long detail must not squeeze the names: they get their room first.
         room = min(longest, max((len(camera.name) for camera in shown), default=6))
         table.add_column("camera", no_wrap=True, overflow="ellipsis", min_width=max(6, room), max_width=longest)
         table.add_column("state", no_wrap=True, min_width=10)
         table.add_column("score", justify="right", no_wrap=True, min_width=5)
         table.add_column("thr", justify="right", no_wrap=True, min_width=4)
-        spark_width = 60 if width >= 150 else 30 if wide else 12
+        spark_width = 60 if width >= 180 else 30 if width >= 140 else 12  # the rest is for the detail
         table.add_column("last minute", no_wrap=True, min_width=spark_width)
         for column in ("fps in", "done", "age ms", "drop", "rec"):
             table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
@@ -202,8 +219,8 @@ class Dashboard(Sink):
             table.add_column("detail", no_wrap=True, overflow="ellipsis", ratio=1)
         for camera in shown:
             state = Text("ALARM", "bold white on red") if camera.alarmed else Text(camera.state, _style(camera.state))
-            cells: list[str | Text] = [
-                camera.name,
+            cells: list[str | Text | _Source] = [
+                shortened(camera.name, longest),
                 state,
                 Text("-" if math.isnan(camera.score) else f"{camera.score:.2f}", _score_style(camera.score)),
                 "1.00",
@@ -218,7 +235,7 @@ class Dashboard(Sink):
             ]
             if wide:
                 under_way = str(camera.progress) if camera.progress is not None else ""
-                cells += [str(camera.events), under_way or camera.detail or camera.source]
+                cells += [str(camera.events), under_way or camera.detail or _Source(camera.source)]
             table.add_row(*cells)
         if len(shown) < len(cameras):
             table.add_row(Text(f"+ {len(cameras) - len(shown)} more", "dim"))
@@ -231,18 +248,33 @@ class Dashboard(Sink):
     def _alert_table(self, width: int, rows: int) -> Table | Text:
         if not self._alerts:
             return Text("none yet", "dim")
-        table = _table()
-        table.add_column("time", no_wrap=True)
-        table.add_column("camera", no_wrap=True, overflow="ellipsis", max_width=24 if width >= 110 else 11)
-        table.add_column("peak", justify="right", no_wrap=True)
-        table.add_column("lasted", justify="right", no_wrap=True)
-        table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
         last = list(self._alerts.values())[-rows:]
-        for row in reversed(last):
+        longest = _longest_name(width)
+        names = {row.camera: shortened(row.camera, longest) for row in last}
+        widths = {
+            "time": 8,
+            "camera": max(6, *map(len, names.values())),
+            "peak": max(4, *(len(f"{row.peak:.2f}") for row in last)),
+            "lasted": max(6, *(len(_lasted(row)) for row in last)),
+        }
+        table = _table()
+        for name, own in widths.items():
+            table.add_column(name, no_wrap=True, width=own, justify="right" if name in ("peak", "lasted") else "left")
+        table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+        room, spare = width - sum(widths.values()) - len(widths), rows - len(last)
+        for row in reversed(last):  # the latest first, with all that there is to say as long as there are rows for it
             clock = datetime.fromtimestamp(row.at).strftime("%H:%M:%S")
-            lasted = Text("open", "bold red") if row.ended_s is None else Text(f"{row.ended_s - row.started_s:.1f} s")
-            table.add_row(clock, row.camera, f"{row.peak:.2f}", lasted, row.why)
+            lasted = Text(_lasted(row), "bold red" if row.ended_s is None else "")
+            why = textwrap.wrap(row.why, room)
+            more = min(spare, max(0, len(why) - 1))
+            spare -= more
+            why = [*why[:more], " ".join(why[more:])]
+            table.add_row(clock, names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why))
         return table
+
+
+def _lasted(row: _AlertRow) -> str:
+    return "open" if row.ended_s is None else f"{row.ended_s - row.started_s:.1f} s"
 
 
 def summary(report: RunReport) -> Group:
@@ -266,7 +298,10 @@ def summary(report: RunReport) -> Group:
             str(camera.events),
         )
     holes = [
-        Text(f"{camera.name}: {camera.missing} frames missing in the numbering, {camera.unreadable} unreadable")
+        Text(
+            f"{camera.name}: {counted(camera.missing, 'frame')} missing in the numbering, "
+            f"{camera.unreadable} unreadable"
+        )
         for camera in report.cameras
         if camera.missing or camera.unreadable
     ]
@@ -305,6 +340,19 @@ def _under_way(cameras: Sequence[CameraReport]) -> str | None:
         return None
     more = f", and {len(learning) - 1} more learn" if len(learning) > 1 else ""
     return escape(f"{learning[0].name}: {learning[0].progress}{more}")
+
+
+def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str | None:
+    """Whose thresholds stand for rarer false alarms than the footage learned shows, the most extrapolated first."""
+    beyond = sorted((camera for camera in cameras if camera.extrapolated > 1), key=lambda c: -c.extrapolated)
+    shown = [(shortened(camera.name, longest), max(1.1, camera.extrapolated)) for camera in beyond[:_EXTRAPOLATED]]
+    names = ", ".join(f"{name} {times:.{0 if times >= 10 else 1}f}x" for name, times in shown)
+    more = f" and {len(beyond) - _EXTRAPOLATED} more" if len(beyond) > _EXTRAPOLATED else ""
+    return escape(f"threshold extrapolated: {names}{more}") if beyond else None
+
+
+def _longest_name(width: int) -> int:
+    return 24 if width >= 110 else 11
 
 
 def progress_bar(progress: Progress | None, width: int) -> Text:

@@ -14,6 +14,7 @@ from monitor.sink import CameraReport, Sink
 from monitor.sources.base import Position, Reader, Source
 from monitor.sources.synthetic import FPS, Episode, SyntheticScene
 from monitor.types import Image
+from monitor.wording import counted
 
 MODEL_FOLDER = Path(__file__).parent / "assets" / "demo"
 """The small model that ships with the project, made by ``python -m training.demo_model``."""
@@ -172,5 +173,5 @@ def result_sentence(result: DemoResult) -> str:
     if not result.episodes:
         return "The demo ended before its first abnormal episode was over."
     false = len(result.false_alarms)
-    alarms = "no false alarm" if not false else "1 false alarm" if false == 1 else f"{false} false alarms"
-    return f"{result.caught} of {len(result.episodes)} abnormal episodes caught, {alarms}."
+    alarms = counted(false, "false alarm") if false else "no false alarm"
+    return f"{result.caught} of {counted(len(result.episodes), 'abnormal episode')} caught, {alarms}."

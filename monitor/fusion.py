@@ -116,6 +116,11 @@ class ModelScale:
         """The lowest rate of false alarms a day that the model's held-out footage shows without extrapolation."""
         return max(scale.supported_per_day for scale in self.scales.values())
 
+    @property
+    def extrapolated(self) -> float:
+        """How many times rarer the false alarms asked for are than what that footage shows; at most 1: it does."""
+        return self.supported_per_day / self.false_alarms_per_day
+
     def fuse(self, smoothed: Sequence[float]) -> Fused:
         """One score from the detectors' smoothed scores, in the model's order."""
         by_name = dict(zip(self.names, smoothed, strict=True))

@@ -27,6 +27,7 @@ from monitor.messages import (
     encode,
 )
 from monitor.types import Phase
+from monitor.wording import counted
 
 PAGE_MESSAGES = 500
 PAGE_BYTES = 1_000_000
@@ -192,7 +193,7 @@ class History:
 def decode_answer(parts: Sequence[bytes]) -> Answer:
     """Turn the parts of a reply into what they say. Raises MalformedError, and nothing else."""
     if not parts or len(parts) % 3 != 1:
-        raise MalformedError(f"expected a reply's head and three parts a message, got {len(parts)} part(s)")
+        raise MalformedError(f"expected a reply's head and three parts a message, got {counted(len(parts), 'part')}")
     try:
         head = HistoryReply.model_validate_json(parts[0], context=RECEIVED)
     except ValidationError as error:

@@ -28,6 +28,7 @@ from typing import Literal, Self
 
 from monitor.errors import ConfigError, RunError
 from monitor.journal_file import Entry, JournalFile, Page, now_position
+from monitor.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,8 @@ class Journal:
         self._unflushed = True
         if self._failing:
             self._failing, self._complained_at = False, -COMPLAIN_EVERY_S
-            log.warning("the journal %s is written again; %d messages are missing in it", self.path, self.unjournalled)
+            missing = counted(self.unjournalled, "message")
+            log.warning("the journal %s is written again; missing in it: %s", self.path, missing)
         return True
 
     def open_events(self) -> list[Entry]:

@@ -37,6 +37,7 @@ from pydantic.json_schema import models_json_schema
 
 from monitor.errors import ConfigError
 from monitor.types import CameraState, Phase, Reason, Region
+from monitor.wording import counted
 
 SCHEMA = 1
 """Number of the message format; grows when a field changes its meaning or goes away."""
@@ -313,7 +314,7 @@ def decode(parts: Sequence[bytes]) -> Decoded:
     Fields that this version does not know are ignored, and so are parts after the third.
     """
     if len(parts) < 2:
-        raise MalformedError(f"expected a topic, a body and perhaps a picture, got {len(parts)} part(s)")
+        raise MalformedError(f"expected a topic, a body and perhaps a picture, got {counted(len(parts), 'part')}")
     try:
         topic = parts[0].decode()
     except UnicodeDecodeError:

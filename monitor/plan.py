@@ -25,6 +25,7 @@ from monitor.pipeline import Camera
 from monitor.sources import open_sources
 from monitor.sources.base import Source
 from monitor.sources.isolated import isolate
+from monitor.wording import counted
 
 log = logging.getLogger("monitor")
 
@@ -208,9 +209,9 @@ def warn_of_short_footage(planned: Sequence[PlannedCamera]) -> None:
     for model, scale in scales.values():
         if scale.supported_per_day > scale.false_alarms_per_day:
             log.warning(
-                "threshold extrapolated: '%s' knows %s of held-out footage, which show no rate below %.0f "
-                "false alarms a day; learned from longer footage it will be surer",
+                "threshold extrapolated: '%s' knows %s of held-out footage, which show no rate below %s "
+                "a day; learned from longer footage it will be surer",
                 model.name,
                 in_words(DAY_S / scale.supported_per_day),
-                scale.supported_per_day,
+                counted(round(scale.supported_per_day), "false alarm"),
             )

@@ -18,16 +18,21 @@ class Progress:
 
     fraction  0..1 of all its stages, which never falls until it is watched
     text      what is under way
-    left_s    about how long that takes still, seconds; None where it cannot be told yet, or ``text`` says it
+    left_s    about how long ``left_of`` takes still, seconds; None where it cannot be told yet
+    of        what the fraction is a share of
+    left_of   what the time is the rest of, where that is not the same
     """
 
     fraction: float
     text: str
     left_s: float | None = None
+    of: str = "all"
+    left_of: str = ""
 
     def __str__(self) -> str:
-        left = "" if self.left_s is None else f", about {in_words(max(1.0, self.left_s))} left"
-        return f"{self.text}: {100 * self.fraction:.0f} %{left}"
+        stage = f" of {self.left_of}" if self.left_of else ""
+        left = "" if self.left_s is None else f", about {in_words(max(1.0, self.left_s))}{stage} left"
+        return f"{100 * self.fraction:.0f} % of {self.of}{left}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,8 @@ class CameraReport:
     fps_in     pictures received a second; fps_analysed: frames scored a second
     age_p50_s  median time from reading a frame to its score, seconds, of the last frames; None before the first
     progress   how far it is with learning; None where it does not
+    extrapolated  how many times rarer the false alarms are that the threshold stands for than what the held-out footage
+               shows; at most 1 where it shows them
     """
 
     name: str
@@ -62,6 +69,7 @@ class CameraReport:
     unreadable: int
     events: int
     progress: Progress | None = None
+    extrapolated: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ class LogSink(Sink):
         camera = judgement.scored.frame.camera
         if camera not in self._scored and not math.isnan(judgement.score):
             self._scored.add(camera)
-            log.info("%s: first score %.2f (1.00 is the threshold)", camera, judgement.score)
+            log.info("%s: first score %.2f (0 is typical, 1.00 the threshold)", camera, judgement.score)
 
     def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - the figures have a line of their own
         """Log the event's start and end."""

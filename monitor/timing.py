@@ -83,13 +83,17 @@ class Backoff:
 
 
 class Pace:
-    """Holds a file's frames back until they are due by the clock; ``speed`` None holds nothing back."""
+    """Holds a file's frames back until they are due by the clock; ``speed`` None holds nothing back.
+
+    behind_s: how late the last frame was asked for, seconds, since whoever takes them is too slow; 0 with speed None
+    """
 
     def __init__(self, speed: float | None, clock: Callable[[], float], stop: threading.Event) -> None:
         self._speed = speed
         self._clock = clock
         self._stop = stop
         self._origin: tuple[float, float] | None = None  # (stream time, clock), both seconds
+        self.behind_s = 0.0
 
     def wait_for(self, time_s: float, *, skip: bool) -> bool:
         """Wait until a frame of this stream time is due, or not at all if ``skip``; False if stopped meanwhile.
@@ -103,4 +107,5 @@ class Pace:
             self._origin = (time_s, self._clock())
         stream_s, clock_s = self._origin
         wait_s = clock_s + (time_s - stream_s) / self._speed - self._clock()
+        self.behind_s = max(0.0, -wait_s)
         return not (self._stop.wait(wait_s) if wait_s > 0.0 else self._stop.is_set())

@@ -109,6 +109,8 @@ class Region:
 
 TIMES_USUAL = "times the usual"
 """The unit of a reason whose usual value is 1 by definition."""
+_NONE = 1e-3
+"""Share of the value now below which what is usual is as good as nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,9 @@ class Reason:
             return f"{self.term} {self.value:.3g} {self.unit}"
         unit, of = f" {self.unit}" if self.unit else "", f" {self.of}" if self.of else ""
         whose = "" if self.unit else " (on a scale of its own)"
-        return f"{self.term} {self.value:.3g}{unit}{of}, usual here up to {self.usual:.3g}{unit}{whose}"
+        none = 0 <= self.usual <= _NONE * self.value
+        usual = ": none" if none else f" up to {self.usual:.3g}{unit}"
+        return f"{self.term} {self.value:.3g}{unit}{of}, usual here{usual}{whose}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,6 +203,7 @@ class CaptureStatus:
     reconnects     times the camera was opened again after it had been lost or could not be reached
     stalls         reads that ran into the deadline
     last_frame_at  time.monotonic() of the last picture received; None before the first
+    behind_s       how far a file is behind the pace at which it is to be played, seconds
     """
 
     state: CameraState = CameraState.CONNECTING
@@ -212,3 +217,4 @@ class CaptureStatus:
     last_frame_at: float | None = None
     size: tuple[int, int] | None = field(default=None)
     """(width, height) in pixels of the last picture decoded."""
+    behind_s: float = 0.0

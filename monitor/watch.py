@@ -25,6 +25,10 @@ TICK_S = 0.1
 """How often the loop looks at everything else but results: with many cameras, reports of all cost more than scores."""
 
 
+_BEHIND_S, _NEARLY_S = 2.0, 1.0
+"""A file that is so far behind its pace is overloaded, until it has come nearly up with it."""
+
+
 class _CameraStats:
     """The running figures of one camera."""
 
@@ -33,6 +37,7 @@ class _CameraStats:
         self.history = History()
         self.fps_in, self.fps_analysed = Rate(), Rate()
         self.overload = Rate()
+        self.behind = False  # a file that is played slower than it should be
         self.age = Quantiles()
         self.state: tuple[CameraState, str] | None = None
         self.since = self.looked_s = -math.inf  # that state; when it was looked at last
@@ -177,8 +182,11 @@ class Watch:
         status, queue = self._pipeline.status(name), self._pipeline.counters(name)
         stats, monitor = self._stats[name], self._monitors.get(name)
         state, detail = status.state, status.detail
+        stats.behind = status.behind_s > (_NEARLY_S if stats.behind else _BEHIND_S)
         if state is CameraState.ONLINE and stats.overload.update(now, queue.dropped) > 0:
             state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
+        elif state is CameraState.ONLINE and stats.behind:
+            state, detail = CameraState.OVERLOADED, "played slower than asked for: lower analysis_fps or the speed"
         elif state is CameraState.ONLINE and stats.advice:
             state, detail = CameraState.DRIFTED, stats.advice
         report = CameraReport(
@@ -202,6 +210,7 @@ class Watch:
             missing=status.missing,
             unreadable=status.unreadable,
             events=0 if monitor is None else monitor.events,
+            extrapolated=1.0 if monitor is None else monitor.scale.extrapolated,
         )
         report = self._learning.amend(report)
         # The state told may be another than the capture's, and begins when it is told first.

@@ -11,8 +11,9 @@ import pytest
 from monitor.errors import SourceError
 from tests.fakes import SHARED_DATA, brightness_model
 from training.alarms import count_alarms
+from training.events import Alarm
 from training.progress import Report
-from training.report import clock, to_json
+from training.report import alarm_table, clock, to_json
 
 QUIET = Report(quiet=True)
 CHECKERS = np.kron(np.tile([[0, 20], [20, 0]], (6, 8)), np.ones((4, 4)))[..., None].astype(np.uint8)
@@ -50,6 +51,19 @@ def test_alarms_are_counted_over_all_files_with_time_and_reason(tmp_path: Path) 
     written = json.loads(to_json(found))
     assert written["alarms"][0]["peak_score"] == alarm.peak_score
     assert written["ms"].keys() == {"decode", "health", "brightness"}
+
+
+def test_the_table_of_alarms_fits_the_terminal_and_cuts_neither_file_name_nor_reason() -> None:
+    reason = "movement downwards 92 % of the movement there, usual here: none"
+    alarm = Alarm("avenue/testing_videos/17.avi", 3.0, 3.5, 6.5, 2.1, 4.0, "motion", (reason, reason), notify=True)
+    assert alarm_table([alarm]).splitlines()[1].endswith(f"motion: {reason}; {reason}")
+    for width in (80, 120):
+        lines = alarm_table([alarm, alarm], width).splitlines()
+        assert max(map(len, lines)) <= width
+        assert "/17.avi " in lines[1]
+        words = " ".join(line[lines[0].index("why") :] for line in lines)
+        assert words.count("usual here: none;") == 2
+    assert "avenue/testing_videos/17.avi" in lines[1]
 
 
 def test_event_across_two_files_is_one_alarm_in_the_file_where_it_began(tmp_path: Path) -> None:

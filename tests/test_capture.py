@@ -154,6 +154,21 @@ def test_pacing_makes_up_for_time_spent_on_frames() -> None:
     started = run.clock.now
     run.run()
     assert run.clock.now - started == pytest.approx(1.9 + 0.07)
+    assert run.status.behind_s == 0
+
+
+def test_how_far_a_file_is_behind_its_pace_is_known_until_it_has_caught_up() -> None:
+    run = Run(recorded(shots(2.0, fps=10.0), fps=10.0), CaptureSettings(speed=1.0))
+    behind: list[float] = []
+
+    def slow_at_first(frame: Frame) -> None:
+        behind.append(run.status.behind_s)
+        run.clock.now += 0.3 if frame.index < 5 else 0.0
+
+    run.sink.on_put = slow_at_first
+    run.run()
+    assert behind[:6] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert behind[15:] == pytest.approx([0.0] * 5, abs=1e-6)
 
 
 def test_as_fast_as_possible_waits_for_nothing_and_gives_the_same_frames() -> None:

@@ -204,7 +204,7 @@ def test_an_unreadable_image_is_named_skipped_and_counted(tmp_path: Path) -> Non
     result = monitor(folder, "--model", DEMO_MODEL, "--speed", "max", "--analysis-fps", "0", "--no-publish")
     assert result.returncode == 0, result.stderr
     assert "frame_00007.jpg" in result.stderr
-    assert "frames: 1 frames missing in the numbering, 1 unreadable" in result.stdout
+    assert "frames: 1 frame missing in the numbering, 1 unreadable" in result.stdout
 
 
 def start(arguments: Sequence[str | Path]) -> subprocess.Popen[str]:

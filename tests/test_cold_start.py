@@ -238,7 +238,7 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
         shown = learning.amend(report(CameraState.ONLINE))
         assert shown.state is CameraState.LEARNING
         details.append(shown.detail)
-    assert sorted(set(details)) == ["recording what is normal, 10 min left", "recording what is normal, 9 min left"]
+    assert sorted(set(details)) == [f"recording what is normal, {n} min still to record" for n in (10, 9)]
     assert shown.progress == Progress(600 / 660 * (89 / 600), details[-1]), "a minute for learning is to come"
     offline = learning.amend(report(CameraState.OFFLINE))
     assert (offline.state, offline.progress) == (CameraState.OFFLINE, None), "what is amiss is said first"
@@ -259,11 +259,26 @@ def test_how_long_a_file_still_takes_is_told_from_how_long_it_took(tmp_path: Pat
         assert progress is not None
         shares.append(progress.fraction)
         if number == 1:
-            assert str(progress) == "reading the first 30 s, to learn what is normal: 1 %"
+            assert str(progress) == "1 % of all: reading the first 30 s, to learn what is normal"
         if number == 15:
-            assert str(progress) == "reading the first 30 s, to learn what is normal: 12 %, about 8 s left"
+            assert str(progress).startswith("12 % of all, about 8 s of reading left: reading the first 30 s")
     assert shares == sorted(shares)
     learning.close()
+
+
+def test_an_interrupted_learning_of_a_file_is_told_when_it_begins_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "monitor")
+    for _ in range(2):
+        learning = Learning((LearningPlan("door", "door", tmp_path / "door", 30.0, ("static",), Hold(30.0)),), never)
+        learning.take(ScoredFrame(frame(0.0), (), 0.0))
+        learning.take(ScoredFrame(frame(0.1), (), 0.0))
+        learning.close()
+    begins = "learns what is normal from the first 30 s of it, then watches the rest"
+    stopped = "door: stopped before it had learned: the next run reads the file again"
+    again = f"door: the last run ended before it had learned: reads the file again, {begins}"
+    assert caplog.messages == [f"door: {begins}", stopped, again, stopped]
 
 
 def test_log_lines_say_how_far_learning_is_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
@@ -280,7 +295,7 @@ def test_log_lines_say_how_far_learning_is_now_and_then(caplog: pytest.LogCaptur
     assert tell(0.0, 0.0) == 2, "the state, and how far it is"
     assert tell(5.0, 0.08) == 0
     assert tell(6.0, 0.11) == 1
-    assert caplog.messages == ["door: reading: 11 %, about 20 s left"]
+    assert caplog.messages == ["door: 11 % of all, about 20 s left: reading"]
     assert tell(7.0, 0.35) == 0, "not more often than every few seconds"
     assert tell(9.5, 0.36) == 1
     assert tell(38.0, 0.37) == 0

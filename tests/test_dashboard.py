@@ -134,8 +134,37 @@ def test_long_log_lines_are_wrapped_and_end_with_what_to_do(width: int, height: 
 def test_how_far_a_camera_is_with_learning_stands_beside_it_and_in_words() -> None:
     learner = replace(camera("a", CameraState.LEARNING), progress=Progress(0.43, "learning motion", 12.0))
     text = "\n".join(lines(dashboard(), RunReport(0.0, 0, (learner,)), 80, 24))
-    assert "a: learning motion: 43 %, about 12 s left" in text
+    assert "a: 43 % of all, about 12 s left: learning motion" in text
     assert "━━━────  43%" in text
+
+
+def test_whose_threshold_is_extrapolated_is_said() -> None:
+    def text(*extrapolated: float) -> str:
+        cameras = tuple(replace(camera(f"cam{i}"), extrapolated=x) for i, x in enumerate(extrapolated))
+        return "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), 80, 24))
+
+    assert "extrapolated" not in text(1.0, 0.3)
+    assert "threshold extrapolated: cam2 482x, cam1 3.5x" in text(0.3, 3.5, 482.2)
+    assert "threshold extrapolated: cam5 50x, cam4 40x and 4 more" in text(2, 10, 20, 30, 40, 50)
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+def test_what_tells_sources_apart_is_not_what_is_cut(width: int, height: int) -> None:
+    cameras = [
+        replace(camera(f"testing_videos-of-the-front-{i}"), source=f"/srv/recordings/2026/front/testing_videos/{i}.avi")
+        for i in ("17", "18")
+    ]
+    board = dashboard()
+    loud = alert(cameras[0].name, 1, Phase.START)
+    board.alert(replace(loud, reasons=(replace(loud.reasons[0], term="movement " * 12 + "to the left"),)), cameras[0])
+    shown = lines(board, RunReport(0.0, 0, tuple(cameras)), width, height)
+    text = "\n".join(shown)
+    assert max(map(len, shown)) <= width
+    for number in ("17", "18"):
+        assert f"-{number} " in text
+        assert width < 120 or f"/{number}.avi" in text
+    why = " ".join(" ".join(line.strip("│ ") for line in shown).split())
+    assert "to the left 4.1 px/s, usual here up to 1.6 px/s" in why, "a reason takes the rows that are left"
 
 
 def test_why_a_source_failed_is_shown_where_no_column_has_room_for_it() -> None:

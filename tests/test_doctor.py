@@ -31,13 +31,14 @@ from monitor.doctor.device import Machine, judge_device, usable_device
 from monitor.doctor.disk import check_evidence, check_journal, check_records
 from monitor.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts, Trouble
 from monitor.doctor.finding import Finding, ModelFacts, State
-from monitor.doctor.models import check_model, judge_load, judge_model
+from monitor.doctor.models import check_model, judge_load, judge_model, too_short_to_learn
 from monitor.doctor.ports import check_keys, check_ports
 from monitor.doctor.report import hide_secrets, json_line, show_table, summary, text_line
 from monitor.doctor.rhythm import Arrival, rhythm
 from monitor.doctor.verdict import judge_failure, judge_footage, judge_stream
 from monitor.evidence.settings import EvidenceSettings
 from monitor.journal import Journal
+from monitor.sources.video import VideoSource
 from tests.footage import write_image, write_video
 from tests.rtsp_server import RtspServer
 
@@ -378,6 +379,9 @@ def test_a_video_that_is_whole(tmp_path: Path) -> None:
     asked = request("video", str(write_video(tmp_path / "a.avi", frames=12)))
     facts = probe(asked)
     assert isinstance(facts, FootageFacts)
+    assert facts.length_s == pytest.approx(1.2)
+    with VideoSource(Path(asked.target)).open() as reader:
+        assert reader.claimed_s == pytest.approx(1.2), "what counts for one that is not read to its end"
     finding = judge_footage("a", facts, asked)
     assert (finding.state, finding.found) == (State.OK, "32x24, 10 fps, all 12 pictures read")
 
@@ -395,7 +399,7 @@ def test_a_file_that_is_no_video_and_a_folder_without_an_image_that_can_be_read(
     (tmp_path / "notes.mp4").write_text("no pictures here")
     assert "is no video" in failure("video", str(tmp_path / "notes.mp4")).found
     (tmp_path / "a.jpg").write_bytes(b"broken")
-    assert "none of the 1 images" in failure("folder", str(tmp_path)).found
+    assert "of 1 image looked at in" in failure("folder", str(tmp_path)).found
 
 
 def test_each_source_that_is_none_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
@@ -603,11 +607,22 @@ def test_json_lines_of_a_config_with_a_camera_that_refuses_and_a_file(tmp_path: 
 
 
 def test_a_file_alone_without_a_model_is_only_a_warning(tmp_path: Path) -> None:
-    result = doctor(write_video(tmp_path / "a.avi"), "--no-publish", "--device", "cpu")
+    video = write_video(tmp_path / "a.avi", frames=120)
+    result = doctor(video, "--no-publish", "--device", "cpu", "--learn", "11s")
     assert result.returncode == 0, result.stdout + result.stderr
     first, second, *_ = result.stdout.splitlines()
-    assert first == "ok       footage a: 32x24, 10 fps, all 4 pictures read"
+    assert first == "ok       footage a: 32x24, 10 fps, all 120 pictures read"
     assert second.startswith("warning  model: no model for a yet: ")
+
+
+def test_a_file_shorter_than_what_is_to_be_learned_from_is_a_problem(tmp_path: Path) -> None:
+    result = doctor(write_video(tmp_path / "a.avi"), "--no-publish", "--device", "cpu")
+    assert result.returncode == 1, result.stdout + result.stderr
+    found = "no model for it yet, and its 0 s are shorter than the 10 min to learn from"
+    assert f"problem  model a: {found}: a run ends without having watched it" in result.stdout
+    assert "no model for a" not in result.stdout
+    looped = too_short_to_learn("a", 18.0, 600.0, loop=True)
+    assert (looped.state, looped.found.partition(": ")[2]) == (State.WARNING, "a run learns from all of it")
 
 
 def test_wrong_usage(tmp_path: Path) -> None:

@@ -122,6 +122,9 @@ def test_detector_that_sees_the_abnormal_stretch_reaches_one(tmp_path: Path) -> 
     # Only the frame of the step differs from the one before, and that is a normal one: chance, or below.
     assert found.frame_difference.auc_micro <= 0.5
     assert "frame difference" in text(found)
+    narrow = text(found, 80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    assert set(narrow.split()) == set(text(found).split()), "nothing is left out"
 
 
 def test_causal_and_published_post_processing_are_both_reported(tmp_path: Path) -> None:

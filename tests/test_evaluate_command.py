@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -203,6 +204,21 @@ def test_words_that_make_no_sense_are_one_sentence(
     assert code == 2
     assert sentence in output
     assert "\n" not in output.strip()
+
+
+def test_ctrl_c_leaves_nothing_behind_and_says_so(data: Path, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    plots, figures = tmp_path / "new/plots", tmp_path / "there/figures.json"
+    line: list[str | Path] = [sys.executable, "-m", "training", "evaluate", "--data", data / "labels.json"]
+    line += ["--model", model, "--device", "cpu", "--plots", plots, "--json", figures]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("watching 3 videos"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, rest = process.communicate(timeout=30)
+    assert (process.returncode, rest.splitlines()[-1]) == (130, "stopped: nothing is written")
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"], "what was there before stays"
 
 
 def test_without_matplotlib_the_command_says_what_to_install(tmp_path: Path) -> None:

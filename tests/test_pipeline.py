@@ -98,6 +98,20 @@ def test_a_state_that_is_not_the_capture_s_own_has_a_beginning_of_its_own() -> N
     assert online - learns > 0.5, "watched since it is, and not since the camera was opened"
 
 
+def test_a_file_that_cannot_be_played_as_fast_as_asked_is_overloaded() -> None:
+    stop, details = threading.Event(), []
+
+    class Until(Sink):
+        def health(self, report: CameraReport) -> None:
+            if report.state is CameraState.OVERLOADED:
+                details.append(report.detail)
+                stop.set()
+
+    report = watch([LevelSource("a", [25] * 50)], Until(), capture=CaptureSettings(speed=1e6, loop=True), stop=stop)
+    assert details == ["played slower than asked for: lower analysis_fps or the speed"]
+    assert report.cameras[0].dropped == 0
+
+
 @pytest.mark.parametrize("other_speed", [40.0, 200.0])
 def test_records_are_byte_identical_whatever_the_timing(tmp_path: Path, other_speed: float) -> None:
     records = []

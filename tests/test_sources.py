@@ -175,7 +175,7 @@ def test_frames_beside_sub_folders_are_a_stream_and_a_stray_picture_is_not(
     assert names(open_sources([str(tmp_path / "both")])) == ["both", "sub"]
     with caplog.at_level(logging.WARNING):
         assert names(open_sources([str(tmp_path / "stray")])) == ["sub"]
-    assert "1 picture(s) beside other footage are left out" in caplog.text
+    assert "left out beside other footage: 1 picture" in caplog.text
 
 
 def test_folders_of_labels_are_no_footage_unless_named(tmp_path: Path) -> None:

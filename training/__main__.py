@@ -15,7 +15,15 @@ from typing import Annotated
 import typer
 
 from monitor.errors import MonitorError, UsageError
-from training.output import Post, check_output_file, counted, make_writable, write_whole
+from training.output import (
+    Post,
+    check_output_file,
+    counted,
+    make_writable,
+    no_empty_folders,
+    terminal_width,
+    write_whole,
+)
 from training.progress import JsonReport, Report
 
 app = typer.Typer(
@@ -197,7 +205,13 @@ def evaluate(
     from training.labels import load_labels
 
     report = Report()
-    with _stoppable(report, lambda: "stopped: nothing was measured"):
+    drawing = False
+
+    def stopped() -> str:
+        return f"stopped: what had been drawn is in {plots}" if drawing else "stopped: nothing is written"
+
+    made = [folder for folder in (plots, json_file and json_file.parent) if folder is not None]
+    with _stoppable(report, stopped), no_empty_folders(*made):
         faults = None if corrupt is None else Corruption.parse(corrupt)
         videos = [] if data is None else load_labels(data, subset)
         loaded = load_model(model, str(choose_device(device)))
@@ -207,14 +221,15 @@ def evaluate(
             make_writable(plots, "--plots")
         if alarms_per_day is not None:
             alarms = count_alarms(alarms_per_day, loaded, false_alarms_per_day, report, analysis_fps)
-            shown, figures = alarms.text(), to_json(alarms)
+            shown, figures = alarms.text(terminal_width()), to_json(alarms)
         else:
             if trained := overlap(videos, loaded.provenance.data):
                 report.say(f"trained on {len(trained)} of the videos ({trained[0]}): their frames are too easy")
             watching = WatchSettings(analysis_fps, faults, snapshots=4 if plots is not None else 0)
             found = measure(videos, loaded, report, Settings(post, false_alarms_per_day, watching))
-            shown, figures = text(found.evaluation), to_json(found.evaluation)
+            shown, figures = text(found.evaluation, terminal_width()), to_json(found.evaluation)
             if plots is not None:
+                drawing = True
                 report.say(f"{counted(len(draw(found, plots)), 'picture')} drawn in {plots}")
         if json_file is not None:
             write_whole(json_file, figures)

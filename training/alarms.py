@@ -19,7 +19,7 @@ from training.joined import Joined
 from training.output import counted, duration
 from training.progress import Report
 from training.ranking import Interval
-from training.report import alarm_table
+from training.report import alarm_table, fitted, timings
 from training.scoring import LIVE_PER_S
 
 
@@ -53,8 +53,8 @@ class AlarmCount:
     skipped: tuple[str, ...]
     ms: dict[str, float]
 
-    def text(self) -> str:
-        """For people."""
+    def text(self, width: int | None = None) -> str:
+        """For people, laid out for a terminal of ``width`` characters; None: in lines of any length."""
         low, high = self.per_day_interval
         lines = [
             f"{self.model}: {duration(self.footage_s)} of footage in {counted(self.files, 'file')}, "
@@ -75,11 +75,10 @@ class AlarmCount:
             lost.append(f"{self.unreadable} unreadable")
         if lost:
             lines.append(f"frames without a score: {', '.join(lost)}")
+        parts = [fitted("\n".join(lines), width)]
         if self.alarms:
-            lines += ["", alarm_table(self.alarms)]
-        stages = ", ".join(f"{stage} {value:.1f}" for stage, value in self.ms.items())
-        lines += ["", f"Median ms an analysed frame: {stages}; together {sum(self.ms.values()):.1f}"]
-        return "\n".join(lines)
+            parts.append(alarm_table(self.alarms, width))
+        return "\n\n".join([*parts, fitted(timings(self.ms), width)])
 
 
 def count_alarms(

@@ -305,8 +305,8 @@ def what_is_supported(version: Path, settings: LearnSettings) -> str:
     shown, budget = scale.supported_per_day, settings.false_alarms_per_day
     held = f"held out for each detector: {duration(DAY_S / shown)} at least"
     if shown <= budget:
-        return f"{held}, enough to show the {budget:g} false alarms a day that the threshold stands for"
+        return f"{held}, enough to show the {counted(budget, 'false alarm')} a day that the threshold stands for"
     return (
-        f"{held}, which show no rate below {shown:.0f} false alarms a day; at {budget:g} a day the threshold is "
-        f"extrapolated ({shown / budget:.0f} times beyond)"
+        f"{held}, which show no rate below {counted(round(shown), 'false alarm')} a day; at {budget:g} a day the "
+        f"threshold is extrapolated ({shown / budget:.0f} times beyond)"
     )

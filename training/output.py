@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
 from monitor.errors import RunError, UsageError
+from monitor.wording import counted as counted
 
 
 class Post(StrEnum):
@@ -17,16 +22,16 @@ class Post(StrEnum):
     PUBLISHED = "published"
 
 
-def counted(number: int, noun: str) -> str:
-    """``1 video``, ``2 videos``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def duration(seconds: float) -> str:
     """A length of time in the unit that suits it: ``42 s``, ``1.5 min``, ``2 h``."""
     if round(seconds) < 60:
         return f"{seconds:.0f} s"
     return f"{round(seconds / 60, 1):g} min" if seconds < 3600 else f"{round(seconds / 3600, 1):g} h"
+
+
+def terminal_width() -> int | None:
+    """Characters in a line of the terminal that is printed to; None where it is a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def make_writable(folder: Path, option: str) -> None:
@@ -47,6 +52,18 @@ def check_output_file(path: Path, option: str) -> None:
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the name of a file as {option}")
     make_writable(path.parent, option)
+
+
+@contextmanager
+def no_empty_folders(*folders: Path) -> Iterator[None]:
+    """Folders that were not there before are taken away again where nothing has come into them."""
+    new = {path for folder in folders for path in (folder, *folder.parents) if not path.exists()}
+    try:
+        yield
+    finally:
+        for path in sorted(new, key=lambda path: len(path.parts), reverse=True):  # the inner ones first
+            with suppress(OSError):
+                path.rmdir()
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -14,6 +14,7 @@ from sklearn.metrics import roc_curve
 
 from monitor.errors import RunError
 from monitor.types import Image
+from monitor.wording import counted
 from training.evaluate import Measured
 from training.events import TOLERANCE_S, Alarm
 from training.ranking import filled_scores
@@ -124,7 +125,7 @@ def _roc(found: Measured) -> Figure:
     axes.set(xlim=(0, 1), ylim=(0, 1.005), aspect="equal")
     axes.set_xlabel("share of normal frames above the score")
     axes.set_ylabel("share of abnormal frames above the score")
-    axes.set_title(f"{evaluation.model}: ROC over {evaluation.frames} frames", loc="left", fontsize=11)
+    axes.set_title(f"{evaluation.model}: ROC over {counted(evaluation.frames, 'frame')}", loc="left", fontsize=11)
     axes.legend(loc="lower right", title="AUC micro", frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
+from monitor.wording import shortened
 from training.evaluate import Evaluation
 from training.events import Alarm, EventFigures
 from training.localisation import HitRate
@@ -16,20 +18,36 @@ from training.ranking import Interval, Metrics
 
 _MOST = 20
 """Alarms and missed events that the text lists; the JSON file has all."""
+_GAP = "   "
+_LEAST = 20
+"""Characters that a reason gets however narrow the terminal is."""
 
 
-def text(found: Evaluation) -> str:
-    """The whole report."""
-    parts = [_heading(found), _ranking(found)]
+def text(found: Evaluation, width: int | None = None) -> str:
+    """The whole report, laid out for a terminal of ``width`` characters; None: for a file, in lines of any length."""
+    parts = [fitted(_heading(found), width), _ranking(found, width)]
     if found.events is not None:
-        parts.append(_events(found.events))
+        parts.append(_events(found.events, width))
     if found.hit_rates:
         parts.append(_hit_rates(found.hit_rates))
-    parts.append(_timings(found.ms))
+    parts.append(fitted(timings(found.ms), width))
     return "\n\n".join(parts)
 
 
-def columns(rows: Sequence[Sequence[str]], gap: str = "   ", left: Sequence[int] = (0,)) -> str:
+def fitted(block: str, width: int | None) -> str:
+    """Lines broken between words where they are too long; what goes on is indented by two more."""
+    if width is None:
+        return block
+    lines = []
+    for line in block.splitlines():
+        indent = len(line) - len(line.lstrip())
+        lines += textwrap.wrap(
+            line.strip(), width, initial_indent=" " * indent, subsequent_indent=" " * (indent + 2)
+        ) or [""]
+    return "\n".join(lines)
+
+
+def columns(rows: Sequence[Sequence[str]], gap: str = _GAP, left: Sequence[int] = (0,)) -> str:
     """Rows of words aligned by spaces: the columns numbered in ``left`` to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
@@ -56,13 +74,21 @@ def clock(seconds: float) -> str:
     return f"{start}:{rest / 10:04.1f}"
 
 
-def alarm_table(alarms: Sequence[Alarm]) -> str:
-    """A line an alarm: where, when, how long, how high, why."""
-    rows: list[tuple[str, ...]] = [("video", "from", "length", "peak", "why")]
+def alarm_table(alarms: Sequence[Alarm], width: int | None = None) -> str:
+    """An alarm a row: where, when, how long, how high, why; that goes on in the lines below where there is no room."""
+    rows: list[tuple[str, ...]] = [("video", "from", "length", "peak")]
+    whys = ["why"]
     for alarm in alarms:
-        why = f"{alarm.detector}: {'; '.join(alarm.reasons[:2])}" if alarm.reasons else alarm.detector
-        rows.append((alarm.video, clock(alarm.started_s), f"{alarm.length_s:.1f} s", f"{alarm.peak_score:.2f}", why))
-    return columns(rows, left=(0, 4))
+        video = alarm.video if width is None else shortened(alarm.video, width // 4)
+        rows.append((video, clock(alarm.started_s), f"{alarm.length_s:.1f} s", f"{alarm.peak_score:.2f}"))
+        whys.append(f"{alarm.detector}: {'; '.join(alarm.reasons[:2])}" if alarm.reasons else alarm.detector)
+    facts = columns(rows).splitlines()
+    wide = max(map(len, facts)) + len(_GAP)
+    lines = []
+    for fact, why in zip(facts, whys, strict=True):
+        first, *rest = [why] if width is None else textwrap.wrap(why, max(_LEAST, width - wide))
+        lines += [fact.ljust(wide) + first, *(" " * wide + line for line in rest)]
+    return "\n".join(lines)
 
 
 def to_json(found: object) -> str:
@@ -93,7 +119,7 @@ def _heading(found: Evaluation) -> str:
     return "\n".join(lines)
 
 
-def _ranking(found: Evaluation) -> str:
+def _ranking(found: Evaluation, width: int | None) -> str:
     m = found.scores
     rows: list[tuple[str, ...]] = [
         (
@@ -115,13 +141,15 @@ def _ranking(found: Evaluation) -> str:
                 figure(metrics.ap_macro, metrics.ap_macro_interval),
             )
         )
+    table = columns(rows)
+    if width is not None and max(map(len, table.splitlines())) > width:
+        table = "\n\n".join(columns([(row[0], *row[part]) for row in rows]) for part in (slice(1, 3), slice(3, 5)))
     note = "[ ]: 95% of 1000 bootstrap resamples of the videos"
-    return columns(rows) + (f"\n{note}" if m.auc_micro_interval else "")
+    return table + (f"\n{note}" if m.auc_micro_interval else "")
 
 
-def _events(events: EventFigures) -> str:
-    budget = f"{events.budget_per_day:g} false {'alarm' if events.budget_per_day == 1 else 'alarms'} a day"
-    lines = [f"At the threshold for {budget}:"]
+def _events(events: EventFigures, width: int | None) -> str:
+    lines = [f"At the threshold for {counted(events.budget_per_day, 'false alarm')} a day:"]
     if events.supported_per_day > events.budget_per_day:
         lines.append(
             f"  extrapolated {events.supported_per_day / events.budget_per_day:.0f} times beyond what the model's "
@@ -140,11 +168,15 @@ def _events(events: EventFigures) -> str:
             f"  {false} in {_footage(events.normal_hours)} of normal footage: "
             f"{events.false_alarms_per_hour:.1f} an hour [{low:.1f}, {high:.1f}]"
         )
+    lines = [fitted(line, width) for line in lines]
     if events.false_alarms:
-        lines += ["", "False alarms:", _indented(alarm_table(events.false_alarms[:_MOST]))]
+        lines += ["", "False alarms:", _indented(alarm_table(events.false_alarms[:_MOST], width and width - 2))]
         lines += _more(len(events.false_alarms))
     if events.missed:
-        rows = [(video, f"{clock(first)} - {clock(last)}") for video, first, last in events.missed[:_MOST]]
+        rows = [
+            (video if width is None else shortened(video, width // 2), f"{clock(first)} - {clock(last)}")
+            for video, first, last in events.missed[:_MOST]
+        ]
         lines += ["", "Missed events:", _indented(columns(rows))]
         lines += _more(len(events.missed))
     return "\n".join(lines)
@@ -156,7 +188,8 @@ def _hit_rates(rates: Mapping[str, HitRate]) -> str:
     return "Region hit rate (the map's peak lies where the masks say):\n" + columns(rows)
 
 
-def _timings(ms: Mapping[str, float]) -> str:
+def timings(ms: Mapping[str, float]) -> str:
+    """What a frame takes at each stage, ms."""
     stages = ", ".join(f"{stage} {value:.1f}" for stage, value in ms.items())
     return f"Median ms an analysed frame: {stages}; together {sum(ms.values()):.1f}"
 

@@ -18,7 +18,7 @@ from monitor.camera_monitor import Alert, CameraMonitor
 from monitor.errors import UsageError
 from monitor.record import RecordHeader, ScoreLine
 from monitor.types import Detection, Frame, Phase, ScoredFrame
-from training.output import duration
+from training.output import counted, duration
 
 _NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
 
@@ -161,7 +161,7 @@ def notes(outcome: Outcome, false_alarms_per_day: float | None) -> list[str]:
     supported = max((camera.supported_per_day for camera in outcome.cameras), default=0.0)
     if false_alarms_per_day is not None and supported > false_alarms_per_day:
         said.append(
-            f"The model's held-out footage shows rates down to {supported:.0f} false alarms a day; "
+            f"The model's held-out footage shows rates down to {counted(round(supported), 'false alarm')} a day; "
             f"the threshold for {false_alarms_per_day:g} is extrapolated."
         )
     seconds = sum(camera.seconds for camera in outcome.cameras)

@@ -15,7 +15,7 @@ from monitor.doctor.device import judge_device, look_at_machine, usable_device
 from monitor.doctor.disk import check_evidence, check_journal, check_records
 from monitor.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
-from monitor.doctor.models import EVERY_FRAME_FPS, check_model, judge_load, no_model
+from monitor.doctor.models import EVERY_FRAME_FPS, check_model, judge_load, no_model, too_short_to_learn
 from monitor.doctor.ports import check_keys, check_ports
 from monitor.doctor.verdict import judge_failure, judge_footage, judge_stream
 from monitor.errors import SourceError
@@ -25,6 +25,7 @@ from monitor.sources.base import Source
 from monitor.sources.camera import CameraSource
 from monitor.sources.folder import FolderSource
 from monitor.sources.video import VideoSource
+from monitor.wording import counted
 
 _START_S = 3.0
 """A probe's own start, on a busy machine."""
@@ -64,6 +65,7 @@ class _Seen:
     names: list[str] = field(default_factory=list)
     live: list[str] = field(default_factory=list)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    lengths_s: dict[str, float] = field(default_factory=dict)
     decode_cores: float = 0.0
 
 
@@ -83,7 +85,7 @@ def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
             many.submit(probe, request) if source.live else few.submit(_in_time, request, until)
             for source, request in zip(sources, asked, strict=True)
         ]
-        say(f"watching {len(sources)} source(s) for {checkup.seconds:g} s")
+        say(f"watching {counted(len(sources), 'source')} for {checkup.seconds:g} s")
         machine = look_at_machine()  # meanwhile: PyTorch takes its time
         for source, request, job in zip(sources, asked, jobs, strict=True):
             yield _source(source, request, job.result(), settings, seen)
@@ -135,8 +137,8 @@ def _open(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
 
 def _config(path: Path, settings: MonitorConfig) -> Finding:
     fps = f"{settings.analysis_fps:g}" if settings.analysis_fps else "all"
-    budget = f"{settings.false_alarms_per_day:g} false alarm(s) a day and camera"
-    found = f"valid: {len(settings.cameras)} camera(s), {fps} frames a second analysed, {budget}"
+    budget = f"{counted(settings.false_alarms_per_day, 'false alarm')} a day and camera"
+    found = f"valid: {counted(len(settings.cameras), 'camera')}, {fps} frames a second analysed, {budget}"
     return Finding("config", str(path), State.OK, found)
 
 
@@ -184,6 +186,8 @@ def _source(source: Source, request: Request, result: Result | None, settings: M
         return judge_failure(check, source.name, result, request)
     seen.sizes[source.name] = (result.width, result.height)
     if isinstance(result, FootageFacts):
+        if result.length_s is not None:
+            seen.lengths_s[source.name] = result.length_s
         return judge_footage(source.name, result, request)
     seen.decode_cores += result.decode_ms * (result.fps or 0.0) / 1000.0
     return judge_stream(source.name, result, request, settings.analysis_fps)
@@ -201,8 +205,12 @@ def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[
             without.append(name)
         else:
             users.setdefault(folder, []).append(name)
-    if without:
-        yield no_model(without, settings.learning.duration_s)
+    learn_s = settings.learning.duration_s
+    short = {name: seen.lengths_s[name] for name in without if seen.lengths_s.get(name, learn_s) < learn_s}
+    if len(short) < len(without):
+        yield no_model([name for name in without if name not in short], learn_s)
+    for name, length_s in short.items():
+        yield too_short_to_learn(name, length_s, learn_s, loop=settings.playback.loop)
     if not seen.names and settings.model is not None:
         users[settings.model] = []
     costs: dict[str, float] = {}

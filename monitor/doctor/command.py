@@ -14,6 +14,7 @@ from monitor.config import given_flags, load_config
 from monitor.doctor.checkup import Checkup, examine
 from monitor.doctor.finding import Finding, State
 from monitor.doctor.report import hide_secrets, json_line, show_table, summary, text_line
+from monitor.duration import parse_duration
 from monitor.errors import MonitorError, UsageError
 from monitor.logs import redact_tracebacks
 from monitor.redact import redact
@@ -31,6 +32,9 @@ def doctor(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file with cameras and settings; flags win over it.")] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder for all cameras that name none.")] = None,
+    learn: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long a camera without a model learns: 90s, 10m, 2h.")
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long each camera is watched.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     fps: Annotated[float | None, typer.Option(help="Frames a second of folders of images.")] = None,
@@ -53,20 +57,21 @@ def doctor(
     Exit codes: 0 all is well or there are only warnings, 1 a problem, 2 wrong usage.
     """
     redact_tracebacks()
-    given = given_flags(
-        model=model,
-        fps=fps,
-        analysis_fps=analysis_fps,
-        false_alarms_per_day=false_alarms_per_day,
-        device=device,
-        alerts=alerts,
-        scores=scores,
-        history=history,
-        publish=publish,
-        journal=journal,
-        evidence=evidence,
-    )
     try:
+        given = given_flags(
+            model=model,
+            fps=fps,
+            analysis_fps=analysis_fps,
+            false_alarms_per_day=false_alarms_per_day,
+            device=device,
+            alerts=alerts,
+            scores=scores,
+            history=history,
+            publish=publish,
+            journal=journal,
+            evidence=evidence,
+            learn_s=None if learn is None else parse_duration(learn),
+        )
         if not (sources or config):
             raise UsageError("there is nothing to check: give --config FILE or a SOURCE")
         settings = load_config(config, given)

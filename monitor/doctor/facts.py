@@ -128,6 +128,8 @@ class FootageFacts:
     width, height  pixels of the first picture; ``sizes``: how many different ones there are
     seconds        of footage read, on its own clock
     took_s         reading took, seconds
+    length_s       seconds of the whole footage; of a video not read to its end what its container says, None where
+                   that says nothing
     """
 
     total: int | None
@@ -142,6 +144,7 @@ class FootageFacts:
     fps: float
     seconds: float
     took_s: float
+    length_s: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from monitor.errors import SourceError
 from monitor.sources.folder import FolderSource, read_image
 from monitor.sources.video import VideoSource
 from monitor.types import Image
+from monitor.wording import counted
 
 _EXAMPLES = 3
 _GOLDEN = 0.6180339887498949
@@ -44,7 +45,7 @@ def _folder(source: FolderSource, seconds: float) -> FootageFacts | Failure:
             first = image if first is None else first
             sizes.add((image.shape[1], image.shape[0]))
     if first is None:
-        return Failure(Trouble.UNUSABLE, f"none of the {read} images looked at in {source.path} can be read")
+        return Failure(Trouble.UNUSABLE, f"of {counted(read, 'image')} looked at in {source.path} none can be read")
     length = source.indices[-1] + 1
     return FootageFacts(
         total=len(source.files),
@@ -59,6 +60,7 @@ def _folder(source: FolderSource, seconds: float) -> FootageFacts | Failure:
         fps=source.fps,
         seconds=length / source.fps,
         took_s=time.monotonic() - started,
+        length_s=length / source.fps,
     )
 
 
@@ -91,6 +93,7 @@ def _video(source: VideoSource, request: Request) -> FootageFacts | Failure:
             sizes.add((image.shape[1], image.shape[0]))
         if first is None:
             return Failure(Trouble.UNUSABLE, f"{source.path} is no video that OpenCV can read")
+        seconds = last_s + 1.0 / reader.fps
         return FootageFacts(
             total=None,
             read=read,
@@ -102,6 +105,7 @@ def _video(source: VideoSource, request: Request) -> FootageFacts | Failure:
             height=first.shape[0],
             sizes=len(sizes),
             fps=reader.fps,
-            seconds=last_s + 1.0 / reader.fps,
+            seconds=seconds,
             took_s=time.monotonic() - started,
+            length_s=seconds if complete else reader.claimed_s,
         )

@@ -21,6 +21,7 @@ from monitor.inference import Scorer
 from monitor.model_store import Model, load_model
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import Frame, Image
+from monitor.wording import counted
 
 EVERY_FRAME_FPS = 25.0
 """What ``analysis_fps = 0`` is taken to mean for a camera."""
@@ -69,15 +70,16 @@ def judge_model(facts: ModelFacts, false_alarms_per_day: float) -> Finding:
     """Enough held-out footage for the budget?"""
     data = facts.data[0] if facts.data else "unknown footage"
     more = f" and {len(facts.data) - 1} more" if len(facts.data) > 1 else ""
+    keeps_up = counted(facts.cameras_a_thread, "camera")
     found = (
         f"{' + '.join(facts.detectors)}, trained {facts.trained_at[:10]} on {facts.frames:,} frames of {data}{more}, "
         f"{_duration(facts.held_out_s)} held out; {facts.ms_a_frame:.1f} ms a frame of {facts.width}x{facts.height} on "
-        f"{facts.device}: one thread scores {facts.cameras_a_thread} cameras at {facts.analysis_fps:g} a second"
+        f"{facts.device}: one thread scores {keeps_up} at {facts.analysis_fps:g} a second"
     )
     if facts.supported_per_day <= false_alarms_per_day:
         return Finding("model", facts.id, State.OK, found, facts=facts)
     mend = (
-        f"train it on longer normal footage: the threshold for {false_alarms_per_day:g} false alarm(s) a day is "
+        f"train it on longer normal footage: the threshold for {counted(false_alarms_per_day, 'false alarm')} a day is "
         f"extrapolated, what was held out shows {facts.supported_per_day:.0f} a day at the fewest"
     )
     return Finding("model", facts.id, State.WARNING, found, mend, facts)
@@ -92,7 +94,7 @@ def judge_load(cameras: Mapping[str, float], decode_cores: float, cores: int, an
     fps = analysis_fps or EVERY_FRAME_FPS
     share = sum(cameras.values()) * fps / 1000.0
     found = (
-        f"{len(cameras)} live cameras at {fps:g} a second take {100 * share:.0f} % of the inference thread, "
+        f"{counted(len(cameras), 'live camera')} at {fps:g} a second: {100 * share:.0f} % of the inference thread, "
         f"decoding {decode_cores:.1f} of {cores} cores"
     )
     mends = []
@@ -140,6 +142,22 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def too_short_to_learn(name: str, length_s: float, learn_s: float, *, loop: bool) -> Finding:
+    """A recording without a model that ends before the time to learn from is over; loop: it is played again then."""
+    found = f"no model for it yet, and its {in_words(length_s)} are shorter than the {in_words(learn_s)} to learn from"
+    if loop:
+        mend = "learn from more normal footage of it: `python -m training learn FOOTAGE --name CAMERA`"
+        return Finding("model", name, State.WARNING, f"{found}: a run learns from all of it", mend)
+    return Finding(
+        "model",
+        name,
+        State.PROBLEM,
+        f"{found}: a run ends without having watched it",
+        "give --learn a shorter time, or learn from normal footage of it: "
+        "`python -m training learn FOOTAGE --name CAMERA`",
+    )
 
 
 def no_model(names: Sequence[str], learn_s: float) -> Finding:

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from monitor.doctor.cores import CoreWait
 from monitor.doctor.facts import PORTS, Failure, Request, StreamFacts, Trouble
 from monitor.doctor.rhythm import Arrival, rhythm
+from monitor.wording import counted
 
 _CONNECT_S = 1.5
 _NEARLY = 0.9
@@ -108,7 +109,7 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
         ended = not stalled
     core_wait = cores.share()
     if first_picture_s is None:
-        return Failure(Trouble.NO_PICTURE, f"{len(arrivals)} damaged pictures" if arrivals else "nothing")
+        return Failure(Trouble.NO_PICTURE, counted(len(arrivals), "damaged picture") if arrivals else "nothing")
     beat = rhythm(arrivals, claimed if claimed and 1.0 <= claimed <= 240.0 else _FALLBACK_FPS)
     return StreamFacts(
         codec=video.codec_context.name,

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from monitor.doctor.facts import PORTS, Failure, FootageFacts, Request, StreamFacts, Trouble
 from monitor.doctor.finding import Finding, State
 from monitor.redact import redact
+from monitor.wording import plural
 
 LONG_KEY_FRAME_S = 4.0
 _LARGE = (1920, 1080)
@@ -182,9 +183,9 @@ def judge_footage(name: str, facts: FootageFacts, request: Request) -> Finding:
     """A file or folder that gives pictures, with what is amiss in it."""
     folder = request.kind == "folder"
     if facts.complete:
-        read = f"all {facts.read:,} {'images' if folder else 'pictures'} read"
+        read = f"all {facts.read:,} {plural(facts.read, 'image' if folder else 'picture')} read"
     elif facts.total is None:
-        read = f"the first {facts.read:,} pictures read"
+        read = f"the first {facts.read:,} {plural(facts.read, 'picture')} read"
     else:
         read = f"{facts.total:,} images, {facts.read:,} read"
     found = [f"{facts.width}x{facts.height}", f"{facts.fps:.4g} fps", read]
@@ -193,7 +194,10 @@ def judge_footage(name: str, facts: FootageFacts, request: Request) -> Finding:
         found.append(f"{facts.unreadable} unreadable" + (f" ({', '.join(facts.examples)})" if facts.examples else ""))
         mends.append("copy them again; the monitor leaves them out and counts them")
     if facts.missing:
-        found.append(f"{facts.missing:,} numbers missing" if folder else f"{facts.missing} gaps in its clock")
+        what = (
+            f"{plural(facts.missing, 'number')} missing" if folder else f"{plural(facts.missing, 'gap')} in its clock"
+        )
+        found.append(f"{facts.missing:,} {what}")
         mends.append("copy what is missing, if it should be there; a long hole starts temporal state anew")
     if facts.sizes > 1:
         found.append(f"{facts.sizes} frame sizes")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from monitor.evidence.files import discard
+from monitor.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def make_room(folder: Path, keep_s: float, keep_bytes: int, now: float, open_nam
         total -= event.bytes
         deleted += 1
     if deleted:
-        log.info("%d old event(s) deleted from %s, %.1f MB remain", deleted, folder, total / 1e6)
+        log.info("%s deleted from %s, %.1f MB remain", counted(deleted, "old event"), folder, total / 1e6)
         _remove_empty(folder)
     return total
 

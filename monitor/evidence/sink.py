@@ -29,6 +29,7 @@ from monitor.redact import redact
 from monitor.sink import CameraReport, Sink
 from monitor.stage import Stage, join_all
 from monitor.types import Frame, Phase
+from monitor.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -132,11 +133,11 @@ class EvidenceSink(Sink):
                 break
             join_all([self._stage], 0.02)
         log.info(
-            "evidence: %d files written, %.1f MB; %d files lost, %d frames dropped",
-            self.disk.written,
+            "evidence: %s written, %.1f MB; %s lost, %s dropped",
+            counted(self.disk.written, "file"),
             self.disk.bytes / 1e6,
-            self.disk.lost,
-            self.dropped,
+            counted(self.disk.lost, "file"),
+            counted(self.dropped, "frame"),
         )
 
     def names(self, alert: Alert) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ log = logging.getLogger("monitor")
 _SETTLED_S = 0.5  # after a file was held, its last frames have come
 _OVER = (CameraState.ENDED, CameraState.FAILED)
 _LEARNING_S = 60.0  # about what the first version takes, beside which recording it is a stage of the whole
-_TELLING = 0.1  # a part of a phase from which on how long it took says how long the rest takes
+_TELLING = 0.2  # a part of a phase from which on how long it took says how long the rest takes
 _READING = 0.25  # about what reading a file takes of the whole
 
 
@@ -85,7 +85,7 @@ class _Learner:
     loaded: list[tuple[Model, CameraMonitor]] = field(default_factory=list)
     why: str = ""
     last_at: float = 0.0
-    since: float = 0.0  # when the phase began
+    since: float = 0.0  # when the work of the phase began, once it has
     fraction: float = 0.0  # the furthest of the whole that was shown
 
 
@@ -118,6 +118,7 @@ class Learning:
     def begin(self, plan: LearningPlan) -> None:
         """Take up a camera."""
         live = plan.hold is None  # what was recorded is kept, then
+        again = not live and is_footage(plan.footage)
         recorder = FootageRecorder(plan.footage, plan.label, plan.duration_s, live=live)
         self._learners[plan.name] = _Learner(plan, recorder, last_at=self._clock(), since=self._clock())
         if plan.resumed:
@@ -133,8 +134,9 @@ class Learning:
             log.info("%s: learns what is normal for %s, then watches", plan.name, in_words(plan.duration_s))
         else:
             log.info(
-                "%s: learns what is normal from the first %s of it, then watches the rest",
+                "%s: %slearns what is normal from the first %s of it, then watches the rest",
                 plan.name,
+                "the last run ended before it had learned: reads the file again, " if again else "",
                 in_words(plan.duration_s),
             )
 
@@ -183,7 +185,8 @@ class Learning:
             if learner.process is None or not bettering:
                 return report
             fraction = learner.process.fraction
-            return replace(report, progress=Progress(fraction, bettering, self._left_s(learner, fraction)))
+            left_s = self._left_s(learner, fraction)
+            return replace(report, progress=Progress(fraction, bettering, left_s, of="the rest"))
         usual = (CameraState.ONLINE, CameraState.OVERLOADED, CameraState.CONNECTING, *_OVER)
         if report.state not in usual:
             return report  # a camera that is offline or dark says so first
@@ -211,7 +214,6 @@ class Learning:
 
     def _start(self, learner: _Learner) -> None:
         plan = learner.plan
-        learner.since = self._clock()
         learner.process = LearnerProcess(plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device)
 
     def finish(self, state_of: Callable[[str], CameraState]) -> None:
@@ -224,7 +226,7 @@ class Learning:
         """How far a camera is with all that it waits for; in words that change no more than once a minute while it
         records.
         """
-        plan, text, left_s = learner.plan, "working out what is normal", None
+        plan, text, left_s, left_of = learner.plan, "working out what is normal", None, ""
         recording = plan.duration_s / (plan.duration_s + _LEARNING_S) if plan.hold is None else _READING
         if learner.phase is _Phase.RECORDING:
             done = min(1.0, learner.recorder.seen_s / plan.duration_s)
@@ -232,17 +234,18 @@ class Learning:
             if plan.hold is None:
                 to_come_s = max(0.0, plan.duration_s - learner.recorder.seen_s)
                 left = f"{-int(-to_come_s // 60)} min" if to_come_s > 60 else "less than a minute"
-                text = f"recording what is normal, {left} left"
+                text = f"recording what is normal, {left} still to record"
             else:
                 text = f"reading the first {in_words(plan.duration_s)}, to learn what is normal"
-                left_s = self._left_s(learner, done)
+                # How long it learns then says nothing of before it has begun.
+                left_s, left_of = self._left_s(learner, done), "reading"
         else:
             done = 0.0 if learner.process is None else learner.process.fraction
             fraction = recording + (1.0 - recording) * done
             if learner.process is not None and learner.process.step:
                 text, left_s = learner.process.step, self._left_s(learner, done)
         learner.fraction = max(learner.fraction, fraction)
-        return Progress(learner.fraction, text, left_s)
+        return Progress(learner.fraction, text, left_s, left_of=left_of)
 
     def _left_s(self, learner: _Learner, done: float) -> float | None:
         """How long a phase takes still if it goes on as it went so far; None before that says anything."""
@@ -280,6 +283,8 @@ class Learning:
     def _look_at_process(self, learner: _Learner, adopt: Adopt) -> None:
         name, process = learner.plan.name, learner.process
         assert process is not None
+        if not process.step:  # it starts, or loads what it needs for the next version: no measure of the rest
+            learner.since = self._clock()
         for line in process.take_lines():
             warning = line.startswith("warning: ")
             log.log(logging.WARNING if warning else logging.INFO, "%s: %s", name, line.removeprefix("warning: "))
@@ -291,7 +296,7 @@ class Learning:
                 self._fail(learner, str(error) if isinstance(error, MonitorError) else repr(error))
                 return
             model, monitor = learner.loaded.pop()
-            learner.phase, learner.since = _Phase.BETTERING, self._clock()
+            learner.phase = _Phase.BETTERING
             adopt(name, model, monitor)
             if learner.plan.hold is not None:
                 learner.plan.hold.release()

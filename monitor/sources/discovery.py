@@ -19,6 +19,7 @@ from monitor.sources.camera import CameraSource
 from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
 from monitor.sources.opencv import FALLBACK_FPS
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
+from monitor.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +172,7 @@ def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
         return [folder]
     if len(images) > 1 and all(frame_number(image) is not None for image in images):
         return [folder, *leaves]
-    log.warning("%s: %d picture(s) beside other footage are left out", folder, len(images))
+    log.warning("%s: left out beside other footage: %s", folder, counted(len(images), "picture"))
     return leaves
 
 

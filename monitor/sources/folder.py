@@ -12,6 +12,7 @@ from monitor.errors import SourceError
 from monitor.sources.base import Position, Reader, Source
 from monitor.sources.opencv import FALLBACK_FPS
 from monitor.types import Image
+from monitor.wording import counted
 
 IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"])
 
@@ -95,7 +96,7 @@ class FolderSource(Source):
     def check(self) -> None:
         """Raise SourceError if not one image can be decoded."""
         if all(read_image(file) is None for file in self.files):
-            raise SourceError(f"none of the {len(self.files)} images in {self.path} can be read")
+            raise SourceError(f"of {counted(len(self.files), 'image')} in {self.path} none can be read")
 
 
 def _number(folder: Path, images: list[Path]) -> tuple[tuple[Path, ...], tuple[int, ...], int]:

@@ -82,6 +82,12 @@ class VideoReader(Reader):
         self._last: Position | None = None
         self._first_s = 0.0
 
+    @property
+    def claimed_s(self) -> float | None:
+        """How long the container says that the file is, seconds: not to be relied on; None where it says nothing."""
+        frames = float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        return frames / self.fps if frames > 0 else None
+
     def grab(self) -> Position | None:
         """Step to the next frame; None at the end."""
         if not self._capture.grab():

@@ -1,0 +1,30 @@
+"""Numbers in sentences, and names in little room."""
+
+from __future__ import annotations
+
+
+def plural(number: float, noun: str) -> str:
+    """``video`` for 1, ``videos`` for any other number."""
+    return noun if number == 1 else f"{noun}s"
+
+
+def counted(number: float, noun: str) -> str:
+    """``1 video``, ``2 videos``, ``0.5 videos``."""
+    shown = str(number) if isinstance(number, int) else f"{number:g}"
+    return f"{shown} {plural(number, noun)}"
+
+
+def shortened(path: str, room: int) -> str:
+    """A path, address or name in at most ``room`` characters: what is left out is before the last part of it.
+
+    Of a last part that is too long itself, it is the middle.
+    """
+    if len(path) <= room:
+        return path
+    end = path[path.rstrip("/").rfind("/") :] if "/" in path else path
+    if len(end) + 4 > room:  # of what is before it nothing would be left to know it by
+        path = end.lstrip("/")
+        if len(path) <= room:
+            return path
+        end = path[len(path) - (room - 1) // 2 :]
+    return f"{path[: room - 1 - len(end)]}…{end}"

@@ -1,0 +1,33 @@
+import pytest
+
+from monitor.wording import counted, plural, shortened
+
+
+def test_one_is_singular_and_all_else_plural() -> None:
+    assert [counted(number, "alarm") for number in (0, 1, 2, 0.5, 1.0, 1e6, 1_000_000)] == [
+        "0 alarms",
+        "1 alarm",
+        "2 alarms",
+        "0.5 alarms",
+        "1 alarm",
+        "1e+06 alarms",
+        "1000000 alarms",
+    ]
+    assert (plural(1, "frame"), plural(3, "frame")) == ("frame", "frames")
+
+
+@pytest.mark.parametrize(
+    ("path", "room", "shown"),
+    [
+        ("clips/01.avi", 12, "clips/01.avi"),
+        ("avenue/testing_videos/17.avi", 20, "avenue/testi…/17.avi"),
+        ("rtsp://***@192.168.1.20/live/stream2", 30, "rtsp://***@192.168.1.…/stream2"),
+        ("data/door_2026-03-02_front.mp4", 22, "door_2026-0…_front.mp4"),
+        ("data/17.avi", 9, "17.avi"),
+        ("testing_videos-01", 11, "testi…os-01"),
+        ("data/footage/", 12, "footage/"),
+    ],
+)
+def test_a_path_is_cut_before_its_last_part(path: str, room: int, shown: str) -> None:
+    assert len(shortened(path, room)) <= room
+    assert shortened(path, room) == shown
