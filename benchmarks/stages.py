@@ -129,7 +129,7 @@ def _true_sight2(detector: TrueSight2, cameras: int) -> Work:
         laps.lap("inputs")
         known = [one for one in inputs if one is not None]
         if known:
-            detector.look(np.stack(known))
+            detector.look(known)
         laps.lap("network")
 
     return work

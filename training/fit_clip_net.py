@@ -96,7 +96,7 @@ def synthetic_auc(
     abnormal: list[bool] = []
     for _ in range(max(1, samples // BATCH)):
         inputs, masks = make_batch(maker, BATCH)
-        scores.extend(float(fused.max()) for fused, _ in detector.look(inputs))
+        scores.extend(float(fused.max()) for fused, _ in detector.look(list(inputs)))
         abnormal.extend(bool(mask.any()) for mask in masks)
     positive = np.array(abnormal)
     ranked = mannwhitneyu(np.array(scores)[positive], np.array(scores)[~positive])
@@ -118,7 +118,7 @@ def _usual(
         for i in range(max(0, end - max(_LEAD, len(clip.times) - end)), len(clip.times)):
             inputs = stream.update_grey(clip.frames[i], float(clip.times[i]))
             if inputs is not None and (end < len(clip.times) or not held or not any(held)):
-                ((fused, heads),) = detector.look(inputs[None])
+                ((fused, heads),) = detector.look([inputs])
                 scores.append([float(fused.max()), *heads.tolist()])
                 held.append(i >= end)
     table = np.array(scores)[held] if any(held) else np.array(scores)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
@@ -170,7 +171,7 @@ class TrueSight2(Detector):
                 stream.paced.again()
             looks.append((stream.paced, due, inputs))
         known = [inputs for _, _, inputs in looks if inputs is not None]
-        maps = iter(self.look(np.stack(known)) if known else ())
+        maps = iter(self.look(known))
         found = []
         for paced, due, inputs in looks:
             if due:
@@ -178,13 +179,14 @@ class TrueSight2(Detector):
             found.append(paced.said)
         return found
 
-    def look(self, inputs: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
-        """The anomaly map (23, 39) of each of (N, CHANNELS, 96, 160) inputs; what each head adds to its peak, (3,)."""
+    def look(self, inputs: Sequence[FloatArray]) -> list[tuple[FloatArray, FloatArray]]:
+        """The anomaly map (23, 39) of each of the inputs (CHANNELS, 96, 160); what each head adds to its peak, (3,)."""
         found: list[tuple[FloatArray, FloatArray]] = []
         # Always the same batch shape: what else is in the batch must not change a frame's bytes.
         frames = 1 if self._device.type == "cpu" else CUDA_FRAMES
         for start in range(0, len(inputs), frames):
-            part = torch.from_numpy(inputs[start : start + frames])
+            some = inputs[start : start + frames]
+            part = torch.from_numpy(some[0][None] if len(some) == 1 else np.stack(some))
             known = len(part)
             if known < frames:
                 part = torch.cat([part, part.new_zeros(frames - known, *part.shape[1:])])
@@ -251,12 +253,31 @@ class TrueSight2(Detector):
 def fast_network(net: ClipNet, trunk: torch.dtype) -> ClipNet:
     """The network with its normalisation folded into the convolutions, all but its heads in another type."""
     fast = copy.deepcopy(net)
-    for block in [m for m in fast.modules() if isinstance(m, torch.nn.Sequential)]:
-        for i, layer in enumerate(block[:-1]):
-            after = block[i + 1]
-            if isinstance(layer, torch.nn.Conv2d) and isinstance(after, torch.nn.BatchNorm2d):
-                block[i] = fuse_conv_bn_eval(layer, after)
-                block[i + 1] = torch.nn.Identity()
+    _fold(fast)
     fast.requires_grad_(False)
     fast.trunk_to(trunk)
     return fast.to(memory_format=torch.channels_last)
+
+
+class _Folded(torch.nn.Module):
+    """A convolution with its normalisation folded in, and its ReLU in place: calls of modules take time, too."""
+
+    def __init__(self, convolution: torch.nn.Conv2d, normalisation: torch.nn.BatchNorm2d) -> None:
+        super().__init__()
+        self._convolution = fuse_conv_bn_eval(convolution, normalisation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self._convolution(x)
+        return found.relu_()
+
+
+def _fold(module: torch.nn.Module) -> None:
+    """Replace every convolution that is followed by a normalisation and a ReLU, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, torch.nn.Sequential) and isinstance(child[0], torch.nn.Conv2d):
+            _, normalisation, activation = child
+            assert isinstance(normalisation, torch.nn.BatchNorm2d)
+            assert isinstance(activation, torch.nn.ReLU)
+            setattr(module, name, _Folded(child[0], normalisation))
+        else:
+            _fold(child)

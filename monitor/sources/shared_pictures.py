@@ -9,6 +9,7 @@ import mmap
 import os
 import weakref
 from collections import deque
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +71,7 @@ class PictureReader:
         self.fd = os.memfd_create("pictures", os.MFD_CLOEXEC)
         self._map: mmap.mmap | None = None
         self._free = deque(range(SLOTS))  # its methods are atomic: pictures may be let go of in any thread
+        self._held: dict[int, weakref.ref[NDArray[np.uint8]]] = {}
 
     def take_slot(self) -> int:
         """A slot to write the next picture to."""
@@ -103,10 +105,13 @@ class PictureReader:
             self.give_back(slot)
             whole = whole.copy()
         else:
-            # All parts of it keep it alive. Used again first: memory that was never touched costs nothing.
-            weakref.finalize(whole, self._free.appendleft, slot).atexit = False
+            self._held[slot] = weakref.ref(whole, partial(self._let_go, slot))  # all parts of it keep it alive
         image = whole[: 3 * width * height].reshape(height, width, 3)
         return image, _samples(whole, width, height) if samples else None
+
+    def _let_go(self, slot: int, _: object) -> None:
+        # Used again first: memory that was never touched costs nothing.
+        self._free.appendleft(slot)
 
     def close(self) -> None:
         """Let go of the memory; pictures given out stay. Safe to call twice."""
