@@ -18,7 +18,6 @@ from monitor.errors import CaptureError, SourceError, StallError
 from monitor.health import GOOD, HealthCheck, HealthSettings, Viewpoint
 from monitor.learning.hold import Hold
 from monitor.learning.size import Size, judge_size
-from monitor.pictures import Samples
 from monitor.sources.base import Reader, Source
 from monitor.timing import Backoff, GapRule, Pace, Sampler
 from monitor.types import PAUSED, CameraState, CaptureStatus, Frame, Image
@@ -177,7 +176,6 @@ class Capture:
         offset_s, offset = 0.0, 0
         while not self._stop.is_set():
             with self._source.open() as reader:
-                reader.want_samples = self._settings.health.enabled
                 last = None
                 while (
                     not self._stop.is_set() and (position := reader.skip_to(self._sampler.due_s - offset_s)) is not None
@@ -229,7 +227,6 @@ class Capture:
         """Open a camera and read it until it is lost, and say why; None when no more frames are wanted."""
         try:
             with self._source.open() as reader:
-                reader.want_samples = self._settings.health.enabled
                 offset_s = 0.0  # of our time from the reader's; the first frame is due whenever it comes
                 while not self._stop.is_set():
                     if (position := reader.skip_to(self._sampler.due_s - offset_s)) is None:
@@ -276,28 +273,27 @@ class Capture:
         size = (image.shape[1], image.shape[0])
         if self._segment_size not in (None, size):
             self._new_segment()
-        upright = self._examine(time_s, image, reader.samples)
+        image = self._examine(time_s, image)
         self._segment_size = size
         if self._status.size != size:
             self._status = replace(self._status, size=size)
         self._reached(time_s)
         self._sampler.take(time_s)
-        frame = Frame(self._source.name, index, time_s, upright, self._segment, captured_at, wall_time, self._health)
+        frame = Frame(self._source.name, index, time_s, image, self._segment, captured_at, wall_time, self._health)
         if self._prepare_small:
-            turned = upright is not image
-            frame.small.prepare(None if reader.samples is None or turned else reader.samples.means)
+            frame.small.prepare()
         if not self._queue.put(frame, stop=self._stop):
             return False
         self._queued += 1
         return self._settings.max_frames is None or self._queued < self._settings.max_frames
 
-    def _examine(self, time_s: float, image: Image, samples: Samples | None) -> Image:
+    def _examine(self, time_s: float, image: Image) -> Image:
         """Show what there is to say of the picture; give it the right way up.
 
         Once it is worth scoring again it starts a new segment, but not after a single corrupted frame.
         """
         before = self._health
-        self._health, image = self._health_check.update(time_s, image, None if samples is None else samples.pixels)
+        self._health, image = self._health_check.update(time_s, image)
         size = judge_size(self._settings.learned_size, (image.shape[1], image.shape[0]))
         if self._health == GOOD or not size.scored:
             self._health = size

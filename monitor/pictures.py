@@ -1,12 +1,8 @@
-"""A frame made small, once for all who look at it.
-
-Both samples are about 320x180 px: the frame in parts of k x k pixels, k as large as leaves that many.
-"""
+"""A frame made small, once for all who look at it."""
 
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,44 +11,6 @@ from numpy.typing import NDArray
 _Picture = NDArray[np.uint8]
 
 _SAMPLE = (320, 180)  # at least so many columns and rows are kept of a picture that has them
-
-
-class Samples(NamedTuple):
-    """The two samples of a frame, (h, w, 3) uint8 BGR; the frame itself where it is no larger.
-
-    pixels  one pixel of each part, with the frame's own noise
-    means   the mean of the middle ones
-    """
-
-    pixels: _Picture
-    means: _Picture
-
-
-def sample_size(width: int, height: int) -> tuple[int, int] | None:
-    """(width, height) in px of the samples of a frame of this size; None where they are the frame itself."""
-    parts = min(width // _SAMPLE[0], height // _SAMPLE[1])
-    return None if parts < 2 else (width // parts, height // parts)
-
-
-def pixel_sample(image: _Picture, out: _Picture | None = None) -> _Picture:
-    """One pixel of each part of an image (H, W, 3) uint8, in ``out`` where that is given: see Samples."""
-    return _resized(image, cv2.INTER_NEAREST, out)
-
-
-def mean_sample(image: _Picture, out: _Picture | None = None) -> _Picture:
-    """The middle pixel of each part, or the mean of the middle four, in ``out`` where that is given: see Samples.
-
-    To average all of a large frame takes as long as all else that is done with it, and codecs leave neighbours little
-    of their own. At half the size it is the mean of all.
-    """
-    return _resized(image, cv2.INTER_LINEAR, out)
-
-
-def _resized(image: _Picture, interpolation: int, out: _Picture | None) -> _Picture:
-    size = sample_size(image.shape[1], image.shape[0])
-    if size is None:
-        return image
-    return np.asarray(cv2.resize(image, size, dst=out, interpolation=interpolation), np.uint8)
 
 
 class SmallPictures:
@@ -65,19 +23,24 @@ class SmallPictures:
         self._image = image
         self._grey: dict[tuple[int, int], _Picture] = {}
 
-    def prepare(self, means: _Picture | None = None) -> None:
-        """Make what needs the whole frame: by the thread that has read it, since one thread scores all frames.
-
-        means: the frame's ``mean_sample``, where somebody has made it already.
-        """
-        if means is not None:
-            self.sample = means
+    def prepare(self) -> None:
+        """Make what needs the whole frame: by the thread that has read it, since one thread scores all frames."""
         _ = self._grey_sample
 
     @cached_property
     def sample(self) -> _Picture:
-        """The frame's ``mean_sample``."""
-        return mean_sample(self._image)
+        """About 320x180 px or the next larger whole part of the frame, (h, w, 3) uint8 BGR.
+
+        Of each part of k x k pixels the middle one counts, or the middle four: to average all of a large frame takes
+        as long as all else that is done with it, and codecs leave neighbours little of their own. At half the size
+        that is the mean.
+        """
+        height, width = self._image.shape[:2]
+        parts = min(width // _SAMPLE[0], height // _SAMPLE[1])
+        if parts < 2:
+            return self._image
+        size = (width // parts, height // parts)
+        return np.asarray(cv2.resize(self._image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
     @cached_property
     def _grey_sample(self) -> _Picture:

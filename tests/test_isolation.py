@@ -25,8 +25,6 @@ from monitor.camera_monitor import CameraMonitor
 from monitor.capture import Capture, CaptureSettings
 from monitor.errors import CaptureError, MonitorError, SourceError, StallError
 from monitor.fusion import ModelScale
-from monitor.health import HealthSettings
-from monitor.pictures import mean_sample, pixel_sample
 from monitor.pipeline import Camera, Pipeline
 from monitor.sink import RunReport, Sink
 from monitor.smoothing import SmoothingSettings
@@ -36,7 +34,7 @@ from monitor.sources.decoder import Kind, Reply
 from monitor.sources.folder import FolderSource
 from monitor.sources.isolated import IsolatedReader, IsolatedSource, Isolation, isolate
 from monitor.sources.video import VideoSource
-from monitor.types import CameraState, Frame
+from monitor.types import CameraState
 from monitor.watch import Watch
 from tests.captured import QUICK, captured, eventually
 from tests.decoders import Break, NoiseSource, Plan, noise
@@ -158,36 +156,6 @@ def test_pictures_of_changing_size_are_kept_when_the_next_one_comes() -> None:
         images = [reader.retrieve() for _ in range(40) if reader.grab()]
     for index, image in enumerate(images):
         np.testing.assert_array_equal(image, noise(index, *sizes[index % 5]))
-
-
-def test_samples_are_made_by_the_decoder_where_they_are_wanted() -> None:
-    with isolated(Plan(((640, 360), (320, 180)))).open() as reader:
-        assert reader.grab()
-        assert reader.retrieve() is not None
-        assert reader.samples is None
-        reader.want_samples = True
-        for _ in range(30):  # some that were asked for ahead have none
-            assert reader.grab()
-        for _ in range(2):
-            assert reader.grab()
-            image, samples = reader.retrieve(), reader.samples
-            assert image is not None
-            assert samples is not None
-            np.testing.assert_array_equal(samples.pixels, pixel_sample(image))
-            np.testing.assert_array_equal(samples.means, mean_sample(image))
-
-
-def test_a_picture_has_the_same_verdict_and_the_same_small_pictures_wherever_its_samples_are_made() -> None:
-    checked = replace(FAST, health=HealthSettings(), max_frames=12)
-    frames: list[list[Frame]] = []
-    for source in (NoiseSource(Plan(((1280, 720),))), isolated(Plan(((1280, 720),)))):
-        sink = RecordingSink()
-        Capture(source, sink, checked, threading.Event(), prepare_small=True).run()
-        frames.append(sink.frames)
-    for ours, theirs in zip(*frames, strict=True):
-        assert ours.health == theirs.health
-        np.testing.assert_array_equal(ours.small.sample, theirs.small.sample)
-        np.testing.assert_array_equal(ours.small.grey((160, 90)), theirs.small.grey((160, 90)))
 
 
 def test_one_unreadable_frame_is_none_and_the_end_is_none() -> None:

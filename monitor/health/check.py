@@ -45,16 +45,15 @@ class HealthCheck:
         self._change = SceneChange(settings.changed_share, settings.changed_levels, settings.settle_s)
         self._standing.interrupt()
 
-    def update(self, time_s: float, image: Image, sample: Image | None = None) -> tuple[Health, Image]:
+    def update(self, time_s: float, image: Image) -> tuple[Health, Image]:
         """The verdict on the frame at ``time_s``, (H, W, 3) uint8 BGR, and the frame the right way up.
 
-        sample: its ``pixel_sample``, where it is there already.
         The frame is ``image`` itself, unless it is known to be flipped: then its pixels turned back, exactly.
         """
         settings = self.settings
         if not settings.enabled:
             return GOOD, image
-        look = Look.of(image, sample)
+        look = Look.of(image)
         sentences: dict[CameraState, str] = {}
         likeness = None
         if self._views is not None:

@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.pictures import pixel_sample
 from monitor.types import FloatArray, Image
 
 SIZE = (80, 45)
 """Width and height of a thumbnail, px. Both are sizes that a Fourier transform likes: elsewhere it would be padded."""
 
+_SAMPLE = (320, 180)  # at least so many columns and rows are looked at, where the picture has them
 _HIGH_PASS_PX = 2.0  # what is wider than this in a thumbnail is light, what is finer is the scene
 _FEATURELESS = 1.0  # grey levels: a thumbnail whose detail is fainter shows nothing to go by
 _COLOURLESS = 4.0  # grey levels between a pixel's channels, in the mean: infrared has 0.3, a dull day 20
@@ -23,7 +23,7 @@ _COLOURLESS = 4.0  # grey levels between a pixel's channels, in the mean: infrar
 class Look:
     """A frame made small.
 
-    sample     (h, w, 3) uint8 BGR, the frame's ``pixel_sample``
+    sample     (h, w, 3) uint8 BGR, every k-th pixel of every k-th row: about 320x180, with the frame's own noise
     grey       (h, w) uint8, the sample without colour
     thumbnail  (45, 80, 3) uint8 BGR, area means
     detail     (3600,) float32: the thumbnail's ``detail_of``
@@ -37,10 +37,14 @@ class Look:
     colour: bool
 
     @classmethod
-    def of(cls, image: Image, sample: Image | None = None) -> Look:
-        """Look at a frame, (H, W, 3) uint8 BGR of any size; sample: its ``pixel_sample`` where it is there already."""
-        if sample is None:
-            sample = pixel_sample(image)
+    def of(cls, image: Image) -> Look:
+        """Look at a frame, (H, W, 3) uint8 BGR of any size."""
+        height, width = image.shape[:2]
+        step = max(1, min(width // _SAMPLE[0], height // _SAMPLE[1]))
+        sample = image
+        if step > 1:
+            size = (width // step, height // step)
+            sample = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         grey = np.asarray(cv2.cvtColor(sample, cv2.COLOR_BGR2GRAY), np.uint8)
         thumbnail = np.asarray(cv2.resize(sample, SIZE, interpolation=cv2.INTER_AREA), np.uint8)
         detail = detail_of(np.asarray(cv2.cvtColor(thumbnail, cv2.COLOR_BGR2GRAY)))

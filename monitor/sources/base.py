@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
-from monitor.pictures import Samples
 from monitor.types import Image
 
 
@@ -35,11 +34,6 @@ class Reader(ABC):
     """Nominal frames a second of the source, > 0; a guess where the source does not say."""
     frame_name: str = ""
     """What the frame grabbed last is called where it has a name of its own (an image file), for people."""
-    want_samples: bool = False
-    """Whether somebody looks at the frames' samples. To be set before the first grab."""
-    samples: Samples | None = None
-    """Those of the frame retrieved last, where they are wanted and this reader makes them: decoding has just had the
-    whole frame in the processor's cache."""
 
     @abstractmethod
     def grab(self) -> Position | None:

@@ -54,26 +54,24 @@ class Kind(Enum):
 class Command:
     """Asks for the next frames.
 
-    time_s   frames before this are passed over, seconds; after the first that is not, none is
-    samples  whether the pictures' samples are wanted, too
-    slots    where the pictures go, one a frame
+    time_s  frames before this are passed over, seconds; after the first that is not, none is
+    slots   where the pictures go, one a frame
     """
 
     time_s: float
-    samples: bool
     slots: bytes
 
-    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<d?")
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<d")
 
     def pack(self) -> bytes:
         """The command as bytes."""
-        return self._LAYOUT.pack(self.time_s, self.samples) + self.slots
+        return self._LAYOUT.pack(self.time_s) + self.slots
 
     @classmethod
     def unpack(cls, message: bytes) -> Command:
         """The command in a message."""
-        time_s, samples = cls._LAYOUT.unpack_from(message)
-        return cls(time_s, samples, message[cls._LAYOUT.size :])
+        (time_s,) = cls._LAYOUT.unpack_from(message)
+        return cls(time_s, message[cls._LAYOUT.size :])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,6 @@ class Reply:
     index, time_s, passed  the frame's Position; fps  the reader's rate
     offset                 of the picture in shared memory, bytes
     width, height          of the picture, px
-    samples                whether its samples lie behind it
     text                   what went wrong, for people
     """
 
@@ -95,14 +92,13 @@ class Reply:
     offset: int = 0
     width: int = 0
     height: int = 0
-    samples: bool = False
     text: str = ""
 
-    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqdqdQII?")
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqdqdQII")
 
     def pack(self) -> bytes:
         """The reply as bytes."""
-        numbers = (self.index, self.time_s, self.passed, self.fps, self.offset, self.width, self.height, self.samples)
+        numbers = (self.index, self.time_s, self.passed, self.fps, self.offset, self.width, self.height)
         return self._LAYOUT.pack(self.kind.value, *numbers) + self.text.encode()
 
     @classmethod
@@ -110,9 +106,9 @@ class Reply:
         """The reply in a message. Raises ValueError for anything else."""
         if len(message) < cls._LAYOUT.size:
             raise ValueError(f"a reply has at least {cls._LAYOUT.size} bytes, got {len(message)}")
-        kind, index, time_s, passed, fps, offset, width, height, samples = cls._LAYOUT.unpack_from(message)
+        kind, index, time_s, passed, fps, offset, width, height = cls._LAYOUT.unpack_from(message)
         text = message[cls._LAYOUT.size :].decode(errors="replace")
-        return cls(Kind(kind), index, time_s, passed, fps, offset, width, height, samples, text)
+        return cls(Kind(kind), index, time_s, passed, fps, offset, width, height, text)
 
 
 class _Ahead:
@@ -164,7 +160,7 @@ def serve(source: Source, link: socket.socket, pictures: PictureWriter, bell_fd:
                     if position is None:
                         _say(link, Reply(Kind.ENDED))
                         break
-                    _say(link, _retrieve(reader, position, pictures, slot, samples=command.samples))
+                    _say(link, _retrieve(reader, position, pictures, slot))
                     time_s = -math.inf
                 if len(command.slots) > 1:
                     os.write(bell_fd, BELL)
@@ -186,15 +182,14 @@ def _say(link: socket.socket, reply: Reply) -> None:
     link.send(reply.pack()[:LONGEST])
 
 
-def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int, *, samples: bool) -> Reply:
+def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) -> Reply:
     memory = pictures.likely(slot)
     image = reader.retrieve() if memory is None else reader.retrieve_into(memory)
     if image is None:
         return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed)
-    offset = pictures.write(slot, image, samples=samples)
+    offset = pictures.write(slot, image)
     height, width = image.shape[:2]
-    place = {"offset": offset, "width": width, "height": height, "samples": samples}
-    return Reply(Kind.IMAGE, at.index, at.time_s, at.passed, **place)
+    return Reply(Kind.IMAGE, at.index, at.time_s, at.passed, offset=offset, width=width, height=height)
 
 
 def _end_with_the_parent() -> None:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Literal
 
 from monitor.errors import CaptureError, SourceError, StallError
-from monitor.pictures import Samples
 from monitor.sources.base import Position, Reader, Source
 from monitor.sources.camera import CameraSource
 from monitor.sources.decoder import LONGEST, QUIT, Command, Kind, Reply
@@ -114,9 +113,8 @@ class IsolatedReader(Reader):
 
     def skip_to(self, time_s: float) -> Position | None:
         """See Reader.skip_to; frames before ``time_s`` are only decoded, as later ones need them."""
-        self._image = self.samples = None  # its place is free for the next one, if nobody else has it
-        self._decoder.want_samples = self.want_samples
-        reply, self._image, self.samples = self._decoder.next(time_s, self._read_timeout_s)
+        self._image = None  # its place is free for the next one, if nobody else has it
+        reply, self._image = self._decoder.next(time_s, self._read_timeout_s)
         return None if reply.kind is Kind.ENDED else Position(reply.index, reply.time_s, reply.passed)
 
     def retrieve(self) -> Image | None:
@@ -125,7 +123,7 @@ class IsolatedReader(Reader):
 
     def close(self) -> None:
         """Hang up and end the child."""
-        self._image = self.samples = None
+        self._image = None
         self._decoder.close()
 
 
@@ -141,7 +139,6 @@ class _Decoder:
         self._link.setblocking(False)
         self._pictures = PictureReader()
         self._asked: deque[int] = deque()  # slots of the frames asked for and not said yet
-        self.want_samples = False
         self._live = source.live
         self._in_a_row = 0  # frames before which none was passed over
         self._bell, theirs_bell = os.pipe()
@@ -176,8 +173,8 @@ class _Decoder:
             self.process.stdin.write(pickle.dumps(source))
             self.process.stdin.flush()
 
-    def next(self, time_s: float, timeout_s: float) -> tuple[Reply, Image | None, Samples | None]:
-        """The first frame at ``time_s`` or after it, or one before it: the reply, and what it brings.
+    def next(self, time_s: float, timeout_s: float) -> tuple[Reply, Image | None]:
+        """The first frame at ``time_s`` or after it, or one before it; the reply, and the picture where it brings one.
 
         While each frame of a file is wanted, several are asked for at once, and before they are needed: neither end
         wakes up for each, nor waits for the other.
@@ -194,11 +191,11 @@ class _Decoder:
             if reply.kind is Kind.ENDED:
                 while self._asked:
                     self._pictures.give_back(self._asked.pop())
-            return reply, None, None
+            return reply, None
         self._in_a_row = self._in_a_row + 1 if reply.passed == 0 and reply.time_s >= time_s else 0
         try:
             at, size = reply.offset, (reply.width, reply.height)
-            return reply, *self._pictures.picture(slot, at, *size, samples=reply.samples, more=bool(self._asked))
+            return reply, self._pictures.picture(slot, at, *size, more=bool(self._asked))
         except (ValueError, OverflowError) as error:
             raise CaptureError(f"{self._label}: its decoder answered nonsense ({error})") from error
 
@@ -206,7 +203,7 @@ class _Decoder:
         slots = [self._pictures.take_slot() for _ in range(count)]
         self._asked.extend(slots)
         with contextlib.suppress(ConnectionError):  # what the decoder said last may still be there to be read
-            self._link.send(Command(time_s, self.want_samples, bytes(slots)).pack())
+            self._link.send(Command(time_s, bytes(slots)).pack())
 
     def wait(self, timeout_s: float, failing: str) -> Reply:
         """The next reply; ``failing`` says what it means when none comes. Raises what the reply says went wrong."""

@@ -1,7 +1,4 @@
-"""Pictures in memory that two processes see: one writes them, the other looks at them where they lie.
-
-Behind each picture there is room for its samples.
-"""
+"""Pictures in memory that two processes see: one writes them, the other looks at them where they lie."""
 
 from __future__ import annotations
 
@@ -9,12 +6,9 @@ import mmap
 import os
 import weakref
 from collections import deque
-from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from monitor.pictures import Samples, mean_sample, pixel_sample, sample_size
 from monitor.types import Image
 
 SLOTS = 12
@@ -34,28 +28,18 @@ class PictureWriter:
         """The memory of a slot as a picture of the size last written; None before the first."""
         return None if self._map is None else self._at(self._map, slot)
 
-    def write(self, slot: int, image: Image, *, samples: bool = False) -> int:
-        """Put a picture there, (H, W, 3) uint8, unless it is there already; returns its offset in the memory, bytes.
-
-        samples: put its samples behind it.
-        """
-        height, width = image.shape[:2]
-        room = _room(width, height)
-        if room > self._room or self._map is None:
+    def write(self, slot: int, image: Image) -> int:
+        """Put a picture there, (H, W, 3) uint8, unless it is there already; returns its offset in the memory, bytes."""
+        if image.nbytes > self._room or self._map is None:
             # New slots behind the old ones: what lies in these may still be looked at.
-            self._start, self._room = self._start + SLOTS * self._room, room
+            self._start, self._room = self._start + SLOTS * self._room, image.nbytes
             os.ftruncate(self._fd, self._start + SLOTS * self._room)
             self._map = mmap.mmap(self._fd, 0)
         self._shape = image.shape
         memory = self._at(self._map, slot)
         if image.__array_interface__["data"][0] != memory.__array_interface__["data"][0]:
             np.copyto(memory, image)
-        offset = self._start + slot * self._room
-        if samples and sample_size(width, height) is not None:
-            whole = np.ndarray((room,), np.uint8, self._map, offset)
-            for make, place in zip((pixel_sample, mean_sample), _samples(whole, width, height), strict=True):
-                make(memory, place)
-        return offset
+        return self._start + slot * self._room
 
     def _at(self, memory: mmap.mmap, slot: int) -> Image:
         return np.ndarray(self._shape, np.uint8, memory, self._start + slot * self._room)
@@ -71,7 +55,6 @@ class PictureReader:
         self.fd = os.memfd_create("pictures", os.MFD_CLOEXEC)
         self._map: mmap.mmap | None = None
         self._free = deque(range(SLOTS))  # its methods are atomic: pictures may be let go of in any thread
-        self._held: dict[int, weakref.ref[NDArray[np.uint8]]] = {}
 
     def take_slot(self) -> int:
         """A slot to write the next picture to."""
@@ -86,32 +69,23 @@ class PictureReader:
         """There is no picture in it."""
         self._free.appendleft(slot)
 
-    def picture(
-        self, slot: int, offset: int, width: int, height: int, *, samples: bool = False, more: bool = False
-    ) -> tuple[Image, Samples | None]:
-        """The picture in a slot, (height, width, 3) uint8, with its samples where they are said to be there.
+    def picture(self, slot: int, offset: int, width: int, height: int, *, more: bool = False) -> Image:
+        """The picture in a slot, (height, width, 3) uint8. Raises ValueError where the memory ends before it does.
 
         more: slots are taken for pictures that are still to come, so that none need be free after this one.
-        Raises ValueError where the memory ends before the picture does.
         """
-        room = _room(width, height)
-        end = offset + room
+        end = offset + 3 * width * height
         if self._map is None or len(self._map) < end:
             if offset < 0 or os.fstat(self.fd).st_size < max(end, 1):
                 raise ValueError(f"a picture of {width}x{height} at {offset} in a smaller memory")
             self._map = mmap.mmap(self.fd, 0)
-        whole = np.ndarray((room,), np.uint8, self._map, offset)
+        image = np.ndarray((height, width, 3), np.uint8, self._map, offset)
         if not self._free and not more:  # the next picture needs a place
             self.give_back(slot)
-            whole = whole.copy()
-        else:
-            self._held[slot] = weakref.ref(whole, partial(self._let_go, slot))  # all parts of it keep it alive
-        image = whole[: 3 * width * height].reshape(height, width, 3)
-        return image, _samples(whole, width, height) if samples else None
-
-    def _let_go(self, slot: int, _: object) -> None:
+            return image.copy()
         # Used again first: memory that was never touched costs nothing.
-        self._free.appendleft(slot)
+        weakref.finalize(image, self._free.appendleft, slot).atexit = False
+        return image
 
     def close(self) -> None:
         """Let go of the memory; pictures given out stay. Safe to call twice."""
@@ -119,18 +93,3 @@ class PictureReader:
         if self.fd >= 0:
             os.close(self.fd)
         self.fd = -1
-
-
-def _room(width: int, height: int) -> int:
-    """Bytes of a picture and its samples."""
-    columns, rows = sample_size(width, height) or (0, 0)
-    return 3 * (width * height + 2 * columns * rows)
-
-
-def _samples(whole: NDArray[np.uint8], width: int, height: int) -> Samples:
-    """Where the samples lie in the memory of a picture, (room,); the picture itself where it has none."""
-    image = whole[: 3 * width * height].reshape(height, width, 3)
-    if (size := sample_size(width, height)) is None:
-        return Samples(image, image)
-    pixels, means = whole[image.size :].reshape(2, size[1], size[0], 3)
-    return Samples(pixels, means)
