@@ -85,6 +85,7 @@ def smooth_clips(
 class Surprise:
     """How rare a score is among smoothed normal ones: ``-log10`` of the share of normal frames that reach it.
 
+    trust        what that is multiplied by, see ``Detector.trust``
     quantiles    their 0, 5, 10, ... 95 % quantiles, raw units
     mean_excess  mean height over the last quantile of the frames above it, raw units; 0 where none is. Its upper bound
                  at 95 % confidence: what was scored for seconds only is not taken to be rarer than that shows
@@ -95,9 +96,13 @@ class Surprise:
 
     quantiles: tuple[float, ...]
     mean_excess: float
+    trust: float = 1.0
 
     def of(self, score: float) -> float:
-        """0 for the most ordinary scores, 1.3 at the 95 % quantile, without limit above. NaN stays NaN."""
+        """0 for the most ordinary scores, ``trust`` times 1.3 at the 95 % quantile, no limit above. NaN stays NaN."""
+        return self.trust * self._rarity(score)
+
+    def _rarity(self, score: float) -> float:
         if math.isnan(score):
             return math.nan
         q = self.quantiles
@@ -119,17 +124,18 @@ class Surprise:
         excess = max(self.mean_excess, 1e-3 * spread)
         found = np.interp(values, q, steps)
         found = np.where(values > q[-1], steps[-1] + (values - q[-1]) / (excess * math.log(10)), found)
-        return np.where(values < q[0], (values - q[0]) / spread, found).astype(np.float32)
+        found = self.trust * np.where(values < q[0], (values - q[0]) / spread, found)
+        return found.astype(np.float32)
 
 
-def fit_surprise(smoothed: NDArray[np.float64]) -> Surprise:
+def fit_surprise(smoothed: NDArray[np.float64], trust: float = 1.0) -> Surprise:
     """What ``smoothed`` normal scores, (N,) with NaN where unknown and at least one known, make of a score."""
     known = smoothed[~np.isnan(smoothed)]
     quantiles = np.quantile(known, np.linspace(0, TAIL_QUANTILE, 20))
     above = known[known > quantiles[-1]] - quantiles[-1]
     # 2 n mean / b of n exponential heights with mean b follows a chi-squared law with 2 n degrees of freedom.
     bound = 2 * above.sum() / chi2.ppf(0.05, 2 * above.size) if above.size else 0.0
-    return Surprise(tuple(quantiles.tolist()), float(bound))
+    return Surprise(tuple(quantiles.tolist()), float(bound), trust)
 
 
 @dataclass(frozen=True, slots=True)

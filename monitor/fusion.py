@@ -1,8 +1,9 @@
 """One score of several detectors, for one budget of false alarms a day.
 
 Detectors that see the same kind of thing (``Detector.sees``) are added up, each first turned into how rare its score is
-in normal footage: what two of them find odd counts for more than what one does. Those that see different things are
-not, since one's silence says nothing of the other: each such sense has a share of the budget, and the highest counts.
+in normal footage: what two of them find odd counts for more than what one does, and what one finds that is hardly
+better than chance for little (``Detector.trust``). Those that see different things are not, since one's silence says
+nothing of the other: each such sense has a share of the budget, and the highest counts.
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:
         smoothed = {d.name: smooth_clips(held_out.scores[d.name], held_out, smoothing.smoother) for d in detectors}
         for detector in detectors:
             tail_of(smoothed[detector.name], held_out, detector.name)  # says which detector has too few scores
-        members = {key: fit_surprise(values) for key, values in smoothed.items()}
+        members = {d.name: fit_surprise(smoothed[d.name], d.trust) for d in detectors}
         # Where one cannot judge the sum is NaN: it would not be what it is live.
         sums = [
             math.fsum(surprise.of(value) for surprise, value in zip(members.values(), row, strict=True))

@@ -71,6 +71,17 @@ def test_detectors_that_see_different_things_do_not_hide_each_other() -> None:
     assert alone.score == scale.scales["brightness"].units(30.0)
 
 
+def test_what_a_detector_that_is_hardly_better_than_chance_finds_odd_counts_for_little() -> None:
+    class Doubtful(Fast):
+        trust = 0.1
+
+    doubting = ModelScale(replace(model(), detectors=(Sharp(), Brightness(), Doubtful())), 1.0, SMOOTHING)
+    trusting = ModelScale(model(), 1.0, SMOOTHING)
+    ordinary, odd = [0.7, 0.7, 1070.0], [0.7, 0.7, 1800.0]
+    gained = [scale.fuse(odd).score - scale.fuse(ordinary).score for scale in (doubting, trusting)]
+    assert 0 < gained[0] < 0.3 * gained[1]
+
+
 def test_what_a_detector_finds_nothing_unusual_in_does_not_count_beside_the_others() -> None:
     class Calm(Brightness):
         usual = 2.0

@@ -128,7 +128,7 @@ def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
     assert known.tolist() == [False] * 150 + [True] * 50, "it was fitted without the last quarter, and scored that"
     assert model.viewpoint is not None
     monkeypatch.setitem(
-        LEARNERS, "brightness", Learner(slow, refit=False, accept=lambda _detector, _clips, _report: False)
+        LEARNERS, "brightness", Learner(slow, refit=False, judge=lambda _detector, _clips, _report: None)
     )
     (only,) = learn([FootageSource(footage)], ["f"], settings, QUIET)
     assert [d.name for d in load_model(only).detectors] == ["static"]

@@ -62,7 +62,7 @@ def test_a_frame_scores_the_same_bytes_whatever_else_is_in_the_batch() -> None:
 
 
 def test_the_stored_and_loaded_detector_scores_the_same_bytes() -> None:
-    detector = _detector().with_usual(-9.0, (-9.0, -9.0, -9.0))
+    detector = _detector().with_usual(-9.0, (-9.0, -9.0, -9.0)).with_auc(0.9)
     settings = json.loads(json.dumps(detector.settings()))
     tensors = {key: np.frombuffer(v.tobytes(), v.dtype).reshape(v.shape) for key, v in detector.tensors().items()}
     loaded = TrueSight2.load(settings, tensors, "cpu")
@@ -70,6 +70,7 @@ def test_the_stored_and_loaded_detector_scores_the_same_bytes() -> None:
     assert _bytes(_scores(loaded, frames)) == _bytes(_scores(detector, frames))
     assert _scores(loaded, frames)[-1].reasons == _scores(detector, frames)[-1].reasons
     assert loaded.settings() == detector.settings()
+    assert loaded.trust == pytest.approx(0.8)
     assert detector.on_cpu() is detector
 
 

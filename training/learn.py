@@ -155,7 +155,7 @@ class _Fit:
         return sum(stretch.duration_s for stretch in self._never_learned())
 
     def add(self, learners: Mapping[str, Learner]) -> bool:
-        """Fit further detectors; short footage is scored by them meanwhile. False where none is accepted."""
+        """Fit further detectors; short footage is scored by them meanwhile. False where none is kept."""
         before = len(self._fitted)
         fast = all(learner.refit for learner in learners.values())
         steps = len(learners) * (1 if self._windows else len({piece.fold for piece in self._pieces}) + 1)
@@ -165,14 +165,14 @@ class _Fit:
             for name, learner in learners.items():
                 try:
                     fitted = self._fit(learner, step)
-                    accepted = learner.accept(fitted.detector, self._never_learned(), self._report)
+                    kept = learner.judge(fitted.detector, self._never_learned(), self._report)
                 except UsageError as error:  # too little for this one is not too little for all
                     if not before:
                         raise
                     self._report.say(f"warning: '{name}' is left out: {error}")
                     continue
-                if accepted:
-                    self._fitted.append(fitted)
+                if kept is not None:
+                    self._fitted.append(replace(fitted, detector=kept))
                 else:
                     self._report.say(f"warning: '{name}' did not learn well enough from this footage and is left out")
         return len(self._fitted) > before

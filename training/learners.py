@@ -26,14 +26,14 @@ class Learner:
            once, on three quarters of the footage
     least_held_back_s  seconds of footage that must be held back from one that is fitted once: what its scores look like
             in less says next to nothing of what is usual
-    accept  (detector, footage that it has not learned from, report): did it learn what it should? If not, it is left
-            out of the model
+    judge   (detector, footage that it has not learned from, report) -> the detector as it is to be kept; None where it
+            did not learn what it should, and is left out of the model
     """
 
     fit: Callable[[Clips, int, str, Report], Detector]
     refit: bool = True
     least_held_back_s: float = 0.0
-    accept: Callable[[Detector, Clips, Report], bool] = lambda _detector, _clips, _report: True
+    judge: Callable[[Detector, Clips, Report], Detector | None] = lambda detector, _clips, _report: detector
 
 
 def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
@@ -60,21 +60,23 @@ def _true_sight2(clips: Clips, seed: int, device: str, report: Report) -> Detect
     return fit_true_sight2(clips, seed=seed, device=device, report=report)
 
 
-def _finds_synthetic_anomalies(detector: Detector, clips: Clips, report: Report) -> bool:
+def _judged_by_synthetic_anomalies(detector: Detector, clips: Clips, report: Report) -> Detector | None:
     from monitor.detector.true_sight2 import TrueSight2
     from training.fit_clip_net import synthetic_auc
 
     assert isinstance(detector, TrueSight2)
     auc = synthetic_auc(detector, clips)
     report.say(f"{detector.name}: AUC {auc:.2f} on synthetic anomalies in footage that it has not learned from")
-    return auc >= LEAST_AUC
+    return detector.with_auc(auc) if auc >= LEAST_AUC else None
 
 
 LEARNERS = {
     "motion": Learner(_motion),
     "static": Learner(_static),
     "scene": Learner(_scene),
-    "true-sight-2": Learner(_true_sight2, refit=False, least_held_back_s=SHORTEST_S, accept=_finds_synthetic_anomalies),
+    "true-sight-2": Learner(
+        _true_sight2, refit=False, least_held_back_s=SHORTEST_S, judge=_judged_by_synthetic_anomalies
+    ),
 }
 """Registry name -> how it learns, the fast ones first."""
 

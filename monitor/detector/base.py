@@ -98,6 +98,9 @@ class Detector(ABC):
     score. Else what it sees in ordinary pictures would count beside other detectors' findings. Not used where
     detectors are added up."""
 
+    trust: float = 1.0
+    """How much its findings count where detectors are added up, above 0, at most 1."""
+
     def shown_by(self, clip_s: float, threshold: float) -> bool:  # noqa: ARG002
         """Whether held-out clips of this length, seconds, can show scores as high as a threshold at all."""
         return True

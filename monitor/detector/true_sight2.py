@@ -47,6 +47,7 @@ class TrueSight2Settings(BaseModel):
     width       the network's finest channels
     usual       99th percentile of the score on held-out normal frames, logits
     head_usual  the same of what each head adds to the map at its peak, in the order of clip_net.HEADS
+    auc         with which it tells synthetic anomalies in normal footage that it has not learned from; None: not known
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -54,6 +55,7 @@ class TrueSight2Settings(BaseModel):
     width: Annotated[int, Field(ge=1, le=256)] = 16
     usual: float | None = None
     head_usual: tuple[float, float, float] | None = None
+    auc: Annotated[float, Field(gt=0.5, le=1)] | None = None
 
 
 class Scene(NamedTuple):
@@ -150,10 +152,19 @@ class TrueSight2(Detector):
         self._fast = fast_network(self._net, trunk_type(precision, self._device))
         self._settings = settings
         self.scene = scene
+        if settings.auc is not None:  # how much better than chance it is, the Gini coefficient
+            self.trust = 2 * settings.auc - 1
 
     def with_usual(self, usual: float, head_usual: tuple[float, float, float]) -> Self:
         """A copy that knows what is usual, which the reasons need (see TrueSight2Settings)."""
-        settings = self._settings.model_copy(update={"usual": usual, "head_usual": head_usual})
+        return self._with({"usual": usual, "head_usual": head_usual})
+
+    def with_auc(self, auc: float) -> Self:
+        """A copy that knows how good it is (see TrueSight2Settings)."""
+        return self._with({"auc": auc})
+
+    def _with(self, update: dict[str, object]) -> Self:
+        settings = self._settings.model_copy(update=update)
         return type(self)(copy.deepcopy(self._net), settings, self.scene, str(self._device), self._precision)
 
     def new_stream(self) -> ClipStream:
