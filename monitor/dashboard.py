@@ -265,7 +265,7 @@ class Dashboard(Sink):
         for row in reversed(last):  # the latest first, with all that there is to say as long as there are rows for it
             clock = datetime.fromtimestamp(row.at).strftime("%H:%M:%S")
             lasted = Text(_lasted(row), "bold red" if row.ended_s is None else "")
-            why = textwrap.wrap(row.why, room)
+            why = textwrap.wrap(row.why, max(1, room))
             more = min(spare, max(0, len(why) - 1))
             spare -= more
             why = [*why[:more], " ".join(why[more:])]

@@ -87,6 +87,15 @@ def test_everything_fits_the_terminal_and_what_matters_is_there(width: int, heig
         assert "more" in text
 
 
+@pytest.mark.parametrize("width", [1, 5, 12, 20, 40])
+@pytest.mark.parametrize("height", [1, 4, 10])
+def test_a_terminal_that_is_much_too_small_shows_what_fits(width: int, height: int) -> None:
+    with Dashboard(Console(file=io.StringIO(), force_terminal=True, width=width, height=height), TITLE) as board:
+        logging.getLogger("monitor").warning("front-door: the camera is lost, trying again in 4 s")
+        board.alert(alert("front-door", 1, Phase.START), camera("front-door"))
+        assert lines(board, RunReport(0.0, 0, (camera("front-door"),)), width, height)
+
+
 def test_states_are_words_that_fit_80_columns() -> None:
     report = RunReport(1.0, 0, tuple(camera(state.value[:5], state) for state in CameraState))
     text = "\n".join(lines(dashboard(), report, 80, 40))  # rows for all of them

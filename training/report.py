@@ -86,7 +86,7 @@ def alarm_table(alarms: Sequence[Alarm], width: int | None = None) -> str:
     wide = max(map(len, facts)) + len(_GAP)
     lines = []
     for fact, why in zip(facts, whys, strict=True):
-        first, *rest = [why] if width is None else textwrap.wrap(why, max(_LEAST, width - wide))
+        first, *rest = [why] if width is None else textwrap.wrap(why, max(_LEAST, width - wide)) or [""]
         lines += [fact.ljust(wide) + first, *(" " * wide + line for line in rest)]
     return "\n".join(lines)
 
