@@ -25,6 +25,8 @@ TICK_S = 0.1
 """How often the loop looks at everything else but results: with many cameras, reports of all cost more than scores."""
 
 
+_LOST = (CameraState.OFFLINE, CameraState.STALLED, CameraState.ENDED, CameraState.FAILED)
+"""States in which no frame comes: what comes later is a new segment."""
 _BEHIND_S, _NEARLY_S = 2.0, 1.0
 """A file that is so far behind its pace is overloaded, until it has come nearly up with it."""
 
@@ -39,6 +41,7 @@ class _CameraStats:
         self.overload = Rate()
         self.behind = False  # a file that is played slower than it should be
         self.age = Quantiles()
+        self.seen = 0  # frames that have come out of the pipeline
         self.state: tuple[CameraState, str] | None = None
         self.since = self.looked_s = -math.inf  # that state; when it was looked at last
         self.advice = ""
@@ -144,6 +147,7 @@ class Watch:
         name = scored.frame.camera
         if name not in self._sources or scored.frame.segment < self._first_segments.get(name, 0):
             return  # the camera has been removed, or replaced by another of its name
+        self._stats[name].seen += 1
         if self._learning.without_model(name):
             self._stats[name].age.add(scored.scored_at - scored.frame.captured_at)
             self._learning.take(scored)
@@ -163,8 +167,19 @@ class Watch:
         for sink in self._sinks:
             sink.alert(alert, report)
 
+    def _end_of_the_lost(self) -> None:
+        """End the open events of cameras and files that give no more frames, once their last ones have been judged."""
+        for name, monitor in self._monitors.items():
+            if not monitor.alarmed or self._pipeline.status(name).state not in _LOST:
+                continue
+            queue = self._pipeline.counters(name)
+            if self._stats[name].seen >= queue.put - queue.dropped:
+                for alert in monitor.close():
+                    self._tell(alert)
+
     def _tick(self) -> RunReport:
         now = self._clock()
+        self._end_of_the_lost()
         reports = tuple(self._report(name, now) for name in self._sources)
         for report in reports:
             stats = self._stats[report.name]

@@ -20,7 +20,7 @@ from monitor.recorder import Recorder
 from monitor.sink import CameraReport, RunReport, Sink
 from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Reader, Source
-from monitor.types import CameraState, Detection
+from monitor.types import CameraState, Detection, Phase
 from monitor.watch import Watch
 from tests.fakes import Brightness, LevelSource, brightness_model, frame
 
@@ -69,6 +69,26 @@ def test_files_are_scored_whole_and_their_events_end_with_them() -> None:
     assert [a.event.phase for a in notes.alerts if a.camera == "b"] == ["start", "end"], "open at the end of the file"
     assert ("a", CameraState.ENDED) in notes.states
     assert [j.scored.frame.index for j in notes.scores if j.scored.frame.camera == "a"] == list(range(200))
+
+
+def test_the_event_of_a_file_that_has_ended_ends_though_others_go_on() -> None:
+    stop = threading.Event()
+
+    class Until(Notes):
+        def alert(self, alert: Alert, report: CameraReport) -> None:
+            super().alert(alert, report)
+            if alert.event.phase is Phase.END:
+                stop.set()
+
+    notes = Until()
+    endless = replace(FAST, loop=True)
+    model = brightness_model()
+    sources = LevelSource("a", [25] * 20 + [200] * 30), LevelSource("b", [25] * 100)
+    cameras = [Camera(sources[0], model, FAST), Camera(sources[1], model, endless)]
+    Watch(Pipeline(cameras), monitors("a", "b"), {s.name: s for s in sources}, [notes]).run(stop, DEADLINE_S)
+    assert [(a.camera, a.event.phase) for a in notes.alerts] == [("a", Phase.START), ("a", Phase.END)]
+    assert [j.scored.frame.index for j in notes.scores if j.scored.frame.camera == "a"] == list(range(50))
+    assert stop.is_set(), "not only at the end of the run"
 
 
 class LearningAtFirst(Learning):
