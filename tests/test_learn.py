@@ -54,6 +54,7 @@ def test_a_recording_gives_its_pictures_at_their_times_and_goes_on_after_an_inte
             times.append(position.time_s)
     assert times == [0.0, 0.1, 0.2, 0.3, 0.4, 10.4, 10.5]
     assert recorded_s(tmp_path / "f") == pytest.approx(0.5)
+    assert read_normal([source], QUIET).footage_s == pytest.approx(0.5), "the gap is no footage"
 
 
 def test_short_footage_is_kept_whole_and_in_colour(footage: Path) -> None:

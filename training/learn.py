@@ -102,7 +102,7 @@ def learn(
     normal = read_normal(sources, report, from_s=settings.from_s, to_s=settings.to_s)
     check_suitable(normal)
     report.say(what_was_read(normal))
-    if (warning := too_short(sum(normal.lengths_s))) is not None:
+    if (warning := too_short(normal.footage_s)) is not None:
         report.say(warning)
     fit = _Fit(normal, settings, report)
     fast = {name: learner for name, learner in learners.items() if learner.refit}
@@ -259,7 +259,7 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
         "version": version_number(version),
         "width": normal.size[0],
         "height": normal.size[1],
-        "footage_s": round(sum(normal.lengths_s), 1),
+        "footage_s": round(normal.footage_s, 1),
         "learned_s": round(normal.kept_s, 1),
         "cross_fitted": int(normal.whole),
     }
@@ -280,7 +280,7 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
 
 def what_was_read(normal: Normal) -> str:
     """How much footage there is and what becomes of it, in words."""
-    total = f"footage: {duration(sum(normal.lengths_s))} of {normal.size[0]}x{normal.size[1]}"
+    total = f"footage: {duration(normal.footage_s)} of {normal.size[0]}x{normal.size[1]}"
     if len(normal.sources) > 1:
         total += f" in {counted(len(normal.sources), 'file')}"
     if normal.whole:

@@ -73,7 +73,7 @@ class Normal:
 
     stretches   in the sources' order
     sources     what they were read from, unreadable ones left out
-    lengths_s   seconds of each source, kept or not
+    lengths_s   seconds of each source from its first frame to its last, kept or not
     first_s     media time of each source's first frame, seconds
     stride      1: all is kept; n: of n chunks of CHUNK_S seconds, counted over all sources, one is
     size        (width, height) px of the footage itself
@@ -100,6 +100,11 @@ class Normal:
     def kept_s(self) -> float:
         """Seconds of footage kept."""
         return sum(stretch.duration_s for stretch in self.stretches)
+
+    @property
+    def footage_s(self) -> float:
+        """Seconds of footage there were, without the gaps in it; of long footage, not kept whole, with them."""
+        return self.kept_s if self.whole else sum(self.lengths_s)
 
     def chunk_numbers(self) -> tuple[range, ...]:
         """The numbers of each source's chunks; those divisible by ``stride`` are kept."""

@@ -22,7 +22,7 @@ _SAME_SCENE = 0.2  # correlation of what two files usually show; of one scene in
 
 def check_suitable(normal: Normal) -> None:
     """Raise UsageError for footage that is too short, shows nothing that changes, or shows several scenes."""
-    length_s = sum(normal.lengths_s)
+    length_s = normal.footage_s
     if normal.frames == 1 or not normal.stretches:
         raise UsageError("the footage holds a single frame: give at least 10 min of normal footage of the camera")
     if length_s < SHORTEST_S:
