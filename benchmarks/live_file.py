@@ -63,9 +63,8 @@ class LiveFileReader(VideoReader):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(capture)
+        super().__init__(capture, source.label, counted=False)
         self.fps = source.fps
-        self._label = source.label
         self._blind = source.blind
         self._clock = clock
         self._sleep = sleep

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import logging
+import re
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from monitor.errors import SourceError
+from monitor.errors import CaptureError, SourceError
 from monitor.sources import open_sources
 from monitor.sources.base import Position, Source
 from monitor.sources.camera import CameraSource
@@ -86,15 +88,21 @@ def test_many_files_share_the_cores(tmp_path: Path) -> None:
     assert {source.threads for source in open_sources(videos) if isinstance(source, VideoSource)} == {1}
 
 
-def test_a_cut_off_video_ends_where_its_data_ends(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.avi", frames=100)
+@pytest.mark.parametrize("suffix", [".avi", ".ts"])
+def test_a_cut_off_video_is_read_as_far_as_it_goes_and_said_to_be_so_where_it_says_how_long_it_is(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = write_video(tmp_path / f"a{suffix}", frames=100)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) * 3 // 4])
     source = VideoSource(path)
     source.check()
-    with source.open() as reader:
-        grabbed: list[Position] = list(iter(reader.grab, None))
+    grabbed: list[Position] = []
+    with source.open() as reader, pytest.raises(CaptureError) if suffix == ".avi" else nullcontext() as caught:
+        grabbed.extend(iter(reader.grab, None))
     assert 0 < len(grabbed) < 100
+    if caught is not None:
+        assert re.search(r"a\.avi ends after \d\.\d of 10\.0 s: it is damaged or cut off", str(caught.value))
 
 
 @pytest.mark.parametrize("content", [b"", b"these are words", b"\x00" * 5000])

@@ -15,7 +15,7 @@ from monitor.doctor.device import judge_device, look_at_machine, usable_device
 from monitor.doctor.disk import check_evidence, check_journal, check_records
 from monitor.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
-from monitor.doctor.models import EVERY_FRAME_FPS, check_model, judge_load, no_model, too_short_to_learn
+from monitor.doctor.models import EVERY_FRAME_FPS, check_model, judge_load, misfit, no_model, too_short_to_learn
 from monitor.doctor.ports import check_keys, check_ports
 from monitor.doctor.verdict import judge_failure, judge_footage, judge_stream
 from monitor.errors import SourceError
@@ -221,6 +221,8 @@ def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[
         )
         yield finding
         if isinstance(finding.facts, ModelFacts):
+            fits = (misfit(name, finding.facts.learned_size, seen.sizes[name]) for name in names if name in seen.sizes)
+            yield from filter(None, fits)
             costs |= {name: finding.facts.ms_a_frame for name in names if name in seen.live}
     if costs:
         yield judge_load(costs, seen.decode_cores, cores, settings.analysis_fps)

@@ -25,6 +25,7 @@ class ModelFacts:
     supported_per_day      the lowest rate of false alarms a day that this much footage shows
     device                 where it ran
     width, height          pixels of the frames it was timed with
+    learned_size           (width, height) px of those that it learned from; None where it does not say
     ms_a_frame             milliseconds to score one frame
     cameras_a_thread       cameras that one thread can score at ``analysis_fps`` frames a second each
     """
@@ -39,6 +40,7 @@ class ModelFacts:
     device: str
     width: int
     height: int
+    learned_size: tuple[int, int] | None
     ms_a_frame: float
     analysis_fps: float
     cameras_a_thread: int

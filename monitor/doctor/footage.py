@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from monitor.doctor.facts import Failure, FootageFacts, Request, Trouble
-from monitor.errors import SourceError
+from monitor.errors import CaptureError, SourceError
 from monitor.sources.folder import FolderSource, read_image
 from monitor.sources.video import VideoSource
 from monitor.types import Image
@@ -24,7 +24,7 @@ def look_at(request: Request, say: Callable[[str], None]) -> FootageFacts | Fail
         if request.kind == "folder":
             return _folder(FolderSource(Path(request.target), fps=request.fps), request.seconds)
         return _video(VideoSource(Path(request.target)), request)
-    except SourceError as error:
+    except (CaptureError, SourceError) as error:
         return Failure(Trouble.UNUSABLE, str(error))
 
 

@@ -18,7 +18,9 @@ from monitor.duration import in_words
 from monitor.errors import ModelError, UsageError
 from monitor.fusion import ModelScale
 from monitor.inference import Scorer
+from monitor.learning.size import Size, judge_size
 from monitor.model_store import Model, load_model
+from monitor.plan import learned_size
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import Frame, Image
 from monitor.wording import counted
@@ -59,6 +61,7 @@ def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, de
         device=", ".join(sorted({detector.device for detector in model.detectors})),
         width=size[0],
         height=size[1],
+        learned_size=learned_size(model),
         ms_a_frame=ms,
         analysis_fps=fps,
         cameras_a_thread=int(1000.0 / (ms * fps)),
@@ -142,6 +145,16 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def misfit(name: str, learned: Size | None, now: Size) -> Finding | None:
+    """A problem where a camera's pictures are of another shape than its model learned."""
+    verdict = judge_size(learned, now)
+    if learned is None or verdict.scored:
+        return None
+    found = f"its pictures are {now[0]}x{now[1]}, its model learned {learned[0]}x{learned[1]}, another shape: no frame "
+    mend = "give it the model that was learned from it, or let it learn anew"
+    return Finding("model", name, State.PROBLEM, f"{found}is scored", mend)
 
 
 def too_short_to_learn(name: str, length_s: float, learn_s: float, *, loop: bool) -> Finding:

@@ -7,7 +7,7 @@ from typing import cast
 
 import cv2
 
-from monitor.errors import SourceError
+from monitor.errors import CaptureError, SourceError
 from monitor.sources.base import Position, Reader, Source
 from monitor.sources.opencv import open_capture, plausible_fps
 from monitor.types import Image
@@ -35,6 +35,12 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 
+_COUNTED = frozenset([".avi", ".mp4", ".m4v", ".mkv", ".mov", ".webm", ".3gp"])
+"""Containers that say how long they are; of others FFmpeg guesses it from the bit rate."""
+_MISSING_SHARE, _MISSING_S = 0.1, 1.0
+"""So much may be missing at a file's end: what containers say is not exact."""
+
+
 class VideoSource(Source):
     """A video file that OpenCV's FFmpeg can decode.
 
@@ -60,7 +66,7 @@ class VideoSource(Source):
         capture = open_capture(str(self.path), parameters=threads, hardware=self.hardware)
         if not capture.isOpened():
             raise SourceError(f"{self.path} is no video that OpenCV can read")
-        return VideoReader(capture)
+        return VideoReader(capture, self.label, counted=self.path.suffix.lower() in _COUNTED)
 
     def check(self) -> None:
         """Raise SourceError unless the first frame can be decoded."""
@@ -70,14 +76,17 @@ class VideoSource(Source):
 
 
 class VideoReader(Reader):
-    """Steps through a file to its real end; the container's frame count is not trusted.
+    """Steps through a file to its real end; the container's frame count is not trusted to the frame.
 
     Media time is the container's where it grows from frame to frame, otherwise the frame before plus 1 / fps.
-    The first frame is at 0 s.
+    The first frame is at 0 s. counted: the container can be relied on to say how long the file is; one that ends long
+    before that has been cut off.
     """
 
-    def __init__(self, capture: cv2.VideoCapture) -> None:
+    def __init__(self, capture: cv2.VideoCapture, label: str, *, counted: bool) -> None:
         self._capture = capture
+        self._label = label
+        self._counted = counted
         self.fps = plausible_fps(capture)
         self._last: Position | None = None
         self._first_s = 0.0
@@ -89,8 +98,9 @@ class VideoReader(Reader):
         return frames / self.fps if frames > 0 else None
 
     def grab(self) -> Position | None:
-        """Step to the next frame; None at the end."""
+        """Step to the next frame; None at the end. Raises CaptureError where the file has been cut off."""
         if not self._capture.grab():
+            self._check_end()
             return None
         container_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
         if self._last is None:
@@ -102,6 +112,16 @@ class VideoReader(Reader):
                 time_s = self._last.time_s + 1.0 / self.fps
             self._last = Position(self._last.index + 1, time_s)
         return self._last
+
+    def _check_end(self) -> None:
+        claimed_s, last = self.claimed_s, self._last
+        if not self._counted or claimed_s is None or last is None:
+            return
+        frames_s, read_s = (last.index + 1) / self.fps, last.time_s + 1.0 / self.fps
+        if max(frames_s, read_s) < min((1 - _MISSING_SHARE) * claimed_s, claimed_s - _MISSING_S):
+            raise CaptureError(
+                f"{self._label} ends after {read_s:.1f} of {claimed_s:.1f} s: it is damaged or cut off; copy it again"
+            )
 
     def retrieve(self) -> Image | None:
         """The frame grabbed last, in memory of its own; None if it cannot be converted."""
