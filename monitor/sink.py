@@ -43,6 +43,7 @@ class CameraReport:
     history    highest score of each of the last seconds, oldest first; None where none came
     fps_in     pictures received a second; fps_analysed: frames scored a second
     age_p50_s  median time from reading a frame to its score, seconds, of the last frames; None before the first
+    unscored   why not one frame has been scored so far, where that is known
     progress   how far it is with learning; None where it does not
     extrapolated  how many times rarer the false alarms are that the threshold stands for than what the held-out footage
                shows; at most 1 where it shows them
@@ -68,6 +69,7 @@ class CameraReport:
     missing: int
     unreadable: int
     events: int
+    unscored: str = ""
     progress: Progress | None = None
     extrapolated: float = 1.0
 

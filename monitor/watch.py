@@ -36,12 +36,14 @@ class _CameraStats:
 
     def __init__(self) -> None:
         self.score = math.nan
+        self.scored = False
         self.history = History()
         self.fps_in, self.fps_analysed = Rate(), Rate()
         self.overload = Rate()
         self.behind = False  # a file that is played slower than it should be
         self.age = Quantiles()
         self.seen = 0  # frames that have come out of the pipeline
+        self.unscored = ""  # why not one frame has been scored so far
         self.state: tuple[CameraState, str] | None = None
         self.since = self.looked_s = -math.inf  # that state; when it was looked at last
         self.advice = ""
@@ -53,6 +55,9 @@ class _CameraStats:
         self.age.add(judgement.scored.scored_at - frame.captured_at)
         if not math.isnan(judgement.score):
             self.history.add(frame.time_s, judgement.score)
+            self.scored, self.unscored = True, ""
+        elif not self.scored and not frame.health.scored:
+            self.unscored = frame.health.detail
 
 
 class Watch:
@@ -219,6 +224,7 @@ class Watch:
             age_p99_s=stats.age.quantile(0.99),
             frames_in=status.frames_in,
             analysed=stats.age.count,
+            unscored=stats.unscored,
             dropped=queue.dropped,
             reconnects=status.reconnects,
             stalls=status.stalls,
