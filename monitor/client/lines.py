@@ -16,6 +16,8 @@ from monitor.messages import (
 )
 
 _NAMED_AT_MOST = 20
+_SAME_TIME_S = 1.0
+"""A message is always sent a little after what it tells of."""
 
 
 def _local_time(unix_s: float) -> str:
@@ -29,22 +31,36 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def _earlier(word: str, began_at: float, sent_at: float) -> str:
+    """``since 14:07:31``, with the day where it is another one; empty where it began when the message was sent."""
+    if sent_at - began_at <= _SAME_TIME_S:
+        return ""
+    began, sent = _local_time(began_at), _local_time(sent_at)
+    day, _, time_of_day = began.partition(" ")
+    return f"{word} {time_of_day if sent.startswith(f'{day} ') else began}"
+
+
 def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> str:
+    # Lines begin with when they were sent, so that their times grow from line to line.
+    words = [_local_time(message.sent_at), message.camera]
     if isinstance(message, ScoreMessage):
-        place = f"{message.time_s:.2f} s  frame {message.frame_index}"
-        return f"{_local_time(message.captured_at)}  {message.camera}  score {_number(message.score)}  {place}"
-    if isinstance(message, HealthMessage):
-        return f"{_local_time(message.since)}  {message.camera}  {message.state}  {message.detail}".rstrip()
-    at = message.started_at if message.ended_at is None else message.ended_at
-    words = [_local_time(at), message.camera, message.phase.upper(), f"peak {_number(message.peak_score)}"]
-    if message.ended_s is not None:
-        words.append(f"lasted {message.ended_s - message.started_s:.1f} s")
-    if message.interrupted:
-        words.append("(the monitor was killed meanwhile)")
-    if not message.notify:
-        words.append(f"({NOT_NOTIFIED})")
-    words.extend(reason.text for reason in message.reasons[:1])
-    return "  ".join(words)
+        words += [f"score {_number(message.score)}", f"{message.time_s:.2f} s", f"frame {message.frame_index}"]
+        words.append(_earlier("read", message.captured_at, message.sent_at))
+    elif isinstance(message, HealthMessage):
+        words += [message.state, _earlier("since", message.since, message.sent_at), message.detail]
+    else:
+        words += [message.phase.upper(), f"peak {_number(message.peak_score)}"]
+        if message.ended_s is not None:
+            lasted = f"lasted {message.ended_s - message.started_s:.1f} s"
+            words.append(f"{lasted} {_earlier('from', message.started_at, message.sent_at)}".rstrip())
+        else:
+            words.append(_earlier("since", message.started_at, message.sent_at))
+        if message.interrupted:
+            words.append("(the monitor was killed meanwhile)")
+        if not message.notify:
+            words.append(f"({NOT_NOTIFIED})")
+        words.extend(reason.text for reason in message.reasons[:1])
+    return "  ".join(filter(None, words)).rstrip()
 
 
 def _some(names: Sequence[str]) -> str:
