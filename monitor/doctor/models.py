@@ -12,7 +12,7 @@ from statistics import median
 import cv2
 import numpy as np
 
-from monitor.config import MonitorConfig
+from monitor.config import LEAST_LEARNING_S, MonitorConfig
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
 from monitor.duration import in_words
 from monitor.errors import ModelError, UsageError
@@ -147,17 +147,14 @@ def _duration(seconds: float) -> str:
 def too_short_to_learn(name: str, length_s: float, learn_s: float, *, loop: bool) -> Finding:
     """A recording without a model that ends before the time to learn from is over; loop: it is played again then."""
     found = f"no model for it yet, and its {in_words(length_s)} are shorter than the {in_words(learn_s)} to learn from"
-    if loop:
-        mend = "learn from more normal footage of it: `python -m training learn FOOTAGE --name CAMERA`"
+    mend = "learn from more normal footage of it: `python -m training learn FOOTAGE --name CAMERA`"
+    if length_s < LEAST_LEARNING_S:
+        found += f" and the {in_words(LEAST_LEARNING_S)} that are the least"
+    elif loop:
         return Finding("model", name, State.WARNING, f"{found}: a run learns from all of it", mend)
-    return Finding(
-        "model",
-        name,
-        State.PROBLEM,
-        f"{found}: a run ends without having watched it",
-        "give --learn a shorter time, or learn from normal footage of it: "
-        "`python -m training learn FOOTAGE --name CAMERA`",
-    )
+    else:
+        mend = f"give --learn a shorter time ({in_words(LEAST_LEARNING_S)} is the least), or {mend}"
+    return Finding("model", name, State.PROBLEM, f"{found}: a run ends without having watched it", mend)
 
 
 def no_model(names: Sequence[str], learn_s: float) -> Finding:
