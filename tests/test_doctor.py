@@ -437,7 +437,11 @@ def test_a_damaged_and_a_missing_model(tmp_path: Path) -> None:
     damaged = check_model(tmp_path, (320, 180), MonitorConfig(), "cpu")
     assert damaged.state is State.PROBLEM
     assert "damaged" in damaged.found
-    assert "copy the whole folder again" in damaged.mend
+    assert damaged.mend == f"copy the model folder again, or delete {tmp_path} and learn the camera anew"
+    assert "copy" not in damaged.found, "said once"
+    (tmp_path / "model.json").unlink()
+    other = check_model(tmp_path, (320, 180), MonitorConfig(), "cpu")
+    assert (other.state, other.mend) == (State.PROBLEM, "copy the model folder again, or train it again")
 
 
 def test_a_machine_that_cannot_keep_up_is_told_what_it_can() -> None:

@@ -18,7 +18,7 @@ from monitor.duration import in_words
 from monitor.errors import ModelError, UsageError
 from monitor.fusion import ModelScale
 from monitor.inference import Scorer
-from monitor.model_store import Model, load_model
+from monitor.model_store import COPY_AGAIN, Model, load_model
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import Frame, Image
 from monitor.wording import counted
@@ -29,7 +29,6 @@ _WARM_UP = 8
 _TIMED = 40
 _TIMED_S = 2.0
 _PICTURES = 8
-_COPY = "copy the whole folder again, or train it again"
 
 
 def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, device: str) -> Finding:
@@ -42,8 +41,11 @@ def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, de
         model = load_model(folder, device)
         scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
     except ModelError as error:
-        missing = not folder.is_dir()
-        return from_error("model", str(folder), error, "" if missing else _COPY)
+        if not folder.is_dir():
+            return from_error("model", str(folder), error)
+        found, copy, more = str(error).partition(f"; {COPY_AGAIN}")
+        mend = f"{COPY_AGAIN}{more}" if copy else f"{COPY_AGAIN}, or train it again"
+        return Finding("model", str(folder), State.PROBLEM, found, mend)
     except UsageError as error:  # the device
         return from_error("model", str(folder), error)
     fps = settings.analysis_fps or EVERY_FRAME_FPS
