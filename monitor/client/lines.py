@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
@@ -14,6 +13,7 @@ from monitor.messages import (
     HealthMessage,
     ScoreMessage,
 )
+from monitor.wording import listed
 
 _NAMED_AT_MOST = 20
 _SAME_TIME_S = 1.0
@@ -63,11 +63,6 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
     return "  ".join(filter(None, words)).rstrip()
 
 
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED_AT_MOST])
-    return shown if len(names) <= _NAMED_AT_MOST else f"{shown} and {len(names) - _NAMED_AT_MOST} more"
-
-
 def text_line(item: Item) -> str:
     """An item for people, on one line: whatever it says, it cannot steer the terminal."""
     match item:
@@ -94,10 +89,8 @@ def text_line(item: Item) -> str:
             text = f"ignored a malformed message with topic {item.topic[:80]!r}: {item.reason}"
         case UnknownCamera():
             what, them = ("camera", "it") if len(item.cameras) == 1 else ("cameras", "them")
-            text = (
-                f"{item.node} knows no {what} {_some(item.cameras)}: it watches {_some(item.known)}; "
-                f"waiting for {them} all the same"
-            )
+            unknown, known = listed(item.cameras, _NAMED_AT_MOST), listed(item.known, _NAMED_AT_MOST)
+            text = f"{item.node} knows no {what} {unknown}: it watches {known}; waiting for {them} all the same"
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
