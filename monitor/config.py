@@ -104,10 +104,14 @@ class PublishConfig(Settings):
         return self
 
 
+LEAST_LEARNING_S = 10.0
+"""Of less footage nothing can be learned."""
+
+
 class LearningConfig(Settings):
     """How a camera without a model learns what is normal for it."""
 
-    duration_s: float = Field(600.0, ge=10, le=7 * 86_400)
+    duration_s: float = Field(600.0, ge=LEAST_LEARNING_S, le=7 * 86_400)
     """Seconds of stream that are taken as normal and learned from; of a file, its beginning."""
     keep_footage: bool = False
     """Keep what was recorded for learning once it has succeeded."""
@@ -165,7 +169,8 @@ class MonitorConfig(Settings):
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
     """Read a TOML file (None: all defaults) and lay ``overrides`` (dotted key -> value) over it.
 
-    Raises ConfigError with one line for every mistake, naming the nearest known key for an unknown one.
+    Raises ConfigError with one line for every mistake, naming the flag that gave the value, the file otherwise, and the
+    nearest known key for an unknown one.
     """
     content: dict[str, Any] = {}
     if path is not None:
@@ -184,7 +189,8 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
         # follows from the guess alone, or from leaving the key out, would only hide the first mistake.
         left_out, guessed = (_mistakes(deepcopy(content), guess=guess) for guess in (False, True))
     where = f"{path}: " if path is not None else ""
-    raise ConfigError(redact("\n".join(where + mistake for mistake in left_out if mistake in guessed)))
+    flags = {f"setting '{key}': ": _FLAGS[key] for key in overrides or {} if key in _FLAGS}
+    raise ConfigError(redact("\n".join(_of_flag(m, flags) or where + m for m in left_out if m in guessed)))
 
 
 def _checked(content: dict[str, Any]) -> MonitorConfig:
@@ -262,6 +268,31 @@ def _set(content: dict[str, Any], dotted: str, value: object) -> None:
             raise ConfigError(f"'{group}' must be a group of settings: write [{group}]")
         content = inner
     content[last] = value
+
+
+_FLAGS = {
+    "model": ("--model", ""),
+    "learning.duration_s": ("--learn", "s"),
+    "playback.speed": ("--speed", ""),
+    "playback.fps": ("--fps", "frames a second"),
+    "analysis_fps": ("--analysis-fps", "frames a second"),
+    "false_alarms_per_day": ("--false-alarms-per-day", ""),
+    "device": ("--device", ""),
+    "publish.alerts": ("--alerts", ""),
+    "publish.scores": ("--scores", ""),
+    "publish.history": ("--history", ""),
+    "evidence.folder": ("--evidence", ""),
+}
+"""The flags of settings, and the unit that a flag's name does not tell as the setting's does."""
+
+
+def _of_flag(mistake: str, flags: dict[str, tuple[str, str]]) -> str | None:
+    """A mistake in a setting that a flag gave, in terms of the flag; None for any other."""
+    for beginning, (flag, unit) in flags.items():
+        if mistake.startswith(beginning):
+            what = mistake.removeprefix(beginning)
+            return f"{flag}: {what} {unit}" if unit and what[-1].isdigit() else f"{flag}: {what}"
+    return None
 
 
 def _explain(location: list[int | str], kind: str, message: str) -> str:

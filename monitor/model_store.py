@@ -33,6 +33,7 @@ from monitor.model_versions import newest_usable, version_folders
 from monitor.regimes import Regime
 
 CARD_FILE = "model.json"
+COPY_AGAIN = "copy the model folder again"
 WEIGHTS_FILE = "weights.safetensors"
 FORMAT_VERSION = 1
 
@@ -197,13 +198,11 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
     card = _parse_card(folder, card_bytes)
     weights = _read(folder, WEIGHTS_FILE)
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
-        raise ModelError(
-            f"the model in {folder} is damaged: {WEIGHTS_FILE} is not the file that {CARD_FILE} names; copy it again"
-        )
+        raise _damaged(folder, f"{WEIGHTS_FILE} is not the file that {CARD_FILE} names")
     try:
         tensors = load_tensors(weights)
     except SafetensorError as error:
-        raise ModelError(f"the model in {folder} is damaged: {WEIGHTS_FILE} cannot be read ({error})") from error
+        raise _damaged(folder, f"{WEIGHTS_FILE} cannot be read ({error})") from error
     detectors, names = [], {"held_out", "viewpoint"}
     for entry in card.detectors:
         names.add(entry.name)
@@ -219,6 +218,13 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
     return Model(card, tuple(detectors), held_out, hashlib.sha256(card_bytes).hexdigest(), _viewpoint(folder, tensors))
 
 
+def _damaged(folder: Path, what: str) -> ModelError:
+    """The folder was copied here, or learned here: what helps in either case."""
+    return ModelError(
+        f"the model in {folder} is damaged: {what}; {COPY_AGAIN}, or delete {folder} and learn the camera anew"
+    )
+
+
 def _part(tensors: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
     """The tensors under ``name/``, without that."""
     return {key.removeprefix(f"{name}/"): array for key, array in tensors.items() if key.startswith(f"{name}/")}
@@ -231,7 +237,7 @@ def _viewpoint(folder: Path, tensors: dict[str, NDArray[Any]]) -> Viewpoint | No
     try:
         return Viewpoint.load(own)
     except ModelError as error:
-        raise ModelError(f"the model in {folder} is damaged: {error}") from error
+        raise _damaged(folder, str(error)) from error
 
 
 def _read(folder: Path, file: str) -> bytes:
@@ -247,7 +253,7 @@ def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
     try:
         content = json.loads(card_bytes)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"the model in {folder} is damaged: {CARD_FILE} is not valid JSON ({error})") from error
+        raise _damaged(folder, f"{CARD_FILE} is not valid JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != "true-sight-model":
         raise ModelError(f"{folder} is not a model of this program: its {CARD_FILE} is of another format")
     if content.get("format_version") != FORMAT_VERSION:
@@ -259,7 +265,7 @@ def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
         return ModelCard.model_validate(content)
     except ValidationError as error:
         where, what = first_problem(error)
-        raise ModelError(f"the model in {folder} is damaged: {CARD_FILE}, {where}: {what}") from error
+        raise _damaged(folder, f"{CARD_FILE}, {where}: {what}") from error
 
 
 def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -> HeldOut:
@@ -270,13 +276,13 @@ def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -
     for key, kind in expected.items():
         array = tensors.get(key)
         if array is None or array.shape != (card.held_out.frames,):
-            raise ModelError(f"the model in {folder} is damaged: {key} is missing or not {card.held_out.frames} long")
+            raise _damaged(folder, f"{key} is missing or not {card.held_out.frames} long")
         if array.dtype != kind or (key == "held_out/time_s" and not np.isfinite(array).all()):
-            raise ModelError(f"the model in {folder} is damaged: {key} holds no finite {np.dtype(kind)} numbers")
+            raise _damaged(folder, f"{key} holds no finite {np.dtype(kind)} numbers")
     scores = {entry.name: tensors[f"held_out/score/{entry.name}"] for entry in card.detectors}
     regime = tensors.get("held_out/regime")
     if regime is not None and regime.size and not 0 <= regime.min() <= regime.max() < len(Regime):
-        raise ModelError(f"the model in {folder} is damaged: held_out/regime holds unknown regimes")
+        raise _damaged(folder, "held_out/regime holds unknown regimes")
     return HeldOut(tensors["held_out/time_s"], tensors["held_out/clip"], scores, regime)
 
 

@@ -233,10 +233,15 @@ class Session:
             why = "; ".join(f"{camera.name}: {camera.detail}" for camera in failed)
             raise RunError(f"{share} sources could not be watched to the end: {which if logged else why}")
         silent = [camera.name for camera in report.cameras if not camera.frames_in]
-        if silent and not self.stop.is_set():
-            raise RunError(
-                f"not one frame came from {', '.join(silent)}: check the address and whether it can be reached"
-            )
+        if silent:
+            what = f"not one frame came from {', '.join(silent)}: check the address and whether it can be reached"
+            if not self.stop.is_set():
+                raise RunError(what)
+            log.warning("%s", what)  # who asked for the end gets exit code 0, and is told all the same
+        unscored = [c for c in report.cameras if c.state is CameraState.ENDED and c.unscored]
+        if unscored:
+            which = "; ".join(f"{camera.name} ({camera.unscored})" for camera in unscored)
+            raise RunError(f"not one frame was scored of {which}")
 
 
 def _open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:

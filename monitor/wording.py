@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def plural(number: float, noun: str) -> str:
     """``video`` for 1, ``videos`` for any other number."""
@@ -12,6 +14,12 @@ def counted(number: float, noun: str) -> str:
     """``1 video``, ``2 videos``, ``0.5 videos``."""
     shown = str(number) if isinstance(number, int) else f"{number:g}"
     return f"{shown} {plural(number, noun)}"
+
+
+def listed(names: Sequence[str], at_most: int) -> str:
+    """``a, b``; of more names than ``at_most``, ``a, b and 3 more``."""
+    rest = len(names) - at_most
+    return ", ".join(names[:at_most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def shortened(path: str, room: int) -> str:

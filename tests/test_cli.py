@@ -241,6 +241,15 @@ def test_ctrl_c_ends_cleanly_within_two_seconds_and_ends_open_events(tmp_path: P
     assert phases[-1] == "end"
 
 
+def test_ctrl_c_before_a_camera_gave_a_frame_says_so_and_is_no_failure() -> None:
+    process = start(["yard=rtsp://127.0.0.1:9/live", "--model", DEMO_MODEL, "--headless", *FREE_PORTS])
+    wait_for_line(process, "offline")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+    assert "not one frame came from yard: check the address and whether it can be reached" in err
+
+
 def test_a_second_ctrl_c_kills() -> None:
     process = start(["--demo", "--model", DEMO_MODEL, "--headless", *FREE_PORTS])
     wait_for_line(process, "first score")

@@ -34,7 +34,7 @@ from monitor.client import (
 from monitor.client.lines import json_line, text_line
 from monitor.errors import ConfigError
 from monitor.journal import Journal
-from monitor.messages import AlertMessage, HealthMessage, Heartbeat, ModelRef, encode
+from monitor.messages import AlertMessage, HealthMessage, Heartbeat, ModelRef, ReasonBody, ScoreMessage, encode
 from monitor.publisher import Publisher
 from monitor.types import AlertEvent, CameraState, Phase, Reason
 
@@ -399,6 +399,44 @@ def test_an_alert_reads_as_one_line() -> None:
     assert text_line(Received(start, None, 0)).startswith(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1.5e9)))
 
 
+def local(unix_s: float, shape: str = "%H:%M:%S") -> str:
+    return time.strftime(shape, time.localtime(unix_s))
+
+
+def test_lines_begin_with_when_they_were_sent_and_say_what_began_before() -> None:
+    sent = 1.5e9 + 90.0
+    update = an_alert(phase=Phase.UPDATE, sent_at=sent)
+    end = an_alert(phase=Phase.END, sent_at=sent, ended_at=1.5e9 + 87.5, ended_s=97.5)
+    killed = an_alert(phase=Phase.END, sent_at=sent, ended_at=1.5e9 + 87.5, interrupted=True)
+    state: dict[str, Any] = {"schema": 1, "node": "lab", "epoch": "e1", "seq": 1, "camera": "cam1", "state": "moved"}
+    lasting = HealthMessage(**state, sent_at=sent, since=1.5e9, detail="it looks elsewhere")
+    days = HealthMessage(**state, sent_at=sent, since=1.5e9 - 2 * 86_400, detail="")
+    fresh = HealthMessage(**state, sent_at=sent, since=sent - 0.2, detail="")
+    ahead = HealthMessage(**state, sent_at=sent, since=sent + 60.0, detail="")
+    frame: dict[str, Any] = {"schema": 1, "node": "lab", "epoch": "e1", "seq": 1, "camera": "cam1", "raw": {}}
+    score = ScoreMessage(**frame, sent_at=sent, time_s=1.0, frame_index=3, score=None, captured_at=1.5e9)
+    began, at = local(1.5e9), local(sent, "%Y-%m-%d %H:%M:%S")
+    lines = [text_line(Received(m, None, 0)) for m in (update, end, killed, lasting, days, fresh, ahead, score)]
+    assert lines == [
+        f"{at}  cam1  UPDATE  peak 1.50  since {began}",
+        f"{at}  cam1  END  peak 1.50  lasted 87.5 s from {began}",
+        f"{at}  cam1  END  peak 1.50  since {began}  (the monitor was killed meanwhile)",
+        f"{at}  cam1  moved  since {began}  it looks elsewhere",
+        f"{at}  cam1  moved  since {local(1.5e9 - 2 * 86_400, '%Y-%m-%d %H:%M:%S')}",
+        f"{at}  cam1  moved",
+        f"{at}  cam1  moved",
+        f"{at}  cam1  score -  1.00 s  frame 3  read {began}",
+    ]
+
+
+def test_a_line_ends_in_its_last_words_where_no_reason_is_given() -> None:
+    empty = an_alert(reasons=[ReasonBody(term="", value=1.0, usual=1.0, text="")])
+    for alert in (empty, an_alert(reasons=()), an_alert(phase=Phase.UPDATE)):
+        line = text_line(Received(alert, None, 0))
+        assert line.endswith("  peak 1.50")
+        assert "None" not in line
+
+
 def test_text_from_the_wire_cannot_steer_the_terminal() -> None:
     body = HealthMessage(
         schema=1, node="n", epoch="e", seq=1, sent_at=0.0, camera="c\x1b[2J", state="x\r\ny", since=1e300, detail="\x07"
@@ -584,7 +622,8 @@ def test_text_output_and_a_clean_end_on_ctrl_c() -> None:
         line = program.line()
         program.process.send_signal(signal.SIGINT)
         code, _, notes = program.end()
-    assert line.endswith("  cam1  END  peak 1.50  lasted 2.5 s  speed 3 px/frame, usual here up to 1 px/frame")
+    ending = f"lasted 2.5 s from {local(1.5e9, '%Y-%m-%d %H:%M:%S')}  speed 3 px/frame, usual here up to 1 px/frame"
+    assert line.endswith(f"  cam1  END  peak 1.50  {ending}")
     assert code == 0
     assert notes == "connected to lab\nlost messages cannot be had again: this monitor has no history socket\n"
 
@@ -613,8 +652,29 @@ def test_without_a_monitor_it_says_that_it_waits_goes_on_and_ends_with_1_at_its_
             code, out, notes = program.end()
     assert code == 1
     assert out == ""
-    assert notes.startswith(f"waiting: nothing heard from {endpoint} for 3 s. Check that a monitor runs there")
+    waiting, closing = notes.splitlines()
+    assert waiting.startswith(f"waiting: nothing heard from {endpoint} for 3 s. Check that a monitor runs there")
+    assert closing.startswith(f"no monitor was heard at {endpoint} within 3.3 s: start one with ")
+
+
+def test_the_end_of_a_timeout_before_anything_was_said_is_one_sentence(tmp_path: Path) -> None:
+    with client("--endpoint", f"ipc://{tmp_path}/nobody", "--timeout", "0.2") as program:
+        code, out, notes = program.end()
+    assert (code, out) == (1, "")
+    assert notes.startswith(f"no monitor was heard at ipc://{tmp_path}/nobody within 0.2 s: start one")
     assert notes.count("\n") == 1
+
+
+def test_a_monitor_that_had_nothing_to_say_is_told_from_none(tmp_path: Path) -> None:
+    with (
+        Journal(tmp_path / "j") as journal,
+        Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher,
+        client("--endpoint", publisher.alerts_endpoint, "--timeout", "2", publisher=publisher) as program,
+    ):
+        assert program.line("stderr") == "connected to lab"
+        closing = f"no message came from {publisher.alerts_endpoint} within 2 s, though a monitor was heard there: "
+        assert program.line("stderr").startswith(closing)
+        assert program.end() == (1, "", "")
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,18 @@ def test_a_file_that_is_too_short_says_so_once(video: Path, tmp_path: Path) -> N
     assert not (tmp_path / "models/door").exists()
 
 
+def test_of_a_file_shorter_than_the_least_no_shorter_time_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "short.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, SIZE)
+    for number in range(30):
+        writer.write(street(number / 10))
+    writer.release()
+    result = run(tmp_path, path)
+    assert result.returncode == 1
+    assert "3 s of it are too little to learn from (more than 10 s are needed): learn from longer" in result.stderr
+    assert "--learn" not in result.stderr
+
+
 def test_of_a_looped_file_nothing_is_learned_twice(video: Path, tmp_path: Path) -> None:
     result = run(tmp_path, f"door={video}", "--learn", "30s", "--loop", "--speed", "max", "--max-frames", "400")
     assert result.returncode == 0, result.stderr

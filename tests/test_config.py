@@ -118,6 +118,28 @@ def test_flags_that_were_not_given_change_nothing() -> None:
     assert (config.analysis_fps, config.playback.speed) == (0.0, None)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("learning.duration_s", 2.0, "--learn: should be greater than or equal to 10 s"),
+        ("playback.fps", 0.0, "--fps: should be greater than 0 frames a second"),
+        ("playback.fps", float("inf"), "--fps: should be less than or equal to 1000 frames a second"),
+        ("analysis_fps", -1.0, "--analysis-fps: should be greater than or equal to 0 frames a second"),
+        ("playback.speed", -1.0, "--speed: should be a number above 0, or max"),
+        ("false_alarms_per_day", 0.0, "--false-alarms-per-day: should be a number above 0"),
+        ("device", "gpu", "--device: should be auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_a_mistake_in_a_flag_names_the_flag_and_not_the_file(
+    tmp_path: Path, key: str, value: object, sentence: str
+) -> None:
+    path = write(tmp_path, "[journal]\ndays = 0\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {key: value})
+    rest = f"{path}: setting 'journal.days': should be greater than 0"
+    assert sorted(str(caught.value).splitlines()) == sorted([sentence, rest])
+
+
 def test_no_password_gets_into_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, "[cameras.a]\nsource = 3\nmodel = 'rtsp://u:hunter2@h/x'\nx='rtsp://u:hunter2@h/'"))

@@ -437,7 +437,11 @@ def test_a_damaged_and_a_missing_model(tmp_path: Path) -> None:
     damaged = check_model(tmp_path, (320, 180), MonitorConfig(), "cpu")
     assert damaged.state is State.PROBLEM
     assert "damaged" in damaged.found
-    assert "copy the whole folder again" in damaged.mend
+    assert damaged.mend == f"copy the model folder again, or delete {tmp_path} and learn the camera anew"
+    assert "copy" not in damaged.found, "said once"
+    (tmp_path / "model.json").unlink()
+    other = check_model(tmp_path, (320, 180), MonitorConfig(), "cpu")
+    assert (other.state, other.mend) == (State.PROBLEM, "copy the model folder again, or train it again")
 
 
 def test_a_machine_that_cannot_keep_up_is_told_what_it_can() -> None:
@@ -618,9 +622,11 @@ def test_a_file_alone_without_a_model_is_only_a_warning(tmp_path: Path) -> None:
 def test_a_file_shorter_than_what_is_to_be_learned_from_is_a_problem(tmp_path: Path) -> None:
     result = doctor(write_video(tmp_path / "a.avi"), "--no-publish", "--device", "cpu")
     assert result.returncode == 1, result.stdout + result.stderr
-    found = "no model for it yet, and its 0 s are shorter than the 10 min to learn from"
+    found = "no model for it yet, and its 0 s are shorter than the 10 min to learn from and the 10 s that are the least"
     assert f"problem  model a: {found}: a run ends without having watched it" in result.stdout
     assert "no model for a" not in result.stdout
+    assert "--learn" not in result.stdout, "no shorter time would help"
+    assert "give --learn a shorter time (10 s is the least)" in too_short_to_learn("a", 18.0, 600.0, loop=False).mend
     looped = too_short_to_learn("a", 18.0, 600.0, loop=True)
     assert (looped.state, looped.found.partition(": ")[2]) == (State.WARNING, "a run learns from all of it")
 

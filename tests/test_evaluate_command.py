@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from monitor.detector.base import Detector, Observation
 from monitor.detector.motion import Motion
 from monitor.detector.static import StaticAge
 from monitor.health.viewpoint import Viewpoint
-from monitor.model_store import load_model, save_model
+from monitor.model_store import CARD_FILE, load_model, save_model
 from monitor.types import Frame, Image
 from tests.fakes import provenance
 from training.__main__ import app
@@ -148,6 +149,17 @@ def test_the_legend_names_what_is_drawn_and_nothing_else(data: Path, model: Path
     assert legend(quiet, second) == ["labelled abnormal", "score", "threshold", "alarm"], "whichever panel it is in"
     false = replace(quiet, alarms=first.alarms)
     assert legend(false) == ["score", "threshold", "false alarm"]
+
+
+def test_videos_that_the_model_was_trained_on_are_named(data: Path, model: Path, tmp_path: Path) -> None:
+    trained = tmp_path / "walk"
+    shutil.copytree(model, trained)
+    card = json.loads((trained / CARD_FILE).read_text())
+    card["provenance"]["data"] = [str(data / "01"), str(data / "02")]
+    (trained / CARD_FILE).write_text(json.dumps(card))
+    code, output = run("--data", data / "labels.json", "--model", trained)
+    assert code == 0, output
+    assert "trained on 2 of the videos (01, 02): their frames are too easy" in output
 
 
 def test_corrupted_frames_are_missing_and_the_same_every_time(data: Path, model: Path, tmp_path: Path) -> None:

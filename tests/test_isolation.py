@@ -46,6 +46,10 @@ from tests.scripted import RecordingSink
 CRASHES_DECODER = SHARED_DATA / "faults/crashes_decoder.avi"
 ROOT = Path(__file__).resolve().parent.parent
 FAST = CaptureSettings(speed=None)
+ADVICE = (
+    "the file may be damaged, or of a kind that this OpenCV cannot decode: convert it, for example with "
+    "`ffmpeg -i IN OUT.mp4`"
+)
 
 
 def isolated(plan: Plan, *, live: bool = False, read_timeout_s: float = 5.0, secret: str = "") -> IsolatedSource:
@@ -303,6 +307,13 @@ def test_a_decoder_that_is_killed_is_replaced_and_another_camera_never_notices()
     assert max(b - a for a, b in pairwise(seen)) < 1.0
 
 
+def test_a_decoder_that_was_killed_says_nothing_against_its_file() -> None:
+    with isolated(Plan()).open() as reader:
+        assert reader.grab()
+        os.kill(reader.pid, signal.SIGKILL)
+        assert str(grab_until_it_fails(reader)) == "test://noise: the decoder died (SIGKILL)"
+
+
 def test_a_live_camera_that_crashes_its_decoder_again_and_again_is_offline_for_that_reason() -> None:
     details = []
     with captured(isolated(Plan(at=2), live=True), replace(QUICK, backoff_min_s=0.05)) as (capture, sink):
@@ -321,7 +332,7 @@ def play(source: Source, sink: RecordingSink) -> Capture:
 def test_a_file_that_kills_its_decoder_has_failed_and_its_frames_so_far_count() -> None:
     sink = RecordingSink()
     status = play(isolated(Plan(at=3)), sink).status
-    assert (status.state, status.detail) == (CameraState.FAILED, "test://noise: the decoder died (SIGABRT)")
+    assert (status.state, status.detail) == (CameraState.FAILED, f"test://noise: the decoder died (SIGABRT); {ADVICE}")
     assert [frame.index for frame in sink.frames] == [0, 1, 2]
     assert sink.finished == ["noise"]
 
@@ -406,7 +417,7 @@ def test_a_pipeline_outlives_a_decoder_and_ends_at_once_though_another_hangs() -
     crash, hang, sound = report.cameras
     assert (crash.state, crash.detail, crash.frames_in) == (
         CameraState.FAILED,
-        "test://crash: the decoder died (SIGABRT)",
+        f"test://crash: the decoder died (SIGABRT); {ADVICE}",
         5,
     )
     assert (hang.frames_in, sound.frames_in, sound.analysed) == (5, 40, 40)

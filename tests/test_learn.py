@@ -25,6 +25,7 @@ from training.learn import LearnSettings, learn
 from training.learners import LEARNERS, Learner
 from training.normal import read_normal
 from training.progress import JsonReport, Report
+from training.sampling import recorded_sources
 from training.suitability import check_suitable, odd_scenes
 from training.windows import windows
 
@@ -224,6 +225,18 @@ def test_footage_of_which_nothing_can_be_decoded_is_refused(tmp_path: Path) -> N
         picture.write_bytes(picture.read_bytes()[:500])
     with pytest.raises(UsageError, match="not one picture of it can be decoded"):
         read_normal([FootageSource(tmp_path / "f")], QUIET)
+
+
+def test_the_only_source_that_cannot_be_read_is_named_once_and_others_are_told_as_they_are_left_out(
+    tmp_path: Path, footage: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "fake.mp4").write_bytes(b"no video")
+    fake = recorded_sources([str(tmp_path / "fake.mp4")], "training_videos")
+    with pytest.raises(UsageError, match=r"fake\.mp4 is no video that OpenCV can read: convert the footage"):
+        read_normal(fake, Report())
+    assert "fake.mp4" not in capsys.readouterr().err
+    read_normal([*fake, FootageSource(footage)], Report())
+    assert "fake.mp4 is no video that OpenCV can read: left out" in capsys.readouterr().err
 
 
 def test_a_model_folder_is_not_overwritten_by_versions(tmp_path: Path, footage: Path) -> None:

@@ -75,6 +75,18 @@ def test_every_kind_of_damage_gets_a_sentence(folder: Path, damage: Callable[[Pa
     assert "\n" not in str(caught.value)
 
 
+def test_a_damaged_version_says_what_helps_whether_it_was_copied_or_learned_here(tmp_path: Path) -> None:
+    version = tmp_path / "door/v0001"
+    save_model(version, "door", [Brightness()], held_out(), provenance())
+    cure = f"; copy the model folder again, or delete {version} and learn the camera anew"
+    weights = (version / WEIGHTS_FILE).read_bytes()
+    for file, content in ((WEIGHTS_FILE, weights[:-1]), (CARD_FILE, b"{")):
+        (version / file).write_bytes(content)
+        with pytest.raises(ModelError, match=f"the model in {version} is damaged: ") as caught:
+            load_model(tmp_path / "door")
+        assert str(caught.value).endswith(cure)
+
+
 def test_a_missing_folder_says_how_to_get_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="python -m training learn"):
         load_model(tmp_path / "none")

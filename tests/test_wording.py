@@ -1,6 +1,6 @@
 import pytest
 
-from monitor.wording import counted, plural, shortened
+from monitor.wording import counted, listed, plural, shortened
 
 
 def test_one_is_singular_and_all_else_plural() -> None:
@@ -14,6 +14,16 @@ def test_one_is_singular_and_all_else_plural() -> None:
         "1000000 alarms",
     ]
     assert (plural(1, "frame"), plural(3, "frame")) == ("frame", "frames")
+
+
+def test_of_many_names_some_are_listed_and_the_rest_counted() -> None:
+    names = ["a", "b", "c", "d", "e"]
+    assert [listed(names[:count], 3) for count in (1, 3, 4, 5)] == [
+        "a",
+        "a, b, c",
+        "a, b, c and 1 more",
+        "a, b, c and 2 more",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from monitor.errors import MonitorError, UsageError
+from monitor.wording import listed
 from training.output import (
     Post,
     check_output_file,
@@ -224,7 +225,7 @@ def evaluate(
             shown, figures = alarms.text(terminal_width()), to_json(alarms)
         else:
             if trained := overlap(videos, loaded.provenance.data):
-                report.say(f"trained on {len(trained)} of the videos ({trained[0]}): their frames are too easy")
+                report.say(f"trained on {len(trained)} of the videos ({listed(trained, 3)}): their frames are too easy")
             watching = WatchSettings(analysis_fps, faults, snapshots=4 if plots is not None else 0)
             found = measure(videos, loaded, report, Settings(post, false_alarms_per_day, watching))
             shown, figures = text(found.evaluation, terminal_width()), to_json(found.evaluation)

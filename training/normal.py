@@ -211,7 +211,9 @@ def read_normal(sources: Sequence[Source], report: Report, *, from_s: float = 0.
                 first_s, last_s = _read(source, len(read), base, keeper, step, from_s, to_s)
             except _BrokenOffError as error:
                 failed.append(str(error))
-                report.say(f"{error}: left out from there on" if error.last_s > error.first_s else f"{error}: left out")
+                if len(sources) > 1 or keeper.size is not None:  # else it is the error, below
+                    since = " from there on" if error.last_s > error.first_s else ""
+                    report.say(f"{error}: left out{since}")
                 first_s, last_s = error.first_s, error.last_s
             if np.isfinite(first_s):
                 read.append(source)

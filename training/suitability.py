@@ -9,6 +9,7 @@ import numpy as np
 
 from monitor.errors import UsageError
 from monitor.types import FloatArray
+from monitor.wording import listed
 from training.normal import Normal, Stretch
 from training.output import duration
 
@@ -43,7 +44,7 @@ def check_suitable(normal: Normal) -> None:
     odd = odd_scenes([_usual(look) for look in looks.values()])
     if odd:
         labels = [normal.sources[number].label for number in looks]
-        named = ", ".join(labels[i] for i in odd[:3]) + (f" and {len(odd) - 3} more" if len(odd) > 3 else "")
+        named = listed([labels[i] for i in odd], 3)
         raise UsageError(
             f"{named} shows another scene than the rest of the footage: learn each camera from its own footage"
         )

@@ -48,6 +48,19 @@ def _print_items(
     return received
 
 
+def _nothing_came(endpoint: str, timeout_s: float, *, heard: bool) -> str:
+    """What did not come, and what to do about it."""
+    if heard:
+        return (
+            f"no message came from {endpoint} within {timeout_s:g} s, though a monitor was heard there: "
+            "give --timeout more seconds, or --since 1h for what has been"
+        )
+    return (
+        f"no monitor was heard at {endpoint} within {timeout_s:g} s: start one with `python run_monitor.py`, "
+        "or give its alerts address with --endpoint"
+    )
+
+
 def _write_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -129,6 +142,7 @@ def main(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     if not (received or (heard and not follow)):
+        typer.echo(_nothing_came(endpoint, timeout or 0.0, heard=heard), err=True)
         raise typer.Exit(1)
 
 

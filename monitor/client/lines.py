@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
@@ -14,8 +13,11 @@ from monitor.messages import (
     HealthMessage,
     ScoreMessage,
 )
+from monitor.wording import listed
 
 _NAMED_AT_MOST = 20
+_SAME_TIME_S = 1.0
+"""A message is always sent a little after what it tells of."""
 
 
 def _local_time(unix_s: float) -> str:
@@ -29,27 +31,36 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
+def _earlier(word: str, began_at: float, sent_at: float) -> str:
+    """``since 14:07:31``, with the day where it is another one; empty where it began when the message was sent."""
+    if sent_at - began_at <= _SAME_TIME_S:
+        return ""
+    began, sent = _local_time(began_at), _local_time(sent_at)
+    day, _, time_of_day = began.partition(" ")
+    return f"{word} {time_of_day if sent.startswith(f'{day} ') else began}"
+
+
 def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> str:
+    # Lines begin with when they were sent, so that their times grow from line to line.
+    words = [_local_time(message.sent_at), message.camera]
     if isinstance(message, ScoreMessage):
-        place = f"{message.time_s:.2f} s  frame {message.frame_index}"
-        return f"{_local_time(message.captured_at)}  {message.camera}  score {_number(message.score)}  {place}"
-    if isinstance(message, HealthMessage):
-        return f"{_local_time(message.since)}  {message.camera}  {message.state}  {message.detail}".rstrip()
-    at = message.started_at if message.ended_at is None else message.ended_at
-    words = [_local_time(at), message.camera, message.phase.upper(), f"peak {_number(message.peak_score)}"]
-    if message.ended_s is not None:
-        words.append(f"lasted {message.ended_s - message.started_s:.1f} s")
-    if message.interrupted:
-        words.append("(the monitor was killed meanwhile)")
-    if not message.notify:
-        words.append(f"({NOT_NOTIFIED})")
-    words.extend(reason.text for reason in message.reasons[:1])
-    return "  ".join(words)
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMED_AT_MOST])
-    return shown if len(names) <= _NAMED_AT_MOST else f"{shown} and {len(names) - _NAMED_AT_MOST} more"
+        words += [f"score {_number(message.score)}", f"{message.time_s:.2f} s", f"frame {message.frame_index}"]
+        words.append(_earlier("read", message.captured_at, message.sent_at))
+    elif isinstance(message, HealthMessage):
+        words += [message.state, _earlier("since", message.since, message.sent_at), message.detail]
+    else:
+        words += [message.phase.upper(), f"peak {_number(message.peak_score)}"]
+        if message.ended_s is not None:
+            lasted = f"lasted {message.ended_s - message.started_s:.1f} s"
+            words.append(f"{lasted} {_earlier('from', message.started_at, message.sent_at)}".rstrip())
+        else:
+            words.append(_earlier("since", message.started_at, message.sent_at))
+        if message.interrupted:
+            words.append("(the monitor was killed meanwhile)")
+        if not message.notify:
+            words.append(f"({NOT_NOTIFIED})")
+        words.extend(reason.text for reason in message.reasons[:1])
+    return "  ".join(filter(None, words)).rstrip()
 
 
 def text_line(item: Item) -> str:
@@ -78,10 +89,8 @@ def text_line(item: Item) -> str:
             text = f"ignored a malformed message with topic {item.topic[:80]!r}: {item.reason}"
         case UnknownCamera():
             what, them = ("camera", "it") if len(item.cameras) == 1 else ("cameras", "them")
-            text = (
-                f"{item.node} knows no {what} {_some(item.cameras)}: it watches {_some(item.known)}; "
-                f"waiting for {them} all the same"
-            )
+            unknown, known = listed(item.cameras, _NAMED_AT_MOST), listed(item.known, _NAMED_AT_MOST)
+            text = f"{item.node} knows no {what} {unknown}: it watches {known}; waiting for {them} all the same"
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 

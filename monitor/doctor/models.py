@@ -12,14 +12,14 @@ from statistics import median
 import cv2
 import numpy as np
 
-from monitor.config import MonitorConfig
+from monitor.config import LEAST_LEARNING_S, MonitorConfig
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
 from monitor.duration import in_words
 from monitor.errors import ModelError, UsageError
 from monitor.fusion import ModelScale
 from monitor.inference import Scorer
 from monitor.learning.size import Size, judge_size
-from monitor.model_store import Model, load_model
+from monitor.model_store import COPY_AGAIN, Model, load_model
 from monitor.plan import learned_size
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import Frame, Image
@@ -31,7 +31,6 @@ _WARM_UP = 8
 _TIMED = 40
 _TIMED_S = 2.0
 _PICTURES = 8
-_COPY = "copy the whole folder again, or train it again"
 
 
 def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, device: str) -> Finding:
@@ -44,8 +43,11 @@ def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, de
         model = load_model(folder, device)
         scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
     except ModelError as error:
-        missing = not folder.is_dir()
-        return from_error("model", str(folder), error, "" if missing else _COPY)
+        if not folder.is_dir():
+            return from_error("model", str(folder), error)
+        found, copy, more = str(error).partition(f"; {COPY_AGAIN}")
+        mend = f"{COPY_AGAIN}{more}" if copy else f"{COPY_AGAIN}, or train it again"
+        return Finding("model", str(folder), State.PROBLEM, found, mend)
     except UsageError as error:  # the device
         return from_error("model", str(folder), error)
     fps = settings.analysis_fps or EVERY_FRAME_FPS
@@ -160,17 +162,14 @@ def misfit(name: str, learned: Size | None, now: Size) -> Finding | None:
 def too_short_to_learn(name: str, length_s: float, learn_s: float, *, loop: bool) -> Finding:
     """A recording without a model that ends before the time to learn from is over; loop: it is played again then."""
     found = f"no model for it yet, and its {in_words(length_s)} are shorter than the {in_words(learn_s)} to learn from"
-    if loop:
-        mend = "learn from more normal footage of it: `python -m training learn FOOTAGE --name CAMERA`"
+    mend = "learn from more normal footage of it: `python -m training learn FOOTAGE --name CAMERA`"
+    if length_s < LEAST_LEARNING_S:
+        found += f" and the {in_words(LEAST_LEARNING_S)} that are the least"
+    elif loop:
         return Finding("model", name, State.WARNING, f"{found}: a run learns from all of it", mend)
-    return Finding(
-        "model",
-        name,
-        State.PROBLEM,
-        f"{found}: a run ends without having watched it",
-        "give --learn a shorter time, or learn from normal footage of it: "
-        "`python -m training learn FOOTAGE --name CAMERA`",
-    )
+    else:
+        mend = f"give --learn a shorter time ({in_words(LEAST_LEARNING_S)} is the least), or {mend}"
+    return Finding("model", name, State.PROBLEM, f"{found}: a run ends without having watched it", mend)
 
 
 def no_model(names: Sequence[str], learn_s: float) -> Finding:

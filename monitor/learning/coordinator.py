@@ -16,6 +16,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from monitor.camera_monitor import CameraMonitor
+from monitor.config import LEAST_LEARNING_S
 from monitor.duration import in_words
 from monitor.errors import MonitorError
 from monitor.learning.footage import is_footage
@@ -272,13 +273,7 @@ class Learning:
             shutil.rmtree(plan.footage, ignore_errors=True)
             with contextlib.suppress(OSError):  # it holds something else
                 plan.folder.rmdir()
-            seen = in_words(recorder.seen_s)
-            self._fail(
-                learner,
-                f"there is no model for it, and {seen} of it are shorter than the {in_words(plan.duration_s)} to learn "
-                "from: give --learn a shorter time, or learn from normal footage with `python -m training learn`",
-                kept=False,
-            )
+            self._fail(learner, _over_too_soon(recorder.seen_s, plan.duration_s), kept=False)
 
     def _look_at_process(self, learner: _Learner, adopt: Adopt) -> None:
         name, process = learner.plan.name, learner.process
@@ -334,3 +329,18 @@ class Learning:
         learner.why = redact(f"nothing could be learned: {why}{retry}" if kept else why)  # the camera's state says it
         if plan.hold is not None:
             plan.hold.end()
+
+
+def _over_too_soon(seen_s: float, wanted_s: float) -> str:
+    """Why nothing could be learned of a file that ended before there was enough of it, and what to do."""
+    command = "`python -m training learn`"
+    if seen_s < LEAST_LEARNING_S:
+        return (
+            f"there is no model for it, and {in_words(seen_s)} of it are too little to learn from (more than "
+            f"{in_words(LEAST_LEARNING_S)} are needed): learn from longer normal footage of the camera with {command}"
+        )
+    return (
+        f"there is no model for it, and {in_words(seen_s)} of it are shorter than the {in_words(wanted_s)} to learn "
+        f"from: give --learn a shorter time ({in_words(LEAST_LEARNING_S)} is the least), or learn from normal footage "
+        f"with {command}"
+    )

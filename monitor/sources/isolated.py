@@ -35,6 +35,10 @@ _GRACE_S = 2.0
 _LOOK_S = 0.1  # how soon an interrupt is noticed
 _TOGETHER = 4  # frames of a file that are asked for at once...
 _SURE = 2  # ...after so many of which none was passed over
+_CONVERT = (
+    "the file may be damaged, or of a kind that this OpenCV cannot decode: convert it, for example with "
+    "`ffmpeg -i IN OUT.mp4`"
+)
 _GOODBYE_S = 0.5  # time to hang up properly: some cameras keep a lost session's place for a minute
 
 
@@ -256,7 +260,9 @@ class _Decoder:
             code = self.process.wait(_GOODBYE_S)
         except subprocess.TimeoutExpired:
             return "the decoder hung up"
-        return f"the decoder died ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+        died = f"the decoder died ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+        # A camera is tried again; and a decoder that was killed, for memory perhaps, says nothing against the file.
+        return died if self._live or code == -signal.SIGKILL else f"{died}; {_CONVERT}"
 
     def close(self) -> None:
         """Let the child hang up, and kill it if it will not. Safe to call twice."""
