@@ -182,6 +182,19 @@ def test_a_video_is_watched_to_its_end_and_summed_up(video: Path, tmp_path: Path
     assert all(entry["camera"] == "square" for entry in recorded)
 
 
+def test_a_file_of_which_nothing_could_be_scored_ends_with_the_reason(tmp_path: Path) -> None:
+    path = tmp_path / "tall.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (176, 320))
+    for i in range(50):
+        writer.write(np.random.default_rng(i).integers(0, 255, (320, 176, 3), np.uint8))
+    writer.release()
+    result = monitor(path, "--model", DEMO_MODEL, "--speed", "max", *FREE_PORTS)
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last.startswith("error: not one frame was scored of tall (learned at ")
+    assert "Traceback" not in result.stderr
+
+
 def test_the_same_file_gives_the_same_bytes_at_any_speed(video: Path, tmp_path: Path) -> None:
     records = []
     for speed in ("max", "3"):
