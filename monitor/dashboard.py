@@ -18,7 +18,6 @@ from typing import Self
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table
@@ -179,7 +178,7 @@ class Dashboard(Sink):
             Panel(
                 self._cameras(report.cameras, width - 4, camera_rows),
                 title="cameras · score: 0 typical, below 0 calmer, 1.00 alarms",
-                subtitle=_under_way(report.cameras) or _extrapolated(report.cameras, _longest_name(width)),
+                subtitle=_foot(report.cameras, width),
                 border_style="blue",
             ),
             Panel(self._alert_table(width - 4, alert_rows), title="last alerts", border_style="blue"),
@@ -234,7 +233,7 @@ class Dashboard(Sink):
                 Text(str(camera.reconnects), "yellow" if camera.reconnects else ""),
             ]
             if wide:
-                under_way = str(camera.progress) if camera.progress is not None else ""
+                under_way = camera.progress.short if camera.progress is not None else ""
                 cells += [str(camera.events), under_way or camera.detail or _Source(camera.source)]
             table.add_row(*cells)
         if len(shown) < len(cameras):
@@ -333,22 +332,31 @@ def _log_rows(lines: Sequence[tuple[int, str]], width: int, rows: int) -> list[T
     return found
 
 
-def _under_way(cameras: Sequence[CameraReport]) -> str | None:
-    """What the first of the cameras that learn is doing; no column of a narrow terminal would hold it."""
-    learning = [camera for camera in cameras if camera.progress is not None]
-    if not learning or learning[0].progress is None:
-        return None
-    more = f", and {len(learning) - 1} more learn" if len(learning) > 1 else ""
-    return escape(f"{learning[0].name}: {learning[0].progress}{more}")
+def _foot(cameras: Sequence[CameraReport], width: int) -> Text:
+    """The most important of what no column has room for; of one that is too long itself the end is cut."""
+    longest = _longest_name(width)
+    found = _under_way(cameras, longest) or _extrapolated(cameras, longest)
+    return Text(found, no_wrap=True, overflow="ellipsis")
 
 
-def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str | None:
+def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:
+    """What the first of the cameras that learn is doing: how far it is before what, which may be cut."""
+    learning = [(camera.name, camera.progress) for camera in cameras if camera.progress is not None]
+    if not learning:
+        return ""
+    name, progress = learning[0]
+    others = len(learning) - 1
+    more = f", {others} more {'learns' if others == 1 else 'learn'}" if others else ""
+    return f"{shortened(name, longest)}: {progress.how_far}{more}: {progress.text}"
+
+
+def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str:
     """Whose thresholds stand for rarer false alarms than the footage learned shows, the most extrapolated first."""
     beyond = sorted((camera for camera in cameras if camera.extrapolated > 1), key=lambda c: -c.extrapolated)
     shown = [(shortened(camera.name, longest), max(1.1, camera.extrapolated)) for camera in beyond[:_EXTRAPOLATED]]
     names = ", ".join(f"{name} {times:.{0 if times >= 10 else 1}f}x" for name, times in shown)
     more = f" and {len(beyond) - _EXTRAPOLATED} more" if len(beyond) > _EXTRAPOLATED else ""
-    return escape(f"threshold extrapolated: {names}{more}") if beyond else None
+    return f"threshold extrapolated: {names}{more}" if beyond else ""
 
 
 def _longest_name(width: int) -> int:

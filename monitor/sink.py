@@ -30,9 +30,24 @@ class Progress:
     left_of: str = ""
 
     def __str__(self) -> str:
-        stage = f" of {self.left_of}" if self.left_of else ""
-        left = "" if self.left_s is None else f", about {in_words(max(1.0, self.left_s))}{stage} left"
-        return f"{100 * self.fraction:.0f} % of {self.of}{left}: {self.text}"
+        return f"{self.how_far}: {self.text}"
+
+    @property
+    def how_far(self) -> str:
+        """``43 % of all, about 12 s left``."""
+        left = self._left()
+        return f"{100 * self.fraction:.0f} % of {self.of}{left and f', about {left}'}"
+
+    @property
+    def short(self) -> str:
+        """``learning 43 %, 12 s left``; ``12 %, 9.5 min of recording left`` beside a state that says what for."""
+        left = self._left()
+        return f"{'' if self.left_of else 'learning '}{100 * self.fraction:.0f} %{left and f', {left}'}"
+
+    def _left(self) -> str:
+        if self.left_s is None:
+            return ""
+        return f"{in_words(max(1.0, self.left_s))}{self.left_of and f' of {self.left_of}'} left"
 
 
 @dataclass(frozen=True, slots=True)

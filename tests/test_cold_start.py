@@ -239,7 +239,9 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
         assert shown.state is CameraState.LEARNING
         details.append(shown.detail)
     assert sorted(set(details)) == [f"recording what is normal, {n} min still to record" for n in (10, 9)]
-    assert shown.progress == Progress(600 / 660 * (89 / 600), details[-1]), "a minute for learning is to come"
+    to_come = Progress(600 / 660 * (89 / 600), "recording what is normal", 600.0 - 89.0, left_of="recording")
+    assert shown.progress == to_come, "a minute for learning is to come"
+    assert str(shown.progress) == "13 % of all, about 8.5 min of recording left: recording what is normal"
     offline = learning.amend(report(CameraState.OFFLINE))
     assert (offline.state, offline.progress) == (CameraState.OFFLINE, None), "what is amiss is said first"
     learning.close()

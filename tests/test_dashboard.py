@@ -147,6 +147,36 @@ def test_how_far_a_camera_is_with_learning_stands_beside_it_and_in_words() -> No
     assert "━━━────  43%" in text
 
 
+@pytest.mark.parametrize("learning", [1, 2, 16])
+@pytest.mark.parametrize(
+    ("progress", "far", "short"),
+    [
+        (
+            Progress(0.12, "recording what is normal", 570.0, left_of="recording"),
+            "12 % of all, about 9.5 min of recording left",
+            " 12 %, 9.5 min of recording left ",
+        ),
+        (
+            Progress(0.51, "learning motion and static and scene", 30.0, of="the rest"),
+            "51 % of the rest, about 30 s left",
+            "learning 51 %, 30 s left ",
+        ),
+    ],
+)
+def test_how_far_learning_is_fits_and_what_is_learned_is_cut(
+    learning: int, progress: Progress, far: str, short: str
+) -> None:
+    cameras = [replace(camera(f"front-door{i}"), progress=progress) for i in range(learning)]
+    shown = lines(dashboard(), RunReport(0.0, 0, tuple(cameras)), 80, 24)
+    foot = next(line for line in shown if "front-door0: " in line)
+    assert len(foot) == 80
+    more = {1: "", 2: ", 1 more learns", 16: ", 15 more learn"}[learning]
+    assert f"front-door0: {far}{more}: " in foot or f"front-door0: {far}{more}…" in foot
+    assert foot.endswith(("─╯", "… ─╯"))
+    wide = lines(dashboard(), RunReport(0.0, 0, tuple(cameras)), 120, 24)
+    assert short in next(line for line in wide if "front-door0 " in line)
+
+
 def test_whose_threshold_is_extrapolated_is_said() -> None:
     def text(*extrapolated: float) -> str:
         cameras = tuple(replace(camera(f"cam{i}"), extrapolated=x) for i, x in enumerate(extrapolated))
