@@ -34,6 +34,8 @@ log = logging.getLogger("monitor")
 REFRESH_S = 0.25
 _EXTRAPOLATED = 2
 """Cameras named whose threshold is extrapolated."""
+_LOST = (CameraState.STALLED, CameraState.OFFLINE, CameraState.FAILED, CameraState.ENDED)
+"""No frame comes: the last score says nothing of now, and why is more than anything else."""
 _AFTER_CLOCK = " " * 9  # under the text of a log line
 BARS = "▁▂▃▄▅▆▇█"
 BARS_TOP = 1.6
@@ -178,7 +180,7 @@ class Dashboard(Sink):
             Panel(
                 self._cameras(report.cameras, width - 4, camera_rows),
                 title="cameras · score: 0 typical, below 0 calmer, 1.00 alarms",
-                subtitle=_foot(report.cameras, width),
+                subtitle=_foot(report.cameras, width - 4),
                 border_style="blue",
             ),
             Panel(self._alert_table(width - 4, alert_rows), title="last alerts", border_style="blue"),
@@ -189,7 +191,7 @@ class Dashboard(Sink):
         title = self._title
         budget = f"{counted(title.false_alarms_per_day, 'false alarm')} a day"
         facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
-        if width >= 110:
+        if _is_wide(width):
             facts += [f"alerts {title.endpoint}", f"node {title.node}"]
         line = Text(" · ".join(facts), no_wrap=True, overflow="ellipsis")
         body = Group(line, Text(note, "bold", no_wrap=True, overflow="ellipsis")) if note else line
@@ -200,7 +202,7 @@ class Dashboard(Sink):
         if len(shown) > rows:  # those that need to be looked at first
             shown = sorted(shown, key=lambda c: (not c.alarmed, c.state is CameraState.ONLINE, -_or_zero(c.score)))
             shown = shown[: rows - 1]
-        wide = width >= 110
+        wide = _is_wide(width)
         table = _table()
         longest = _longest_name(width)
         # A long detail must not squeeze the names: they get their room first.
@@ -217,11 +219,16 @@ class Dashboard(Sink):
             table.add_column("alerts", justify="right", no_wrap=True, min_width=6)
             table.add_column("detail", no_wrap=True, overflow="ellipsis", ratio=1)
         for camera in shown:
-            state = Text("ALARM", "bold white on red") if camera.alarmed else Text(camera.state, _style(camera.state))
+            lost = camera.state in _LOST
+            state = Text(camera.state, _style(camera.state))
+            if camera.alarmed:  # of a camera that is lost, that is known no more; the list says that the alert is open
+                state = Text(camera.state, "bold red") if lost else Text("ALARM", "bold white on red")
             cells: list[str | Text | _Source] = [
                 shortened(camera.name, longest),
                 state,
-                Text("-" if math.isnan(camera.score) else f"{camera.score:.2f}", _score_style(camera.score)),
+                Text("-", "dim")
+                if lost or math.isnan(camera.score)
+                else Text(f"{camera.score:.2f}", _score_style(camera.score)),
                 "1.00",
                 sparkline(camera.history, spark_width)
                 if camera.state is not CameraState.LEARNING
@@ -233,8 +240,9 @@ class Dashboard(Sink):
                 Text(str(camera.reconnects), "yellow" if camera.reconnects else ""),
             ]
             if wide:
+                why = camera.detail if lost else ""
                 under_way = camera.progress.short if camera.progress is not None else ""
-                cells += [str(camera.events), under_way or camera.detail or _Source(camera.source)]
+                cells += [str(camera.events), why or under_way or camera.detail or _Source(camera.source)]
             table.add_row(*cells)
         if len(shown) < len(cameras):
             table.add_row(Text(f"+ {len(cameras) - len(shown)} more", "dim"))
@@ -335,7 +343,8 @@ def _log_rows(lines: Sequence[tuple[int, str]], width: int, rows: int) -> list[T
 def _foot(cameras: Sequence[CameraReport], width: int) -> Text:
     """The most important of what no column has room for; of one that is too long itself the end is cut."""
     longest = _longest_name(width)
-    found = _under_way(cameras, longest) or _extrapolated(cameras, longest)
+    lost = "" if _is_wide(width) else _first_lost(cameras, longest)  # a wide terminal has a column for it
+    found = _under_way(cameras, longest) or lost or _extrapolated(cameras, longest)
     return Text(found, no_wrap=True, overflow="ellipsis")
 
 
@@ -350,6 +359,11 @@ def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:
     return f"{shortened(name, longest)}: {progress.how_far}{more}: {progress.text}"
 
 
+def _first_lost(cameras: Sequence[CameraReport], longest: int) -> str:
+    lost = next((camera for camera in cameras if camera.state in _LOST and camera.detail), None)
+    return "" if lost is None else f"{shortened(lost.name, longest)}: {lost.detail}"
+
+
 def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str:
     """Whose thresholds stand for rarer false alarms than the footage learned shows, the most extrapolated first."""
     beyond = sorted((camera for camera in cameras if camera.extrapolated > 1), key=lambda c: -c.extrapolated)
@@ -359,8 +373,12 @@ def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str:
     return f"threshold extrapolated: {names}{more}" if beyond else ""
 
 
+def _is_wide(width: int) -> bool:
+    return width >= 110
+
+
 def _longest_name(width: int) -> int:
-    return 24 if width >= 110 else 11
+    return 24 if _is_wide(width) else 11
 
 
 def progress_bar(progress: Progress | None, width: int) -> Text:

@@ -177,6 +177,30 @@ def test_how_far_learning_is_fits_and_what_is_learned_is_cut(
     assert short in next(line for line in wide if "front-door0 " in line)
 
 
+@pytest.mark.parametrize("state", [CameraState.OFFLINE, CameraState.STALLED, CameraState.FAILED, CameraState.ENDED])
+def test_a_camera_that_is_lost_during_an_alarm_is_shown_as_lost_without_a_score(state: CameraState) -> None:
+    lost = replace(camera("gate", state, alarmed=True, score=1.23), detail="no route")
+    console = Console(file=io.StringIO(), width=120, height=24, force_terminal=True, color_system="standard")
+    with console.capture() as capture:
+        console.print(dashboard().render(RunReport(0.0, 0, (lost,)), 120, 24))
+    assert f"\x1b[1;31m{state}" in capture.get(), "in red"
+    assert "ALARM" not in capture.get()
+    assert "1.23" not in capture.get()
+
+
+def test_why_a_camera_is_lost_is_said_before_how_far_it_learns() -> None:
+    why = "no route to host, tried again in 4 s"
+    learner = replace(camera("yard"), progress=Progress(0.5, "learning"))
+    lost = replace(camera("gate", CameraState.OFFLINE), detail=why, progress=Progress(0.5, "learning"))
+    wide = lines(dashboard(), RunReport(0.0, 0, (lost,)), 140, 24)
+    assert "no route to host" in next(line for line in wide if "gate " in line)
+    for cameras, foot in (
+        ((learner, lost), "yard: 50 % of all: learning"),
+        ((camera("a"), replace(lost, progress=None)), f"gate: {why}"),
+    ):
+        assert foot in "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), 80, 24))
+
+
 def test_whose_threshold_is_extrapolated_is_said() -> None:
     def text(*extrapolated: float) -> str:
         cameras = tuple(replace(camera(f"cam{i}"), extrapolated=x) for i, x in enumerate(extrapolated))
