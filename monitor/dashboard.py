@@ -23,7 +23,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from monitor.camera_monitor import Alert
+from monitor.camera_monitor import Alert, Judgement
+from monitor.duration import in_words
 from monitor.redact import redact
 from monitor.sink import CameraReport, Progress, RunReport, Sink
 from monitor.types import CameraState, Phase
@@ -32,8 +33,6 @@ from monitor.wording import counted, shortened
 log = logging.getLogger("monitor")
 
 REFRESH_S = 0.25
-_EXTRAPOLATED = 2
-"""Cameras named whose threshold is extrapolated."""
 _LOST = (CameraState.STALLED, CameraState.OFFLINE, CameraState.FAILED, CameraState.ENDED)
 """No frame comes: the last score says nothing of now, and why is more than anything else."""
 _AFTER_CLOCK = " " * 9  # under the text of a log line
@@ -81,6 +80,7 @@ class _AlertRow:
     started_s: float
     ended_s: float | None
     why: str
+    notify: bool
 
 
 class _LastLines(logging.Handler):
@@ -119,6 +119,7 @@ class Dashboard(Sink):
         self._title = title
         self._note = note
         self._alerts: dict[tuple[str, int], _AlertRow] = {}
+        self._open: dict[str, _AlertRow] = {}
         self._log = _LastLines(3)
         self._live = Live(console=console, screen=True, auto_refresh=False, redirect_stderr=False)
         self._drawn_at = -math.inf
@@ -141,6 +142,12 @@ class Dashboard(Sink):
         self._live.__exit__(None, None, None)
         logging.getLogger().removeHandler(self._log)
 
+    def score(self, judgement: Judgement) -> None:
+        """Raise the peak of the camera's open event: between its messages the row would stand below the score."""
+        row = self._open.get(judgement.scored.frame.camera)
+        if row is not None and judgement.score > row.peak:
+            row.peak = judgement.score
+
     def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - drawn from the event alone
         """Remember the event for the list of the last alerts."""
         event = alert.event
@@ -148,9 +155,14 @@ class Dashboard(Sink):
         key = (alert.camera, event.number)
         if event.phase is not Phase.START and key in self._alerts:
             why = self._alerts[key].why or why
-        self._alerts[key] = _AlertRow(
-            alert.started_at, alert.camera, event.peak_score, event.started_s, event.ended_s, why
+        row = _AlertRow(
+            alert.started_at, alert.camera, event.peak_score, event.started_s, event.ended_s, why, event.notify
         )
+        self._alerts[key] = row
+        if event.ended_s is None:
+            self._open[alert.camera] = row
+        else:
+            self._open.pop(alert.camera, None)
         while len(self._alerts) > 100:
             del self._alerts[next(iter(self._alerts))]
 
@@ -271,17 +283,19 @@ class Dashboard(Sink):
         room, spare = width - sum(widths.values()) - len(widths), rows - len(last)
         for row in reversed(last):  # the latest first, with all that there is to say as long as there are rows for it
             clock = datetime.fromtimestamp(row.at).strftime("%H:%M:%S")
-            lasted = Text(_lasted(row), "bold red" if row.ended_s is None else "")
+            lasted = Text(_lasted(row), "bold red" if row.ended_s is None and row.notify else "")
             why = textwrap.wrap(row.why, max(1, room))
             more = min(spare, max(0, len(why) - 1))
             spare -= more
             why = [*why[:more], " ".join(why[more:])]
-            table.add_row(clock, names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why))
+            style = "" if row.notify else "dim"
+            table.add_row(clock, names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why), style=style)
         return table
 
 
 def _lasted(row: _AlertRow) -> str:
-    return "open" if row.ended_s is None else f"{row.ended_s - row.started_s:.1f} s"
+    lasted = "open" if row.ended_s is None else f"{row.ended_s - row.started_s:.1f} s"
+    return lasted if row.notify else f"quiet {lasted}"
 
 
 def summary(report: RunReport) -> Group:
@@ -365,12 +379,15 @@ def _first_lost(cameras: Sequence[CameraReport], longest: int) -> str:
 
 
 def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str:
-    """Whose thresholds stand for rarer false alarms than the footage learned shows, the most extrapolated first."""
-    beyond = sorted((camera for camera in cameras if camera.extrapolated > 1), key=lambda c: -c.extrapolated)
-    shown = [(shortened(camera.name, longest), max(1.1, camera.extrapolated)) for camera in beyond[:_EXTRAPOLATED]]
-    names = ", ".join(f"{name} {times:.{0 if times >= 10 else 1}f}x" for name, times in shown)
-    more = f" and {len(beyond) - _EXTRAPOLATED} more" if len(beyond) > _EXTRAPOLATED else ""
-    return f"threshold extrapolated: {names}{more}" if beyond else ""
+    """Which threshold stands for rarer false alarms than the footage learned shows, the shortest first; what helps."""
+    short = sorted((camera.rests_on_s, camera.name) for camera in cameras if camera.rests_on_s is not None)
+    if not short:
+        return ""
+    seconds, name = short[0]
+    on, name = in_words(seconds), shortened(name, longest)
+    if len(short) == 1:
+        return f"threshold of {name} rests on {on}: longer footage makes it surer"
+    return f"{len(short)} thresholds rest on little ({name}: {on}): longer footage helps"
 
 
 def _is_wide(width: int) -> bool:

@@ -59,8 +59,7 @@ class CameraReport:
     fps_in     pictures received a second; fps_analysed: frames scored a second
     age_p50_s  median time from reading a frame to its score, seconds, of the last frames; None before the first
     progress   how far it is with learning; None where it does not
-    extrapolated  how many times rarer the false alarms are that the threshold stands for than what the held-out footage
-               shows; at most 1 where it shows them
+    rests_on_s  seconds of held-out footage that the threshold is extrapolated from; None where it is not
     """
 
     name: str
@@ -84,7 +83,7 @@ class CameraReport:
     unreadable: int
     events: int
     progress: Progress | None = None
-    extrapolated: float = 1.0
+    rests_on_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

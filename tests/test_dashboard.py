@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from monitor.camera_monitor import Alert
+from monitor.camera_monitor import Alert, Judgement
 from monitor.dashboard import Dashboard, RunTitle, sparkline, summary
 from monitor.sink import CameraReport, Progress, RunReport
 from monitor.sinks import LogSink
@@ -195,20 +195,21 @@ def test_why_a_camera_is_lost_is_said_before_how_far_it_learns() -> None:
     wide = lines(dashboard(), RunReport(0.0, 0, (lost,)), 140, 24)
     assert "no route to host" in next(line for line in wide if "gate " in line)
     for cameras, foot in (
-        ((learner, lost), "yard: 50 % of all: learning"),
+        ((learner, lost), "yard: 50 % of all, 1 more learns: learning"),
         ((camera("a"), replace(lost, progress=None)), f"gate: {why}"),
     ):
         assert foot in "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), 80, 24))
 
 
-def test_whose_threshold_is_extrapolated_is_said() -> None:
-    def text(*extrapolated: float) -> str:
-        cameras = tuple(replace(camera(f"cam{i}"), extrapolated=x) for i, x in enumerate(extrapolated))
+def test_what_an_extrapolated_threshold_rests_on_is_said_and_what_helps() -> None:
+    def text(*rests_on_s: float | None) -> str:
+        cameras = tuple(replace(camera(f"front-door{i}"), rests_on_s=s) for i, s in enumerate(rests_on_s))
         return "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), 80, 24))
 
-    assert "extrapolated" not in text(1.0, 0.3)
-    assert "threshold extrapolated: cam2 482x, cam1 3.5x" in text(0.3, 3.5, 482.2)
-    assert "threshold extrapolated: cam5 50x, cam4 40x and 4 more" in text(2, 10, 20, 30, 40, 50)
+    assert "threshold" not in text(None, None)
+    assert " threshold of front-door1 rests on 28 s: longer footage makes it surer ─" in text(None, 28.4)
+    shown = text(*[3600.0] * 9, 570.0, *[None] * 3, *[2 * 3600.0] * 6)
+    assert " 16 thresholds rest on little (front-door9: 9.5 min): longer footage helps ─" in shown
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
@@ -236,6 +237,43 @@ def test_why_a_source_failed_is_shown_where_no_column_has_room_for_it() -> None:
         board.health(failed)
         text = "\n".join(lines(board, RunReport(0.0, 0, (failed,)), 80, 24))
     assert "a: a.avi is damaged: copy it again" in text
+
+
+def test_the_peak_of_an_open_alert_is_the_highest_score_so_far() -> None:
+    board = dashboard()
+    loud = camera("yard", alarmed=True, score=2.72)
+
+    def judged(score: float, name: str = "yard") -> Judgement:
+        seen = scored(0.0)
+        return Judgement(replace(seen, frame=replace(seen.frame, camera=name)), score, ())
+
+    def shown() -> str:
+        return "\n".join(lines(board, RunReport(0.0, 0, (loud,)), 80, 24))
+
+    board.score(judged(9.9))
+    board.alert(alert("yard", 1, Phase.START), loud)
+    assert "1.75" in shown()
+    for score in (math.nan, 2.81, 2.72):
+        board.score(judged(score))
+    board.score(judged(9.9, "door"))
+    assert "2.81" in shown()
+    ended = alert("yard", 1, Phase.END)
+    board.alert(replace(ended, event=replace(ended.event, peak_score=2.81)), loud)
+    board.score(judged(9.9))
+    assert "2.81" in shown()
+
+
+def test_an_alert_that_nobody_is_notified_of_is_called_quiet() -> None:
+    board = dashboard()
+    for number, phase, notify in ((1, Phase.END, True), (2, Phase.END, False), (3, Phase.START, False)):
+        step = alert("yard", number, phase)
+        board.alert(replace(step, event=replace(step.event, notify=notify)), camera("yard"))
+    rows = [line for line in lines(board, RunReport(0.0, 0, (camera("yard"),)), 80, 24) if "1.75" in line]
+    assert [" ".join(row.split()).partition("1.75 ")[2].partition(" speed")[0] for row in rows] == [
+        "quiet open",
+        "quiet 4.5 s",
+        "4.5 s",
+    ]
 
 
 def test_log_lines_of_an_alert_say_why_at_its_start_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
