@@ -166,18 +166,22 @@ class Learning:
             if learner.process is not None:
                 learner.process.close()
 
-    def close(self) -> None:
-        """End all; the next run goes on with what was recorded."""
+    def close(self) -> list[str]:
+        """End all; the next run goes on with what was recorded. Returns what it logs of that, a line a camera."""
+        said: list[str] = []
         for name in list(self._learners):
             learner = self._learners[name]
             if learner.phase is _Phase.RECORDING and learner.plan.hold is None and learner.recorder.seen_s > 0:
                 seen = in_words(learner.recorder.seen_s)
-                log.info("%s: %s of normal footage are kept, the next run goes on from there", name, seen)
+                said.append(f"{name}: {seen} of normal footage are kept, the next run goes on from there")
             elif self.without_model(name) and learner.phase is not _Phase.FAILED and learner.recorder.seen_s > 0:
-                log.info("%s: stopped before it had learned: the next run %s", name, _again(learner.plan))
+                said.append(f"{name}: stopped before it had learned: the next run {_again(learner.plan)}")
             elif learner.phase is _Phase.BETTERING and learner.process is not None:
-                log.info("%s: stopped before all was learned: the next run goes on with the rest", name)
+                said.append(f"{name}: stopped before all was learned: the next run goes on with the rest")
             self.end(name)
+        for line in said:
+            log.info("%s", line)
+        return said
 
     def without_model(self, name: str) -> bool:
         """True while a camera has no model yet."""
