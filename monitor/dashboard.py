@@ -225,7 +225,7 @@ class Dashboard(Sink):
         table.add_column("thr", justify="right", no_wrap=True, min_width=4)
         spark_width = 60 if width >= 180 else 30 if width >= 140 else 12  # the rest is for the detail
         table.add_column("last minute", no_wrap=True, min_width=spark_width)
-        for column in ("fps in", "done", "age ms", "drop", "rec"):
+        for column in ("fps in", "done", "age ms", "drop", "reconn" if wide else "rec"):
             table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
         if wide:
             table.add_column("alerts", justify="right", no_wrap=True, min_width=6)

@@ -77,6 +77,7 @@ def test_everything_fits_the_terminal_and_what_matters_is_there(width: int, heig
     text = "\n".join(shown)
     for needed in ("1:02:03", "queue 5", "device cpu", "street@", "1 false alarm a day"):
         assert needed in text
+    assert ("reconn" if width >= 120 else " rec ") in text
     row = next(line for line in shown if "ALARM" in line)
     for needed in ("1.23", "1.00", "25", "10", "12/145", "12345", "7", "▆"):
         assert needed in row
@@ -173,8 +174,8 @@ def test_how_far_learning_is_fits_and_what_is_learned_is_cut(
     more = {1: "", 2: ", 1 more learns", 16: ", 15 more learn"}[learning]
     assert f"front-door0: {far}{more}: " in foot or f"front-door0: {far}{more}…" in foot
     assert foot.endswith(("─╯", "… ─╯"))
-    wide = lines(dashboard(), RunReport(0.0, 0, tuple(cameras)), 120, 24)
-    assert short in next(line for line in wide if "front-door0 " in line)
+    wide = lines(dashboard(), RunReport(0.0, 0, (replace(cameras[0], name="gate"),)), 120, 24)
+    assert short in next(line for line in wide if "gate " in line)
 
 
 @pytest.mark.parametrize("state", [CameraState.OFFLINE, CameraState.STALLED, CameraState.FAILED, CameraState.ENDED])
