@@ -355,10 +355,9 @@ def _log_rows(lines: Sequence[tuple[int, str]], width: int, rows: int) -> list[T
 
 
 def _foot(cameras: Sequence[CameraReport], width: int) -> Text:
-    """The most important of what no column has room for; of one that is too long itself the end is cut."""
+    """The most important of what the columns have too little room for; of one that is too long the end is cut."""
     longest = _longest_name(width)
-    lost = "" if _is_wide(width) else _first_lost(cameras, longest)  # a wide terminal has a column for it
-    found = _under_way(cameras, longest) or lost or _extrapolated(cameras, longest)
+    found = _under_way(cameras, longest) or _first_lost(cameras, longest) or _extrapolated(cameras, longest)
     return Text(found, no_wrap=True, overflow="ellipsis")
 
 
@@ -374,6 +373,7 @@ def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:
 
 
 def _first_lost(cameras: Sequence[CameraReport], longest: int) -> str:
+    """Why the first of the cameras is lost that can say why."""
     lost = next((camera for camera in cameras if camera.state in _LOST and camera.detail), None)
     return "" if lost is None else f"{shortened(lost.name, longest)}: {lost.detail}"
 

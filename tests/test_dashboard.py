@@ -199,7 +199,8 @@ def test_why_a_camera_is_lost_is_said_before_how_far_it_learns() -> None:
         ((learner, lost), "yard: 50 % of all, 1 more learns: learning"),
         ((camera("a"), replace(lost, progress=None)), f"gate: {why}"),
     ):
-        assert foot in "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), 80, 24))
+        for width in (80, 120):
+            assert foot in "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), width, 24))
 
 
 def test_what_an_extrapolated_threshold_rests_on_is_said_and_what_helps() -> None:
