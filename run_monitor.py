@@ -245,7 +245,7 @@ def main(
         console.print(
             f"\nNext: {this_python()} {sys.argv[0]}, without arguments, shows how to watch a camera of your own.",
             highlight=False,
-            soft_wrap=True,
+            soft_wrap=not console.is_terminal,  # a terminal would break it within a word
         )
     leave(0)
 

@@ -18,13 +18,13 @@ from typing import Self
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from monitor.camera_monitor import Alert
+from monitor.camera_monitor import Alert, Judgement
+from monitor.duration import in_words
 from monitor.redact import redact
 from monitor.sink import CameraReport, Progress, RunReport, Sink
 from monitor.types import CameraState, Phase
@@ -33,8 +33,8 @@ from monitor.wording import counted, shortened
 log = logging.getLogger("monitor")
 
 REFRESH_S = 0.25
-_EXTRAPOLATED = 2
-"""Cameras named whose threshold is extrapolated."""
+_LOST = (CameraState.STALLED, CameraState.OFFLINE, CameraState.FAILED, CameraState.ENDED)
+"""No frame comes: the last score says nothing of now, and why is more than anything else."""
 _AFTER_CLOCK = " " * 9  # under the text of a log line
 BARS = "▁▂▃▄▅▆▇█"
 BARS_TOP = 1.6
@@ -80,6 +80,7 @@ class _AlertRow:
     started_s: float
     ended_s: float | None
     why: str
+    notify: bool
 
 
 class _LastLines(logging.Handler):
@@ -118,6 +119,7 @@ class Dashboard(Sink):
         self._title = title
         self._note = note
         self._alerts: dict[tuple[str, int], _AlertRow] = {}
+        self._open: dict[str, _AlertRow] = {}
         self._log = _LastLines(3)
         self._live = Live(console=console, screen=True, auto_refresh=False, redirect_stderr=False)
         self._drawn_at = -math.inf
@@ -140,6 +142,12 @@ class Dashboard(Sink):
         self._live.__exit__(None, None, None)
         logging.getLogger().removeHandler(self._log)
 
+    def score(self, judgement: Judgement) -> None:
+        """Raise the peak of the camera's open event: between its messages the row would stand below the score."""
+        row = self._open.get(judgement.scored.frame.camera)
+        if row is not None and judgement.score > row.peak:
+            row.peak = judgement.score
+
     def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - drawn from the event alone
         """Remember the event for the list of the last alerts."""
         event = alert.event
@@ -147,9 +155,14 @@ class Dashboard(Sink):
         key = (alert.camera, event.number)
         if event.phase is not Phase.START and key in self._alerts:
             why = self._alerts[key].why or why
-        self._alerts[key] = _AlertRow(
-            alert.started_at, alert.camera, event.peak_score, event.started_s, event.ended_s, why
+        row = _AlertRow(
+            alert.started_at, alert.camera, event.peak_score, event.started_s, event.ended_s, why, event.notify
         )
+        self._alerts[key] = row
+        if event.ended_s is None:
+            self._open[alert.camera] = row
+        else:
+            self._open.pop(alert.camera, None)
         while len(self._alerts) > 100:
             del self._alerts[next(iter(self._alerts))]
 
@@ -179,7 +192,7 @@ class Dashboard(Sink):
             Panel(
                 self._cameras(report.cameras, width - 4, camera_rows),
                 title="cameras · score: 0 typical, below 0 calmer, 1.00 alarms",
-                subtitle=_under_way(report.cameras) or _extrapolated(report.cameras, _longest_name(width)),
+                subtitle=_foot(report.cameras, width - 4),
                 border_style="blue",
             ),
             Panel(self._alert_table(width - 4, alert_rows), title="last alerts", border_style="blue"),
@@ -190,7 +203,7 @@ class Dashboard(Sink):
         title = self._title
         budget = f"{counted(title.false_alarms_per_day, 'false alarm')} a day"
         facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
-        if width >= 110:
+        if _is_wide(width):
             facts += [f"alerts {title.endpoint}", f"node {title.node}"]
         line = Text(" · ".join(facts), no_wrap=True, overflow="ellipsis")
         body = Group(line, Text(note, "bold", no_wrap=True, overflow="ellipsis")) if note else line
@@ -201,7 +214,7 @@ class Dashboard(Sink):
         if len(shown) > rows:  # those that need to be looked at first
             shown = sorted(shown, key=lambda c: (not c.alarmed, c.state is CameraState.ONLINE, -_or_zero(c.score)))
             shown = shown[: rows - 1]
-        wide = width >= 110
+        wide = _is_wide(width)
         table = _table()
         longest = _longest_name(width)
         # A long detail must not squeeze the names: they get their room first.
@@ -212,17 +225,22 @@ class Dashboard(Sink):
         table.add_column("thr", justify="right", no_wrap=True, min_width=4)
         spark_width = 60 if width >= 180 else 30 if width >= 140 else 12  # the rest is for the detail
         table.add_column("last minute", no_wrap=True, min_width=spark_width)
-        for column in ("fps in", "done", "age ms", "drop", "rec"):
+        for column in ("fps in", "done", "age ms", "drop", "reconn" if wide else "rec"):
             table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
         if wide:
             table.add_column("alerts", justify="right", no_wrap=True, min_width=6)
             table.add_column("detail", no_wrap=True, overflow="ellipsis", ratio=1)
         for camera in shown:
-            state = Text("ALARM", "bold white on red") if camera.alarmed else Text(camera.state, _style(camera.state))
+            lost = camera.state in _LOST
+            state = Text(camera.state, _style(camera.state))
+            if camera.alarmed:  # of a camera that is lost, that is known no more; the list says that the alert is open
+                state = Text(camera.state, "bold red") if lost else Text("ALARM", "bold white on red")
             cells: list[str | Text | _Source] = [
                 shortened(camera.name, longest),
                 state,
-                Text("-" if math.isnan(camera.score) else f"{camera.score:.2f}", _score_style(camera.score)),
+                Text("-", "dim")
+                if lost or math.isnan(camera.score)
+                else Text(f"{camera.score:.2f}", _score_style(camera.score)),
                 "1.00",
                 sparkline(camera.history, spark_width)
                 if camera.state is not CameraState.LEARNING
@@ -234,8 +252,9 @@ class Dashboard(Sink):
                 Text(str(camera.reconnects), "yellow" if camera.reconnects else ""),
             ]
             if wide:
-                under_way = str(camera.progress) if camera.progress is not None else ""
-                cells += [str(camera.events), under_way or camera.detail or _Source(camera.source)]
+                why = camera.detail if lost else ""
+                under_way = camera.progress.short if camera.progress is not None else ""
+                cells += [str(camera.events), why or under_way or camera.detail or _Source(camera.source)]
             table.add_row(*cells)
         if len(shown) < len(cameras):
             table.add_row(Text(f"+ {len(cameras) - len(shown)} more", "dim"))
@@ -264,17 +283,19 @@ class Dashboard(Sink):
         room, spare = width - sum(widths.values()) - len(widths), rows - len(last)
         for row in reversed(last):  # the latest first, with all that there is to say as long as there are rows for it
             clock = datetime.fromtimestamp(row.at).strftime("%H:%M:%S")
-            lasted = Text(_lasted(row), "bold red" if row.ended_s is None else "")
+            lasted = Text(_lasted(row), "bold red" if row.ended_s is None and row.notify else "")
             why = textwrap.wrap(row.why, max(1, room))
             more = min(spare, max(0, len(why) - 1))
             spare -= more
             why = [*why[:more], " ".join(why[more:])]
-            table.add_row(clock, names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why))
+            style = "" if row.notify else "dim"
+            table.add_row(clock, names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why), style=style)
         return table
 
 
 def _lasted(row: _AlertRow) -> str:
-    return "open" if row.ended_s is None else f"{row.ended_s - row.started_s:.1f} s"
+    lasted = "open" if row.ended_s is None else f"{row.ended_s - row.started_s:.1f} s"
+    return lasted if row.notify else f"quiet {lasted}"
 
 
 def summary(report: RunReport) -> Group:
@@ -333,26 +354,48 @@ def _log_rows(lines: Sequence[tuple[int, str]], width: int, rows: int) -> list[T
     return found
 
 
-def _under_way(cameras: Sequence[CameraReport]) -> str | None:
-    """What the first of the cameras that learn is doing; no column of a narrow terminal would hold it."""
-    learning = [camera for camera in cameras if camera.progress is not None]
-    if not learning or learning[0].progress is None:
-        return None
-    more = f", and {len(learning) - 1} more learn" if len(learning) > 1 else ""
-    return escape(f"{learning[0].name}: {learning[0].progress}{more}")
+def _foot(cameras: Sequence[CameraReport], width: int) -> Text:
+    """The most important of what the columns have too little room for; of one that is too long the end is cut."""
+    longest = _longest_name(width)
+    found = _under_way(cameras, longest) or _first_lost(cameras, longest) or _extrapolated(cameras, longest)
+    return Text(found, no_wrap=True, overflow="ellipsis")
 
 
-def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str | None:
-    """Whose thresholds stand for rarer false alarms than the footage learned shows, the most extrapolated first."""
-    beyond = sorted((camera for camera in cameras if camera.extrapolated > 1), key=lambda c: -c.extrapolated)
-    shown = [(shortened(camera.name, longest), max(1.1, camera.extrapolated)) for camera in beyond[:_EXTRAPOLATED]]
-    names = ", ".join(f"{name} {times:.{0 if times >= 10 else 1}f}x" for name, times in shown)
-    more = f" and {len(beyond) - _EXTRAPOLATED} more" if len(beyond) > _EXTRAPOLATED else ""
-    return escape(f"threshold extrapolated: {names}{more}") if beyond else None
+def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:
+    """What the first of the cameras that learn is doing: how far it is before what, which may be cut."""
+    learning = [(camera.name, camera.progress) for camera in cameras if camera.progress is not None]
+    if not learning:
+        return ""
+    name, progress = learning[0]
+    others = len(learning) - 1
+    more = f", {others} more {'learns' if others == 1 else 'learn'}" if others else ""
+    return f"{shortened(name, longest)}: {progress.how_far}{more}: {progress.text}"
+
+
+def _first_lost(cameras: Sequence[CameraReport], longest: int) -> str:
+    """Why the first of the cameras is lost that can say why."""
+    lost = next((camera for camera in cameras if camera.state in _LOST and camera.detail), None)
+    return "" if lost is None else f"{shortened(lost.name, longest)}: {lost.detail}"
+
+
+def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str:
+    """Which threshold stands for rarer false alarms than the footage learned shows, the shortest first; what helps."""
+    short = sorted((camera.rests_on_s, camera.name) for camera in cameras if camera.rests_on_s is not None)
+    if not short:
+        return ""
+    seconds, name = short[0]
+    on, name = in_words(seconds), shortened(name, longest)
+    if len(short) == 1:
+        return f"threshold of {name} rests on {on}: longer footage makes it surer"
+    return f"{len(short)} thresholds rest on little ({name}: {on}): longer footage helps"
+
+
+def _is_wide(width: int) -> bool:
+    return width >= 110
 
 
 def _longest_name(width: int) -> int:
-    return 24 if width >= 110 else 11
+    return 24 if _is_wide(width) else 11
 
 
 def progress_bar(progress: Progress | None, width: int) -> Text:

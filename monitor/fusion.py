@@ -16,7 +16,7 @@ from typing import Self
 import cv2
 import numpy as np
 
-from monitor.calibration import ScoreScale, ScoreTail, Surprise, fit_surprise, fit_tail, smooth_clips, tail_of
+from monitor.calibration import DAY_S, ScoreScale, ScoreTail, Surprise, fit_surprise, fit_tail, smooth_clips, tail_of
 from monitor.detector.base import Detector
 from monitor.model_store import Model
 from monitor.smoothing import SmoothingSettings
@@ -118,9 +118,13 @@ class ModelScale:
         return max(scale.supported_per_day for scale in self.scales.values())
 
     @property
-    def extrapolated(self) -> float:
-        """How many times rarer the false alarms asked for are than what that footage shows; at most 1: it does."""
-        return self.supported_per_day / self.false_alarms_per_day
+    def rests_on_s(self) -> float | None:
+        """Seconds of that footage, where it is too short to show the false alarms asked for; None where it shows them.
+
+        The threshold is extrapolated then.
+        """
+        short = self.supported_per_day > self.false_alarms_per_day
+        return DAY_S / self.supported_per_day if short else None
 
     def fuse(self, smoothed: Sequence[float]) -> Fused:
         """One score from the detectors' smoothed scores, in the model's order."""

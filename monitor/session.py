@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
+from rich.text import Text
 
 from monitor.camera_monitor import CameraMonitor
 from monitor.config import JournalConfig, MonitorConfig
@@ -102,6 +103,7 @@ class Session:
         Raises what a pipeline thread raised, and RunError when a source could not be read on or never gave a frame.
         """
         planned, reloader, learning = self._planned, self._reloader, self._learning
+        unfinished: list[str] = []
         with ExitStack() as stack:
             sinks, dashboard = self._sinks(stack)
             warn_of_short_footage(planned if self._judge is None else ())
@@ -117,7 +119,7 @@ class Session:
                 sinks,
                 learning=learning,
             )
-            stack.callback(learning.close)
+            stack.callback(lambda: unfinished.extend(learning.close()))
             for camera in planned:
                 if camera.learning is not None:
                     learning.begin(camera.learning)
@@ -144,6 +146,8 @@ class Session:
             if result.episodes:
                 self._print("", result_table(result))
             self._print(result_sentence(result))
+        if dashboard is not None and unfinished:  # its log lines are gone with it
+            self._print("", *(Text(line) for line in unfinished))
         self._raise_for_failed(report, logged=dashboard is None)
 
     def _learned(self, name: str, model: Model, monitor: CameraMonitor) -> None:

@@ -30,9 +30,24 @@ class Progress:
     left_of: str = ""
 
     def __str__(self) -> str:
-        stage = f" of {self.left_of}" if self.left_of else ""
-        left = "" if self.left_s is None else f", about {in_words(max(1.0, self.left_s))}{stage} left"
-        return f"{100 * self.fraction:.0f} % of {self.of}{left}: {self.text}"
+        return f"{self.how_far}: {self.text}"
+
+    @property
+    def how_far(self) -> str:
+        """``43 % of all, about 12 s left``."""
+        left = self._left()
+        return f"{100 * self.fraction:.0f} % of {self.of}{left and f', about {left}'}"
+
+    @property
+    def short(self) -> str:
+        """``learning 43 %, 12 s left``; ``12 %, 9.5 min of recording left`` beside a state that says what for."""
+        left = self._left()
+        return f"{'' if self.left_of else 'learning '}{100 * self.fraction:.0f} %{left and f', {left}'}"
+
+    def _left(self) -> str:
+        if self.left_s is None:
+            return ""
+        return f"{in_words(max(1.0, self.left_s))}{self.left_of and f' of {self.left_of}'} left"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +60,7 @@ class CameraReport:
     age_p50_s  median time from reading a frame to its score, seconds, of the last frames; None before the first
     unscored   why not one frame has been scored so far, where that is known
     progress   how far it is with learning; None where it does not
-    extrapolated  how many times rarer the false alarms are that the threshold stands for than what the held-out footage
-               shows; at most 1 where it shows them
+    rests_on_s  seconds of held-out footage that the threshold is extrapolated from; None where it is not
     """
 
     name: str
@@ -71,7 +85,7 @@ class CameraReport:
     events: int
     unscored: str = ""
     progress: Progress | None = None
-    extrapolated: float = 1.0
+    rests_on_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,7 +231,7 @@ class Watch:
             missing=status.missing,
             unreadable=status.unreadable,
             events=0 if monitor is None else monitor.events,
-            extrapolated=1.0 if monitor is None else monitor.scale.extrapolated,
+            rests_on_s=None if monitor is None else monitor.scale.rests_on_s,
         )
         report = self._learning.amend(report)
         # The state told may be another than the capture's, and begins when it is told first.

@@ -34,6 +34,19 @@ def monitor(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedPro
     )
 
 
+def in_a_terminal(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """One of 80 columns; what it shows is ``stdout``."""
+    terminal = (sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)")
+    return subprocess.run(
+        [*terminal, sys.executable, ROOT / "run_monitor.py", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        stdin=subprocess.DEVNULL,
+        env=os.environ | {"COLUMNS": "80"},
+    )
+
+
 def refused(result: subprocess.CompletedProcess[str], code: int, *sentences: str) -> None:
     """One clear sentence on stderr, nothing else, and the exit code."""
     assert result.returncode == code, result.stderr
@@ -64,18 +77,22 @@ def test_what_is_said_before_the_first_frame_has_its_time(video: Path) -> None:
     headless = monitor(*twice)
     assert headless.returncode == 0, headless.stderr
     assert re.match(said, headless.stderr)
-    in_a_terminal = (sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)")
-    dashboard = subprocess.run(
-        [*in_a_terminal, sys.executable, ROOT / "run_monitor.py", *twice],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        stdin=subprocess.DEVNULL,
-    )
+    dashboard = in_a_terminal(*twice)
     assert dashboard.returncode == 0, dashboard.stdout
     before, live_view, _ = dashboard.stdout.partition("\x1b[?1049h")
     assert live_view
     assert re.match(said, before)
+
+
+def test_in_a_terminal_what_is_printed_at_the_end_is_broken_between_words() -> None:
+    demo = ("--demo", "--model", DEMO_MODEL, "--speed", "max", "--max-frames", "3", "--no-publish")
+    words = "without arguments, shows how to watch a camera of your own."
+    assert words in monitor(*demo, "--headless").stdout, "whole where it is no terminal"
+    shown = in_a_terminal(*demo)
+    assert shown.returncode == 0, shown.stdout
+    after = shown.stdout.rpartition("\x1b[?1049l")[2]
+    assert max(len(line) for line in re.sub(r"\x1b\[[?0-9;]*[a-z]", "", after).splitlines()) <= 80
+    assert words in " ".join(after.split())
 
 
 def test_without_arguments_the_three_first_steps_are_shown() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -251,7 +252,9 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
         assert shown.state is CameraState.LEARNING
         details.append(shown.detail)
     assert sorted(set(details)) == [f"recording what is normal, {n} min still to record" for n in (10, 9)]
-    assert shown.progress == Progress(600 / 660 * (89 / 600), details[-1]), "a minute for learning is to come"
+    to_come = Progress(600 / 660 * (89 / 600), "recording what is normal", 600.0 - 89.0, left_of="recording")
+    assert shown.progress == to_come, "a minute for learning is to come"
+    assert str(shown.progress) == "13 % of all, about 8.5 min of recording left: recording what is normal"
     offline = learning.amend(report(CameraState.OFFLINE))
     assert (offline.state, offline.progress) == (CameraState.OFFLINE, None), "what is amiss is said first"
     learning.close()
@@ -357,6 +360,25 @@ def test_what_is_no_length_of_time(text: str) -> None:
 
 def test_lengths_in_words() -> None:
     assert [in_words(s) for s in (12.3, 59.7, 600, 5400)] == ["12 s", "1 min", "10 min", "1.5 h"]
+
+
+@pytest.mark.timeout(120)
+def test_what_was_not_learned_in_full_is_said_when_the_dashboard_is_gone(tmp_path: Path) -> None:
+    in_a_terminal = (sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)")
+    with FaultyCamera() as camera:
+        monitor = (sys.executable, ROOT / "run_monitor.py", f"door={camera.url}", "--no-publish", "--max-frames", "12")
+        result = subprocess.run(
+            [*in_a_terminal, *monitor],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            stdin=subprocess.DEVNULL,
+        )
+    assert result.returncode == 0, result.stdout
+    _, live_view, after = result.stdout.rpartition("\x1b[?1049l")
+    assert live_view
+    assert re.search(r"door: \d s of normal footage are kept, the next run goes on from there", after)
 
 
 @pytest.mark.timeout(300)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from monitor.camera_monitor import Alert
+from monitor.camera_monitor import Alert, Judgement
 from monitor.dashboard import Dashboard, RunTitle, sparkline, summary
 from monitor.sink import CameraReport, Progress, RunReport
 from monitor.sinks import LogSink
@@ -77,6 +77,7 @@ def test_everything_fits_the_terminal_and_what_matters_is_there(width: int, heig
     text = "\n".join(shown)
     for needed in ("1:02:03", "queue 5", "device cpu", "street@", "1 false alarm a day"):
         assert needed in text
+    assert ("reconn" if width >= 120 else " rec ") in text
     row = next(line for line in shown if "ALARM" in line)
     for needed in ("1.23", "1.00", "25", "10", "12/145", "12345", "7", "▆"):
         assert needed in row
@@ -147,14 +148,70 @@ def test_how_far_a_camera_is_with_learning_stands_beside_it_and_in_words() -> No
     assert "━━━────  43%" in text
 
 
-def test_whose_threshold_is_extrapolated_is_said() -> None:
-    def text(*extrapolated: float) -> str:
-        cameras = tuple(replace(camera(f"cam{i}"), extrapolated=x) for i, x in enumerate(extrapolated))
+@pytest.mark.parametrize("learning", [1, 2, 16])
+@pytest.mark.parametrize(
+    ("progress", "far", "short"),
+    [
+        (
+            Progress(0.12, "recording what is normal", 570.0, left_of="recording"),
+            "12 % of all, about 9.5 min of recording left",
+            " 12 %, 9.5 min of recording left ",
+        ),
+        (
+            Progress(0.51, "learning motion and static and scene", 30.0, of="the rest"),
+            "51 % of the rest, about 30 s left",
+            "learning 51 %, 30 s left ",
+        ),
+    ],
+)
+def test_how_far_learning_is_fits_and_what_is_learned_is_cut(
+    learning: int, progress: Progress, far: str, short: str
+) -> None:
+    cameras = [replace(camera(f"front-door{i}"), progress=progress) for i in range(learning)]
+    shown = lines(dashboard(), RunReport(0.0, 0, tuple(cameras)), 80, 24)
+    foot = next(line for line in shown if "front-door0: " in line)
+    assert len(foot) == 80
+    more = {1: "", 2: ", 1 more learns", 16: ", 15 more learn"}[learning]
+    assert f"front-door0: {far}{more}: " in foot or f"front-door0: {far}{more}…" in foot
+    assert foot.endswith(("─╯", "… ─╯"))
+    wide = lines(dashboard(), RunReport(0.0, 0, (replace(cameras[0], name="gate"),)), 120, 24)
+    assert short in next(line for line in wide if "gate " in line)
+
+
+@pytest.mark.parametrize("state", [CameraState.OFFLINE, CameraState.STALLED, CameraState.FAILED, CameraState.ENDED])
+def test_a_camera_that_is_lost_during_an_alarm_is_shown_as_lost_without_a_score(state: CameraState) -> None:
+    lost = replace(camera("gate", state, alarmed=True, score=1.23), detail="no route")
+    console = Console(file=io.StringIO(), width=120, height=24, force_terminal=True, color_system="standard")
+    with console.capture() as capture:
+        console.print(dashboard().render(RunReport(0.0, 0, (lost,)), 120, 24))
+    assert f"\x1b[1;31m{state}" in capture.get(), "in red"
+    assert "ALARM" not in capture.get()
+    assert "1.23" not in capture.get()
+
+
+def test_why_a_camera_is_lost_is_said_before_how_far_it_learns() -> None:
+    why = "no route to host, tried again in 4 s"
+    learner = replace(camera("yard"), progress=Progress(0.5, "learning"))
+    lost = replace(camera("gate", CameraState.OFFLINE), detail=why, progress=Progress(0.5, "learning"))
+    wide = lines(dashboard(), RunReport(0.0, 0, (lost,)), 140, 24)
+    assert "no route to host" in next(line for line in wide if "gate " in line)
+    for cameras, foot in (
+        ((learner, lost), "yard: 50 % of all, 1 more learns: learning"),
+        ((camera("a"), replace(lost, progress=None)), f"gate: {why}"),
+    ):
+        for width in (80, 120):
+            assert foot in "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), width, 24))
+
+
+def test_what_an_extrapolated_threshold_rests_on_is_said_and_what_helps() -> None:
+    def text(*rests_on_s: float | None) -> str:
+        cameras = tuple(replace(camera(f"front-door{i}"), rests_on_s=s) for i, s in enumerate(rests_on_s))
         return "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), 80, 24))
 
-    assert "extrapolated" not in text(1.0, 0.3)
-    assert "threshold extrapolated: cam2 482x, cam1 3.5x" in text(0.3, 3.5, 482.2)
-    assert "threshold extrapolated: cam5 50x, cam4 40x and 4 more" in text(2, 10, 20, 30, 40, 50)
+    assert "threshold" not in text(None, None)
+    assert " threshold of front-door1 rests on 28 s: longer footage makes it surer ─" in text(None, 28.4)
+    shown = text(*[3600.0] * 9, 570.0, *[None] * 3, *[2 * 3600.0] * 6)
+    assert " 16 thresholds rest on little (front-door9: 9.5 min): longer footage helps ─" in shown
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
@@ -182,6 +239,43 @@ def test_why_a_source_failed_is_shown_where_no_column_has_room_for_it() -> None:
         board.health(failed)
         text = "\n".join(lines(board, RunReport(0.0, 0, (failed,)), 80, 24))
     assert "a: a.avi is damaged: copy it again" in text
+
+
+def test_the_peak_of_an_open_alert_is_the_highest_score_so_far() -> None:
+    board = dashboard()
+    loud = camera("yard", alarmed=True, score=2.72)
+
+    def judged(score: float, name: str = "yard") -> Judgement:
+        seen = scored(0.0)
+        return Judgement(replace(seen, frame=replace(seen.frame, camera=name)), score, ())
+
+    def shown() -> str:
+        return "\n".join(lines(board, RunReport(0.0, 0, (loud,)), 80, 24))
+
+    board.score(judged(9.9))
+    board.alert(alert("yard", 1, Phase.START), loud)
+    assert "1.75" in shown()
+    for score in (math.nan, 2.81, 2.72):
+        board.score(judged(score))
+    board.score(judged(9.9, "door"))
+    assert "2.81" in shown()
+    ended = alert("yard", 1, Phase.END)
+    board.alert(replace(ended, event=replace(ended.event, peak_score=2.81)), loud)
+    board.score(judged(9.9))
+    assert "2.81" in shown()
+
+
+def test_an_alert_that_nobody_is_notified_of_is_called_quiet() -> None:
+    board = dashboard()
+    for number, phase, notify in ((1, Phase.END, True), (2, Phase.END, False), (3, Phase.START, False)):
+        step = alert("yard", number, phase)
+        board.alert(replace(step, event=replace(step.event, notify=notify)), camera("yard"))
+    rows = [line for line in lines(board, RunReport(0.0, 0, (camera("yard"),)), 80, 24) if "1.75" in line]
+    assert [" ".join(row.split()).partition("1.75 ")[2].partition(" speed")[0] for row in rows] == [
+        "quiet open",
+        "quiet 4.5 s",
+        "4.5 s",
+    ]
 
 
 def test_log_lines_of_an_alert_say_why_at_its_start_and_its_end(caplog: pytest.LogCaptureFixture) -> None:

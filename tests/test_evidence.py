@@ -252,6 +252,17 @@ def test_boxes_are_given_in_source_pixels_and_drawn_to_scale() -> None:
     assert (drawn[362:] > 128).any(), "a caption"
 
 
+@pytest.mark.parametrize(("width", "at_least"), [(64, 6), (320, 3), (640, 2)])
+def test_a_caption_is_never_cut(width: int, at_least: int) -> None:
+    item = ScoredFrame(type(frame(1.0))("front-door", 0, 1.0, picture(0, width, 48)), (), 0.0)
+    event = AlertEvent(1, Phase.START, 1.0, None, 3.47, 3.47, 1.0, notify=True)
+    alert = Alert("front-door", event, 1e9, None, 0.0, item, (), (Reason("speed", 3.0, 1.0),))
+    strip = snapshot(alert, width)[48:]
+    assert strip.shape[0] >= 18 * at_least + 6, "it goes on in further lines"
+    assert not strip[:, -3:].any(), "all of it ends before the edge"
+    assert (strip > 128).any()
+
+
 def test_a_hand_over_refuses_what_does_not_fit_and_never_waits() -> None:
     handover: HandOver[str] = HandOver()
     assert handover.offer("a", 60, 100)

@@ -64,6 +64,11 @@ def test_detectors_that_see_the_same_share_a_budget_and_add_up() -> None:
     assert scale.fuse([3.0, 0.7, 1800.0]).detector == 2, "the loudest is named, whatever its units"
 
 
+def test_what_an_extrapolated_threshold_rests_on() -> None:
+    assert ModelScale(model(), 1.0, SMOOTHING).rests_on_s == pytest.approx(600, abs=1)
+    assert ModelScale(model(), 150.0, SMOOTHING).rests_on_s is None, "one in ten minutes is shown"
+
+
 def test_detectors_that_see_different_things_do_not_hide_each_other() -> None:
     scale = ModelScale(model(), 1.0, SMOOTHING)
     alone = scale.fuse([0.7, 30.0, 1070.0])

@@ -15,6 +15,7 @@ from monitor.types import FloatArray, Image, Phase, Region
 _HEAT = 0.6  # opacity of the hottest place
 _LINE_PX = 18
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
+_SMALLEST_SCALE = 0.1
 _WHITE, _RED = (255, 255, 255), (0, 0, 255)
 
 
@@ -89,22 +90,52 @@ def boxed(picture: Image, regions: Sequence[Region], scale: float) -> Image:
     return drawn
 
 
-def caption(alert: Alert) -> list[str]:
-    """Camera, time and score in one line, the first reason in another."""
+def caption(alert: Alert) -> list[list[str]]:
+    """Camera, time and score in one line, the first reason in another: each as the parts that stay whole."""
     event = alert.event
     at = datetime.fromtimestamp(alert.snapshot.frame.wall_time).astimezone()
     score = event.score if event.phase is Phase.START else event.peak_score
     what = "start" if event.phase is Phase.START else "peak"
-    first = f"{alert.camera}  {at:%Y-%m-%d %H:%M:%S} {at:%z}  {what} of alert {event.number}  score {score:.2f}"
-    return [first, *(str(reason) for reason in alert.reasons[:1])]
+    first = [
+        f"{alert.camera} ",
+        f"{at:%Y-%m-%d}",
+        f"{at:%H:%M:%S %z} ",
+        f"{what} of alert {event.number} ",
+        f"score {score:.2f}",
+    ]
+    return [first, *(str(reason).split() for reason in alert.reasons[:1])]
 
 
-def _caption(lines: Sequence[str], width: int) -> Image:
-    strip = np.zeros((_LINE_PX * len(lines) + 6, width, 3), np.uint8)
-    for number, line in enumerate(lines):
-        text = line.encode("ascii", "replace").decode()  # OpenCV's fonts know no other letters
-        (long, _), _ = cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)
-        shrink = min(1.0, (width - 8) / max(1, long))
+def _caption(lines: Sequence[Sequence[str]], width: int) -> Image:
+    """A strip as high as it takes: a number that is cut reads as another number."""
+    room = width - 8
+    texts = [text for parts in lines for text in _wrapped([_ascii(part) for part in parts], room)]
+    strip = np.zeros((_LINE_PX * len(texts) + 6, width, 3), np.uint8)
+    for number, text in enumerate(texts):
+        scale = _FONT_SCALE
+        while _length_px(text, scale) > room and scale > _SMALLEST_SCALE:  # glyphs do not shrink in proportion
+            scale -= 0.02
         at = (4, _LINE_PX * (number + 1) - 3)
-        cv2.putText(strip, text, at, _FONT, _FONT_SCALE * shrink, _WHITE, 1, cv2.LINE_AA)
+        cv2.putText(strip, text, at, _FONT, scale, _WHITE, 1, cv2.LINE_AA)
     return strip
+
+
+def _wrapped(parts: Sequence[str], room: int) -> list[str]:
+    """The parts in as few lines of ``room`` pixels as hold them; one that is longer has a line of its own."""
+    texts = [parts[0]]
+    for part in parts[1:]:
+        longer = f"{texts[-1]} {part}"
+        if _length_px(longer.rstrip(), _FONT_SCALE) <= room:
+            texts[-1] = longer
+        else:
+            texts.append(part)
+    return texts
+
+
+def _ascii(text: str) -> str:
+    """OpenCV's fonts know no other letters."""
+    return text.encode("ascii", "replace").decode()
+
+
+def _length_px(text: str, scale: float) -> int:
+    return cv2.getTextSize(text, _FONT, scale, 1)[0][0]

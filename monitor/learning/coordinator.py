@@ -35,6 +35,7 @@ _SETTLED_S = 0.5  # after a file was held, its last frames have come
 _OVER = (CameraState.ENDED, CameraState.FAILED)
 _LEARNING_S = 60.0  # about what the first version takes, beside which recording it is a stage of the whole
 _TELLING = 0.2  # a part of a phase from which on how long it took says how long the rest takes
+_RECORDING = "recording what is normal"
 _READING = 0.25  # about what reading a file takes of the whole
 
 
@@ -88,6 +89,23 @@ class _Learner:
     last_at: float = 0.0
     since: float = 0.0  # when the work of the phase began, once it has
     fraction: float = 0.0  # the furthest of the whole that was shown
+
+
+def _recording(learner: _Learner) -> str:
+    """What a camera that records says of it: words that change no more than once a minute, since they are published."""
+    if learner.plan.hold is not None:
+        return _reading(learner.plan)
+    to_come_s = _to_record_s(learner)
+    left = f"{-int(-to_come_s // 60)} min" if to_come_s > 60 else "less than a minute"
+    return f"{_RECORDING}, {left} still to record"
+
+
+def _reading(plan: LearningPlan) -> str:
+    return f"reading the first {in_words(plan.duration_s)}, to learn what is normal"
+
+
+def _to_record_s(learner: _Learner) -> float:
+    return max(0.0, learner.plan.duration_s - learner.recorder.seen_s)
 
 
 def _again(plan: LearningPlan) -> str:
@@ -149,18 +167,22 @@ class Learning:
             if learner.process is not None:
                 learner.process.close()
 
-    def close(self) -> None:
-        """End all; the next run goes on with what was recorded."""
+    def close(self) -> list[str]:
+        """End all; the next run goes on with what was recorded. Returns what it logs of that, a line a camera."""
+        said: list[str] = []
         for name in list(self._learners):
             learner = self._learners[name]
             if learner.phase is _Phase.RECORDING and learner.plan.hold is None and learner.recorder.seen_s > 0:
                 seen = in_words(learner.recorder.seen_s)
-                log.info("%s: %s of normal footage are kept, the next run goes on from there", name, seen)
+                said.append(f"{name}: {seen} of normal footage are kept, the next run goes on from there")
             elif self.without_model(name) and learner.phase is not _Phase.FAILED and learner.recorder.seen_s > 0:
-                log.info("%s: stopped before it had learned: the next run %s", name, _again(learner.plan))
+                said.append(f"{name}: stopped before it had learned: the next run {_again(learner.plan)}")
             elif learner.phase is _Phase.BETTERING and learner.process is not None:
-                log.info("%s: stopped before all was learned: the next run goes on with the rest", name)
+                said.append(f"{name}: stopped before all was learned: the next run goes on with the rest")
             self.end(name)
+        for line in said:
+            log.info("%s", line)
+        return said
 
     def without_model(self, name: str) -> bool:
         """True while a camera has no model yet."""
@@ -194,7 +216,7 @@ class Learning:
         if learner.phase is _Phase.RECORDING and report.state is CameraState.CONNECTING:
             return report
         progress = self._progress(learner)
-        detail = progress.text if learner.phase is _Phase.RECORDING else "working out what is normal"
+        detail = _recording(learner) if learner.phase is _Phase.RECORDING else "working out what is normal"
         return replace(report, state=CameraState.LEARNING, detail=detail, progress=progress)
 
     def tick(self, state_of: Callable[[str], CameraState], adopt: Adopt) -> None:
@@ -224,20 +246,16 @@ class Learning:
                 self._look_at_recording(learner, state_of(name))
 
     def _progress(self, learner: _Learner) -> Progress:
-        """How far a camera is with all that it waits for; in words that change no more than once a minute while it
-        records.
-        """
+        """How far a camera is with all that it waits for."""
         plan, text, left_s, left_of = learner.plan, "working out what is normal", None, ""
         recording = plan.duration_s / (plan.duration_s + _LEARNING_S) if plan.hold is None else _READING
         if learner.phase is _Phase.RECORDING:
             done = min(1.0, learner.recorder.seen_s / plan.duration_s)
             fraction = recording * done
             if plan.hold is None:
-                to_come_s = max(0.0, plan.duration_s - learner.recorder.seen_s)
-                left = f"{-int(-to_come_s // 60)} min" if to_come_s > 60 else "less than a minute"
-                text = f"recording what is normal, {left} still to record"
+                text, left_s, left_of = _RECORDING, _to_record_s(learner), "recording"
             else:
-                text = f"reading the first {in_words(plan.duration_s)}, to learn what is normal"
+                text = _reading(plan)
                 # How long it learns then says nothing of before it has begun.
                 left_s, left_of = self._left_s(learner, done), "reading"
         else:
