@@ -86,6 +86,7 @@ def test_a_file_that_is_cut_short_is_played_to_where_it_breaks_off(isolation: Is
     sink = RecordingSink()
     capture = Capture(source, sink, CaptureSettings(speed=None), threading.Event())
     capture.run()
-    assert capture.status.state is CameraState.ENDED
+    assert capture.status.state is CameraState.FAILED
+    assert "it is damaged or cut off" in capture.status.detail
     assert 20 <= len(sink.frames) <= 32
     assert sink.finished == ["cut"]
