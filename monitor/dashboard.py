@@ -27,14 +27,12 @@ from monitor.camera_monitor import Alert, Judgement
 from monitor.duration import in_words
 from monitor.redact import redact
 from monitor.sink import CameraReport, Progress, RunReport, Sink
-from monitor.types import CameraState, Phase
+from monitor.types import LOST, CameraState, Phase
 from monitor.wording import counted, shortened
 
 log = logging.getLogger("monitor")
 
 REFRESH_S = 0.25
-_LOST = (CameraState.STALLED, CameraState.OFFLINE, CameraState.FAILED, CameraState.ENDED)
-"""No frame comes: the last score says nothing of now, and why is more than anything else."""
 _AFTER_CLOCK = " " * 9  # under the text of a log line
 BARS = "▁▂▃▄▅▆▇█"
 BARS_TOP = 1.6
@@ -231,7 +229,7 @@ class Dashboard(Sink):
             table.add_column("alerts", justify="right", no_wrap=True, min_width=6)
             table.add_column("detail", no_wrap=True, overflow="ellipsis", ratio=1)
         for camera in shown:
-            lost = camera.state in _LOST
+            lost = camera.state in LOST
             state = Text(camera.state, _style(camera.state))
             if camera.alarmed:  # of a camera that is lost, that is known no more; the list says that the alert is open
                 state = Text(camera.state, "bold red") if lost else Text("ALARM", "bold white on red")
@@ -374,7 +372,7 @@ def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:
 
 def _first_lost(cameras: Sequence[CameraReport], longest: int) -> str:
     """Why the first of the cameras is lost that can say why."""
-    lost = next((camera for camera in cameras if camera.state in _LOST and camera.detail), None)
+    lost = next((camera for camera in cameras if camera.state in LOST and camera.detail), None)
     return "" if lost is None else f"{shortened(lost.name, longest)}: {lost.detail}"
 
 

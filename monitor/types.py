@@ -51,6 +51,9 @@ class CameraState(StrEnum):
 PAUSED = (CameraState.FROZEN, CameraState.DARK, CameraState.SCENE_CHANGE, CameraState.MISFIT)
 """States in which no frame is scored; after them temporal state starts anew."""
 
+LOST = (CameraState.STALLED, CameraState.OFFLINE, CameraState.FAILED, CameraState.ENDED)
+"""States in which no frame comes: the last score says nothing of now, and what comes later is a new segment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Health:

@@ -19,14 +19,12 @@ from monitor.pipeline import Pipeline
 from monitor.sink import CameraReport, RunReport, Sink
 from monitor.sources.base import Source
 from monitor.stats import History, Quantiles, Rate
-from monitor.types import CameraState, ScoredFrame
+from monitor.types import LOST, CameraState, ScoredFrame
 
 TICK_S = 0.1
 """How often the loop looks at everything else but results: with many cameras, reports of all cost more than scores."""
 
 
-_LOST = (CameraState.OFFLINE, CameraState.STALLED, CameraState.ENDED, CameraState.FAILED)
-"""States in which no frame comes: what comes later is a new segment."""
 _BEHIND_S, _NEARLY_S = 2.0, 1.0
 """A file that is so far behind its pace is overloaded, until it has come nearly up with it."""
 
@@ -36,14 +34,13 @@ class _CameraStats:
 
     def __init__(self) -> None:
         self.score = math.nan
-        self.scored = False
         self.history = History()
         self.fps_in, self.fps_analysed = Rate(), Rate()
         self.overload = Rate()
         self.behind = False  # a file that is played slower than it should be
         self.age = Quantiles()
         self.seen = 0  # frames that have come out of the pipeline
-        self.unscored = ""  # why not one frame has been scored so far
+        self.unscored: str | None = ""  # why not one frame has been scored so far; None once one has
         self.state: tuple[CameraState, str] | None = None
         self.since = self.looked_s = -math.inf  # that state; when it was looked at last
         self.advice = ""
@@ -55,8 +52,8 @@ class _CameraStats:
         self.age.add(judgement.scored.scored_at - frame.captured_at)
         if not math.isnan(judgement.score):
             self.history.add(frame.time_s, judgement.score)
-            self.scored, self.unscored = True, ""
-        elif not self.scored and not frame.health.scored:
+            self.unscored = None
+        elif self.unscored is not None and not frame.health.scored:
             self.unscored = frame.health.detail
 
 
@@ -175,7 +172,7 @@ class Watch:
     def _end_of_the_lost(self) -> None:
         """End the open events of cameras and files that give no more frames, once their last ones have been judged."""
         for name, monitor in self._monitors.items():
-            if not monitor.alarmed or self._pipeline.status(name).state not in _LOST:
+            if not monitor.alarmed or self._pipeline.status(name).state not in LOST:
                 continue
             queue = self._pipeline.counters(name)
             if self._stats[name].seen >= queue.put - queue.dropped:
@@ -224,7 +221,7 @@ class Watch:
             age_p99_s=stats.age.quantile(0.99),
             frames_in=status.frames_in,
             analysed=stats.age.count,
-            unscored=stats.unscored,
+            unscored=stats.unscored or "",
             dropped=queue.dropped,
             reconnects=status.reconnects,
             stalls=status.stalls,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from monitor.config import LEAST_LEARNING_S
 from monitor.detector.base import Detector
 from monitor.errors import UsageError
 from monitor.types import Frame
 from training.progress import Report
-from training.suitability import SHORTEST_S
 
 LEAST_AUC = 0.7
 """With which a network must tell synthetic anomalies from normal footage, to be part of a model; 0.5 is chance."""
@@ -75,7 +75,7 @@ LEARNERS = {
     "static": Learner(_static),
     "scene": Learner(_scene),
     "true-sight-2": Learner(
-        _true_sight2, refit=False, least_held_back_s=SHORTEST_S, judge=_judged_by_synthetic_anomalies
+        _true_sight2, refit=False, least_held_back_s=LEAST_LEARNING_S, judge=_judged_by_synthetic_anomalies
     ),
 }
 """Registry name -> how it learns, the fast ones first."""

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from monitor.config import LEAST_LEARNING_S
 from monitor.errors import UsageError
 from monitor.types import FloatArray
 from monitor.wording import listed
 from training.normal import Normal, Stretch
 from training.output import duration
 
-SHORTEST_S = 10.0
-"""Footage of which nothing can be learned."""
 _SAMPLES = 25  # frames looked at of each source
 _THUMBNAIL = (80, 44)
 _EQUAL = 3  # grey levels within which pictures are equal, noise of compression included
@@ -26,10 +25,10 @@ def check_suitable(normal: Normal) -> None:
     length_s = normal.footage_s
     if normal.frames == 1 or not normal.stretches:
         raise UsageError("the footage holds a single frame: give at least 10 min of normal footage of the camera")
-    if length_s < SHORTEST_S:
+    if length_s < LEAST_LEARNING_S:
         raise UsageError(
             f"{length_s:.1f} s of footage are too short to learn from: give at least 10 min of normal footage of the "
-            f"camera ({SHORTEST_S:.0f} s is the least that is taken)"
+            f"camera ({LEAST_LEARNING_S:.0f} s is the least that is taken)"
         )
     by_source: dict[int, list[Stretch]] = {}
     for stretch in normal.stretches:
