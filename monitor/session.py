@@ -15,7 +15,8 @@ from rich.text import Text
 
 from monitor.camera_monitor import CameraMonitor
 from monitor.config import JournalConfig, MonitorConfig
-from monitor.dashboard import Dashboard, RunTitle, summary
+from monitor.dashboard.screen import Dashboard, RunTitle
+from monitor.dashboard.summary import summary
 from monitor.demo import DemoJudge, result_sentence, result_table
 from monitor.errors import RunError
 from monitor.evidence.sink import EvidenceSink

@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from monitor.camera_monitor import Alert, Judgement
-from monitor.dashboard import Dashboard, RunTitle, sparkline, summary
+from monitor.dashboard.look import sparkline
+from monitor.dashboard.screen import Dashboard, RunTitle
+from monitor.dashboard.summary import summary
 from monitor.sink import CameraReport, Progress, RunReport
 from monitor.sinks import LogSink
 from monitor.types import AlertEvent, CameraState, Phase, Reason

@@ -1,0 +1,96 @@
+"""The dashboard's list of the last alerts."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.table import Table
+from rich.text import Text
+
+from monitor.camera_monitor import Alert, Judgement
+from monitor.dashboard.look import longest_name, plain_table
+from monitor.types import Phase
+from monitor.wording import shortened
+
+_KEPT = 100
+
+
+@dataclass(slots=True)
+class _Row:
+    at: float
+    camera: str
+    peak: float
+    started_s: float
+    ended_s: float | None
+    why: str
+    notify: bool
+
+    @property
+    def lasted(self) -> str:
+        """How long, or that it still goes on."""
+        lasted = "open" if self.ended_s is None else f"{self.ended_s - self.started_s:.1f} s"
+        return lasted if self.notify else f"quiet {lasted}"
+
+
+class LastAlerts:
+    """Remembers events, one row each, and draws the latest of them."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, int], _Row] = {}
+        self._open: dict[str, _Row] = {}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def take(self, alert: Alert) -> None:
+        """An event began, goes on or has ended."""
+        event = alert.event
+        why = str(alert.reasons[0]) if alert.reasons else ""
+        key = (alert.camera, event.number)
+        if event.phase is not Phase.START and key in self._rows:
+            why = self._rows[key].why or why
+        row = _Row(alert.started_at, alert.camera, event.peak_score, event.started_s, event.ended_s, why, event.notify)
+        self._rows[key] = row
+        if event.ended_s is None:
+            self._open[alert.camera] = row
+        else:
+            self._open.pop(alert.camera, None)
+        while len(self._rows) > _KEPT:
+            del self._rows[next(iter(self._rows))]
+
+    def raise_peak(self, judgement: Judgement) -> None:
+        """Of the camera's open event: between its messages the row would stand below the score."""
+        row = self._open.get(judgement.scored.frame.camera)
+        if row is not None and judgement.score > row.peak:
+            row.peak = judgement.score
+
+    def table(self, width: int, rows: int) -> Table | Text:
+        """The last ``rows`` of them, the latest first, in ``width`` characters."""
+        if not self._rows:
+            return Text("none yet", "dim")
+        last = list(self._rows.values())[-rows:]
+        longest = longest_name(width)
+        names = {row.camera: shortened(row.camera, longest) for row in last}
+        widths = {
+            "time": 8,
+            "camera": max(6, *map(len, names.values())),
+            "peak": max(4, *(len(f"{row.peak:.2f}") for row in last)),
+            "lasted": max(6, *(len(row.lasted) for row in last)),
+        }
+        table = plain_table()
+        for name, own in widths.items():
+            table.add_column(name, no_wrap=True, width=own, justify="right" if name in ("peak", "lasted") else "left")
+        table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+        room, spare = width - sum(widths.values()) - len(widths), rows - len(last)
+        for row in reversed(last):  # the latest first, with all that there is to say as long as there are rows for it
+            clock = datetime.fromtimestamp(row.at).strftime("%H:%M:%S")
+            lasted = Text(row.lasted, "bold red" if row.ended_s is None and row.notify else "")
+            why = textwrap.wrap(row.why, max(1, room))
+            more = min(spare, max(0, len(why) - 1))
+            spare -= more
+            why = [*why[:more], " ".join(why[more:])]
+            style = "" if row.notify else "dim"
+            table.add_row(clock, names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why), style=style)
+        return table

@@ -1,0 +1,40 @@
+"""What remains on the terminal when the run is over."""
+
+from __future__ import annotations
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from monitor.dashboard.look import STATE_STYLES, age, clock
+from monitor.sink import RunReport
+from monitor.wording import counted
+
+
+def summary(report: RunReport) -> Group:
+    """A row a camera, and what was missing or unreadable."""
+    table = Table(title=f"True Sight ran for {clock(report.elapsed_s)}", title_justify="left", box=None, pad_edge=False)
+    for column in ("camera", "state"):
+        table.add_column(column, no_wrap=True)
+    for column in ("frames", "analysed", "dropped", "age p50/p99", "reconnects", "alerts"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for camera in report.cameras:
+        table.add_row(
+            camera.name,
+            Text(camera.state, STATE_STYLES[camera.state]),
+            str(camera.frames_in),
+            str(camera.analysed),
+            str(camera.dropped),
+            f"{age(camera)} ms",
+            str(camera.reconnects),
+            str(camera.events),
+        )
+    holes = [
+        Text(
+            f"{camera.name}: {counted(camera.missing, 'frame')} missing in the numbering, "
+            f"{camera.unreadable} unreadable"
+        )
+        for camera in report.cameras
+        if camera.missing or camera.unreadable
+    ]
+    return Group(table, *holes)
