@@ -22,7 +22,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from monitor import __version__
+from monitor import __version__, flags
 from monitor.config import MonitorConfig, given_flags, load_config
 from monitor.demo import DEMO_DETECTORS, LEARNED_S, DemoStreet
 from monitor.duration import parse_duration
@@ -55,7 +55,7 @@ All options: {python} {script} --help
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # its tables cut the names of options at 80 columns
+    rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -103,15 +103,8 @@ def main(
     watch_config: Annotated[
         bool, typer.Option("--watch-config", help="Read the config again whenever it has changed.")
     ] = False,
-    model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Model folder for all cameras that name none.")
-    ] = None,
-    learn: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="How long a camera without a model learns what is normal: 90s, 10m, 2h. Default 10m."
-        ),
-    ] = None,
+    model: flags.Model = None,
+    learn: flags.Learn = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Learn a synthetic street from a minute of it, then watch it.")
     ] = False,
@@ -120,17 +113,10 @@ def main(
         typer.Option(metavar="X|max", help="Replay files this many times as fast. Default 1, real time."),
     ] = None,
     loop: Annotated[bool | None, typer.Option("--loop", help="Replay files again and again.")] = None,
-    fps: Annotated[
-        float | None, typer.Option(metavar="N", help="Frames a second of folders of images. Default 25.")
-    ] = None,
-    analysis_fps: Annotated[
-        float | None,
-        typer.Option(metavar="N", help="Frames analysed a second and camera; 0 = every frame. Default 10."),
-    ] = None,
-    false_alarms_per_day: Annotated[
-        float | None, typer.Option(metavar="N", help="Budget a camera that sets the threshold. Default 1.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N. Default auto.")] = None,
+    fps: flags.Fps = None,
+    analysis_fps: flags.AnalysisFps = None,
+    false_alarms_per_day: flags.FalseAlarmsPerDay = None,
+    device: flags.Device = None,
     max_frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="End each source after so many analysed frames.")
     ] = None,
@@ -138,34 +124,14 @@ def main(
         float | None, typer.Option(metavar="S", min=0.1, help="End the run after so many seconds.")
     ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Log lines in place of the dashboard.")] = False,
-    alerts: Annotated[
-        str | None, typer.Option(metavar="ADDR", help="Address to publish alerts on. Default tcp://127.0.0.1:5560.")
-    ] = None,
-    scores: Annotated[
-        str | None, typer.Option(metavar="ADDR", help="Address to publish scores on. Default tcp://127.0.0.1:5561.")
-    ] = None,
-    history: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDR", help="Address where clients ask for what they missed. Default tcp://127.0.0.1:5562."
-        ),
-    ] = None,
-    journal: Annotated[
-        bool | None, typer.Option("--journal/--no-journal", help="Keep alerts in a file before sending. Default on.")
-    ] = None,
-    publish: Annotated[
-        bool | None, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ. Default on.")
-    ] = None,
-    evidence: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep pictures and a clip of every event in this folder. Default off."),
-    ] = None,
-    record_scores: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every score to this file as JSON lines.")
-    ] = None,
-    record_alerts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write every alert to this file as JSON lines.")
-    ] = None,
+    alerts: flags.Alerts = None,
+    scores: flags.Scores = None,
+    history: flags.History = None,
+    journal: flags.Journal = None,
+    publish: flags.Publish = None,
+    evidence: flags.Evidence = None,
+    record_scores: flags.RecordScores = None,
+    record_alerts: flags.RecordAlerts = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="More log lines.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
 ) -> None:
@@ -196,13 +162,13 @@ def main(
         evidence=evidence,
     )
     scene = SyntheticScene() if demo else None
-    scratch = TemporaryDirectory(prefix="true-sight-demo-")
+    scratch = TemporaryDirectory(prefix="true-sight-demo-") if demo else None  # the demo's model, gone with it
 
     def prepare() -> tuple[MonitorConfig, list[PlannedCamera]]:
         settings = load_config(config, given)
         if scene is not None and (sources or settings.cameras):
             raise UsageError("--demo brings its own scene: leave out the sources and cameras")
-        if scene is not None and settings.model is None:
+        if scratch is not None and settings.model is None:
             how = settings.learning.model_copy(update={} if learn else {"duration_s": LEARNED_S})
             settings = settings.model_copy(
                 update={
@@ -237,11 +203,12 @@ def main(
         obey_signals(session.stop, session.reload)
         session.run()
     except MonitorError as error:
-        scratch.cleanup()
+        if scratch is not None:
+            scratch.cleanup()
         sys.stderr.write(f"error: {redact(str(error))}\n")
         leave(error.exit_code)
-    scratch.cleanup()
-    if demo:
+    if scratch is not None:
+        scratch.cleanup()
         console.print(
             f"\nNext: {this_python()} {sys.argv[0]}, without arguments, shows how to watch a camera of your own.",
             highlight=False,

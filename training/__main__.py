@@ -31,6 +31,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
     help="Train a model, score a test set, measure a model.",
 )
 
@@ -38,7 +39,7 @@ ModelFolder = Annotated[Path, typer.Option("--model", metavar="FOLDER", help="Mo
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 
 
-@app.command()
+@app.command(short_help="Learn what is normal for a camera, ready to watch with.")
 def learn(
     sources: Annotated[
         list[str],
@@ -80,7 +81,7 @@ def learn(
             learn_model(found, sources, settings, report, report.version)
 
 
-@app.command()
+@app.command(short_help="Train the published network alone, with a recipe.")
 def train(
     data: Annotated[
         list[str], typer.Option(metavar="PATH", help="Normal footage: an Avenue tree, a folder of frames, or a video.")
@@ -146,7 +147,7 @@ def submission(
         report.say(f"{counted(rows, 'row')} written to {out}")
 
 
-@app.command()
+@app.command(short_help="Measure a model on labelled footage; count alarms on other.")
 def evaluate(
     model: ModelFolder,
     data: Annotated[
@@ -237,7 +238,7 @@ def evaluate(
         typer.echo(shown)
 
 
-@app.command()
+@app.command(short_help="Which alerts a recorded run would have raised otherwise.")
 def what_if(
     scores: Annotated[
         Path, typer.Option(metavar="FILE", help="Record of a run, as written by run_monitor.py --record-scores.")

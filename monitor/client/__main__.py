@@ -66,13 +66,19 @@ def _write_line(line: str) -> None:
     sys.stdout.flush()
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
+)
 
 
 @app.callback(invoke_without_command=True)
 def main(
     context: typer.Context,
-    endpoint: Annotated[str, typer.Option(help="The monitor's alerts address.")] = DEFAULT_ALERTS_ENDPOINT,
+    endpoint: Annotated[
+        str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")
+    ] = DEFAULT_ALERTS_ENDPOINT,
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Go on for ever, or end after what has been sent by now.")
     ] = True,
@@ -88,15 +94,21 @@ def main(
     scores: Annotated[bool, typer.Option("--scores", help="Print scores too.")] = False,
     scores_endpoint: Annotated[
         str | None,
-        typer.Option(help=f"The monitor's scores address, if not {DEFAULT_SCORES_ENDPOINT}. Implies --scores."),
+        typer.Option(
+            metavar="ADDR",
+            help=f"The monitor's scores address, if not {DEFAULT_SCORES_ENDPOINT}. Implies --scores.",
+        ),
     ] = None,
     history_endpoint: Annotated[
         str | None,
         typer.Option(
-            help=f"The monitor's history address, if not as it says itself (it is {DEFAULT_HISTORY_ENDPOINT})."
+            metavar="ADDR",
+            help=f"The monitor's history address, if not as it says itself (it is {DEFAULT_HISTORY_ENDPOINT}).",
         ),
     ] = None,
-    camera: Annotated[list[str] | None, typer.Option(help="Only this camera; may be given several times.")] = None,
+    camera: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this camera; may be given several times.")
+    ] = None,
     health: Annotated[bool, typer.Option("--health", help="Print changes of the cameras' health too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     save_evidence: Annotated[
@@ -105,8 +117,10 @@ def main(
     keys: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of this client's keys, if the monitor asks for keys.")
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
-    timeout: Annotated[float | None, typer.Option(min=0, help="End after so many seconds without a message.")] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many messages.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="S", min=0, help="End after so many seconds without a message.")
+    ] = None,
 ) -> None:
     """Print a monitor's alerts as they come, each once, lost ones had again. Ends with 1 if none came in time."""
     if context.invoked_subcommand is not None:
@@ -146,7 +160,7 @@ def main(
         raise typer.Exit(1)
 
 
-@app.command("keys")
+@app.command("keys", short_help="Make the monitor's keys, and those of clients.")
 def make(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the keys go.")],
     name: Annotated[str, typer.Option(help="Name of the client.")] = "client",

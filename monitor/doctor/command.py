@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from monitor import flags
 from monitor.config import given_flags, load_config
 from monitor.doctor.checkup import Checkup, examine
 from monitor.doctor.finding import Finding, State
@@ -20,7 +21,10 @@ from monitor.logs import redact_tracebacks
 from monitor.redact import redact
 
 app = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -30,27 +34,27 @@ def doctor(
         list[str] | None,
         typer.Argument(metavar="[NAME=]SOURCE...", help="As for the monitor itself.", show_default=False),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file with cameras and settings; flags win over it.")] = None,
-    model: Annotated[Path | None, typer.Option(help="Model folder for all cameras that name none.")] = None,
-    learn: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long a camera without a model learns: 90s, 10m, 2h.")
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="TOML file with cameras and settings; flags win over it.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.5, max=600, help="How long each camera is watched.")] = 5.0,
+    model: flags.Model = None,
+    learn: flags.Learn = None,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.5, max=600, help="How long each camera is watched.")
+    ] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    fps: Annotated[float | None, typer.Option(help="Frames a second of folders of images.")] = None,
-    analysis_fps: Annotated[
-        float | None, typer.Option(help="Frames analysed a second and camera; 0 = every frame.")
-    ] = None,
-    false_alarms_per_day: Annotated[float | None, typer.Option(help="Budget a camera that sets the threshold.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
-    alerts: Annotated[str | None, typer.Option(help="Address to publish alerts on.")] = None,
-    scores: Annotated[str | None, typer.Option(help="Address to publish scores on.")] = None,
-    history: Annotated[str | None, typer.Option(help="Address where clients ask for what they missed.")] = None,
-    publish: Annotated[bool | None, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ.")] = None,
-    journal: Annotated[bool | None, typer.Option("--journal/--no-journal", help="Keep alerts in a file.")] = None,
-    evidence: Annotated[Path | None, typer.Option(help="Folder of pictures and clips of events.")] = None,
-    record_scores: Annotated[Path | None, typer.Option(help="File for every score.")] = None,
-    record_alerts: Annotated[Path | None, typer.Option(help="File for every alert.")] = None,
+    fps: flags.Fps = None,
+    analysis_fps: flags.AnalysisFps = None,
+    false_alarms_per_day: flags.FalseAlarmsPerDay = None,
+    device: flags.Device = None,
+    alerts: flags.Alerts = None,
+    scores: flags.Scores = None,
+    history: flags.History = None,
+    publish: flags.Publish = None,
+    journal: flags.Journal = None,
+    evidence: flags.Evidence = None,
+    record_scores: flags.RecordScores = None,
+    record_alerts: flags.RecordAlerts = None,
 ) -> None:
     """Check cameras, footage, models, ports, disk and device before a run; say what to mend.
 
