@@ -141,7 +141,7 @@ class Session:
             report = watch.run(self.stop, self._options.duration_s, on_tick)
         if dashboard is not None:
             self._print(dashboard.last_alerts())
-        self._print(summary(report))
+        self._print(summary(report, self._console.width))
         if self._judge is not None:
             result = self._judge.result()
             if result.episodes:

@@ -305,7 +305,19 @@ def test_the_sparkline_covers_a_minute_and_shows_the_highest() -> None:
 def test_the_summary_accounts_for_every_frame() -> None:
     console = Console(file=io.StringIO(), width=120)
     with console.capture() as capture:
-        console.print(summary(RunReport(61.0, 0, (camera("yard", CameraState.ENDED),))))
+        console.print(summary(RunReport(61.0, 0, (camera("yard", CameraState.ENDED),)), 120))
     text = capture.get()
     for needed in ("0:01:01", "yard", "ended", "1000", "3 frames missing", "2 unreadable", "400", "12345", "12/145 ms"):
         assert needed in text
+
+
+def test_the_summary_of_cameras_with_long_names_keeps_its_columns_in_a_narrow_terminal() -> None:
+    console = Console(file=io.StringIO(), width=80)
+    cameras = tuple(camera(f"the-camera-above-the-back-door-{n}", CameraState.SCENE_CHANGE) for n in range(2))
+    with console.capture() as capture:
+        console.print(summary(RunReport(61.0, 0, cameras), 80))
+    lines = capture.get().splitlines()
+    for heading in ("camera", "state", "frames", "analysed", "dropped", "age p50/p99", "reconnects", "alerts"):
+        assert heading in lines[1]
+    assert "-0 " in lines[2]
+    assert "-1 " in lines[3]

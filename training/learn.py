@@ -307,6 +307,6 @@ def what_is_supported(version: Path, settings: LearnSettings) -> str:
     if shown <= budget:
         return f"{held}, enough to show the {counted(budget, 'false alarm')} a day that the threshold stands for"
     return (
-        f"{held}, which show no rate below {counted(round(shown), 'false alarm')} a day; at {budget:g} a day the "
-        f"threshold is extrapolated ({shown / budget:.0f} times beyond)"
+        f"{held}, which show no rate below {counted(round(shown), 'false alarm')} a day; the threshold for {budget:g} "
+        "a day is an estimate from these: longer footage makes it surer"
     )

@@ -8,19 +8,29 @@ from rich.text import Text
 
 from monitor.dashboard.look import STATE_STYLES, age, clock
 from monitor.sink import RunReport
-from monitor.wording import counted
+from monitor.wording import counted, shortened
+
+_FIGURES = 69
+"""Characters that all columns but the names may take."""
 
 
-def summary(report: RunReport) -> Group:
-    """A row a camera, and what was missing or unreadable."""
-    table = Table(title=f"True Sight ran for {clock(report.elapsed_s)}", title_justify="left", box=None, pad_edge=False)
+def summary(report: RunReport, width: int) -> Group:
+    """A row a camera in ``width`` characters, and what was missing or unreadable."""
+    room = max(8, width - _FIGURES)
+    table = Table(
+        title=f"True Sight ran for {clock(report.elapsed_s)}",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for column in ("camera", "state"):
         table.add_column(column, no_wrap=True)
     for column in ("frames", "analysed", "dropped", "age p50/p99", "reconnects", "alerts"):
         table.add_column(column, justify="right", no_wrap=True)
     for camera in report.cameras:
         table.add_row(
-            camera.name,
+            shortened(camera.name, room),
             Text(camera.state, STATE_STYLES[camera.state]),
             str(camera.frames_in),
             str(camera.analysed),

@@ -197,7 +197,10 @@ class Learning:
             learner.recorder.take(scored.frame)
 
     def amend(self, report: CameraReport) -> CameraReport:
-        """What a camera's report says while it learns."""
+        """What a camera's report says while it learns, or another does."""
+        at_work = next((name for name, other in self._learners.items() if other.process is not None), None)
+        if report.state is CameraState.OVERLOADED and at_work is not None:
+            report = replace(report, detail=f"{report.detail}; {at_work} learns beside it, which ends by itself")
         learner = self._learners.get(report.name)
         if learner is None or learner.phase is _Phase.DONE:
             return report
