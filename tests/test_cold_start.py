@@ -261,6 +261,16 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
     assert recorded_s(tmp_path / "door/footage") == pytest.approx(89)
 
 
+def test_an_overload_says_which_camera_learns_beside_it(tmp_path: Path) -> None:
+    learning = Learning((LearningPlan("door", "door", tmp_path / "door", 60.0, ("static",), resumed=True),), never)
+    dropping = replace(report(CameraState.OVERLOADED), name="yard", detail="frames are dropped")
+    assert learning.amend(dropping) == dropping, "nothing is learned yet"
+    learning.tick(lambda _: CameraState.ONLINE, lambda *_: None)  # starts the process that learns
+    assert learning.amend(dropping).detail == "frames are dropped; door learns beside it, which ends by itself"
+    learning.close()
+    assert learning.amend(dropping) == dropping
+
+
 def test_how_long_a_file_still_takes_is_told_from_how_long_it_took(tmp_path: Path) -> None:
     now = [100.0]
     hold = Hold(30.0)
