@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from monitor.capture import Capture, CaptureSettings
 from monitor.sources.base import Position, Reader, Source
-from monitor.types import Frame, Image
+from monitor.types import CaptureStatus, Frame, Image
+
+FAST = CaptureSettings(speed=None)
 
 
 class Clock:
@@ -136,3 +140,44 @@ class RecordingSink:
 
     def finish(self, camera: str) -> None:
         self.finished.append(camera)
+
+
+def shots(seconds: float, fps: float = 25.0, start_s: float = 0.0) -> list[Step]:
+    return [Shot(start_s + number / fps) for number in range(round(seconds * fps))]
+
+
+def live(*scripts: Sequence[Step] | Exception, fps: float = 25.0) -> ScriptedSource:
+    return ScriptedSource(scripts, live=True, fps=fps, clock=Clock())
+
+
+def recorded(*scripts: Sequence[Step], fps: float = 25.0) -> ScriptedSource:
+    return ScriptedSource(scripts, live=False, fps=fps)
+
+
+class Run:
+    """One capture run to its end over a script, on a clock that only the script and the waits move."""
+
+    def __init__(
+        self, source: ScriptedSource, settings: CaptureSettings = FAST, sink: RecordingSink | None = None
+    ) -> None:
+        self.clock = source.clock or Clock()
+        self.stop = ClockedStop(self.clock)
+        self.sink = sink or RecordingSink()
+        self.states: list[CaptureStatus] = []
+        self.capture = Capture(source, self.sink, settings, self.stop, self.clock, random.Random(1))
+
+    def run(self) -> RecordingSink:
+        self.capture.run()
+        return self.sink
+
+    @property
+    def status(self) -> CaptureStatus:
+        return self.capture.status
+
+
+def times(sink: RecordingSink) -> list[float]:
+    return [round(frame.time_s, 6) for frame in sink.frames]
+
+
+def segments(sink: RecordingSink) -> list[int]:
+    return [frame.segment for frame in sink.frames]

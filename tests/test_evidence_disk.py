@@ -20,8 +20,8 @@ from monitor.evidence.clips import Clip, WebmClip, open_clip
 from monitor.evidence.files import Disk, EvidenceFiles, partial_path
 from monitor.evidence.retention import SHARE, STALE_S, Retention, make_room
 from monitor.evidence.settings import EvidenceSettings
+from tests.bright_events import BRIGHT, CALM, files_in, levels, monitor, play, sink_for, tell
 from tests.scripted import Clock
-from tests.test_evidence import BRIGHT, CALM, files_in, levels, monitor, play, sink_for, tell
 
 DAY_S = 86_400.0
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()

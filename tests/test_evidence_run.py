@@ -7,9 +7,9 @@ from pathlib import Path
 
 import av
 
+from tests.bright_events import files_in
 from tests.test_cli import monitor, refused
 from tests.test_end_to_end import DEMO_MODEL, running
-from tests.test_evidence import files_in
 
 
 def test_an_alert_names_its_evidence_and_ctrl_c_leaves_it_whole(tmp_path: Path) -> None:

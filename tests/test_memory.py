@@ -11,7 +11,7 @@ from monitor.camera_monitor import CameraMonitor
 from monitor.evidence import sink as evidence_sink
 from monitor.evidence.clips import open_clip
 from monitor.memory import release_free_memory
-from tests.test_evidence import BRIGHT, CALM, DEADLINE_S, levels, monitor, sink_for, tell
+from tests.bright_events import BRIGHT, CALM, DEADLINE_S, levels, monitor, sink_for, tell
 
 needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has malloc_trim")
 
