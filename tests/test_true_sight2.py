@@ -146,6 +146,22 @@ def test_who_stands_still_becomes_part_of_the_recent_background_alone() -> None:
     assert np.abs(inputs[1]).max() > 1
 
 
+def test_who_stands_there_when_a_stream_begins_has_not_just_appeared() -> None:
+    empty = ground()
+    stream = ClipStream(Scene(empty.astype(np.float32), np.full((6, 10), 10, np.float32)))
+    inputs = None
+    for number in range(4):
+        picture = empty.copy()
+        picture[20:50, 20:35] = 250  # stands
+        picture[20:50, 80 + 3 * number : 95 + 3 * number] = 250  # walks
+        inputs = stream.update_grey(picture, number / 10)
+    assert inputs is not None
+    background, recent = inputs[1], inputs[2]
+    assert background[25:45, 22:33].min() > 1, "whoever stands is no part of the empty scene"
+    assert np.abs(recent[25:45, 22:33]).max() < 0.1
+    assert recent[25:45, 92:102].min() > 1, "whoever walks is new to where they are"
+
+
 def test_another_light_is_not_foreground_and_another_scene_is_taken_over() -> None:
     scene = Scene(ground().astype(np.float32), np.full((6, 10), 10, np.float32))
     darker = [Frame("a", i, i / 10, np.repeat((ground() * 0.7).astype(np.uint8)[..., None], 3, 2)) for i in range(6)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detector.clip_inputs import MOST_SPAN_S, SIZE, choose, follow
+from monitor.detector.clip_inputs import LEAST_SPAN_S, MOST_SPAN_S, SIZE, choose, follow, settled
 from monitor.errors import UsageError
 from monitor.types import FloatArray, Frame, Image
 
@@ -137,10 +137,14 @@ def _weighted_median(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def _recent(clip: GreyClip, background: FloatArray) -> Image:
+    """As in ClipStream; the background for the first frames, which have no past to be looked at with."""
     out = np.empty_like(clip.frames)
     recent = background
+    start = int(np.searchsorted(clip.times, clip.times[0] + LEAST_SPAN_S))
     for i, frame in enumerate(clip.frames):
+        if i == start:
+            recent = settled(clip.frames[: i + 1], background)
         out[i] = np.rint(recent).astype(np.uint8)
-        if i:
+        if i >= start:
             recent = follow(recent, frame, float(clip.times[i] - clip.times[i - 1]))
     return out

@@ -29,6 +29,7 @@ MOST_SPAN_S = 0.82
 SLOW_PER_S = 12.0
 """Grey levels a second by which the recent background follows: who stands for some seconds becomes part of it."""
 
+_SAME = 5  # grey levels by which a place may change, a little smoothed, and be the same
 _GREY = np.float32(1 / 24)  # unit of differences, grey levels: the noise of a camera is small, a person is not
 _UNEXPLAINED = np.float32(1 / 16)
 
@@ -102,6 +103,17 @@ class ClipInputs:
     def motion(self, now: Image, then: Image) -> FloatArray:
         """Dense flow from now back to then, (h, w, 2) px."""
         return np.asarray(self._flow.calc(now, then, np.zeros((*now.shape, 2), np.float32)), dtype=np.float32)
+
+
+def settled(pictures: Sequence[Image], background: FloatArray) -> FloatArray:
+    """The recent background that a stream begins with, (96, 160) grey levels: what stands still has been there.
+
+    pictures: its first ones, (96, 160) uint8, over LEAST_SPAN_S or more. Where something moves in them it is the
+    background's: else everyone who stands about when a camera is opened would look as if they had just appeared.
+    """
+    stack = np.stack([cv2.blur(picture, (3, 3)) for picture in pictures])
+    moves = cv2.dilate((np.ptp(stack, axis=0) > _SAME).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.where(moves, background, pictures[-1].astype(np.float32))
 
 
 def follow(recent: FloatArray, grey: Image, step_s: float) -> FloatArray:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
-from monitor.detector.clip_inputs import CHANNELS, MOST_SPAN_S, SIZE, ClipInputs, choose, follow
+from monitor.detector.clip_inputs import CHANNELS, LEAST_SPAN_S, MOST_SPAN_S, SIZE, ClipInputs, choose, follow, settled
 from monitor.detector.clip_net import HEADS, ClipNet, averaged
 from monitor.detector.frontend import fast_median
 from monitor.detector.precision import exact, trunk_type
@@ -74,7 +74,7 @@ class ClipStream:
 
     def __init__(self, scene: Scene) -> None:
         self._background = scene.background
-        self._recent: FloatArray | None = None
+        self._recent: FloatArray | None = None  # until it is known what stands still
         self._past: deque[tuple[float, Image]] = deque()
         self._inputs = ClipInputs(scene.usual_speed)
         self.paced = Paced(_EVERY_S)
@@ -90,16 +90,18 @@ class ClipStream:
         """As ``update``, from a grey picture (96, 160) uint8."""
         step_s = time_s - self._past[-1][0] if self._past else 0.0
         lit = self._look_at_background(grey, step_s)
-        recent = lit if self._recent is None else self._recent
+        if self._recent is None and self._past and time_s - self._past[0][0] >= LEAST_SPAN_S:
+            self._recent = settled([*(picture for _, picture in self._past), grey], lit)
         while self._past and time_s - self._past[0][0] > MOST_SPAN_S + 0.01:
             self._past.popleft()
         found = choose([t for t, _ in self._past], time_s) if look else None
         inputs = None
-        if found is not None:
+        if found is not None and self._recent is not None:
             earlier = [self._past[i] for i in found]
             ages = [time_s - t for t, _ in earlier]
-            inputs = self._inputs(grey, [picture for _, picture in earlier], ages, lit, recent)
-        self._recent = follow(recent, grey, step_s)
+            inputs = self._inputs(grey, [picture for _, picture in earlier], ages, lit, self._recent)
+        if self._recent is not None:
+            self._recent = follow(self._recent, grey, step_s)
         self._past.append((time_s, grey))
         return inputs
 
