@@ -143,7 +143,7 @@ def _recent(clip: GreyClip, background: FloatArray) -> Image:
     start = int(np.searchsorted(clip.times, clip.times[0] + LEAST_SPAN_S))
     for i, frame in enumerate(clip.frames):
         if i == start:
-            recent = settled(clip.frames[: i + 1], background)
+            recent = settled(list(clip.frames[: i + 1]), background)
         out[i] = np.rint(recent).astype(np.uint8)
         if i >= start:
             recent = follow(recent, frame, float(clip.times[i] - clip.times[i - 1]))
