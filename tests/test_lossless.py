@@ -104,7 +104,12 @@ def test_a_late_subscriber_gets_the_open_events_and_then_the_live_stream(monitor
     with AlertSubscriber(publisher.alerts_endpoint) as subscriber:
         assert of(monitor.receive(subscriber, 1)) == monitor.sent[:1]
         monitor.send(1, Phase.START, "cam2")
-        assert of(monitor.receive(subscriber, 1)) == monitor.sent[3:]
+        received = of(monitor.receive(subscriber, 1))
+        while received[-1] not in monitor.sent[3:]:
+            received += of(monitor.receive(subscriber, 1))
+        # Since when it has been there it knows to the time that a heartbeat takes: what came just before may come, too.
+        assert received == monitor.sent[4 - len(received) :]
+        assert len(received) <= 3
 
 
 def test_more_than_a_subscriber_has_room_for_is_had_again(monitor: Monitor) -> None:

@@ -75,6 +75,8 @@ class IsolatedSource(Source):
 
     def open(self) -> IsolatedReader:
         """Start a child that opens the source. Raises what the source's own ``open`` does, and CaptureError."""
+        if self._interrupted.is_set():  # a child that is quick has answered before anyone looks
+            raise CaptureError(f"{self.label} was interrupted")
         decoder = _Decoder(self.inner, self._interrupted)
         try:
             decoder.wait(_START_TIMEOUT_S, "its decoder's process did not start")
