@@ -75,7 +75,7 @@ def parse_speed(text: str) -> str | float:
     try:
         return float(text)
     except ValueError:
-        raise typer.BadParameter(f"'{text}' is neither a number nor 'max'") from None
+        raise typer.BadParameter(f"'{text}' is neither a number nor 'max'", param_hint="--speed") from None
 
 
 def parse_learning_time(text: str) -> float:
@@ -83,7 +83,7 @@ def parse_learning_time(text: str) -> float:
     try:
         return parse_duration(text)
     except UsageError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint="--learn") from None
 
 
 @app.command(epilog="`run_monitor.py doctor --help`: check cameras, models, ports and disk first, and what to mend.")

@@ -23,9 +23,19 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from monitor.alerting import AlertSettings
+from monitor.detector import REGISTRY
 from monitor.errors import ConfigError
 from monitor.evidence.settings import EvidenceSettings
 from monitor.frame_queue import QueueSettings
@@ -142,7 +152,7 @@ class MonitorConfig(Settings):
     models_folder: Path = Path("models")
     """Where cameras keep the models that they learn: a camera that names no model has its own in here."""
     detectors: tuple[str, ...] | None = Field(None, min_length=1)
-    """Which detectors are learned and used; None learns motion and static, and uses all that a model has."""
+    """Which detectors are learned and used; None learns all but the published one, and uses all that a model has."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     """Where networks run: auto, cpu, cuda or cuda:N."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -164,6 +174,14 @@ class MonitorConfig(Settings):
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
+
+    @field_validator("detectors")
+    @classmethod
+    def _check_detectors(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for name in value or ():
+            if name not in REGISTRY:  # a name that no model has would only switch the others off
+                raise ValueError(f"'{name}' is no detector: choose from {', '.join(sorted(REGISTRY))}")
+        return value
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:

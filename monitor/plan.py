@@ -160,6 +160,12 @@ def _learning_camera(source: Source, folder: Path, settings: MonitorConfig, max_
 
 
 def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> LearningPlan:
+    for name in settings.detectors or ():
+        if name not in DETECTORS:
+            raise ConfigError(
+                f"setting 'detectors': '{name}' does not learn from a camera, and {source.name} has no model: leave it "
+                "out, or give a model that has it (`python -m training train`)"
+            )
     return LearningPlan(
         name=source.name,
         label=source.label,

@@ -21,7 +21,7 @@ from monitor.camera_monitor import CameraMonitor
 from monitor.config import MonitorConfig
 from monitor.demo import DemoStreet
 from monitor.duration import in_words, parse_duration
-from monitor.errors import UsageError
+from monitor.errors import ConfigError, UsageError
 from monitor.learning.coordinator import Learning, LearningPlan
 from monitor.learning.footage import FootageSource, recorded_s
 from monitor.learning.hold import Hold
@@ -259,6 +259,14 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
     assert (offline.state, offline.progress) == (CameraState.OFFLINE, None), "what is amiss is said first"
     learning.close()
     assert recorded_s(tmp_path / "door/footage") == pytest.approx(89)
+
+
+def test_a_detector_that_does_not_learn_from_a_camera_is_told_before_anything_is_recorded(tmp_path: Path) -> None:
+    config = MonitorConfig(detectors=("motion", "true-sight"), models_folder=tmp_path)
+    sources = find_sources(["door=rtsp://127.0.0.1:9/x"], config)
+    with pytest.raises(ConfigError, match="'true-sight' does not learn from a camera, and door has no model: leave it"):
+        plan_cameras(sources, config, None)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_overload_says_which_camera_learns_beside_it(tmp_path: Path) -> None:

@@ -56,6 +56,10 @@ def test_a_file_lists_only_what_differs_and_flags_win_over_it(tmp_path: Path) ->
         ("device = 'gpu'", "device"),
         ("analysis_fps = -1", "analysis_fps"),
         ("not toml", "not valid TOML"),
+        (
+            "detectors = ['motion', 'statix']",
+            "setting 'detectors': 'statix' is no detector: choose from motion, scene,",
+        ),
     ],
 )
 def test_every_mistake_is_named_with_what_to_do(tmp_path: Path, text: str, sentence: str) -> None:

@@ -32,10 +32,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Train a model, score a test set, measure a model.",
 )
 
-ModelFolder = Annotated[Path, typer.Option("--model", metavar="FOLDER", help="Model folder, as written by train.")]
+ModelFolder = Annotated[
+    Path, typer.Option("--model", metavar="FOLDER", help="Model folder, as written by learn or train.")
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
 
 

@@ -70,6 +70,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
