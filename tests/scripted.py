@@ -163,7 +163,6 @@ class Run:
         self.clock = source.clock or Clock()
         self.stop = ClockedStop(self.clock)
         self.sink = sink or RecordingSink()
-        self.states: list[CaptureStatus] = []
         self.capture = Capture(source, self.sink, settings, self.stop, self.clock, random.Random(1))
 
     def run(self) -> RecordingSink:
