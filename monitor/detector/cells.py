@@ -30,6 +30,9 @@ TERMS = (
     "foreground area",
 )
 """Names of a cell's terms, those of the reasons."""
+SPEED = TERMS.index("speed")
+LEAST_SPEED = 5.0
+"""px/s of the grey picture; below it a ratio of speeds says nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +94,7 @@ def reasons(terms: FloatArray, usual: FloatArray, zoom: float) -> tuple[Reason, 
 
     zoom  px of the source frame in a px of the grey picture, so that speeds are given in px/s of the source
     """
-    floors = np.array([0.1] * BINS + [5.0, 5.0, 0.1, 0.1], np.float32)  # below these a ratio says nothing
+    floors = np.array([0.1] * BINS + [LEAST_SPEED, LEAST_SPEED, 0.1, 0.1], np.float32)
     excess = terms / np.maximum(usual, floors)
     found = []
     for i in np.argsort(-excess, kind="stable")[:3]:
