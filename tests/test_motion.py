@@ -218,6 +218,25 @@ def _without(tensors: dict[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in tensors.items() if key != name}
 
 
+def test_what_is_faster_or_larger_than_usual_counts_besides(motion: Motion) -> None:
+    """Models learned before it did have no weights of it, and score as their thresholds were set."""
+    before = Motion.load({k: v for k, v in motion.settings().items() if "weight" not in k}, motion.tensors(), "cpu")
+
+    def highest(detector: Motion, speed: float, size: int = 32) -> float:
+        times = np.arange(12) / RATE
+        frames = [Frame("a", i, float(t), _picture(20 + speed * t, size)) for i, t in enumerate(times)]
+        return _scores(detector, frames)[-1].score
+
+    def beyond(speed: float, size: int = 32) -> float:
+        return math.sqrt(highest(motion, speed, size) ** 2 - highest(before, speed, size) ** 2)
+
+    assert beyond(50) < 1
+    assert beyond(90) > 1.5 * beyond(50)
+    assert beyond(130) > 2 * beyond(50)
+    assert beyond(50, 64) > 2 * beyond(50)
+    assert before.settings()["speed_weight"] == before.settings()["area_weight"] == 0
+
+
 def test_a_damaged_model_is_refused_with_the_reason(motion: Motion) -> None:
     settings, tensors = motion.settings(), motion.tensors()
     with pytest.raises(ModelError, match="motion detector lacks the tensor 'scale'"):

@@ -30,9 +30,8 @@ TERMS = (
     "foreground area",
 )
 """Names of a cell's terms, those of the reasons."""
-SPEED = TERMS.index("speed")
-LEAST_SPEED = 5.0
-"""px/s of the grey picture; below it a ratio of speeds says nothing."""
+SPEED, AREA = TERMS.index("speed"), TERMS.index("foreground area")
+_FLOORS = np.array([0.1] * BINS + [5.0, 5.0, 0.1, 0.1], np.float32)  # below these a ratio says nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,13 +88,17 @@ def _stacked(planes: Sequence[FloatArray]) -> FloatArray:
     )
 
 
+def over_usual(terms: FloatArray, usual: FloatArray) -> FloatArray:
+    """Terms (..., 12) in units of what is usual of them, (..., 12)."""
+    return np.asarray(terms / np.maximum(usual, _FLOORS), np.float32)
+
+
 def reasons(terms: FloatArray, usual: FloatArray, zoom: float) -> tuple[Reason, ...]:
     """At most three of a cell's terms (12,) above their usual value, strongest first.
 
     zoom  px of the source frame in a px of the grey picture, so that speeds are given in px/s of the source
     """
-    floors = np.array([0.1] * BINS + [LEAST_SPEED, LEAST_SPEED, 0.1, 0.1], np.float32)
-    excess = terms / np.maximum(usual, floors)
+    excess = over_usual(terms, usual)
     found = []
     for i in np.argsort(-excess, kind="stable")[:3]:
         if excess[i] > 1.15:

@@ -2,9 +2,9 @@
 
 The picture, 160 px wide, is cut into cells of 16 px, 8 px apart. Sixteen features describe the motion in each, and a
 cell's score is their distance to the nearest of a few exemplars from normal footage of the same place, in units of what
-held-out normal footage gives there. To it is added, at a right angle, how fast that is in units of what is usual there:
-slower is as far from an exemplar as faster, but it is what is fast that matters. It sees speed, direction and size of
-what moves, and nothing of what stands still.
+held-out normal footage gives there. Speed and size in units of what is usual there are added to it at right angles:
+what is slower or smaller is as far from an exemplar as what is faster or larger, which matters more. It sees speed,
+direction and size of what moves, and nothing of what stands still.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection
-from monitor.detector.cells import FEATURES, LEAST_SPEED, SPEED, TERMS, Cells, grid, measure, reasons
+from monitor.detector.cells import AREA, FEATURES, SPEED, TERMS, Cells, grid, measure, over_usual, reasons
 from monitor.detector.footage import EvenSample, grey_pictures
 from monitor.detector.frontend import BINS, FrontEnd
 from monitor.detector.memory import ExemplarMemory, k_centre
@@ -30,7 +30,7 @@ _BACKGROUND_PICTURES = 300
 _FOLDS = 4  # quarters of the footage; the scale comes from distances to what the other three taught
 _SCALE_QUANTILE = 0.98
 _EARLIER_FEATURES = 13
-_SPEED_WEIGHT = 1.0
+_SPEED_WEIGHT, _AREA_WEIGHT = 1.0, 0.5
 _SCALE_PRIOR = 20  # samples' worth of the whole picture's scale in each cell's
 
 
@@ -47,7 +47,9 @@ class MotionSettings(BaseModel):
     top_cells: int = Field(default=5, ge=1, description="the frame's score is the mean of this many highest cells")
     min_moving: float = Field(default=0.02, gt=0, le=1, description="share of moving pixels that makes a cell active")
     min_changed: float = Field(default=0.5, gt=0, le=1, description="or share of changed ones, by whatever motion")
-    speed_weight: float = Field(default=0.0, ge=0, description="of the speed; 0 in models learned before it counted")
+    # Of what is faster or larger than usual; 0 in models learned before it counted.
+    speed_weight: float = Field(default=0.0, ge=0)
+    area_weight: float = Field(default=0.0, ge=0)
 
     @field_validator("neighbours")
     @classmethod
@@ -93,7 +95,7 @@ class Motion(Detector):
     ) -> None:
         self._settings, self._exemplars, self._deviation, self._usual = settings, exemplars, deviation, usual
         self._scale, self._background = scale, background
-        self._usual_speed = np.maximum(usual[..., SPEED].astype(np.float32), LEAST_SPEED)
+        self._usual_terms = usual.astype(np.float32)
         by_cell = exemplars.astype(np.float32).reshape(-1, *exemplars.shape[2:])
         self._memory = ExemplarMemory(by_cell, settings.neighbours)
 
@@ -111,7 +113,7 @@ class Motion(Detector):
         stretches = footage.stretches()
         greys = [grey for stretch in stretches for _, grey in stretch]
         height, width = greys[0].shape
-        settings = MotionSettings(width=width, height=height, speed_weight=_SPEED_WEIGHT)
+        settings = MotionSettings(width=width, height=height, speed_weight=_SPEED_WEIGHT, area_weight=_AREA_WEIGHT)
         chosen = np.linspace(0, len(greys) - 1, min(len(greys), _BACKGROUND_PICTURES)).astype(int)
         background = np.median([greys[i] for i in chosen], axis=0).astype(np.uint8)
         seen: list[Cells] = []
@@ -166,14 +168,15 @@ class Motion(Detector):
         if scores[strongest] <= 1:
             return Detection(float(highest.mean()), scores)
         zoom = observation.frame.image.shape[1] / self._settings.width
-        usual = self._usual[strongest].astype(np.float32)
-        return Detection(float(highest.mean()), scores, reasons(cells.terms[strongest], usual, zoom))
+        why = reasons(cells.terms[strongest], self._usual_terms[strongest], zoom)
+        return Detection(float(highest.mean()), scores, why)
 
     def _cell_scores(self, cells: Cells) -> FloatArray:
         """(rows, columns) float32, 0 where a cell is still."""
         distances = self._distances(cells)
-        speed = cells.terms[..., SPEED] / self._usual_speed * np.float32(self._settings.speed_weight)
-        return np.where(distances > 0, np.sqrt(distances * distances + speed * speed), distances)
+        ratios = over_usual(cells.terms, self._usual_terms)
+        speed, area = self._settings.speed_weight * ratios[..., SPEED], self._settings.area_weight * ratios[..., AREA]
+        return np.where(distances > 0, np.sqrt(np.square(distances) + np.square(speed) + np.square(area)), distances)
 
     def _distances(self, cells: Cells) -> FloatArray:
         """(rows, columns) float32, distances from the exemplars over their scale; 0 where a cell is still."""
