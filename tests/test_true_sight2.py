@@ -70,7 +70,7 @@ def test_the_stored_and_loaded_detector_scores_the_same_bytes() -> None:
     assert _bytes(_scores(loaded, frames)) == _bytes(_scores(detector, frames))
     assert _scores(loaded, frames)[-1].reasons == _scores(detector, frames)[-1].reasons
     assert loaded.settings() == detector.settings()
-    assert loaded.trust == pytest.approx(0.8)
+    assert loaded.trust == pytest.approx(0.64)
     assert detector.on_cpu() is detector
 
 

@@ -154,8 +154,9 @@ class TrueSight2(Detector):
         self._fast = fast_network(self._net, trunk_type(precision, self._device))
         self._settings = settings
         self.scene = scene
-        if settings.auc is not None:  # how much better than chance it is, the Gini coefficient
-            self.trust = 2 * settings.auc - 1
+        # How much better than chance it is (the Gini coefficient), squared: what it is judged by is easier than what comes.
+        if settings.auc is not None:
+            self.trust = (2 * settings.auc - 1) ** 2
 
     def with_usual(self, usual: float, head_usual: tuple[float, float, float]) -> Self:
         """A copy that knows what is usual, which the reasons need (see TrueSight2Settings)."""
