@@ -154,7 +154,7 @@ class TrueSight2(Detector):
         self._fast = fast_network(self._net, trunk_type(precision, self._device))
         self._settings = settings
         self.scene = scene
-        # How much better than chance it is (the Gini coefficient), squared: what it is judged by is easier than what comes.
+        # Better than chance by so much (the Gini coefficient), squared: what it is judged by is easier than what comes.
         if settings.auc is not None:
             self.trust = (2 * settings.auc - 1) ** 2
 
