@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from monitor.client.evidence import EvidenceFolder
-from monitor.client.items import Expired, Gap, Received
+from monitor.client.items import Expired, Gap, Received, UnknownCamera
 from monitor.client.lines import json_line, text_line
 from monitor.client.subscriber import AlertSubscriber
 from monitor.curve import make_keys
@@ -30,9 +30,9 @@ def _print_items(
     as_json: bool,
     count: int | None,
     evidence: EvidenceFolder | None,
-) -> int:
-    """Print until ``count`` messages have come, or for ever; returns how many came."""
-    received = 0
+) -> tuple[int, bool]:
+    """Print until ``count`` messages have come, or for ever; how many came, and whether the monitor knew the cameras."""
+    received, known = 0, True
     for item in subscriber:
         if isinstance(item, Received):
             received += 1
@@ -42,10 +42,11 @@ def _print_items(
         elif isinstance(item, Gap | Expired) and as_json:
             write(json_line(item))
         else:
+            known = known and not isinstance(item, UnknownCamera)
             typer.echo(text_line(item), err=True)
         if count is not None and received >= count:
             break
-    return received
+    return received, known
 
 
 def _nothing_came(endpoint: str, timeout_s: float, *, heard: bool) -> str:
@@ -74,7 +75,11 @@ app = typer.Typer(
 )
 
 
-@app.callback(invoke_without_command=True)
+@app.callback(
+    invoke_without_command=True,
+    epilog="Exit code: 0; 1 if nothing came in time, the monitor knows no such camera or refuses these keys; 2 for an "
+    "option that cannot be used.",
+)
 def main(
     context: typer.Context,
     endpoint: Annotated[
@@ -123,7 +128,7 @@ def main(
         float | None, typer.Option(metavar="S", min=0, help="End after so many seconds without a message.")
     ] = None,
 ) -> None:
-    """Print a monitor's alerts as they come, each once, lost ones had again. Ends with 1 if none came in time."""
+    """Print a monitor's alerts as they come, each once, lost ones had again."""
     if context.invoked_subcommand is not None:
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -145,7 +150,7 @@ def main(
             follow=follow,
             timeout_s=timeout,
         ) as subscriber:
-            received = _print_items(subscriber, _write_line, as_json=as_json, count=count, evidence=evidence)
+            received, known = _print_items(subscriber, _write_line, as_json=as_json, count=count, evidence=evidence)
             heard = subscriber.heard_before
     except MonitorError as error:
         typer.echo(f"error: {error}", err=True)
@@ -159,6 +164,8 @@ def main(
     if not (received or (heard and not follow)):
         typer.echo(_nothing_came(endpoint, timeout or 0.0, heard=heard), err=True)
         raise typer.Exit(1)
+    if not (received or known):
+        raise typer.Exit(1)  # why has been said
 
 
 @app.command("keys", short_help="Make the monitor's keys, and those of clients.")

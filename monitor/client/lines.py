@@ -88,9 +88,9 @@ def text_line(item: Item) -> str:
         case Malformed():
             text = f"ignored a malformed message with topic {item.topic[:80]!r}: {item.reason}"
         case UnknownCamera():
-            what, them = ("camera", "it") if len(item.cameras) == 1 else ("cameras", "them")
+            what = "camera" if len(item.cameras) == 1 else "cameras"
             unknown, known = listed(item.cameras, _NAMED_AT_MOST), listed(item.known, _NAMED_AT_MOST)
-            text = f"{item.node} knows no {what} {unknown}: it watches {known}; waiting for {them} all the same"
+            text = f"{item.node} knows no {what} {unknown}: it watches {known}"
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
