@@ -231,22 +231,26 @@ class Session:
 
     def _raise_for_failed(self, report: RunReport, *, logged: bool) -> None:
         """logged: a line above says why; a dashboard's lines are gone with it."""
+        problems: list[str] = []
         failed = [camera for camera in report.cameras if camera.state is CameraState.FAILED]
         if failed:
             share = f"{len(failed)} of {len(report.cameras)}"
             which = ", ".join(camera.name for camera in failed) + " (why: see above)"
             why = "; ".join(f"{camera.name}: {camera.detail}" for camera in failed)
-            raise RunError(f"{share} sources could not be watched to the end: {which if logged else why}")
-        silent = [camera.name for camera in report.cameras if not camera.frames_in]
+            problems.append(f"{share} sources could not be watched to the end: {which if logged else why}")
+        silent = [camera.name for camera in report.cameras if not camera.frames_in and camera not in failed]
         if silent:
             what = f"not one frame came from {', '.join(silent)}: check the address and whether it can be reached"
-            if not self.stop.is_set():
-                raise RunError(what)
-            log.warning("%s", what)  # who asked for the end gets exit code 0, and is told all the same
+            if self.stop.is_set():
+                log.warning("%s", what)  # who asked for the end gets exit code 0, and is told all the same
+            else:
+                problems.append(what)
         unscored = [c for c in report.cameras if c.state is CameraState.ENDED and c.unscored]
         if unscored:
             which = "; ".join(f"{camera.name} ({camera.unscored})" for camera in unscored)
-            raise RunError(f"not one frame was scored of {which}")
+            problems.append(f"not one frame was scored of {which}")
+        if problems:
+            raise RunError("; ".join(problems))
 
 
 def _open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:

@@ -200,7 +200,7 @@ def test_a_video_is_watched_to_its_end_and_summed_up(video: Path, tmp_path: Path
     assert all(entry["camera"] == "square" for entry in recorded)
 
 
-def test_a_file_of_which_nothing_could_be_scored_ends_with_the_reason(tmp_path: Path) -> None:
+def test_a_file_of_which_nothing_could_be_scored_and_a_dead_camera_are_both_told_at_the_end(tmp_path: Path) -> None:
     path = tmp_path / "tall.avi"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (176, 320))
     for i in range(50):
@@ -210,10 +210,12 @@ def test_a_file_of_which_nothing_could_be_scored_ends_with_the_reason(tmp_path: 
     card = json.loads((model / "model.json").read_text())
     card["provenance"]["notes"] |= {"width": 320, "height": 176}
     (model / "model.json").write_text(json.dumps(card))
-    result = monitor(path, "--model", model, "--speed", "max", *FREE_PORTS)
+    dead = "yard=rtsp://127.0.0.1:9/live"
+    result = monitor(path, dead, "--model", model, "--speed", "max", "--duration", "5", *FREE_PORTS)
     assert result.returncode == 1, result.stderr
     last = result.stderr.splitlines()[-1]
-    assert last.startswith("error: not one frame was scored of tall (learned at 320x176, now 176x320")
+    assert last.startswith("error: not one frame came from yard: check the address and whether it can be reached; ")
+    assert "; not one frame was scored of tall (learned at 320x176, now 176x320" in last
     assert "Traceback" not in result.stderr
 
 

@@ -31,7 +31,7 @@ def _print_items(
     count: int | None,
     evidence: EvidenceFolder | None,
 ) -> tuple[int, bool]:
-    """Print until ``count`` messages have come, or for ever; how many came, and whether the monitor knew the cameras."""
+    """Print until ``count`` messages have come, or for ever; how many came, and whether all cameras are known."""
     received, known = 0, True
     for item in subscriber:
         if isinstance(item, Received):
