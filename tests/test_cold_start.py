@@ -220,6 +220,12 @@ def check_resumed(plan: LearningPlan, config: MonitorConfig) -> None:
         copy = Path(folder) / "models/door"
         shutil.copytree(plan.folder, copy)
         plan = replace(plan, folder=copy)
+        interrupted = Learning((plan,), lambda plan: learned(plan, config))
+        interrupted.tick(lambda _: CameraState.ONLINE, lambda *_: None)
+        (told,) = interrupted.close()
+        assert told.endswith(
+            f"learn it now: `python -m training learn {plan.footage} --name door --models {copy.parent}`"
+        )
         learning = Learning((plan,), lambda plan: learned(plan, config))
         assert not learning.without_model("door"), "it is watched meanwhile"
         assert learning.amend(report(CameraState.ONLINE)).state is CameraState.ONLINE

@@ -112,6 +112,10 @@ def _again(plan: LearningPlan) -> str:
     return "learns from what was recorded" if plan.hold is None else "reads the file again"
 
 
+def _by_hand(plan: LearningPlan) -> str:
+    return f"`python -m training learn {plan.footage} --name {plan.name} --models {plan.folder.parent}`"
+
+
 Adopt = Callable[[str, Model, CameraMonitor], None]
 """Watches a camera with a model and what judges by it from now on."""
 
@@ -178,7 +182,8 @@ class Learning:
             elif self.without_model(name) and learner.phase is not _Phase.FAILED and learner.recorder.seen_s > 0:
                 said.append(f"{name}: stopped before it had learned: the next run {_again(learner.plan)}")
             elif learner.phase is _Phase.BETTERING and learner.process is not None:
-                said.append(f"{name}: stopped before all was learned: the next run goes on with the rest")
+                rest = "the next run goes on with the rest, or learn it now"
+                said.append(f"{name}: stopped before all was learned: {rest}: {_by_hand(learner.plan)}")
             self.end(name)
         for line in said:
             log.info("%s", line)
@@ -343,10 +348,7 @@ class Learning:
         learner.phase = _Phase.FAILED
         retry = ""
         if kept and is_footage(plan.footage):
-            retry = (
-                f"; what was recorded is kept: `python -m training learn {plan.footage} --name {plan.name} --models "
-                f"{plan.folder.parent}` tries again, or delete that folder to record anew"
-            )
+            retry = f"; what was recorded is kept: {_by_hand(plan)} tries again, or delete that folder to record anew"
         learner.why = redact(f"nothing could be learned: {why}{retry}" if kept else why)  # the camera's state says it
         if plan.hold is not None:
             plan.hold.end()
