@@ -1,5 +1,6 @@
 """Recorded scores give the alerts of the run again, and those of other settings, without the model."""
 
+import io
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from monitor.alerting import AlertSettings
 from monitor.camera_monitor import Alert, CameraMonitor, Judgement
@@ -19,7 +21,7 @@ from monitor.smoothing import SmoothingSettings
 from monitor.types import Phase, ScoredFrame
 from tests.fakes import LevelSource, brightness_model, scored
 from tests.test_pipeline import SCENE, monitors, watch
-from training.what_if import Changes, Outcome, notes, rate_text, replay
+from training.what_if import CameraOutcome, Changes, Outcome, notes, rate_text, replay, summary_table
 
 ROOT = Path(__file__).resolve().parent.parent
 SMOOTHING = SmoothingSettings(0.2, 0.4, 10.0)
@@ -198,6 +200,15 @@ def test_the_table_names_every_alert_and_how_many_a_day_that_makes(tmp_path: Pat
     assert "a minute" in shown
     rows = [line.split() for line in shown.splitlines() if line.startswith("cam ")]
     assert len(rows) == 1 + len(outcome(tmp_path / "one.jsonl", threshold=4.0).cameras[0].events)
+
+
+def test_names_too_long_for_the_table_are_shown_whole_all_the_same() -> None:
+    names = [f"the-camera-at-the-far-end-of-the-northern-gate-{number}" for number in (1, 2)]
+    console = Console(width=60, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(summary_table(Outcome(tuple(CameraOutcome(name, 10.0) for name in names), ())))
+    first = "".join(line.split(" ")[0] for line in captured.get().splitlines()[2:])
+    assert first.endswith("".join(names))
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def summary_table(outcome: Outcome) -> Table:
     """A line a camera: how much there would have been to look at."""
     table = Table(title="Alerts by camera", title_justify="left", box=None, pad_edge=False)
     for column in ("camera", "footage", "alerts", "of these notify", "rate"):
-        table.add_column(column, justify="left" if column == "camera" else "right")
+        table.add_column(column, overflow="fold", justify="left" if column == "camera" else "right")
     for camera in outcome.cameras:
         notify = sum(alert.event.notify for alert in camera.events)
         rate = "-" if camera.per_day is None else rate_text(camera.per_day)
@@ -144,7 +144,7 @@ def alert_table(outcome: Outcome) -> Table:
     """A line an event."""
     table = Table(title="Alerts", title_justify="left", box=None, pad_edge=False)
     for column in ("camera", "alert", "starts at", "length", "peak", ""):
-        table.add_column(column, justify="left" if column in ("camera", "") else "right")
+        table.add_column(column, overflow="fold", justify="left" if column in ("camera", "") else "right")
     for alert in (alert for camera in outcome.cameras for alert in camera.events):
         event = alert.event
         assert event.ended_s is not None
