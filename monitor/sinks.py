@@ -125,10 +125,12 @@ class LogSink(Sink):
         why = f": {alert.reasons[0]}" if alert.reasons else ""
         quiet = "" if event.notify else f" ({NOT_NOTIFIED})"
         if event.phase is Phase.START:
-            log.warning("%s: alert %d starts at %.1f s%s%s", alert.camera, event.number, event.started_s, why, quiet)
+            log.warning(
+                "%s: alert %d starts at %.1f s of footage%s%s", alert.camera, event.number, event.started_s, why, quiet
+            )
         elif event.ended_s is not None:
             log.warning(
-                "%s: alert %d ends, %.1f s long, peak %.2f%s%s",
+                "%s: alert %d ends, %.1f s of footage long, peak %.2f%s%s",
                 alert.camera,
                 event.number,
                 event.ended_s - event.started_s,

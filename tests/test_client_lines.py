@@ -18,7 +18,7 @@ def test_an_alert_reads_as_one_line() -> None:
     end = an_alert(phase=Phase.END, ended_at=1.5e9 + 2.5, ended_s=12.5, notify=False)
     assert text_line(Received(start, None, 0)).endswith("  cam1  START  peak 1.50")
     assert text_line(Received(end, None, 0)).endswith(
-        "  cam1  END  peak 1.50  lasted 2.5 s  (soon after another alert: kept, nobody is notified)"
+        "  cam1  END  peak 1.50  lasted 2.5 s of footage  (soon after another alert: kept, nobody is notified)"
     )
     assert text_line(Received(start, None, 0)).startswith(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1.5e9)))
 
@@ -39,8 +39,8 @@ def test_lines_begin_with_when_they_were_sent_and_say_what_began_before() -> Non
     lines = [text_line(Received(m, None, 0)) for m in (update, end, killed, lasting, days, fresh, ahead, score)]
     assert lines == [
         f"{at}  cam1  UPDATE  peak 1.50  since {began}",
-        f"{at}  cam1  END  peak 1.50  lasted 87.5 s from {began}",
-        f"{at}  cam1  END  peak 1.50  since {began}  (the monitor was killed meanwhile)",
+        f"{at}  cam1  END  peak 1.50  lasted 87.5 s of footage  began {began}",
+        f"{at}  cam1  END  peak 1.50  began {began}  (the monitor was killed meanwhile)",
         f"{at}  cam1  moved  since {began}  it looks elsewhere",
         f"{at}  cam1  moved  since {local(1.5e9 - 2 * 86_400, '%Y-%m-%d %H:%M:%S')}",
         f"{at}  cam1  moved",

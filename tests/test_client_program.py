@@ -180,7 +180,8 @@ def test_text_output_and_a_clean_end_on_ctrl_c() -> None:
         line = program.line()
         program.process.send_signal(signal.SIGINT)
         code, _, notes = program.end()
-    ending = f"lasted 2.5 s from {local(1.5e9, '%Y-%m-%d %H:%M:%S')}  speed 3 px/frame, usual here up to 1 px/frame"
+    began = f"began {local(1.5e9, '%Y-%m-%d %H:%M:%S')}"
+    ending = f"lasted 2.5 s of footage  {began}  speed 3 px/frame, usual here up to 1 px/frame"
     assert line.endswith(f"  cam1  END  peak 1.50  {ending}")
     assert code == 0
     assert notes == "connected to lab\nlost messages cannot be had again: this monitor has no history socket\n"

@@ -51,10 +51,10 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
     else:
         words += [message.phase.upper(), f"peak {_number(message.peak_score)}"]
         if message.ended_s is not None:
-            lasted = f"lasted {message.ended_s - message.started_s:.1f} s"
-            words.append(f"{lasted} {_earlier('from', message.started_at, message.sent_at)}".rstrip())
-        else:
-            words.append(_earlier("since", message.started_at, message.sent_at))
+            # Not by the clock, unlike the other times of the line: of a file at another speed the two differ.
+            words.append(f"lasted {message.ended_s - message.started_s:.1f} s of footage")
+        began = "since" if message.ended_at is None else "began"
+        words.append(_earlier(began, message.started_at, message.sent_at))
         if message.interrupted:
             words.append("(the monitor was killed meanwhile)")
         if not message.notify:
