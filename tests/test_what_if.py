@@ -211,6 +211,14 @@ def test_names_too_long_for_the_table_are_shown_whole_all_the_same() -> None:
     assert first.endswith("".join(names))
 
 
+def test_a_row_stays_one_line_in_a_pipe_however_long_the_name(tmp_path: Path) -> None:
+    path, name = tmp_path / "scores.jsonl", "the-camera-at-the-far-end-of-the-northern-gate-of-the-harbour"
+    judge(path)
+    path.write_text(path.read_text().replace('"cam"', f'"{name}"'))
+    rows = [line for line in what_if("--scores", path).stdout.splitlines() if line.startswith(f"{name} ")]
+    assert len(rows) == 1 + len(outcome(path).cameras[0].events)
+
+
 @pytest.mark.parametrize(
     ("per_day", "text"), [(0.5, "0.5 a day"), (24, "24.0 a day"), (48, "2.0 an hour"), (2880, "2.0 a minute")]
 )

@@ -292,7 +292,7 @@ def what_if(
         for step in outcome.alerts:
             typer.echo(alert_line(step))
         return
-    console = Console()
+    console = Console(width=terminal_width() or 1000)  # in a file or a pipe, a row stays a line
     console.print(summary_table(outcome))
     console.print()
     console.print(alert_table(outcome))
