@@ -191,18 +191,44 @@ def test_a_camera_that_is_lost_during_an_alarm_is_shown_as_lost_without_a_score(
     assert "1.23" not in capture.get()
 
 
-def test_why_a_camera_is_lost_is_said_before_how_far_it_learns() -> None:
+def test_why_a_camera_is_lost_is_said_beside_how_far_cameras_learn() -> None:
     why = "no route to host, tried again in 4 s"
     learner = replace(camera("yard"), progress=Progress(0.5, "learning"))
     lost = replace(camera("gate", CameraState.OFFLINE), detail=why, progress=Progress(0.5, "learning"))
     wide = lines(dashboard(), RunReport(0.0, 0, (lost,)), 140, 24)
     assert "no route to host" in next(line for line in wide if "gate " in line)
-    for cameras, foot in (
-        ((learner, lost), "yard: 50 % of all, 1 more learns: learning"),
-        ((camera("a"), replace(lost, progress=None)), f"gate: {why}"),
-    ):
-        for width in (80, 120):
-            assert foot in "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), width, 24))
+    for width in (80, 120):
+        text = "\n".join(lines(dashboard(), RunReport(0.0, 0, (learner, lost)), width, 24))
+        assert f"gate: {why}" in text
+        assert "yard: 50 % of all, 1 more learns: learning" in text
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+@pytest.mark.parametrize("cameras", [2, 40])
+def test_why_cameras_are_lost_is_said_whole_as_far_as_there_are_rows(width: int, height: int, cameras: int) -> None:
+    why = "rtsp://192.168.1.30/stream cannot be opened: not reachable, or a wrong path, user or password"
+    lost = tuple(replace(camera(f"gate{i}", CameraState.OFFLINE), detail=why) for i in range(cameras))
+    board = dashboard()
+    for number in range(4):
+        board.alert(alert("gate0", number, Phase.END), lost[0])
+    shown = lines(board, RunReport(0.0, 0, lost), width, height)
+    assert len(shown) <= height
+    assert max(map(len, shown)) <= width
+    text = " ".join(" ".join(line.strip("│ ") for line in shown).split())
+    for told in range(min(cameras, 2 if width >= 120 or cameras == 2 else 1)):
+        assert f"gate{told}: {why}" in text
+    assert text.count("speed 4.1 px/s, usual here up to 1.6 px/s") >= 2, "and alerts have room beside them"
+
+
+def test_the_reasons_of_the_last_alerts_are_whole_though_there_are_many() -> None:
+    board = dashboard()
+    terms = [f"movement of the {number}th kind to the left" for number in range(30)]
+    for number, term in enumerate(terms):
+        board.alert(replace(alert("yard", number, Phase.END), reasons=(Reason(term, 4.1, 1.6),)), camera("yard"))
+    shown = lines(board, RunReport(0.0, 0, (camera("yard"),)), 80, 24)
+    text = " ".join(" ".join(line.strip("│ ") for line in shown).split())
+    for term in terms[-5:]:
+        assert f"{term} 4.1, usual here up to 1.6 (on a scale of its own)" in text
 
 
 def test_what_an_extrapolated_threshold_rests_on_is_said_and_what_helps() -> None:

@@ -67,7 +67,7 @@ class LastAlerts:
             row.peak = judgement.score
 
     def table(self, width: int, rows: int) -> Table | Text:
-        """The last ``rows`` of them, the latest first, in ``width`` characters."""
+        """The last of them, the latest first, in ``width`` characters: as many as ``rows`` hold with their reasons."""
         if not self._rows:
             return Text("none yet", "dim")
         last = list(self._rows.values())[-rows:]
@@ -83,14 +83,14 @@ class LastAlerts:
         for name, own in widths.items():
             table.add_column(name, no_wrap=True, width=own, justify="right" if name in ("peak", "lasted") else "left")
         table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
-        room, spare = width - sum(widths.values()) - len(widths), rows - len(last)
-        for row in reversed(last):  # the latest first, with all that there is to say as long as there are rows for it
+        room = max(1, width - sum(widths.values()) - len(widths))
+        for row in reversed(last):
+            if rows < 1:
+                break
             clock = datetime.fromtimestamp(row.at).strftime("%H:%M:%S")
             lasted = Text(row.lasted, "bold red" if row.ended_s is None and row.notify else "")
-            why = textwrap.wrap(row.why, max(1, room))
-            more = min(spare, max(0, len(why) - 1))
-            spare -= more
-            why = [*why[:more], " ".join(why[more:])]
+            why = textwrap.wrap(row.why, room, max_lines=rows, placeholder="…")
+            rows -= max(1, len(why))
             style = "" if row.notify else "dim"
             table.add_row(clock, names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why), style=style)
         return table

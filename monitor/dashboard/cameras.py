@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -80,11 +81,20 @@ def camera_table(cameras: Sequence[CameraReport], width: int, rows: int) -> Tabl
     return table
 
 
+def why_lost(cameras: Sequence[CameraReport], width: int, rows: int) -> list[Text]:
+    """At most ``rows`` lines that say why cameras are lost: no column has room for an address and what helps."""
+    found: list[str] = []
+    for camera in cameras:
+        if camera.state in LOST and camera.detail and len(found) < rows:
+            text, left = f"{shortened(camera.name, longest_name(width))}: {camera.detail}", rows - len(found)
+            found += textwrap.wrap(text, max(3, width), subsequent_indent="  ", max_lines=left, placeholder="…")
+    return [Text(line, "red", no_wrap=True, overflow="ellipsis") for line in found]
+
+
 def foot(cameras: Sequence[CameraReport], width: int) -> Text:
-    """The most important of what the columns have too little room for; of one that is too long the end is cut."""
+    """How far learning is, or what thresholds rest on; of one that is too long the end is cut."""
     longest = longest_name(width)
-    found = _under_way(cameras, longest) or _first_lost(cameras, longest) or _extrapolated(cameras, longest)
-    return Text(found, no_wrap=True, overflow="ellipsis")
+    return Text(_under_way(cameras, longest) or _extrapolated(cameras, longest), no_wrap=True, overflow="ellipsis")
 
 
 def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:
@@ -96,12 +106,6 @@ def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:
     others = len(learning) - 1
     more = f", {others} more {'learns' if others == 1 else 'learn'}" if others else ""
     return f"{shortened(name, longest)}: {progress.how_far}{more}: {progress.text}"
-
-
-def _first_lost(cameras: Sequence[CameraReport], longest: int) -> str:
-    """Why the first of the cameras is lost that can say why."""
-    lost = next((camera for camera in cameras if camera.state in LOST and camera.detail), None)
-    return "" if lost is None else f"{shortened(lost.name, longest)}: {lost.detail}"
 
 
 def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str:

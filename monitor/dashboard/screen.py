@@ -23,7 +23,7 @@ from rich.text import Text
 
 from monitor.camera_monitor import Alert, Judgement
 from monitor.dashboard.alerts import LastAlerts
-from monitor.dashboard.cameras import camera_table, foot
+from monitor.dashboard.cameras import camera_table, foot, why_lost
 from monitor.dashboard.look import clock, is_wide
 from monitor.redact import redact
 from monitor.sink import CameraReport, RunReport, Sink
@@ -107,12 +107,14 @@ class Dashboard(Sink):
         header_rows = 3 + bool(note)
         log_rows = _log_rows(self._log.lines, width, 6 if height >= 30 else 4)
         free = height - header_rows - len(log_rows) - 6  # two panels' borders and column titles
-        camera_rows = max(1, min(len(report.cameras), free - min(4, max(1, len(self._alerts)))))
-        alert_rows = max(1, free - camera_rows)
+        most = free - min(4, max(1, len(self._alerts)))  # the last alerts get these rows at least
+        lost = why_lost(report.cameras, width - 4, max(2, most - len(report.cameras)))
+        camera_rows = max(1, min(len(report.cameras), most - len(lost)))
+        alert_rows = max(1, free - camera_rows - len(lost))
         parts: list[Panel | Text] = [
             header,
             Panel(
-                camera_table(report.cameras, width - 4, camera_rows),
+                Group(camera_table(report.cameras, width - 4, camera_rows), *lost),
                 title="cameras · score: 0 typical, below 0 calmer, 1.00 alarms",
                 subtitle=foot(report.cameras, width - 4),
                 border_style="blue",
