@@ -24,7 +24,7 @@ from rich.console import Console
 
 from monitor import __version__, flags
 from monitor.config import MonitorConfig, given_flags, load_config
-from monitor.demo import DEMO_DETECTORS, LEARNED_S, DemoStreet
+from monitor.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet
 from monitor.duration import parse_duration
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.logs import log_to_stderr, redact_tracebacks
@@ -170,8 +170,11 @@ def main(
             raise UsageError("--demo brings its own scene: leave out the sources and cameras")
         if scratch is not None and settings.model is None:
             how = settings.learning.model_copy(update={} if learn else {"duration_s": LEARNED_S})
+            usual_budget = config is None and false_alarms_per_day is None
+            budget = DEMO_FALSE_ALARMS_PER_DAY if usual_budget else settings.false_alarms_per_day
             settings = settings.model_copy(
                 update={
+                    "false_alarms_per_day": budget,
                     "models_folder": Path(scratch.name),
                     "learning": how,
                     "detectors": settings.detectors or DEMO_DETECTORS,

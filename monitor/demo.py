@@ -21,6 +21,8 @@ MODEL_FOLDER = Path(__file__).parent / "assets" / "demo"
 
 LEARNED_S = 60.0
 """The demo learns from so many seconds of street in which nothing happens."""
+DEMO_FALSE_ALARMS_PER_DAY = 10.0
+"""The demo's budget: at 1 a day a minute of street bears no threshold that the mildest episode passes for sure."""
 LEARNED_SEED = 11
 DEMO_DETECTORS = ("motion", "static")
 """What the demo learns: a network would take longer than the demo lasts."""

@@ -184,6 +184,9 @@ def test_footage_of_two_scenes_is_refused_and_the_odd_one_named(footage: Path, t
         check_suitable(read_normal([FootageSource(footage), FootageSource(other)], QUIET))
     again = record_street(tmp_path / "again/footage", 12.0, seed=44)
     check_suitable(read_normal([FootageSource(footage), FootageSource(again)], QUIET))
+    ten_s = read_normal([FootageSource(record_street(tmp_path / "ten/footage", 10.0))], QUIET)
+    assert 9.5 < ten_s.footage_s < 10.0, "from the first frame to the last"
+    check_suitable(ten_s)
 
 
 def test_scenes_that_go_over_into_each_other_are_one() -> None:

@@ -25,7 +25,7 @@ def check_suitable(normal: Normal) -> None:
     length_s = normal.footage_s
     if normal.frames == 1 or not normal.stretches:
         raise UsageError("the footage holds a single frame: give at least 10 min of normal footage of the camera")
-    if length_s < LEAST_LEARNING_S:
+    if round(length_s) < LEAST_LEARNING_S:  # ten seconds of frames last a frame less
         raise UsageError(
             f"{length_s:.1f} s of footage are too short to learn from: give at least 10 min of normal footage of the "
             f"camera ({LEAST_LEARNING_S:.0f} s is the least that is taken)"
