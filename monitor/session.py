@@ -238,7 +238,7 @@ class Session:
             which = ", ".join(camera.name for camera in failed) + " (why: see above)"
             why = "; ".join(f"{camera.name}: {camera.detail}" for camera in failed)
             problems.append(f"{share} sources could not be watched to the end: {which if logged else why}")
-        silent = [camera.name for camera in report.cameras if not camera.frames_in and camera not in failed]
+        silent = [c.name for c in report.cameras if not c.frames_in and c.state is not CameraState.FAILED]
         if silent:
             what = f"not one frame came from {', '.join(silent)}: check the address and whether it can be reached"
             if self.stop.is_set():
