@@ -3,7 +3,10 @@
 Detectors that see the same kind of thing (``Detector.sees``) are added up, each first turned into how rare its score is
 in normal footage: what two of them find odd counts for more than what one does, and what one finds that is hardly
 better than chance for little (``Detector.trust``). Those that see different things are not, since one's silence says
-nothing of the other: each such sense has a share of the budget, and the highest counts.
+nothing of the other: each such sense has a share of the budget, and what is above typical in several of them stands at
+right angles. So what one finds counts in full, and what two find odd at once for more. Were they independent of each
+other, with exponential tails, three senses together would pass the threshold a third more often than each by itself
+does in sum; their scores added up would pass it several times as often.
 """
 
 from __future__ import annotations
@@ -67,9 +70,10 @@ class Sense:
 class Fused:
     """What is made of one frame's smoothed scores.
 
-    score     of the highest sense, in units of its threshold: 0 is typical normal footage, 1 the threshold; NaN where
-              no detector can judge
-    detector  which detector speaks loudest there, an index in the model's order; None where none can judge
+    score     of the senses together, each in units of its threshold: 0 is typical normal footage, 1 the threshold; NaN
+              where no detector can judge
+    detector  which detector of the highest sense speaks loudest, an index in the model's order; None where none can
+              judge
     """
 
     score: float
@@ -129,18 +133,19 @@ class ModelScale:
     def fuse(self, smoothed: Sequence[float]) -> Fused:
         """One score from the detectors' smoothed scores, in the model's order."""
         by_name = dict(zip(self.names, smoothed, strict=True))
-        best, highest = None, math.nan
-        for name, sense in self.senses.items():
-            score = self.scales[name].units(sense.sum(by_name))
-            if not math.isnan(score) and not score <= highest:
-                best, highest = sense, score
-        if best is None:
+        units = {name: self.scales[name].units(sense.sum(by_name)) for name, sense in self.senses.items()}
+        known = {name: score for name, score in units.items() if not math.isnan(score)}
+        if not known:
             return Fused(math.nan, None)
+        highest = max(known, key=lambda name: known[name])
+        best = self.senses[highest]
+        odd = [score for score in known.values() if score > 0]
+        score = math.hypot(*odd) if odd else known[highest]
         loudness = {
             name: best.sum({**dict.fromkeys(best.members, math.nan), name: by_name[name]}) for name in best.members
         }
         loudest = max(loudness, key=lambda name: -math.inf if math.isnan(loudness[name]) else loudness[name])
-        return Fused(highest, self.names.index(loudest))
+        return Fused(score, self.names.index(loudest))
 
     def anomaly_map(self, detections: Sequence[Detection], loudest: int) -> FloatArray | None:
         """Where a frame is abnormal: the map of all detectors that see what the loudest does; None without one."""

@@ -71,9 +71,19 @@ def test_what_an_extrapolated_threshold_rests_on() -> None:
 
 def test_detectors_that_see_different_things_do_not_hide_each_other() -> None:
     scale = ModelScale(model(), 1.0, SMOOTHING)
-    alone = scale.fuse([0.7, 30.0, 1070.0])
+    alone = scale.fuse([0.0, 30.0, 1000.0])
     assert alone.detector == 1
-    assert alone.score == scale.scales["brightness"].units(30.0)
+    assert alone.score == scale.scales["brightness"].units(30.0), "what is less than typical takes nothing away"
+    assert scale.fuse([0.0, 0.1, 1000.0]).score < 0, "nothing is above typical"
+
+
+def test_what_two_senses_find_odd_at_once_counts_for_more() -> None:
+    scale = ModelScale(model(), 1.0, SMOOTHING)
+    moving, bright = (scale.fuse(odd) for odd in ([6.0, 0.0, 1500.0], [0.0, 4.0, 1000.0]))
+    both = scale.fuse([6.0, 4.0, 1500.0])
+    assert both.score == pytest.approx(math.hypot(moving.score, bright.score))
+    assert both.detector == moving.detector, "the highest is named"
+    assert max(moving.score, bright.score) < both.score < moving.score + bright.score
 
 
 def test_what_a_detector_that_is_hardly_better_than_chance_finds_odd_counts_for_little() -> None:

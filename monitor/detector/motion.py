@@ -44,7 +44,7 @@ class MotionSettings(BaseModel):
     exemplars: int = Field(default=96, ge=4)
     samples: int = Field(default=384, ge=4, description="most samples a cell's exemplars are chosen from")
     neighbours: int = Field(default=3, ge=1)
-    top_cells: int = Field(default=5, ge=1, description="the frame's score is the mean of this many highest cells")
+    top_cells: int = Field(default=8, ge=1, description="the frame's score is the mean of this many highest cells")
     min_moving: float = Field(default=0.02, gt=0, le=1, description="share of moving pixels that makes a cell active")
     min_changed: float = Field(default=0.5, gt=0, le=1, description="or share of changed ones, by whatever motion")
     # Of what is faster or larger than usual; 0 in models learned before it counted.
