@@ -78,12 +78,12 @@ def parse_speed(text: str) -> str | float:
         raise typer.BadParameter(f"'{text}' is neither a number nor 'max'", param_hint="--speed") from None
 
 
-def parse_learning_time(text: str) -> float:
-    """Seconds."""
+def parse_time(text: str | None, flag: str) -> float | None:
+    """Seconds; None where the flag was not given."""
     try:
-        return parse_duration(text)
+        return None if text is None else parse_duration(text)
     except UsageError as error:
-        raise typer.BadParameter(str(error), param_hint="--learn") from None
+        raise typer.BadParameter(str(error), param_hint=flag) from None
 
 
 @app.command(epilog="`run_monitor.py doctor --help`: check cameras, models, ports and disk first, and what to mend.")
@@ -121,7 +121,7 @@ def main(
         int | None, typer.Option(metavar="N", min=1, help="End each source after so many analysed frames.")
     ] = None,
     duration: Annotated[
-        float | None, typer.Option(metavar="S", min=0.1, help="End the run after so many seconds.")
+        str | None, typer.Option(metavar="TIME", help="End the run after so long: 90, 90s, 10m, 2h. Default: never.")
     ] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Log lines in place of the dashboard.")] = False,
     alerts: flags.Alerts = None,
@@ -145,9 +145,10 @@ def main(
         return
     redact_tracebacks()
     log_to_stderr(verbose=verbose)
+    duration_s = parse_time(duration, "--duration")
     given = given_flags(
         model=model,
-        learn_s=None if learn is None else parse_learning_time(learn),
+        learn_s=parse_time(learn, "--learn"),
         speed=None if speed is None else parse_speed(speed),
         loop=loop,
         fps=fps,
@@ -194,7 +195,7 @@ def main(
         options = RunOptions(
             headless=headless,
             verbose=verbose,
-            duration_s=duration,
+            duration_s=duration_s,
             scene=scene,
             record_scores=record_scores,
             record_alerts=record_alerts,

@@ -151,6 +151,19 @@ def test_a_wrong_speed_is_a_usage_error() -> None:
     assert "'max'" in result.stderr
 
 
+@pytest.mark.parametrize("flag", ["--duration", "--learn"])
+def test_a_flag_for_a_length_of_time_says_how_to_write_one(flag: str) -> None:
+    result = monitor("--demo", flag, "soon")
+    assert result.returncode == 2
+    assert f"{flag}: 'soon' is no length of time: write 90s, 10m or 2h" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("duration", ["0.5", "0.5s"])
+def test_the_duration_is_a_length_of_time_like_that_of_learning(duration: str) -> None:
+    result = monitor("--demo", "--model", DEMO_MODEL, "--headless", "--duration", duration, "--no-publish")
+    assert result.returncode == 0, result.stderr
+
+
 def test_the_demo_with_a_source_is_refused(video: Path) -> None:
     refused(monitor("--demo", video), 2, "brings its own scene")
 
