@@ -10,7 +10,6 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - see above
 import os
-import shutil
 import sys
 import threading
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ import typer
 from rich.console import Console
 
 from monitor import __version__, flags
+from monitor.commands import monitor_command, python_command
 from monitor.config import MonitorConfig, given_flags, load_config
 from monitor.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet
 from monitor.duration import parse_duration
@@ -37,10 +37,10 @@ FIRST_STEPS = """\
 [bold]True Sight[/] watches fixed cameras, learns what is normal, alerts on what is not.
 
  [bold]1.[/] See it work, without a camera:
-      {python} {script} --demo
+      {monitor} --demo
 
  [bold]2.[/] Watch your camera: it learns what is normal for ten minutes, then watches
-      {python} {script} door=rtsp://user:password@192.168.1.20/stream
+      {monitor} door=rtsp://user:password@192.168.1.20/stream
 
     or learn it from footage that you have, and then do the same:
       {python} -m training learn normal.mp4 --name door
@@ -48,8 +48,8 @@ FIRST_STEPS = """\
  [bold]3.[/] Receive the alerts, in a second terminal or another program:
       {python} -m monitor.client
 
-Something amiss? {python} {script} doctor rtsp://...
-All options: {python} {script} --help
+Something amiss? {monitor} doctor rtsp://...
+All options: {monitor} --help
 """
 
 app = typer.Typer(
@@ -58,14 +58,6 @@ app = typer.Typer(
     rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def this_python() -> str:
-    """How the user started Python, so that what is shown can be pasted."""
-    executable = Path(sys.executable)
-    if executable.is_relative_to(Path.cwd()):
-        return str(executable.relative_to(Path.cwd()))
-    return "python" if shutil.which("python") == str(executable) else str(executable)
 
 
 def parse_speed(text: str) -> str | float:
@@ -141,7 +133,8 @@ def main(
         console.print(f"True Sight {__version__}", highlight=False)
         return
     if not (sources or config or demo):
-        console.print(FIRST_STEPS.format(python=this_python(), script=sys.argv[0]), highlight=False, soft_wrap=True)
+        steps = FIRST_STEPS.format(monitor=monitor_command(), python=python_command())
+        console.print(steps, highlight=False, soft_wrap=True)
         return
     redact_tracebacks()
     log_to_stderr(verbose=verbose)
@@ -214,7 +207,7 @@ def main(
     if scratch is not None:
         scratch.cleanup()
         console.print(
-            f"\nNext: {this_python()} {sys.argv[0]}, without arguments, shows how to watch a camera of your own.",
+            f"\nNext: {monitor_command()}, without arguments, shows how to watch a camera of your own.",
             highlight=False,
             soft_wrap=not console.is_terminal,  # a terminal would break it within a word
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import zmq
 
+from monitor.commands import python_command
 from monitor.curve import ServerKeys
 from monitor.errors import BindError, ConfigError
 
@@ -69,7 +70,8 @@ def check_exposure(endpoint: str, *, closed: bool) -> None:
     if is_exposed(endpoint) and not closed:
         raise ConfigError(
             f"{endpoint} is open to other machines, and alerts go over it unencrypted to whoever connects: "
-            'make keys with `python -m monitor.client keys keys` and set keys = "keys/monitor" under [publish], '
+            f"make keys with `{python_command('-m monitor.client keys keys')}` and set "
+            'keys = "keys/monitor" under [publish], '
             "or use 127.0.0.1, or set insecure = true if every machine on that network may read them"
         )
 

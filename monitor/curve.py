@@ -28,6 +28,7 @@ import zmq
 import zmq.auth
 from zmq.utils import z85
 
+from monitor.commands import python_command
 from monitor.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class ClientKeys:
         if len(secrets) != 1:
             raise ConfigError(
                 f"{folder} must hold a client's keys, server.key and one NAME.key_secret: make them with "
-                "`python -m monitor.client keys DIR` and take DIR/client"
+                f"`{python_command('-m monitor.client keys DIR')}` and take DIR/client"
             )
         public, secret = _load_pair(secrets[0])
         return cls(public, secret, _load(folder / "server.key")[0])
@@ -125,7 +126,7 @@ class ServerKeys:
         if not (folder / "server.key_secret").is_file() or not self.clients.is_dir():
             raise ConfigError(
                 f"{folder} must hold the monitor's keys, server.key_secret and the folder clients: make them with "
-                "`python -m monitor.client keys DIR` and take DIR/monitor"
+                f"`{python_command('-m monitor.client keys DIR')}` and take DIR/monitor"
             )
         self.public, self.secret = _load_pair(folder / "server.key_secret")
         self._names: dict[bytes, str] = {}
@@ -177,7 +178,7 @@ def _load(file: Path) -> tuple[bytes, bytes | None]:
     except (ValueError, KeyError, struct.error):
         good = False
     if not good:
-        raise ConfigError(f"{file} is no key file: make new keys with `python -m monitor.client keys DIR`")
+        raise ConfigError(f"{file} is no key file: make new keys with `{python_command('-m monitor.client keys DIR')}`")
     return public, secret
 
 

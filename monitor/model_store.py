@@ -25,6 +25,7 @@ from safetensors.numpy import save as dump_tensors
 
 from monitor import __version__
 from monitor.calibration import HeldOut
+from monitor.commands import learn_command
 from monitor.detector import detector_class
 from monitor.detector.base import Detector, Precision
 from monitor.errors import ModelError, RunError, first_problem
@@ -193,7 +194,7 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
     if folder.is_file():
         raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")
     if not folder.is_dir():
-        raise ModelError(f"no model folder at {folder}: learn one with `python -m training learn`")
+        raise ModelError(f"no model folder at {folder}: learn one with `{learn_command()}`")
     card_bytes = _read(folder, CARD_FILE)
     card = _parse_card(folder, card_bytes)
     weights = _read(folder, WEIGHTS_FILE)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from monitor.commands import learn_command
 from monitor.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -62,4 +63,4 @@ def newest_usable(versions: Sequence[Path], load: Callable[[Path], Loaded]) -> L
         if first is not None:
             log.warning("%s; its older version %s is used instead", first, version)
         return loaded
-    raise first or ModelError("there is no version of this model: learn one with `python -m training learn`")
+    raise first or ModelError(f"there is no version of this model: learn one with `{learn_command()}`")

@@ -11,6 +11,7 @@ from pathlib import Path
 from monitor.calibration import DAY_S
 from monitor.camera_monitor import CameraMonitor
 from monitor.capture import CaptureSettings
+from monitor.commands import python_command
 from monitor.config import MonitorConfig
 from monitor.drift import ModelBands
 from monitor.duration import in_words
@@ -164,7 +165,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
         if name not in DETECTORS:
             raise ConfigError(
                 f"setting 'detectors': '{name}' does not learn from a camera, and {source.name} has no model: leave it "
-                "out, or give a model that has it (`python -m training train`)"
+                f"out, or give a model that has it (`{python_command('-m training train')}`)"
             )
     return LearningPlan(
         name=source.name,

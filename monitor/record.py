@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 
 from monitor.alerting import AlertSettings
 from monitor.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.commands import monitor_command
 from monitor.errors import UsageError
 from monitor.fusion import ModelScale, Sense
 from monitor.smoothing import SmoothingSettings
@@ -138,7 +139,7 @@ def read_scores(path: Path) -> Iterator[RecordHeader | ScoreLine]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no score record: make one with run_monitor.py --record-scores FILE") from None
+        raise UsageError(f"{path} is no score record: {_make_one()}") from None
 
 
 def _parse(path: Path, lines: Iterator[str]) -> Iterator[RecordHeader | ScoreLine]:
@@ -156,14 +157,16 @@ def _parse(path: Path, lines: Iterator[str]) -> Iterator[RecordHeader | ScoreLin
             if not text.endswith("\n"):
                 return
             what = "is damaged" if known else "is no score record, or one of another version"
-            raise UsageError(
-                f"{path} {what} (line {number}): make one with run_monitor.py --record-scores FILE"
-            ) from error
+            raise UsageError(f"{path} {what} (line {number}): {_make_one()}") from error
         if line.camera not in known:
             raise UsageError(
                 f"{path} has scores of '{line.camera}' without its header (line {number}): record it again"
             )
         yield line
+
+
+def _make_one() -> str:
+    return f"make one with `{monitor_command('SOURCE --record-scores FILE')}`"
 
 
 def _number(value: float) -> float | None:

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from monitor.camera_monitor import CameraMonitor
+from monitor.commands import python_command
 from monitor.config import MonitorConfig
 from monitor.demo import DemoStreet
 from monitor.duration import in_words, parse_duration
@@ -82,7 +83,7 @@ def test_what_speaks_against_the_footage_reaches_the_user(tmp_path: Path) -> Non
     result = run(tmp_path, path, "--learn", "12s", config="[health]\nenabled = false\n")
     assert result.returncode == 1
     assert "nothing could be learned: all pictures of these 12 s are equal" in result.stderr
-    assert "python -m training learn models/frozen/footage --name frozen --models models` tries again" in result.stderr
+    assert "-m training learn models/frozen/footage --name frozen --models models` tries again" in result.stderr
     assert recorded_s(tmp_path / "models/frozen/footage") == pytest.approx(11.9)
 
 
@@ -223,9 +224,8 @@ def check_resumed(plan: LearningPlan, config: MonitorConfig) -> None:
         interrupted = Learning((plan,), lambda plan: learned(plan, config))
         interrupted.tick(lambda _: CameraState.ONLINE, lambda *_: None)
         (told,) = interrupted.close()
-        assert told.endswith(
-            f"learn it now: `python -m training learn {plan.footage} --name door --models {copy.parent}`"
-        )
+        by_hand = python_command(f"-m training learn {plan.footage} --name door --models {copy.parent}")
+        assert told.endswith(f"learn it now: `{by_hand}`")
         learning = Learning((plan,), lambda plan: learned(plan, config))
         assert not learning.without_model("door"), "it is watched meanwhile"
         assert learning.amend(report(CameraState.ONLINE)).state is CameraState.ONLINE

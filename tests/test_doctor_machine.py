@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.commands import python_command
 from monitor.config import JournalConfig, MonitorConfig, PublishConfig
 from monitor.curve import make_keys
 from monitor.doctor.device import Machine, judge_device, usable_device
@@ -82,7 +83,7 @@ def test_keys(tmp_path: Path) -> None:
     assert not list(check_keys(PublishConfig()))
     (missing,) = check_keys(PublishConfig(keys=tmp_path))
     assert missing.state is State.PROBLEM
-    assert "python -m monitor.client keys" in missing.mend
+    assert python_command("-m monitor.client keys DIR") in missing.mend
     make_keys(tmp_path, "desk")
     publish = PublishConfig(alerts="tcp://0.0.0.0:*", scores="tcp://127.0.0.1:*", keys=tmp_path / "monitor")
     (good,) = check_keys(publish)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from monitor.calibration import HeldOut
+from monitor.commands import python_command
 from monitor.detector.base import Detector, Observation
 from monitor.detector.motion import Motion
 from monitor.detector.static import StaticAge
@@ -238,4 +239,4 @@ def test_without_matplotlib_the_command_says_what_to_install(tmp_path: Path) -> 
     line = [sys.executable, "-c", code, "evaluate", "--data", str(tmp_path), "--model", str(tmp_path), "--plots", "p"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
-    assert done.stderr == "error: --plots needs matplotlib: run `pip install -e '.[train]'`\n"
+    assert done.stderr == f"error: --plots needs matplotlib: run `{python_command('-m pip install matplotlib')}`\n"

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from monitor.commands import learn_command
 from monitor.detector import REGISTRY
 from monitor.detector.autoencoder import TrueSightNet
 from monitor.detector.base import Observation
@@ -88,7 +90,7 @@ def test_a_damaged_version_says_what_helps_whether_it_was_copied_or_learned_here
 
 
 def test_a_missing_folder_says_how_to_get_a_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="python -m training learn"):
+    with pytest.raises(ModelError, match=re.escape(learn_command())):
         load_model(tmp_path / "none")
 
 

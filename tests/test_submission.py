@@ -15,6 +15,7 @@ import torch
 from typer.testing import CliRunner
 
 from monitor.calibration import HeldOut
+from monitor.commands import python_command
 from monitor.detector.autoencoder import TrueSightNet
 from monitor.detector.base import Observation
 from monitor.detector.true_sight import TrueSight
@@ -228,4 +229,4 @@ def test_evaluation_without_scikit_learn_says_what_to_install(tmp_path: Path) ->
     line = [sys.executable, "-c", code, "evaluate", "--data", str(tmp_path), "--model", str(tmp_path)]
     done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
-    assert done.stderr == "error: evaluate needs scikit-learn: run `pip install -e '.[train]'`\n"
+    assert done.stderr == f"error: evaluate needs scikit-learn: run `{python_command('-m pip install scikit-learn')}`\n"

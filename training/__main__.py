@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.commands import python_command
 from monitor.errors import MonitorError, UsageError
 from monitor.wording import listed
 from training.output import (
@@ -308,7 +309,7 @@ def _needs(module: str, package: str, what: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != module:
             raise
-        raise UsageError(f"{what} needs {package}: run `pip install -e '.[train]'`") from None
+        raise UsageError(f"{what} needs {package}: run `{python_command(f'-m pip install {package}')}`") from None
 
 
 @contextmanager

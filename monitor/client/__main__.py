@@ -15,6 +15,7 @@ from monitor.client.evidence import EvidenceFolder
 from monitor.client.items import Expired, Gap, Received, UnknownCamera
 from monitor.client.lines import json_line, text_line
 from monitor.client.subscriber import AlertSubscriber
+from monitor.commands import monitor_command, python_command
 from monitor.curve import make_keys
 from monitor.errors import MonitorError
 from monitor.messages import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
@@ -57,8 +58,8 @@ def _nothing_came(endpoint: str, timeout_s: float, *, heard: bool) -> str:
             "give --timeout more seconds, or --since 1h for what has been"
         )
     return (
-        f"no monitor was heard at {endpoint} within {timeout_s:g} s: start one with `python run_monitor.py`, "
-        "or give its alerts address with --endpoint"
+        f"no monitor was heard at {endpoint} within {timeout_s:g} s: start one with "
+        f"`{monitor_command()}`, or give its alerts address with --endpoint"
     )
 
 
@@ -183,7 +184,7 @@ def make(
     typer.echo(
         f'\nMonitor: take {folder}/monitor there, and set keys = "{folder}/monitor" under [publish].\n'
         f"Client:  take {folder}/{name} there, and give --keys {folder}/{name}.\n"
-        f"Another client: python -m monitor.client keys {folder} --name NAME"
+        f"Another client: {python_command(f'-m monitor.client keys {folder} --name NAME')}"
     )
 
 

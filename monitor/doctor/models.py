@@ -12,6 +12,7 @@ from statistics import median
 import cv2
 import numpy as np
 
+from monitor.commands import learn_command
 from monitor.config import LEAST_LEARNING_S, MonitorConfig
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
 from monitor.duration import in_words
@@ -162,7 +163,7 @@ def misfit(name: str, learned: Size | None, now: Size) -> Finding | None:
 def too_short_to_learn(name: str, length_s: float, learn_s: float, *, loop: bool) -> Finding:
     """A recording without a model that ends before the time to learn from is over; loop: it is played again then."""
     found = f"no model for it yet, and its {in_words(length_s)} are shorter than the {in_words(learn_s)} to learn from"
-    mend = "learn from more normal footage of it: `python -m training learn FOOTAGE --name CAMERA`"
+    mend = f"learn from more normal footage of it: `{learn_command()}`"
     if length_s < LEAST_LEARNING_S:
         found += f" and the {in_words(LEAST_LEARNING_S)} that are the least"
     elif loop:
@@ -180,5 +181,5 @@ def no_model(names: Sequence[str], learn_s: float) -> Finding:
         State.WARNING,
         f"no model for {', '.join(names)} yet: what it shows in the first {in_words(learn_s)} will count as normal",
         "see that nothing out of the ordinary happens meanwhile, or learn from footage that you have: "
-        "`python -m training learn FOOTAGE --name CAMERA`",
+        f"`{learn_command()}`",
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import zmq
 
 from monitor.binding import bind, check_exposure
+from monitor.commands import python_command
 from monitor.config import PublishConfig
 from monitor.curve import ServerKeys
 from monitor.doctor.finding import Finding, State, from_error
@@ -54,5 +55,5 @@ def check_keys(publish: PublishConfig) -> Iterator[Finding]:
     if clients:
         yield Finding("keys", str(publish.keys), State.OK, f"clients that may connect: {', '.join(clients)}")
     else:
-        mend = "make a client's keys with `python -m monitor.client keys DIR`"
+        mend = f"make a client's keys with `{python_command('-m monitor.client keys DIR')}`"
         yield Finding("keys", str(publish.keys), State.WARNING, "no client may connect", mend)

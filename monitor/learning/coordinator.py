@@ -16,6 +16,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from monitor.camera_monitor import CameraMonitor
+from monitor.commands import learn_command, python_command
 from monitor.config import LEAST_LEARNING_S
 from monitor.duration import in_words
 from monitor.errors import MonitorError
@@ -113,7 +114,7 @@ def _again(plan: LearningPlan) -> str:
 
 
 def _by_hand(plan: LearningPlan) -> str:
-    return f"`python -m training learn {plan.footage} --name {plan.name} --models {plan.folder.parent}`"
+    return f"`{python_command(f'-m training learn {plan.footage} --name {plan.name} --models {plan.folder.parent}')}`"
 
 
 Adopt = Callable[[str, Model, CameraMonitor], None]
@@ -299,7 +300,7 @@ class Learning:
             shutil.rmtree(plan.footage, ignore_errors=True)
             with contextlib.suppress(OSError):  # it holds something else
                 plan.folder.rmdir()
-            self._fail(learner, _over_too_soon(recorder.seen_s, plan.duration_s), kept=False)
+            self._fail(learner, _over_too_soon(plan.name, recorder.seen_s, plan.duration_s), kept=False)
 
     def _look_at_process(self, learner: _Learner, adopt: Adopt) -> None:
         name, process = learner.plan.name, learner.process
@@ -354,9 +355,9 @@ class Learning:
             plan.hold.end()
 
 
-def _over_too_soon(seen_s: float, wanted_s: float) -> str:
+def _over_too_soon(name: str, seen_s: float, wanted_s: float) -> str:
     """Why nothing could be learned of a file that ended before there was enough of it, and what to do."""
-    command = "`python -m training learn`"
+    command = f"`{learn_command(name)}`"
     if seen_s < LEAST_LEARNING_S:
         return (
             f"there is no model for it, and {in_words(seen_s)} of it are too little to learn from (more than "
