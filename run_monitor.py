@@ -23,7 +23,8 @@ from rich.console import Console
 
 from monitor import __version__, flags
 from monitor.commands import monitor_command, python_command
-from monitor.config import MonitorConfig, given_flags, load_config
+from monitor.config import MonitorConfig
+from monitor.config_file import load_config
 from monitor.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet
 from monitor.duration import parse_duration
 from monitor.errors import ConfigError, MonitorError, UsageError
@@ -139,7 +140,7 @@ def main(
     redact_tracebacks()
     log_to_stderr(verbose=verbose)
     duration_s = parse_time(duration, "--duration")
-    given = given_flags(
+    given = flags.given_flags(
         model=model,
         learn_s=parse_time(learn, "--learn"),
         speed=None if speed is None else parse_speed(speed),

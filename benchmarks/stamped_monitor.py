@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.stamp import read
-from monitor.config import load_config
+from monitor.config_file import load_config
 from monitor.errors import MonitorError
 from monitor.logs import log_to_stderr
 from monitor.plan import find_sources, plan_cameras

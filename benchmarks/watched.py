@@ -26,7 +26,8 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.live_file import live_files
 from benchmarks.soak_figures import decoders_of
-from monitor.config import MonitorConfig, load_config
+from monitor.config import MonitorConfig
+from monitor.config_file import load_config
 from monitor.errors import CaptureError, MonitorError
 from monitor.journal import Journal
 from monitor.logs import log_to_stderr

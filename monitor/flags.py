@@ -1,9 +1,9 @@
-"""Flags that several commands of the monitor have in common: what each is called, takes and says in the help."""
+"""Flags that several commands of the monitor have in common: what each is called, takes, says in the help and sets."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,3 +46,59 @@ RecordScores = Annotated[
 RecordAlerts = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Write every alert to this file as JSON lines.")
 ]
+
+FLAGS_OF_SETTINGS = {
+    "model": ("--model", ""),
+    "learning.duration_s": ("--learn", "s"),
+    "playback.speed": ("--speed", ""),
+    "playback.fps": ("--fps", "frames a second"),
+    "analysis_fps": ("--analysis-fps", "frames a second"),
+    "false_alarms_per_day": ("--false-alarms-per-day", ""),
+    "device": ("--device", ""),
+    "publish.alerts": ("--alerts", ""),
+    "publish.scores": ("--scores", ""),
+    "publish.history": ("--history", ""),
+    "evidence.folder": ("--evidence", ""),
+}
+"""The flags of settings, and the unit that a flag's name does not tell as the setting's does."""
+
+
+def given_flags(
+    *,
+    model: Path | None,
+    fps: float | None,
+    analysis_fps: float | None,
+    false_alarms_per_day: float | None,
+    device: str | None,
+    alerts: str | None,
+    scores: str | None,
+    history: str | None,
+    publish: bool | None,
+    journal: bool | None,
+    evidence: Path | None,
+    speed: float | str | None = None,
+    loop: bool | None = None,
+    learn_s: float | None = None,
+) -> dict[str, Any]:
+    """Flags of a command line (None: not given) as the overrides that ``load_config`` takes.
+
+    evidence: a folder, which also switches evidence on; speed: a factor, or ``max``
+    """
+    settings = {
+        "model": model,
+        "learning.duration_s": learn_s,
+        "playback.speed": speed,
+        "playback.loop": loop,
+        "playback.fps": fps,
+        "analysis_fps": analysis_fps,
+        "false_alarms_per_day": false_alarms_per_day,
+        "device": device,
+        "publish.alerts": alerts,
+        "publish.scores": scores,
+        "publish.history": history,
+        "publish.enabled": publish,
+        "evidence.folder": evidence,
+        "evidence.enabled": None if evidence is None else True,
+        "journal.enabled": journal,
+    }
+    return {key: value for key, value in settings.items() if value is not None}

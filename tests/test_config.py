@@ -3,8 +3,10 @@ from typing import Any
 
 import pytest
 
-from monitor.config import MonitorConfig, given_flags, json_schema, load_config
+from monitor.config import MonitorConfig, json_schema
+from monitor.config_file import load_config
 from monitor.errors import ConfigError
+from monitor.flags import given_flags
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from monitor.config import load_config
+from monitor.config_file import load_config
 from monitor.doctor.checkup import Checkup, find_sources
 from monitor.doctor.finding import Finding, State
 from monitor.doctor.models import too_short_to_learn

@@ -28,7 +28,8 @@ from safetensors.numpy import save as dump_tensors
 from monitor.camera_monitor import CameraMonitor
 from monitor.client import AlertSubscriber, Gap, Malformed, Received
 from monitor.client.lines import json_line, text_line
-from monitor.config import MonitorConfig, load_config
+from monitor.config import MonitorConfig
+from monitor.config_file import load_config
 from monitor.demo import MODEL_FOLDER
 from monitor.detector.base import Observation
 from monitor.errors import ConfigError, ModelError, MonitorError, SourceError, UsageError

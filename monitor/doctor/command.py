@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from monitor import flags
-from monitor.config import given_flags, load_config
+from monitor.config_file import load_config
 from monitor.doctor.checkup import Checkup, examine
 from monitor.doctor.finding import Finding, State
 from monitor.doctor.report import hide_secrets, json_line, show_table, summary, text_line
@@ -62,7 +62,7 @@ def doctor(
     """
     redact_tracebacks()
     try:
-        given = given_flags(
+        given = flags.given_flags(
             model=model,
             fps=fps,
             analysis_fps=analysis_fps,
