@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from copy import deepcopy
 from dataclasses import is_dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from monitor.config import CameraConfig, MonitorConfig
 from monitor.errors import ConfigError
 from monitor.flags import FLAGS_OF_SETTINGS
 from monitor.redact import redact
+from monitor.wording import nearest
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
@@ -92,11 +93,7 @@ def _of_flag(mistake: str, flags: dict[str, tuple[str, str]]) -> str | None:
 def _explain(location: list[int | str], kind: str, message: str) -> str:
     key = ".".join(str(part) for part in location)
     if kind in _UNKNOWN_KEY:
-        nearest = _nearest_key(location)
-        hint = (
-            f"did you mean '{nearest}'?" if nearest else f"known here: {', '.join(sorted(_known_keys(location[:-1])))}"
-        )
-        return f"unknown setting '{key}': {hint}"
+        return f"unknown setting '{key}': {_hint(location)}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
         return f"camera name '{location[1]}': use letters, digits, '-', '_' and '.' only"
     sentence = _EXPECTED.get(key) or message.removeprefix("Value error, ").replace("Input should", "should")
@@ -115,9 +112,32 @@ _EXPECTED = {
 """What a setting should be, where the check's own words would not help."""
 
 
+def _hint(location: list[int | str]) -> str:
+    """What may be meant by an unknown key: a setting of its very name elsewhere, or one like it, best at its place."""
+    key, places = str(location[-1]), _keys_by_place()
+    meant: str | None = key
+    if not any(key in keys for keys in places.values()):
+        if (here := _nearest_key(location)) is not None:
+            return f"did you mean '{here}'?"
+        meant = nearest(key, chain.from_iterable(places.values()), cutoff=0.7)
+    if meant is None:
+        return f"known here: {', '.join(sorted(_known_keys(location[:-1])))}"
+    return f"did you mean '{meant}' {' or '.join(place for place, keys in places.items() if meant in keys)}?"
+
+
+def _keys_by_place() -> dict[str, list[str]]:
+    """Where in the file -> names of the settings that stand there."""
+    groups = {name: _known_keys([name]) for name in MonitorConfig.model_fields if name != "cameras"}
+    return {
+        "above all [groups]": [name for name, keys in groups.items() if not keys],
+        "under [cameras.NAME]": list(CameraConfig.model_fields),
+        **{f"under [{name}]": keys for name, keys in groups.items() if keys},
+    }
+
+
 def _nearest_key(location: list[int | str]) -> str | None:
     """The setting that an unknown key at a place in the file is most like, if it is like any."""
-    return next(iter(difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1]), n=1, cutoff=0.5)), None)
+    return nearest(str(location[-1]), _known_keys(location[:-1]), cutoff=0.5)
 
 
 def _mend(content: dict[str, Any], location: list[int | str], *, guess: bool) -> bool:
@@ -128,14 +148,14 @@ def _mend(content: dict[str, Any], location: list[int | str], *, guess: bool) ->
     if not isinstance(group, dict) or location[-1] not in group:
         return False
     value = group.pop(location[-1])
-    nearest = _nearest_key(location) if guess else None
-    if nearest is not None:
-        group.setdefault(nearest, value)
+    meant = _nearest_key(location) if guess else None
+    if meant is not None:
+        group.setdefault(meant, value)
     return True
 
 
 def _known_keys(location: list[int | str]) -> list[str]:
-    """Names of the settings at a place in the file."""
+    """Names of the settings at a place in the file; none where that is a setting itself."""
     group: Any = MonitorConfig
     for part in location:
         if group is MonitorConfig and part == "cameras":
@@ -143,4 +163,4 @@ def _known_keys(location: list[int | str]) -> list[str]:
         group = group.model_fields[part].annotation
     if is_dataclass(group):
         return list(group.__dataclass_fields__)
-    return list(group.model_fields)
+    return list(getattr(group, "model_fields", ()))

@@ -1,8 +1,9 @@
-"""Numbers in sentences, and names in little room."""
+"""Numbers in sentences, names in little room, and names that were mistyped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 def plural(number: float, noun: str) -> str:
@@ -20,6 +21,11 @@ def listed(names: Sequence[str], at_most: int) -> str:
     """``a, b``; of more names than ``at_most``, ``a, b and 3 more``."""
     rest = len(names) - at_most
     return ", ".join(names[:at_most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that a mistyped one is most like; None where none is alike by ``cutoff``, 1 being equal."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
 
 
 def shortened(path: str, room: int) -> str:

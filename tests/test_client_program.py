@@ -111,7 +111,7 @@ def test_a_mistyped_camera_is_told_with_those_that_are_known_once_a_run_and_foll
         asking = ("--endpoint", publisher.alerts_endpoint, "--camera", "gaet", "--camera", "door", "--count", "1")
         with client(*asking, publisher=publisher) as program:
             assert program.line("stderr") == "connected to lab"
-            assert program.line("stderr") == "lab knows no camera gaet: it watches door, gate"
+            assert program.line("stderr") == "lab knows no camera gaet: did you mean gate? It watches door, gate"
             publish_alert(publisher, "gaet")  # added by a reload meanwhile
             assert "gaet" in program.line()
             assert program.end() == (0, "", "")
@@ -127,7 +127,8 @@ def test_nothing_of_a_mistyped_camera_is_no_success(tmp_path: Path, camera: str,
         asking = ("--endpoint", publisher.alerts_endpoint, "--camera", camera, "--no-follow", "--since", "1h")
         with client(*asking, publisher=publisher) as program:
             assert program.line("stderr") == "connected to lab"
-            assert program.end() == (code, "", "lab knows no camera gaet: it watches gate\n" if code else "")
+            told = "lab knows no camera gaet: did you mean gate? It watches gate\n"
+            assert program.end() == (code, "", told if code else "")
 
 
 def test_a_restart_of_the_monitor_is_noticed_and_nothing_is_lost_by_it(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from monitor.wording import counted, listed, plural, shortened
+from monitor.wording import counted, listed, nearest, plural, shortened
 
 
 def test_one_is_singular_and_all_else_plural() -> None:
@@ -24,6 +24,12 @@ def test_of_many_names_some_are_listed_and_the_rest_counted() -> None:
         "a, b, c and 1 more",
         "a, b, c and 2 more",
     ]
+
+
+def test_a_mistyped_name_is_taken_for_the_known_one_that_it_is_most_like() -> None:
+    assert nearest("gaet", ["door", "gate", "gates"]) == "gate"
+    assert nearest("yard", ["door", "gate"]) is None
+    assert nearest("gate", []) is None
 
 
 @pytest.mark.parametrize(

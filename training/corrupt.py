@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from monitor.errors import UsageError
 from monitor.sources.base import Position, Reader, Source
 from monitor.types import Image
+from monitor.wording import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Corruption:
         for part in text.split(","):
             key, equals, value = (word.strip() for word in part.partition("="))
             if key not in known or not equals:
-                near = get_close_matches(key, known, 1)
-                hint = f"did you mean '{near[0]}'?" if near and near[0] != key else f"known are {', '.join(known)}"
+                near = nearest(key, known)
+                hint = f"did you mean '{near}'?" if near and near != key else f"known are {', '.join(known)}"
                 raise UsageError(f"--corrupt does not understand '{part.strip()}': give key=value pairs; {hint}")
             if key in given:
                 raise UsageError(f"--corrupt gives {key} twice: give it once")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import tomllib
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from monitor.errors import ConfigError
+from monitor.wording import nearest
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 SHIPPED = ("default", "published")
@@ -114,7 +114,7 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
 def _sentence(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, Recipe.model_fields, n=1)
-        return f"unknown key '{key}'" + (f", did you mean '{near[0]}'?" if near else "")
+        near = nearest(key, Recipe.model_fields)
+        return f"unknown key '{key}'" + (f", did you mean '{near}'?" if near else "")
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key} = {problem['input']!r}: {message[0].lower() + message[1:]}" if key else message

@@ -13,7 +13,7 @@ from monitor.messages import (
     HealthMessage,
     ScoreMessage,
 )
-from monitor.wording import listed
+from monitor.wording import listed, nearest
 
 _NAMED_AT_MOST = 20
 _SAME_TIME_S = 1.0
@@ -90,7 +90,9 @@ def text_line(item: Item) -> str:
         case UnknownCamera():
             what = "camera" if len(item.cameras) == 1 else "cameras"
             unknown, known = listed(item.cameras, _NAMED_AT_MOST), listed(item.known, _NAMED_AT_MOST)
-            text = f"{item.node} knows no {what} {unknown}: it watches {known}"
+            meant = dict.fromkeys(filter(None, (nearest(camera, item.known) for camera in item.cameras)))
+            hint = f"did you mean {' and '.join(meant)}? It" if meant else "it"
+            text = f"{item.node} knows no {what} {unknown}: {hint} watches {known}"
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
