@@ -344,7 +344,11 @@ def test_log_lines_say_how_far_learning_is_now_and_then(caplog: pytest.LogCaptur
 
 @pytest.mark.parametrize(
     ("now", "state", "words"),
-    [((640, 360), "online", ""), ((1280, 720), "online", "scaled"), ((640, 480), "misfit", "another shape")],
+    [
+        ((640, 360), "online", ""),
+        ((1280, 720), "online", "scaled"),
+        ((640, 480), "misfit", "another shape: give another model with --model"),
+    ],
 )
 def test_a_picture_of_another_size_than_learned(now: tuple[int, int], state: str, words: str) -> None:
     health = judge_size((640, 360), now)

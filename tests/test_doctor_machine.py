@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from monitor.commands import python_command
+from monitor.commands import learn_command, python_command
 from monitor.config import JournalConfig, MonitorConfig, PublishConfig
 from monitor.curve import make_keys
 from monitor.doctor.device import Machine, judge_device, usable_device
 from monitor.doctor.disk import check_evidence, check_journal, check_records
 from monitor.doctor.finding import ModelFacts, State
-from monitor.doctor.models import check_model, judge_load, judge_model
+from monitor.doctor.models import check_model, judge_load, judge_model, misfit
 from monitor.doctor.ports import check_keys, check_ports
 from monitor.evidence.settings import EvidenceSettings
 from monitor.journal import Journal
@@ -139,6 +139,15 @@ def test_records(tmp_path: Path) -> None:
     assert "would be overwritten" in again.found
     assert "0.11 GB a day" in again.found
     assert (tmp_path / "s.jsonl").read_text() == "old"
+
+
+def test_a_model_that_does_not_fit_the_camera() -> None:
+    assert misfit("door", (640, 360), (1280, 720)) is None
+    finding = misfit("door", (640, 360), (640, 480))
+    assert finding is not None
+    assert finding.state is State.PROBLEM
+    assert finding.mend.startswith("give the model that was learned from it with --model, or learn it anew: ")
+    assert learn_command("door") in finding.mend
 
 
 # Device

@@ -75,7 +75,10 @@ def judge_device(wanted: str, machine: Machine) -> Finding:
     finding = _judge_device(wanted, machine)
     if machine.load < _BUSY * machine.cores:
         return finding
-    mend = "other programs want more cores than there are, so timings above are too long: end them and check again"
+    mend = (
+        "other programs want more cores than there are, so a run would have too little and times measured now are too "
+        "long: end them and check again"
+    )
     state = State.WARNING if finding.state is State.OK else finding.state
     return replace(finding, state=state, mend="; ".join(filter(None, (finding.mend, mend))))
 

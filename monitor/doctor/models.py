@@ -156,7 +156,7 @@ def misfit(name: str, learned: Size | None, now: Size) -> Finding | None:
     if learned is None or verdict.scored:
         return None
     found = f"its pictures are {now[0]}x{now[1]}, its model learned {learned[0]}x{learned[1]}, another shape: no frame "
-    mend = "give it the model that was learned from it, or let it learn anew"
+    mend = f"give the model that was learned from it with --model, or learn it anew: `{learn_command(name)}`"
     return Finding("model", name, State.PROBLEM, f"{found}is scored", mend)
 
 

@@ -142,7 +142,10 @@ class _Standing:
         if self._shifted.on:
             moved = "the picture is shifted: put the camera back, or learn it again"
         elif self._unlike.on:
-            moved = "the picture is unlike all that was learned: put the camera back, or learn it again"
+            moved = (
+                "the picture is unlike all that was learned: put the camera back, learn it again, or give another "
+                "model with --model"
+            )
         return {
             CameraState.MOVED: moved,
             CameraState.DEFOCUSED: "the picture is less sharp than usual: focus or clean the lens"

@@ -24,6 +24,7 @@ def judge_size(learned: Size | None, now: Size) -> Health:
         return Health(detail=f"{sizes}: scaled")
     return Health(
         CameraState.MISFIT,
-        f"{sizes}, which is another shape: set the camera back, or let it learn again; not scored",
+        f"{sizes}, which is another shape: give another model with --model, set the camera back, or learn it again; "
+        "not scored",
         scored=False,
     )
