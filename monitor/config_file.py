@@ -29,7 +29,7 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
-            raise ConfigError(f"cannot read the config file {path}: {error.strerror}") from error
+            raise ConfigError(f"cannot read the config file {path} ({error.strerror}): check the path") from error
         except (ValueError, RecursionError) as error:  # also for numbers too long, brackets too deep
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for key, value in (overrides or {}).items():

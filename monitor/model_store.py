@@ -194,7 +194,7 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
     if folder.is_file():
         raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")
     if not folder.is_dir():
-        raise ModelError(f"no model folder at {folder}: learn one with `{learn_command()}`")
+        raise ModelError(f"no model folder at {folder}: check the path, or learn one with `{learn_command()}`")
     card_bytes = _read(folder, CARD_FILE)
     card = _parse_card(folder, card_bytes)
     weights = _read(folder, WEIGHTS_FILE)

@@ -137,7 +137,7 @@ def read_scores(path: Path) -> Iterator[RecordHeader | ScoreLine]:
         with path.open(encoding="utf-8") as file:
             yield from _parse(path, file)
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {path} ({error.strerror}): check the path, or {_make_one()}") from error
     except UnicodeDecodeError:
         raise UsageError(f"{path} is no score record: {_make_one()}") from None
 

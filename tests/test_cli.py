@@ -104,7 +104,7 @@ def test_without_arguments_the_three_first_steps_are_shown() -> None:
 
 
 def test_a_missing_path() -> None:
-    refused(monitor("no/such.mp4", "--model", DEMO_MODEL), 2, "no such file or folder: no/such.mp4")
+    refused(monitor("no/such.mp4", "--model", DEMO_MODEL), 2, "there is no file or folder no/such.mp4: check the path")
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_no_password_gets_into_an_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cannot read the config file .*none\.toml"):
+    with pytest.raises(ConfigError, match=r"cannot read the config file .*none\.toml .*: check the path"):
         load_config(tmp_path / "none.toml")
 
 

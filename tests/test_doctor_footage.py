@@ -65,5 +65,6 @@ def test_each_source_that_is_none_is_named_and_the_others_are_kept(tmp_path: Pat
     sources, problems = find_sources(Checkup(MonitorConfig(), specs))
     assert [source.name for source in sources] == ["a", "h-x"]
     assert [problem.state for problem in problems] == [State.PROBLEM] * 2
-    assert "no such file or folder: no/such.mp4" in problems[0].found
+    assert problems[0].found == "there is no file or folder no/such.mp4"
+    assert problems[0].mend.startswith("check the path")
     assert SECRET not in "".join(text_line(hide_secrets(problem)) for problem in problems)

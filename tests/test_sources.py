@@ -259,10 +259,20 @@ def test_a_folder_called_like_a_number_is_a_folder(tmp_path: Path, monkeypatch: 
     assert open_sources(["."])[0].name == "01"
 
 
+def test_a_path_that_is_not_there_is_told_with_where_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError) as caught:
+        open_sources(["gone.mp4"])
+    told = f"there is no file or folder gone.mp4: check the path, which is looked for in {tmp_path}"
+    assert str(caught.value) == told
+
+
 @pytest.mark.parametrize(
     ("specs", "sentence"),
     [
-        (["/no/such/place"], "no such file or folder: /no/such/place"),
+        (["/no/such/place"], "there is no file or folder /no/such/place: check the path$"),
         (["ftp://user:pw@host/x"], "unknown kind of address ftp://, known are rtsp://, rtsps://, http://, https://"),
         (["rtsp:///x"], "rtsp:///x names no host"),
         (["rtsp://u:pw@[::1/x"], r"rtsp://\*\*\*@\[::1/x names no host"),
@@ -281,7 +291,7 @@ def test_what_is_no_source_gets_one_clear_sentence(specs: list[str], sentence: s
 
 def test_a_folder_without_footage_is_no_source(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing to see")
-    with pytest.raises(SourceError, match="holds no images and no videos"):
+    with pytest.raises(SourceError, match="holds no images and no videos: give a folder that holds videos, or images"):
         open_sources([str(tmp_path)])
 
 

@@ -98,7 +98,7 @@ def _of_json(path: Path, prefixes: tuple[str, ...]) -> list[LabelledVideo]:
     try:
         entries = TypeAdapter(dict[str, _Entry]).validate_json(path.read_bytes())
     except OSError as error:
-        raise UsageError(f"labels {path} cannot be read: {error.strerror}") from None
+        raise UsageError(f"labels {path} cannot be read ({error.strerror}): check the path") from None
     except ValidationError as error:
         where, what = first_problem(error)
         raise UsageError(

@@ -33,7 +33,6 @@ _FOOTAGE_S = 20.0
 """All files and folders together are read for about so long."""
 _SLOW_FILE_S = 5.0
 _URL_MEND = "write it as rtsp://HOST/PATH or http://HOST/PATH"
-_PATH_MEND = "check the path; it is looked for from the folder in which the monitor is started"
 _USUAL_SIZE = (640, 360)
 
 Result = StreamFacts | FootageFacts | Failure
@@ -121,7 +120,7 @@ def find_sources(checkup: Checkup) -> tuple[list[Source], list[Finding]]:
             sources += _open([spec], settings)
         except SourceError as error:
             name = spec.partition("=")[0] if not checkup.specs else ""
-            problems.append(from_error("source", name, error, _URL_MEND if "://" in spec else _PATH_MEND))
+            problems.append(from_error("source", name, error, _URL_MEND if "://" in spec else ""))
     return sources, problems or [from_error("source", "", together)]
 
 

@@ -103,7 +103,10 @@ def _understand(spec: str, split: Split) -> list[_Found]:
         if path.is_dir():
             leaves = _leaves(path, split, set())
             if not leaves:
-                raise SourceError(f"{path} holds no images and no videos")
+                raise SourceError(
+                    f"{path} holds no images and no videos: give a folder that holds videos, or images such as "
+                    "frame_00001.jpg, itself or in folders below it"
+                )
             if given is None or len(leaves) == 1:
                 return [_Found(leaf, _path_parts(leaf), given) for leaf in leaves]
             return [_Found(leaf, (*_path_parts(leaf)[:-1], f"{given}-{_path_parts(leaf)[-1]}")) for leaf in leaves]
@@ -112,10 +115,12 @@ def _understand(spec: str, split: Split) -> list[_Found]:
                 raise SourceError(f"{path} is a single image: give the folder that holds the frames")
             return [_Found(path, _path_parts(path), given)]
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror or error}") from error
+        why = error.strerror or error
+        raise SourceError(f"{path} cannot be read ({why}): check the path, and that this user may read it") from error
     if spec.isascii() and spec.isdecimal():
         return [_Found(int(spec), (f"usb-{int(spec)}",), given)]
-    raise SourceError(f"no such file or folder: {path}")
+    where = "" if path.is_absolute() else f", which is looked for in {Path.cwd()}"
+    raise SourceError(f"there is no file or folder {path}: check the path{where}")
 
 
 def _path(spec: str) -> Path:
