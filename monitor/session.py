@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from monitor.camera_monitor import CameraMonitor
+from monitor.commands import monitor_command
 from monitor.config import JournalConfig, MonitorConfig
 from monitor.dashboard.screen import Dashboard, RunTitle
 from monitor.dashboard.summary import summary
@@ -29,7 +31,7 @@ from monitor.plan import PlannedCamera, learned, warn_of_short_footage, watching
 from monitor.publisher import Publisher
 from monitor.recorder import Recorder
 from monitor.reload import Reloader
-from monitor.sink import RunReport, Sink
+from monitor.sink import CameraReport, RunReport, Sink
 from monitor.sinks import LogSink, PublishSink
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import CameraState
@@ -238,9 +240,9 @@ class Session:
             which = ", ".join(camera.name for camera in failed) + " (why: see above)"
             why = "; ".join(f"{camera.name}: {camera.detail}" for camera in failed)
             problems.append(f"{share} sources could not be watched to the end: {which if logged else why}")
-        silent = [c.name for c in report.cameras if not c.frames_in and c.state is not CameraState.FAILED]
+        silent = [c for c in report.cameras if not c.frames_in and c.state is not CameraState.FAILED]
         if silent:
-            what = f"not one frame came from {', '.join(silent)}: check the address and whether it can be reached"
+            what = f"not one frame came from {', '.join(_with_reason(c) for c in silent)}: {self._see_why(silent)}"
             if self.stop.is_set():
                 log.warning("%s", what)  # who asked for the end gets exit code 0, and is told all the same
             else:
@@ -251,6 +253,18 @@ class Session:
             problems.append(f"not one frame was scored of {which}")
         if problems:
             raise RunError("; ".join(problems))
+
+    def _see_why(self, cameras: Sequence[CameraReport]) -> str:
+        """The command that looks at these cameras. Of the config file's it shows no address, so it can be pasted."""
+        if self._options.config is not None and all(camera.name in self._settings.cameras for camera in cameras):
+            sources = ["--config", str(self._options.config)]
+        else:
+            sources = [camera.source.removeprefix("USB camera ") for camera in cameras]
+        return f"run `{monitor_command(f'doctor {shlex.join(sources)}')}` to see why"
+
+
+def _with_reason(camera: CameraReport) -> str:
+    return f"{camera.name} ({camera.detail})" if camera.detail else camera.name
 
 
 def _open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:

@@ -227,7 +227,9 @@ def test_a_file_of_which_nothing_could_be_scored_and_a_dead_camera_are_both_told
     result = monitor(path, dead, "--model", model, "--speed", "max", "--duration", "5", *FREE_PORTS)
     assert result.returncode == 1, result.stderr
     last = result.stderr.splitlines()[-1]
-    assert last.startswith("error: not one frame came from yard: check the address and whether it can be reached; ")
+    why = "rtsp://127.0.0.1:9/live cannot be opened: 127.0.0.1 refuses connections on port 9"
+    assert last.startswith(f"error: not one frame came from yard ({why}): run `")
+    assert "run_monitor.py doctor rtsp://127.0.0.1:9/live` to see why; " in last
     assert "; not one frame was scored of tall (learned at 320x176, now 176x320" in last
     assert "Traceback" not in result.stderr
 
@@ -297,7 +299,8 @@ def test_ctrl_c_before_a_camera_gave_a_frame_says_so_and_is_no_failure() -> None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
-    assert "not one frame came from yard: check the address and whether it can be reached" in err
+    assert "not one frame came from yard (" in err
+    assert "doctor rtsp://127.0.0.1:9/live` to see why" in err
 
 
 def test_a_second_ctrl_c_kills() -> None:
@@ -318,6 +321,17 @@ def test_no_password_is_ever_shown() -> None:
     assert "hunter2" not in result.stdout + result.stderr
     assert "offline" in result.stderr
     assert "error: not one frame came from yard" in result.stderr
+    assert "doctor 'rtsp://***@127.0.0.1:9/live'` to see why" in result.stderr
+
+
+def test_of_a_camera_that_never_came_the_config_file_is_what_the_doctor_is_given(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        f'[cameras.yard]\nsource = "rtsp://admin:hunter2@127.0.0.1:9/live"\nmodel = "{DEMO_MODEL}"\n'
+    )
+    result = monitor("--config", "c.toml", "--headless", "--duration", "2", "--no-publish", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "doctor --config c.toml` to see why" in result.stderr
+    assert "hunter2" not in result.stderr
 
 
 def test_a_record_is_written_over_no_source_and_no_other_file(video: Path, tmp_path: Path) -> None:

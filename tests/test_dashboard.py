@@ -206,7 +206,7 @@ def test_why_a_camera_is_lost_is_said_beside_how_far_cameras_learn() -> None:
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
 @pytest.mark.parametrize("cameras", [2, 40])
 def test_why_cameras_are_lost_is_said_whole_as_far_as_there_are_rows(width: int, height: int, cameras: int) -> None:
-    why = "rtsp://192.168.1.30/stream cannot be opened: not reachable, or a wrong path, user or password"
+    why = "rtsp://192.168.1.30/stream cannot be opened: 192.168.1.30 refuses connections on port 554"
     lost = tuple(replace(camera(f"gate{i}", CameraState.OFFLINE), detail=why) for i in range(cameras))
     board = dashboard()
     for number in range(4):

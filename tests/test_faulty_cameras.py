@@ -46,8 +46,9 @@ def test_a_fault_is_shown_and_over_in_time(fault: Fault, results: dict[Fault, Fu
 
 def test_what_is_shown_says_why(results: dict[Fault, Future[FaultResult]]) -> None:
     said = {fault: results[fault].result().detail for fault in Fault}
-    for fault in (Fault.REFUSES, Fault.PASSWORD, Fault.CODEC):
-        assert "cannot be opened: not reachable, or a wrong path, user or password" in said[fault]
+    assert "cannot be opened: 127.0.0.1 refuses connections on port" in said[Fault.REFUSES]
+    for fault in (Fault.PASSWORD, Fault.CODEC):
+        assert "cannot be opened: a wrong path, user or password, or no video" in said[fault]
     assert "closed the connection" in said[Fault.DIES]
     assert said[Fault.FROZEN] == "the same picture for 1 s: scoring pauses"
     assert said[Fault.BLACK] == "the picture is black or covered: scoring pauses"

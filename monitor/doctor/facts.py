@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-"""Where a camera listens if its address does not say."""
-
 Kind = Literal["url", "usb", "video", "folder"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -13,11 +12,11 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from monitor.doctor.cores import CoreWait
-from monitor.doctor.facts import PORTS, Failure, Request, StreamFacts, Trouble
+from monitor.doctor.facts import Failure, Request, StreamFacts, Trouble
 from monitor.doctor.rhythm import Arrival, rhythm
+from monitor.reach import find_barrier
 from monitor.wording import counted
 
-_CONNECT_S = 1.5
 _NEARLY = 0.9
 _FALLBACK_FPS = 25.0
 # Both FFmpegs, PyAV's and OpenCV's, decode these; whether the monitor's own can decode another is tried.
@@ -137,32 +136,13 @@ def _explain(error: av.error.FFmpegError, url: str, *, in_time: bool) -> Failure
     for kind, trouble in _BY_ERROR:
         if isinstance(error, kind):
             return Failure(trouble)
-    network = _reach(url)
-    if network is not None:
-        return network
+    if (barrier := find_barrier(url)) is not None:
+        return Failure(Trouble(barrier[0]), barrier[1])
     if not in_time or isinstance(error, (av.error.ExitError, TimeoutError)):
         return Failure(Trouble.SILENT)
     if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
         return Failure(Trouble.NOT_VIDEO)
     return Failure(Trouble.OTHER, error.strerror or type(error).__name__)
-
-
-def _reach(url: str) -> Failure | None:
-    """Why no connection comes about; None if one does."""
-    parts = urlsplit(url)
-    if not parts.hostname:
-        return None
-    try:
-        with socket.create_connection((parts.hostname, parts.port or PORTS[parts.scheme.lower()]), _CONNECT_S):
-            return None
-    except socket.gaierror:
-        return Failure(Trouble.UNKNOWN_HOST)
-    except ConnectionRefusedError:
-        return Failure(Trouble.REFUSED)
-    except TimeoutError:
-        return Failure(Trouble.NO_ANSWER)
-    except OSError as error:
-        return Failure(Trouble.UNREACHABLE, error.strerror or "")
 
 
 def _opencv_decodes(request: Request) -> bool:

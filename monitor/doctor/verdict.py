@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from monitor.doctor.facts import PORTS, Failure, FootageFacts, Request, StreamFacts, Trouble
+from monitor.doctor.facts import Failure, FootageFacts, Request, StreamFacts, Trouble
 from monitor.doctor.finding import Finding, State
+from monitor.reach import PORTS, SENTENCES, Barrier
 from monitor.redact import redact
 from monitor.wording import plural
 
@@ -26,14 +27,14 @@ _SENTENCES: dict[Trouble, tuple[str, str]] = {
         "the address cannot be taken apart",
         f"write user and password before the host, as USER:PASSWORD@HOST; {_ENCODE}",
     ),
-    Trouble.UNKNOWN_HOST: ("no machine is known as {host}", "check the spelling, or give its IP address"),
-    Trouble.UNREACHABLE: ("{host} cannot be reached: {detail}", "check the network and the cable; try `ping {host}`"),
+    Trouble.UNKNOWN_HOST: (SENTENCES[Barrier.UNKNOWN_HOST], "check the spelling, or give its IP address"),
+    Trouble.UNREACHABLE: (SENTENCES[Barrier.UNREACHABLE], "check the network and the cable; try `ping {host}`"),
     Trouble.NO_ANSWER: (
-        "{host} does not answer on port {port}",
+        SENTENCES[Barrier.NO_ANSWER],
         "check that the camera is on, on this network, and behind no firewall; try `ping {host}`",
     ),
     Trouble.REFUSED: (
-        "{host} refuses connections on port {port}",
+        SENTENCES[Barrier.REFUSED],
         "check the port, and that {scheme} is switched on in the camera's settings",
     ),
     Trouble.SILENT: (

@@ -8,6 +8,7 @@ from typing import cast
 import cv2
 
 from monitor.errors import CaptureError, StallError
+from monitor.reach import why_unreachable
 from monitor.redact import redact
 from monitor.sources.base import Position, Reader, Source
 from monitor.sources.opencv import open_capture, plausible_fps
@@ -20,6 +21,9 @@ _NEARLY = 0.9
 # While a stream is opened the server goes on sending: a second or two of pictures, already old, comes at once.
 # At most so many seconds of them are passed over; a server that never lets wait is no camera, but is played.
 _BACKLOG_S = 3.0
+
+# Which of them it is would take another attempt to log in, and some cameras lock out who makes too many.
+_REACHED = "a wrong path, user or password, or no video (`run_monitor.py doctor` tells which)"
 
 
 class CameraSource(Source):
@@ -78,7 +82,7 @@ class CameraSource(Source):
         capture.release()
         if time.monotonic() - started >= _NEARLY * self.open_timeout_s:
             raise StallError(f"{self.label} did not answer within {self.open_timeout_s:g} s")
-        raise CaptureError(f"{self.label} cannot be opened: not reachable, or a wrong path, user or password")
+        raise CaptureError(f"{self.label} cannot be opened: {why_unreachable(self._address) or _REACHED}")
 
     @property
     def address(self) -> str | int:
