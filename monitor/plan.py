@@ -17,9 +17,9 @@ from monitor.drift import ModelBands
 from monitor.duration import in_words
 from monitor.errors import ConfigError, ModelError
 from monitor.fusion import ModelScale
-from monitor.learning.coordinator import LearningPlan
 from monitor.learning.footage import is_footage
 from monitor.learning.hold import Hold
+from monitor.learning.plan import LearningPlan
 from monitor.learning.unlearned import DETECTORS, LATER, unlearned_model
 from monitor.model_store import Model, learned_folder, load_model
 from monitor.pipeline import Camera

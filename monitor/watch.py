@@ -14,7 +14,8 @@ from typing import NoReturn
 
 from monitor.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.errors import RunError
-from monitor.learning.coordinator import Learning, LearningPlan
+from monitor.learning.coordinator import Learning
+from monitor.learning.plan import LearningPlan
 from monitor.pipeline import Pipeline
 from monitor.sink import CameraReport, RunReport, Sink
 from monitor.sources.base import Source

@@ -23,9 +23,10 @@ from monitor.config import MonitorConfig
 from monitor.demo import DemoStreet
 from monitor.duration import in_words, parse_duration
 from monitor.errors import ConfigError, UsageError
-from monitor.learning.coordinator import Learning, LearningPlan
+from monitor.learning.coordinator import Learning
 from monitor.learning.footage import FootageSource, recorded_s
 from monitor.learning.hold import Hold
+from monitor.learning.plan import LearningPlan
 from monitor.learning.recorder import FootageRecorder
 from monitor.learning.size import judge_size
 from monitor.learning.unlearned import unlearned_model

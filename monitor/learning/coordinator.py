@@ -13,15 +13,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
-from pathlib import Path
 
 from monitor.camera_monitor import CameraMonitor
-from monitor.commands import learn_command, python_command
-from monitor.config import LEAST_LEARNING_S
-from monitor.duration import in_words
 from monitor.errors import MonitorError
+from monitor.learning import words
 from monitor.learning.footage import is_footage
-from monitor.learning.hold import Hold
+from monitor.learning.plan import LearningPlan
 from monitor.learning.process import LearnerProcess
 from monitor.learning.recorder import FootageRecorder
 from monitor.model_store import Model
@@ -36,35 +33,7 @@ _SETTLED_S = 0.5  # after a file was held, its last frames have come
 _OVER = (CameraState.ENDED, CameraState.FAILED)
 _LEARNING_S = 60.0  # about what the first version takes, beside which recording it is a stage of the whole
 _TELLING = 0.2  # a part of a phase from which on how long it took says how long the rest takes
-_RECORDING = "recording what is normal"
 _READING = 0.25  # about what reading a file takes of the whole
-
-
-@dataclass(frozen=True, eq=False)
-class LearningPlan:
-    """How a camera learns.
-
-    folder      of its versions; footage is recorded beside them
-    duration_s  seconds of stream to learn from
-    detectors   what is learned
-    hold        of a file: what holds it while it is learned from; None for a live camera
-    resumed     it is watched already, and what an earlier run had recorded but not learned in full is learned from
-    """
-
-    name: str
-    label: str
-    folder: Path
-    duration_s: float
-    detectors: tuple[str, ...]
-    hold: Hold | None = None
-    resumed: bool = False
-    keep_footage: bool = False
-    device: str = "cpu"
-
-    @property
-    def footage(self) -> Path:
-        """Where it records."""
-        return self.folder / "footage"
 
 
 class _Phase(Enum):
@@ -91,30 +60,10 @@ class _Learner:
     since: float = 0.0  # when the work of the phase began, once it has
     fraction: float = 0.0  # the furthest of the whole that was shown
 
-
-def _recording(learner: _Learner) -> str:
-    """What a camera that records says of it: words that change no more than once a minute, since they are published."""
-    if learner.plan.hold is not None:
-        return _reading(learner.plan)
-    to_come_s = _to_record_s(learner)
-    left = f"{-int(-to_come_s // 60)} min" if to_come_s > 60 else "less than a minute"
-    return f"{_RECORDING}, {left} still to record"
-
-
-def _reading(plan: LearningPlan) -> str:
-    return f"reading the first {in_words(plan.duration_s)}, to learn what is normal"
-
-
-def _to_record_s(learner: _Learner) -> float:
-    return max(0.0, learner.plan.duration_s - learner.recorder.seen_s)
-
-
-def _again(plan: LearningPlan) -> str:
-    return "learns from what was recorded" if plan.hold is None else "reads the file again"
-
-
-def _by_hand(plan: LearningPlan) -> str:
-    return f"`{python_command(f'-m training learn {plan.footage} --name {plan.name} --models {plan.folder.parent}')}`"
+    @property
+    def to_record_s(self) -> float:
+        """Seconds of stream that it still has to record."""
+        return max(0.0, self.plan.duration_s - self.recorder.seen_s)
 
 
 Adopt = Callable[[str, Model, CameraMonitor], None]
@@ -148,21 +97,7 @@ class Learning:
         if plan.resumed:
             recorder.close()
             self._learners[plan.name].phase = _Phase.BETTERING
-            log.info(
-                "%s: the last run ended before all was learned: it is learned now, from what was recorded",
-                plan.name,
-            )
-        elif recorder.seen_s > 0:
-            log.info("%s: goes on learning, %s are recorded", plan.name, in_words(recorder.seen_s))
-        elif live:
-            log.info("%s: learns what is normal for %s, then watches", plan.name, in_words(plan.duration_s))
-        else:
-            log.info(
-                "%s: %slearns what is normal from the first %s of it, then watches the rest",
-                plan.name,
-                "the last run ended before it had learned: reads the file again, " if again else "",
-                in_words(plan.duration_s),
-            )
+        log.info("%s: %s", plan.name, words.begins(plan, recorder.seen_s, again=again))
 
     def end(self, name: str) -> None:
         """Let go of a camera, learning or not; what it recorded stays."""
@@ -177,14 +112,13 @@ class Learning:
         said: list[str] = []
         for name in list(self._learners):
             learner = self._learners[name]
-            if learner.phase is _Phase.RECORDING and learner.plan.hold is None and learner.recorder.seen_s > 0:
-                seen = in_words(learner.recorder.seen_s)
-                said.append(f"{name}: {seen} of normal footage are kept, the next run goes on from there")
-            elif self.without_model(name) and learner.phase is not _Phase.FAILED and learner.recorder.seen_s > 0:
-                said.append(f"{name}: stopped before it had learned: the next run {_again(learner.plan)}")
+            plan, seen_s = learner.plan, learner.recorder.seen_s
+            if learner.phase is _Phase.RECORDING and plan.hold is None and seen_s > 0:
+                said.append(f"{name}: {words.stopped_recording(seen_s)}")
+            elif self.without_model(name) and learner.phase is not _Phase.FAILED and seen_s > 0:
+                said.append(f"{name}: {words.stopped_learning(plan)}")
             elif learner.phase is _Phase.BETTERING and learner.process is not None:
-                rest = "the next run goes on with the rest, or learn it now"
-                said.append(f"{name}: stopped before all was learned: {rest}: {_by_hand(learner.plan)}")
+                said.append(f"{name}: {words.stopped_bettering(plan)}")
             self.end(name)
         for line in said:
             log.info("%s", line)
@@ -225,7 +159,9 @@ class Learning:
         if learner.phase is _Phase.RECORDING and report.state is CameraState.CONNECTING:
             return report
         progress = self._progress(learner)
-        detail = _recording(learner) if learner.phase is _Phase.RECORDING else "working out what is normal"
+        detail = words.LEARNING
+        if learner.phase is _Phase.RECORDING:
+            detail = words.recording(learner.plan, learner.to_record_s)
         return replace(report, state=CameraState.LEARNING, detail=detail, progress=progress)
 
     def tick(self, state_of: Callable[[str], CameraState], adopt: Adopt) -> None:
@@ -256,15 +192,15 @@ class Learning:
 
     def _progress(self, learner: _Learner) -> Progress:
         """How far a camera is with all that it waits for."""
-        plan, text, left_s, left_of = learner.plan, "working out what is normal", None, ""
+        plan, text, left_s, left_of = learner.plan, words.LEARNING, None, ""
         recording = plan.duration_s / (plan.duration_s + _LEARNING_S) if plan.hold is None else _READING
         if learner.phase is _Phase.RECORDING:
             done = min(1.0, learner.recorder.seen_s / plan.duration_s)
             fraction = recording * done
             if plan.hold is None:
-                text, left_s, left_of = _RECORDING, _to_record_s(learner), "recording"
+                text, left_s, left_of = words.RECORDING, learner.to_record_s, "recording"
             else:
-                text = _reading(plan)
+                text = words.reading(plan)
                 # How long it learns then says nothing of before it has begun.
                 left_s, left_of = self._left_s(learner, done), "reading"
         else:
@@ -288,10 +224,7 @@ class Learning:
             recorder.close()
             learner.phase = _Phase.WAITING
             if plan.hold is not None and plan.hold.began_again:
-                seen, wanted = in_words(recorder.seen_s), in_words(plan.duration_s)
-                log.info(
-                    "%s: it is %s long, less than the %s to learn from: learns from all of it", plan.name, seen, wanted
-                )
+                log.info("%s: %s", plan.name, words.learns_from_all(plan, recorder.seen_s))
         elif state is CameraState.FAILED:
             recorder.close()
             learner.phase = _Phase.DONE  # the camera's own report says why
@@ -300,7 +233,7 @@ class Learning:
             shutil.rmtree(plan.footage, ignore_errors=True)
             with contextlib.suppress(OSError):  # it holds something else
                 plan.folder.rmdir()
-            self._fail(learner, _over_too_soon(plan.name, recorder.seen_s, plan.duration_s), kept=False)
+            self._fail(learner, words.over_too_soon(plan, recorder.seen_s), kept=False)
 
     def _look_at_process(self, learner: _Learner, adopt: Adopt) -> None:
         name, process = learner.plan.name, learner.process
@@ -347,24 +280,7 @@ class Learning:
         plan = learner.plan
         learner.recorder.close()
         learner.phase = _Phase.FAILED
-        retry = ""
-        if kept and is_footage(plan.footage):
-            retry = f"; what was recorded is kept: {_by_hand(plan)} tries again, or delete that folder to record anew"
-        learner.why = redact(f"nothing could be learned: {why}{retry}" if kept else why)  # the camera's state says it
+        told = words.failed(plan, why, recorded=is_footage(plan.footage)) if kept else why
+        learner.why = redact(told)  # the camera's state says it
         if plan.hold is not None:
             plan.hold.end()
-
-
-def _over_too_soon(name: str, seen_s: float, wanted_s: float) -> str:
-    """Why nothing could be learned of a file that ended before there was enough of it, and what to do."""
-    command = f"`{learn_command(name)}`"
-    if seen_s < LEAST_LEARNING_S:
-        return (
-            f"there is no model for it, and {in_words(seen_s)} of it are too little to learn from (more than "
-            f"{in_words(LEAST_LEARNING_S)} are needed): learn from longer normal footage of the camera with {command}"
-        )
-    return (
-        f"there is no model for it, and {in_words(seen_s)} of it are shorter than the {in_words(wanted_s)} to learn "
-        f"from: give --learn a shorter time ({in_words(LEAST_LEARNING_S)} is the least), or learn from normal footage "
-        f"with {command}"
-    )
