@@ -28,7 +28,8 @@ class Alert:
 
     started_at, ended_at  unix seconds at which the frames were read
     read_at               time.monotonic() at which the frame that decided was read, seconds
-    snapshot              the frame to show: where the event began, or its peak once it has ended
+    snapshot              the frame to show: of the highest score so far, for which the alert was raised; with an update
+                          the present one
     regions               boxes in pixels of the snapshot's frame, highest first
     reasons               what rose on the snapshot's frame, or within the second before where nothing did on itself
     anomaly_map           (h, w) float32 of the detectors that see what scored the snapshot highest; None without one
@@ -55,6 +56,7 @@ class Judgement:
     loudest which detector speaks loudest, an index in the model's order; None while none can judge
     advice  a sentence that advises to learn the camera again, where there is one to say now
     alerts  what there is to say now: the end of an event that a gap cut off, the present frame's step
+    reasons why the score is so high where it is the highest so far of an event, or of what may become one; else none
     """
 
     scored: ScoredFrame
@@ -62,6 +64,7 @@ class Judgement:
     alerts: tuple[Alert, ...]
     loudest: int | None = None
     advice: str | None = None
+    reasons: tuple[Reason, ...] = ()
 
 
 class CameraMonitor:
@@ -122,13 +125,15 @@ class CameraMonitor:
                 self._telling[i] = frame.time_s, scored.detections
         fused = self._held(frame, self._fuse(scored))
         event = self._rule.update(frame.time_s, fused.score)
+        reasons: tuple[Reason, ...] = ()
         if self._rule.peak_s == frame.time_s:
             telling = self._telling_of(scored, fused.detector or 0)
             self._peak = replace(scored, detections=telling), fused.detector
+            reasons = telling[fused.detector or 0].reasons
         if event is not None:
             alerts.append(self._alert(event, scored, fused.detector))
         advice = None if self._drift is None else self._drift.update(frame, fused.score, alarmed=self.alarmed)
-        return Judgement(scored, fused.score, tuple(alerts), fused.detector, advice)
+        return Judgement(scored, fused.score, tuple(alerts), fused.detector, advice, reasons)
 
     def close(self) -> list[Alert]:
         """End an open event: a gap, or the end of the run."""
@@ -156,7 +161,7 @@ class CameraMonitor:
 
     def _alert(self, event: AlertEvent, scored: ScoredFrame, loudest: int | None) -> Alert:
         read_at = scored.frame.captured_at
-        if event.ended_s is not None and self._peak is not None:
+        if event.phase is not Phase.UPDATE and self._peak is not None:
             scored, loudest = self._peak
         if event.phase is Phase.START:
             self._started_at = self._wall_time(event.started_s)

@@ -6,6 +6,7 @@ import pytest
 
 from monitor.alerting import AlertSettings
 from monitor.camera_monitor import Alert, CameraMonitor
+from monitor.evidence.pictures import caption
 from monitor.fusion import ModelScale
 from monitor.smoothing import SmoothingSettings
 from monitor.types import CameraState, Detection, Health, Phase, Reason, ScoredFrame
@@ -45,6 +46,26 @@ def test_an_abnormal_stretch_is_one_event_with_its_times_place_and_reason() -> N
     assert start.reasons[0].term == "brightness"
     assert end.snapshot.frame.image.max() == 250, "the end shows the peak"
     assert start.snapshot.frame.image.max() == 200
+
+
+def test_a_start_shows_what_it_was_raised_for_though_the_score_has_fallen_since() -> None:
+    start = play(monitor(), [25] * 20 + [200] * 4 + [35] * 2)[0]
+    assert start.event.phase is Phase.START
+    assert start.event.score < 1.0 < start.event.peak_score
+    assert start.snapshot.frame.image.max() == 200
+    assert start.reasons[0].value == pytest.approx(200 / 255)
+    assert f"score {start.event.peak_score:.2f}" in caption(start)[0]
+
+
+def test_a_judgement_says_why_the_score_is_the_highest_so_far_and_an_update_why_it_is_as_it_is() -> None:
+    watched = monitor()
+    levels = [25] * 20 + [200] * 5 + [250] * 10 + [120] * 70
+    judged = [watched.update(scored(i / 10, level)) for i, level in enumerate(levels)]
+    told = [judgement.reasons[0].value for judgement in judged[20:] if judgement.reasons]
+    assert (told[0], told[-1]) == pytest.approx((200 / 255, 250 / 255))
+    assert not judged[-1].reasons, "it has been higher"
+    update = next(a for judgement in judged for a in judgement.alerts if a.event.phase is Phase.UPDATE)
+    assert update.reasons[0].value == pytest.approx(120 / 255)
 
 
 def test_a_new_segment_ends_the_open_event_and_starts_the_median_anew() -> None:

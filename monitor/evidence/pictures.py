@@ -94,14 +94,13 @@ def caption(alert: Alert) -> list[list[str]]:
     """Camera, time and score in one line, the first reason in another: each as the parts that stay whole."""
     event = alert.event
     at = datetime.fromtimestamp(alert.snapshot.frame.wall_time).astimezone()
-    score = event.score if event.phase is Phase.START else event.peak_score
     what = "start" if event.phase is Phase.START else "peak"
     first = [
         f"{alert.camera} ",
         f"{at:%Y-%m-%d}",
         f"{at:%H:%M:%S %z} ",
         f"{what} of alert {event.number} ",
-        f"score {score:.2f}",
+        f"score {event.peak_score:.2f}",
     ]
     return [first, *(str(reason).split() for reason in alert.reasons[:1])]
 
