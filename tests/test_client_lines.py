@@ -38,7 +38,7 @@ def test_lines_begin_with_when_they_were_sent_and_say_what_began_before() -> Non
     began, at = local(1.5e9), local(sent, "%Y-%m-%d %H:%M:%S")
     lines = [text_line(Received(m, None, 0)) for m in (update, end, killed, lasting, days, fresh, ahead, score)]
     assert lines == [
-        f"{at}  cam1  UPDATE  peak 1.50  since {began}",
+        f"{at}  cam1  UPDATE  score 1.20  since {began}",
         f"{at}  cam1  END  peak 1.50  lasted 87.5 s of footage  began {began}",
         f"{at}  cam1  END  peak 1.50  began {began}  (the monitor was killed meanwhile)",
         f"{at}  cam1  moved  since {began}  it looks elsewhere",
@@ -51,7 +51,7 @@ def test_lines_begin_with_when_they_were_sent_and_say_what_began_before() -> Non
 
 def test_a_line_ends_in_its_last_words_where_no_reason_is_given() -> None:
     empty = an_alert(reasons=[ReasonBody(term="", value=1.0, usual=1.0, text="")])
-    for alert in (empty, an_alert(reasons=()), an_alert(phase=Phase.UPDATE)):
+    for alert in (empty, an_alert(reasons=())):
         line = text_line(Received(alert, None, 0))
         assert line.endswith("  peak 1.50")
         assert "None" not in line

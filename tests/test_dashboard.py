@@ -293,6 +293,24 @@ def test_the_peak_of_an_open_alert_is_the_highest_score_so_far() -> None:
     assert "2.81" in shown()
 
 
+def test_the_reason_of_an_open_alert_is_that_of_its_peak() -> None:
+    board = dashboard()
+    loud = camera("yard", alarmed=True, score=2.81)
+
+    def why() -> str:
+        return next(line for line in lines(board, RunReport(0.0, 0, (loud,)), 80, 24) if "px/s" in line)
+
+    seen = scored(0.0)
+    seen = replace(seen, frame=replace(seen.frame, camera="yard"))
+    board.alert(alert("yard", 1, Phase.START), loud)
+    assert "1.75   open speed 4.1 px/s" in why()
+    board.score(Judgement(seen, 2.81, (), reasons=(Reason("speed", 8.2, 1.6, "px/s"),)))
+    board.score(Judgement(seen, 2.5, (), reasons=()))
+    update = alert("yard", 1, Phase.UPDATE)
+    board.alert(replace(update, event=replace(update.event, peak_score=2.81)), loud)
+    assert "2.81   open speed 8.2 px/s" in why()
+
+
 def test_an_alert_that_nobody_is_notified_of_is_called_quiet() -> None:
     board = dashboard()
     for number, phase, notify in ((1, Phase.END, True), (2, Phase.END, False), (3, Phase.START, False)):

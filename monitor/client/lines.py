@@ -13,6 +13,7 @@ from monitor.messages import (
     HealthMessage,
     ScoreMessage,
 )
+from monitor.types import Phase
 from monitor.wording import listed, nearest
 
 _NAMED_AT_MOST = 20
@@ -49,7 +50,10 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
     elif isinstance(message, HealthMessage):
         words += [message.state, _earlier("since", message.since, message.sent_at), message.detail]
     else:
-        words += [message.phase.upper(), f"peak {_number(message.peak_score)}"]
+        # The reason is the present one with an update, the peak's otherwise: beside it stands the score of that moment.
+        present = message.phase is Phase.UPDATE
+        score = f"score {_number(message.score)}" if present else f"peak {_number(message.peak_score)}"
+        words += [message.phase.upper(), score]
         if message.ended_s is not None:
             # Not by the clock, unlike the other times of the line: of a file at another speed the two differ.
             words.append(f"lasted {message.ended_s - message.started_s:.1f} s of footage")

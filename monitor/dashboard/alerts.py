@@ -49,8 +49,8 @@ class LastAlerts:
         event = alert.event
         why = str(alert.reasons[0]) if alert.reasons else ""
         key = (alert.camera, event.number)
-        if event.phase is not Phase.START and key in self._rows:
-            why = self._rows[key].why or why
+        if key in self._rows and (event.phase is Phase.UPDATE or not why):
+            why = self._rows[key].why  # an update says why the present score is high, the row why the peak was
         row = _Row(alert.started_at, alert.camera, event.peak_score, event.started_s, event.ended_s, why, event.notify)
         self._rows[key] = row
         if event.ended_s is None:
@@ -65,6 +65,7 @@ class LastAlerts:
         row = self._open.get(judgement.scored.frame.camera)
         if row is not None and judgement.score > row.peak:
             row.peak = judgement.score
+            row.why = str(judgement.reasons[0]) if judgement.reasons else row.why
 
     def table(self, width: int, rows: int) -> Table | Text:
         """The last of them, the latest first, in ``width`` characters: as many as ``rows`` hold with their reasons."""
