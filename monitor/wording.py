@@ -17,6 +17,18 @@ def counted(number: float, noun: str) -> str:
     return f"{shown} {plural(number, noun)}"
 
 
+def about(number: float) -> str:
+    """Two significant digits, which is what an estimate bears: ``2200``, ``5.4``, ``0.034``."""
+    rounded = float(f"{number:.2g}")
+    return f"{rounded:.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *first, last = names or ("",)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def listed(names: Sequence[str], at_most: int) -> str:
     """``a, b``; of more names than ``at_most``, ``a, b and 3 more``."""
     rest = len(names) - at_most

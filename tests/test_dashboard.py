@@ -160,7 +160,7 @@ def test_how_far_a_camera_is_with_learning_stands_beside_it_and_in_words() -> No
             " 12 %, 9.5 min of recording left ",
         ),
         (
-            Progress(0.51, "learning motion and static and scene", 30.0, of="the rest"),
+            Progress(0.51, "learning motion, static and scene", 30.0, of="the rest"),
             "51 % of the rest, about 30 s left",
             "learning 51 %, 30 s left ",
         ),

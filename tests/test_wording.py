@@ -1,6 +1,6 @@
 import pytest
 
-from monitor.wording import counted, listed, nearest, plural, shortened
+from monitor.wording import about, counted, joined, listed, nearest, plural, shortened
 
 
 def test_one_is_singular_and_all_else_plural() -> None:
@@ -14,6 +14,22 @@ def test_one_is_singular_and_all_else_plural() -> None:
         "1000000 alarms",
     ]
     assert (plural(1, "frame"), plural(3, "frame")) == ("frame", "frames")
+
+
+def test_an_estimate_has_two_digits() -> None:
+    numbers = (2204.08, 535.0, 1442.4, 99.6, 9.96, 5.44, 2.0, 0.0341, 0.0, 1.2e7)
+    assert [about(number) for number in numbers] == [
+        "2200", "540", "1400", "100", "10", "5.4", "2", "0.034", "0", "12000000"
+    ]  # fmt: skip
+
+
+def test_names_are_joined_as_in_a_sentence() -> None:
+    assert [joined(("motion", "static", "scene")[:count]) for count in range(4)] == [
+        "",
+        "motion",
+        "motion and static",
+        "motion, static and scene",
+    ]
 
 
 def test_of_many_names_some_are_listed_and_the_rest_counted() -> None:

@@ -25,6 +25,7 @@ from monitor.model_versions import next_version, prune, version_number
 from monitor.smoothing import SmoothingSettings
 from monitor.sources.base import Source
 from monitor.types import Frame
+from monitor.wording import joined
 from training.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
 from training.learners import DEFAULT, Learner, chosen
 from training.normal import Normal, Stretch, read_normal
@@ -161,7 +162,8 @@ class _Fit:
         steps = len(learners) * (1 if self._windows else len({piece.fold for piece in self._pieces}) + 1)
         self._report.part(_FITTING if fast else _FITTING_SLOW)
         # One that takes minutes says itself how far it is.
-        with self._report.steps(f"learning {' and '.join(learners)}", steps) if fast else nullcontext(_nothing) as step:
+        what = f"learning {joined(tuple(learners))}"
+        with self._report.steps(what, steps) if fast else nullcontext(_nothing) as step:
             for name, learner in learners.items():
                 try:
                     fitted = self._fit(learner, step)
