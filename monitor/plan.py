@@ -26,7 +26,7 @@ from monitor.pipeline import Camera
 from monitor.sources import open_sources
 from monitor.sources.base import Source
 from monitor.sources.isolated import isolate
-from monitor.wording import counted
+from monitor.wording import about
 
 log = logging.getLogger("monitor")
 
@@ -216,9 +216,9 @@ def warn_of_short_footage(planned: Sequence[PlannedCamera]) -> None:
     for model, scale in scales.values():
         if scale.supported_per_day > scale.false_alarms_per_day:
             log.warning(
-                "threshold extrapolated: '%s' knows %s of held-out footage, which show no rate below %s "
+                "threshold extrapolated: '%s' knows %s of held-out footage, which show no rate below %s false alarms "
                 "a day; learned from longer footage it will be surer",
                 model.name,
                 in_words(DAY_S / scale.supported_per_day),
-                counted(round(scale.supported_per_day), "false alarm"),
+                about(scale.supported_per_day),
             )

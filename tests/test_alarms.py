@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from monitor.errors import SourceError
+from monitor.wording import about
 from tests.fakes import SHARED_DATA, brightness_model
 from training.alarms import count_alarms
 from training.events import Alarm
@@ -47,7 +48,7 @@ def test_alarms_are_counted_over_all_files_with_time_and_reason(tmp_path: Path) 
     assert found.per_day == pytest.approx(86_400 / found.footage_s)
     low, high = found.per_day_interval
     assert low < found.per_day < high
-    assert f"1 alarm: {found.per_day:.1f} in 24 h" in found.text()
+    assert f"1 alarm: {about(found.per_day)} in 24 h" in found.text()
     written = json.loads(to_json(found))
     assert written["alarms"][0]["peak_score"] == alarm.peak_score
     assert written["ms"].keys() == {"decode", "health", "brightness"}

@@ -16,7 +16,7 @@ from training.analysis import Account, analyse, live_check, medians, nothing_rea
 from training.data import recorded_sources
 from training.events import Alarm, AlarmLog, poisson_interval
 from training.joined import Joined
-from training.output import counted, duration
+from training.output import about, counted, duration
 from training.progress import Report
 from training.ranking import Interval
 from training.report import alarm_table, fitted, timings
@@ -59,13 +59,13 @@ class AlarmCount:
         lines = [
             f"{self.model}: {duration(self.footage_s)} of footage in {counted(self.files, 'file')}, "
             f"{counted(self.frames, 'frame')} analysed",
-            f"{counted(len(self.alarms), 'alarm')}: {self.per_day:.1f} in 24 h "
-            f"[{low:.1f}, {high:.1f}] (95%, Poisson); the budget is {self.budget_per_day:g}",
+            f"{counted(len(self.alarms), 'alarm')}: {about(self.per_day)} in 24 h "
+            f"[{about(low)}, {about(high)}] (95%, Poisson); the budget is {self.budget_per_day:g}",
         ]
         if self.supported_per_day > self.budget_per_day:
             lines.append(
-                f"the model's held-out footage shows no rate below {self.supported_per_day:.3g} a day: the threshold "
-                "for this budget is extrapolated"
+                f"the model's held-out footage shows no rate below {about(self.supported_per_day)} a day: the "
+                "threshold for this budget is extrapolated"
             )
         silent = sum(not alarm.notify for alarm in self.alarms)
         if silent:

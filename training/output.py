@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from monitor.errors import RunError, UsageError
+from monitor.wording import about as about
 from monitor.wording import counted as counted
 
 

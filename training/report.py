@@ -13,7 +13,7 @@ from monitor.wording import shortened
 from training.evaluate import Evaluation
 from training.events import Alarm, EventFigures
 from training.localisation import HitRate
-from training.output import counted, write_whole
+from training.output import about, counted, write_whole
 from training.ranking import Interval, Metrics
 
 _MOST = 20
@@ -152,7 +152,7 @@ def _events(events: EventFigures, width: int | None) -> str:
     lines = [f"At the threshold for {counted(events.budget_per_day, 'false alarm')} a day:"]
     if events.supported_per_day > events.budget_per_day:
         lines.append(
-            f"  extrapolated {events.supported_per_day / events.budget_per_day:.0f} times beyond what the model's "
+            f"  extrapolated {about(events.supported_per_day / events.budget_per_day)} times beyond what the model's "
             "held-out footage shows, so much is missed:"
         )
         lines.append("  learn from more footage, or look at a higher --false-alarms-per-day")
@@ -166,7 +166,7 @@ def _events(events: EventFigures, width: int | None) -> str:
         low, high = events.false_alarms_per_hour_interval
         lines.append(
             f"  {false} in {_footage(events.normal_hours)} of normal footage: "
-            f"{events.false_alarms_per_hour:.1f} an hour [{low:.1f}, {high:.1f}]"
+            f"{about(events.false_alarms_per_hour)} an hour [{about(low)}, {about(high)}]"
         )
     lines = [fitted(line, width) for line in lines]
     if events.false_alarms:

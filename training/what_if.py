@@ -18,7 +18,7 @@ from monitor.camera_monitor import Alert, CameraMonitor
 from monitor.errors import UsageError
 from monitor.record import RecordHeader, ScoreLine
 from monitor.types import Detection, Frame, Phase, ScoredFrame
-from training.output import counted, duration
+from training.output import about, duration
 
 _NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
 
@@ -161,7 +161,7 @@ def notes(outcome: Outcome, false_alarms_per_day: float | None) -> list[str]:
     supported = max((camera.supported_per_day for camera in outcome.cameras), default=0.0)
     if false_alarms_per_day is not None and supported > false_alarms_per_day:
         said.append(
-            f"The model's held-out footage shows rates down to {counted(round(supported), 'false alarm')} a day; "
+            f"The model's held-out footage shows rates down to {about(supported)} false alarms a day; "
             f"the threshold for {false_alarms_per_day:g} is extrapolated."
         )
     seconds = sum(camera.seconds for camera in outcome.cameras)
@@ -171,8 +171,8 @@ def notes(outcome: Outcome, false_alarms_per_day: float | None) -> list[str]:
 
 
 def rate_text(per_day: float) -> str:
-    """A rate in the unit that suits it: ``2.5 a day``, ``4.0 an hour``, ``1.2 a minute``."""
+    """A rate in the unit that suits it: ``2.5 a day``, ``4 an hour``, ``1.2 a minute``."""
     if per_day <= 24:
-        return f"{per_day:.1f} a day"
+        return f"{about(per_day)} a day"
     per_hour = per_day / 24
-    return f"{per_hour:.1f} an hour" if per_hour <= 60 else f"{per_hour / 60:.1f} a minute"
+    return f"{about(per_hour)} an hour" if per_hour <= 60 else f"{about(per_hour / 60)} a minute"

@@ -24,7 +24,7 @@ from monitor.model_store import COPY_AGAIN, Model, load_model
 from monitor.plan import learned_size
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import Frame, Image
-from monitor.wording import counted
+from monitor.wording import about, counted
 
 EVERY_FRAME_FPS = 25.0
 """What ``analysis_fps = 0`` is taken to mean for a camera."""
@@ -86,7 +86,7 @@ def judge_model(facts: ModelFacts, false_alarms_per_day: float) -> Finding:
         return Finding("model", facts.id, State.OK, found, facts=facts)
     mend = (
         f"train it on longer normal footage: the threshold for {counted(false_alarms_per_day, 'false alarm')} a day is "
-        f"extrapolated, what was held out shows {facts.supported_per_day:.0f} a day at the fewest"
+        f"extrapolated, what was held out shows {about(facts.supported_per_day)} a day at the fewest"
     )
     return Finding("model", facts.id, State.WARNING, found, mend, facts)
 
