@@ -13,10 +13,13 @@ from monitor.detector import REGISTRY
 from monitor.detector.base import Detector
 from monitor.detector.static import StaticAge
 from monitor.errors import ModelError, UsageError
+from monitor.fusion import ModelScale
 from monitor.learning.footage import FootageSource, FootageWriter, recorded_s
 from monitor.model_store import WEIGHTS_FILE, load_model
 from monitor.model_versions import next_version, prune, version_folders
+from monitor.smoothing import SmoothingSettings
 from monitor.types import Frame
+from monitor.wording import about
 from tests.fakes import Brightness
 from tests.normal_street import SIZE, record_street, street
 from training import normal as normal_module
@@ -114,7 +117,7 @@ def test_learning_writes_a_version_that_its_folder_loads(footage: Path, tmp_path
 
 
 def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
-    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def slow(clips: Sequence[Sequence[Frame]], seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
         return Brightness()
@@ -122,13 +125,17 @@ def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
     monkeypatch.setitem(REGISTRY, "brightness", "tests.fakes:Brightness")
     monkeypatch.setitem(LEARNERS, "brightness", Learner(slow, refit=False))
     settings = LearnSettings("door", tmp_path, ("static", "brightness"))
-    first, second = learn([FootageSource(footage)], ["f"], settings, QUIET)
+    first, second = learn([FootageSource(footage)], ["f"], settings, Report())
     assert [d.name for d in load_model(first).detectors] == ["static"]
     model = load_model(second)
     assert [d.name for d in model.detectors] == ["static", "brightness"]
     known = np.isfinite(model.held_out.scores["brightness"])
     assert known.tolist() == [False] * 150 + [True] * 50, "it was fitted without the last quarter, and scored that"
     assert model.viewpoint is not None
+    said = capsys.readouterr().err
+    assert said.count("held out: ") == said.count("false alarms a day") == 1, "of what is used in the end"
+    shown = about(ModelScale(model, 1.0, SmoothingSettings()).supported_per_day)
+    assert f"held out: 5 s that brightness has not learned from, which show no rate below {shown} false alarms" in said
     monkeypatch.setitem(
         LEARNERS, "brightness", Learner(slow, refit=False, judge=lambda _detector, _clips, _report: None)
     )
@@ -273,4 +280,5 @@ def test_how_far_learning_is_never_falls_until_a_version_is_written(
     assert overall[0] == 0.0
     assert overall[-1] == pytest.approx(0.9)
     assert len(set(overall)) > 5
-    assert "version" in told[-1]
+    assert "version" in told[-2]
+    assert told[-1]["say"].startswith("held out: 19 s, which show no rate below ")

@@ -27,9 +27,9 @@ from monitor.sources.base import Source
 from monitor.types import Frame
 from monitor.wording import joined
 from training.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
-from training.learners import DEFAULT, Learner, chosen
+from training.learners import DEFAULT, LEARNERS, Learner, chosen
 from training.normal import Normal, Stretch, read_normal
-from training.output import counted, duration, make_writable
+from training.output import about, counted, duration, make_writable
 from training.progress import Report
 from training.provenance import code_commit
 from training.suitability import check_suitable
@@ -122,11 +122,10 @@ def learn(
         version = _write(fit, data, settings)
         versions.append(version)
         report.say(f"version {version_number(version)} written to {version} after {time.monotonic() - started:.0f} s")
-        if len(versions) == 1:  # the second has the same footage held out
-            report.say(what_is_supported(version, settings))
         written(version)
         if group is fast and slow:
             report.say("it can be used from now on; a network learns meanwhile, which takes a minute or two")
+    report.say(what_is_supported(versions[-1], settings))  # a network has less held out than the version before it
     return versions
 
 
@@ -301,14 +300,18 @@ def too_short(footage_s: float) -> str | None:
 
 
 def what_is_supported(version: Path, settings: LearnSettings) -> str:
-    """What the held-out footage says of false alarms, in words."""
+    """What the held-out footage says of false alarms, in words: as much as the run says that uses this version."""
     model = load_model(version)
     scale = ModelScale(model, settings.false_alarms_per_day, SmoothingSettings())
     shown, budget = scale.supported_per_day, settings.false_alarms_per_day
-    held = f"held out for each detector: {duration(DAY_S / shown)} at least"
+    least = max(scale.scales, key=lambda name: scale.scales[name].supported_per_day)
+    once = [name for name in scale.senses[least].members if not LEARNERS[name].refit]
+    held = f"held out: {duration(DAY_S / shown)}"
+    if once:
+        held += f" that {joined(once)} has not learned from"
     if shown <= budget:
         return f"{held}, enough to show the {counted(budget, 'false alarm')} a day that the threshold stands for"
     return (
-        f"{held}, which show no rate below {counted(round(shown), 'false alarm')} a day; the threshold for {budget:g} "
-        "a day is an estimate from these: longer footage makes it surer"
+        f"{held}, which show no rate below {about(shown)} false alarms a day; the threshold for {budget:g} a day is an "
+        "estimate from these: longer footage makes it surer"
     )
