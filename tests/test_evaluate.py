@@ -22,7 +22,7 @@ from training.labels import LabelledVideo, load_labels
 from training.output import Post
 from training.progress import Report
 from training.ranking import Judged, metrics
-from training.report import text, write_json
+from training.report import text, timings, write_json
 
 QUIET = Report(quiet=True)
 CHECKERS = np.kron(np.tile([[0, 16], [16, 0]], (4, 6)), np.ones((2, 2)))[..., None].astype(np.uint8)
@@ -165,6 +165,11 @@ def test_json_holds_every_figure_and_null_for_what_cannot_be_told(tmp_path: Path
 
 
 # --- labels
+
+
+def test_timings_show_what_was_measured_however_short() -> None:
+    shown = timings({"decode": 0.0341, "health": 0.42, "motion": 12.34})
+    assert shown == "Median ms an analysed frame: decode 0.034, health 0.42, motion 12; together 13"
 
 
 def test_subset_is_a_name_or_the_start_of_names(tmp_path: Path) -> None:

@@ -190,8 +190,8 @@ def _hit_rates(rates: Mapping[str, HitRate]) -> str:
 
 def timings(ms: Mapping[str, float]) -> str:
     """What a frame takes at each stage, ms."""
-    stages = ", ".join(f"{stage} {value:.1f}" for stage, value in ms.items())
-    return f"Median ms an analysed frame: {stages}; together {sum(ms.values()):.1f}"
+    stages = ", ".join(f"{stage} {about(value)}" for stage, value in ms.items())
+    return f"Median ms an analysed frame: {stages}; together {about(sum(ms.values()))}"
 
 
 def _footage(hours: float) -> str:
