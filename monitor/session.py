@@ -36,6 +36,7 @@ from monitor.sinks import LogSink, PublishSink
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import CameraState
 from monitor.watch import Watch
+from monitor.wording import joined
 
 log = logging.getLogger("monitor")
 
@@ -142,7 +143,7 @@ class Session:
 
             report = watch.run(self.stop, self._options.duration_s, on_tick)
         if dashboard is not None:
-            self._print(dashboard.last_alerts())
+            self._print(dashboard.last_alerts(self._kept()))
         self._print(summary(report, self._console.width))
         if self._judge is not None:
             result = self._judge.result()
@@ -152,6 +153,17 @@ class Session:
         if dashboard is not None and unfinished:  # its log lines are gone with it
             self._print("", *(Text(line) for line in unfinished))
         self._raise_for_failed(report, logged=dashboard is None)
+
+    def _kept(self) -> str:
+        """Where all alerts of the run are to be found when it is over, in words; empty where nowhere."""
+        settings, record = self._settings, self._options.record_alerts
+        journal = settings.publish.enabled and settings.journal.enabled and self._judge is None  # the demo's is gone
+        places = {
+            f"the journal {settings.journal.path}": journal,
+            f"the evidence folder {settings.evidence.folder}": settings.evidence.enabled,
+            f"the record {record}": record is not None,
+        }
+        return joined([place for place, used in places.items() if used])
 
     def _learned(self, name: str, model: Model, monitor: CameraMonitor) -> None:
         """Say so; the next config that is read finds the new model in force."""

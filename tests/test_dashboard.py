@@ -231,6 +231,24 @@ def test_the_reasons_of_the_last_alerts_are_whole_though_there_are_many() -> Non
         assert f"{term} 4.1, usual here up to 1.6 (on a scale of its own)" in text
 
 
+@pytest.mark.parametrize(
+    ("events", "kept", "more"),
+    [(30, "", "+ 10 more"), (130, "the journal j", "+ 110 more, in the journal j"), (20, "the journal j", "")],
+)
+def test_the_closing_list_says_how_many_alerts_it_leaves_out_and_where_they_are(
+    events: int, kept: str, more: str
+) -> None:
+    console = Console(file=io.StringIO(), width=120)
+    board = Dashboard(console, TITLE)
+    for number in range(events):
+        board.alert(alert("yard", number, Phase.START), camera("yard"))
+        board.alert(alert("yard", number, Phase.END), camera("yard"))
+    with console.capture() as capture:
+        console.print(board.last_alerts(kept))
+    assert capture.get().count("speed 4.1") == 20
+    assert [line.strip("│ ") for line in capture.get().splitlines() if " more" in line] == ([more] if more else [])
+
+
 def test_what_an_extrapolated_threshold_rests_on_is_said_and_what_helps() -> None:
     def text(*rests_on_s: float | None) -> str:
         cameras = tuple(replace(camera(f"front-door{i}"), rests_on_s=s) for i, s in enumerate(rests_on_s))

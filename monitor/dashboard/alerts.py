@@ -40,9 +40,10 @@ class LastAlerts:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, int], _Row] = {}
         self._open: dict[str, _Row] = {}
+        self._forgotten = 0
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows) + self._forgotten
 
     def take(self, alert: Alert) -> None:
         """An event began, goes on or has ended."""
@@ -59,6 +60,7 @@ class LastAlerts:
             self._open.pop(alert.camera, None)
         while len(self._rows) > _KEPT:
             del self._rows[next(iter(self._rows))]
+            self._forgotten += 1
 
     def raise_peak(self, judgement: Judgement) -> None:
         """Of the camera's open event: between its messages the row would stand below the score."""

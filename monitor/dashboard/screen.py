@@ -19,6 +19,7 @@ from typing import Self
 from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from monitor.camera_monitor import Alert, Judgement
@@ -133,9 +134,15 @@ class Dashboard(Sink):
         body = Group(line, Text(note, "bold", no_wrap=True, overflow="ellipsis")) if note else line
         return Panel(body, title=f"[bold]True Sight[/] {clock(report.elapsed_s)}", border_style="blue")
 
-    def last_alerts(self) -> Panel:
-        """What was alerted last, for the terminal after the live view is gone."""
-        return Panel(self._alerts.table(self._console.width - 4, 20), title="last alerts", border_style="blue")
+    def last_alerts(self, kept: str) -> Panel:
+        """What was alerted last, for the terminal after the live view is gone.
+
+        kept: where all alerts are to be found, in words; empty where nowhere.
+        """
+        table = self._alerts.table(self._console.width - 4, 20)
+        more = len(self._alerts) - table.row_count if isinstance(table, Table) else 0
+        rest = [Text(f"+ {more} more{kept and f', in {kept}'}", "dim")] if more else []
+        return Panel(Group(table, *rest), title="last alerts", border_style="blue")
 
 
 class _LastLines(logging.Handler):
