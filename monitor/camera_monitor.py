@@ -34,6 +34,7 @@ class Alert:
     reasons               what rose on the snapshot's frame, or within the second before where nothing did on itself
     anomaly_map           (h, w) float32 of the detectors that see what scored the snapshot highest; None without one
     detector              name of the one that speaks loudest there
+    media_s               where in its file or folder the event began, seconds from the beginning; None of a live camera
     """
 
     camera: str
@@ -46,6 +47,7 @@ class Alert:
     reasons: tuple[Reason, ...]
     anomaly_map: FloatArray | None = None
     detector: str = ""
+    media_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,8 +88,9 @@ class CameraMonitor:
         self._drift = drift
         self._segment: int | None = None
         self._peak: tuple[ScoredFrame, int | None] | None = None
-        self._walls: deque[tuple[float, float]] = deque(maxlen=1024)
+        self._read: deque[tuple[float, float, float | None]] = deque(maxlen=1024)  # time_s, wall_time, media_s
         self._started_at = 0.0
+        self._media_s: float | None = None
         self._forget()
 
     @property
@@ -119,7 +122,7 @@ class CameraMonitor:
                 median.reset()
             self._forget()
         self._segment = frame.segment
-        self._walls.append((frame.time_s, frame.wall_time))
+        self._read.append((frame.time_s, frame.wall_time, frame.media_s))
         for i, detection in enumerate(scored.detections):
             if detection.reasons:
                 self._telling[i] = frame.time_s, scored.detections
@@ -164,8 +167,8 @@ class CameraMonitor:
         if event.phase is not Phase.UPDATE and self._peak is not None:
             scored, loudest = self._peak
         if event.phase is Phase.START:
-            self._started_at = self._wall_time(event.started_s)
-        ended_at = None if event.ended_s is None else self._wall_time(event.ended_s)
+            self._started_at, self._media_s = self._when_read(event.started_s)
+        ended_at = None if event.ended_s is None else self._when_read(event.ended_s)[0]
         detections = self._telling_of(scored, loudest or 0)
         height, width = scored.frame.image.shape[:2]
         heat = self.scale.anomaly_map(detections, loudest or 0)
@@ -181,6 +184,7 @@ class CameraMonitor:
             detections[loudest or 0].reasons,
             heat,
             self.scale.names[loudest or 0],
+            self._media_s,
         )
 
     def _telling_of(self, scored: ScoredFrame, loudest: int) -> tuple[Detection, ...]:
@@ -197,7 +201,7 @@ class CameraMonitor:
         told = replace(now, reasons=before[loudest].reasons)
         return (*scored.detections[:loudest], told, *scored.detections[loudest + 1 :])
 
-    def _wall_time(self, time_s: float) -> float:
-        """When the frame at ``time_s`` on the stream's clock was read, unix seconds."""
-        at = bisect_right(self._walls, time_s, key=lambda entry: entry[0])
-        return self._walls[max(0, at - 1)][1]
+    def _when_read(self, time_s: float) -> tuple[float, float | None]:
+        """When the frame at ``time_s`` on the stream's clock was read, unix seconds, and its ``media_s``."""
+        at = bisect_right(self._read, time_s, key=lambda entry: entry[0])
+        return self._read[max(0, at - 1)][1:]

@@ -190,7 +190,7 @@ class Capture:
                         if self._hold.ended:
                             return
                     if not self._pace.wait_for(time_s, skip=at_once) or not self._take(
-                        reader, index, time_s, position.passed, missing
+                        reader, index, time_s, position.passed, missing, position.time_s
                     ):
                         return
             if not self._settings.loop or last is None:
@@ -255,7 +255,15 @@ class Capture:
 
     # Both
 
-    def _take(self, reader: Reader, index: int, time_s: float, passed: int, missing: int = 0) -> bool:
+    def _take(
+        self,
+        reader: Reader,
+        index: int,
+        time_s: float,
+        passed: int,
+        missing: int = 0,
+        media_s: float | None = None,
+    ) -> bool:
         """Account for the frame just grabbed and queue it if it is due; False when no more are wanted."""
         captured_at, wall_time = self._clock(), self._wall_clock()
         if self._is_gap(time_s, reader):
@@ -279,7 +287,9 @@ class Capture:
             self._status = replace(self._status, size=size)
         self._reached(time_s)
         self._sampler.take(time_s)
-        frame = Frame(self._source.name, index, time_s, image, self._segment, captured_at, wall_time, self._health)
+        frame = Frame(
+            self._source.name, index, time_s, image, self._segment, captured_at, wall_time, self._health, media_s
+        )
         if self._prepare_small:
             frame.small.prepare()
         if not self._queue.put(frame, stop=self._stop):

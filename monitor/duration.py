@@ -19,6 +19,13 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
+def place(seconds: float) -> str:
+    """A place in a recording, to find it in a player: ``0:12``, ``1:02:03``."""
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
+
+
 def in_words(seconds: float) -> str:
     """``45 s``, ``10 min``, ``1.5 h``."""
     if round(seconds) < 60:

@@ -174,6 +174,7 @@ class AlertMessage(Kept):
     event_id      unique over restarts, the same in start, updates and end
     started_at    unix seconds when the score first passed the threshold; started_s on the stream's clock
     ended_at      unix seconds when it was last over it, None while the event is open; ended_s likewise
+    media_s       where in its file or folder the event began, seconds from the beginning; None of a live camera
     score         smoothed score now; None where it cannot be judged
     peak_score    highest so far
     threshold     always 1.0, in units of the score
@@ -207,6 +208,7 @@ class AlertMessage(Kept):
     dropped_frames: NonNegativeInt
     evidence: tuple[str, ...] = ()
     interrupted: bool = False
+    media_s: float | None = None
 
     @property
     def topic(self) -> str:

@@ -159,12 +159,14 @@ class Publisher:
         reasons: Sequence[Reason] = (),
         expected_false_alarms_per_day: float | None = None,
         evidence: Sequence[str] = (),
+        media_s: float | None = None,
         jpeg: bytes | None = None,
     ) -> AlertMessage:
         """Send a step of an event; returns the message as sent.
 
         started_at, ended_at  unix seconds that belong to the event's started_s and ended_s
         frame_age_s           seconds from reading the frame to now
+        media_s             where in its file or folder the event began, seconds; None of a live camera
         jpeg                  picture that goes along with start and end; not sent with updates
         """
         topic = f"alert/{camera}/"
@@ -188,6 +190,7 @@ class Publisher:
             frame_age_s=frame_age_s,
             dropped_frames=dropped_frames,
             evidence=tuple(evidence),
+            media_s=media_s,
         )
         self._send(message, None if event.phase is Phase.UPDATE else jpeg)
         return message

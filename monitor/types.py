@@ -82,6 +82,7 @@ class Frame:
     captured_at  time.monotonic() when the frame was read, seconds
     wall_time    time.time() when the frame was read, seconds; for people only
     health       whether it is worth scoring: detectors never see a frame that is not
+    media_s      where in its file or folder it is, seconds from the beginning; None of a live camera
     small        the image made small, shared by all detectors
     """
 
@@ -93,6 +94,7 @@ class Frame:
     captured_at: float = 0.0
     wall_time: float = 0.0
     health: Health = Health()
+    media_s: float | None = None
     small: SmallPictures = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -68,6 +68,20 @@ def test_a_judgement_says_why_the_score_is_the_highest_so_far_and_an_update_why_
     assert update.reasons[0].value == pytest.approx(120 / 255)
 
 
+def test_an_alert_of_a_file_says_where_in_it_it_began_and_its_picture_where_it_is() -> None:
+    watched = monitor()
+    alerts: list[Alert] = []
+    for i, level in enumerate([25] * 20 + [200] * 10 + [25] * 20):
+        seen = scored(100 + i / 10, level)  # looped: the stream's clock goes on
+        alerts += watched.update(replace(seen, frame=replace(seen.frame, media_s=i / 10))).alerts
+    start, end = alerts
+    assert start.media_s == end.media_s == pytest.approx(start.event.started_s - 100)
+    assert "at 0:02 of the footage " in caption(start)[0]
+    live = play(monitor(), [25] * 20 + [200] * 10)[0]
+    assert live.media_s is None
+    assert not any("footage" in part for part in caption(live)[0])
+
+
 def test_a_new_segment_ends_the_open_event_and_starts_the_median_anew() -> None:
     watched = monitor()
     play(watched, [25] * 10 + [200] * 10)

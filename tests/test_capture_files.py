@@ -93,6 +93,7 @@ def test_a_looped_file_goes_on_in_time_and_starts_a_segment() -> None:
     assert times(sink) == [round(number / 25, 6) for number in range(12)]
     assert segments(sink) == [0] * 5 + [1] * 5 + [2] * 2
     assert [frame.index for frame in sink.frames] == list(range(12))
+    assert [frame.media_s for frame in sink.frames] == [number % 5 / 25 for number in range(12)]
     assert all(reader.closed for reader in source.readers)
 
 

@@ -26,6 +26,7 @@ def test_a_lost_camera_is_opened_again_and_counted() -> None:
     assert segments(sink) == [0] * 25 + [1] * 25
     assert [frame.index for frame in sink.frames] == list(range(50))
     assert all(a.time_s < b.time_s for a, b in itertools.pairwise(sink.frames))
+    assert {frame.media_s for frame in sink.frames} == {None}
     assert run.status.reconnects == 1
     assert run.status.stalls == 0
     assert source.readers[0].closed

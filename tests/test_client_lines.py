@@ -49,6 +49,12 @@ def test_lines_begin_with_when_they_were_sent_and_say_what_began_before() -> Non
     ]
 
 
+def test_an_alert_of_a_file_says_where_in_it_it_began() -> None:
+    start, later = (text_line(Received(an_alert(media_s=s), None, 0)) for s in (12.9, 3723.0))
+    assert start.endswith("  peak 1.50  at 0:12 of the footage")
+    assert later.endswith("  peak 1.50  at 1:02:03 of the footage")
+
+
 def test_a_line_ends_in_its_last_words_where_no_reason_is_given() -> None:
     empty = an_alert(reasons=[ReasonBody(term="", value=1.0, usual=1.0, text="")])
     for alert in (empty, an_alert(reasons=())):

@@ -329,6 +329,20 @@ def test_the_reason_of_an_open_alert_is_that_of_its_peak() -> None:
     assert "2.81   open speed 8.2 px/s" in why()
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_place_in_a_file_stands_beside_the_time(width: int) -> None:
+    board = dashboard()
+    board.alert(alert("yard", 1, Phase.END), camera("yard"))
+    report = RunReport(0.0, 0, (camera("yard"),))
+    assert "footage" not in "\n".join(lines(board, report, width, 24)), "of a live camera there is none"
+    board.alert(replace(alert("file", 1, Phase.END), media_s=72.5), camera("file"))
+    shown = lines(board, report, width, 24)
+    heading = next(line for line in shown if "footage" in line)
+    row = next(line for line in shown if "file" in line)
+    assert row.index("1:12") + 4 == heading.index("footage") + 7
+    assert "4.5 s speed 4.1 px/s" in row
+
+
 def test_an_alert_that_nobody_is_notified_of_is_called_quiet() -> None:
     board = dashboard()
     for number, phase, notify in ((1, Phase.END, True), (2, Phase.END, False), (3, Phase.START, False)):

@@ -7,6 +7,7 @@ import time
 from dataclasses import asdict
 
 from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
+from monitor.duration import place
 from monitor.messages import (
     NOT_NOTIFIED,
     AlertMessage,
@@ -59,6 +60,8 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
             words.append(f"lasted {message.ended_s - message.started_s:.1f} s of footage")
         began = "since" if message.ended_at is None else "began"
         words.append(_earlier(began, message.started_at, message.sent_at))
+        if message.media_s is not None:
+            words.append(f"at {place(message.media_s)} of the footage")
         if message.interrupted:
             words.append("(the monitor was killed meanwhile)")
         if not message.notify:

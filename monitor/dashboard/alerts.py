@@ -11,6 +11,7 @@ from rich.text import Text
 
 from monitor.camera_monitor import Alert, Judgement
 from monitor.dashboard.look import longest_name, plain_table
+from monitor.duration import place
 from monitor.types import Phase
 from monitor.wording import shortened
 
@@ -26,6 +27,12 @@ class _Row:
     ended_s: float | None
     why: str
     notify: bool
+    media_s: float | None
+
+    @property
+    def place(self) -> str:
+        """Where it began in its file; empty of a live camera."""
+        return "" if self.media_s is None else place(self.media_s)
 
     @property
     def lasted(self) -> str:
@@ -52,7 +59,8 @@ class LastAlerts:
         key = (alert.camera, event.number)
         if key in self._rows and (event.phase is Phase.UPDATE or not why):
             why = self._rows[key].why  # an update says why the present score is high, the row why the peak was
-        row = _Row(alert.started_at, alert.camera, event.peak_score, event.started_s, event.ended_s, why, event.notify)
+        times = event.started_s, event.ended_s
+        row = _Row(alert.started_at, alert.camera, event.peak_score, *times, why, event.notify, alert.media_s)
         self._rows[key] = row
         if event.ended_s is None:
             self._open[alert.camera] = row
@@ -76,15 +84,18 @@ class LastAlerts:
         last = list(self._rows.values())[-rows:]
         longest = longest_name(width)
         names = {row.camera: shortened(row.camera, longest) for row in last}
+        in_files = any(row.place for row in last)
         widths = {
             "time": 8,
+            **({"footage": max(7, *(len(row.place) for row in last))} if in_files else {}),
             "camera": max(6, *map(len, names.values())),
             "peak": max(4, *(len(f"{row.peak:.2f}") for row in last)),
             "lasted": max(6, *(len(row.lasted) for row in last)),
         }
         table = plain_table()
         for name, own in widths.items():
-            table.add_column(name, no_wrap=True, width=own, justify="right" if name in ("peak", "lasted") else "left")
+            right = name in ("footage", "peak", "lasted")
+            table.add_column(name, no_wrap=True, width=own, justify="right" if right else "left")
         table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
         room = max(1, width - sum(widths.values()) - len(widths))
         for row in reversed(last):
@@ -95,5 +106,6 @@ class LastAlerts:
             why = textwrap.wrap(row.why, room, max_lines=rows, placeholder="…")
             rows -= max(1, len(why))
             style = "" if row.notify else "dim"
-            table.add_row(clock, names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why), style=style)
+            cells = (names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why))
+            table.add_row(clock, *([row.place] if in_files else []), *cells, style=style)
         return table

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.camera_monitor import Alert
+from monitor.duration import place
 from monitor.types import FloatArray, Image, Phase, Region
 
 _HEAT = 0.6  # opacity of the hottest place
@@ -94,11 +95,13 @@ def caption(alert: Alert) -> list[list[str]]:
     """Camera, time and score in one line, the first reason in another: each as the parts that stay whole."""
     event = alert.event
     at = datetime.fromtimestamp(alert.snapshot.frame.wall_time).astimezone()
+    media_s = alert.snapshot.frame.media_s
     what = "start" if event.phase is Phase.START else "peak"
     first = [
         f"{alert.camera} ",
         f"{at:%Y-%m-%d}",
         f"{at:%H:%M:%S %z} ",
+        *([] if media_s is None else [f"at {place(media_s)} of the footage "]),
         f"{what} of alert {event.number} ",
         f"score {event.peak_score:.2f}",
     ]
