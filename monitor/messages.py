@@ -242,12 +242,15 @@ class Heartbeat(Envelope):
     position  position of the last alert or health message sent; None from an older monitor
     history   address of the history socket as the monitor sees it; None if there is none
     unjournalled  alerts and health messages sent since the start that could not be kept in the journal
+    ended     with the last one of a run: how it ended, for people: ``done``, ``stopped`` or ``failed``, and why. None
+              while it goes on
     """
 
     last_seq: dict[str, PositiveInt]
     position: PositiveInt | None = None
     history: str | None = None
     unjournalled: NonNegativeInt = 0
+    ended: str | None = None
 
     @property
     def topic(self) -> str:

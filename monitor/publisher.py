@@ -256,15 +256,26 @@ class Publisher:
         if self._last_heartbeat is not None and now - self._last_heartbeat < HEARTBEAT_INTERVAL_S:
             return False
         self._last_heartbeat = now
+        self._send_heartbeat()
+        return True
+
+    def end(self, how: str) -> None:
+        """Send the last heartbeat, which tells subscribers that the run is over and no connection is down.
+
+        how: ``done``, ``stopped`` or ``failed`` and why, for people
+        """
+        self._send_heartbeat(ended=how)
+
+    def _send_heartbeat(self, ended: str | None = None) -> None:
         heartbeat = Heartbeat(
             **self._envelope("heartbeat/"),
             last_seq=dict(self._history.last_seq),
             position=self._history.position,
             history=self.history_endpoint,
             unjournalled=0 if self._journal is None else self._journal.unjournalled,
+            ended=ended,
         )
         self._send(heartbeat)
-        return True
 
     def update_subscriptions(self, timeout_s: float = 0.0) -> frozenset[str]:
         """The topic prefixes that anyone is subscribed to now; waits up to ``timeout_s`` for a change, seconds."""

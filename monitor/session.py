@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -15,26 +14,26 @@ from rich.console import Console
 from rich.text import Text
 
 from monitor.camera_monitor import CameraMonitor
-from monitor.commands import monitor_command
 from monitor.config import JournalConfig, MonitorConfig
 from monitor.dashboard.screen import Dashboard, RunTitle
 from monitor.dashboard.summary import summary
 from monitor.demo import DemoJudge, result_sentence, result_table
-from monitor.errors import RunError
+from monitor.errors import MonitorError, RunError
 from monitor.evidence.sink import EvidenceSink
 from monitor.journal import Journal
 from monitor.learning.coordinator import Learning
 from monitor.logs import stderr_silenced
 from monitor.model_store import Model
+from monitor.outcome import Outcome
 from monitor.pipeline import Pipeline
 from monitor.plan import PlannedCamera, learned, warn_of_short_footage, watching
 from monitor.publisher import Publisher
 from monitor.recorder import Recorder
+from monitor.redact import redact
 from monitor.reload import Reloader
-from monitor.sink import CameraReport, RunReport, Sink
+from monitor.sink import Sink
 from monitor.sinks import LogSink, PublishSink
 from monitor.sources.synthetic import SyntheticScene
-from monitor.types import CameraState
 from monitor.watch import Watch
 from monitor.wording import joined
 
@@ -83,6 +82,7 @@ class Session:
         self._models: dict[str, Model] = {c.name: c.camera.model for c in planned if c.monitor is not None}
         self._learning = Learning((), lambda plan: learned(plan, settings))
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
+        self._publisher: Publisher | None = None
         self._reloader: Reloader | None = None
         if options.config is not None:
             self._reloader = Reloader(
@@ -141,7 +141,13 @@ class Session:
                     reloader.tick(pipeline, watch)
                 learning.tick(lambda name: pipeline.status(name).state, adopt)
 
-            report = watch.run(self.stop, self._options.duration_s, on_tick)
+            try:
+                report = watch.run(self.stop, self._options.duration_s, on_tick)
+            except MonitorError as error:
+                self._publish_end(f"failed: {error}")
+                raise
+            outcome = Outcome(report, self.stop.is_set(), self._options.config, self._settings.cameras)
+            self._publish_end(outcome.how_it_ended())
         if dashboard is not None:
             self._print(dashboard.last_alerts(self._kept()))
         self._print(summary(report, self._console.width))
@@ -152,7 +158,15 @@ class Session:
             self._print(result_sentence(result))
         if dashboard is not None and unfinished:  # its log lines are gone with it
             self._print("", *(Text(line) for line in unfinished))
-        self._raise_for_failed(report, logged=dashboard is None)
+        if outcome.stopped and (nothing := outcome.nothing_came()):  # exit code 0 all the same
+            log.warning("%s", nothing)
+        if failures := outcome.problems(logged=dashboard is None):
+            raise RunError("; ".join(failures))
+
+    def _publish_end(self, how: str) -> None:
+        """At once: subscribers are not to take what is done still, such as completing clips, for a silence."""
+        if self._publisher is not None:
+            self._publisher.end(redact(how))
 
     def _kept(self) -> str:
         """Where all alerts of the run are to be found when it is over, in words; empty where nowhere."""
@@ -224,7 +238,7 @@ class Session:
                     journal=_open_journal(settings.journal, stack, demo=self._judge is not None),
                 )
             )
-            endpoint = publisher.alerts_endpoint
+            self._publisher, endpoint = publisher, publisher.alerts_endpoint
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             sinks.append(PublishSink(publisher, models, settings.false_alarms_per_day, names))
         sinks.append(recorder)
@@ -242,41 +256,6 @@ class Session:
         if settings.evidence.enabled:
             sinks.append(stack.enter_context(evidence))
         return sinks, dashboard
-
-    def _raise_for_failed(self, report: RunReport, *, logged: bool) -> None:
-        """logged: a line above says why; a dashboard's lines are gone with it."""
-        problems: list[str] = []
-        failed = [camera for camera in report.cameras if camera.state is CameraState.FAILED]
-        if failed:
-            share = f"{len(failed)} of {len(report.cameras)}"
-            which = ", ".join(camera.name for camera in failed) + " (why: see above)"
-            why = "; ".join(f"{camera.name}: {camera.detail}" for camera in failed)
-            problems.append(f"{share} sources could not be watched to the end: {which if logged else why}")
-        silent = [c for c in report.cameras if not c.frames_in and c.state is not CameraState.FAILED]
-        if silent:
-            what = f"not one frame came from {', '.join(_with_reason(c) for c in silent)}: {self._see_why(silent)}"
-            if self.stop.is_set():
-                log.warning("%s", what)  # who asked for the end gets exit code 0, and is told all the same
-            else:
-                problems.append(what)
-        unscored = [c for c in report.cameras if c.state is CameraState.ENDED and c.unscored]
-        if unscored:
-            which = "; ".join(f"{camera.name} ({camera.unscored})" for camera in unscored)
-            problems.append(f"not one frame was scored of {which}")
-        if problems:
-            raise RunError("; ".join(problems))
-
-    def _see_why(self, cameras: Sequence[CameraReport]) -> str:
-        """The command that looks at these cameras. Of the config file's it shows no address, so it can be pasted."""
-        if self._options.config is not None and all(camera.name in self._settings.cameras for camera in cameras):
-            sources = ["--config", str(self._options.config)]
-        else:
-            sources = [camera.source.removeprefix("USB camera ") for camera in cameras]
-        return f"run `{monitor_command(f'doctor {shlex.join(sources)}')}` to see why"
-
-
-def _with_reason(camera: CameraReport) -> str:
-    return f"{camera.name} ({camera.detail})" if camera.detail else camera.name
 
 
 def _open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from monitor.client import AlertSubscriber, Contact, Ended
 from monitor.journal import Journal
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -301,6 +302,31 @@ def test_ctrl_c_before_a_camera_gave_a_frame_says_so_and_is_no_failure() -> None
     assert process.returncode == 0
     assert "not one frame came from yard (" in err
     assert "doctor rtsp://127.0.0.1:9/live` to see why" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stopped", "how"),
+    [
+        (["{video}"], False, "done: every source has ended"),
+        (["{video}", "--loop", "--duration", "4"], False, "done: --duration is over"),
+        (["yard=rtsp://127.0.0.1:9/live", "--duration", "4"], False, "failed: not one frame came from yard ("),
+        (["yard=rtsp://127.0.0.1:9/live"], True, "stopped: by Ctrl-C or SIGTERM"),
+    ],
+)
+def test_subscribers_are_told_that_the_run_ended_and_how(
+    video: Path, tmp_path: Path, arguments: list[str], stopped: bool, how: str
+) -> None:
+    addresses = [f"ipc://{tmp_path}/{name}" for name in ("alerts", "scores", "history")]
+    sockets = ("--alerts", addresses[0], "--scores", addresses[1], "--history", addresses[2], "--no-journal")
+    given = [argument.format(video=video) for argument in arguments]
+    with AlertSubscriber(addresses[0], timeout_s=DEADLINE_S) as subscriber:
+        process = start([*given, "--model", DEMO_MODEL, "--headless", *sockets])
+        if stopped:
+            next(item for item in subscriber if isinstance(item, Contact))
+            process.send_signal(signal.SIGINT)
+        ended = next(item for item in subscriber if isinstance(item, Ended))
+        process.communicate(timeout=DEADLINE_S)
+    assert ended.how.startswith(how)
 
 
 def test_a_second_ctrl_c_kills() -> None:

@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from monitor.client import Gap, Received, UnknownCamera
+from monitor.client import Ended, Gap, Received, Silence, UnknownCamera
 from monitor.client.lines import json_line, text_line
 from monitor.messages import HealthMessage, ReasonBody, ScoreMessage, encode
 from monitor.types import Phase
@@ -77,6 +77,12 @@ def test_json_lines_hold_the_body_and_gaps() -> None:
     assert line == head | json.loads(encode(message))
     gap = json.loads(json_line(Gap("alert/cam1/", 3, 5)))
     assert gap == {"kind": "gap", "topic": "alert/cam1/", "first": 3, "last": 5}
+
+
+def test_a_monitor_s_end_is_told_from_its_silence() -> None:
+    assert text_line(Ended("lab", "done: every source has ended")) == "lab has ended (done: every source has ended)"
+    silence = text_line(Silence("tcp://lab:5560", 3.0, heard_before=True))
+    assert silence.endswith("for 3 s: the monitor is gone without saying so, or the connection is down")
 
 
 def test_many_names_stay_one_line() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from monitor.client import (
     AlertSubscriber,
     Contact,
+    Ended,
     Expired,
     Gap,
     Item,
@@ -66,8 +67,8 @@ class RawPublisher:
         message = an_alert(seq, epoch, camera)
         self.xpub.send_multipart([message.topic.encode(), encode(message)])
 
-    def heartbeat(self, last_seq: dict[str, int], epoch: str = "e1") -> None:
-        body = Heartbeat(schema=1, node="lab", epoch=epoch, seq=1, sent_at=1.5e9, last_seq=last_seq)
+    def heartbeat(self, last_seq: dict[str, int], epoch: str = "e1", ended: str | None = None) -> None:
+        body = Heartbeat(schema=1, node="lab", epoch=epoch, seq=1, sent_at=1.5e9, last_seq=last_seq, ended=ended)
         self.xpub.send_multipart([b"heartbeat/", encode(body)])
 
 
@@ -101,6 +102,8 @@ def short(item: Item) -> tuple[Any, ...]:
             return ("silence", item.heard_before)
         case NoRepair():
             return ("no repair", item.reason)
+        case Ended():
+            return ("ended", item.how)
         case Expired():
             return ("expired", item.node)
         case UnknownCamera():
@@ -216,6 +219,33 @@ def test_a_silent_publisher_is_reported_once_and_its_return_too(raw: RawPublishe
         assert take(subscriber, 2) == [("contact", "e1", False), ("silence", True)]
         raw.alert(1)
         assert take(subscriber, 2) == [("contact", "e1", False), ("got", "alert/cam1/", 1, 0)]
+
+
+def test_a_monitor_that_says_that_it_ends_is_told_from_one_that_falls_silent() -> None:
+    with (
+        Publisher(ANY, ANY, node="lab") as publisher,
+        AlertSubscriber(publisher.alerts_endpoint, repair=False, silence_s=0.2, timeout_s=0.6) as subscriber,
+    ):
+        await_subscriptions(publisher, "alert/", "heartbeat/")
+        publish_alert(publisher)
+        publisher.end("done: every source has ended")
+        assert [short(item) for item in subscriber] == [
+            ("contact", publisher.epoch, False),
+            ("got", "alert/cam1/", 1, 0),
+            ("ended", "done: every source has ended"),
+        ], "and no silence"
+
+
+def test_after_its_end_a_monitor_that_is_started_again_is_heard(raw: RawPublisher) -> None:
+    with AlertSubscriber(raw.endpoint, repair=False, timeout_s=DEADLINE_S) as subscriber:
+        raw.await_subscriptions(2)
+        raw.heartbeat({}, ended="stopped: by Ctrl-C or SIGTERM")
+        raw.heartbeat({}, epoch="e2")
+        assert take(subscriber, 3) == [
+            ("contact", "e1", False),
+            ("ended", "stopped: by Ctrl-C or SIGTERM"),
+            ("contact", "e2", True),
+        ]
 
 
 def test_scores_alone_do_not_hide_that_the_alerts_are_silent(zmq_context: zmq.Context[zmq.Socket[bytes]]) -> None:

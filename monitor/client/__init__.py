@@ -1,7 +1,18 @@
 """Receive what a monitor publishes; ``python -m monitor.client`` prints it."""
 
 from monitor.client.aio import AsyncAlertSubscriber
-from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
+from monitor.client.items import (
+    Contact,
+    Ended,
+    Expired,
+    Gap,
+    Item,
+    Malformed,
+    NoRepair,
+    Received,
+    Silence,
+    UnknownCamera,
+)
 from monitor.client.subscriber import AlertSubscriber
 from monitor.client.tracker import SequenceTracker
 
@@ -9,6 +20,7 @@ __all__ = [
     "AlertSubscriber",
     "AsyncAlertSubscriber",
     "Contact",
+    "Ended",
     "Expired",
     "Gap",
     "Item",

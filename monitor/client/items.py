@@ -61,6 +61,17 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """The monitor's run is over, as it said itself: no Silence follows, and a Contact once it is started again.
+
+    how  ``done``, ``stopped`` or ``failed`` and why, for people
+    """
+
+    node: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class Malformed:
     """Something came that is no message of this protocol, and was passed over. ``topic`` as text, for people."""
 
@@ -80,4 +91,4 @@ class UnknownCamera:
     known: tuple[str, ...]
 
 
-Item = Received | Gap | Expired | NoRepair | Contact | Silence | Malformed | UnknownCamera
+Item = Received | Gap | Expired | NoRepair | Contact | Silence | Ended | Malformed | UnknownCamera

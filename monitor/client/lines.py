@@ -6,7 +6,18 @@ import json
 import time
 from dataclasses import asdict
 
-from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
+from monitor.client.items import (
+    Contact,
+    Ended,
+    Expired,
+    Gap,
+    Item,
+    Malformed,
+    NoRepair,
+    Received,
+    Silence,
+    UnknownCamera,
+)
 from monitor.duration import place
 from monitor.messages import (
     NOT_NOTIFIED,
@@ -85,8 +96,13 @@ def text_line(item: Item) -> str:
             text = f"{item.node} has restarted"
         case Contact():
             text = f"connected to {item.node}"
+        case Ended():
+            text = f"{item.node} has ended ({item.how})"
         case Silence(heard_before=True):
-            text = f"nothing heard from {item.endpoint} for {item.seconds:g} s: the monitor or the connection is down"
+            text = (
+                f"nothing heard from {item.endpoint} for {item.seconds:g} s: the monitor is gone without saying so, "
+                "or the connection is down"
+            )
         case Silence():
             text = (
                 f"waiting: nothing heard from {item.endpoint} for {item.seconds:g} s. "

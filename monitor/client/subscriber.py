@@ -21,7 +21,18 @@ import zmq
 
 from monitor.client.connection import RefusalWatch, connect, history_endpoint, new_socket
 from monitor.client.follower import Follower
-from monitor.client.items import Contact, Expired, Gap, Item, Malformed, NoRepair, Received, Silence, UnknownCamera
+from monitor.client.items import (
+    Contact,
+    Ended,
+    Expired,
+    Gap,
+    Item,
+    Malformed,
+    NoRepair,
+    Received,
+    Silence,
+    UnknownCamera,
+)
 from monitor.client.lines import text_line
 from monitor.client.since import Since, start_of, token_of
 from monitor.client.tracker import SequenceTracker
@@ -282,6 +293,9 @@ class AlertSubscriber:
                 self._connect_history(message.history)
             self._follower.heartbeat(message, now - self._entered_at)
             self._check_cameras(message)
+            if message.ended is not None:
+                self._queue.append((Ended(message.node, message.ended), None))
+                self._in_contact, self._silent_at = False, math.inf  # its silence is no news
         elif not isinstance(message, ScoreMessage):
             self._ends_at = now + self._timeout_s
             self._follower.live(decoded)
