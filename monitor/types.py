@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.pictures import SmallPictures
+from monitor.wording import about
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
@@ -136,9 +137,11 @@ class Reason:
             return f"{self.term} {self.value:.3g} {self.unit}"
         unit, of = f" {self.unit}" if self.unit else "", f" {self.of}" if self.of else ""
         whose = "" if self.unit else " (on a scale of its own)"
+        value, usual = about(self.value), about(self.usual)
+        if value == usual:  # a third digit only tells them apart
+            value, usual = f"{self.value:.3g}", f"{self.usual:.3g}"
         none = 0 <= self.usual <= _NONE * self.value
-        usual = ": none" if none else f" up to {self.usual:.3g}{unit}"
-        return f"{self.term} {self.value:.3g}{unit}{of}, usual here{usual}{whose}"
+        return f"{self.term} {value}{unit}{of}, usual here{': none' if none else f' up to {usual}{unit}'}{whose}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

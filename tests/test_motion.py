@@ -156,6 +156,8 @@ def test_reasons_say_what_their_numbers_are_measured_in() -> None:
     assert str(Reason("moving area", 60.0, 20.0, "%", "of the place")) == (
         "moving area 60 % of the place, usual here up to 20 %"
     )
+    assert str(Reason("speed", 1234.5, 102.4, "px/s")) == "speed 1200 px/s, usual here up to 100 px/s"
+    assert str(Reason("speed", 104.4, 102.4, "px/s")) == "speed 104 px/s, usual here up to 102 px/s"
     assert str(Reason("distance", 2.3, 1.0, TIMES_USUAL)) == "distance 2.3 times the usual"
     assert str(Reason("texture", 0.5, 0.2)) == "texture 0.5, usual here up to 0.2 (on a scale of its own)"
     assert str(Reason("texture", 0.4, 0.0)) == "texture 0.4, usual here: none (on a scale of its own)"
