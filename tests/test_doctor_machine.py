@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.calibration import DAY_S
 from monitor.commands import learn_command, python_command
 from monitor.config import JournalConfig, MonitorConfig, PublishConfig
 from monitor.curve import make_keys
@@ -28,6 +29,7 @@ def test_a_model_is_described_and_timed() -> None:
     assert isinstance(facts, ModelFacts)
     assert facts.id.startswith("demo@")
     assert facts.detectors == ("motion", "static")
+    assert facts.held_out_s == pytest.approx(DAY_S / facts.supported_per_day), "both of the footage of the threshold"
     assert facts.ms_a_frame > 0
     assert facts.cameras_a_thread == int(200 / facts.ms_a_frame)
     assert (finding.state, facts.supported_per_day > 1) == (State.WARNING, True)

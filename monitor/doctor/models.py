@@ -12,6 +12,7 @@ from statistics import median
 import cv2
 import numpy as np
 
+from monitor.calibration import DAY_S
 from monitor.commands import learn_command
 from monitor.config import LEAST_LEARNING_S, MonitorConfig
 from monitor.doctor.finding import Finding, ModelFacts, State, from_error
@@ -59,7 +60,7 @@ def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, de
         data=tuple(model.provenance.data),
         frames=model.provenance.frames,
         detectors=tuple(detector.name for detector in model.detectors),
-        held_out_s=model.card.held_out.duration_s,
+        held_out_s=DAY_S / scale.supported_per_day,
         supported_per_day=scale.supported_per_day,
         device=", ".join(sorted({detector.device for detector in model.detectors})),
         width=size[0],
