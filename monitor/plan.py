@@ -15,7 +15,7 @@ from monitor.commands import python_command
 from monitor.config import MonitorConfig
 from monitor.drift import ModelBands
 from monitor.duration import in_words
-from monitor.errors import ConfigError, ModelError
+from monitor.errors import ConfigError, ModelError, SourceError
 from monitor.fusion import ModelScale
 from monitor.learning.footage import is_footage
 from monitor.learning.hold import Hold
@@ -69,8 +69,11 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
     )
     found = [isolate(source, capture.isolation) for source in found]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        for _ in pool.map(lambda source: source.check(), found):
-            pass  # the first error is raised here
+        try:
+            for _ in pool.map(lambda source: source.check(), found):
+                pass  # the first error is raised here
+        except SourceError as error:
+            raise SourceError(f"{error}: copy it again, or convert it, for example `ffmpeg -i IN OUT.mp4`") from error
     return found
 
 
