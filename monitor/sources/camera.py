@@ -80,9 +80,13 @@ class CameraSource(Source):
         if capture.isOpened():
             return CameraReader(capture, self)
         capture.release()
-        if time.monotonic() - started >= _NEARLY * self.open_timeout_s:
+        took_s = time.monotonic() - started
+        if took_s >= _NEARLY * self.open_timeout_s:
             raise StallError(f"{self.label} did not answer within {self.open_timeout_s:g} s")
-        raise CaptureError(f"{self.label} cannot be opened: {why_unreachable(self._address) or _REACHED}")
+        # A name server that took long takes as long again: whoever waits for this process would take it to hang.
+        slow = took_s >= 0.5 * self.open_timeout_s
+        why = f"not reachable, or {_REACHED}" if slow else why_unreachable(self._address) or _REACHED
+        raise CaptureError(f"{self.label} cannot be opened: {why}")
 
     @property
     def address(self) -> str | int:
