@@ -114,7 +114,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("no pictures here")
-    refused(monitor(tmp_path / "notes.mp4", "--model", DEMO_MODEL), 2, "notes.mp4", "no video", "copy it again, or convert it")
+    refused(monitor(tmp_path / "notes.mp4", "--model", DEMO_MODEL), 2, "notes.mp4", "no video", "copy it again")
 
 
 def test_an_unknown_setting(tmp_path: Path) -> None:

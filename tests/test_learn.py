@@ -105,11 +105,11 @@ def test_what_follows_a_held_out_part_is_a_clip_of_its_own(footage: Path) -> Non
 def test_learning_writes_a_version_that_its_folder_loads(footage: Path, tmp_path: Path) -> None:
     told: list[Path] = []
     written = learn(
-        [FootageSource(footage)], ["footage"], LearnSettings("door", tmp_path, ("motion", "static")), QUIET, told.append
+        [FootageSource(footage)], ["footage"], LearnSettings("door", tmp_path, ("motion", "scene")), QUIET, told.append
     )
     assert written == told == [tmp_path / "door/v0001"]
     model = load_model(tmp_path / "door")
-    assert [d.name for d in model.detectors] == ["motion", "static"]
+    assert [d.name for d in model.detectors] == ["motion", "scene"]
     assert model.provenance.notes["version"] == 1
     assert (model.provenance.notes["width"], model.provenance.notes["height"]) == SIZE
     assert model.held_out.duration_s() == pytest.approx(4 * 4.9, abs=0.01)
@@ -124,11 +124,11 @@ def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
 
     monkeypatch.setitem(REGISTRY, "brightness", "tests.fakes:Brightness")
     monkeypatch.setitem(LEARNERS, "brightness", Learner(slow, refit=False))
-    settings = LearnSettings("door", tmp_path, ("static", "brightness"))
+    settings = LearnSettings("door", tmp_path, ("motion", "brightness"))
     first, second = learn([FootageSource(footage)], ["f"], settings, Report())
-    assert [d.name for d in load_model(first).detectors] == ["static"]
+    assert [d.name for d in load_model(first).detectors] == ["motion"]
     model = load_model(second)
-    assert [d.name for d in model.detectors] == ["static", "brightness"]
+    assert [d.name for d in model.detectors] == ["motion", "brightness"]
     known = np.isfinite(model.held_out.scores["brightness"])
     assert known.tolist() == [False] * 150 + [True] * 50, "it was fitted without the last quarter, and scored that"
     assert model.viewpoint is not None
@@ -140,7 +140,7 @@ def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
         LEARNERS, "brightness", Learner(slow, refit=False, judge=lambda _detector, _clips, _report: None)
     )
     (only,) = learn([FootageSource(footage)], ["f"], settings, QUIET)
-    assert [d.name for d in load_model(only).detectors] == ["static"]
+    assert [d.name for d in load_model(only).detectors] == ["motion"]
 
 
 def test_a_network_is_left_out_where_next_to_nothing_could_be_held_back_from_it(

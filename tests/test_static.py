@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from monitor.detector.base import Observation
-from monitor.detector.static import StaticAge
+from monitor.detector.static import StaticAge, StaticSettings
 from monitor.errors import ModelError, UsageError
 from monitor.types import Detection, Frame, Image
 
@@ -144,3 +144,12 @@ def test_a_damaged_model_is_refused_with_the_reason(static: StaticAge) -> None:
 def test_footage_to_learn_from_must_be_enough() -> None:
     with pytest.raises(UsageError, match="at least 20 frames"):
         StaticAge.fit([_clip(1, _nothing)])
+
+
+def test_short_pieces_of_footage_do_not_show_how_long_things_stand_still() -> None:
+    settings = StaticSettings(width=32, height=32, usual_age_s=2.0)
+    grey = np.full((32, 32), 100, np.uint8)
+    detector = StaticAge(settings, grey, grey, grey)
+    assert not detector.shown_by(clip_s=11.0, threshold=3.0), "twice as long, but a moment"
+    assert not detector.shown_by(clip_s=15.0, threshold=6.0)
+    assert detector.shown_by(clip_s=16.0, threshold=6.0)

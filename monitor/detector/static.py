@@ -38,6 +38,7 @@ _NOISE_PAIRS, _MOST_NOISE = 200, 12  # pictures the noise is measured on; grey l
 _ARRIVAL = 12.0  # grey levels by which a pixel differs from what it showed before when something arrives
 _SETTLING_S = 5.0  # in which a pixel's own background follows what it shows
 _SQUARE = np.ones((3, 3), np.uint8)
+_LEAST_SHOWN_S, _TIMES_AS_LONG = 12.0, 2.0  # pieces of footage, held out, that show what is usual: see shown_by
 _LONGEST_STEP_S = 1.0  # a pause in the stream adds no more than this to any age
 
 
@@ -128,8 +129,11 @@ class StaticAge(Detector):
         return cls(settings.model_copy(update={"usual_age_s": oldest}), fitted._low, fitted._middle, fitted._high)
 
     def shown_by(self, clip_s: float, threshold: float) -> bool:
-        """Nothing gets older than the clip: a threshold beyond that says nothing of how often things get so old."""
-        return self._settings.usual_age_s + threshold <= clip_s
+        """Nothing gets older than the clip: one hardly longer than the threshold says nothing of how often that is.
+
+        Nor does one of some seconds, in which each pixel has shown next to nothing of its normal range.
+        """
+        return clip_s >= max(_LEAST_SHOWN_S, _TIMES_AS_LONG * (self._settings.usual_age_s + threshold))
 
     def new_stream(self) -> _Stream:
         """Nothing has any age yet."""
