@@ -37,7 +37,7 @@ from monitor.sinks import LogSink
 from monitor.sources.synthetic import SyntheticScene
 from monitor.types import CameraState, Frame, Health, ScoredFrame
 from tests.faulty_camera import FaultyCamera
-from tests.normal_street import SIZE, street
+from tests.normal_street import SIZE, record_street, street
 from training.learn import LearnSettings, learn
 from training.progress import Report
 
@@ -284,6 +284,19 @@ def test_an_overload_says_which_camera_learns_beside_it(tmp_path: Path) -> None:
     assert learning.amend(dropping).detail == "frames are dropped; door learns beside it, which ends by itself"
     learning.close()
     assert learning.amend(dropping) == dropping
+
+
+def test_a_run_that_ends_right_after_the_last_version_leaves_nothing_to_learn(tmp_path: Path) -> None:
+    footage = record_street(tmp_path / "door/footage", 20.0)
+    plan = LearningPlan("door", "door", tmp_path / "door", 20.0, ("motion",), resumed=True)
+    learning = Learning((plan,), lambda plan: learned(plan, MonitorConfig(models_folder=tmp_path, device="cpu")))
+    adopted: list[str] = []
+    deadline = time.monotonic() + 90
+    while not adopted and time.monotonic() < deadline:
+        learning.tick(lambda _: CameraState.ONLINE, lambda name, _model, _monitor: adopted.append(name))
+        threading.Event().wait(0.05)
+    assert (adopted, learning.close()) == (["door"], [])
+    assert not footage.exists()
 
 
 def test_how_long_a_file_still_takes_is_told_from_how_long_it_took(tmp_path: Path) -> None:

@@ -280,5 +280,6 @@ def test_how_far_learning_is_never_falls_until_a_version_is_written(
     assert overall[0] == 0.0
     assert overall[-1] == pytest.approx(0.9)
     assert len(set(overall)) > 5
-    assert "version" in told[-2]
+    assert "version" in told[-3]
+    assert told[-2] == {"complete": True}
     assert told[-1]["say"].startswith("held out: 19 s, which show no rate below ")

@@ -125,6 +125,7 @@ def learn(
         written(version)
         if group is fast and slow:
             report.say("it can be used from now on; a network learns meanwhile, which takes a minute or two")
+    report.complete()
     report.say(what_is_supported(versions[-1], settings))  # a network has less held out than the version before it
     return versions
 

@@ -73,6 +73,9 @@ class Report:
     def version(self, folder: Path) -> None:
         """A version of a model is complete in ``folder``."""
 
+    def complete(self) -> None:
+        """That was the last version."""
+
     @contextmanager
     def steps(self, title: str, total: int | None, *, announce: bool = True) -> Iterator[Steps]:
         """Give what is to be called after each step; without a terminal a line now and then says how far it is.
@@ -94,7 +97,8 @@ class Report:
 class JsonReport(Report):
     """The same as JSON lines on stdout, for the program that started this one.
 
-    ``{"say": text}``, ``{"step": title, "done": n, "of": n or null, "overall": 0..1}``, ``{"version": folder}``.
+    ``{"say": text}``, ``{"step": title, "done": n, "of": n or null, "overall": 0..1}``, ``{"version": folder}``,
+    ``{"complete": true}``.
     ``overall``, of the work that ends in the next version, never falls before that.
     """
 
@@ -114,6 +118,10 @@ class JsonReport(Report):
         """A version of a model is complete in ``folder``; the work on the next one begins."""
         self._before = self._share = self._overall = 0.0
         self._tell({"version": str(folder)})
+
+    def complete(self) -> None:
+        """That was the last version."""
+        self._tell({"complete": True})
 
     @contextmanager
     def steps(self, title: str, total: int | None, *, announce: bool = True) -> Iterator[Steps]:  # noqa: ARG002

@@ -118,7 +118,10 @@ class Learning:
             elif self.without_model(name) and learner.phase is not _Phase.FAILED and seen_s > 0:
                 said.append(f"{name}: {words.stopped_learning(plan)}")
             elif learner.phase is _Phase.BETTERING and learner.process is not None:
-                said.append(f"{name}: {words.stopped_bettering(plan)}")
+                if learner.process.complete:
+                    self._learned_all(plan)
+                else:
+                    said.append(f"{name}: {words.stopped_bettering(plan)}")
             self.end(name)
         for line in said:
             log.info("%s", line)
@@ -272,9 +275,14 @@ class Learning:
             return
         if error is not None:
             log.warning("%s: the better model failed (%s); it is watched with the first", plan.name, redact(error))
-        elif not plan.keep_footage:
-            shutil.rmtree(plan.footage, ignore_errors=True)
+        else:
+            self._learned_all(plan)
         learner.phase = _Phase.DONE
+
+    @staticmethod
+    def _learned_all(plan: LearningPlan) -> None:
+        if not plan.keep_footage:
+            shutil.rmtree(plan.footage, ignore_errors=True)
 
     def _fail(self, learner: _Learner, why: str, *, kept: bool = True) -> None:
         plan = learner.plan

@@ -24,11 +24,11 @@ class LearnerProcess:
 
     step      what is under way
     fraction  how far all is that ends in the next version, 0..1
-    said            lines for people
+    complete  no further version comes
     """
 
     def __init__(self, footage: Path, name: str, models: Path, detectors: Sequence[str], device: str) -> None:
-        self.step, self.fraction = "", 0.0
+        self.step, self.fraction, self.complete = "", 0.0, False
         self._lines: deque[str] = deque(maxlen=100)
         self._versions: deque[Path] = deque()
         self._error = ""
@@ -103,6 +103,8 @@ class LearnerProcess:
             elif "version" in told:
                 self.step, self.fraction = "", 0.0
                 self._versions.append(Path(told["version"]))
+            elif "complete" in told:
+                self.complete = True
             elif "step" in told:
                 self.step, self.fraction = told["step"], told["overall"]
 
