@@ -31,7 +31,8 @@ class Alert:
     snapshot              the frame to show: of the highest score so far, for which the alert was raised; with an update
                           the present one
     regions               boxes in pixels of the snapshot's frame, highest first
-    reasons               what rose on the snapshot's frame, or within the second before where nothing did on itself
+    reasons               what rose on the snapshot's frame, or within the second before where nothing did on itself;
+                          none with an update that comes when the score is down again
     anomaly_map           (h, w) float32 of the detectors that see what scored the snapshot highest; None without one
     detector              name of the one that speaks loudest there
     media_s               where in its file or folder the event began, seconds from the beginning; None of a live camera
@@ -173,6 +174,8 @@ class CameraMonitor:
         height, width = scored.frame.image.shape[:2]
         heat = self.scale.anomaly_map(detections, loudest or 0)
         regions = () if heat is None else tuple(find_regions(heat, width, height))
+        # While an event only waits to be over, what rises a little is not why it goes on.
+        calm = event.phase is Phase.UPDATE and event.score < self._rule.settings.off
         return Alert(
             self.camera,
             event,
@@ -181,7 +184,7 @@ class CameraMonitor:
             read_at,
             scored,
             regions,
-            detections[loudest or 0].reasons,
+            () if calm else detections[loudest or 0].reasons,
             heat,
             self.scale.names[loudest or 0],
             self._media_s,

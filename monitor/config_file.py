@@ -116,6 +116,9 @@ def _hint(location: list[int | str]) -> str:
     """What may be meant by an unknown key: a setting of its very name elsewhere, or one like it, best at its place."""
     key, places = str(location[-1]), _keys_by_place()
     meant: str | None = key
+    group = nearest(key, MonitorConfig.model_fields, cutoff=0.8) if len(location) == 1 else None
+    if group is not None:
+        return f"did you mean '{group}'?"
     if not any(key in keys for keys in places.values()):
         if (here := _nearest_key(location)) is not None:
             return f"did you mean '{here}'?"

@@ -85,7 +85,7 @@ class Journal:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 raise RunError(
                     f"the journal {self.path} is in use by another monitor: stop that one, "
-                    "or give this one a path of its own ([journal] path)"
+                    "give this one a path of its own ([journal] path), or run it with --no-journal"
                 ) from error
             raise ConfigError(self._unusable(str(error))) from error
         return self

@@ -245,7 +245,7 @@ def _read(folder: Path, file: str) -> bytes:
     try:
         return (folder / file).read_bytes()
     except FileNotFoundError as error:
-        raise ModelError(f"{folder} is no model folder: it has no {file}") from error
+        raise ModelError(f"{folder} is no model folder: it has no {file}; check the path") from error
     except OSError as error:
         raise ModelError(f"cannot read {folder / file}: {error.strerror}") from error
 

@@ -68,6 +68,14 @@ def test_a_judgement_says_why_the_score_is_the_highest_so_far_and_an_update_why_
     assert update.reasons[0].value == pytest.approx(120 / 255)
 
 
+def test_an_update_while_an_event_waits_to_be_over_gives_no_reason() -> None:
+    # Five seconds after the start, in the second that the score has to stay down.
+    alerts = play(monitor(), [25] * 20 + [200] * 52 + [30] * 20)
+    assert [a.event.phase for a in alerts] == [Phase.START, Phase.UPDATE, Phase.END]
+    assert alerts[1].event.score < ALERT.off
+    assert [bool(a.reasons) for a in alerts] == [True, False, True]
+
+
 def test_an_alert_of_a_file_says_where_in_it_it_began_and_its_picture_where_it_is() -> None:
     watched = monitor()
     alerts: list[Alert] = []

@@ -159,7 +159,7 @@ def test_a_new_journal_begins_after_every_earlier_one(tmp_path: Path) -> None:
 def test_a_journal_in_use_is_one_sentence(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as first:
         with (
-            pytest.raises(RunError, match=r"is in use by another monitor: stop that one, or give this one a path"),
+            pytest.raises(RunError, match=r"is in use by another monitor: stop that one, give this one a path"),
             Journal(tmp_path / "j"),
         ):
             pass

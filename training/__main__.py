@@ -69,6 +69,7 @@ def learn(
     """Learn what is normal for a camera and write a version of its model, ready to watch with."""
     import cv2
 
+    from monitor.commands import monitor_command
     from monitor.duration import parse_duration
     from training.learn import LearnSettings, check_name
     from training.learn import learn as learn_model
@@ -83,6 +84,9 @@ def learn(
         with TemporaryDirectory() as folder:
             found = footage_of(sources, Path(folder), parse_duration(record), report)
             learn_model(found, sources, settings, report, report.version)
+    if not json_lines:
+        elsewhere = "" if models == Path("models") else f" --model {models / name}"
+        report.say(f"watch with it: `{monitor_command(f'{name}=SOURCE{elsewhere}')}`")
 
 
 @app.command(short_help="Train the published network alone, with a recipe.")

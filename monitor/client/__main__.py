@@ -78,8 +78,8 @@ app = typer.Typer(
 
 @app.callback(
     invoke_without_command=True,
-    epilog="Exit code: 0; 1 if nothing came in time, the monitor knows no such camera or refuses these keys; 2 for an "
-    "option that cannot be used.",
+    epilog="Exit code: 0; 1 if nothing came in time, with --no-follow the monitor knows no such camera, or it refuses "
+    "these keys; 2 for an option that cannot be used.",
 )
 def main(
     context: typer.Context,

@@ -23,7 +23,7 @@ _NEARLY = 0.9
 _BACKLOG_S = 3.0
 
 # Which of them it is would take another attempt to log in, and some cameras lock out who makes too many.
-_REACHED = "a wrong path, user or password, or no video (`run_monitor.py doctor` tells which)"
+_REACHED = "a wrong path, user or password, or no video; `run_monitor.py doctor` tells which"
 
 
 class CameraSource(Source):
