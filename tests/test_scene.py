@@ -31,9 +31,14 @@ def _grey(image: Image) -> Image:
     return np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
 
 
-def _clip(from_s: float, to_s: float, paint: Callable[[Image, float], Image] = lambda image, _: image) -> list[Frame]:
+def _clip(
+    from_s: float,
+    to_s: float,
+    paint: Callable[[Image, float], Image] = lambda image, _: image,
+    later_s: float = 0.0,
+) -> list[Frame]:
     numbers = range(round(from_s * RATE), round(to_s * RATE))
-    return [Frame("a", i, i / RATE, paint(_picture(i / RATE), i / RATE)) for i in numbers]
+    return [Frame("a", i, later_s + i / RATE, paint(_picture(i / RATE), i / RATE)) for i in numbers]
 
 
 def _lying(image: Image, t: float) -> Image:
@@ -44,12 +49,12 @@ def _lying(image: Image, t: float) -> Image:
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    """Learned from half an hour of colour and a quarter of an hour of infrared, which come as a stream of pieces."""
+    """Learned from pieces spread over a day: half an hour of colour and a quarter of an hour of infrared."""
 
     def pieces() -> Iterator[list[Frame]]:
         for start in range(0, 1800, 300):
-            yield _clip(start, start + 300)
-        yield _clip(1800, 2700, lambda image, _: _grey(image))
+            yield _clip(start, start + 300, later_s=40 * start)
+        yield _clip(1800, 2700, lambda image, _: _grey(image), later_s=40 * 1800)
 
     return Scene.fit(pieces(), most=256)
 

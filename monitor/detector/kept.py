@@ -30,7 +30,7 @@ class Kept:
     """What is kept of clips in steady light: a picture every 0.2 s, or fewer, so that 20,000 are enough.
 
     whole_after_s  seconds that the footage spans, holes included, from which on no grey pictures are kept: blocks will
-                   do. Half an hour of chunks spread over a day shows more states than half an hour in one piece
+                   do. An hour of chunks spread over a day shows more states than an hour in one piece
     """
 
     def __init__(self, whole_after_s: float) -> None:

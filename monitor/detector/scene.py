@@ -1,8 +1,9 @@
 """Scene memory: has this scene ever looked like this? It sees what stands still as well as what moves.
 
-A lying person, moved furniture, a room darker than it ever is. With half an hour of footage or more, pictures of 16x8
-blocks are compared with the states that the scene was seen in (states.py); with less, only the texture of each place
-is (patches.py), which is worth less: see ``Scene.min_threshold``. Either way under the same regime (colour, infrared).
+A lying person, moved furniture, a room darker than it ever is. With footage of a day, pictures of 16x8 blocks are
+compared with the states that the scene was seen in (states.py). With less, only the texture of each place is
+(patches.py), which is worth less, see ``Scene.min_threshold``: four hours show nothing of the light of a fifth, and
+the whole picture would look new for most of the next day. Either way under the same regime (colour, infrared).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from monitor.types import TIMES_USUAL, Detection, Frame, Reason
 
 _REGIMES = tuple(Regime)
 _MIN_PICTURES = 32  # of a regime, for it to be learned
-_PATCHES_ONLY_S = 1800.0  # with less footage than this, seconds, the whole picture of a new clip looks new
+_PATCHES_ONLY_S = 72_000.0  # most of a day: with less, the whole picture of other hours looks new
 _EVERY_S = 0.3  # what it sees stays for seconds
 _PATCHES_FLOOR = 2.0  # normal clips of days not learned reach 1.7
 
@@ -84,7 +85,7 @@ class Scene(Detector):
         """Learn from clips of normal footage, each in order of time; whole days are welcome.
 
         most: states of a regime to remember. Keeps at most 20,000 small pictures (1.5 KB, and 4 KB while there is
-        less than half an hour), evenly spread over the footage, and none of the frames. Nothing is random: the seed
+        less than a day), evenly spread over the footage, and none of the frames. Nothing is random: the seed
         is there for the interface. Raises UsageError when there are too few frames.
         """
         kept = Kept(whole_after_s=_PATCHES_ONLY_S)
