@@ -112,7 +112,8 @@ def cross_fit(
         global _task  # what forked processes inherit rather than receive: it is large
         _task = task
         try:
-            with ProcessPoolExecutor(workers - 1, get_context("fork")) as pool:
+            # As many for the folds alone: the fit on all is done long before them, and a core would idle.
+            with ProcessPoolExecutor(workers, get_context("fork")) as pool:
                 futures = [pool.submit(_scores_of_fold, fold) for fold in folds]
                 for future in futures:
                     future.add_done_callback(lambda _: step())
