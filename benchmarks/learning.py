@@ -10,7 +10,6 @@ three quarters so that the fourth can be scored, and the network learns last.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ import cv2
 from benchmarks.machine import busy_s, cores, this_machine
 from monitor.errors import MonitorError
 from monitor.model_versions import version_number
-from training.learn import LearnSettings, learn
+from training.learn import WORKERS, LearnSettings, learn
 from training.learners import LEARNERS
 from training.normal import Normal, read_normal
 from training.output import duration
@@ -53,7 +52,7 @@ def measure(sources: list[str], to_s: float) -> None:
         if learner.refit:
             timed(f"{name}, fitted once", partial(learner.fit, normal.stretches, 0, "cpu", QUIET))
     with tempfile.TemporaryDirectory() as folder:
-        settings = LearnSettings("camera", Path(folder), to_s=to_s, workers=min(3, os.cpu_count() or 1))
+        settings = LearnSettings("camera", Path(folder), to_s=to_s, workers=WORKERS)
         started = time.perf_counter()
 
         def written(version: Path) -> None:

@@ -166,7 +166,7 @@ class Publisher:
 
         started_at, ended_at  unix seconds that belong to the event's started_s and ended_s
         frame_age_s           seconds from reading the frame to now
-        media_s             where in its file or folder the event began, seconds; None of a live camera
+        media_s               where in its file or folder the event began, seconds; None of a live camera
         jpeg                  picture that goes along with start and end; not sent with updates
         """
         topic = f"alert/{camera}/"

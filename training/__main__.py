@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from monitor.commands import python_command
+from monitor.commands import monitor_command, python_command
 from monitor.errors import MonitorError, UsageError
 from monitor.wording import listed
 from training.output import (
@@ -69,16 +68,15 @@ def learn(
     """Learn what is normal for a camera and write a version of its model, ready to watch with."""
     import cv2
 
-    from monitor.commands import monitor_command
     from monitor.duration import parse_duration
-    from training.learn import LearnSettings, check_name
+    from training.learn import WORKERS, LearnSettings, check_name
     from training.learn import learn as learn_model
     from training.record import footage_of
 
     cv2.setNumThreads(1)
     report = JsonReport() if json_lines else Report()
     wanted = tuple(part.strip() for part in detectors.split(",") if part.strip())
-    settings = LearnSettings(name, models, wanted, seed, device, from_s, to_s, workers=min(3, os.cpu_count() or 1))
+    settings = LearnSettings(name, models, wanted, seed, device, from_s, to_s, workers=WORKERS)
     with _stoppable(report, lambda: "stopped: what had been written before is untouched"):
         check_name(settings)
         with TemporaryDirectory() as folder:

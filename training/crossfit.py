@@ -91,7 +91,7 @@ def cross_fit(
     """Fit and score in turn.
 
     refit    False: fit once, without the last fold
-    workers  processes at work; the same scores and the same detector for any number
+    workers  processes that fit folds, while this one fits on all, if more than 1; the same scores for any number
     step     called after each fold, and after the last fit
     """
     folds = sorted({piece.fold for piece in pieces})

@@ -6,6 +6,7 @@ and others held out, in bounded memory and time.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,8 @@ _READING, _LOOKING, _FITTING = 0.1, 0.05, 0.75
 """About what share of the time to the first version each takes; scoring what was held out takes the rest."""
 _FITTING_SLOW = 0.8
 """The same of a network, until the second version."""
+WORKERS = min(3, os.cpu_count() or 1)
+"""Processes that fit folds at once: more would each hold what they learn from in memory."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -52,7 +55,7 @@ class LearnSettings:
     detectors  registry names
     device     where networks are trained: cpu, cuda or cuda:N
     from_s, to_s  media time of each source that counts, seconds
-    workers    processes that fit at once
+    workers    processes that fit folds at once, beside this one
     """
 
     name: str
