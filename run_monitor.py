@@ -21,18 +21,19 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from monitor import __version__, flags
-from monitor.commands import monitor_command, python_command
-from monitor.config import MonitorConfig
-from monitor.config_file import load_config
-from monitor.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet
-from monitor.duration import parse_duration
+from monitor import __version__
+from monitor.app import flags
+from monitor.app.config import MonitorConfig
+from monitor.app.config_file import load_config
+from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet
+from monitor.app.planning import PlannedCamera, find_sources, plan_cameras
+from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
-from monitor.logs import log_to_stderr, redact_tracebacks
-from monitor.plan import PlannedCamera, find_sources, plan_cameras
-from monitor.redact import redact
-from monitor.session import RunOptions, Session
-from monitor.sources.synthetic import SyntheticScene
+from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.text.commands import monitor_command, python_command
+from monitor.text.durations import parse_duration
+from monitor.text.logs import log_to_stderr, redact_tracebacks
+from monitor.text.redaction import redact
 
 FIRST_STEPS = """\
 [bold]True Sight[/] watches fixed cameras, learns what is normal, alerts on what is not.
@@ -226,7 +227,7 @@ def refuse_record_over_source(sources: Sequence[str], *records: Path | None) -> 
 
 def check_device(name: str) -> None:
     """Raise UsageError for a CUDA device that is not there, also where the model would not need it."""
-    from monitor.detector.true_sight import find_device
+    from monitor.detector.true_sight.true_sight_detector import find_device
 
     find_device(name)
 
@@ -273,7 +274,7 @@ def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["doctor"]:  # a source of that name is given as ./doctor
-        from monitor.doctor.command import app as doctor
+        from monitor.app.doctor.doctor_command import app as doctor
 
         doctor(sys.argv[2:], prog_name="run_monitor.py doctor")
     app()

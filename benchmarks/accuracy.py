@@ -26,18 +26,18 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monitor.errors import MonitorError, RunError
-from monitor.model_store import Model, load_model
-from training.corrupt import Corruption
-from training.data import recorded_sources, sampled
-from training.evaluate import Evaluation, Settings, WatchSettings, evaluate
-from training.events import EventFigures
-from training.labels import load_labels
+from monitor.model.model_store import Model, load_model
+from training.autoencoder.recipe import load_recipe
+from training.autoencoder.train_model import train_model
+from training.evaluate.corrupt import Corruption
+from training.evaluate.evaluation import Evaluation, Settings, WatchSettings, evaluate
+from training.evaluate.evaluation_report import columns, figure, to_json
+from training.evaluate.events import EventFigures
+from training.evaluate.labels import load_labels
+from training.evaluate.ranking import Metrics
 from training.output import write_whole
 from training.progress import Report
-from training.ranking import Metrics
-from training.recipe import load_recipe
-from training.report import columns, figure, to_json
-from training.train import train_model
+from training.sampling import recorded_sources, sampled
 
 LEARNED, PUBLISHED = "learned", "published"
 HEADER = (

@@ -12,7 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.rates import Times
+from benchmarks.lib.rates import Times
 from monitor.sources.opencv import open_capture
 
 ROOT = Path(__file__).resolve().parent.parent

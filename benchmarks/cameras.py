@@ -29,11 +29,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.load import LATENCY_S, Measured, measure, quantile
-from benchmarks.machine import cores, this_machine, wait_until_quiet
-from benchmarks.search import confirmed, largest
-from benchmarks.street import scene_of
-from benchmarks.watched import ANALYSED_PER_S, CAMERA_FPS, Task
+from benchmarks.lib.load import LATENCY_S, Measured, measure, quantile
+from benchmarks.lib.machine import cores, this_machine, wait_until_quiet
+from benchmarks.lib.search import confirmed, largest
+from benchmarks.lib.street_camera import scene_of
+from benchmarks.lib.watched import ANALYSED_PER_S, CAMERA_FPS, Task
 from monitor.errors import MonitorError, RunError, UsageError
 
 LEAST_CAMERAS, ON_CORES = 16, 2

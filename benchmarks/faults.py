@@ -21,8 +21,8 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from tests.faults import EXPECTED, Deadlines, FaultResult, run_fault
-from tests.faulty_camera import Fault
+from monitor.testing.faulty_camera import Fault
+from monitor.testing.injected_faults import EXPECTED, Deadlines, FaultResult, run_fault
 
 HEADINGS = ("a camera that ...", "shown", "detected", "recovered", "missed during", "after", "other")
 ROW = "| {:<38} | {:<8} | {:>8} | {:>9} | {:>13} | {:>5} | {:>6} |"

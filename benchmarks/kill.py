@@ -29,10 +29,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from monitor.alerts.journal import Journal
+from monitor.alerts.messages import ModelRef
+from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber
-from monitor.journal import Journal
-from monitor.messages import ModelRef
-from monitor.publisher import Publisher
 from monitor.types import AlertEvent, Phase
 
 DEADLINE_S = 60.0

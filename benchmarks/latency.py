@@ -28,18 +28,18 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.blinking import picture, stamped, write_calm, write_frames
-from benchmarks.glass import Heard, alert_delays, score_delays
-from benchmarks.models import untrained_model
+from benchmarks.lib.blinking import picture, stamped, write_calm, write_frames
+from benchmarks.lib.empty_models import untrained_model
+from benchmarks.lib.glass import Heard, alert_delays, score_delays
+from benchmarks.lib.stamped_cameras import ROOT, stamped_cameras
+from benchmarks.lib.stamped_monitor import read_stamps
 from benchmarks.soak import free_ports
-from benchmarks.stamped_cameras import ROOT, stamped_cameras
-from benchmarks.stamped_monitor import read_stamps
+from monitor.alerts.messages import AlertMessage, ScoreMessage
 from monitor.client import AlertSubscriber, Gap, Received
-from monitor.detector.scorer import PUBLISHED_SIZES
+from monitor.detector.true_sight.published_score import PUBLISHED_SIZES
 from monitor.errors import MonitorError, RunError
-from monitor.learning.unlearned import DETECTORS
-from monitor.messages import AlertMessage, ScoreMessage
-from monitor.model_store import load_model
+from monitor.model.model_store import load_model
+from monitor.model.unlearned import DETECTORS
 
 LIMITS_S = {1: 0.050, 8: 0.100}
 """For up to so many cameras, 99 of 100 alerts are to come within so many seconds."""
@@ -153,7 +153,13 @@ def measure(cameras: int, seconds: float, watching: Watching, work: Path) -> Non
             cameras="\n".join(f'[cameras.camera{n}]\nsource = "{url}"' for n, url in enumerate(urls)),
         )
         (work / "config.toml").write_text(config)
-        command: list[str | Path] = [sys.executable, "-m", "benchmarks.stamped_monitor", work / "config.toml", stamps]
+        command: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "benchmarks.lib.stamped_monitor",
+            work / "config.toml",
+            stamps,
+        ]
         monitor = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             heard = listen(ports, cameras, seconds, monitor)

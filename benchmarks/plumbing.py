@@ -30,30 +30,31 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import bare, inference_peer
-from benchmarks.models import untrained_model
-from benchmarks.pictures import read_some
-from benchmarks.rates import Times, of_baseline, steady_rate
-from benchmarks.street import street_video
-from monitor.alerting import AlertSettings
-from monitor.calibration import HeldOut
-from monitor.camera_monitor import CameraMonitor, Judgement
-from monitor.capture import CaptureSettings
+from benchmarks import bare
+from benchmarks.lib import inference_peer
+from benchmarks.lib.empty_models import untrained_model
+from benchmarks.lib.pictures import read_some
+from benchmarks.lib.rates import Times, of_baseline, steady_rate
+from benchmarks.lib.street_camera import street_video
+from monitor.alerts.journal import Journal
+from monitor.alerts.publisher import Publisher
 from monitor.detector.base import Detector, Observation, Precision, Tensors
-from monitor.detector.scorer import PUBLISHED_SIZES
+from monitor.detector.true_sight.published_score import PUBLISHED_SIZES
 from monitor.errors import MonitorError, RunError
-from monitor.fusion import ModelScale
-from monitor.journal import Journal
-from monitor.model_store import Model, ModelCard
-from monitor.pipeline import Camera, Pipeline
-from monitor.publisher import Publisher
-from monitor.sink import Sink
-from monitor.sinks import LogSink, PublishSink
-from monitor.smoothing import SmoothingSettings
-from monitor.sources.isolated import Isolation, isolate
+from monitor.judging.alerting import AlertSettings
+from monitor.judging.calibration import HeldOut
+from monitor.judging.camera_monitor import CameraMonitor, Judgement
+from monitor.judging.fusion import ModelScale
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.live.capture import CaptureSettings
+from monitor.live.pipeline import Camera, Pipeline
+from monitor.live.sink import Sink
+from monitor.live.watch import Watch
+from monitor.model.model_store import Model, ModelCard
+from monitor.sinks.publish_sink import LogSink, PublishSink
+from monitor.sources.isolated.isolated_source import Isolation, isolate
 from monitor.sources.video import VideoSource
 from monitor.types import Detection
-from monitor.watch import Watch
 
 LIMIT = 0.95
 ANY = "tcp://127.0.0.1:*"

@@ -33,11 +33,11 @@ import cv2
 import numpy as np
 import zmq
 
-from benchmarks.soak_faults import Injector
-from benchmarks.soak_figures import Sample, Tally, read_files, sample, trends
-from monitor.messages import ScoreMessage, decode
-from tests.faulty_camera import FaultyCamera
-from tests.rtsp_server import RtspServer
+from benchmarks.lib.soak_faults import Injector
+from benchmarks.lib.soak_figures import Sample, Tally, read_files, sample, trends
+from monitor.alerts.messages import ScoreMessage, decode
+from monitor.testing.faulty_camera import FaultyCamera
+from monitor.testing.rtsp_server import RtspServer
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_S, LINE_S = 10.0, 60.0

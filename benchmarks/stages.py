@@ -10,21 +10,27 @@ from functools import partial
 import numpy as np
 import torch
 
-from benchmarks.interleaved import Laps
-from benchmarks.pictures import as_frames
-from monitor.detector.autoencoder import INPUT_SIZE, TrueSightNet
+from benchmarks.lib.interleaved import Laps
+from benchmarks.lib.pictures import as_frames
 from monitor.detector.base import Detector, Observation
-from monitor.detector.cells import measure
-from monitor.detector.clip_inputs import CHANNELS, SIZE
-from monitor.detector.clip_net import ClipNet
-from monitor.detector.fast_net import FastNet
-from monitor.detector.motion import Motion
+from monitor.detector.motion.cells import measure
+from monitor.detector.motion.motion_detector import Motion
 from monitor.detector.precision import trunk_type
-from monitor.detector.scene import Scene as SceneDetector
-from monitor.detector.scorer import compare, five_sizes
-from monitor.detector.static import StaticAge
-from monitor.detector.true_sight2 import SPEED_GRID, ClipStream, Scene, TrueSight2, TrueSight2Settings
-from monitor.health import HealthCheck
+from monitor.detector.scene.scene_detector import Scene as SceneDetector
+from monitor.detector.static_detector import StaticAge
+from monitor.detector.true_sight.autoencoder import INPUT_SIZE, TrueSightNet
+from monitor.detector.true_sight.fast_net import FastNet
+from monitor.detector.true_sight.published_score import compare, five_sizes
+from monitor.detector.true_sight2.clip_inputs import CHANNELS, SIZE
+from monitor.detector.true_sight2.clip_net import ClipNet
+from monitor.detector.true_sight2.true_sight2_detector import (
+    SPEED_GRID,
+    ClipStream,
+    Scene,
+    TrueSight2,
+    TrueSight2Settings,
+)
+from monitor.stream.health.health_check import HealthCheck
 from monitor.types import Frame, Image
 
 Batch = Sequence[Frame]

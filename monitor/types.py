@@ -14,8 +14,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.pictures import SmallPictures
-from monitor.wording import about
+from monitor.small_pictures import SmallPictures
+from monitor.text.wording import about
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]

@@ -1,7 +1,6 @@
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.places import ROOT
 
 
 def test_every_package_is_installed() -> None:

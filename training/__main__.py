@@ -13,18 +13,10 @@ from typing import Annotated
 
 import typer
 
-from monitor.commands import monitor_command, python_command
 from monitor.errors import MonitorError, UsageError
-from monitor.wording import listed
-from training.output import (
-    Post,
-    check_output_file,
-    counted,
-    make_writable,
-    no_empty_folders,
-    terminal_width,
-    write_whole,
-)
+from monitor.text.commands import monitor_command, python_command
+from monitor.text.wording import counted, listed
+from training.output import Post, check_output_file, make_writable, no_empty_folders, terminal_width, write_whole
 from training.progress import JsonReport, Report
 
 app = typer.Typer(
@@ -68,10 +60,10 @@ def learn(
     """Learn what is normal for a camera and write a version of its model, ready to watch with."""
     import cv2
 
-    from monitor.duration import parse_duration
-    from training.learn import WORKERS, LearnSettings, check_name
-    from training.learn import learn as learn_model
-    from training.record import footage_of
+    from monitor.text.durations import parse_duration
+    from training.learn.learn_model import WORKERS, LearnSettings, check_name
+    from training.learn.learn_model import learn as learn_model
+    from training.learn.recording import footage_of
 
     cv2.setNumThreads(1)
     report = JsonReport() if json_lines else Report()
@@ -105,8 +97,8 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
 ) -> None:
     """Learn what is normal from footage and write a model folder."""
-    from training.recipe import load_recipe
-    from training.train import train_model, unfinished
+    from training.autoencoder.recipe import load_recipe
+    from training.autoencoder.train_model import train_model, unfinished
 
     report = Report()
 
@@ -143,9 +135,9 @@ def submission(
     device: Device = "auto",
 ) -> None:
     """Write the competition's file for a test set."""
-    from monitor.model_store import load_model
-    from training.fit import choose_device
-    from training.submission import write_submission
+    from monitor.model.model_store import load_model
+    from training.autoencoder.training_loop import choose_device
+    from training.evaluate.submission import write_submission
 
     report = Report()
     with _stoppable(report, lambda: f"stopped: {out} is not written"):
@@ -200,17 +192,17 @@ def evaluate(
     if alarms_per_day is not None and (subset or corrupt or plots or post is Post.PUBLISHED):
         raise UsageError("--subset, --corrupt, --plots and --post belong to --data: leave them out")
     with _needs("sklearn", "scikit-learn", "evaluate"):
-        from training.evaluate import Settings, WatchSettings, overlap
-        from training.evaluate import evaluate as measure
-        from training.report import text, to_json
+        from training.evaluate.evaluation import Settings, WatchSettings, overlap
+        from training.evaluate.evaluation import evaluate as measure
+        from training.evaluate.evaluation_report import text, to_json
     if plots is not None:
         with _needs("matplotlib", "matplotlib", "--plots"):
-            from training.plots import draw
-    from monitor.model_store import load_model
-    from training.alarms import count_alarms
-    from training.corrupt import Corruption
-    from training.fit import choose_device
-    from training.labels import load_labels
+            from training.evaluate.plots import draw
+    from monitor.model.model_store import load_model
+    from training.autoencoder.training_loop import choose_device
+    from training.evaluate.alarm_count import count_alarms
+    from training.evaluate.corrupt import Corruption
+    from training.evaluate.labels import load_labels
 
     report = Report()
     drawing = False
@@ -279,8 +271,8 @@ def what_if(
     """Work out which alerts a recorded run would have raised with other settings, without its model and footage."""
     from rich.console import Console
 
-    from monitor.record import alert_line, read_scores
-    from training.what_if import Changes, alert_table, notes, replay, summary_table
+    from monitor.sinks.score_record import alert_line, read_scores
+    from training.evaluate.what_if import Changes, alert_table, notes, replay, summary_table
 
     alert = {
         "on": on,

@@ -12,8 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from monitor.errors import RunError, UsageError
-from monitor.wording import about as about
-from monitor.wording import counted as counted
+from monitor.text.wording import about as about
+from monitor.text.wording import counted as counted
 
 
 class Post(StrEnum):

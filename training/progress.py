@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from training.output import counted
+from monitor.text.wording import counted
 
 _LOOK_S = 0.1
 """How often what is shown may change: looking up a clock for each frame costs nothing, drawing does."""

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.config import CaptureConfig
+from monitor.app.config import CaptureConfig
 from monitor.errors import UsageError
 from monitor.learning.footage import FootageSource, is_footage
-from monitor.sources import Split, open_sources
-from monitor.sources.base import Position, Reader, Source
-from monitor.sources.isolated import isolate
-from monitor.timing import Sampler
+from monitor.sources.finding import Split, open_sources
+from monitor.sources.isolated.isolated_source import isolate
+from monitor.sources.source import Position, Reader, Source
+from monitor.stream.frame_timing import Sampler
 from monitor.types import Image
 
 LIVE_PER_S = 10.0

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.calibration import HeldOut
-from monitor.camera_monitor import HOLD_S
 from monitor.detector.base import Detector
 from monitor.errors import ModelError
-from monitor.fusion import ModelScale
-from monitor.model_store import Model
-from monitor.smoothing import SmoothingSettings
-from monitor.sources.base import Source
+from monitor.judging.calibration import HeldOut
+from monitor.judging.camera_monitor import HOLD_S
+from monitor.judging.fusion import ModelScale
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.model.model_store import Model
+from monitor.sources.source import Source
+from monitor.text.wording import counted
 from monitor.types import Image
-from training.analysis import Account, Analysed, PictureCheck, analyse, nothing_readable
-from training.output import counted
+from training.evaluate.analysis import Account, Analysed, PictureCheck, analyse, nothing_readable
 from training.progress import Report, Steps
 from training.sampling import LIVE_PER_S as LIVE_PER_S
 from training.sampling import sampled

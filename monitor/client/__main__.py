@@ -11,14 +11,14 @@ from typing import Annotated
 
 import typer
 
-from monitor.client.evidence import EvidenceFolder
+from monitor.alerts.keys import make_keys
+from monitor.alerts.messages import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
 from monitor.client.items import Expired, Gap, Received, UnknownCamera
 from monitor.client.lines import json_line, text_line
+from monitor.client.saved_pictures import EvidenceFolder
 from monitor.client.subscriber import AlertSubscriber
-from monitor.commands import monitor_command, python_command
-from monitor.curve import make_keys
 from monitor.errors import MonitorError
-from monitor.messages import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
+from monitor.text.commands import monitor_command, python_command
 
 CAUGHT_UP_WITHIN_S = 10.0
 """With --no-follow, a monitor that is not heard for so long is not there."""

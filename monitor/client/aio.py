@@ -12,9 +12,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Self
 
+from monitor.alerts.messages import AlertMessage
 from monitor.client.items import Item, Received
 from monitor.client.subscriber import AlertSubscriber, note
-from monitor.messages import AlertMessage
 
 
 class AsyncAlertSubscriber:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from monitor.curve import HANDSHAKE_FAILED, ClientKeys
+from monitor.alerts.keys import HANDSHAKE_FAILED, ClientKeys
 from monitor.errors import ConfigError, RefusedError
 
 _FAILURES = 3

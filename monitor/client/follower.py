@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from monitor.alerts.history import Answer, HistoryReply, HistoryRequest
+from monitor.alerts.messages import AlertMessage, Decoded, HealthMessage, Heartbeat
 from monitor.client.items import Expired, Item, NoRepair, Received
 from monitor.client.tracker import SequenceTracker
-from monitor.history import Answer, HistoryReply, HistoryRequest
-from monitor.messages import AlertMessage, Decoded, HealthMessage, Heartbeat
 
 HELD = 1000
 """Live messages held back at most; further ones are dropped, noticed as missing later, and asked for again."""

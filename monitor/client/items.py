@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitor.messages import AlertMessage, HealthMessage, ScoreMessage
+from monitor.alerts.messages import AlertMessage, HealthMessage, ScoreMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,12 @@ import json
 import time
 from dataclasses import asdict
 
+from monitor.alerts.messages import (
+    NOT_NOTIFIED,
+    AlertMessage,
+    HealthMessage,
+    ScoreMessage,
+)
 from monitor.client.items import (
     Contact,
     Ended,
@@ -18,15 +24,9 @@ from monitor.client.items import (
     Silence,
     UnknownCamera,
 )
-from monitor.duration import place
-from monitor.messages import (
-    NOT_NOTIFIED,
-    AlertMessage,
-    HealthMessage,
-    ScoreMessage,
-)
+from monitor.text.durations import place
+from monitor.text.wording import listed, nearest
 from monitor.types import Phase
-from monitor.wording import listed, nearest
 
 _NAMED_AT_MOST = 20
 _SAME_TIME_S = 1.0

@@ -19,6 +19,19 @@ from typing import Self
 
 import zmq
 
+from monitor.alerts.history import HistoryRequest, decode_answer
+from monitor.alerts.keys import ClientKeys
+from monitor.alerts.messages import (
+    DEFAULT_ALERTS_ENDPOINT,
+    AlertMessage,
+    Decoded,
+    Heartbeat,
+    MalformedError,
+    ScoreMessage,
+    check_endpoint,
+    decode,
+    encode,
+)
 from monitor.client.connection import RefusalWatch, connect, history_endpoint, new_socket
 from monitor.client.follower import Follower
 from monitor.client.items import (
@@ -36,20 +49,7 @@ from monitor.client.items import (
 from monitor.client.lines import text_line
 from monitor.client.since import Since, start_of, token_of
 from monitor.client.tracker import SequenceTracker
-from monitor.curve import ClientKeys
 from monitor.errors import ConfigError, LostError
-from monitor.history import HistoryRequest, decode_answer
-from monitor.messages import (
-    DEFAULT_ALERTS_ENDPOINT,
-    AlertMessage,
-    Decoded,
-    Heartbeat,
-    MalformedError,
-    ScoreMessage,
-    check_endpoint,
-    decode,
-    encode,
-)
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class AlertSubscriber:
     history_endpoint its history address; None: as the monitor says
     cameras          only these; None: all
     health           camera health too
-    keys             folder of this client's keys (see monitor.curve); None: the monitor uses none
+    keys             folder of this client's keys (see monitor.alerts.keys); None: the monitor uses none
     repair           False: losses are noticed, not repaired
     follow           False: iteration ends when everything has been delivered that had been sent by now
     timeout_s        iteration ends when no message came for so long, seconds; None: never

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detector.steady import SteadyMotion
+from monitor.detector.motion.steady_motion import SteadyMotion
 from monitor.types import FloatArray, Frame, Image
 
 BLOCK = 4

@@ -14,17 +14,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
-from monitor.camera_monitor import CameraMonitor
 from monitor.errors import MonitorError
-from monitor.learning import words
+from monitor.judging.camera_monitor import CameraMonitor
+from monitor.learning import learning_words as words
 from monitor.learning.footage import is_footage
-from monitor.learning.plan import LearningPlan
-from monitor.learning.process import LearnerProcess
-from monitor.learning.recorder import FootageRecorder
-from monitor.model_store import Model
-from monitor.redact import redact
-from monitor.sink import CameraReport, Progress
-from monitor.stage import Stage
+from monitor.learning.footage_recorder import FootageRecorder
+from monitor.learning.learner_process import LearnerProcess
+from monitor.learning.learning_plan import LearningPlan
+from monitor.live.sink import CameraReport, Progress
+from monitor.live.stage import Stage
+from monitor.model.model_store import Model
+from monitor.text.redaction import redact
 from monitor.types import CameraState, ScoredFrame
 
 log = logging.getLogger("monitor")

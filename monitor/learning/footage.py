@@ -17,8 +17,8 @@ import numpy as np
 
 from monitor.detector.frontend import analysis_size
 from monitor.errors import SourceError
-from monitor.sources.base import Position, Reader, Source
 from monitor.sources.folder import read_image
+from monitor.sources.source import Position, Reader, Source
 from monitor.types import Image
 
 CARD = "footage.json"

@@ -8,10 +8,10 @@ from typing import cast
 import cv2
 
 from monitor.errors import CaptureError, StallError
-from monitor.reach import why_unreachable
-from monitor.redact import redact
-from monitor.sources.base import Position, Reader, Source
 from monitor.sources.opencv import open_capture, plausible_fps
+from monitor.sources.reach import why_unreachable
+from monitor.sources.source import Position, Reader, Source
+from monitor.text.redaction import redact
 from monitor.types import Image
 
 # A call that failed after this part of its deadline is taken to have run into it: OpenCV looks at the clock between

@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from monitor.errors import SourceError
-from monitor.sources.base import Position, Reader, Source
 from monitor.sources.opencv import FALLBACK_FPS
+from monitor.sources.source import Position, Reader, Source
+from monitor.text.wording import counted
 from monitor.types import Image
-from monitor.wording import counted
 
 IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"])
 

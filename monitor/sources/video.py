@@ -8,8 +8,8 @@ from typing import cast
 import cv2
 
 from monitor.errors import CaptureError, SourceError
-from monitor.sources.base import Position, Reader, Source
 from monitor.sources.opencv import open_capture, plausible_fps
+from monitor.sources.source import Position, Reader, Source
 from monitor.types import Image
 
 VIDEO_SUFFIXES = frozenset(

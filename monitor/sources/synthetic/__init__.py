@@ -4,9 +4,3 @@ A pedestrian street. People walk from left to right on the near pavement and fro
 drives. The picture of frame i is a pure function of (seed, i), so training, tests and the demo see the same bytes
 however a frame was reached. The street is the same for every seed; people, light and noise are the seed's.
 """
-
-from monitor.sources.synthetic.perspective import HEIGHT, WIDTH
-from monitor.sources.synthetic.scene import FPS, SyntheticScene
-from monitor.sources.synthetic.script import KINDS, Episode
-
-__all__ = ["FPS", "HEIGHT", "KINDS", "WIDTH", "Episode", "SyntheticScene"]

@@ -1,0 +1,79 @@
+"""How long it takes to learn a camera: each detector by itself, and until the versions of its model are there.
+
+    python -m benchmarks.learning_time SOURCE... [--to-s 600]
+
+SOURCE is normal footage of one camera, a file or a folder. Each fast detector is fitted once to all that is kept of
+it. Then it is learned as ``python -m training learn`` does: every fast detector is fitted five times, four times to
+three quarters so that the fourth can be scored, and the network learns last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from benchmarks.lib.machine import busy_s, cores, this_machine
+from monitor.errors import MonitorError
+from monitor.model.model_versions import version_number
+from training.learn.learn_model import WORKERS, LearnSettings, learn
+from training.learn.learners import LEARNERS
+from training.learn.normal_footage import Normal, read_normal
+from training.output import duration
+from training.progress import Report
+from training.sampling import recorded_sources
+
+QUIET = Report(quiet=True)
+
+
+def timed(what: str, task: Callable[[], Any]) -> Any:
+    """Do it, and print the seconds that it took, and those that all programs together had of the cores meanwhile."""
+    started, busy = time.perf_counter(), busy_s()
+    result = task()
+    took = time.perf_counter() - started
+    print(f"{what:32s} {took:6.1f} s   {(busy_s() - busy) / took:.1f} of {cores()} cores busy", flush=True)
+    return result
+
+
+def measure(sources: list[str], to_s: float) -> None:
+    """Print all of it. Raises MonitorError where the footage cannot be learned from."""
+    opened = recorded_sources(sources, "training_videos")
+    normal: Normal = timed("reading", lambda: read_normal(opened, QUIET, to_s=to_s))
+    width, height = normal.size
+    print(f"{normal.frames} frames of {width}x{height} kept of {duration(normal.footage_s)}")
+    for name, learner in LEARNERS.items():
+        if learner.refit:
+            timed(f"{name}, fitted once", partial(learner.fit, normal.stretches, 0, "cpu", QUIET))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = LearnSettings("camera", Path(folder), to_s=to_s, workers=WORKERS)
+        started = time.perf_counter()
+
+        def written(version: Path) -> None:
+            print(f"version {version_number(version):<24d} {time.perf_counter() - started:6.1f} s", flush=True)
+
+        timed("learned", lambda: learn(opened, sources, settings, QUIET, written))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="How long it takes to learn a camera.")
+    parser.add_argument("sources", nargs="+", help="normal footage of one camera")
+    parser.add_argument("--to-s", type=float, default=600.0, help="media time that counts of each source")
+    given = parser.parse_args()
+    cv2.setNumThreads(1)  # as training learn does
+    print(this_machine())
+    try:
+        measure(given.sources, given.to_s)
+    except MonitorError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""A scene that is calm for a second and abnormal for a second: dark with a small thing that strolls, then bright with a
+large one that races."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from benchmarks.lib.stamp import HEIGHT_PX, strip
+from monitor.types import Image
+
+WIDTH, HEIGHT, FPS = 640, 360, 25
+CYCLE = 2 * FPS
+"""Frames of a calm and an abnormal second."""
+
+
+def picture(index: int, *, calm: bool = False) -> Image:
+    """Frame ``index`` of the cycle, or of a scene that is always calm; (360, 640, 3) uint8 BGR.
+
+    It has structure and noise, and something moves: a flat or still one counts as covered or frozen.
+    """
+    step = index % CYCLE
+    bright = step >= FPS and not calm
+    scene = np.random.default_rng(0).integers(20, 120, (18, 32, 3), np.uint8)
+    noise = np.random.default_rng(index % 7).integers(0, 10, (HEIGHT, WIDTH, 3), np.uint8)
+    large = cv2.resize(scene, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+    drawn = np.asarray(large + noise + np.uint8(120 if bright else 0), np.uint8)
+    strolled = round(60 * np.sin(2 * np.pi * step / CYCLE))
+    cv2.circle(drawn, (WIDTH // 2 + strolled, 280), 14, (200, 200, 200), -1)
+    if bright:
+        cv2.circle(drawn, (step * 47 % WIDTH, 200), 60, (10, 10, 10), -1)
+    return drawn
+
+
+def write_frames(path: Path) -> None:
+    """One cycle as raw I420 pictures, one after the other."""
+    pictures = (cv2.cvtColor(picture(index), cv2.COLOR_BGR2YUV_I420) for index in range(CYCLE))
+    path.write_bytes(b"".join(each.tobytes() for each in pictures))
+
+
+def write_calm(path: Path, seconds: float) -> None:
+    """A video of the calm scene with the blocks of a stamp along its edge, H.264, to learn from."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", FPS, {"preset": "ultrafast", "tune": "zerolatency"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(round(seconds * FPS)):
+            frame = av.VideoFrame.from_ndarray(stamped(picture(index, calm=True)), "bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def stamped(image: Image) -> Image:
+    """The picture with the present time in it, as a camera of ``stamped_server`` sends it."""
+    luma = np.frombuffer(strip(time.time(), WIDTH), np.uint8).reshape(HEIGHT_PX, WIDTH)
+    image[:HEIGHT_PX] = luma[:, :, np.newaxis]
+    return image

@@ -1,0 +1,261 @@
+"""Starts a monitor on live files (benchmarks.lib.watched), receives what it publishes, and says how it kept up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zmq
+
+from benchmarks.lib.machine import busy_s
+from benchmarks.lib.watched import ANALYSED_PER_S, CAMERA_FPS, Snapshot, Task
+from monitor.alerts.messages import AlertMessage, ScoreMessage
+from monitor.client import AlertSubscriber, Received
+from monitor.errors import RunError
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 90.0
+"""In which all cameras must have given a frame: so long, many at once may take on a busy machine."""
+GRACE_S = 15.0
+"""A monitor that says nothing for so much longer than it should is ended."""
+LOOK_S = 0.2
+SHARE = 0.99
+"""Of the frames that are due, so many must come and be analysed."""
+LATENCY_S = 0.2
+"""Within this the 99th percentile must stay, from reading a frame to having received what came of it."""
+
+
+class Child:
+    """The monitor's process.
+
+    stdout  file descriptor; call ``read`` when there is something to read
+    lines   what it has said and nobody has taken yet
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        assert process.stdout is not None
+        self.process = process
+        self.stdout = process.stdout.fileno()
+        self.lines: deque[dict[str, Any]] = deque()
+        self._log = log
+        self._rest = b""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended; what it said last may still be there to be read."""
+        return self.process.poll() is not None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def read(self) -> None:
+        """Take in what has come."""
+        *lines, self._rest = (self._rest + os.read(self.stdout, 65536)).split(b"\n")
+        self.lines += map(json.loads, lines)
+
+    def why(self) -> str:
+        """The last that it wrote to its log."""
+        lines = self._log.read_text(errors="replace").strip().splitlines()
+        return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+
+
+@contextmanager
+def started(task: Task, log: Path) -> Iterator[Child]:
+    """The task in a process of its own; ended, and killed if need be, at the end."""
+    command = [sys.executable, "-m", "benchmarks.lib.watched", json.dumps(asdict(task))]
+    with log.open("wb") as errors:
+        process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+        with process:
+            try:
+                yield Child(process, log)
+            finally:
+                assert process.stdin is not None
+                process.stdin.close()
+                try:
+                    process.wait(GRACE_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+
+@dataclass
+class Seen:
+    """What a subscriber received: (unix seconds of sending, age in seconds at receipt) of each message.
+
+    scores    smoothed scores as they came; unscored: messages without one
+    first_at  camera -> unix seconds of its first score
+    """
+
+    score_ages: list[tuple[float, float]] = field(default_factory=list)
+    alert_ages: list[tuple[float, float]] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    unscored: int = 0
+    first_at: dict[str, float] = field(default_factory=dict)
+
+    def take(self, message: object, now: float) -> None:
+        """A message received now, unix seconds."""
+        if isinstance(message, AlertMessage):
+            self.alert_ages.append((message.sent_at, message.frame_age_s + now - message.sent_at))
+        elif isinstance(message, ScoreMessage):
+            self.score_ages.append((message.sent_at, now - message.captured_at))
+            if message.score is None:
+                self.unscored += 1
+            else:
+                self.scores.append(message.score)
+                self.first_at.setdefault(message.camera, now)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How a step went. Numbers a camera are those of the time that counted, ``seconds`` long.
+
+    failure      what kept it from being measured; "" where it was
+    cpu, other   CPU cores used by the monitor and its decoders, and by everything else on the machine
+    score_ages_s, alert_ages_s  from reading a frame to having received its score, or the alert that it decided
+    """
+
+    cameras: int
+    decode_only: bool
+    failure: str = ""
+    seconds: float = 0.0
+    frames_in: tuple[int, ...] = ()
+    analysed: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    reconnects: tuple[int, ...] = ()
+    cpu: float = 0.0
+    other: float = 0.0
+    score_ages_s: tuple[float, ...] = ()
+    alert_ages_s: tuple[float, ...] = ()
+
+    def faults(self) -> list[str]:
+        """What was not as it has to be, in words; empty if it kept up."""
+        if self.failure:
+            return [self.failure]
+        found = []
+        # One frame is cut off by the edges of the time; of those analysed, as many as may come late.
+        if _too_few(self.frames_in, self.seconds * CAMERA_FPS, 1):
+            found.append(f"a camera gave {min(self.frames_in)} of {self.seconds * CAMERA_FPS:.0f} frames due")
+        if self.decode_only:
+            return found
+        if any(self.dropped):
+            found.append(f"{sum(self.dropped)} frames dropped")
+        if any(self.reconnects):
+            found.append(f"{sum(self.reconnects)} cameras lost")
+        if _too_few(self.analysed, self.seconds * ANALYSED_PER_S, LATENCY_S * ANALYSED_PER_S):
+            due = self.seconds * ANALYSED_PER_S
+            found.append(f"of a camera {min(self.analysed)} of {due:.0f} frames due were analysed")
+        for what, ages in (("score", self.score_ages_s), ("alert", self.alert_ages_s)):
+            if not ages:
+                found.append(f"no {what} came")
+            elif (p99 := quantile(ages, 0.99)) > LATENCY_S:
+                found.append(f"frame to {what} p99 {p99 * 1e3:.0f} ms")
+        return found
+
+
+def _too_few(counts: Sequence[int], due: float, edge: float) -> bool:
+    return min(counts) + edge < SHARE * due
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The value that ``share`` of them do not pass; NaN of none."""
+    return float(np.quantile(values, share)) if len(values) else float("nan")
+
+
+def between(ages: Sequence[tuple[float, float]], begin: float, end: float) -> tuple[float, ...]:
+    """Ages of what was sent from ``begin`` to ``end``, unix seconds."""
+    return tuple(age for sent_at, age in ages if begin <= sent_at <= end)
+
+
+def measure(task: Task, log: Path) -> tuple[Measured, Seen]:
+    """Run a task and judge what counted of it. Raises RunError where the monitor ended by itself."""
+    seen, snapshots, busy = Seen(), list[Snapshot](), list[float]()
+
+    def keep(snapshot: Snapshot) -> None:
+        snapshots.append(snapshot)
+        busy.append(busy_s())
+
+    with started(task, log) as child:
+        failure = follow(child, task, seen, keep)
+    if failure:
+        return Measured(task.cameras, task.decode_only, failure), seen
+    first, last = snapshots
+    seconds, used_s = last.at - first.at, last.cpu_s - first.cpu_s
+
+    def gained(name: str) -> tuple[int, ...]:
+        return tuple(b - a for a, b in zip(getattr(first, name), getattr(last, name), strict=True))
+
+    measured = Measured(
+        task.cameras,
+        task.decode_only,
+        seconds=seconds,
+        frames_in=gained("frames_in"),
+        analysed=gained("analysed"),
+        dropped=gained("dropped"),
+        reconnects=gained("reconnects"),
+        cpu=used_s / seconds,
+        other=max(0.0, busy[1] - busy[0] - used_s) / seconds,
+        score_ages_s=between(seen.score_ages, first.at, last.at),
+        alert_ages_s=between(seen.alert_ages, first.at, last.at),
+    )
+    return measured, seen
+
+
+def follow(
+    child: Child,
+    task: Task,
+    seen: Seen,
+    keep: Callable[[Snapshot], None],
+    on_look: Callable[[], None] = lambda: None,
+) -> str:
+    """Receive until the time that counts is over. Returns why it never was; "" if all went well.
+
+    keep     told both snapshots as they come; on_look: called a few times a second
+
+    Raises RunError where the monitor ended by itself.
+    """
+    endpoints = {} if task.decode_only else _first_line(child)
+    left, deadline = 2, time.monotonic() + START_S
+    subscriber = AlertSubscriber(endpoints["alerts"], scores_endpoint=endpoints["scores"]) if endpoints else None
+    with subscriber or nullcontext():
+        while left:
+            if time.monotonic() > deadline:
+                return "not all cameras started" if left == 2 else "the monitor hung"
+            ended = child.ended
+            ready = zmq.select([child.stdout, *(subscriber.sockets() if subscriber else ())], [], [], LOOK_S)[0]
+            while subscriber is not None and (item := subscriber.next_now()) is not None:
+                if isinstance(item, Received):
+                    seen.take(item.message, time.time())
+            if child.stdout in ready:
+                child.read()
+            elif ended:
+                raise RunError(f"the monitor that was to be measured ended: {child.why()}")
+            while child.lines:
+                keep(Snapshot(**child.lines.popleft()))
+                left -= 1
+                deadline = time.monotonic() + task.warm_up_s + task.seconds + GRACE_S
+            on_look()
+    return ""
+
+
+def _first_line(child: Child) -> dict[str, Any]:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        ended = child.ended
+        if zmq.select([child.stdout], [], [], LOOK_S)[0]:
+            child.read()
+            if child.lines:
+                return child.lines.popleft()
+        elif ended:
+            raise RunError(f"the monitor that was to be measured did not start: {child.why()}")
+    raise RunError(f"the monitor that was to be measured did not start within {START_S:g} s")

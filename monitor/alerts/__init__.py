@@ -1,0 +1,1 @@
+"""The alert protocol: messages, ZeroMQ publisher, journal, replay of missed messages, encryption keys."""

@@ -1,0 +1,361 @@
+"""Alerts, camera health, heartbeats and scores out over ZeroMQ; never waits for a subscriber.
+
+Sockets are not thread-safe: one thread, the main thread, makes, uses and closes a Publisher.
+A subscriber with no room left loses messages, sees so from their numbers, and can ask for them on the history socket
+(see docs/alerts.md).
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import zmq
+
+from monitor.alerts.binding import LINGER_MS, bind, check_exposure, is_exposed
+from monitor.alerts.history import History
+from monitor.alerts.journal import Journal
+from monitor.alerts.keys import ZAP_ADDRESS, Gatekeeper, HandshakeWatch, ServerKeys
+from monitor.alerts.messages import (
+    DEFAULT_ALERTS_ENDPOINT,
+    DEFAULT_SCORES_ENDPOINT,
+    SCHEMA,
+    AlertMessage,
+    HealthMessage,
+    Heartbeat,
+    ModelRef,
+    ReasonBody,
+    RegionBody,
+    ScoreMessage,
+    check_endpoint,
+    encode,
+    new_epoch,
+)
+from monitor.types import AlertEvent, CameraState, Phase, Reason, Region
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_INTERVAL_S = 1.0
+ALERTS_HIGH_WATER_MARK = 1000
+SCORES_HIGH_WATER_MARK = 100
+"""Messages held for one slow subscriber before it loses some."""
+HISTORY_HIGH_WATER_MARK = 8
+"""Replies, each a page of at most about a megabyte, held for one client that asks and does not read."""
+HISTORY_S = 0.02
+"""How long answering may take at one tick; what is left waits for the next."""
+
+
+class Publisher:
+    """Binds its sockets on entry and lets go of them on exit. Used by one thread only.
+
+    alerts, scores   addresses, ``tcp://host:port`` or ``ipc://path``; port ``*`` takes any free one
+    history          address where clients ask for what they missed; None: nowhere
+    node             name of this monitor in all messages; default the machine's name
+    insecure         allow addresses that other machines can reach, unencrypted
+    keys             folder of the monitor's keys (see monitor.alerts.keys): encrypted, and for allowed clients only
+    journal          keeps every alert and health message before it is sent; entered and left by the caller
+
+    Raises ConfigError for an address that is malformed, or open to other machines without ``keys`` or ``insecure``,
+    and for keys that cannot be used; BindError on entry where an address cannot be bound (then none is).
+
+    On entry, events that an earlier run left open in the journal, as it was killed, are ended.
+    """
+
+    def __init__(
+        self,
+        alerts: str = DEFAULT_ALERTS_ENDPOINT,
+        scores: str = DEFAULT_SCORES_ENDPOINT,
+        history: str | None = None,
+        *,
+        node: str | None = None,
+        insecure: bool = False,
+        keys: Path | None = None,
+        journal: Journal | None = None,
+        alerts_high_water_mark: int = ALERTS_HIGH_WATER_MARK,
+        scores_high_water_mark: int = SCORES_HIGH_WATER_MARK,
+    ) -> None:
+        for endpoint in (alerts, scores, history):
+            if endpoint is not None:
+                check_endpoint(endpoint)
+                check_exposure(endpoint, closed=keys is not None or insecure)
+        if history is not None and is_exposed(alerts) and not is_exposed(history):
+            log.warning(
+                "other machines reach the alerts on %s, but not the history on %s: clients there cannot have again "
+                "what they miss; give [publish] history an address like that of alerts",
+                alerts,
+                history,
+            )
+        self._keys = None if keys is None else ServerKeys(keys)
+        self.node = node or socket.gethostname()
+        self.epoch = new_epoch()
+        self.alerts_endpoint = alerts
+        """Address of the alerts socket; on entry a port ``*`` becomes the actual one."""
+        self.scores_endpoint = scores
+        """Address of the scores socket; on entry a port ``*`` becomes the actual one."""
+        self.history_endpoint = history
+        """Address of the history socket, or None; on entry a port ``*`` becomes the actual one."""
+        self._journal = journal
+        self._history = History(self.node, self.epoch, journal)
+        self._high_water_marks = (alerts_high_water_mark, scores_high_water_mark)
+        self._heartbeat_seq = 0
+        self._last_heartbeat: float | None = None
+        self._subscriptions: set[str] = set()
+        self._score_subscriptions: set[str] = set()
+
+    def __enter__(self) -> Self:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._poller = zmq.Poller()
+        self._gate: zmq.Socket[bytes] | None = None
+        self._router: zmq.Socket[bytes] | None = None
+        self._watch: HandshakeWatch | None = None
+        try:
+            if self._keys is not None:
+                self._gate = self._open_gate()
+                self._gatekeeper = Gatekeeper(self._keys)
+            alerts_room, scores_room = self._high_water_marks
+            self._alerts, self.alerts_endpoint = self._bind(zmq.XPUB, self.alerts_endpoint, alerts_room)
+            self._scores, self.scores_endpoint = self._bind(zmq.XPUB, self.scores_endpoint, scores_room)
+            # Each new subscriber is told apart, so that it gets a heartbeat at once.
+            self._alerts.xpub_verbose = True
+            bound = [self._alerts, self._scores]
+            if self.history_endpoint is not None:
+                self._router, self.history_endpoint = self._bind(
+                    zmq.ROUTER, self.history_endpoint, HISTORY_HIGH_WATER_MARK
+                )
+                bound.append(self._router)
+            if self._keys is not None:
+                self._watch = HandshakeWatch(self._context, bound)
+            self._end_interrupted_events()
+        except BaseException:
+            self._close(linger_ms=0)
+            raise
+        encrypted = "" if self._keys is None else ", encrypted"
+        log.info("publishing alerts on %s, scores on %s%s", self.alerts_endpoint, self.scores_endpoint, encrypted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close(linger_ms=LINGER_MS)
+
+    def _close(self, linger_ms: int) -> None:
+        if self._watch is not None:
+            self._watch.close()
+        self._context.destroy(linger=linger_ms)
+
+    def publish_alert(
+        self,
+        camera: str,
+        event: AlertEvent,
+        *,
+        started_at: float,
+        ended_at: float | None,
+        model: ModelRef,
+        frame_age_s: float,
+        dropped_frames: int,
+        regions: Sequence[Region] = (),
+        reasons: Sequence[Reason] = (),
+        expected_false_alarms_per_day: float | None = None,
+        evidence: Sequence[str] = (),
+        media_s: float | None = None,
+        jpeg: bytes | None = None,
+    ) -> AlertMessage:
+        """Send a step of an event; returns the message as sent.
+
+        started_at, ended_at  unix seconds that belong to the event's started_s and ended_s
+        frame_age_s           seconds from reading the frame to now
+        media_s               where in its file or folder the event began, seconds; None of a live camera
+        jpeg                  picture that goes along with start and end; not sent with updates
+        """
+        topic = f"alert/{camera}/"
+        message = AlertMessage(
+            **self._envelope(topic),
+            position=self._history.position + 1,
+            event_id=f"{self.epoch}-{camera}-{event.number}",
+            phase=event.phase,
+            camera=camera,
+            started_at=started_at,
+            ended_at=ended_at,
+            started_s=event.started_s,
+            ended_s=event.ended_s,
+            score=float(event.score),
+            peak_score=float(event.peak_score),
+            expected_false_alarms_per_day=expected_false_alarms_per_day,
+            notify=event.notify,
+            regions=tuple(RegionBody.of(region) for region in regions),
+            reasons=tuple(ReasonBody.of(reason) for reason in reasons),
+            model=model,
+            frame_age_s=frame_age_s,
+            dropped_frames=dropped_frames,
+            evidence=tuple(evidence),
+            media_s=media_s,
+        )
+        self._send(message, None if event.phase is Phase.UPDATE else jpeg)
+        return message
+
+    def publish_health(self, camera: str, state: CameraState, *, since: float, detail: str = "") -> HealthMessage:
+        """Send a camera's new state, held since ``since`` (unix seconds); returns the message as sent."""
+        envelope = self._envelope(f"health/{camera}/")
+        message = HealthMessage(
+            **envelope,
+            position=self._history.position + 1,
+            camera=camera,
+            state=state,
+            since=since,
+            detail=detail,
+        )
+        self._send(message)
+        return message
+
+    def publish_score(
+        self,
+        camera: str,
+        *,
+        time_s: float,
+        frame_index: int,
+        score: float,
+        captured_at: float,
+        raw: Mapping[str, float],
+    ) -> None:
+        """Send what a frame scored: subscribers that cannot follow lose some. Made only for those who subscribe.
+
+        score        0 = typical normal, 1 = the threshold; NaN (sent as null) while it cannot be judged
+        captured_at  unix seconds when the frame was read
+        raw          detector name -> score in its own units; NaN is sent as null
+        """
+        topic = f"score/{camera}/"
+        envelope = self._envelope(topic)
+        self._history.last_seq[topic] = envelope["seq"]
+        if int(self._scores.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            self.update_subscriptions()
+        if not any(topic.startswith(wanted) for wanted in self._score_subscriptions):
+            return
+        message = ScoreMessage(
+            **envelope,
+            camera=camera,
+            time_s=time_s,
+            frame_index=frame_index,
+            score=float(score),
+            captured_at=captured_at,
+            raw={name: float(value) for name, value in raw.items()},
+        )
+        self._scores.send_multipart([topic.encode(), encode(message)], flags=zmq.DONTWAIT)
+
+    def tick(self, now: float) -> None:
+        """Do what is due; call it about ten times a second. ``now`` is time.monotonic(), in seconds."""
+        self.heartbeat_if_due(now)
+        self._answer_requests()
+        if self._journal is not None:
+            self._journal.upkeep(now, time.time())
+
+    def heartbeat_if_due(self, now: float) -> bool:
+        """Send a heartbeat if the last one is a second old, or somebody has just subscribed to them."""
+        self.update_subscriptions()
+        if self._last_heartbeat is not None and now - self._last_heartbeat < HEARTBEAT_INTERVAL_S:
+            return False
+        self._last_heartbeat = now
+        self._send_heartbeat()
+        return True
+
+    def end(self, how: str) -> None:
+        """Send the last heartbeat, which tells subscribers that the run is over and no connection is down.
+
+        how: ``done``, ``stopped`` or ``failed`` and why, for people
+        """
+        self._send_heartbeat(ended=how)
+
+    def _send_heartbeat(self, ended: str | None = None) -> None:
+        heartbeat = Heartbeat(
+            **self._envelope("heartbeat/"),
+            last_seq=dict(self._history.last_seq),
+            position=self._history.position,
+            history=self.history_endpoint,
+            unjournalled=0 if self._journal is None else self._journal.unjournalled,
+            ended=ended,
+        )
+        self._send(heartbeat)
+
+    def update_subscriptions(self, timeout_s: float = 0.0) -> frozenset[str]:
+        """The topic prefixes that anyone is subscribed to now; waits up to ``timeout_s`` for a change, seconds."""
+        wait_ms = int(timeout_s * 1000)
+        while ready := self._poller.poll(wait_ms):
+            wait_ms = 0
+            for waiting, _ in ready:
+                if waiting is self._gate:
+                    self._let_in(self._gate)
+                    continue
+                # The first byte is 1 for a new subscription, 0 for the last one that went away.
+                note = waiting.recv()
+                topic = note[1:].decode(errors="replace")
+                if note[:1] == b"\x01":
+                    self._subscriptions.add(topic)
+                    if waiting is self._scores:
+                        self._score_subscriptions.add(topic)
+                    if topic == "heartbeat/":
+                        self._last_heartbeat = None
+                elif note[:1] == b"\x00":
+                    self._subscriptions.discard(topic)
+                    if waiting is self._scores:
+                        self._score_subscriptions.discard(topic)
+        return frozenset(self._subscriptions)
+
+    def _answer_requests(self) -> None:
+        """Answer what clients ask, for a bounded time; ROUTER drops the answer to one that does not read."""
+        ends_at = time.monotonic() + HISTORY_S
+        while self._router is not None and self._router.poll(0) and time.monotonic() < ends_at:
+            client, *parts = self._router.recv_multipart()
+            # A REQ socket puts an empty part before its request, and wants one before the reply.
+            delimiter = [b""] if len(parts) > 1 and parts[0] == b"" else []
+            if len(parts) == len(delimiter) + 1:
+                reply = self._history.answer(parts[-1], time.time())
+                self._router.send_multipart([client, *delimiter, *reply], flags=zmq.DONTWAIT)
+
+    def _end_interrupted_events(self) -> None:
+        """Send the end of every event that an earlier run left open: nobody shall wait for it for ever."""
+        for last in self._history.interrupted():
+            log.warning(
+                "%s: event %s was open when the monitor was killed; it is ended now", last.camera, last.event_id
+            )
+            ended = {
+                "phase": Phase.END,
+                "ended_at": last.sent_at,
+                "ended_s": None,
+                "interrupted": True,
+                "position": self._history.position + 1,
+            }
+            self._send(AlertMessage(**(last.model_dump(by_alias=True) | self._envelope(last.topic) | ended)))
+
+    def _envelope(self, topic: str) -> dict[str, Any]:
+        last = self._heartbeat_seq if topic == "heartbeat/" else self._history.last_seq.get(topic, 0)
+        return {"schema": SCHEMA, "node": self.node, "epoch": self.epoch, "seq": last + 1, "sent_at": time.time()}
+
+    def _send(self, message: AlertMessage | HealthMessage | Heartbeat, jpeg: bytes | None = None) -> None:
+        """The one way out of every alert, health message and heartbeat: keep it, count it, send it."""
+        body = encode(message)
+        if isinstance(message, Heartbeat):
+            self._heartbeat_seq = message.seq
+        else:
+            self._history.keep(message, body, jpeg)
+        parts = [message.topic.encode(), body] + ([jpeg] if jpeg else [])
+        self._alerts.send_multipart(parts, flags=zmq.DONTWAIT)
+
+    def _open_gate(self) -> zmq.Socket[bytes]:
+        """Bind the socket on which ZeroMQ asks who may connect; without one it would let everybody in."""
+        gate = self._context.socket(zmq.REP)
+        gate.linger = 0
+        gate.bind(ZAP_ADDRESS)
+        self._poller.register(gate, zmq.POLLIN)
+        return gate
+
+    def _let_in(self, gate: zmq.Socket[bytes]) -> None:
+        answer = self._gatekeeper.answer(gate.recv_multipart())
+        gate.send_multipart(answer or [b""])
+
+    def _bind(self, kind: int, endpoint: str, high_water_mark: int) -> tuple[zmq.Socket[bytes], str]:
+        """Bind a socket; returns it with its actual address."""
+        bound = bind(self._context, kind, endpoint, high_water_mark, self._keys)
+        if kind == zmq.XPUB:
+            self._poller.register(bound, zmq.POLLIN)
+        return bound, bound.get_string(zmq.LAST_ENDPOINT)

@@ -1,0 +1,169 @@
+"""Reading the settings from a TOML file, and saying what is wrong with them."""
+
+from __future__ import annotations
+
+import tomllib
+from copy import deepcopy
+from dataclasses import is_dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from monitor.app.config import CameraConfig, MonitorConfig
+from monitor.app.flags import FLAGS_OF_SETTINGS
+from monitor.errors import ConfigError
+from monitor.text.redaction import redact
+from monitor.text.wording import nearest
+
+
+def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
+    """Read a TOML file (None: all defaults) and lay ``overrides`` (dotted key -> value) over it.
+
+    Raises ConfigError with one line for every mistake, naming the flag that gave the value, the file otherwise, and the
+    nearest known key for an unknown one.
+    """
+    content: dict[str, Any] = {}
+    if path is not None:
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read the config file {path} ({error.strerror}): check the path") from error
+        except (ValueError, RecursionError) as error:  # also for numbers too long, brackets too deep
+            raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    for key, value in (overrides or {}).items():
+        _set(content, key, value)
+    try:
+        return _checked(content)
+    except ValidationError:
+        # An unknown key may stand for the one that it is most like, or for none. What is wrong either way is told; what
+        # follows from the guess alone, or from leaving the key out, would only hide the first mistake.
+        left_out, guessed = (_mistakes(deepcopy(content), guess=guess) for guess in (False, True))
+    where = f"{path}: " if path is not None else ""
+    flags = {f"setting '{key}': ": FLAGS_OF_SETTINGS[key] for key in overrides or {} if key in FLAGS_OF_SETTINGS}
+    raise ConfigError(redact("\n".join(_of_flag(m, flags) or where + m for m in left_out if m in guessed)))
+
+
+def _checked(content: dict[str, Any]) -> MonitorConfig:
+    playback = content.get("playback")
+    if isinstance(playback, dict) and playback.get("speed") == "max":
+        playback["speed"] = None
+    return MonitorConfig.model_validate(content)
+
+
+def _mistakes(content: dict[str, Any], *, guess: bool) -> list[str]:
+    """Everything that is wrong, in words, once each. Unknown keys in ``content`` are mended (see _mend)."""
+    mistakes: dict[str, None] = {}
+    while True:
+        try:
+            _checked(content)
+            return list(mistakes)
+        except ValidationError as error:
+            # The input is left out of the text: it may be a URL with a password.
+            found = [
+                (list(e["loc"]), e["type"], e["msg"]) for e in error.errors(include_url=False, include_input=False)
+            ]
+        # A group with an unknown key is not checked as a whole: what else is wrong in it shows once the key is mended.
+        mended = [one for one in found if one[1] in _UNKNOWN_KEY and _mend(content, one[0], guess=guess)]
+        mistakes |= dict.fromkeys(_explain(*one) for one in mended or found)
+        if not mended:
+            return list(mistakes)
+
+
+def _set(content: dict[str, Any], dotted: str, value: object) -> None:
+    *groups, last = dotted.split(".")
+    for group in groups:
+        inner = content.setdefault(group, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"'{group}' must be a group of settings: write [{group}]")
+        content = inner
+    content[last] = value
+
+
+def _of_flag(mistake: str, flags: dict[str, tuple[str, str]]) -> str | None:
+    """A mistake in a setting that a flag gave, in terms of the flag; None for any other."""
+    for beginning, (flag, unit) in flags.items():
+        if mistake.startswith(beginning):
+            what = mistake.removeprefix(beginning)
+            return f"{flag}: {what} {unit}" if unit and what[-1].isdigit() else f"{flag}: {what}"
+    return None
+
+
+def _explain(location: list[int | str], kind: str, message: str) -> str:
+    key = ".".join(str(part) for part in location)
+    if kind in _UNKNOWN_KEY:
+        return f"unknown setting '{key}': {_hint(location)}"
+    if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
+        return f"camera name '{location[1]}': use letters, digits, '-', '_' and '.' only"
+    sentence = _EXPECTED.get(key) or message.removeprefix("Value error, ").replace("Input should", "should")
+    return f"setting '{key}': {sentence[:1].lower()}{sentence[1:]}"
+
+
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+
+_EXPECTED = {
+    "cameras": "should be groups with the names of the cameras: write [cameras.NAME], not [[cameras]]",
+    "device": "should be auto, cpu, cuda or cuda:N",
+    "model": "should be the path of a model folder",
+    "playback.speed": "should be a number above 0, or max",
+    "false_alarms_per_day": "should be a number above 0",
+}
+"""What a setting should be, where the check's own words would not help."""
+
+
+def _hint(location: list[int | str]) -> str:
+    """What may be meant by an unknown key: a setting of its very name elsewhere, or one like it, best at its place."""
+    key, places = str(location[-1]), _keys_by_place()
+    meant: str | None = key
+    group = nearest(key, MonitorConfig.model_fields, cutoff=0.8) if len(location) == 1 else None
+    if group is not None:
+        return f"did you mean '{group}'?"
+    if not any(key in keys for keys in places.values()):
+        if (here := _nearest_key(location)) is not None:
+            return f"did you mean '{here}'?"
+        meant = nearest(key, chain.from_iterable(places.values()), cutoff=0.7)
+    if meant is None:
+        return f"known here: {', '.join(sorted(_known_keys(location[:-1])))}"
+    return f"did you mean '{meant}' {' or '.join(place for place, keys in places.items() if meant in keys)}?"
+
+
+def _keys_by_place() -> dict[str, list[str]]:
+    """Where in the file -> names of the settings that stand there."""
+    groups = {name: _known_keys([name]) for name in MonitorConfig.model_fields if name != "cameras"}
+    return {
+        "above all [groups]": [name for name, keys in groups.items() if not keys],
+        "under [cameras.NAME]": list(CameraConfig.model_fields),
+        **{f"under [{name}]": keys for name, keys in groups.items() if keys},
+    }
+
+
+def _nearest_key(location: list[int | str]) -> str | None:
+    """The setting that an unknown key at a place in the file is most like, if it is like any."""
+    return nearest(str(location[-1]), _known_keys(location[:-1]), cutoff=0.5)
+
+
+def _mend(content: dict[str, Any], location: list[int | str], *, guess: bool) -> bool:
+    """Leave an unknown key out, or take it for the one that it is most like (guess); False if it is not there."""
+    group: Any = content
+    for part in location[:-1]:
+        group = group.get(part) if isinstance(group, dict) else None
+    if not isinstance(group, dict) or location[-1] not in group:
+        return False
+    value = group.pop(location[-1])
+    meant = _nearest_key(location) if guess else None
+    if meant is not None:
+        group.setdefault(meant, value)
+    return True
+
+
+def _known_keys(location: list[int | str]) -> list[str]:
+    """Names of the settings at a place in the file; none where that is a setting itself."""
+    group: Any = MonitorConfig
+    for part in location:
+        if group is MonitorConfig and part == "cameras":
+            return list(CameraConfig.model_fields)
+        group = group.model_fields[part].annotation
+    if is_dataclass(group):
+        return list(group.__dataclass_fields__)
+    return list(getattr(group, "model_fields", ()))

@@ -1,0 +1,180 @@
+"""The demo: a synthetic street through the real pipeline, and its alerts against the ground truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from monitor.judging.camera_monitor import Alert, Judgement
+from monitor.live.sink import CameraReport, Sink
+from monitor.sources.source import Position, Reader, Source
+from monitor.sources.synthetic.script import Episode
+from monitor.sources.synthetic.synthetic_scene import FPS, SyntheticScene
+from monitor.text.wording import counted
+from monitor.types import Image
+
+MODEL_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "demo"
+"""The small model that ships with the project, made by ``python -m training.autoencoder.demo_model``."""
+
+LEARNED_S = 60.0
+"""The demo learns from so many seconds of street in which nothing happens."""
+DEMO_FALSE_ALARMS_PER_DAY = 10.0
+"""The demo's budget: at 1 a day a minute of street bears no threshold that the mildest episode passes for sure."""
+LEARNED_SEED = 11
+DEMO_DETECTORS = ("motion", "static")
+"""What the demo learns: a network would take longer than the demo lasts."""
+_PAUSE_S = 2.0  # between what is learned from and what is watched: they are two streams
+
+TOLERANCE_S = 2.0
+"""An alert may begin this long after an episode has left the picture and still belongs to it."""
+
+
+class DemoStreet(Source):
+    """A minute in which nothing happens, with other people in other light, and then a scene; for a camera that learns.
+
+    The minute has negative times, so that the scene has its own. It is shown once: a second ``open`` begins with the
+    scene.
+    """
+
+    def __init__(self, scene: SyntheticScene, learned_s: float = LEARNED_S) -> None:
+        super().__init__(scene.name, scene.label)
+        self._parts = [SyntheticScene(seed=LEARNED_SEED, duration_s=learned_s, abnormal=False), scene]
+
+    def open(self) -> Reader:
+        """Open at the first frame that has not been shown before."""
+        parts, self._parts = self._parts, self._parts[-1:]
+        return _StreetReader(parts)
+
+
+class _StreetReader(Reader):
+    fps = FPS
+
+    def __init__(self, parts: Sequence[SyntheticScene]) -> None:
+        before = parts[0].duration_s + _PAUSE_S if len(parts) > 1 else 0.0
+        starts = [-before, 0.0] if len(parts) > 1 else [0.0]
+        self._frames = (
+            (part, number, start + number / FPS)
+            for part, start in zip(parts, starts, strict=True)
+            for number in range(part.frames)
+        )
+        self._index = -1
+        self._now: tuple[SyntheticScene, int] | None = None
+
+    def grab(self) -> Position | None:
+        step = next(self._frames, None)
+        if step is None:
+            return None
+        self._now = step[:2]
+        self._index += 1
+        return Position(self._index, step[2])
+
+    def retrieve(self) -> Image | None:
+        assert self._now is not None
+        return self._now[0].render(self._now[1])
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeResult:
+    """What became of one abnormal episode. delay_s: from its start to the alert's; None where it was missed."""
+
+    episode: Episode
+    delay_s: float | None
+    peak_score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """Alerts compared with the ground truth. false_alarms: (started_s, ended_s) of alerts that belong to no episode."""
+
+    episodes: tuple[EpisodeResult, ...]
+    false_alarms: tuple[tuple[float, float], ...]
+
+    @property
+    def caught(self) -> int:
+        """Episodes with at least one alert."""
+        return sum(result.delay_s is not None for result in self.episodes)
+
+
+class DemoJudge(Sink):
+    """Collects the demo's alerts and knows, for the dashboard, what is going on."""
+
+    def __init__(self, scene: SyntheticScene) -> None:
+        self._lap = scene.truth
+        self._lap_s = scene.duration_s
+        self._now_s = -math.inf
+        self._alerts: dict[int, tuple[float, float, float]] = {}
+
+    def score(self, judgement: Judgement) -> None:
+        """Remember how far the stream has come."""
+        self._now_s = judgement.scored.frame.time_s
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - only the event counts
+        """Remember the event as far as it has come."""
+        event = alert.event
+        ended_s = self._now_s if event.ended_s is None else event.ended_s
+        self._alerts[event.number] = (event.started_s, ended_s, event.peak_score)
+
+    def _truth(self) -> list[Episode]:
+        """The episodes that have begun so far; a looped scene repeats them."""
+        laps = range(int(self._now_s // self._lap_s) + 1) if self._now_s >= 0 else ()
+        shifted = [
+            Episode(e.kind, e.started_s + lap * self._lap_s, e.ended_s + lap * self._lap_s)
+            for lap in laps
+            for e in self._lap
+        ]
+        return [episode for episode in shifted if episode.started_s <= self._now_s]
+
+    def note(self) -> str:
+        """What is going on in the scene now, in words."""
+        if self._now_s < 0:
+            return "learning this street from a minute in which nothing happens"
+        now = [e.kind for e in self._truth() if e.ended_s >= self._now_s]
+        return f"in the street now: {', '.join(now) if now else 'nothing out of the ordinary'}"
+
+    def result(self) -> DemoResult:
+        """Compare what was alerted so far with the episodes so far; one that still goes on counts once it is caught."""
+        alerts = list(self._alerts.values())
+        over = [e for e in self._truth() if e.ended_s <= self._now_s or any(a[1] >= e.started_s for a in alerts)]
+        return compare(over, alerts)
+
+
+def compare(truth: Sequence[Episode], alerts: Sequence[tuple[float, float, float]]) -> DemoResult:
+    """Match alerts (started_s, ended_s, peak score) with episodes that they overlap."""
+    results, matched = [], set()
+    for episode in truth:
+        hits = [
+            alert for alert in alerts if alert[0] <= episode.ended_s + TOLERANCE_S and alert[1] >= episode.started_s
+        ]
+        matched.update(hits)
+        first = min(hits, default=None)
+        delay = None if first is None else max(0.0, first[0] - episode.started_s)
+        results.append(EpisodeResult(episode, delay, max((hit[2] for hit in hits), default=None)))
+    false = tuple((started, ended) for started, ended, peak in alerts if (started, ended, peak) not in matched)
+    return DemoResult(tuple(results), false)
+
+
+def result_table(result: DemoResult) -> Table:
+    """The comparison, for the end of the demo."""
+    table = Table(title="Alerts against the ground truth", title_justify="left", box=None, pad_edge=False)
+    for column in ("episode", "visible", "alert after", "peak score"):
+        table.add_column(column, justify="left" if column == "episode" else "right")
+    for entry in result.episodes:
+        visible = f"{entry.episode.started_s:.1f} - {entry.episode.ended_s:.1f} s"
+        if entry.delay_s is None:
+            table.add_row(entry.episode.kind, visible, "[bold red]missed[/]", "")
+        else:
+            table.add_row(entry.episode.kind, visible, f"[green]{entry.delay_s:.1f} s[/]", f"{entry.peak_score:.2f}")
+    return table
+
+
+def result_sentence(result: DemoResult) -> str:
+    """The comparison in one sentence."""
+    if not result.episodes:
+        return "The demo ended before its first abnormal episode was over."
+    false = len(result.false_alarms)
+    alarms = counted(false, "false alarm") if false else "no false alarm"
+    return f"{result.caught} of {counted(len(result.episodes), 'abnormal episode')} caught, {alarms}."

@@ -1,0 +1,234 @@
+"""The whole examination: every camera side by side in processes of their own, then what the machine must give."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from monitor.app.config import MonitorConfig
+from monitor.app.doctor.children import AT_ONCE, probe
+from monitor.app.doctor.device_check import judge_device, look_at_machine, usable_device
+from monitor.app.doctor.disk_check import check_evidence, check_journal, check_records
+from monitor.app.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts
+from monitor.app.doctor.finding_report import Finding, ModelFacts, State, from_error
+from monitor.app.doctor.model_check import (
+    EVERY_FRAME_FPS,
+    check_model,
+    judge_load,
+    misfit,
+    no_model,
+    too_short_to_learn,
+)
+from monitor.app.doctor.port_check import check_keys, check_ports
+from monitor.app.doctor.verdict import judge_failure, judge_footage, judge_stream
+from monitor.errors import SourceError
+from monitor.model.model_store import learned_folder
+from monitor.sources.camera import CameraSource
+from monitor.sources.finding import open_sources
+from monitor.sources.folder import FolderSource
+from monitor.sources.source import Source
+from monitor.sources.video import VideoSource
+from monitor.text.wording import counted
+
+_START_S = 3.0
+"""A probe's own start, on a busy machine."""
+_FOOTAGE_S = 20.0
+"""All files and folders together are read for about so long."""
+_SLOW_FILE_S = 5.0
+_URL_MEND = "write it as rtsp://HOST/PATH or http://HOST/PATH"
+_USUAL_SIZE = (640, 360)
+
+Result = StreamFacts | FootageFacts | Failure
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What is to be examined.
+
+    settings       of the run
+    specs          sources named on the command line; empty for the config's cameras
+    config         the config file, or None
+    seconds        how long each camera is watched
+    record_scores, record_alerts  files that a run would write
+    """
+
+    settings: MonitorConfig
+    specs: Sequence[str] = ()
+    config: Path | None = None
+    seconds: float = 5.0
+    record_scores: Path | None = None
+    record_alerts: Path | None = None
+
+
+@dataclass
+class _Seen:
+    """What later checks need to know of the sources."""
+
+    names: list[str] = field(default_factory=list)
+    live: list[str] = field(default_factory=list)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    lengths_s: dict[str, float] = field(default_factory=dict)
+    decode_cores: float = 0.0
+
+
+def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
+    """Check everything, in the order of the report; ``say`` is told what is being waited for."""
+    settings = checkup.settings
+    if checkup.config is not None:
+        yield _config(checkup.config, settings)
+    sources, problems = find_sources(checkup)
+    yield from problems
+    seen = _Seen([source.name for source in sources], [source.name for source in sources if source.live])
+    with ThreadPoolExecutor(AT_ONCE) as many, ThreadPoolExecutor(os.cpu_count() or 1) as few:
+        footage_s = _seconds_of_footage(len(sources) - len(seen.live), checkup.seconds)
+        asked = [_request(source, checkup, footage_s) for source in sources]
+        until = time.monotonic() + 2 * _FOOTAGE_S + checkup.seconds
+        jobs: list[Future[Result | None]] = [
+            many.submit(probe, request) if source.live else few.submit(_in_time, request, until)
+            for source, request in zip(sources, asked, strict=True)
+        ]
+        say(f"watching {counted(len(sources), 'source')} for {checkup.seconds:g} s")
+        machine = look_at_machine()  # meanwhile: PyTorch takes its time
+        for source, request, job in zip(sources, asked, jobs, strict=True):
+            yield _source(source, request, job.result(), settings, seen)
+    device = usable_device(settings.device, machine)
+    say("timing models")
+    yield from _models(checkup, seen, device, machine.cores)
+    yield from check_ports(settings.publish)
+    yield from check_keys(settings.publish)
+    if settings.publish.enabled and settings.journal.enabled:
+        yield check_journal(settings.journal)
+    if settings.evidence.enabled:
+        yield check_evidence(settings.evidence)
+    fps = settings.analysis_fps or EVERY_FRAME_FPS
+    yield from check_records(checkup.record_scores, checkup.record_alerts, fps * len(sources))
+    yield judge_device(settings.device, machine)
+
+
+def find_sources(checkup: Checkup) -> tuple[list[Source], list[Finding]]:
+    """The sources as in a run, and a problem for each that cannot be one."""
+    settings = checkup.settings
+    specs = list(checkup.specs) or [f"{name}={camera.source}" for name, camera in settings.cameras.items()]
+    if not specs:
+        finding = Finding("config", "cameras", State.PROBLEM, "it names no camera", "add [cameras.NAME] with a source")
+        return [], [finding]
+    try:
+        return _open(specs, settings), []
+    except SourceError as error:
+        together = error
+    sources: list[Source] = []
+    problems: list[Finding] = []
+    for spec in specs:
+        try:
+            sources += _open([spec], settings)
+        except SourceError as error:
+            name = spec.partition("=")[0] if not checkup.specs else ""
+            problems.append(from_error("source", name, error, _URL_MEND if "://" in spec else ""))
+    return sources, problems or [from_error("source", "", together)]
+
+
+def _open(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
+    capture = settings.capture
+    return open_sources(
+        specs,
+        fps=settings.playback.fps,
+        open_timeout_s=capture.open_timeout_s,
+        read_timeout_s=capture.read_timeout_s,
+    )
+
+
+def _config(path: Path, settings: MonitorConfig) -> Finding:
+    fps = f"{settings.analysis_fps:g}" if settings.analysis_fps else "all"
+    budget = f"{counted(settings.false_alarms_per_day, 'false alarm')} a day and camera"
+    found = f"valid: {counted(len(settings.cameras), 'camera')}, {fps} frames a second analysed, {budget}"
+    return Finding("config", str(path), State.OK, found)
+
+
+def _seconds_of_footage(count: int, seconds: float) -> float:
+    """How long one of ``count`` files is read, so that all together take no more than their time."""
+    return min(seconds, max(0.5, _FOOTAGE_S * (os.cpu_count() or 1) / max(1, count)))
+
+
+def _request(source: Source, checkup: Checkup, footage_s: float) -> Request:
+    capture = checkup.settings.capture
+    kind, target = _target(source)
+    seconds = checkup.seconds if source.live else footage_s
+    wait_s = capture.open_timeout_s + capture.read_timeout_s if source.live else _SLOW_FILE_S
+    return Request(
+        kind=kind,
+        target=target,
+        seconds=seconds,
+        fps=checkup.settings.playback.fps,
+        open_timeout_s=capture.open_timeout_s,
+        read_timeout_s=capture.read_timeout_s,
+        gap_s=capture.gap_s,
+        deadline_s=_START_S + wait_s + seconds,
+    )
+
+
+def _target(source: Source) -> tuple[Kind, str]:
+    if isinstance(source, CameraSource):
+        return ("usb" if isinstance(source.address, int) else "url"), str(source.address)
+    if isinstance(source, FolderSource):
+        return "folder", str(source.path)
+    assert isinstance(source, VideoSource)
+    return "video", str(source.path)
+
+
+def _in_time(request: Request, until: float) -> Result | None:
+    """A file's probe, unless the time for all files is over."""
+    return probe(request) if time.monotonic() < until else None
+
+
+def _source(source: Source, request: Request, result: Result | None, settings: MonitorConfig, seen: _Seen) -> Finding:
+    check = "camera" if source.live else "footage"
+    if result is None:
+        return Finding(check, source.name, State.WARNING, "not looked at: time was up", "check it alone")
+    if isinstance(result, Failure):
+        return judge_failure(check, source.name, result, request)
+    seen.sizes[source.name] = (result.width, result.height)
+    if isinstance(result, FootageFacts):
+        if result.length_s is not None:
+            seen.lengths_s[source.name] = result.length_s
+        return judge_footage(source.name, result, request)
+    seen.decode_cores += result.decode_ms * (result.fps or 0.0) / 1000.0
+    return judge_stream(source.name, result, request, settings.analysis_fps)
+
+
+def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[Finding]:
+    """Each model once, timed with the largest pictures it gets; then whether the machine keeps up."""
+    settings = checkup.settings
+    users: dict[Path, list[str]] = {}
+    without = []
+    for name in seen.names:
+        own = settings.cameras.get(name)
+        folder = (own.model if own else None) or settings.model or learned_folder(settings.models_folder, name)
+        if folder is None:
+            without.append(name)
+        else:
+            users.setdefault(folder, []).append(name)
+    learn_s = settings.learning.duration_s
+    short = {name: seen.lengths_s[name] for name in without if seen.lengths_s.get(name, learn_s) < learn_s}
+    if len(short) < len(without):
+        yield no_model([name for name in without if name not in short], learn_s)
+    for name, length_s in short.items():
+        yield too_short_to_learn(name, length_s, learn_s, loop=settings.playback.loop)
+    if not seen.names and settings.model is not None:
+        users[settings.model] = []
+    costs: dict[str, float] = {}
+    for folder, names in users.items():
+        sizes = [seen.sizes[name] for name in names if name in seen.sizes]
+        finding = check_model(
+            folder, max(sizes, default=_USUAL_SIZE, key=lambda size: size[0] * size[1]), settings, device
+        )
+        yield finding
+        if isinstance(finding.facts, ModelFacts):
+            fits = (misfit(name, finding.facts.learned_size, seen.sizes[name]) for name in names if name in seen.sizes)
+            yield from filter(None, fits)
+            costs |= {name: finding.facts.ms_a_frame for name in names if name in seen.live}
+    if costs:
+        yield judge_load(costs, seen.decode_cores, cores, settings.analysis_fps)

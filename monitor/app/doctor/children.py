@@ -1,0 +1,65 @@
+"""Runs probes as child processes, each with a deadline that holds whatever the decoder does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+import monitor
+from monitor.app.doctor.facts import Answer, Failure, FootageFacts, Request, StreamFacts, Trouble
+from monitor.text.redaction import redact
+
+AT_ONCE = 16
+"""Probes that run side by side."""
+
+_ANSWER = TypeAdapter(Answer)
+
+
+def probe(request: Request) -> StreamFacts | FootageFacts | Failure:
+    """Look at a source in a process of its own; returns within ``request.deadline_s`` and the time to kill it."""
+    root = str(Path(monitor.__file__).resolve().parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "monitor.app.doctor.probe"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])},
+    )
+    hung = False
+    with process:
+        try:
+            output, complaints = process.communicate(json.dumps(asdict(request)) + "\n", request.deadline_s)
+        except subprocess.TimeoutExpired:
+            hung = True
+            process.kill()
+            output, complaints = process.communicate()
+    answer = _last_answer(output)
+    found = answer.stream or answer.footage or answer.failure
+    if found is not None:  # it may have crashed afterwards, while closing
+        return found
+    if hung:
+        return Failure(Trouble.HUNG, answer.stage)
+    if process.returncode < 0:
+        return Failure(Trouble.CRASHED, f"{signal.Signals(-process.returncode).name} while {answer.stage}")
+    said = complaints.strip().splitlines()
+    return Failure(Trouble.BROKEN, redact(said[-1]) if said else f"exit code {process.returncode}")
+
+
+def _last_answer(output: str) -> Answer:
+    """The last whole line; a process that is killed may leave a part of one."""
+    answer = Answer("starting")
+    for line in output.splitlines():
+        try:
+            answer = _ANSWER.validate_json(line)
+        except ValidationError:
+            break
+    return answer

@@ -1,0 +1,62 @@
+"""The findings for people (a table in a terminal, a line each elsewhere) or for programs (JSON lines)."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from monitor.app.doctor.finding_report import Finding, State
+from monitor.text.redaction import redact
+
+_STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"}
+
+
+def hide_secrets(finding: Finding) -> Finding:
+    """The finding without passwords, whatever its sentences were made of."""
+    return replace(finding, name=redact(finding.name), found=redact(finding.found), mend=redact(finding.mend))
+
+
+def json_line(finding: Finding) -> str:
+    """One finding as JSON: check, name, state, found, mend, facts."""
+    return json.dumps(asdict(finding), ensure_ascii=False, allow_nan=False)
+
+
+def text_line(finding: Finding) -> str:
+    """One finding as a line of text."""
+    mend = f"; mend: {finding.mend}" if finding.mend else ""
+    return f"{finding.state:8} {f'{finding.check} {finding.name}'.strip()}: {finding.found}{mend}"
+
+
+def table(findings: Iterable[Finding], width: int) -> Table:
+    """The findings for a terminal of ``width`` columns, 80 or more; the mend stands below what was found."""
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column()
+    grid.add_column(max_width=width // 4, overflow="fold")
+    grid.add_column(overflow="fold")
+    for finding in findings:
+        style = _STYLES[finding.state]
+        text = Text(finding.found)
+        if finding.mend:
+            text.append(f"\nmend: {finding.mend}", style)
+        grid.add_row(Text(finding.state, style), Text(f"{finding.check} {finding.name}".strip(), "bold"), text)
+    return grid
+
+
+def summary(findings: Iterable[Finding]) -> str:
+    """How many of each state there are."""
+    counts = Counter(finding.state for finding in findings)
+    parts = [f"{counts[state]} {state}{'s' if state is not State.OK and counts[state] != 1 else ''}" for state in State]
+    return f"{', '.join(parts)}{': mend the problems first' if counts[State.PROBLEM] else ''}."
+
+
+def show_table(findings: Iterable[Finding], console: Console) -> None:
+    """Print the table, and the summary below it."""
+    findings = list(findings)
+    console.print(table(findings, console.width), highlight=False)
+    console.print(f"\n{summary(findings)}", highlight=False)

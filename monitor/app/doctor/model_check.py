@@ -1,0 +1,186 @@
+"""Loads each model, holds its footage against the false alarms asked for, and times it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+
+from monitor.app.config import LEAST_LEARNING_S, MonitorConfig
+from monitor.app.doctor.finding_report import Finding, ModelFacts, State, from_error
+from monitor.app.planning import learned_size
+from monitor.errors import ModelError, UsageError
+from monitor.judging.calibration import DAY_S
+from monitor.judging.fusion import ModelScale
+from monitor.live.inference import Scorer
+from monitor.model.model_store import COPY_AGAIN, Model, load_model
+from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.stream.picture_size import Size, judge_size
+from monitor.text.commands import learn_command
+from monitor.text.durations import in_words
+from monitor.text.wording import about, counted
+from monitor.types import Frame, Image
+
+EVERY_FRAME_FPS = 25.0
+"""What ``analysis_fps = 0`` is taken to mean for a camera."""
+_WARM_UP = 8
+_TIMED = 40
+_TIMED_S = 2.0
+_PICTURES = 8
+
+
+def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, device: str) -> Finding:
+    """A model folder: what it is, whether it fits the budget, and how fast it scores frames of ``size``.
+
+    size    (width, height) in pixels
+    device  one that is there
+    """
+    try:
+        model = load_model(folder, device)
+        scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
+    except ModelError as error:
+        if not folder.is_dir():
+            return from_error("model", str(folder), error)
+        found, copy, more = str(error).partition(f"; {COPY_AGAIN}")
+        mend = f"{COPY_AGAIN}{more}" if copy else f"{COPY_AGAIN}, or train it again"
+        return Finding("model", str(folder), State.PROBLEM, found, mend)
+    except UsageError as error:  # the device
+        return from_error("model", str(folder), error)
+    fps = settings.analysis_fps or EVERY_FRAME_FPS
+    ms = _milliseconds_a_frame(model, size, fps)
+    facts = ModelFacts(
+        id=model.id,
+        trained_at=model.provenance.trained_at,
+        data=tuple(model.provenance.data),
+        frames=model.provenance.frames,
+        detectors=tuple(detector.name for detector in model.detectors),
+        held_out_s=DAY_S / scale.supported_per_day,
+        supported_per_day=scale.supported_per_day,
+        device=", ".join(sorted({detector.device for detector in model.detectors})),
+        width=size[0],
+        height=size[1],
+        learned_size=learned_size(model),
+        ms_a_frame=ms,
+        analysis_fps=fps,
+        cameras_a_thread=int(1000.0 / (ms * fps)),
+    )
+    return judge_model(facts, settings.false_alarms_per_day)
+
+
+def judge_model(facts: ModelFacts, false_alarms_per_day: float) -> Finding:
+    """Enough held-out footage for the budget?"""
+    data = facts.data[0] if facts.data else "unknown footage"
+    more = f" and {len(facts.data) - 1} more" if len(facts.data) > 1 else ""
+    keeps_up = counted(facts.cameras_a_thread, "camera")
+    found = (
+        f"{' + '.join(facts.detectors)}, trained {facts.trained_at[:10]} on {facts.frames:,} frames of {data}{more}, "
+        f"{_duration(facts.held_out_s)} held out; {facts.ms_a_frame:.1f} ms a frame of {facts.width}x{facts.height} on "
+        f"{facts.device}: one thread scores {keeps_up} at {facts.analysis_fps:g} a second"
+    )
+    if facts.supported_per_day <= false_alarms_per_day:
+        return Finding("model", facts.id, State.OK, found, facts=facts)
+    mend = (
+        f"train it on longer normal footage: the threshold for {counted(false_alarms_per_day, 'false alarm')} a day is "
+        f"extrapolated, what was held out shows {about(facts.supported_per_day)} a day at the fewest"
+    )
+    return Finding("model", facts.id, State.WARNING, found, mend, facts)
+
+
+def judge_load(cameras: Mapping[str, float], decode_cores: float, cores: int, analysis_fps: float) -> Finding:
+    """Can this machine keep up with its live cameras?
+
+    cameras       camera name -> milliseconds that its model takes for a frame
+    decode_cores  cores that decoding all of them takes
+    """
+    fps = analysis_fps or EVERY_FRAME_FPS
+    share = sum(cameras.values()) * fps / 1000.0
+    found = (
+        f"{counted(len(cameras), 'live camera')} at {fps:g} a second: {100 * share:.0f} % of the inference thread, "
+        f"decoding {decode_cores:.1f} of {cores} cores"
+    )
+    mends = []
+    if share > 0.8:
+        mends.append(
+            f"set analysis_fps = {max(1, int(0.8 * fps / share))}, or run on a GPU; old frames would be dropped"
+        )
+    if decode_cores > 0.7 * cores:
+        mends.append("take the cameras' sub-streams")
+    return Finding("load", "", State.WARNING if mends else State.OK, found, "; ".join(mends))
+
+
+def _milliseconds_a_frame(model: Model, size: tuple[int, int], fps: float) -> float:
+    """Median time to score one frame alone, on one thread as in a run."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    images = _street(size, fps)
+    scorer = Scorer({"probe": model})
+    took: list[float] = []
+    until = time.monotonic() + _TIMED_S
+    for number in count():
+        frame = Frame("probe", number, number / fps, images[number % _PICTURES])
+        started = time.perf_counter()
+        scorer.score([frame])
+        took.append(1000.0 * (time.perf_counter() - started))
+        if len(took) >= _WARM_UP + _TIMED or (len(took) > _WARM_UP and time.monotonic() > until):
+            break
+    return median(took[_WARM_UP:])
+
+
+def _street(size: tuple[int, int], fps: float) -> list[Image]:
+    """A few pictures of people who walk by."""
+    images: list[Image] = []
+    with SyntheticScene().open() as reader:
+        while len(images) < _PICTURES:
+            for _ in range(max(1, round(reader.fps / fps))):
+                reader.grab()
+            image = reader.retrieve()
+            if image is not None:
+                images.append(cv2.resize(image, size).astype(np.uint8, copy=False))
+    return images
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def misfit(name: str, learned: Size | None, now: Size) -> Finding | None:
+    """A problem where a camera's pictures are of another shape than its model learned."""
+    verdict = judge_size(learned, now)
+    if learned is None or verdict.scored:
+        return None
+    found = f"its pictures are {now[0]}x{now[1]}, its model learned {learned[0]}x{learned[1]}, another shape: no frame "
+    mend = f"give the model that was learned from it with --model, or learn it anew: `{learn_command(name)}`"
+    return Finding("model", name, State.PROBLEM, f"{found}is scored", mend)
+
+
+def too_short_to_learn(name: str, length_s: float, learn_s: float, *, loop: bool) -> Finding:
+    """A recording without a model that ends before the time to learn from is over; loop: it is played again then."""
+    found = f"no model for it yet, and its {in_words(length_s)} are shorter than the {in_words(learn_s)} to learn from"
+    mend = f"learn from more normal footage of it: `{learn_command()}`"
+    if length_s < LEAST_LEARNING_S:
+        found += f" and the {in_words(LEAST_LEARNING_S)} that are the least"
+    elif loop:
+        return Finding("model", name, State.WARNING, f"{found}: a run learns from all of it", mend)
+    else:
+        mend = f"give --learn a shorter time ({in_words(LEAST_LEARNING_S)} is the least), or {mend}"
+    return Finding("model", name, State.PROBLEM, f"{found}: a run ends without having watched it", mend)
+
+
+def no_model(names: Sequence[str], learn_s: float) -> Finding:
+    """Cameras for which nothing is known to be normal: they will learn first."""
+    return Finding(
+        "model",
+        "",
+        State.WARNING,
+        f"no model for {', '.join(names)} yet: what it shows in the first {in_words(learn_s)} will count as normal",
+        "see that nothing out of the ordinary happens meanwhile, or learn from footage that you have: "
+        f"`{learn_command()}`",
+    )

@@ -1,0 +1,59 @@
+"""Can every ZeroMQ address be bound now, and may it be? Can the keys be used that the config names?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import zmq
+
+from monitor.alerts.binding import bind, check_exposure
+from monitor.alerts.keys import ServerKeys
+from monitor.alerts.messages import check_endpoint
+from monitor.app.config import PublishConfig
+from monitor.app.doctor.finding_report import Finding, State, from_error
+from monitor.errors import BindError, ConfigError
+from monitor.text.commands import python_command
+
+
+def check_ports(publish: PublishConfig) -> Iterator[Finding]:
+    """Bind each address as the monitor would, one by one, and let go of it again."""
+    if not publish.enabled:
+        yield Finding("port", "", State.OK, "nothing is published")
+        return
+    for name, endpoint in publish:
+        if isinstance(endpoint, str):
+            yield _check_port(name, endpoint, closed=publish.insecure or publish.keys is not None)
+
+
+def _check_port(name: str, endpoint: str, *, closed: bool) -> Finding:
+    try:
+        check_endpoint(endpoint)
+        check_exposure(endpoint, closed=closed)
+        _bind(endpoint)
+    except (BindError, ConfigError) as error:
+        return from_error("port", name, error)
+    return Finding("port", name, State.OK, f"{endpoint} can be bound")
+
+
+def _bind(endpoint: str) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        bind(context, zmq.XPUB, endpoint, 1, None).close(linger=0)
+    finally:
+        context.destroy(linger=0)
+
+
+def check_keys(publish: PublishConfig) -> Iterator[Finding]:
+    """The CURVE keys that the config names: the monitor's own, and those of the clients that may connect."""
+    if not publish.enabled or publish.keys is None:
+        return
+    try:
+        clients = sorted(file.stem for file in ServerKeys(publish.keys).clients.glob("*.key"))
+    except ConfigError as error:
+        yield from_error("keys", str(publish.keys), error)
+        return
+    if clients:
+        yield Finding("keys", str(publish.keys), State.OK, f"clients that may connect: {', '.join(clients)}")
+    else:
+        mend = f"make a client's keys with `{python_command('-m monitor.client keys DIR')}`"
+        yield Finding("keys", str(publish.keys), State.WARNING, "no client may connect", mend)

@@ -1,0 +1,214 @@
+"""Watches a camera for some seconds: with PyAV, which tells codec and key frames, or a USB camera with OpenCV."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import av
+import av.error
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from monitor.app.doctor.cores import CoreWait
+from monitor.app.doctor.facts import Failure, Request, StreamFacts, Trouble
+from monitor.app.doctor.rhythm import Arrival, rhythm
+from monitor.sources.reach import find_barrier
+from monitor.text.wording import counted
+
+_NEARLY = 0.9
+_FALLBACK_FPS = 25.0
+# Both FFmpegs, PyAV's and OpenCV's, decode these; whether the monitor's own can decode another is tried.
+_USUAL = ("h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9")
+
+_BY_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
+    (av.error.HTTPUnauthorizedError, Trouble.UNAUTHORIZED),
+    (av.error.HTTPForbiddenError, Trouble.FORBIDDEN),
+    (av.error.HTTPNotFoundError, Trouble.NOT_FOUND),
+    (av.error.HTTPClientError, Trouble.CLIENT_ERROR),
+    (av.error.HTTPServerError, Trouble.SERVER_ERROR),
+    (ConnectionRefusedError, Trouble.REFUSED),
+)
+
+
+def watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Failure:
+    """Open a network camera and watch it. ``say`` is told each stage before it begins."""
+    url = request.target
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return Failure(Trouble.BAD_ADDRESS)
+    say("connecting")
+    started = time.monotonic()
+    try:
+        container = av.open(
+            url,
+            options={"rtsp_transport": "tcp"},  # as OpenCV does
+            timeout=(request.open_timeout_s, request.read_timeout_s),
+            metadata_errors="replace",
+        )
+    except av.error.FFmpegError as error:
+        in_time = time.monotonic() - started < _NEARLY * request.open_timeout_s
+        say("finding out why it cannot be opened")
+        return _explain(error, url, in_time=in_time)
+    with container:
+        found = container.streams.best("video")
+        if not isinstance(found, VideoStream):
+            return Failure(Trouble.NO_VIDEO_STREAM, ", ".join(sorted({stream.type for stream in container.streams})))
+        # The stubs say that there always is one; there is none for a codec that FFmpeg does not know.
+        if found.codec_context is None:
+            return Failure(Trouble.UNKNOWN_CODEC)
+        if found.codec_context.name not in _USUAL:
+            say("decoding with OpenCV")
+            if not _opencv_decodes(request):
+                return Failure(Trouble.UNKNOWN_CODEC, found.codec_context.name)
+        say("reading and decoding")
+        return _watch(container, found, request, started)
+
+
+def _watch(container: InputContainer, video: VideoStream, request: Request, started: float) -> StreamFacts | Failure:
+    open_s = time.monotonic() - started
+    video.codec_context.thread_count = 1
+    claimed = float(video.average_rate or 0.0) or None
+    arrivals: list[Arrival] = []
+    first_picture_s: float | None = None
+    size = (video.codec_context.width, video.codec_context.height)
+    decoded = damaged = 0
+    decode_s = 0.0
+    ended, stalled = True, False
+    cores = CoreWait()
+    try:
+        for packet in container.demux():
+            now_s = time.monotonic() - started
+            if packet.stream.index == video.index and packet.size:
+                media_s = None if packet.pts is None else float(packet.pts * packet.time_base)
+                arrivals.append(Arrival(now_s, media_s, packet.is_keyframe))
+                cpu_s = time.thread_time()
+                try:
+                    frames = video.decode(packet)
+                except av.error.FFmpegError:
+                    frames = []
+                    damaged += first_picture_s is not None  # before the first key frame nothing can be decoded
+                decode_s += time.thread_time() - cpu_s
+                decoded += len(frames)
+                if frames and first_picture_s is None:
+                    first_picture_s = time.monotonic() - started
+                    size = (frames[0].width, frames[0].height)
+            last_s = arrivals[-1].arrived_s if arrivals else open_s
+            stalled = (
+                now_s - last_s >= request.read_timeout_s
+            )  # sound alone keeps a read from running into its deadline
+            if stalled or now_s >= open_s + request.seconds:
+                ended = False
+                break
+    except av.error.FFmpegError:
+        last_s = arrivals[-1].arrived_s if arrivals else open_s
+        stalled = time.monotonic() - started - last_s >= _NEARLY * request.read_timeout_s
+        ended = not stalled
+    core_wait = cores.share()
+    if first_picture_s is None:
+        return Failure(Trouble.NO_PICTURE, counted(len(arrivals), "damaged picture") if arrivals else "nothing")
+    beat = rhythm(arrivals, claimed if claimed and 1.0 <= claimed <= 240.0 else _FALLBACK_FPS)
+    return StreamFacts(
+        codec=video.codec_context.name,
+        width=size[0],
+        height=size[1],
+        claimed_fps=claimed,
+        fps=beat.fps,
+        open_s=open_s,
+        first_picture_s=first_picture_s,
+        pictures=len(arrivals),
+        damaged=damaged,
+        longest_wait_s=beat.longest_wait_s,
+        jitter_s=beat.jitter_s,
+        key_frame_s=beat.key_frame_s,
+        without_key_s=beat.without_key_s,
+        decode_ms=1000.0 * decode_s / decoded,
+        ended=ended,
+        stalled=stalled,
+        core_wait=core_wait,
+    )
+
+
+def _explain(error: av.error.FFmpegError, url: str, *, in_time: bool) -> Failure:
+    """The cause of an open that failed; FFmpeg itself calls many of them invalid data or an input/output error."""
+    for kind, trouble in _BY_ERROR:
+        if isinstance(error, kind):
+            return Failure(trouble)
+    if (barrier := find_barrier(url)) is not None:
+        return Failure(Trouble(barrier[0]), barrier[1])
+    if not in_time or isinstance(error, (av.error.ExitError, TimeoutError)):
+        return Failure(Trouble.SILENT)
+    if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):
+        return Failure(Trouble.NOT_VIDEO)
+    return Failure(Trouble.OTHER, error.strerror or type(error).__name__)
+
+
+def _opencv_decodes(request: Request) -> bool:
+    from monitor.errors import CaptureError
+    from monitor.sources.camera import CameraSource
+
+    source = CameraSource(
+        "probe", request.target, open_timeout_s=request.open_timeout_s, read_timeout_s=request.read_timeout_s
+    )
+    try:
+        with source.open() as reader:
+            reader.grab()
+            return reader.retrieve() is not None
+    except CaptureError:
+        return False
+
+
+def watch_usb(request: Request, say: Callable[[str], None]) -> StreamFacts | Failure:
+    """Open a USB camera and watch it."""
+    from monitor.errors import CaptureError
+    from monitor.sources.camera import CameraSource
+
+    say("opening")
+    started = time.monotonic()
+    arrivals: list[Arrival] = []
+    ended = stalled = False
+    try:
+        reader = CameraSource("probe", int(request.target), read_timeout_s=request.read_timeout_s).open()
+    except CaptureError:
+        return Failure(Trouble.NO_DEVICE)
+    with reader:
+        open_s = time.monotonic() - started
+        say("reading")
+        cores = CoreWait()
+        decode_s, size, first_picture_s = 0.0, (0, 0), 0.0
+        try:
+            while time.monotonic() - started < open_s + request.seconds:
+                reader.grab()
+                cpu_s = time.thread_time()
+                image = reader.retrieve()
+                decode_s += time.thread_time() - cpu_s
+                now_s = time.monotonic() - started
+                arrivals.append(Arrival(now_s, None, key=True))
+                if image is not None and not first_picture_s:
+                    first_picture_s, size = now_s, (image.shape[1], image.shape[0])
+        except CaptureError:
+            stalled = True
+        if not first_picture_s:
+            return Failure(Trouble.NO_PICTURE, "nothing")
+        beat = rhythm(arrivals, reader.fps)
+        return StreamFacts(
+            codec="usb",
+            width=size[0],
+            height=size[1],
+            claimed_fps=reader.fps,
+            fps=beat.fps,
+            open_s=open_s,
+            first_picture_s=first_picture_s,
+            pictures=len(arrivals),
+            damaged=0,
+            longest_wait_s=beat.longest_wait_s,
+            jitter_s=beat.jitter_s,
+            key_frame_s=None,
+            without_key_s=0.0,
+            decode_ms=1000.0 * decode_s / len(arrivals),
+            ended=ended,
+            stalled=stalled,
+            core_wait=cores.share(),
+        )

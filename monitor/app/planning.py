@@ -1,0 +1,227 @@
+"""From settings to cameras that can be watched: sources found, models loaded, thresholds worked out, all checked."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from monitor.app.config import MonitorConfig
+from monitor.errors import ConfigError, ModelError, SourceError
+from monitor.judging.calibration import DAY_S
+from monitor.judging.camera_monitor import CameraMonitor
+from monitor.judging.drift import ModelBands
+from monitor.judging.fusion import ModelScale
+from monitor.learning.footage import is_footage
+from monitor.learning.learning_plan import LearningPlan
+from monitor.live.capture import CaptureSettings
+from monitor.live.hold import Hold
+from monitor.live.pipeline import Camera
+from monitor.model.model_store import Model, learned_folder, load_model
+from monitor.model.unlearned import DETECTORS, LATER, unlearned_model
+from monitor.sources.finding import open_sources
+from monitor.sources.isolated.isolated_source import isolate
+from monitor.sources.source import Source
+from monitor.text.commands import python_command
+from monitor.text.durations import in_words
+from monitor.text.wording import about
+
+log = logging.getLogger("monitor")
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedCamera:
+    """A camera with everything it is watched by.
+
+    monitor   None for a camera that has no model yet
+    learning  how that one learns, or one goes on that was interrupted; None for the others
+    identity  equal for two plans of a camera between which nothing that concerns it has changed
+    """
+
+    camera: Camera
+    monitor: CameraMonitor | None
+    identity: tuple[object, ...]
+    learning: LearningPlan | None = None
+
+    @property
+    def name(self) -> str:
+        """The camera's name."""
+        return self.camera.name
+
+
+def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
+    """The sources named on the command line, or else the config's cameras; each has been checked.
+
+    Raises SourceError for a source that can never give a frame, ConfigError when there is none.
+    """
+    named = list(specs) or [f"{name}={camera.source}" for name, camera in settings.cameras.items()]
+    if not named:
+        raise ConfigError("the config file names no camera: add [cameras.NAME] with a source, or give a SOURCE")
+    capture = settings.capture
+    found = open_sources(
+        named,
+        fps=settings.playback.fps,
+        open_timeout_s=capture.open_timeout_s,
+        read_timeout_s=capture.read_timeout_s,
+        hardware=capture.hardware_decoding,
+    )
+    found = [isolate(source, capture.isolation) for source in found]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        try:
+            for _ in pool.map(lambda source: source.check(), found):
+                pass  # the first error is raised here
+        except SourceError as error:
+            raise SourceError(f"{error}: copy it again, or convert it, for example `ffmpeg -i IN OUT.mp4`") from error
+    return found
+
+
+def plan_cameras(
+    sources: Sequence[Source],
+    settings: MonitorConfig,
+    max_frames: int | None,
+) -> list[PlannedCamera]:
+    """Give each source its model and its monitor. Models are loaded once and shared.
+
+    A camera for which no model is named uses its own in the folder of models, or learns one first.
+
+    Raises ModelError for a model that cannot be used.
+    """
+    loaded: dict[Path, tuple[Model, ModelScale, ModelBands]] = {}
+    planned = []
+    for source in sources:
+        own = settings.cameras.get(source.name)
+        folder = (own.model if own else None) or settings.model
+        folder = folder or learned_folder(settings.models_folder, source.name)
+        if folder is None:
+            planned.append(_learning_camera(source, settings.models_folder / source.name, settings, max_frames))
+            continue
+        if folder not in loaded:
+            model = used(load_model(folder, settings.device, settings.precision), settings.detectors)
+            scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
+            loaded[folder] = (model, scale, ModelBands(model, scale, settings.smoothing))
+        model, scale, bands = loaded[folder]
+        monitor = CameraMonitor(source.name, scale, settings.smoothing, settings.alert, bands.watch())
+        camera = Camera(source, model, replace(_capture(settings, max_frames), learned_size=learned_size(model)))
+        identity = _identity(source, model, settings, max_frames)
+        planned.append(PlannedCamera(camera, monitor, identity, _unfinished(source, folder, model, settings)))
+    return planned
+
+
+def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorConfig) -> LearningPlan | None:
+    """How to learn what an earlier run had no time for; None where it had, or where it cannot be known.
+
+    Footage is removed when all detectors have been learned from it. A model that was learned from other footage since
+    is not replaced.
+    """
+    plan = replace(_learning_plan(source, folder, settings), hold=None, resumed=True)
+    if settings.learning.keep_footage or not is_footage(plan.footage) or folder != settings.models_folder / source.name:
+        return None
+    learned_from = [Path(data).resolve() for data in model.provenance.data]
+    missing = LATER & set(plan.detectors) - {detector.name for detector in model.detectors}
+    return plan if missing and learned_from == [plan.footage.resolve()] else None
+
+
+def learned_size(model: Model) -> tuple[int, int] | None:
+    """(width, height) px of the pictures that a model learned from; None where it does not say."""
+    width, height = (model.provenance.notes.get(key) for key in ("width", "height"))
+    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0 else None
+
+
+def used(model: Model, detectors: Sequence[str] | None) -> Model:
+    """The model with only those of its detectors that are named; None: all. Raises ModelError where none is left."""
+    if detectors is None:
+        return model
+    kept = tuple(detector for detector in model.detectors if detector.name in detectors)
+    if not kept:
+        raise ModelError(
+            f"the model '{model.name}' has none of the detectors {', '.join(detectors)}, only "
+            f"{', '.join(d.name for d in model.detectors)}: change the setting 'detectors'"
+        )
+    return replace(model, detectors=kept)
+
+
+def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraMonitor]:
+    """The model that a camera has learned, and what judges by it. Raises ModelError."""
+    model = used(load_model(plan.folder, settings.device, settings.precision), settings.detectors)
+    scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
+    bands = ModelBands(model, scale, settings.smoothing)
+    return model, CameraMonitor(plan.name, scale, settings.smoothing, settings.alert, bands.watch())
+
+
+def watching(planned: PlannedCamera, settings: MonitorConfig, model: Model, monitor: CameraMonitor) -> PlannedCamera:
+    """The plan of a camera that has learned."""
+    camera = planned.camera
+    identity = _identity(camera.source, model, settings, camera.capture.max_frames)
+    return PlannedCamera(replace(camera, model=model), monitor, identity)
+
+
+def _learning_camera(source: Source, folder: Path, settings: MonitorConfig, max_frames: int | None) -> PlannedCamera:
+    plan = _learning_plan(source, folder, settings)
+    camera = Camera(source, unlearned_model(), _capture(settings, max_frames), plan.hold)
+    return PlannedCamera(camera, None, _identity(source, camera.model, settings, max_frames), plan)
+
+
+def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> LearningPlan:
+    for name in settings.detectors or ():
+        if name not in DETECTORS:
+            raise ConfigError(
+                f"setting 'detectors': '{name}' does not learn from a camera, and {source.name} has no model: leave it "
+                f"out, or give a model that has it (`{python_command('-m training train')}`)"
+            )
+    return LearningPlan(
+        name=source.name,
+        label=source.label,
+        folder=folder,
+        duration_s=settings.learning.duration_s,
+        detectors=settings.detectors or DETECTORS,
+        hold=None if source.live else Hold(settings.learning.duration_s),
+        keep_footage=settings.learning.keep_footage,
+        device=settings.device,
+    )
+
+
+def _capture(settings: MonitorConfig, max_frames: int | None) -> CaptureSettings:
+    return CaptureSettings(
+        speed=settings.playback.speed,
+        loop=settings.playback.loop,
+        analysis_fps=settings.analysis_fps,
+        max_frames=max_frames,
+        gap_s=settings.capture.gap_s,
+        stall_after_s=settings.capture.read_timeout_s,
+        backoff_min_s=settings.capture.backoff_min_s,
+        backoff_max_s=settings.capture.backoff_max_s,
+        health=settings.health,
+    )
+
+
+def _identity(source: Source, model: Model, settings: MonitorConfig, max_frames: int | None) -> tuple[object, ...]:
+    own = settings.cameras.get(source.name)
+    return (
+        own.source if own else source.label,
+        (own.model if own else None) or settings.model,
+        model.hash,
+        _capture(settings, max_frames),
+        settings.capture,
+        settings.smoothing,
+        settings.alert,
+        settings.false_alarms_per_day,
+        settings.precision,
+        settings.detectors,
+        settings.learning,
+    )
+
+
+def warn_of_short_footage(planned: Sequence[PlannedCamera]) -> None:
+    """Say so, once a model, when a threshold had to be extrapolated from too little held-out footage."""
+    scales = {id(p.camera.model): (p.camera.model, p.monitor.scale) for p in planned if p.monitor is not None}
+    for model, scale in scales.values():
+        if scale.supported_per_day > scale.false_alarms_per_day:
+            log.warning(
+                "threshold extrapolated: '%s' knows %s of held-out footage, which show no rate below %s false alarms "
+                "a day; learned from longer footage it will be surer",
+                model.name,
+                in_words(DAY_S / scale.supported_per_day),
+                about(scale.supported_per_day),
+            )

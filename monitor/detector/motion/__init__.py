@@ -1,0 +1,1 @@
+"""Motion: speed, direction and size of what moves, compared with the motion seen at each place."""

@@ -1,0 +1,278 @@
+"""Cell motion memory: is this place's motion like anything seen here in training? (Nearest neighbours, no network.)
+
+The picture, 160 px wide, is cut into cells of 16 px, 8 px apart. Sixteen features describe the motion in each, and a
+cell's score is their distance to the nearest of a few exemplars from normal footage of the same place, in units of what
+held-out normal footage gives there. Speed and size in units of what is usual there are added to it at right angles:
+what is slower or smaller is as far from an exemplar as what is faster or larger, which matters more. It sees speed,
+direction and size of what moves, and nothing of what stands still.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection
+from monitor.detector.frontend import BINS, FrontEnd
+from monitor.detector.grey_pictures import EvenSample, grey_pictures
+from monitor.detector.motion.cells import AREA, FEATURES, SPEED, TERMS, Cells, grid, measure, over_usual, reasons
+from monitor.detector.motion.exemplars import ExemplarMemory, k_centre
+from monitor.detector.stored import check_tensors, read_settings
+from monitor.errors import ModelError, UsageError
+from monitor.types import Detection, FloatArray, Frame, Image
+
+_MOST_PICTURES, _STRETCH_S = 3000, 3.0  # that are learnt from, and how they are chosen from longer footage
+_BACKGROUND_PICTURES = 300
+_FOLDS = 4  # quarters of the footage; the scale comes from distances to what the other three taught
+_SCALE_QUANTILE = 0.98
+_EARLIER_FEATURES = 13
+_SPEED_WEIGHT, _AREA_WEIGHT = 1.0, 0.5
+_SCALE_PRIOR = 20  # samples' worth of the whole picture's scale in each cell's
+
+
+class MotionSettings(BaseModel):
+    """Settings of ``Motion``; width and height are those of the grey picture, px."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(ge=16, multiple_of=8)
+    height: int = Field(ge=16, multiple_of=8)
+    exemplars: int = Field(default=96, ge=4)
+    samples: int = Field(default=384, ge=4, description="most samples a cell's exemplars are chosen from")
+    neighbours: int = Field(default=3, ge=1)
+    top_cells: int = Field(default=8, ge=1, description="the frame's score is the mean of this many highest cells")
+    min_moving: float = Field(default=0.02, gt=0, le=1, description="share of moving pixels that makes a cell active")
+    min_changed: float = Field(default=0.5, gt=0, le=1, description="or share of changed ones, by whatever motion")
+    # Of what is faster or larger than usual; 0 in models learned before it counted.
+    speed_weight: float = Field(default=0.0, ge=0)
+    area_weight: float = Field(default=0.0, ge=0)
+
+    @field_validator("neighbours")
+    @classmethod
+    def _check_neighbours(cls, value: int, info: ValidationInfo) -> int:
+        if value > info.data.get("exemplars", value):
+            raise ValueError("there are not so many exemplars")
+        return value
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """(rows, columns) of cells."""
+        return grid(self.width, self.height)
+
+    def active(self, cells: Cells) -> NDArray[np.bool_]:
+        """(rows, columns): where enough moves or has changed to judge."""
+        return cells.active(self.min_moving, self.min_changed)
+
+
+class Motion(Detector):
+    """Scores the motion of every cell by its distance to the motion seen there in training. High is abnormal.
+
+    exemplars   (rows, columns, n, 16) float16, features over their deviation
+    deviation   (16,) float32, standard deviation of the features in training
+    scale       (rows, columns) float32, > 0: the 98th percentile of the distance in held-out normal footage
+    usual       (rows, columns, 12) float16: 99th percentile of the reasons' terms in training
+    background  (height, width) uint8: median of the training footage
+
+    The score is 1 to 1.4 where motion is as unusual as 2% of normal motion is; 0 where nothing moves.
+    """
+
+    name: ClassVar[str] = "motion"
+    small: ClassVar[bool] = True
+    sees: ClassVar[str] = "movement"
+
+    def __init__(
+        self,
+        settings: MotionSettings,
+        exemplars: NDArray[np.float16],
+        deviation: FloatArray,
+        scale: FloatArray,
+        usual: NDArray[np.float16],
+        background: Image,
+    ) -> None:
+        self._settings, self._exemplars, self._deviation, self._usual = settings, exemplars, deviation, usual
+        self._scale, self._background = scale, background
+        self._usual_terms = usual.astype(np.float32)
+        by_cell = exemplars.astype(np.float32).reshape(-1, *exemplars.shape[2:])
+        self._memory = ExemplarMemory(by_cell, settings.neighbours)
+
+    @classmethod
+    def fit(cls, clips: Iterable[Iterable[Frame]], seed: int = 0) -> Self:
+        """Learn from clips of normal footage, each in order of time, analysed at 8 to 12 frames a second.
+
+        Each clip is gone through once. At most 3,000 pictures (14 KB each) are kept: stretches of 3 s, spread evenly
+        over longer footage. The scale is cross-fitted: every quarter of the footage is judged by what the other three
+        taught, so that clips may be short and few. Raises UsageError when there are too few frames.
+        """
+        footage = EvenSample(_MOST_PICTURES, _STRETCH_S)
+        for clip, time_s, grey in grey_pictures(clips, cls.name):
+            footage.add(clip, time_s, grey)
+        stretches = footage.stretches()
+        greys = [grey for stretch in stretches for _, grey in stretch]
+        height, width = greys[0].shape
+        settings = MotionSettings(width=width, height=height, speed_weight=_SPEED_WEIGHT, area_weight=_AREA_WEIGHT)
+        chosen = np.linspace(0, len(greys) - 1, min(len(greys), _BACKGROUND_PICTURES)).astype(int)
+        background = np.median([greys[i] for i in chosen], axis=0).astype(np.uint8)
+        seen: list[Cells] = []
+        for stretch in stretches:
+            front_end = FrontEnd(background)
+            views = (front_end.update_grey(grey, time_s) for time_s, grey in stretch)
+            seen.extend(measure(view) for view in views if view is not None)
+        if len(seen) < _FOLDS:
+            raise UsageError("the clips for motion are too short or have too few frames a second; give longer ones")
+        return cls._learn(settings, background, seen, np.random.default_rng(seed))
+
+    @classmethod
+    def _learn(cls, settings: MotionSettings, background: Image, seen: list[Cells], rng: np.random.Generator) -> Self:
+        features = np.stack([cells.features for cells in seen])  # (frames, rows, columns, 16)
+        terms = np.stack([cells.terms for cells in seen])
+        active = np.stack([settings.active(cells) for cells in seen])
+        if not active.any():
+            raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
+        deviation = np.maximum(features[active].std(axis=0), 1e-3).astype(np.float32)
+        # A direction that is rare everywhere would have next to no deviation, and every stray pixel would be far off.
+        deviation[:BINS] = np.maximum(deviation[:BINS], 0.5 * deviation[:BINS].max())
+        everything = np.arange(len(seen))
+
+        def taught(frames: NDArray[np.intp]) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+            return _exemplars(settings, features[frames] / deviation, terms[frames], active[frames], rng)
+
+        unscaled = np.ones(settings.cells, np.float32)
+        distances: list[FloatArray] = []
+        for fold in np.array_split(everything, _FOLDS):
+            exemplars, usual = taught(np.setdiff1d(everything, fold))
+            others = cls(settings, exemplars, deviation, unscaled, usual, background)
+            distances.extend(others._distances(seen[i]) for i in fold)
+        exemplars, usual = taught(everything)
+        return cls(settings, exemplars, deviation, _scale(np.stack(distances)), usual, background)
+
+    def new_stream(self) -> FrontEnd:
+        """A front end with the trained background."""
+        return FrontEnd(self._background)
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        """Mean of the highest cells; the anomaly map is (rows, columns) of cells. NaN for a stream's first frame."""
+        return [self._score_one(observation) for observation in batch]
+
+    def _score_one(self, observation: Observation) -> Detection:
+        view = observation.stream.update(observation.frame)
+        if view is None:
+            return nan_detection()
+        cells = measure(view)
+        scores = self._cell_scores(cells)
+        highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
+        strongest = np.unravel_index(int(scores.argmax()), scores.shape)
+        if scores[strongest] <= 1:
+            return Detection(float(highest.mean()), scores)
+        zoom = observation.frame.image.shape[1] / self._settings.width
+        why = reasons(cells.terms[strongest], self._usual_terms[strongest], zoom)
+        return Detection(float(highest.mean()), scores, why)
+
+    def _cell_scores(self, cells: Cells) -> FloatArray:
+        """(rows, columns) float32, 0 where a cell is still."""
+        distances = self._distances(cells)
+        ratios = over_usual(cells.terms, self._usual_terms)
+        speed, area = self._settings.speed_weight * ratios[..., SPEED], self._settings.area_weight * ratios[..., AREA]
+        return np.where(distances > 0, np.sqrt(np.square(distances) + np.square(speed) + np.square(area)), distances)
+
+    def _distances(self, cells: Cells) -> FloatArray:
+        """(rows, columns) float32, distances from the exemplars over their scale; 0 where a cell is still."""
+        scores = np.zeros(self._scale.size, np.float32)
+        active = np.flatnonzero(self._settings.active(cells))
+        if len(active):
+            features = cells.features.reshape(-1, FEATURES)[active] / self._deviation
+            scores[active] = self._memory.distances(active, features) / self._scale.ravel()[active]
+        return scores.reshape(self._scale.shape)
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of MotionSettings."""
+        return self._settings.model_dump()
+
+    def tensors(self) -> Tensors:
+        """The five arrays of the constructor, under their names."""
+        return {
+            "exemplars": self._exemplars,
+            "deviation": self._deviation,
+            "scale": self._scale,
+            "usual": self._usual,
+            "background": self._background,
+        }
+
+    @classmethod
+    def load(
+        cls,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[Any]],
+        device: str,  # noqa: ARG003 - for detectors with a network
+        precision: Precision = "auto",  # noqa: ARG003
+    ) -> Self:
+        """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
+        given = read_settings(cls.name, MotionSettings, settings)
+        rows, columns = given.cells
+        if "deviation" in tensors and tensors["deviation"].shape == (_EARLIER_FEATURES,):
+            raise ModelError(
+                "its motion detector is of an earlier version, which did not follow what moves: learn the camera anew"
+            )
+        expected: dict[str, tuple[tuple[int, ...], Any]] = {
+            "exemplars": ((rows, columns, given.exemplars, FEATURES), np.float16),
+            "deviation": ((FEATURES,), np.float32),
+            "scale": ((rows, columns), np.float32),
+            "usual": ((rows, columns, len(TERMS)), np.float16),
+            "background": ((given.height, given.width), np.uint8),
+        }
+        check_tensors(cls.name, tensors, expected)
+        if min(tensors["scale"].min(), tensors["deviation"].min()) <= 0:
+            raise ModelError("a scale of motion in this model is not above 0; train it again")
+        return cls(given, *(tensors[name] for name in expected))
+
+
+def _exemplars(
+    settings: MotionSettings,
+    features: FloatArray,
+    terms: FloatArray,
+    active: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """``exemplars`` and ``usual`` of the constructor, from the features over their deviation of some frames.
+
+    features (frames, rows, columns, 16), terms (frames, rows, columns, 12), active (frames, rows, columns)
+    """
+    rows, columns = settings.cells
+    samples = np.zeros((rows, columns, settings.samples, FEATURES), np.float32)
+    usual = np.zeros((rows, columns, len(TERMS)), np.float16)
+    for row, column in np.ndindex(rows, columns):
+        near = np.s_[:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        where = np.argwhere(active[near])
+        if len(where):
+            some = where[rng.choice(len(where), min(len(where), settings.samples), replace=False)]
+            frame, down, right = some.T
+            samples[row, column, : len(some)] = features[near][frame, down, right]
+            usual[row, column] = np.quantile(terms[near][frame, down, right], 0.99, axis=0)
+    by_cell = samples.reshape(rows * columns, settings.samples, FEATURES)
+    chosen = k_centre(by_cell, settings.exemplars - 1)
+    found = np.take_along_axis(by_cell, np.maximum(chosen, 0)[:, :, None], axis=1) * (chosen >= 0)[:, :, None]
+    exemplars = np.zeros((rows * columns, settings.exemplars, FEATURES), np.float16)  # zero: nothing moves
+    exemplars[:, 1:] = found
+    return exemplars.reshape(rows, columns, settings.exemplars, FEATURES), usual
+
+
+def _scale(distances: FloatArray) -> FloatArray:
+    """(rows, columns): what held-out normal footage, (frames, rows, columns) with 0 where still, reaches in each cell.
+
+    Cells with few samples of their own lean on the whole picture. Raises UsageError where nothing moves at all.
+    """
+    everywhere = distances[distances > 0]
+    if not len(everywhere):
+        raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
+    whole = np.quantile(everywhere, _SCALE_QUANTILE)
+    scale = np.full(distances.shape[1:], whole, np.float32)
+    for row, column in np.ndindex(scale.shape):
+        own = distances[:, row, column]
+        own = own[own > 0]
+        if len(own):
+            quantile = np.quantile(own, _SCALE_QUANTILE)
+            scale[row, column] = (len(own) * quantile + _SCALE_PRIOR * whole) / (len(own) + _SCALE_PRIOR)
+    return scale

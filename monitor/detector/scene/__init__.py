@@ -1,0 +1,1 @@
+"""Scene memory: pictures unlike any seen under the same light."""

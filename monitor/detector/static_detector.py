@@ -1,0 +1,242 @@
+"""Static age: something that does not belong here and has not moved for a while, such as a bag left behind.
+
+A pixel outside its trained range that keeps the same value grows older; where it or a pixel beside it changes, it loses
+some of its age, and in its normal range soon all. A connected piece of old pixels of some size is an unmoved object (or
+the place of a missing one). People who pause sway and fidget, so they hardly grow old; as some stand like posts, the
+score is the age beyond the oldest of training. Only what arrives while the stream is watched can be left behind: a
+pixel must differ from what it showed before, too, so neither other light than in training nor a nudged camera grows
+old, nor what was there when the stream began.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any, ClassVar, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
+from monitor.detector.frontend import fast_median
+from monitor.detector.grey_pictures import EvenSample, Stretch, grey_pictures
+from monitor.detector.stored import check_tensors, read_settings
+from monitor.types import Detection, FloatArray, Frame, Image, Reason
+
+_LEAST_SAME = 4.0  # grey levels: a person's swaying changes more, a good camera's noise less
+_LIGHT_GRID = 16  # px, side of the squares in which the light is compared with the trained one
+_HALF_LIFE_S = 0.12  # of the age of a pixel that looks normal again
+_MOST_SINGLE, _MOST_LASTING = 1500, 6000  # pictures that are learnt from, by themselves and in stretches
+_EVERY_S = 0.2  # nothing grows old in less
+_STRETCH_S, _STEP_S = 60.0, 0.19  # length of a stretch, and how soon in it one picture may follow another
+_NOISE_PAIRS, _MOST_NOISE = 200, 12  # pictures the noise is measured on; grey levels above which something moves
+_ARRIVAL = 12.0  # grey levels by which a pixel differs from what it showed before when something arrives
+_SETTLING_S = 5.0  # in which a pixel's own background follows what it shows
+_SQUARE = np.ones((3, 3), np.uint8)
+_LEAST_SHOWN_S, _TIMES_AS_LONG = 12.0, 2.0  # pieces of footage, held out, that show what is usual: see shown_by
+_LONGEST_STEP_S = 1.0  # a pause in the stream adds no more than this to any age
+
+
+class StaticSettings(BaseModel):
+    """Settings of ``StaticAge``; width and height are those of the small grey picture, px."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(ge=16, multiple_of=_LIGHT_GRID)
+    height: int = Field(ge=16, multiple_of=_LIGHT_GRID)
+    margin: float = Field(default=8.0, gt=0, description="grey levels beyond the trained range that still are normal")
+    same: float = Field(default=_LEAST_SAME, gt=0, description="grey levels within which a pixel counts as unmoved")
+    min_area: int = Field(default=14, ge=1, description="px of the small picture: the least size of an object")
+    min_age_s: float = Field(default=1.0, gt=0, description="seconds below which nothing is old")
+    usual_age_s: float = Field(ge=0, description="highest age in the training footage, seconds")
+    alarm_s: float = Field(
+        default=3.0, gt=0, description="seconds beyond the usual age below which nothing is abnormal"
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    """Of one camera: what its pixels show, and for how long.
+
+    time_s  of the last frame, seconds
+    value   (h, w) float32: what each pixel showed when it last was unmoved, grey levels
+    own     (h, w) float32: what it shows when nothing has arrived there, grey levels
+    age     (h, w) float32, seconds
+    paced   what was said last
+    """
+
+    time_s: float | None
+    value: FloatArray
+    own: FloatArray
+    age: FloatArray
+    paced: Paced
+
+
+class StaticAge(Detector):
+    """Finds what stays where it does not belong. High is abnormal.
+
+    low, high  (height, width) uint8: trained range of each pixel, grey levels
+    middle     (height, width) uint8: trained median, grey levels
+
+    The score is the age in seconds of the oldest object beyond the highest age in training, 0 below that.
+    """
+
+    name: ClassVar[str] = "static"
+    small: ClassVar[bool] = True
+
+    def __init__(self, settings: StaticSettings, low: Image, middle: Image, high: Image) -> None:
+        self._settings, self._low, self._middle, self._high = settings, low, middle, high
+        self._floor = low.astype(np.float32) - settings.margin
+        self._ceiling = high.astype(np.float32) + settings.margin
+        self._empty = middle.astype(np.float32)
+        self.min_threshold = settings.alarm_s
+        self.usual = min(settings.min_age_s, settings.alarm_s / 2)
+
+    @classmethod
+    def fit(cls, clips: Iterable[Iterable[Frame]]) -> Self:
+        """Learn each pixel's normal range from clips of normal footage, each in order of time.
+
+        Each clip is gone through once. At most 1,500 single pictures (14 KB each) are kept for the range and 6,000 in
+        stretches of a minute for the usual age, both spread evenly over longer footage. Raises UsageError when there
+        are too few frames.
+        """
+        single, lasting = EvenSample(_MOST_SINGLE, 0.0), EvenSample(_MOST_LASTING, _STRETCH_S, _STEP_S)
+        for clip, time_s, grey in grey_pictures(clips, cls.name, multiple=_LIGHT_GRID):
+            single.add(clip, time_s, grey)
+            lasting.add(clip, time_s, grey)
+        greys = np.array([grey for stretch in single.stretches() for _, grey in stretch])
+        middle = np.median(greys, axis=0).astype(np.float32)
+        level = np.array([_relight(grey, middle) for grey in greys])
+        low, middle, high = np.quantile(level, [0.05, 0.5, 0.95], axis=0).astype(np.float32)
+        # People pass in front of the ground for more than 5% of the time in places; the ground itself varies less.
+        spread = np.maximum(1.4826 * np.median(np.abs(level - middle), axis=0), 1.5)
+        low, high = np.maximum(low, middle - 4 * spread), np.minimum(high, middle + 4 * spread)
+        stretches = lasting.stretches()
+        same = max(_LEAST_SAME, 4 * _noise(stretches))
+        settings = StaticSettings(width=greys.shape[2], height=greys.shape[1], same=same, usual_age_s=0.0)
+        fitted = cls(settings, *(np.clip(np.rint(level), 0, 255).astype(np.uint8) for level in (low, middle, high)))
+        oldest = 0.0
+        for stretch in stretches:
+            state = fitted.new_stream()
+            for time_s, grey in stretch:
+                fitted._age(state, grey, time_s)
+                oldest = max(oldest, fitted._oldest(state.age))
+        return cls(settings.model_copy(update={"usual_age_s": oldest}), fitted._low, fitted._middle, fitted._high)
+
+    def shown_by(self, clip_s: float, threshold: float) -> bool:
+        """Nothing gets older than the clip: one hardly longer than the threshold says nothing of how often that is.
+
+        Nor does one of some seconds, in which each pixel has shown next to nothing of its normal range.
+        """
+        return clip_s >= max(_LEAST_SHOWN_S, _TIMES_AS_LONG * (self._settings.usual_age_s + threshold))
+
+    def new_stream(self) -> _Stream:
+        """Nothing has any age yet."""
+        return _Stream(None, self._empty, self._empty, np.zeros_like(self._empty), Paced(_EVERY_S))
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        """The anomaly map is each pixel's age beyond the usual one, seconds. NaN for a stream's first frame."""
+        return [
+            seen.stream.paced.tell(seen.frame.time_s, partial(self._look, seen.frame, seen.stream)) for seen in batch
+        ]
+
+    def _look(self, frame: Frame, stream: _Stream) -> Detection:
+        first = stream.time_s is None
+        self._age(stream, frame.small.grey((self._settings.width, self._settings.height)), frame.time_s)
+        if first:
+            stream.paced.again()
+            return nan_detection()
+        oldest, usual = self._oldest(stream.age), self._settings.usual_age_s
+        reasons = (Reason("unmoved object for", oldest, usual, "s"),) if oldest > usual else ()
+        return Detection(max(oldest - usual, 0.0), np.maximum(stream.age - np.float32(usual), 0), reasons)
+
+    def _age(self, stream: _Stream, grey: Image, time_s: float) -> None:
+        """Let the pixels of a stream grow older, or younger, by the time since its last frame."""
+        level = _relight(grey, self._empty)
+        if stream.time_s is None:
+            stream.time_s, stream.value, stream.own = time_s, level, level
+            return
+        step = min(time_s - stream.time_s, _LONGEST_STEP_S)
+        away = level - stream.own
+        foreign = ((level < self._floor) | (level > self._ceiling)) & (np.abs(away) > _ARRIVAL)
+        stream.own = stream.own + away * (~foreign * np.float32(min(step / _SETTLING_S, 1.0)))
+        same = np.abs(level - stream.value) <= self._settings.same
+        swaying = cv2.dilate((foreign & ~same).astype(np.uint8), _SQUARE) > 0
+        # Covered, a pixel grows younger twice as fast, so that a stream of passers-by never adds up.
+        change = np.where(swaying, np.float32(-2 * step), np.float32(step))
+        forgotten = stream.age * np.float32(0.5 ** (step / _HALF_LIFE_S))
+        stream.age = np.where(foreign, np.maximum(stream.age + change, np.float32(0)), forgotten)
+        follow = same * np.float32(0.1)
+        follow[stream.age < 0.05] = 1
+        stream.value = stream.value + follow * (level - stream.value)
+        stream.time_s = time_s
+
+    def _oldest(self, age: FloatArray) -> float:
+        """Highest age that ``min_area`` pixels of one connected piece have reached, seconds; 0 without a piece."""
+        old = (age >= self._settings.min_age_s).astype(np.uint8)
+        if not old.any():
+            return 0.0
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(old, connectivity=8)
+        oldest = 0.0
+        for label in range(1, count):
+            if stats[label, cv2.CC_STAT_AREA] >= self._settings.min_area:
+                ages = age[labels == label]
+                oldest = max(oldest, float(np.partition(ages, -self._settings.min_area)[-self._settings.min_area]))
+        return oldest
+
+    def settings(self) -> dict[str, Any]:
+        """The fields of StaticSettings."""
+        return self._settings.model_dump()
+
+    def tensors(self) -> Tensors:
+        """The three arrays of the constructor, under their names."""
+        return {"low": self._low, "middle": self._middle, "high": self._high}
+
+    @classmethod
+    def load(
+        cls,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[Any]],
+        device: str,  # noqa: ARG003 - for detectors with a network
+        precision: Precision = "auto",  # noqa: ARG003
+    ) -> Self:
+        """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
+        given = read_settings(cls.name, StaticSettings, settings)
+        shape = (given.height, given.width)
+        expected: dict[str, tuple[tuple[int, ...], Any]] = dict.fromkeys(("low", "middle", "high"), (shape, np.uint8))
+        check_tensors(cls.name, tensors, expected)
+        return cls(given, *(tensors[name] for name in expected))
+
+
+def _noise(stretches: Iterable[Stretch]) -> float:
+    """Standard deviation of the pictures' noise, grey levels, from how much pictures in succession differ where still.
+
+    Two normal samples of deviation s differ by 2 s / sqrt(pi) in the mean.
+    """
+    pairs = [(before, now) for stretch in stretches for (_, before), (_, now) in pairwise(stretch)]
+    some = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(len(pairs), _NOISE_PAIRS)).astype(int)]
+    differences = [cv2.absdiff(before, now) for before, now in some]
+    still = [float(difference[difference <= _MOST_NOISE].mean()) for difference in differences]
+    return float(np.median(still)) * math.sqrt(math.pi) / 2 if still else 0.0
+
+
+def _relight(grey: Image, empty: FloatArray) -> FloatArray:
+    """The picture under the trained light, (h, w) float32 grey levels: slow differences of brightness are divided out.
+
+    The light is compared in squares, by medians, so that something small in a square does not count.
+    """
+    height, width = grey.shape
+    ratio = np.maximum(grey, 1).astype(np.float32) / np.maximum(empty, 1)
+    squares = ratio.reshape(height // _LIGHT_GRID, _LIGHT_GRID, width // _LIGHT_GRID, _LIGHT_GRID)
+    pixels = squares.transpose(1, 3, 0, 2).reshape(_LIGHT_GRID**2, -1)
+    local = fast_median(pixels).reshape(squares.shape[0], squares.shape[2])
+    whole = fast_median(local.ravel())
+    local = np.clip(cv2.medianBlur(local, 3), 0.8 * whole, 1.25 * whole)
+    return np.asarray(
+        grey / np.maximum(cv2.resize(local, (width, height), interpolation=cv2.INTER_LINEAR), 0.05), dtype=np.float32
+    )

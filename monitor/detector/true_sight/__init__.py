@@ -1,0 +1,1 @@
+"""The published True Sight model: autoencoder, seven-term score, and their fast implementations."""

@@ -1,0 +1,306 @@
+"""True Sight 2: a network that was shown synthetic anomalies of this very scene says where something is abnormal.
+
+It looks at a frame, the frames of the last 0.4 s and two backgrounds, grey and 160x96 px. Its three attention heads
+are the anomaly map. It sees what is too fast, too large, of another shape or where nothing ever moves.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
+from monitor.detector.frontend import fast_median
+from monitor.detector.precision import exact, trunk_type
+from monitor.detector.stored import check_tensors, read_settings
+from monitor.detector.true_sight.true_sight_detector import find_device
+from monitor.detector.true_sight2.clip_inputs import (
+    CHANNELS,
+    LEAST_SPAN_S,
+    MOST_SPAN_S,
+    SIZE,
+    ClipInputs,
+    choose,
+    follow,
+    settled,
+)
+from monitor.detector.true_sight2.clip_net import HEADS, ClipNet, averaged
+from monitor.errors import ModelError
+from monitor.types import Detection, FloatArray, Frame, Image, Reason
+
+CUDA_FRAMES = 8
+"""Frames in every batch on a GPU, padded: one shape gives one kernel and the same bytes."""
+
+SPEED_GRID = (6, 10)
+"""(rows, columns) of places that have a usual speed of their own."""
+
+# The network looks back 0.4 s, so twice in that time is often enough. Every 0.3 s, while all is calm, cost .01 of AUC.
+_EVERY_S = 0.2
+_LEARN_PER_S = 0.8  # grey levels by which the background may follow in a second
+_RESET_SHARE = 0.5  # of the picture unlike the background: it is no longer this scene's
+_UNLIKE = 22  # grey levels
+
+
+class TrueSight2Settings(BaseModel):
+    """What is stored of the detector beside its tensors.
+
+    width       the network's finest channels
+    usual       99th percentile of the score on held-out normal frames, logits
+    head_usual  the same of what each head adds to the map at its peak, in the order of clip_net.HEADS
+    auc         with which it tells synthetic anomalies in normal footage that it has not learned from; None: not known
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    width: Annotated[int, Field(ge=1, le=256)] = 16
+    usual: float | None = None
+    head_usual: tuple[float, float, float] | None = None
+    auc: Annotated[float, Field(gt=0.5, le=1)] | None = None
+
+
+class Scene(NamedTuple):
+    """What is kept of the normal footage beside the network.
+
+    background   (96, 160) float32 grey levels of the empty scene
+    usual_speed  (6, 10) float32 px/s of the 160x96 picture: the upper normal speed at each place, above 0
+    """
+
+    background: FloatArray
+    usual_speed: FloatArray
+
+
+class ClipStream:
+    """What is remembered of a camera: small frames of the last second and two backgrounds."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._background = scene.background
+        self._recent: FloatArray | None = None  # until it is known what stands still
+        self._past: deque[tuple[float, Image]] = deque()
+        self._inputs = ClipInputs(scene.usual_speed)
+        self.paced = Paced(_EVERY_S)
+
+    def update(self, frame: Frame, *, look: bool = True) -> FloatArray | None:
+        """The network's inputs for the next frame, (CHANNELS, 96, 160); None without a past to compare with.
+
+        look: False for a frame that is only remembered; None is given for it.
+        """
+        return self.update_grey(frame.small.grey(SIZE), frame.time_s, look=look)
+
+    def update_grey(self, grey: Image, time_s: float, *, look: bool = True) -> FloatArray | None:
+        """As ``update``, from a grey picture (96, 160) uint8."""
+        step_s = time_s - self._past[-1][0] if self._past else 0.0
+        lit = self._look_at_background(grey, step_s)
+        if self._recent is None and self._past and time_s - self._past[0][0] >= LEAST_SPAN_S:
+            self._recent = settled([*(picture for _, picture in self._past), grey], lit)
+        while self._past and time_s - self._past[0][0] > MOST_SPAN_S + 0.01:
+            self._past.popleft()
+        found = choose([t for t, _ in self._past], time_s) if look else None
+        inputs = None
+        if found is not None and self._recent is not None:
+            earlier = [self._past[i] for i in found]
+            ages = [time_s - t for t, _ in earlier]
+            inputs = self._inputs(grey, [picture for _, picture in earlier], ages, lit, self._recent)
+        if self._recent is not None:
+            self._recent = follow(self._recent, grey, step_s)
+        self._past.append((time_s, grey))
+        return inputs
+
+    def _look_at_background(self, grey: Image, step_s: float) -> FloatArray:
+        """The background in the light of this frame, (96, 160) grey levels; it follows slowly."""
+        picture = grey.astype(np.float32)
+        gain = float(fast_median((picture[::4, ::4] / np.maximum(self._background[::4, ::4], 8.0)).ravel()))
+        lit = self._background * np.float32(max(gain, 0.1))
+        if np.mean(np.abs(picture - lit) >= _UNLIKE) > _RESET_SHARE:
+            self._background, self._recent = picture, picture
+            return picture
+        step = np.float32(_LEARN_PER_S * min(step_s, 1.0))
+        self._background = self._background + np.clip(
+            picture / np.float32(max(gain, 0.1)) - self._background, -step, step
+        )
+        return lit
+
+
+class TrueSight2(Detector):
+    """Scores frames by the peak of the anomaly map, in logits. High is abnormal.
+
+    map    (23, 39) float32: the fused logits averaged over 2x2 places of 4x4 px each
+    score  the highest of them
+    """
+
+    name: ClassVar[str] = "true-sight-2"
+    small: ClassVar[bool] = True
+    sees: ClassVar[str] = "movement"
+    min_threshold = -1.0
+    """Logits that any movement reaches: where nothing at all moved in normal footage, every score is far below."""
+
+    def __init__(
+        self,
+        net: ClipNet,
+        settings: TrueSight2Settings,
+        scene: Scene,
+        device: str = "cpu",
+        precision: Precision = "auto",
+    ) -> None:
+        """Takes the network over: puts it on the device, in eval mode.
+
+        Raises UsageError without that device, and for a precision that it only emulates.
+        """
+        self._device = find_device(device)
+        self.device = str(self._device)
+        # Once a GPU has failed, its memory cannot be read: what ``on_cpu`` needs is kept here.
+        self._spare = copy.deepcopy(net).cpu() if self._device.type != "cpu" else None
+        self._net = net.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
+        self._precision = precision
+        self._fast = fast_network(self._net, trunk_type(precision, self._device))
+        self._settings = settings
+        self.scene = scene
+        # Better than chance by so much (the Gini coefficient), squared: what it is judged by is easier than what comes.
+        if settings.auc is not None:
+            self.trust = (2 * settings.auc - 1) ** 2
+
+    def with_usual(self, usual: float, head_usual: tuple[float, float, float]) -> Self:
+        """A copy that knows what is usual, which the reasons need (see TrueSight2Settings)."""
+        return self._with({"usual": usual, "head_usual": head_usual})
+
+    def with_auc(self, auc: float) -> Self:
+        """A copy that knows how good it is (see TrueSight2Settings)."""
+        return self._with({"auc": auc})
+
+    def _with(self, update: dict[str, object]) -> Self:
+        settings = self._settings.model_copy(update=update)
+        return type(self)(copy.deepcopy(self._net), settings, self.scene, str(self._device), self._precision)
+
+    def new_stream(self) -> ClipStream:
+        """A stream with the trained background."""
+        return ClipStream(self.scene)
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        """See Detector.score and the class; NaN for a quarter of a second at a stream's start."""
+        looks: list[tuple[Paced, bool, FloatArray | None]] = []
+        for observation in batch:
+            stream, frame = observation.stream, observation.frame
+            due = stream.paced.due(frame.time_s)
+            inputs = stream.update(frame, look=due)
+            if due and inputs is None:
+                stream.paced.again()
+            looks.append((stream.paced, due, inputs))
+        known = [inputs for _, _, inputs in looks if inputs is not None]
+        maps = iter(self.look(known))
+        found = []
+        for paced, due, inputs in looks:
+            if due:
+                paced.said = nan_detection() if inputs is None else self._detection(*next(maps))
+            found.append(paced.said)
+        return found
+
+    def look(self, inputs: Sequence[FloatArray]) -> list[tuple[FloatArray, FloatArray]]:
+        """The anomaly map (23, 39) of each of the inputs (CHANNELS, 96, 160); what each head adds to its peak, (3,)."""
+        found: list[tuple[FloatArray, FloatArray]] = []
+        # Always the same batch shape: what else is in the batch must not change a frame's bytes.
+        frames = 1 if self._device.type == "cpu" else CUDA_FRAMES
+        for start in range(0, len(inputs), frames):
+            some = inputs[start : start + frames]
+            part = torch.from_numpy(some[0][None] if len(some) == 1 else np.stack(some))
+            known = len(part)
+            if known < frames:
+                part = torch.cat([part, part.new_zeros(frames - known, *part.shape[1:])])
+            with torch.inference_mode(), exact(self._device):
+                out = self._fast(part.to(self._device, self._fast.dtype).contiguous(memory_format=torch.channels_last))
+                fused, parts = averaged(out.fused)[:known].cpu().numpy(), out.parts[:known].cpu().numpy()
+            for one, heads in zip(fused, parts, strict=True):
+                row, column = divmod(int(one.argmax()), one.shape[1])
+                found.append((one, heads[:, row : row + 2, column : column + 2].mean(axis=(1, 2))))
+        return found
+
+    def _detection(self, fused: FloatArray, heads: FloatArray) -> Detection:
+        score = float(fused.max())
+        usual, head_usual = self._settings.usual, self._settings.head_usual
+        if usual is None or head_usual is None or score <= usual:
+            return Detection(score, fused)
+        spoke = int((heads - np.array(head_usual)).argmax())
+        return Detection(score, fused, (Reason(f"unlike anything learned here ({HEADS[spoke]})", score, usual),))
+
+    def on_cpu(self) -> TrueSight2:
+        """See Detector.on_cpu; scores differ from the GPU's by rounding."""
+        if self._spare is None:
+            return self
+        return TrueSight2(self._spare, self._settings, self.scene)
+
+    def settings(self) -> dict[str, Any]:
+        """JSON-ready; see TrueSight2Settings."""
+        return self._settings.model_dump(mode="json")
+
+    def tensors(self) -> Tensors:
+        """The network's arrays as ``network.*``, and those of Scene."""
+        found: Tensors = {
+            f"network.{key}": value.cpu().contiguous().numpy().copy() for key, value in self._net.state_dict().items()
+        }
+        return found | self.scene._asdict()
+
+    @classmethod
+    def load(
+        cls,
+        settings: Mapping[str, Any],
+        tensors: Mapping[str, NDArray[Any]],
+        device: str,
+        precision: Precision = "auto",
+    ) -> Self:
+        """See Detector.load; every setting and every tensor's name, shape and kind is checked."""
+        checked = read_settings(cls.name, TrueSight2Settings, settings)
+        with torch.device("meta"):  # shapes alone: no memory, and the random state stays as it was
+            net = ClipNet(CHANNELS, checked.width)
+        expected: dict[str, tuple[tuple[int, ...], Any]] = {
+            f"network.{key}": (tuple(v.shape), str(v.dtype).removeprefix("torch."))
+            for key, v in net.state_dict().items()
+        }
+        expected["background"] = ((SIZE[1], SIZE[0]), "float32")
+        expected["usual_speed"] = (SPEED_GRID, "float32")
+        check_tensors(cls.name, tensors, expected)
+        if tensors["usual_speed"].min() <= 0:
+            raise ModelError("a usual speed of true-sight-2 in this model is not above 0; train it again")
+        state = {key: torch.from_numpy(np.array(tensors[f"network.{key}"])) for key in net.state_dict()}
+        net.load_state_dict(state, assign=True)
+        scene = Scene(np.array(tensors["background"]), np.array(tensors["usual_speed"]))
+        return cls(net, checked, scene, device, precision)
+
+
+def fast_network(net: ClipNet, trunk: torch.dtype) -> ClipNet:
+    """The network with its normalisation folded into the convolutions, all but its heads in another type."""
+    fast = copy.deepcopy(net)
+    _fold(fast)
+    fast.requires_grad_(False)
+    fast.trunk_to(trunk)
+    return fast.to(memory_format=torch.channels_last)
+
+
+class _Folded(torch.nn.Module):
+    """A convolution with its normalisation folded in, and its ReLU in place: calls of modules take time, too."""
+
+    def __init__(self, convolution: torch.nn.Conv2d, normalisation: torch.nn.BatchNorm2d) -> None:
+        super().__init__()
+        self._convolution = fuse_conv_bn_eval(convolution, normalisation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self._convolution(x)
+        return found.relu_()
+
+
+def _fold(module: torch.nn.Module) -> None:
+    """Replace every convolution that is followed by a normalisation and a ReLU, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, torch.nn.Sequential) and isinstance(child[0], torch.nn.Conv2d):
+            _, normalisation, activation = child
+            assert isinstance(normalisation, torch.nn.BatchNorm2d)
+            assert isinstance(activation, torch.nn.ReLU)
+            setattr(module, name, _Folded(child[0], normalisation))
+        else:
+            _fold(child)

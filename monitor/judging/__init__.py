@@ -1,0 +1,1 @@
+"""From detections to alerts: smoothing, calibration, fusion, the alert rule, drift. Pure: no threads, no clock."""

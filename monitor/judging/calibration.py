@@ -1,0 +1,246 @@
+"""From raw scores to a scale that people understand: 0 = typical normal, 1 = the threshold.
+
+A model folder keeps the raw scores of held-out normal footage. From these the threshold is worked out
+when the model is loaded, for the budget of false alarms a day that the user asks for: the scores are data,
+the threshold is policy.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from monitor.errors import ModelError
+from monitor.judging.smoothing import CausalMedian
+from monitor.types import FloatArray
+
+DAY_S = 86_400.0
+TAIL_QUANTILE = 0.95
+"""The tail that is fitted begins here (peaks over threshold)."""
+DECLUSTER_S = 30.0
+"""Exceedances closer than this belong to one peak: an alarm is an event, not a frame."""
+_ASSUMED_PEAKS = 4
+"""The mean of one or two peaks says next to nothing: what all frames say of the tail counts like so many peaks more."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Raw scores of held-out normal footage, before smoothing.
+
+    time_s  (N,) float64, the stream's clock in seconds, increasing within a clip
+    clip    (N,) int32, which clip a frame belongs to
+    scores  detector name -> (N,) float64; NaN where the detector could not judge yet
+    regime  (N,) int8, which of ``tuple(Regime)`` the light of each frame is; None where that was not looked at
+    """
+
+    time_s: NDArray[np.float64]
+    clip: NDArray[np.int32]
+    scores: dict[str, NDArray[np.float64]]
+    regime: NDArray[np.int8] | None = None
+
+    def duration_s(self) -> float:
+        """Seconds of footage, all clips together."""
+        return float(sum(np.ptp(self.time_s[self.clip == number]) for number in np.unique(self.clip)))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreScale:
+    """The scale of one detector: ``(score - typical) / (threshold - typical)``.
+
+    typical                   what counts as typical, raw units, see ScoreTail
+    threshold                 raw units, > typical
+    false_alarms_per_day      how many this threshold stands for on normal footage
+    supported_per_day         the lowest rate that this much footage shows without extrapolation (one in its length)
+    """
+
+    typical: float
+    threshold: float
+    false_alarms_per_day: float
+    supported_per_day: float
+
+    def units(self, raw: float) -> float:
+        """A raw score in units of the threshold: 0 = typical normal, 1 = the threshold. NaN stays NaN."""
+        return (raw - self.typical) / (self.threshold - self.typical)
+
+
+def smooth_clips(
+    values: NDArray[np.float64], held_out: HeldOut, smoother: Callable[[], CausalMedian]
+) -> NDArray[np.float64]:
+    """(N,) smoothed as it is done live, every clip a stream of its own."""
+    smoothed = np.empty_like(values)
+    for number in np.unique(held_out.clip):
+        median = smoother()
+        for i in np.flatnonzero(held_out.clip == number):
+            smoothed[i] = median.update(float(held_out.time_s[i]), float(values[i]))
+    return smoothed
+
+
+@dataclass(frozen=True, slots=True)
+class Surprise:
+    """How rare a score is among smoothed normal ones: ``-log10`` of the share of normal frames that reach it.
+
+    trust        what that is multiplied by, see ``Detector.trust``
+    quantiles    their 0, 5, 10, ... 95 % quantiles, raw units
+    mean_excess  mean height over the last quantile of the frames above it, raw units; 0 where none is. Its upper bound
+                 at 95 % confidence: what was scored for seconds only is not taken to be rarer than that shows
+
+    So detectors whose raw scores have units of their own can be added up: each unit is a factor of 10 in rarity.
+    Above the 95 % quantile the tail is exponential, as in ScoreTail, so that what was never seen has a value, too.
+    """
+
+    quantiles: tuple[float, ...]
+    mean_excess: float
+    trust: float = 1.0
+
+    def of(self, score: float) -> float:
+        """0 for the most ordinary scores, ``trust`` times 1.3 at the 95 % quantile, no limit above. NaN stays NaN."""
+        return self.trust * self._rarity(score)
+
+    def _rarity(self, score: float) -> float:
+        if math.isnan(score):
+            return math.nan
+        q = self.quantiles
+        at = bisect_right(q, score)
+        if at == len(q):
+            # A floor on the excess: scores that are all equal would make anything above them infinitely rare.
+            excess = max(self.mean_excess, 1e-3 * (q[-1] - q[0]), 1e-9)
+            return -math.log10(1 - TAIL_QUANTILE) + (score - q[-1]) / (excess * math.log(10))
+        if at == 0:
+            return 0.0
+        below = (at - 1 + (score - q[at - 1]) / (q[at] - q[at - 1])) / (len(q) - 1) * TAIL_QUANTILE
+        return -math.log10(1 - below)
+
+    def of_map(self, values: FloatArray) -> FloatArray:
+        """The same of every place of an anomaly map (h, w); below the most ordinary scores it goes on downwards."""
+        q = np.array(self.quantiles)
+        steps = [-math.log10(1 - TAIL_QUANTILE * k / (len(q) - 1)) for k in range(len(q))]
+        spread = max(float(q[-1] - q[0]), 1e-9)
+        excess = max(self.mean_excess, 1e-3 * spread)
+        found = np.interp(values, q, steps)
+        found = np.where(values > q[-1], steps[-1] + (values - q[-1]) / (excess * math.log(10)), found)
+        found = self.trust * np.where(values < q[0], (values - q[0]) / spread, found)
+        return found.astype(np.float32)
+
+
+def fit_surprise(smoothed: NDArray[np.float64], trust: float = 1.0) -> Surprise:
+    """What ``smoothed`` normal scores, (N,) with NaN where unknown and at least one known, make of a score."""
+    known = smoothed[~np.isnan(smoothed)]
+    quantiles = np.quantile(known, np.linspace(0, TAIL_QUANTILE, 20))
+    above = known[known > quantiles[-1]] - quantiles[-1]
+    # 2 n mean / b of n exponential heights with mean b follows a chi-squared law with 2 n degrees of freedom.
+    bound = 2 * above.sum() / chi2.ppf(0.05, 2 * above.size) if above.size else 0.0
+    return Surprise(tuple(quantiles.tolist()), float(bound), trust)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTail:
+    """All that a threshold for any budget follows from: what a detector's smoothed normal scores look like.
+
+    typical        their median, raw units; or up to where a detector finds nothing unusual (``Detector.usual``)
+    tail_start     where the fitted tail begins, raw units
+    mean_excess    mean height of the tail's peaks over its start, raw units; few peaks lean on what all frames say
+    peaks          how many peaks that is
+    duration_s     seconds of footage
+    min_threshold  raw score below which the detector never alarms, whatever the footage says
+    """
+
+    typical: float
+    tail_start: float
+    mean_excess: float
+    peaks: int
+    duration_s: float
+    min_threshold: float = -math.inf
+
+    def scale(self, detector: str, false_alarms_per_day: float) -> ScoreScale:
+        """The scale for a budget of false alarms a day.
+
+        Peaks over threshold: the excesses of declustered peaks over the 95th percentile u are exponential with
+        mean b and come r times a day, so u + b ln(r / budget) is passed ``budget`` times a day (Coles, An
+        Introduction to Statistical Modeling of Extreme Values, 2001, section 4.3, shape 0).
+
+        Raises ModelError where the scores of ``detector`` were all equal.
+        """
+        threshold = self.tail_start
+        if self.peaks:
+            rate = self.peaks * DAY_S / self.duration_s
+            # A budget above the rate of peaks asks for a threshold below the tail: the tail's start is the lowest.
+            if rate > false_alarms_per_day:
+                threshold += self.mean_excess * math.log(rate / false_alarms_per_day)
+        threshold = max(threshold, self.min_threshold)
+        if not threshold > self.typical:
+            raise ModelError(
+                f"the held-out scores of '{detector}' are all equal, so no threshold can be set: "
+                "train the model on footage in which something moves"
+            )
+        return ScoreScale(self.typical, threshold, false_alarms_per_day, DAY_S / self.duration_s)
+
+
+def fit_tail(
+    held_out: HeldOut, detector: str, smoother: Callable[[], CausalMedian], min_threshold: float = -math.inf
+) -> ScoreTail:
+    """What a detector's held-out scores say of its tail, smoothed as it is done live.
+
+    min_threshold: see ScoreTail. Raises ModelError where there are too few scores to say anything.
+    """
+    return tail_of(smooth_clips(held_out.scores[detector], held_out, smoother), held_out, detector, min_threshold)
+
+
+def tail_of(
+    smoothed: NDArray[np.float64], held_out: HeldOut, detector: str, min_threshold: float = -math.inf
+) -> ScoreTail:
+    """What the smoothed scores (N,) of the held-out frames say of their tail; NaN where there is none.
+
+    Raises ModelError where there are too few scores to say anything.
+    """
+    known = ~np.isnan(smoothed)
+    duration_s = HeldOut(held_out.time_s[known], held_out.clip[known], {}).duration_s()
+    if known.sum() < 10 or duration_s <= 0:
+        raise ModelError(
+            f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"
+        )
+    start = float(np.quantile(smoothed[known], TAIL_QUANTILE))
+    typical = float(np.median(smoothed[known]))
+    peaks = _declustered_peaks(smoothed, held_out, start)
+    excess = 0.0
+    if peaks.size:
+        above = smoothed[known & (smoothed > start)]
+        # Were all scores from the median on exponential, this would be their mean excess.
+        whole = (start - typical) / math.log(0.5 / (1 - TAIL_QUANTILE))
+        assumed = max(float(np.mean(above - start)), whole)
+        excess = (float(np.sum(peaks - start)) + _ASSUMED_PEAKS * assumed) / (peaks.size + _ASSUMED_PEAKS)
+    return ScoreTail(typical, start, excess, peaks.size, duration_s, min_threshold)
+
+
+def fit_scale(
+    held_out: HeldOut,
+    detector: str,
+    false_alarms_per_day: float,
+    smoother: Callable[[], CausalMedian],
+    min_threshold: float = -math.inf,
+) -> ScoreScale:
+    """Work out a detector's scale for a budget of false alarms a day (see ScoreTail.scale).
+
+    min_threshold: raw score below which this detector never alarms, whatever the footage says.
+    Raises ModelError when the held-out scores say nothing (none, or all equal).
+    """
+    return fit_tail(held_out, detector, smoother, min_threshold).scale(detector, false_alarms_per_day)
+
+
+def _declustered_peaks(smoothed: NDArray[np.float64], held_out: HeldOut, start: float) -> NDArray[np.float64]:
+    """The highest score of each cluster of exceedances of ``start``, clip by clip."""
+    peaks: list[float] = []
+    for number in np.unique(held_out.clip):
+        last_s = -math.inf
+        for i in np.flatnonzero((held_out.clip == number) & (smoothed > start)):
+            if held_out.time_s[i] - last_s > DECLUSTER_S:
+                peaks.append(smoothed[i])
+            else:
+                peaks[-1] = max(peaks[-1], smoothed[i])
+            last_s = float(held_out.time_s[i])
+    return np.array(peaks)

@@ -1,0 +1,210 @@
+"""One camera's way from raw detections to score and events: scale, smooth, fuse, decide.
+
+Pure: no threads and no clock. Times are the stream's own, so the same frames give the same events however fast they
+come. A high score is abnormal; 0 is typical normal footage, 1 is the threshold.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections import deque
+from dataclasses import dataclass, replace
+
+from monitor.judging.alerting import AlertRule, AlertSettings
+from monitor.judging.drift import Drift
+from monitor.judging.fusion import Fused, ModelScale
+from monitor.judging.regions import find_regions
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.types import PAUSED, AlertEvent, Detection, FloatArray, Frame, Phase, Reason, Region, ScoredFrame
+
+HOLD_S = 1.0
+"""Seconds for which a score stands for single frames that are not scored."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alert:
+    """An event's step with what people need to believe it.
+
+    started_at, ended_at  unix seconds at which the frames were read
+    read_at               time.monotonic() at which the frame that decided was read, seconds
+    snapshot              the frame to show: of the highest score so far, for which the alert was raised; with an update
+                          the present one
+    regions               boxes in pixels of the snapshot's frame, highest first
+    reasons               what rose on the snapshot's frame, or within the second before where nothing did on itself;
+                          none with an update that comes when the score is down again
+    anomaly_map           (h, w) float32 of the detectors that see what scored the snapshot highest; None without one
+    detector              name of the one that speaks loudest there
+    media_s               where in its file or folder the event began, seconds from the beginning; None of a live camera
+    """
+
+    camera: str
+    event: AlertEvent
+    started_at: float
+    ended_at: float | None
+    read_at: float
+    snapshot: ScoredFrame
+    regions: tuple[Region, ...]
+    reasons: tuple[Reason, ...]
+    anomaly_map: FloatArray | None = None
+    detector: str = ""
+    media_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judgement:
+    """What is made of one scored frame.
+
+    score   smoothed and fused; NaN while no detector can judge
+    loudest which detector speaks loudest, an index in the model's order; None while none can judge
+    advice  a sentence that advises to learn the camera again, where there is one to say now
+    alerts  what there is to say now: the end of an event that a gap cut off, the present frame's step
+    reasons why the score is so high where it is the highest so far of an event, or of what may become one; else none
+    """
+
+    scored: ScoredFrame
+    score: float
+    alerts: tuple[Alert, ...]
+    loudest: int | None = None
+    advice: str | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+class CameraMonitor:
+    """Takes a camera's scored frames in order of time; keeps the open event's peak frame and nothing else."""
+
+    def __init__(
+        self,
+        camera: str,
+        scale: ModelScale,
+        smoothing: SmoothingSettings,
+        alert: AlertSettings,
+        drift: Drift | None = None,
+    ) -> None:
+        self.camera = camera
+        self.scale = scale
+        self.smoothing = smoothing
+        self._medians = [smoothing.smoother() for _ in scale.names]
+        self._rule = AlertRule(alert)
+        self._drift = drift
+        self._segment: int | None = None
+        self._peak: tuple[ScoredFrame, int | None] | None = None
+        self._read: deque[tuple[float, float, float | None]] = deque(maxlen=1024)  # time_s, wall_time, media_s
+        self._started_at = 0.0
+        self._media_s: float | None = None
+        self._forget()
+
+    @property
+    def settings(self) -> AlertSettings:
+        """The alert rule's settings."""
+        return self._rule.settings
+
+    @property
+    def alarmed(self) -> bool:
+        """True while an event is open."""
+        return self._rule.open
+
+    @property
+    def events(self) -> int:
+        """Events started so far."""
+        return self._rule.events
+
+    def count_from(self, events: int) -> None:
+        """Number events on from here: the camera had so many before it was judged by this."""
+        self._rule.count_from(events)
+
+    def update(self, scored: ScoredFrame) -> Judgement:
+        """Take the next frame."""
+        frame = scored.frame
+        alerts: list[Alert] = []
+        if self._segment is not None and frame.segment != self._segment:
+            alerts.extend(self.close())
+            for median in self._medians:
+                median.reset()
+            self._forget()
+        self._segment = frame.segment
+        self._read.append((frame.time_s, frame.wall_time, frame.media_s))
+        for i, detection in enumerate(scored.detections):
+            if detection.reasons:
+                self._telling[i] = frame.time_s, scored.detections
+        fused = self._held(frame, self._fuse(scored))
+        event = self._rule.update(frame.time_s, fused.score)
+        reasons: tuple[Reason, ...] = ()
+        if self._rule.peak_s == frame.time_s:
+            telling = self._telling_of(scored, fused.detector or 0)
+            self._peak = replace(scored, detections=telling), fused.detector
+            reasons = telling[fused.detector or 0].reasons
+        if event is not None:
+            alerts.append(self._alert(event, scored, fused.detector))
+        advice = None if self._drift is None else self._drift.update(frame, fused.score, alarmed=self.alarmed)
+        return Judgement(scored, fused.score, tuple(alerts), fused.detector, advice, reasons)
+
+    def close(self) -> list[Alert]:
+        """End an open event: a gap, or the end of the run."""
+        event = self._rule.close()
+        return [self._alert(event, *self._peak)] if event is not None and self._peak is not None else []
+
+    def _fuse(self, scored: ScoredFrame) -> Fused:
+        smoothed = [
+            median.update(scored.frame.time_s, detection.score)
+            for detection, median in zip(scored.detections, self._medians, strict=True)
+        ]
+        return self.scale.fuse(smoothed)
+
+    def _forget(self) -> None:
+        self._telling: dict[int, tuple[float, tuple[Detection, ...]]] = {}  # when a detector last had reasons, and all
+        self._known, self._known_s = Fused(math.nan, None), -math.inf
+
+    def _held(self, frame: Frame, fused: Fused) -> Fused:
+        """A single frame that is not scored, such as a corrupted one, neither ends what is going on nor begins it."""
+        if not math.isnan(fused.score):
+            self._known, self._known_s = fused, frame.time_s
+        elif not frame.health.scored and frame.health.state not in PAUSED and frame.time_s - self._known_s <= HOLD_S:
+            return self._known
+        return fused
+
+    def _alert(self, event: AlertEvent, scored: ScoredFrame, loudest: int | None) -> Alert:
+        read_at = scored.frame.captured_at
+        if event.phase is not Phase.UPDATE and self._peak is not None:
+            scored, loudest = self._peak
+        if event.phase is Phase.START:
+            self._started_at, self._media_s = self._when_read(event.started_s)
+        ended_at = None if event.ended_s is None else self._when_read(event.ended_s)[0]
+        detections = self._telling_of(scored, loudest or 0)
+        height, width = scored.frame.image.shape[:2]
+        heat = self.scale.anomaly_map(detections, loudest or 0)
+        regions = () if heat is None else tuple(find_regions(heat, width, height))
+        # While an event only waits to be over, what rises a little is not why it goes on.
+        calm = event.phase is Phase.UPDATE and event.score < self._rule.settings.off
+        return Alert(
+            self.camera,
+            event,
+            self._started_at,
+            ended_at,
+            read_at,
+            scored,
+            regions,
+            () if calm else detections[loudest or 0].reasons,
+            heat,
+            self.scale.names[loudest or 0],
+            self._media_s,
+        )
+
+    def _telling_of(self, scored: ScoredFrame, loudest: int) -> tuple[Detection, ...]:
+        """What was said of a frame, or of one just before it where the loudest detector finds nothing in this very one.
+
+        The smoothed score may be high on a frame whose own is not: the reason was in the frames before.
+        """
+        now = scored.detections[loudest]
+        time_s, before = self._telling.get(loudest, (-math.inf, scored.detections))
+        if now.reasons or not 0 <= scored.frame.time_s - time_s <= HOLD_S:
+            return scored.detections
+        if now.anomaly_map is None or not (now.anomaly_map > 0).any():
+            return before
+        told = replace(now, reasons=before[loudest].reasons)
+        return (*scored.detections[:loudest], told, *scored.detections[loudest + 1 :])
+
+    def _when_read(self, time_s: float) -> tuple[float, float | None]:
+        """When the frame at ``time_s`` on the stream's clock was read, unix seconds, and its ``media_s``."""
+        at = bisect_right(self._read, time_s, key=lambda entry: entry[0])
+        return self._read[max(0, at - 1)][1:]

@@ -1,0 +1,46 @@
+"""The published offline post-processing of a test set's scores.
+
+It looks into the future and needs every video before it gives the first number, so it serves the
+comparison with published figures alone; a live monitor smooths with monitor.judging.smoothing instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from monitor.errors import UsageError
+
+PERCENTILES = (0.5, 99.5)
+"""Scores of all videos together are clipped to these before they are brought to [0, 1]."""
+
+
+def published_window(n: int) -> int:
+    """Width in frames of the median filter for a video of n frames: min(9, max(5, n // 15)), made odd by +1."""
+    width = min(9, max(5, n // 15))
+    return width if width % 2 == 1 else width + 1
+
+
+def published_postprocess(scores: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[np.float64]]:
+    """Smooth each video by a centred median (edges repeated), then bring all to [0, 1] together.
+
+    scores: video -> (n,) raw score of each frame, n >= 1. A high score is abnormal.
+    Returns the same videos in the same order. Where all scores are alike the result is 0.
+    Raises UsageError when there is no score at all or one is not a number.
+    """
+    smooth: dict[str, NDArray[np.float64]] = {}
+    for video, raw in scores.items():
+        values = np.asarray(raw, dtype=np.float64)
+        if values.ndim != 1 or values.size == 0:
+            raise UsageError(f"video '{video}' has no scores: every video needs at least one frame")
+        if not np.isfinite(values).all():
+            raise UsageError(f"video '{video}' has a score that is not a finite number: score every frame first")
+        smooth[video] = median_filter(values, size=published_window(values.size), mode="nearest")
+    if not smooth:
+        raise UsageError("there are no videos to post-process: give the scores of at least one")
+    low, high = np.percentile(np.concatenate(list(smooth.values())), PERCENTILES)
+    span = float(high - low) or 1.0
+    return {video: (np.clip(values, low, high) - low) / span for video, values in smooth.items()}

@@ -1,0 +1,122 @@
+"""The process that learns: ``python -m training learn`` at low priority, and what it says of itself."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from monitor.live.stage import Stage, join_all
+
+_ROOT = Path(__file__).resolve().parents[2]
+_NICE = 10  # watching goes before learning
+_GOODBYE_S = 2.0
+
+
+class LearnerProcess:
+    """Starts at once. Everything here may be read from the main thread while two threads listen.
+
+    step      what is under way
+    fraction  how far all is that ends in the next version, 0..1
+    complete  no further version comes
+    """
+
+    def __init__(self, footage: Path, name: str, models: Path, detectors: Sequence[str], device: str) -> None:
+        self.step, self.fraction, self.complete = "", 0.0, False
+        self._lines: deque[str] = deque(maxlen=100)
+        self._versions: deque[Path] = deque()
+        self._error = ""
+        command = [sys.executable, "-m", "training", "learn", str(footage), "--name", name, "--models", str(models)]
+        command += ["--detectors", ",".join(detectors), "--device", device, "--json"]
+        self._process = subprocess.Popen(  # noqa: S603 - this very program
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+            start_new_session=True,  # a Ctrl-C in the terminal is the monitor's, which ends this process itself
+        )
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
+        self._listeners = [
+            Stage("learner's progress", self._listen, lambda _: None),
+            Stage("learner's errors", self._listen_to_errors, lambda _: None),
+        ]
+        for stage in self._listeners:
+            stage.start()
+
+    @property
+    def ended(self) -> bool:
+        """True once the process is gone and all that it said has been heard."""
+        return self._process.poll() is not None and not any(stage.alive for stage in self._listeners)
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed, once it has ended; None where it did not."""
+        code = self._process.poll()
+        if code in (None, 0):
+            return None
+        return self._error or f"the learner ended with exit code {code}"
+
+    def take_lines(self) -> list[str]:
+        """What was said since the last call."""
+        return [self._lines.popleft() for _ in range(len(self._lines))]
+
+    def take_version(self) -> Path | None:
+        """A version that has been written since the last call."""
+        return self._versions.popleft() if self._versions else None
+
+    def close(self) -> None:
+        """End the process if it still runs; what it has written stays."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+            try:
+                self._process.wait(_GOODBYE_S)
+            except subprocess.TimeoutExpired:
+                self._signal(signal.SIGKILL)
+                self._process.wait(_GOODBYE_S)
+        join_all(self._listeners, _GOODBYE_S)
+        for stream in (self._process.stdout, self._process.stderr):
+            if stream is not None and not any(stage.alive for stage in self._listeners):
+                stream.close()
+
+    def _signal(self, number: int) -> None:
+        """To the process and those that it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            try:
+                told = json.loads(line)
+            except ValueError:
+                continue
+            if "say" in told:
+                self._lines.append(told["say"])
+            elif "version" in told:
+                self.step, self.fraction = "", 0.0
+                self._versions.append(Path(told["version"]))
+            elif "complete" in told:
+                self.complete = True
+            elif "step" in told:
+                self.step, self.fraction = told["step"], told["overall"]
+
+    def _listen_to_errors(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            # The command's own sentence; or the last line of a traceback, which says what it is.
+            if line.strip() and not line.startswith((" ", "Traceback")):
+                self._error = line.removeprefix("error: ").strip()
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, for a child that finds this very package and takes one core."""
+    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

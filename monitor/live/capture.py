@@ -1,0 +1,370 @@
+"""The loop of a capture thread: one source, read, sampled, paced and put into the frame queue.
+
+A file is played at its own pace and loses nothing; a live camera is always drained, and opened again with a growing
+delay whenever it is lost. Only monotonic time decides anything: the wall clock may jump as it likes.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from monitor.errors import CaptureError, SourceError, StallError
+from monitor.live.hold import Hold
+from monitor.sources.source import Reader, Source
+from monitor.stream.frame_timing import Backoff, GapRule, Pace, Sampler
+from monitor.stream.health.health_check import GOOD, HealthCheck
+from monitor.stream.health.health_settings import HealthSettings
+from monitor.stream.health.viewpoint import Viewpoint
+from monitor.stream.picture_size import Size, judge_size
+from monitor.types import PAUSED, CameraState, CaptureStatus, Frame, Image
+
+log = logging.getLogger(__name__)
+
+# Unreadable frames named in the log, a camera; the rest are only counted.
+_NAMED_AT_MOST = 20
+
+_UNCHECKED = HealthSettings(enabled=False)
+_WITH_PICTURE = (
+    CameraState.ONLINE,
+    *PAUSED,
+    CameraState.MOVED,
+    CameraState.DEFOCUSED,
+    CameraState.FLIPPED,
+    CameraState.NOISY,
+)
+
+
+class FrameSink(Protocol):
+    """Where frames go: the frame queue."""
+
+    def put(self, frame: Frame, *, stop: threading.Event) -> bool:
+        """Take a frame; False once no more are wanted. Waits for room if the camera is lossless."""
+
+    def finish(self, camera: str) -> None:
+        """This camera has ended."""
+
+
+@dataclass(frozen=True)
+class CaptureSettings:
+    """How sources are played and cameras kept alive.
+
+    speed            1 plays files in real time, 4 four times as fast; None as fast as they are analysed. Files only
+    loop             play files again from the start
+    analysis_fps     frames analysed a second of stream time; 0 for every frame
+    max_frames       frames put into the queue before the source ends; None without limit
+    gap_s            a longer jump of stream time starts a new segment (at least three frames' time, see GapRule)
+    stall_after_s    a live camera without a frame for so long is shown as stalled, though its read has not returned
+    backoff_min_s    first delay before a lost camera is opened again
+    backoff_max_s    longest such delay; doubled in between
+    jitter           random part added to a delay, as a fraction of it: cameras lost together do not return together
+    healthy_after_s  a connection that delivered frames for so long makes the delays start small again
+    health           which pictures are not worth scoring, and what else is reported of them
+    learned_size     (width, height) px of the pictures that the model learned from; None where it is not known
+    """
+
+    speed: float | None = 1.0
+    loop: bool = False
+    analysis_fps: float = 0.0
+    max_frames: int | None = None
+    gap_s: float = 1.0
+    stall_after_s: float = 4.0
+    backoff_min_s: float = 0.5
+    backoff_max_s: float = 30.0
+    jitter: float = 0.3
+    healthy_after_s: float = 5.0
+    health: HealthSettings = _UNCHECKED
+    learned_size: Size | None = None
+
+
+class Capture:
+    """Reads one source into the frame queue; ``run`` is a capture thread's whole work.
+
+    viewpoint: what the camera usually shows, for its health; None if that was not learned. prepare_small: its detectors
+    look at the frames' small pictures.
+
+    ``status`` may be read from any thread. A camera's own trouble (CaptureError) is shown there and retried; that of
+    a file ends it as FAILED, and nothing else. Any other error ends ``run`` and is raised from it. The state is
+    CONNECTING until the first attempt has an outcome; a lost camera stays OFFLINE or STALLED while it is tried again,
+    until it gives a frame.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        queue: FrameSink,
+        settings: CaptureSettings,
+        stop: threading.Event,
+        clock: Callable[[], float] = time.monotonic,
+        rng: random.Random | None = None,
+        wall_clock: Callable[[], float] = time.time,
+        first_segment: int = 0,
+        viewpoint: Viewpoint | None = None,
+        hold: Hold | None = None,
+        *,
+        prepare_small: bool = False,
+    ) -> None:
+        self._source = source
+        self._queue = queue
+        self._settings = settings
+        self._stop = stop
+        self._hold = hold
+        self._prepare_small = prepare_small
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, settings.jitter, rng or random.Random())
+        self._sampler = Sampler(settings.analysis_fps)
+        self._gaps = GapRule(settings.gap_s)
+        self._health_check = HealthCheck(settings.health, viewpoint)
+        self._health = GOOD  # the verdict on the last frame analysed
+        self._paused = False  # the segment has frames that were not to be scored, for a while
+        self._started = clock()
+        self._status = CaptureStatus(since=self._started)
+        self._online_at: float | None = None  # when this connection gave its first frame
+        self._segment = first_segment
+        self._segment_size: tuple[int, int] | None = None
+        self._last_s: float | None = None  # stream time of the last frame, None at the start of a segment
+        self._queued = 0
+        self._pace = Pace(settings.speed, clock, stop)
+        self._named_unreadable: set[str] = set()
+
+    @property
+    def status(self) -> CaptureStatus:
+        """The account as of now: a live camera whose read hangs shows as stalled at once."""
+        status = self._status
+        if not self._source.live or status.state not in _WITH_PICTURE or status.last_frame_at is None:
+            return status
+        stalled_at = status.last_frame_at + self._settings.stall_after_s
+        if self._clock() < stalled_at:
+            return status
+        detail = f"no frame for {self._settings.stall_after_s:g} s"
+        return replace(status, state=CameraState.STALLED, since=stalled_at, detail=detail)
+
+    def look_with(self, viewpoint: Viewpoint | None, *, prepare_small: bool) -> None:
+        """The camera's model is another, with this viewpoint, from the next frame on; may be called from any thread."""
+        self._prepare_small = prepare_small
+        self._health_check = HealthCheck(self._settings.health, viewpoint)
+
+    def interrupt(self) -> None:
+        """End a read that hangs, if the source can: call it once ``stop`` is set."""
+        self._source.interrupt()
+
+    def run(self) -> None:
+        """Read until the source ends, ``stop`` is set, the queue is closed or enough frames were queued."""
+        state, detail = CameraState.OFFLINE, "ended by an error"
+        try:
+            if self._source.live:
+                self._run_live()
+            else:
+                self._run_file()
+            state, detail = CameraState.ENDED, ""
+        except (CaptureError, SourceError) as error:  # of a file: a camera's own are retried
+            if self._stop.is_set():
+                state, detail = CameraState.ENDED, ""
+            else:
+                state, detail = CameraState.FAILED, str(error)
+        finally:
+            self._change(state, detail)
+            self._queue.finish(self._source.name)
+
+    # Files and folders
+
+    def _run_file(self) -> None:
+        offset_s, offset = 0.0, 0
+        while not self._stop.is_set():
+            with self._source.open() as reader:
+                last = None
+                while (
+                    not self._stop.is_set() and (position := reader.skip_to(self._sampler.due_s - offset_s)) is not None
+                ):
+                    time_s, index = offset_s + position.time_s, offset + position.index
+                    gap = self._is_gap(time_s, reader)
+                    missing = position.index - (last.index if last else -1) - 1 - position.passed
+                    last = position
+                    at_once = gap
+                    if self._hold is not None:
+                        at_once = self._hold.admit(time_s, self._stop) or gap
+                        if self._hold.ended:
+                            return
+                    if not self._pace.wait_for(time_s, skip=at_once) or not self._take(
+                        reader, index, time_s, position.passed, missing, position.time_s
+                    ):
+                        return
+            if not self._settings.loop or last is None:
+                return
+            offset_s += last.time_s + 1.0 / reader.fps
+            offset += last.index + 1
+            self._new_segment()
+            if self._hold is not None:
+                self._hold.begin_again()
+
+    # Live cameras
+
+    def _run_live(self) -> None:
+        lost: CaptureError | None = None
+        while not self._stop.is_set():
+            self._online_at = None
+            error = self._watch(lost)
+            if error is None or self._stop.is_set():
+                return
+            self._new_segment()
+            if self._was_healthy():
+                self._backoff.reset()
+            stalled = isinstance(error, StallError)
+            self._change(CameraState.STALLED if stalled else CameraState.OFFLINE, str(error), stalls=int(stalled))
+            delay_s = self._backoff.next()
+            # A camera that stays offline is said once, not at every attempt.
+            level = logging.DEBUG if self._online_at is None and str(lost) == str(error) else logging.WARNING
+            log.log(level, "%s: %s; trying again in %.1f s", self._source.name, error, delay_s)
+            lost = error
+            if self._stop.wait(delay_s):
+                return
+
+    def _watch(self, lost: CaptureError | None) -> CaptureError | None:
+        """Open a camera and read it until it is lost, and say why; None when no more frames are wanted."""
+        try:
+            with self._source.open() as reader:
+                offset_s = 0.0  # of our time from the reader's; the first frame is due whenever it comes
+                while not self._stop.is_set():
+                    if (position := reader.skip_to(self._sampler.due_s - offset_s)) is None:
+                        return CaptureError(f"{self._source.label} ended the stream")
+                    now = self._clock()
+                    if self._online_at is None:
+                        self._online_at = now
+                        if lost is not None:
+                            log.info("%s: connected again", self._source.name)
+                            self._status = replace(self._status, reconnects=self._status.reconnects + 1)
+                    time_s = now - self._started
+                    if self._last_s is not None:
+                        time_s = max(time_s, self._last_s + 1e-6)
+                    offset_s = time_s - position.time_s
+                    if not self._take(reader, self._status.frames_in + position.passed, time_s, position.passed):
+                        return None
+                return None
+        except CaptureError as error:
+            return error
+
+    def _was_healthy(self) -> bool:
+        last_at = self._status.last_frame_at
+        if self._online_at is None or last_at is None:
+            return False
+        return last_at - self._online_at >= self._settings.healthy_after_s
+
+    # Both
+
+    def _take(
+        self,
+        reader: Reader,
+        index: int,
+        time_s: float,
+        passed: int,
+        missing: int = 0,
+        media_s: float | None = None,
+    ) -> bool:
+        """Account for the frame just grabbed and queue it if it is due; False when no more are wanted."""
+        captured_at, wall_time = self._clock(), self._wall_clock()
+        if self._is_gap(time_s, reader):
+            self._new_segment()
+        self._change(
+            self._health.state, self._health.detail, frames_in=1 + passed, missing=missing, last_frame_at=captured_at
+        )
+        if not self._sampler.due(time_s):
+            self._reached(time_s)
+            return True
+        image = reader.retrieve()
+        if image is None:
+            self._unreadable(reader.frame_name or f"frame {index}")
+            return True
+        size = (image.shape[1], image.shape[0])
+        if self._segment_size not in (None, size):
+            self._new_segment()
+        image = self._examine(time_s, image)
+        self._segment_size = size
+        if self._status.size != size:
+            self._status = replace(self._status, size=size)
+        self._reached(time_s)
+        self._sampler.take(time_s)
+        frame = Frame(
+            self._source.name, index, time_s, image, self._segment, captured_at, wall_time, self._health, media_s
+        )
+        if self._prepare_small:
+            frame.small.prepare()
+        if not self._queue.put(frame, stop=self._stop):
+            return False
+        self._queued += 1
+        return self._settings.max_frames is None or self._queued < self._settings.max_frames
+
+    def _examine(self, time_s: float, image: Image) -> Image:
+        """Show what there is to say of the picture; give it the right way up.
+
+        Once it is worth scoring again it starts a new segment, but not after a single corrupted frame.
+        """
+        before = self._health
+        self._health, image = self._health_check.update(time_s, image)
+        size = judge_size(self._settings.learned_size, (image.shape[1], image.shape[0]))
+        if self._health == GOOD or not size.scored:
+            self._health = size
+        if self._health.state in PAUSED:
+            self._paused = True
+        elif self._paused and self._health.scored:
+            self._new_segment()
+        if self._health != before:
+            self._change(self._health.state, self._health.detail)
+        return image
+
+    def _is_gap(self, time_s: float, reader: Reader) -> bool:
+        return self._last_s is not None and self._gaps.is_gap(time_s, reader.fps)
+
+    def _reached(self, time_s: float) -> None:
+        self._last_s = time_s
+        self._gaps.reached(time_s)
+
+    def _new_segment(self) -> None:
+        """What follows has nothing to do with what came before. An empty segment is not counted."""
+        if self._last_s is not None:
+            self._segment += 1
+        self._last_s = None
+        self._segment_size = None
+        self._sampler.reset()
+        self._health_check.reset()
+        self._paused = False
+        if not self._health.scored:
+            self._health = GOOD
+
+    def _unreadable(self, what: str) -> None:
+        self._status = replace(self._status, unreadable=self._status.unreadable + 1)
+        if what not in self._named_unreadable and len(self._named_unreadable) < _NAMED_AT_MOST:
+            self._named_unreadable.add(what)
+            log.warning("%s: %s of %s cannot be read and is left out", self._source.name, what, self._source.label)
+
+    def _change(
+        self,
+        state: CameraState,
+        detail: str = "",
+        *,
+        frames_in: int = 0,
+        missing: int = 0,
+        stalls: int = 0,
+        last_frame_at: float | None = None,
+    ) -> None:
+        """Replace the status: ``since`` moves only with the state; the numbers are added to its counters."""
+        old = self._status
+        # Not ``replace``, which takes a third of what all else here does for a frame.
+        self._status = CaptureStatus(
+            state=state,
+            since=old.since if state is old.state else self._clock(),
+            detail=detail,
+            frames_in=old.frames_in + frames_in,
+            missing=old.missing + missing,
+            unreadable=old.unreadable,
+            reconnects=old.reconnects,
+            stalls=old.stalls + stalls,
+            last_frame_at=last_frame_at if last_frame_at is not None else old.last_frame_at,
+            size=old.size,
+            behind_s=self._pace.behind_s,
+        )

@@ -1,0 +1,331 @@
+"""The self-describing model folder: ``model.json`` and ``weights.safetensors``, nothing that can run code.
+
+``model.json`` says which detectors with which settings, what they were trained on, and how they scored held-out
+normal footage; its SHA-256 of the weights file binds the two together. A folder is replaced only by a complete one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as dump_tensors
+
+from monitor import __version__
+from monitor.detector.base import Detector, Precision
+from monitor.detector.registry import detector_class
+from monitor.errors import ModelError, RunError, first_problem
+from monitor.judging.calibration import HeldOut
+from monitor.model.model_versions import newest_usable, version_folders
+from monitor.stream.health.viewpoint import Viewpoint
+from monitor.stream.regimes import Regime
+from monitor.text.commands import learn_command
+
+CARD_FILE = "model.json"
+COPY_AGAIN = "copy the model folder again"
+WEIGHTS_FILE = "weights.safetensors"
+FORMAT_VERSION = 1
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Provenance(_Strict):
+    """Where a model comes from."""
+
+    recipe: str
+    data: list[str]
+    """Paths or names of the footage, as the user gave them."""
+    frames: int = Field(ge=0)
+    """Frames trained on."""
+    seed: int
+    commit: str | None
+    """Commit of the code that trained it, ``-dirty`` where the tree differed; None outside a checkout."""
+    device: str
+    trained_at: str
+    """ISO 8601, UTC."""
+    notes: dict[str, str | int | float] = {}
+
+
+class DetectorEntry(_Strict):
+    """A detector's registry name and settings (preprocessing included)."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+class ScoreStatistics(_Strict):
+    """Raw scores of held-out normal footage, for people; the scores themselves are in the weights file."""
+
+    median: float
+    p95: float
+    p99: float
+    highest: float
+
+
+class HeldOutSummary(_Strict):
+    """How much footage was held out and how it scored, by detector."""
+
+    frames: int
+    clips: int
+    duration_s: float
+    scores: dict[str, ScoreStatistics]
+
+
+class ModelCard(_Strict):
+    """The content of ``model.json``."""
+
+    format: Literal["true-sight-model"]
+    format_version: int
+    name: str
+    monitor_version: str
+    detectors: list[DetectorEntry] = Field(min_length=1)
+    weights_sha256: str
+    held_out: HeldOutSummary
+    provenance: Provenance
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A loaded model: detectors ready to score, held-out scores to set thresholds by."""
+
+    card: ModelCard
+    detectors: tuple[Detector, ...]
+    held_out: HeldOut
+    hash: str
+    """SHA-256 of ``model.json``, which names that of the weights: it stands for the whole folder."""
+    viewpoint: Viewpoint | None = None
+    """What the camera usually shows, for its health; None if that was not learned."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.card.name
+
+    @property
+    def id(self) -> str:
+        """Name and the hash's first 8 hex digits, for people."""
+        return f"{self.card.name}@{self.hash[:8]}"
+
+    @property
+    def provenance(self) -> Provenance:
+        """Where the model comes from."""
+        return self.card.provenance
+
+
+def save_model(
+    folder: Path,
+    name: str,
+    detectors: Sequence[Detector],
+    held_out: HeldOut,
+    provenance: Provenance,
+    viewpoint: Viewpoint | None = None,
+) -> None:
+    """Write a model folder, replacing an older model only when the new one is complete.
+
+    Raises ModelError when ``folder`` exists and is something else; RunError when the disk cannot take it.
+    """
+    check_replaceable(folder)
+    tensors: dict[str, NDArray[Any]] = {
+        "held_out/time_s": held_out.time_s.astype(np.float64),
+        "held_out/clip": held_out.clip.astype(np.int32),
+        **({} if held_out.regime is None else {"held_out/regime": held_out.regime.astype(np.int8)}),
+    }
+    for detector in detectors:
+        tensors[f"held_out/score/{detector.name}"] = held_out.scores[detector.name].astype(np.float64)
+        for key, array in detector.tensors().items():
+            tensors[f"{detector.name}/{key}"] = np.asarray(array, order="C")
+    if viewpoint is not None:
+        tensors |= {f"viewpoint/{key}": np.asarray(array, order="C") for key, array in viewpoint.tensors().items()}
+    weights = dump_tensors(tensors)
+    card = ModelCard(
+        format="true-sight-model",
+        format_version=FORMAT_VERSION,
+        name=name,
+        monitor_version=__version__,
+        detectors=[DetectorEntry(name=d.name, settings=d.settings()) for d in detectors],
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        held_out=_summary(held_out),
+        provenance=provenance,
+    )
+    _replace_folder(folder, {CARD_FILE: (card.model_dump_json(indent=2) + "\n").encode(), WEIGHTS_FILE: weights})
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise ModelError if a model must not be written to ``folder`` because something else is there."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD_FILE).exists():
+        raise ModelError(f"{folder} exists and is no model folder: choose another place for the model")
+    if folder.exists() and not folder.is_dir():
+        raise ModelError(f"{folder} is a file: choose another place for the model")
+
+
+def load_model(folder: Path, device: str = "cpu", precision: Precision = "auto") -> Model:
+    """Load a model folder, or the newest usable one of a folder of versions (see ``monitor.model.model_versions``).
+
+    Every field is checked. Raises ModelError with one sentence that says what is wrong, and UsageError for a device or
+    a precision that this machine does not have.
+    """
+    versions = [] if (folder / CARD_FILE).exists() else version_folders(folder)
+    if versions:
+        return newest_usable(versions, lambda version: _load(version, device, precision))
+    return _load(folder, device, precision)
+
+
+def learned_folder(models: Path, name: str) -> Path | None:
+    """Where a camera of this name keeps its model, in a folder of all cameras' models; None where it has none yet."""
+    folder = models / name
+    return folder if (folder / CARD_FILE).exists() or version_folders(folder) else None
+
+
+def _load(folder: Path, device: str, precision: Precision) -> Model:
+    if folder.is_file():
+        raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")
+    if not folder.is_dir():
+        raise ModelError(f"no model folder at {folder}: check the path, or learn one with `{learn_command()}`")
+    card_bytes = _read(folder, CARD_FILE)
+    card = _parse_card(folder, card_bytes)
+    weights = _read(folder, WEIGHTS_FILE)
+    if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
+        raise _damaged(folder, f"{WEIGHTS_FILE} is not the file that {CARD_FILE} names")
+    try:
+        tensors = load_tensors(weights)
+    except SafetensorError as error:
+        raise _damaged(folder, f"{WEIGHTS_FILE} cannot be read ({error})") from error
+    detectors, names = [], {"held_out", "viewpoint"}
+    for entry in card.detectors:
+        names.add(entry.name)
+        try:
+            kind, part = detector_class(entry.name), _part(tensors, entry.name)
+            detectors.append(kind.load(entry.settings, part, device, precision))
+        except ModelError as error:
+            raise ModelError(f"the model in {folder} cannot be used: {error}") from error
+    foreign = sorted(key for key in tensors if key.split("/")[0] not in names)
+    if foreign:
+        raise ModelError(f"the model in {folder} holds unknown tensors ({foreign[0]}): it is from another version")
+    held_out = _held_out(folder, card, tensors)
+    return Model(card, tuple(detectors), held_out, hashlib.sha256(card_bytes).hexdigest(), _viewpoint(folder, tensors))
+
+
+def _damaged(folder: Path, what: str) -> ModelError:
+    """The folder was copied here, or learned here: what helps in either case."""
+    return ModelError(
+        f"the model in {folder} is damaged: {what}; {COPY_AGAIN}, or delete {folder} and learn the camera anew"
+    )
+
+
+def _part(tensors: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    """The tensors under ``name/``, without that."""
+    return {key.removeprefix(f"{name}/"): array for key, array in tensors.items() if key.startswith(f"{name}/")}
+
+
+def _viewpoint(folder: Path, tensors: dict[str, NDArray[Any]]) -> Viewpoint | None:
+    own = _part(tensors, "viewpoint")
+    if not own:
+        return None
+    try:
+        return Viewpoint.load(own)
+    except ModelError as error:
+        raise _damaged(folder, str(error)) from error
+
+
+def _read(folder: Path, file: str) -> bytes:
+    try:
+        return (folder / file).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder} is no model folder: it has no {file}; check the path") from error
+    except OSError as error:
+        raise ModelError(f"cannot read {folder / file}: {error.strerror}") from error
+
+
+def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
+    try:
+        content = json.loads(card_bytes)
+    except (ValueError, RecursionError) as error:
+        raise _damaged(folder, f"{CARD_FILE} is not valid JSON ({error})") from error
+    if not isinstance(content, dict) or content.get("format") != "true-sight-model":
+        raise ModelError(f"{folder} is not a model of this program: its {CARD_FILE} is of another format")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"the model in {folder} is of format version {content.get('format_version')}, "
+            f"this program reads version {FORMAT_VERSION}: train it again"
+        )
+    try:
+        return ModelCard.model_validate(content)
+    except ValidationError as error:
+        where, what = first_problem(error)
+        raise _damaged(folder, f"{CARD_FILE}, {where}: {what}") from error
+
+
+def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -> HeldOut:
+    expected: dict[str, type[np.generic]] = {"held_out/time_s": np.float64, "held_out/clip": np.int32}
+    if "held_out/regime" in tensors:
+        expected["held_out/regime"] = np.int8
+    expected |= {f"held_out/score/{entry.name}": np.float64 for entry in card.detectors}
+    for key, kind in expected.items():
+        array = tensors.get(key)
+        if array is None or array.shape != (card.held_out.frames,):
+            raise _damaged(folder, f"{key} is missing or not {card.held_out.frames} long")
+        if array.dtype != kind or (key == "held_out/time_s" and not np.isfinite(array).all()):
+            raise _damaged(folder, f"{key} holds no finite {np.dtype(kind)} numbers")
+    scores = {entry.name: tensors[f"held_out/score/{entry.name}"] for entry in card.detectors}
+    regime = tensors.get("held_out/regime")
+    if regime is not None and regime.size and not 0 <= regime.min() <= regime.max() < len(Regime):
+        raise _damaged(folder, "held_out/regime holds unknown regimes")
+    return HeldOut(tensors["held_out/time_s"], tensors["held_out/clip"], scores, regime)
+
+
+def _summary(held_out: HeldOut) -> HeldOutSummary:
+    statistics = {}
+    for name, scores in held_out.scores.items():
+        known = scores[~np.isnan(scores)]
+        if not known.size:
+            raise ModelError(f"'{name}' could not judge any held-out frame: use longer footage")
+        median, p95, p99 = (float(q) for q in np.quantile(known, (0.5, 0.95, 0.99)))
+        statistics[name] = ScoreStatistics(median=median, p95=p95, p99=p99, highest=float(known.max()))
+    return HeldOutSummary(
+        frames=held_out.time_s.size,
+        clips=int(np.unique(held_out.clip).size),
+        duration_s=held_out.duration_s(),
+        scores=statistics,
+    )
+
+
+def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
+    """Write the files beside ``folder``, then swap: a reader sees the old folder or the new one, whole."""
+    fresh = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        for file, content in files.items():
+            with (fresh / file).open("wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+        if folder.exists():
+            folder.rename(old)
+        fresh.rename(folder)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise RunError(f"cannot write the model to {folder}: {error.strerror}; nothing was changed") from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def utc_now() -> str:
+    """Now, ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,34 @@
+"""What stands for the model of a camera that has none yet."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from monitor import __version__
+from monitor.judging.calibration import HeldOut
+from monitor.model.model_store import FORMAT_VERSION, HeldOutSummary, Model, ModelCard, Provenance
+
+DETECTORS = ("motion", "static", "scene", "true-sight-2")
+"""What is learned unless the user says otherwise."""
+
+LATER = frozenset({"true-sight-2"})
+"""Of these, what is learned while the camera is watched with the others already."""
+
+
+@cache
+def unlearned_model() -> Model:
+    """A model without detectors: it judges nothing. It cannot be stored."""
+    empty = HeldOut(np.empty(0, np.float64), np.empty(0, np.int32), {})
+    card = ModelCard.model_construct(
+        format="true-sight-model",
+        format_version=FORMAT_VERSION,
+        name="none yet",
+        monitor_version=__version__,
+        detectors=[],
+        weights_sha256="",
+        held_out=HeldOutSummary(frames=0, clips=0, duration_s=0.0, scores={}),
+        provenance=Provenance(recipe="", data=[], frames=0, seed=0, commit=None, device="cpu", trained_at=""),
+    )
+    return Model(card, (), empty, "")

@@ -1,0 +1,1 @@
+"""What receives scores, alerts and health: publisher, log, score record, dashboard, evidence."""

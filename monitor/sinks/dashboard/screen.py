@@ -1,0 +1,175 @@
+"""The live view: a row a camera, the last alerts, the last log lines.
+
+Drawn by the main thread, about four times a second, on the terminal's alternate screen; leaving it gives the terminal
+back as it was. Reads well from 80x24 up.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import textwrap
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from monitor.judging.camera_monitor import Alert, Judgement
+from monitor.live.sink import CameraReport, RunReport, Sink
+from monitor.sinks.dashboard.alert_list import LastAlerts
+from monitor.sinks.dashboard.camera_table import camera_table, foot, why_lost
+from monitor.sinks.dashboard.style import clock, is_wide
+from monitor.text.redaction import redact
+from monitor.text.wording import counted
+from monitor.types import CameraState
+
+log = logging.getLogger("monitor")
+
+REFRESH_S = 0.25
+_AFTER_CLOCK = " " * 9  # under the text of a log line
+
+
+@dataclass(frozen=True, slots=True)
+class RunTitle:
+    """What the header says and does not change: names for people."""
+
+    node: str
+    device: str
+    model: str
+    endpoint: str
+    false_alarms_per_day: float
+
+
+class Dashboard(Sink):
+    """A context manager: the live view lasts as long as the context.
+
+    note: called at each drawing for a line of its own under the header (the demo says what is going on), or None.
+    """
+
+    def __init__(self, console: Console, title: RunTitle, note: Callable[[], str] | None = None) -> None:
+        self._console = console
+        self._title = title
+        self._note = note
+        self._alerts = LastAlerts()
+        self._log = _LastLines(3)
+        self._live = Live(console=console, screen=True, auto_refresh=False, redirect_stderr=False)
+        self._drawn_at = -math.inf
+
+    @property
+    def endpoint(self) -> str:
+        """Where alerts are published, as the header says."""
+        return self._title.endpoint
+
+    def retitle(self, title: RunTitle) -> None:
+        """Say something else in the header from now on."""
+        self._title = title
+
+    def __enter__(self) -> Self:
+        logging.getLogger().addHandler(self._log)
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.__exit__(None, None, None)
+        logging.getLogger().removeHandler(self._log)
+
+    def score(self, judgement: Judgement) -> None:
+        """An open event's peak follows the score."""
+        self._alerts.raise_peak(judgement)
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - drawn from the event alone
+        """Remember the event for the list of the last alerts."""
+        self._alerts.take(alert)
+
+    def health(self, report: CameraReport) -> None:
+        """A source that failed stays so: why is not left to a column that a narrow terminal has no room for."""
+        if report.state is CameraState.FAILED:
+            log.error("%s: %s", report.name, report.detail)
+
+    def tick(self, report: RunReport) -> None:
+        """Draw, if the last drawing is old enough."""
+        now = time.monotonic()
+        if now - self._drawn_at >= REFRESH_S:
+            self._drawn_at = now
+            self._live.update(self.render(report, self._console.width, self._console.height), refresh=True)
+
+    def render(self, report: RunReport, width: int, height: int) -> Group:
+        """The whole screen for a terminal of ``width`` x ``height`` characters."""
+        note = self._note() if self._note else ""
+        header = self._header(report, width, note)
+        header_rows = 3 + bool(note)
+        log_rows = _log_rows(self._log.lines, width, 6 if height >= 30 else 4)
+        free = height - header_rows - len(log_rows) - 6  # two panels' borders and column titles
+        most = free - min(4, max(1, len(self._alerts)))  # the last alerts get these rows at least
+        lost = why_lost(report.cameras, width - 4, max(2, most - len(report.cameras)))
+        camera_rows = max(1, min(len(report.cameras), most - len(lost)))
+        alert_rows = max(1, free - camera_rows - len(lost))
+        parts: list[Panel | Text] = [
+            header,
+            Panel(
+                Group(camera_table(report.cameras, width - 4, camera_rows), *lost),
+                title="cameras · score: 0 typical, below 0 calmer, 1.00 alarms",
+                subtitle=foot(report.cameras, width - 4),
+                border_style="blue",
+            ),
+            Panel(self._alerts.table(width - 4, alert_rows), title="last alerts", border_style="blue"),
+        ]
+        return Group(*parts, *log_rows)
+
+    def _header(self, report: RunReport, width: int, note: str) -> Panel:
+        title = self._title
+        budget = f"{counted(title.false_alarms_per_day, 'false alarm')} a day"
+        facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
+        if is_wide(width):
+            facts += [f"alerts {title.endpoint}", f"node {title.node}"]
+        line = Text(" · ".join(facts), no_wrap=True, overflow="ellipsis")
+        body = Group(line, Text(note, "bold", no_wrap=True, overflow="ellipsis")) if note else line
+        return Panel(body, title=f"[bold]True Sight[/] {clock(report.elapsed_s)}", border_style="blue")
+
+    def last_alerts(self, kept: str) -> Panel:
+        """What was alerted last, for the terminal after the live view is gone.
+
+        kept: where all alerts are to be found, in words; empty where nowhere.
+        """
+        table = self._alerts.table(self._console.width - 4, 20)
+        more = len(self._alerts) - table.row_count if isinstance(table, Table) else 0
+        rest = [Text(f"+ {more} more{kept and f', in {kept}'}", "dim")] if more else []
+        return Panel(Group(table, *rest), title="last alerts", border_style="blue")
+
+
+class _LastLines(logging.Handler):
+    """Keeps the last log lines: under a live view they would be drawn over."""
+
+    def __init__(self, keep: int) -> None:
+        super().__init__(logging.INFO)
+        self.lines: deque[tuple[int, str]] = deque(maxlen=keep)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        self.lines.append((record.levelno, redact(f"{clock} {record.getMessage()}")))
+
+
+def _log_rows(lines: Sequence[tuple[int, str]], width: int, rows: int) -> list[Text]:
+    """The last log lines, wrapped, oldest first: as many as fit whole in so many rows, and the last in any case.
+
+    Of one that is too long itself the middle is left out: it begins with whom it concerns and ends with what to do.
+    """
+    styles = {logging.INFO: "dim", logging.WARNING: "yellow"}
+    found: list[Text] = []
+    for level, line in reversed(lines):
+        wrapped = textwrap.wrap(line, width, subsequent_indent=_AFTER_CLOCK)
+        if found and len(found) + len(wrapped) > rows:
+            break
+        if len(wrapped) > rows:
+            wrapped = [*wrapped[: rows // 2 - 1], f"{_AFTER_CLOCK}...", *wrapped[-(rows - rows // 2) :]]
+        style = styles.get(level, "red")
+        found = [*(Text(row, style, no_wrap=True, overflow="ellipsis") for row in wrapped), *found]
+    return found

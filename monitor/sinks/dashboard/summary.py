@@ -1,0 +1,50 @@
+"""What remains on the terminal when the run is over."""
+
+from __future__ import annotations
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from monitor.live.sink import RunReport
+from monitor.sinks.dashboard.style import STATE_STYLES, age, clock
+from monitor.text.wording import counted, shortened
+
+_FIGURES = 69
+"""Characters that all columns but the names may take."""
+
+
+def summary(report: RunReport, width: int) -> Group:
+    """A row a camera in ``width`` characters, and what was missing or unreadable."""
+    room = max(8, width - _FIGURES)
+    table = Table(
+        title=f"True Sight ran for {clock(report.elapsed_s)}",
+        title_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
+    for column in ("camera", "state"):
+        table.add_column(column, no_wrap=True)
+    for column in ("frames", "analysed", "dropped", "age p50/p99", "reconnects", "alerts"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for camera in report.cameras:
+        table.add_row(
+            shortened(camera.name, room),
+            Text(camera.state, STATE_STYLES[camera.state]),
+            str(camera.frames_in),
+            str(camera.analysed),
+            str(camera.dropped),
+            f"{age(camera)} ms",
+            str(camera.reconnects),
+            str(camera.events),
+        )
+    holes = [
+        Text(
+            f"{camera.name}: {counted(camera.missing, 'frame')} missing in the numbering, "
+            f"{camera.unreadable} unreadable"
+        )
+        for camera in report.cameras
+        if camera.missing or camera.unreadable
+    ]
+    return Group(table, *holes)

@@ -1,0 +1,239 @@
+"""From what the user typed to sources: URLs, USB indices, files, folders and whole trees of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from monitor.errors import SourceError
+from monitor.sources.camera import CameraSource
+from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
+from monitor.sources.opencv import FALLBACK_FPS
+from monitor.sources.source import Source
+from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
+from monitor.text.redaction import redact
+from monitor.text.wording import counted
+
+log = logging.getLogger(__name__)
+
+Split = Literal["testing_videos", "training_videos"]
+
+SCHEMES = ("rtsp", "rtsps", "http", "https")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+_DEVICE = re.compile(r"/dev/video([0-9]+)")
+# Data sets keep their labels as images beside the footage (UCSD: Test001_gt).
+_LABELS = re.compile(r"(^|[_\-])(gt|masks?|ground[_\-]?truth)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One stream to be: where it is, and the parts of its name, the last the most telling."""
+
+    target: Path | str | int
+    parts: tuple[str, ...]
+    given: str | None = None
+
+
+def open_sources(
+    specs: Sequence[str],
+    *,
+    fps: float = FALLBACK_FPS,
+    split: Split = "testing_videos",
+    open_timeout_s: float = 5.0,
+    read_timeout_s: float = 4.0,
+    hardware: bool = False,
+) -> list[Source]:
+    """The sources that a user's words stand for, uniquely named, in the order given (naturally sorted in a tree).
+
+    specs  each ``SPEC`` or ``NAME=SPEC``; SPEC is an RTSP(S) or HTTP(S) URL, the index of a USB camera, a video file,
+           or a folder: of frames, of videos, or of further folders, each leaf a stream of its own. Pictures beside
+           videos or folders count as a stream only if there are several and all are numbered
+    fps    frames a second of folders of frames
+    split  which part of a data set with ``testing_videos`` or ``training_videos`` is meant
+    open_timeout_s, read_timeout_s  deadlines of cameras, see CameraSource
+    hardware  decode on hardware where there is some
+
+    Nothing is opened here, but folders are listed. Raises SourceError.
+    """
+    found = [stream for spec in specs for stream in _understand(spec, split)]
+    names = _names(found)
+    _warn_of_doubles(found, names)
+    videos = sum(isinstance(stream.target, Path) and not stream.target.is_dir() for stream in found)
+    # A file alone is decoded by all cores; many would only get in each other's way.
+    threads = max(1, (os.cpu_count() or 1) // max(videos, 1)) if videos > 1 else None
+    sources: list[Source] = []
+    for stream, name in zip(found, names, strict=True):
+        if isinstance(stream.target, (str, int)):
+            sources.append(
+                CameraSource(
+                    name,
+                    stream.target,
+                    open_timeout_s=open_timeout_s,
+                    read_timeout_s=read_timeout_s,
+                    hardware=hardware,
+                )
+            )
+        elif stream.target.is_dir():
+            sources.append(FolderSource(stream.target, name, fps))
+        else:
+            sources.append(VideoSource(stream.target, name, threads=threads, hardware=hardware))
+    return sources
+
+
+def _understand(spec: str, split: Split) -> list[_Found]:
+    given, spec = _split_name(spec.strip())
+    url = _URL.match(spec)
+    device = _DEVICE.fullmatch(spec)
+    if not spec:
+        raise SourceError("a source is empty: give a URL, a file, a folder or the index of a USB camera")
+    if url:
+        return [_Found(spec, (_url_name(spec, url.group(1)),), given)]
+    if device:
+        return [_Found(int(device.group(1)), (f"usb-{device.group(1)}",), given)]
+    path = _path(spec)
+    try:
+        if path.is_dir():
+            leaves = _leaves(path, split, set())
+            if not leaves:
+                raise SourceError(
+                    f"{path} holds no images and no videos: give a folder that holds videos, or images such as "
+                    "frame_00001.jpg, itself or in folders below it"
+                )
+            if given is None or len(leaves) == 1:
+                return [_Found(leaf, _path_parts(leaf), given) for leaf in leaves]
+            return [_Found(leaf, (*_path_parts(leaf)[:-1], f"{given}-{_path_parts(leaf)[-1]}")) for leaf in leaves]
+        if path.is_file():
+            if path.suffix.lower() in IMAGE_SUFFIXES:
+                raise SourceError(f"{path} is a single image: give the folder that holds the frames")
+            return [_Found(path, _path_parts(path), given)]
+    except OSError as error:
+        why = error.strerror or error
+        raise SourceError(f"{path} cannot be read ({why}): check the path, and that this user may read it") from error
+    if spec.isascii() and spec.isdecimal():
+        return [_Found(int(spec), (f"usb-{int(spec)}",), given)]
+    where = "" if path.is_absolute() else f", which is looked for in {Path.cwd()}"
+    raise SourceError(f"there is no file or folder {path}: check the path{where}")
+
+
+def _path(spec: str) -> Path:
+    # Path.expanduser would raise RuntimeError for a ~ that no user's name follows.
+    return Path(os.path.expanduser(spec))  # noqa: PTH111
+
+
+def _split_name(spec: str) -> tuple[str | None, str]:
+    """``NAME=SPEC`` in its two parts; an = inside a URL or an existing path belongs to it."""
+    name, equals, rest = spec.partition("=")
+    # Path.exists would raise OSError for what is too long for a path.
+    if not equals or re.search(r"[:/?]", name) or os.path.exists(_path(spec)):  # noqa: PTH110
+        return None, spec
+    if not _NAME.fullmatch(name):
+        raise SourceError(f"'{name}' cannot name a source: use letters, digits, '-', '_' and '.'")
+    return name, rest.strip()
+
+
+def _url_name(url: str, scheme: str) -> str:
+    if scheme.lower() not in SCHEMES:
+        raise SourceError(f"unknown kind of address {scheme}://, known are {', '.join(f'{s}://' for s in SCHEMES)}")
+    if re.search(r"\s", url):
+        raise SourceError(f"the {scheme}:// address of a camera holds white space: write it as %20")
+    shown = redact(url)
+    try:
+        host = urlsplit(shown).hostname
+    except ValueError:
+        host = None
+    if not host:
+        raise SourceError(f"{shown} names no host")
+    path = _safe(urlsplit(shown).path.replace("***", ""))
+    return f"{_safe(host)}-{path}" if path else f"cam-{_safe(host)}"
+
+
+def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
+    """Every stream in a tree: folders that hold frames, and videos."""
+    if (folder / split).is_dir():
+        folder = folder / split
+    if folder.resolve() in seen:  # a link back to where it lies
+        return []
+    seen.add(folder.resolve())
+    leaves = []
+    for entry in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir() and not _LABELS.search(entry.name):
+            leaves += _leaves(entry, split, seen)
+        elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
+            leaves.append(entry)
+    images = images_in(folder)
+    if not images:
+        return leaves
+    if not leaves:
+        return [folder]
+    if len(images) > 1 and all(frame_number(image) is not None for image in images):
+        return [folder, *leaves]
+    log.warning("%s: left out beside other footage: %s", folder, counted(len(images), "picture"))
+    return leaves
+
+
+def _path_parts(path: Path) -> tuple[str, ...]:
+    resolved = path.resolve()
+    own = path.stem if path.is_file() else resolved.name
+    return (*(_safe(parent.name) for parent in reversed(resolved.parents) if parent.name), _safe(own) or "stream")
+
+
+def _safe(text: str) -> str:
+    """Letters, digits, ``- _ .`` kept; every other run becomes one ``-``."""
+    return re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_.\-]+", "-", text)).strip("-.")
+
+
+def _names(found: list[_Found]) -> list[str]:
+    """Unique names: the last part, with as many parents in front as it takes, and a counter as the last resort."""
+    given = Counter(stream.given for stream in found if stream.given)
+    for name, times in given.items():
+        if times > 1:
+            raise SourceError(f"two sources are named '{name}': give each a name of its own")
+    shortest = _shortest({stream.parts for stream in found if not stream.given})
+    taken = set(given)
+    names = []
+    for stream in found:
+        name = wanted = stream.given or shortest[stream.parts]
+        counter = 2
+        while not stream.given and name in taken:
+            name = f"{wanted}-{counter}"
+            counter += 1
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _warn_of_doubles(found: list[_Found], names: list[str]) -> None:
+    """Say which streams are the same source under several names: it may be meant, and is more often a slip."""
+    by_target: dict[Path | str | int, list[str]] = {}
+    for stream, name in zip(found, names, strict=True):
+        target = stream.target.resolve() if isinstance(stream.target, Path) else stream.target
+        by_target.setdefault(target, []).append(name)
+    for same in by_target.values():
+        if len(same) > 1:
+            log.warning("%s are one and the same source: leave out all but one, unless that is meant", _listed(same))
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _shortest(all_parts: set[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    depth = dict.fromkeys(all_parts, 1)
+    while True:
+        names = {parts: "-".join(parts[-count:]) for parts, count in depth.items()}
+        often = Counter(names.values())
+        longer = [parts for parts, name in names.items() if often[name] > 1 and depth[parts] < len(parts)]
+        if not longer:
+            return names
+        for parts in longer:
+            depth[parts] += 1

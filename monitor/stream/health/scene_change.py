@@ -1,0 +1,108 @@
+"""Does the whole picture change at once? Infrared that switches on, a light, a curtain: no event in the scene."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from monitor.stream.health.health_view import Look
+from monitor.types import FloatArray, Image
+
+_GRID = (16, 9)  # blocks of 5 px of a thumbnail
+_BACK_S = 1.0  # what is compared with: a camera's exposure takes a second to follow
+_CONFIRM_S = 0.3  # a change that is over sooner was a corrupted frame, or a few
+_FLICKER_S, _OFTEN, _FEWEST = 3.0, 0.4, 5  # ... unless such frames come again and again
+_EPSILON_S = 1e-6  # times are sums of frames' times
+_SAME_SCENE = 0.3  # correlation of the details before and after: by day and in infrared 0.4 to 0.9
+_SETTLING = "scoring pauses until it has settled"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    time_s: float
+    blocks: Image  # (9, 16, 3) uint8 BGR
+    detail: FloatArray
+    colour: bool
+    dark: bool
+
+
+class SceneChange:
+    """Tells a change of light on the scene from something that fills the picture, and from single corrupted frames.
+
+    share     of the blocks that must change within a second
+    levels    by which a block's mean must change in one of its channels, grey levels
+    settle_s  seconds for which a change goes on to count once the picture has come to rest
+    """
+
+    def __init__(self, share: float, levels: float, settle_s: float) -> None:
+        self._share, self._levels, self._settle_s = share, levels, settle_s
+        self.reset()
+
+    def reset(self) -> None:
+        """What follows has nothing to do with what came before."""
+        self._past: deque[_Seen] = deque()
+        self._recent: deque[tuple[float, bool]] = deque()  # (seconds, unlike the second before)
+        self._unlike_since_s: float | None = None
+        self._changed_s: float | None = None  # when a confirmed change was last seen to go on
+        self._colour = False  # ... and whether the picture had colour before it
+        self.sentence = ""
+
+    def update(self, time_s: float, look: Look, dark: bool) -> bool:
+        """Whether the frame at ``time_s`` is part of a change; ``sentence`` says so once that is more than one frame.
+
+        dark: it is black, and shows no scene that could be compared.
+        The frame is then not to be scored: until a change is confirmed because it may be one, afterwards because
+        nothing that has been learned of the picture so far says anything of what it has become.
+        """
+        blocks = np.asarray(cv2.resize(look.thumbnail, _GRID, interpolation=cv2.INTER_AREA), np.uint8)
+        now = _Seen(time_s, blocks, look.detail, look.colour, dark)
+        while len(self._past) > 1 and time_s - self._past[1].time_s >= _BACK_S:
+            self._past.popleft()
+        before = self._past[0] if self._past else now
+        unlike = self._is_changed(before, now)
+        if self._changed_s is None:
+            if not self._is_confirmed(time_s, unlike):
+                if not unlike:
+                    self._past.append(now)
+                return unlike
+            self._colour = before.colour
+            self._past.clear()
+            self._changed_s = time_s
+        elif unlike or self._is_changed(self._past[-1], now):  # a flicker looks the same a second later
+            self._changed_s = time_s
+        elif time_s - self._changed_s >= self._settle_s - _EPSILON_S:
+            self.reset()
+            self._past.append(now)
+            return False
+        self._past.append(now)
+        self.sentence = self._in_words(now.colour)
+        return True
+
+    def _is_changed(self, before: _Seen, now: _Seen) -> bool:
+        change = cv2.absdiff(before.blocks, now.blocks).max(axis=2)
+        if float((change > self._levels).mean()) <= self._share:
+            return False
+        return before.dark or now.dark or float(before.detail @ now.detail) >= _SAME_SCENE
+
+    def _is_confirmed(self, time_s: float, unlike: bool) -> bool:
+        self._recent.append((time_s, unlike))
+        while time_s - self._recent[0][0] > _FLICKER_S:
+            self._recent.popleft()
+        if not unlike:
+            self._unlike_since_s = None
+        elif self._unlike_since_s is None:
+            self._unlike_since_s = time_s
+        elif time_s - self._unlike_since_s >= _CONFIRM_S - _EPSILON_S:
+            return True
+        often = sum(was for _, was in self._recent)
+        return often >= max(_FEWEST, _OFTEN * len(self._recent))
+
+    def _in_words(self, colour: bool) -> str:
+        if self._colour and not colour:
+            return f"the picture has lost its colour (infrared on): {_SETTLING}"
+        if colour and not self._colour:
+            return f"the picture has its colour back (infrared off): {_SETTLING}"
+        return self.sentence or f"the whole picture has changed (light, exposure): {_SETTLING}"

@@ -1,0 +1,72 @@
+"""A capture loop in a thread of its own, and what it put into its queue, for tests to wait on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from monitor.live.capture import Capture, CaptureSettings
+from monitor.sources.source import Source
+from monitor.types import Frame
+
+DEADLINE_S = 20.0
+QUICK = CaptureSettings(backoff_min_s=0.2, backoff_max_s=0.5)
+
+
+@dataclass
+class Watched:
+    """A sink that keeps the frames, and on which a test can wait."""
+
+    frames: list[Frame] = field(default_factory=list)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    finished: bool = False
+
+    def put(self, frame: Frame, *, stop: threading.Event) -> bool:
+        with self.changed:
+            self.frames.append(frame)
+            self.changed.notify_all()
+        return not stop.is_set()
+
+    def finish(self, camera: str) -> None:
+        assert camera
+        self.finished = True
+
+    def more(self, count: int, within_s: float = DEADLINE_S) -> bool:
+        """Wait for ``count`` frames from now on."""
+        with self.changed:
+            until = len(self.frames) + count
+            return self.changed.wait_for(lambda: len(self.frames) >= until, within_s)
+
+    def segment(self, number: int, within_s: float = DEADLINE_S) -> bool:
+        """Wait for a frame of this segment."""
+        with self.changed:
+            return self.changed.wait_for(lambda: bool(self.frames) and self.frames[-1].segment >= number, within_s)
+
+
+@contextmanager
+def captured(source: Source, settings: CaptureSettings = QUICK) -> Iterator[tuple[Capture, Watched]]:
+    """A capture thread over a source while the block runs; it must end within the read deadline of a stop."""
+    stop, sink = threading.Event(), Watched()
+    capture = Capture(source, sink, settings, stop)
+    thread = threading.Thread(target=capture.run, daemon=True)
+    thread.start()
+    try:
+        yield capture, sink
+    finally:
+        stop.set()
+        thread.join(DEADLINE_S)
+    assert not thread.is_alive()
+    assert sink.finished
+
+
+def eventually(condition: Callable[[], bool], within_s: float = DEADLINE_S) -> bool:
+    """Poll what has no event of its own, with a deadline."""
+    deadline, tick = time.monotonic() + within_s, threading.Event()
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        tick.wait(0.02)
+    return True

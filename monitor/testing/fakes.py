@@ -1,0 +1,127 @@
+"""Small real objects for tests: a detector that measures brightness, frames, and a model made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detector.base import Detector, Observation, Precision, Tensors
+from monitor.judging.calibration import HeldOut
+from monitor.model.model_store import Model, ModelCard, Provenance
+from monitor.sources.source import Position, Reader, Source
+from monitor.types import Detection, Frame, Image, Reason, ScoredFrame
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared/data"
+
+
+class Brightness(Detector):
+    """Score = mean grey level of the frame / 255; remembers how many frames its stream has seen."""
+
+    name = "brightness"
+
+    def new_stream(self) -> list[int]:
+        return [0]
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        found = []
+        for observation in batch:
+            observation.stream[0] += 1
+            grey = observation.frame.image.mean(axis=2)
+            level = float(grey.mean()) / 255
+            found.append(Detection(level, grey.astype(np.float32), (Reason("brightness", level, 0.2),)))
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def tensors(self) -> Tensors:
+        return {}
+
+    @classmethod
+    def load(
+        cls,
+        settings: Mapping[str, Any],  # noqa: ARG003
+        tensors: Mapping[str, NDArray[Any]],  # noqa: ARG003
+        device: str,  # noqa: ARG003 - for detectors with a network
+        precision: Precision = "auto",  # noqa: ARG003
+    ) -> Self:
+        return cls()
+
+
+def held_out(name: str = "brightness", frames: int = 600, level: float = 0.1) -> HeldOut:
+    """A minute at 10 frames a second of normal scores around ``level``."""
+    rng = np.random.default_rng(0)
+    scores = level + 0.01 * rng.standard_normal(frames)
+    return HeldOut(np.arange(frames) / 10, np.zeros(frames, np.int32), {name: scores})
+
+
+def provenance() -> Provenance:
+    return Provenance(
+        recipe="test", data=["x"], frames=1, seed=0, commit=None, device="cpu", trained_at="2026-01-01T00:00:00+00:00"
+    )
+
+
+def brightness_model() -> Model:
+    """A model in memory: dark frames are normal (score about 0.1), bright ones are not."""
+    normal = held_out()
+    card = ModelCard.model_validate(
+        {
+            "format": "true-sight-model",
+            "format_version": 1,
+            "name": "brightness",
+            "monitor_version": "0",
+            "detectors": [{"name": "brightness", "settings": {}}],
+            "weights_sha256": "",
+            "held_out": {"frames": 600, "clips": 1, "duration_s": 59.9, "scores": {}},
+            "provenance": provenance().model_dump(),
+        }
+    )
+    return Model(card, (Brightness(),), normal, "0" * 64)
+
+
+def picture(level: int, width: int = 32, height: int = 24) -> Image:
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def frame(time_s: float, level: int = 25, camera: str = "cam", segment: int = 0, captured_at: float = 0.0) -> Frame:
+    return Frame(camera, round(time_s * 25), time_s, picture(level), segment, captured_at, 1e9 + time_s)
+
+
+def scored(time_s: float, level: int = 25, segment: int = 0) -> ScoredFrame:
+    made = frame(time_s, level, segment=segment)
+    detection = Brightness().score([Observation(made, [0])])[0]
+    return ScoredFrame(made, (detection,), 0.0)
+
+
+class LevelSource(Source):
+    """A file-like source whose frames have the given grey levels, 25 a second."""
+
+    def __init__(self, name: str, levels: Sequence[int], *, live: bool = False) -> None:
+        super().__init__(name, f"test://{name}")
+        self.levels = levels
+        self.live = live
+
+    def open(self) -> Reader:
+        return _LevelReader(self.levels)
+
+
+class _LevelReader(Reader):
+    fps = 25.0
+
+    def __init__(self, levels: Sequence[int]) -> None:
+        self._left: Iterator[tuple[int, int]] = enumerate(levels)
+        self._level = 0
+
+    def grab(self) -> Position | None:
+        step = next(self._left, None)
+        if step is None:
+            return None
+        index, self._level = step
+        return Position(index, index / 25)
+
+    def retrieve(self) -> Image | None:
+        return picture(self._level)

@@ -1,0 +1,1 @@
+"""Words for people: numbers, durations, commands, redacted addresses and log lines."""

@@ -1,0 +1,93 @@
+"""What a camera can do wrong, one by one: shown in time, over in time, and another camera never notices."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from monitor.live.capture import Capture, CaptureSettings
+from monitor.sources.isolated.isolated_source import Isolation, isolate
+from monitor.sources.video import VideoSource
+from monitor.testing.faulty_camera import Fault
+from monitor.testing.injected_faults import EXPECTED, SHORT, FaultResult, run_fault
+from monitor.testing.scripted import RecordingSink
+from monitor.types import CameraState
+from tests.helpers.made_footage import write_video
+
+RESTARTS = tuple(fault for fault in Fault if set(EXPECTED[fault]) & {CameraState.OFFLINE, CameraState.STALLED})
+"""Faults in which the connection is lost."""
+
+
+@pytest.fixture(scope="module")
+def results() -> Iterator[dict[Fault, Future[FaultResult]]]:
+    """All faults, three at a time: each has cameras of its own, and most of the time is waiting."""
+    with ThreadPoolExecutor(3) as pool:
+        yield {fault: pool.submit(run_fault, fault, SHORT) for fault in Fault}
+
+
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
+def test_a_fault_is_shown_and_over_in_time(fault: Fault, results: dict[Fault, Future[FaultResult]]) -> None:
+    result = results[fault].result()
+    assert result.state in (EXPECTED[fault] or (CameraState.ONLINE,))
+    if result.detected_s is not None:
+        # The deadline of a read (1.5 s), or of the verdict on the picture; a flapping camera has its 2 s.
+        assert result.detected_s < 4.5
+    assert "s3cret" not in result.detail
+    # A new process, a new connection and the wait before it; a camera that flapped waits its turn.
+    # A picture that comes back from black has changed as a whole: it is scored once it has been at rest for 3 s.
+    settles = 3.0 if fault is Fault.BLACK else 0.0
+    assert result.recovered_s < (6.0 if fault in RESTARTS else 3.0) + settles
+    assert result.other_gap_s < 1.0
+
+
+def test_what_is_shown_says_why(results: dict[Fault, Future[FaultResult]]) -> None:
+    said = {fault: results[fault].result().detail for fault in Fault}
+    assert "cannot be opened: 127.0.0.1 refuses connections on port" in said[Fault.REFUSES]
+    for fault in (Fault.PASSWORD, Fault.CODEC):
+        assert "cannot be opened: a wrong path, user or password, or no video" in said[fault]
+    assert "closed the connection" in said[Fault.DIES]
+    assert said[Fault.FROZEN] == "the same picture for 1 s: scoring pauses"
+    assert said[Fault.BLACK] == "the picture is black or covered: scoring pauses"
+
+
+def test_temporal_state_starts_anew_where_the_stream_was_broken_and_only_there(
+    results: dict[Fault, Future[FaultResult]],
+) -> None:
+    segments = {fault: results[fault].result().segments for fault in Fault}
+    assert all(segments[fault] >= 1 for fault in (*RESTARTS, Fault.FROZEN, Fault.BLACK)), segments
+    assert segments[Fault.LOSS] == segments[Fault.RESIZED] == 0, segments
+    assert segments[Fault.SLOW] <= 2, "a slow camera is no row of gaps"
+
+
+def test_another_frame_size_is_taken_after_a_reconnect_and_scaled_within_a_stream(
+    results: dict[Fault, Future[FaultResult]],
+) -> None:
+    assert results[Fault.SIZE].result().size == (320, 240)
+    assert results[Fault.RESIZED].result().size == (160, 120)
+
+
+def test_what_can_be_watched_loses_next_to_nothing(results: dict[Fault, Future[FaultResult]]) -> None:
+    for fault in (Fault.RESIZED, Fault.FROZEN, Fault.BLACK):
+        assert results[fault].result().missed_during <= 10, fault
+    assert results[Fault.LOSS].result().missed_during <= 25  # of 50; those that came are patched from their neighbours
+    assert not [fault for fault in Fault if fault not in RESTARTS and results[fault].result().missed_after > 10]
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_a_file_that_is_cut_short_is_played_to_where_it_breaks_off(isolation: Isolation, tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.avi", frames=50)
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    source = isolate(VideoSource(cut), isolation)
+    source.check()
+    sink = RecordingSink()
+    capture = Capture(source, sink, CaptureSettings(speed=None), threading.Event())
+    capture.run()
+    assert capture.status.state is CameraState.FAILED
+    assert "it is damaged or cut off" in capture.status.detail
+    assert 20 <= len(sink.frames) <= 32
+    assert sink.finished == ["cut"]

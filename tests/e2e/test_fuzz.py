@@ -1,0 +1,397 @@
+"""Whatever is read or received may be anything: it is understood, or refused with a sentence. Never a traceback.
+
+A few seconds' worth of cases; ``HYPOTHESIS_PROFILE=nightly pytest tests/test_fuzz.py`` tries over 10,000.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zmq
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as dump_tensors
+
+from monitor.alerts.messages import MalformedError, decode, encode
+from monitor.app.config import MonitorConfig
+from monitor.app.config_file import load_config
+from monitor.app.demo import MODEL_FOLDER
+from monitor.app.planning import plan_cameras
+from monitor.client import AlertSubscriber, Gap, Malformed, Received
+from monitor.client.lines import json_line, text_line
+from monitor.detector.base import Observation
+from monitor.errors import ConfigError, ModelError, MonitorError, SourceError, UsageError
+from monitor.judging.camera_monitor import CameraMonitor
+from monitor.judging.fusion import ModelScale
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.model.model_store import CARD_FILE, WEIGHTS_FILE, load_model
+from monitor.sinks.score_record import alert_line, header_line, read_scores, score_line
+from monitor.sources.finding import open_sources
+from monitor.testing.fakes import brightness_model, frame, scored
+from tests.monitor.alerts.test_messages import MESSAGES
+from tests.places import CONFIGS
+from training.evaluate.what_if import Changes, replay
+
+NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+
+pytestmark = pytest.mark.timeout(1800 if NIGHTLY else 120)
+
+
+def cases(few: int, many: int) -> settings:
+    """So many cases, few with every change and many in the nightly run."""
+    return settings(
+        max_examples=many if NIGHTLY else few,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+    )
+
+
+def said(error: MonitorError | MalformedError) -> None:
+    assert str(error).strip(), "a sentence"
+
+
+# Damage
+
+numbers = (
+    st.integers()
+    | st.floats()
+    | st.sampled_from([0, -1, 1, 2**31, 2**63, 10**400, math.inf, -math.inf, math.nan, 5e-324, 1e308, 0.5])
+)
+values = st.recursive(
+    st.none() | st.booleans() | numbers | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=4,
+)
+Place = tuple[Any, Any]
+"""A dictionary or list, and the key or index of one of its items."""
+
+
+def places(content: Any) -> list[Place]:
+    """Everything in a tree that can be changed."""
+    keys = content if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ()
+    return [place for key in list(keys) for place in [(content, key), *places(content[key])]]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: Any, changes: int = 3) -> Any:
+    """The tree with some values replaced, taken away, renamed, doubled or exchanged."""
+    content = copy.deepcopy(content)
+    for _ in range(draw(st.integers(1, changes))):
+        found = places(content)
+        if not found:
+            break
+        inside, key = draw(st.sampled_from(found))
+        other, other_key = draw(st.sampled_from(found))
+        match draw(st.sampled_from(["replace", "replace", "take away", "rename", "exchange"])):
+            case "replace":
+                inside[key] = draw(values)
+            case "take away":
+                del inside[key]
+            case "rename" if isinstance(inside, dict):
+                inside[draw(st.text(max_size=6)) + str(key)[1:]] = inside.pop(key)
+            case _:
+                first, second = copy.deepcopy(inside[key]), copy.deepcopy(other[other_key])
+                inside[key] = second
+                if (other, other_key) in places(content):
+                    other[other_key] = first
+    return content
+
+
+@st.composite
+def broken(draw: st.DrawFn, content: bytes) -> bytes:
+    """The bytes with some bits flipped, cut short, or with other bytes in between."""
+    found = bytearray(content)
+    for _ in range(draw(st.integers(0, 4))):
+        if found:
+            found[draw(st.integers(0, len(found) - 1))] ^= 1 << draw(st.integers(0, 7))
+    at = draw(st.integers(0, len(found)))
+    match draw(st.sampled_from(["flipped", "cut", "more", "nested", "digits"])):
+        case "cut":
+            del found[at:]
+        case "more":
+            found[at:at] = draw(st.binary(max_size=20))
+        case "nested":
+            found[at:at] = draw(st.sampled_from([b"[", b'{"a":', b"{a=["])) * draw(st.sampled_from([3, 2000]))
+        case "digits":
+            found[at:at] = b"9" * draw(st.sampled_from([20, 5000]))
+    return bytes(found)
+
+
+# Config files
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it, tables inline."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case str():
+            return json.dumps(value).replace("\x7f", "\\u007f")
+        case list():
+            return f"[{', '.join(toml(item) for item in value)}]"
+        case dict():
+            return f"{{{', '.join(f'{toml(key)} = {toml(item)}' for key, item in value.items())}}}"
+        case None:
+            return "1979-05-27T07:32:00Z"  # TOML has no null, but has times
+    return str(value)
+
+
+CONFIG = TypeAdapter(dict[str, Any]).validate_python(MonitorConfig().model_dump(mode="json")) | {
+    "model": "models/street",
+    "cameras": {"door": {"source": "rtsp://10.0.0.1/live", "model": "models/door"}, "yard": {"source": "0"}},
+}
+
+
+def read_config(content: bytes) -> None:
+    """What a monitor does with its config file before it starts."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cameras.toml"
+        path.write_bytes(content)
+        try:
+            config = load_config(path)
+            plan_cameras([], config, None)
+            open_sources([f"{name}={camera.source}" for name, camera in config.cameras.items()])
+            CameraMonitor("cam", ModelScale(brightness_model(), config.false_alarms_per_day, config.smoothing),
+                          config.smoothing, config.alert)  # fmt: skip
+        except (ConfigError, SourceError, ModelError) as error:
+            said(error)
+
+
+@cases(200, 5000)
+@given(damaged(CONFIG))
+def test_a_config_with_any_setting_changed_is_read_or_refused(content: dict[str, Any]) -> None:
+    text = "".join(f"{toml(key)} = {toml(value)}\n" for key, value in content.items())
+    read_config(text.encode(errors="replace"))
+
+
+@cases(100, 3000)
+@example(b"node = " + b"[" * 2000)
+@example(b"analysis_fps = " + b"9" * 5000)
+@example(b"false_alarms_per_day = inf")
+@example(b'[cameras.door]\nsource = "~nobody-by-this-name/clip.mp4"')
+@example(b'[cameras.door]\nsource = "' + b"[" * 5000 + b'"')
+@given(
+    broken((CONFIGS / "cameras.toml").read_bytes()) | st.binary(max_size=200) | st.text(max_size=100).map(str.encode)
+)
+def test_a_config_file_of_any_bytes_is_read_or_refused(content: bytes) -> None:
+    read_config(content)
+
+
+# Model folders
+
+CARD = json.loads((MODEL_FOLDER / CARD_FILE).read_bytes())
+WEIGHTS = (MODEL_FOLDER / WEIGHTS_FILE).read_bytes()
+
+
+def use_model(card: bytes, weights: bytes) -> None:
+    """Load a model, set its thresholds and score a few frames; or a ModelError."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / CARD_FILE).write_bytes(card)
+        (folder / WEIGHTS_FILE).write_bytes(weights)
+        try:
+            model = load_model(folder)
+            ModelScale(model, 1.0, SmoothingSettings())
+        except ModelError as error:
+            said(error)
+            return
+    for detector in model.detectors:
+        stream = detector.new_stream()
+        for number in range(3):
+            (found,) = detector.score([Observation(frame(number / 10, 40 * number), stream)])
+            assert not math.isinf(found.score)
+
+
+def card_of(weights: bytes) -> dict[str, Any]:
+    return {**CARD, "weights_sha256": hashlib.sha256(weights).hexdigest()}
+
+
+def with_neighbours(count: int) -> dict[str, Any]:
+    card: dict[str, Any] = copy.deepcopy(CARD)
+    card["detectors"][0]["settings"]["neighbours"] = count
+    return card
+
+
+@cases(60, 1500)
+@example(with_neighbours(97))
+@given(damaged(CARD))
+def test_a_model_card_with_any_field_changed_is_used_or_refused(card: dict[str, Any]) -> None:
+    use_model(json.dumps(card).encode(), WEIGHTS)
+
+
+@cases(60, 1500)
+@example(b"[" * 2000)
+@example(b"9" * 5000)
+@given(broken((MODEL_FOLDER / CARD_FILE).read_bytes()))
+def test_a_model_card_of_any_bytes_is_used_or_refused(card: bytes) -> None:
+    use_model(card, WEIGHTS)
+
+
+@cases(25, 1000)
+@given(broken(WEIGHTS), st.booleans())
+def test_damaged_weights_are_refused(weights: bytes, signed: bool) -> None:
+    use_model(json.dumps(card_of(weights) if signed else CARD).encode(), weights)
+
+
+@functools.cache
+def tensors() -> dict[str, Any]:
+    return load_tensors(WEIGHTS)
+
+
+arrays = st.sampled_from(
+    [np.zeros(0), np.zeros(()), np.zeros((3, 3), np.float16), np.full(3600, np.nan), np.ones(3600), np.arange(3600)]
+)
+
+
+@cases(25, 1000)
+@given(st.data())
+def test_exchanged_tensors_are_used_or_refused(data: st.DataObject) -> None:
+    content = dict(tensors())
+    for _ in range(data.draw(st.integers(1, 3))):
+        key, other = (data.draw(st.sampled_from(sorted(content))) for _ in range(2))
+        match data.draw(st.sampled_from(["exchange", "replace", "scale", "take away", "rename"])):
+            case "exchange":
+                content[key], content[other] = content[other], content[key]
+            case "replace":
+                content[key] = data.draw(arrays)
+            case "scale":
+                content[key] = (content[key] * data.draw(st.sampled_from([0.0, -1.0]))).astype(content[key].dtype)
+            case "take away" if len(content) > 1:
+                del content[key]
+            case _:
+                content[data.draw(st.text(max_size=12))] = content.pop(key)
+    weights = dump_tensors({key: np.ascontiguousarray(array) for key, array in content.items()})
+    use_model(json.dumps(card_of(weights)).encode(), weights)
+
+
+def test_held_out_numbers_of_another_kind_are_refused(tmp_path: Path) -> None:
+    content = dict(tensors())
+    content["held_out/clip"] = content["held_out/score/motion"]
+    weights = dump_tensors(content)
+    (tmp_path / WEIGHTS_FILE).write_bytes(weights)
+    (tmp_path / CARD_FILE).write_text(json.dumps(card_of(weights)))
+    with pytest.raises(ModelError, match="held_out/clip holds no finite int32 numbers"):
+        load_model(tmp_path)
+
+
+# Messages
+
+BODIES = [(message.topic.encode(), json.loads(encode(message))) for message in MESSAGES]
+BODIES += [(topic, body | {"history": "tcp://127.0.0.1:9", "position": 3}) for topic, body in BODIES[2:3]]
+
+
+@st.composite
+def wire(draw: st.DrawFn) -> list[bytes]:
+    """The parts of a message that is damaged one way or another."""
+    topic, body = draw(st.sampled_from(BODIES))
+    content = draw(damaged(body).map(lambda b: json.dumps(b).encode()) | broken(json.dumps(body).encode()))
+    topic = draw(st.just(topic) | broken(topic) | st.binary(max_size=20))
+    return draw(
+        st.just([topic, content])
+        | st.just([topic, content, b"\xff\xd8jpeg", b"more"])
+        | st.lists(st.binary(max_size=30), min_size=1, max_size=4)
+    )
+
+
+@cases(300, 8000)
+@given(wire())
+def test_any_message_is_decoded_or_malformed(parts: list[bytes]) -> None:
+    try:
+        decoded = decode(parts)
+    except MalformedError as error:
+        said(error)
+        return
+    assert decode([parts[0], encode(decoded.message)]).message == decoded.message
+
+
+@pytest.fixture(scope="module")
+def line() -> Iterator[tuple[zmq.Socket[bytes], AlertSubscriber]]:
+    """A publisher's bare socket and a subscriber that is connected to it."""
+    with zmq.Context() as context, context.socket(zmq.XPUB) as xpub:
+        port = xpub.bind_to_random_port("tcp://127.0.0.1")
+        with AlertSubscriber(f"tcp://127.0.0.1:{port}", health=True, silence_s=3600.0) as subscriber:
+            for _ in range(3):
+                assert xpub.poll(10_000), "it subscribes to alerts, health and heartbeats"
+                xpub.recv()
+            yield xpub, subscriber
+
+
+@cases(150, 4000)
+@given(st.lists(wire(), max_size=4))
+def test_a_subscriber_survives_any_message(
+    line: tuple[zmq.Socket[bytes], AlertSubscriber], messages: list[list[bytes]]
+) -> None:
+    xpub, subscriber = line
+    for parts in messages:
+        xpub.send_multipart(parts)
+    xpub.send_multipart([b"alert/the last one/", b""])
+    for item in subscriber:
+        assert text_line(item).isprintable()
+        if isinstance(item, Received | Gap):
+            json.loads(json_line(item))
+        if isinstance(item, Malformed) and item.topic == "alert/the last one/":
+            break
+
+
+# Records of scores
+
+
+@functools.cache
+def record() -> tuple[str, ...]:
+    """Lines of a run with one alert."""
+    scale = ModelScale(brightness_model(), 1.0, SmoothingSettings())
+    monitor = CameraMonitor("cam", scale, SmoothingSettings(), MonitorConfig().alert)
+    levels = [25] * 8 + [200] * 15 + [25] * 4
+    judged = [monitor.update(scored(number / 10, level)) for number, level in enumerate(levels)]
+    return (header_line(monitor, sort=True), *(score_line(judgement, scale.names) for judgement in judged))
+
+
+def what_if(content: bytes, changes: Changes) -> None:
+    """What ``python -m training what-if`` does with a record."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scores.jsonl"
+        path.write_bytes(content)
+        try:
+            outcome = replay(read_scores(path), changes)
+        except UsageError as error:
+            said(error)
+            return
+    for alert in outcome.alerts:
+        alert_line(alert)
+
+
+budgets = st.none() | st.floats(min_value=1e-6)
+changes = st.builds(Changes, st.none() | st.floats(min_value=0.01), budgets)
+
+
+@cases(150, 4000)
+@given(st.data())
+def test_a_record_with_any_field_changed_is_replayed_or_refused(data: st.DataObject) -> None:
+    lines = list(record())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.sampled_from([0, 0, *range(len(lines))]))
+        lines[at] = json.dumps(data.draw(damaged(json.loads(lines[at]))))
+    what_if("".join(line + "\n" for line in lines).encode(errors="replace"), data.draw(changes))
+
+
+@cases(80, 3000)
+@example(b"[" * 2000 + b"\n", Changes())
+@example("\n".join(record()).replace(": 0.7843137254901961", ": 1e999").encode(), Changes())
+@example(b"9" * 5000 + b"\n", Changes())
+@example("\n".join(record()).encode(), Changes(false_alarms_per_day=math.inf))
+@given(broken("\n".join(record()).encode()), changes)
+def test_a_record_of_any_bytes_is_replayed_or_refused(content: bytes, changed: Changes) -> None:
+    what_if(content, changed)

@@ -1,0 +1,67 @@
+"""Events of a camera whose picture turns bright, and what keeps evidence of them, for tests."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from monitor.judging.alerting import AlertSettings
+from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.judging.fusion import ModelScale
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.live.sink import Sink
+from monitor.sinks.evidence.camera_evidence import CameraEvidence
+from monitor.sinks.evidence.evidence_settings import EvidenceSettings
+from monitor.sinks.evidence.evidence_sink import EvidenceSink
+from monitor.testing.fakes import brightness_model, scored
+from monitor.types import ScoredFrame
+
+DEADLINE_S = 20
+CALM, BRIGHT = 25, 200
+
+
+def monitor(camera: str = "cam") -> CameraMonitor:
+    scale = ModelScale(brightness_model(), 1.0, SmoothingSettings())
+    return CameraMonitor(camera, scale, SmoothingSettings(), AlertSettings())
+
+
+def levels(*parts: tuple[float, int], fps: float = 10.0) -> list[ScoredFrame]:
+    """Frames of the given (seconds, grey level) one after another."""
+    grey = [level for seconds, level in parts for _ in range(round(seconds * fps))]
+    return [scored(number / fps, level) for number, level in enumerate(grey)]
+
+
+def play(frames: Sequence[ScoredFrame], evidence: CameraEvidence) -> list[Alert]:
+    watched, alerts = monitor(), []
+    for item in frames:
+        judgement = watched.update(item)
+        evidence.frame(item.frame)
+        for alert in judgement.alerts:
+            evidence.step(alert)
+            alerts.append(alert)
+    for alert in watched.close():
+        evidence.step(alert)
+        alerts.append(alert)
+    evidence.finish()
+    return alerts
+
+
+def tell(sink: Sink, judgement: Judgement, report: object = None) -> None:
+    """What the main loop does."""
+    sink.score(judgement)
+    for alert in judgement.alerts:
+        sink.alert(alert, report)  # type: ignore[arg-type]
+
+
+def sink_for(folder: Path, stop: threading.Event | None = None) -> EvidenceSink:
+    settings = EvidenceSettings(enabled=True, folder=folder)
+    return EvidenceSink(
+        settings,
+        models={"cam": brightness_model()},
+        false_alarms_per_day=1.0,
+        rise_s=0.5,
+        stop=stop or threading.Event(),
+    )
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())

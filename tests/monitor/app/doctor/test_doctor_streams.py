@@ -1,0 +1,124 @@
+"""What the doctor makes of a camera that gives pictures: its rhythm, and what it could do better."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from monitor.app.doctor.cores import CoreWait
+from monitor.app.doctor.doctor_report import text_line
+from monitor.app.doctor.facts import Failure, StreamFacts, Trouble
+from monitor.app.doctor.finding_report import State
+from monitor.app.doctor.rhythm import Arrival, rhythm
+from monitor.app.doctor.verdict import judge_failure, judge_stream
+from tests.helpers.examined import GOOD, SECRET, request
+
+# Advice
+
+
+def advice(facts: StreamFacts) -> str:
+    finding = judge_stream("door", facts, request("url", "rtsp://h/x"), 10.0)
+    assert finding.state is (State.WARNING if finding.mend else State.OK)
+    return finding.mend
+
+
+def test_a_good_camera_gets_no_advice() -> None:
+    assert advice(GOOD) == ""
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (replace(GOOD, width=2560, height=1440), "sub-stream"),
+        (replace(GOOD, claimed_fps=60.0, fps=59.9), "sub-stream"),
+        (replace(GOOD, key_frame_s=10.0), "key-frame"),
+        (replace(GOOD, key_frame_s=None, without_key_s=4.9), "key-frame"),
+        (replace(GOOD, longest_wait_s=1.5), "gaps"),
+        (replace(GOOD, damaged=3), "damaged"),
+        (replace(GOOD, fps=12.0), "fewer pictures"),
+        (replace(GOOD, claimed_fps=5.0, fps=5.0), "analysis_fps = 5"),
+        (replace(GOOD, stalled=True), "silent"),
+    ],
+)
+def test_advice_for_a_camera_that_could_do_better(facts: StreamFacts, said: str) -> None:
+    assert said in advice(facts)
+
+
+def test_the_camera_is_not_blamed_for_a_machine_that_is_too_slow() -> None:
+    late = replace(GOOD, fps=6.0, longest_wait_s=1.5)
+    busy = advice(replace(late, core_wait=0.4))
+    assert busy.startswith("this machine is overloaded: end other programs")
+    slow = advice(replace(late, decode_ms=160.0, core_wait=0.02))
+    assert slow.startswith("this machine decodes no faster than that: take the camera's sub-stream")
+    for said in (busy, slow):
+        assert "network" not in said
+        assert "fewer pictures" not in said
+    assert "raise its frame rate" not in busy
+    idle = advice(replace(late, core_wait=0.01))
+    assert "gaps: check the network" in idle
+
+
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="the system does not tell")
+def test_waiting_for_a_core_that_another_has_is_measured() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    hog = subprocess.Popen([sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE)
+    try:
+        assert hog.stdout is not None
+        hog.stdout.readline()
+        wait, until = CoreWait(), time.monotonic() + 1.0
+        while time.monotonic() < until:
+            pass
+        share = wait.share()
+    finally:
+        os.sched_setaffinity(0, before)
+        hog.kill()
+        hog.communicate()
+    assert share is not None
+    assert share > 0.2
+
+
+def test_portrait_full_hd_is_not_too_large() -> None:
+    assert advice(replace(GOOD, width=1080, height=1920)) == ""
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_every_trouble_has_a_sentence_and_a_mend(trouble: Trouble) -> None:
+    finding = judge_failure("camera", "a", Failure(trouble, "why"), request("url", f"rtsp://u:{SECRET}@h:99999/x"))
+    assert finding.found
+    assert finding.mend
+    assert not {"{", "}"} & set(finding.found + finding.mend)
+    assert SECRET not in text_line(finding)
+
+
+# The rhythm of a stream
+
+
+def test_pictures_in_store_count_for_key_frames_but_not_for_the_rate() -> None:
+    stored = [Arrival(1.0, None if i == 0 else 0.04 * i, i % 10 == 0) for i in range(25)]
+    live = [Arrival(1.0 + 0.04 * i, 1.0 + 0.04 * i, i % 10 == 5) for i in range(1, 26)]
+    beat = rhythm([*stored, *live], 25.0)
+    assert beat.fps == pytest.approx(25.0)
+    assert beat.longest_wait_s == pytest.approx(0.04)
+    assert beat.jitter_s == pytest.approx(0.0, abs=1e-9)
+    assert beat.key_frame_s == pytest.approx(0.4, abs=0.05)
+
+
+def test_a_gap_and_a_last_key_frame_long_ago() -> None:
+    times = [0.1 * i for i in range(20)] + [3.5 + 0.1 * i for i in range(20)]
+    beat = rhythm([Arrival(t, None, key=t == 0.0) for t in times], 10.0)
+    assert beat.longest_wait_s == pytest.approx(1.6)
+    assert beat.key_frame_s is None
+    assert beat.without_key_s == pytest.approx(5.4)
+
+
+def test_pictures_that_all_come_at_once_have_no_rate() -> None:
+    beat = rhythm([Arrival(0.5, 0.04 * i, key=True) for i in range(50)], 25.0)
+    assert (beat.fps, beat.longest_wait_s, beat.jitter_s) == (None, None, None)
+    assert rhythm([], 25.0).key_frame_s is None

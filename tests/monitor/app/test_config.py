@@ -1,0 +1,181 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.app.config import MonitorConfig, json_schema
+from monitor.app.config_file import load_config
+from monitor.app.flags import given_flags
+from monitor.errors import ConfigError
+from tests.places import CONFIGS
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "cameras.toml"
+    path.write_text(text)
+    return path
+
+
+def test_without_a_file_everything_has_its_default() -> None:
+    assert load_config(None) == MonitorConfig()
+
+
+def test_a_file_lists_only_what_differs_and_flags_win_over_it(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """
+        false_alarms_per_day = 3
+        analysis_fps = 5
+        [cameras.door]
+        source = "rtsp://10.0.0.2/live"
+        model = "models/door"
+        [alert]
+        min_duration_s = 1.5
+        """,
+    )
+    config = load_config(path, {"analysis_fps": 8.0, "alert.off": 0.5})
+    assert config.false_alarms_per_day == 3
+    assert config.analysis_fps == 8
+    assert (config.alert.min_duration_s, config.alert.off, config.alert.on) == (1.5, 0.5, 1.0)
+    assert config.cameras["door"].model == Path("models/door")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("false_alarm_per_day = 1", "unknown setting 'false_alarm_per_day': did you mean 'false_alarms_per_day'?"),
+        ("[alert]\nmin_duration = 1", "unknown setting 'alert.min_duration': did you mean 'min_duration_s'?"),
+        ("[queue]\ncapacty = 1", "did you mean 'capacity'?"),
+        ("[publish]\nalert = 'x'", "did you mean 'alerts'?"),
+        ("[cameras.a]\nsorce = 'x'", "did you mean 'source'?"),
+        ("zzzz = 1", "known here:"),
+        ("speed = 4", "unknown setting 'speed': did you mean 'speed' under [playback]?"),
+        ("open_timeout = 4", "did you mean 'open_timeout_s' under [capture]?"),
+        ("folder = 'x'", "did you mean 'folder' under [evidence]?"),
+        ("source = 'x'", "did you mean 'source' under [cameras.NAME]?"),
+        ("[alert]\nanalysis_fps = 5", "did you mean 'analysis_fps' above all [groups]?"),
+        ("[playback]\nmodel = 'x'", "did you mean 'model' above all [groups] or under [cameras.NAME]?"),
+        ("[alert]\noff = 2.0", "off (2.0) must not be above on (1.0)"),
+        ("[queue]\ncapacity = 0", "at least 1"),
+        ("[smoothing]\nmin_window_s = 9.0", "min <= max"),
+        ("[cameras.'a b']\nsource = 'x'", "camera name 'a b'"),
+        ("[cameras.a]", "cameras.a.source"),
+        ("device = 'gpu'", "device"),
+        ("analysis_fps = -1", "analysis_fps"),
+        ("not toml", "not valid TOML"),
+        (
+            "detectors = ['motion', 'statix']",
+            "setting 'detectors': 'statix' is no detector: choose from motion, scene,",
+        ),
+    ],
+)
+def test_every_mistake_is_named_with_what_to_do(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert sentence in str(caught.value)
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, "modle = 'x'\n[alert]\nonn = 1\n"))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[evidence]\nwidht = 640\nquality = 0\n", ["did you mean 'width'", "quality must be 1 to 100"]),
+        ("zzzz = 1\n[alert]\nqqqq = 1\noff = 2.0\n", ["'zzzz'", "'alert.qqqq'", "off (2.0)"]),
+    ],
+)
+def test_an_unknown_key_does_not_hide_what_else_is_wrong_in_its_group(
+    tmp_path: Path, text: str, told: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == len(told)
+    for sentence in told:
+        assert sum(sentence in line for line in lines) == 1, lines
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[alert]\nonn = 3.0\noff = 2.0\n",
+        "[playback]\nspede = 'max'\n",
+        "[queue]\ncapacty = 0\n",
+        "[learning]\nduration = '10m'\n",
+        "[publsh]\nalerts = 'tcp://127.0.0.1:5561'\n",
+        "[cameras.a]\nsorce = 3\n",
+    ],
+)
+def test_what_follows_from_a_guess_is_no_second_mistake(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text))
+    assert "did you mean" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1, "whether the value is right is not known"
+
+
+def test_flags_that_were_not_given_change_nothing() -> None:
+    flags: dict[str, Any] = {
+        "model": None, "fps": None, "analysis_fps": None, "false_alarms_per_day": None, "device": None, "alerts": None,
+        "scores": None, "history": None, "publish": None, "journal": None, "evidence": None,
+    }  # fmt: skip
+    assert load_config(None, given_flags(**flags)) == MonitorConfig()
+    given = given_flags(**(flags | {"publish": False, "evidence": Path("kept"), "analysis_fps": 0.0}), speed="max")
+    config = load_config(None, given)
+    assert (config.publish.enabled, config.evidence.enabled, config.evidence.folder) == (False, True, Path("kept"))
+    assert (config.analysis_fps, config.playback.speed) == (0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("learning.duration_s", 2.0, "--learn: should be greater than or equal to 10 s"),
+        ("playback.fps", 0.0, "--fps: should be greater than 0 frames a second"),
+        ("playback.fps", float("inf"), "--fps: should be less than or equal to 1000 frames a second"),
+        ("analysis_fps", -1.0, "--analysis-fps: should be greater than or equal to 0 frames a second"),
+        ("playback.speed", -1.0, "--speed: should be a number above 0, or max"),
+        ("false_alarms_per_day", 0.0, "--false-alarms-per-day: should be a number above 0"),
+        ("device", "gpu", "--device: should be auto, cpu, cuda or cuda:N"),
+    ],
+)
+def test_a_mistake_in_a_flag_names_the_flag_and_not_the_file(
+    tmp_path: Path, key: str, value: object, sentence: str
+) -> None:
+    path = write(tmp_path, "[journal]\ndays = 0\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, {key: value})
+    rest = f"{path}: setting 'journal.days': should be greater than 0"
+    assert sorted(str(caught.value).splitlines()) == sorted([sentence, rest])
+
+
+def test_no_password_gets_into_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, "[cameras.a]\nsource = 3\nmodel = 'rtsp://u:hunter2@h/x'\nx='rtsp://u:hunter2@h/'"))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the config file .*none\.toml .*: check the path"):
+        load_config(tmp_path / "none.toml")
+
+
+def test_speed_max_means_as_fast_as_possible(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "[playback]\nspeed = 'max'")).playback.speed is None
+    assert load_config(None, {"playback.speed": "max"}).playback.speed is None
+
+
+def test_the_example_config_is_valid_and_shows_every_group() -> None:
+    config = load_config(CONFIGS / "cameras.toml")
+    assert config.cameras
+    text = (CONFIGS / "cameras.toml").read_text()
+    groups = [name for name, field in MonitorConfig.model_fields.items() if f"[{name}" in text or f"{name} =" in text]
+    assert set(groups) == set(MonitorConfig.model_fields)
+    assert config.model_copy(update={"cameras": {}}) == MonitorConfig(), "all but the cameras is the default"
+    assert not any(camera.model for camera in config.cameras.values()), "no model that is not there"
+
+
+def test_the_schema_knows_every_setting() -> None:
+    assert set(json_schema()["properties"]) == set(MonitorConfig.model_fields)

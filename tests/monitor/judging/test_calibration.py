@@ -1,0 +1,82 @@
+import math
+
+import numpy as np
+import pytest
+
+from monitor.errors import ModelError
+from monitor.judging.calibration import HeldOut, fit_scale
+from monitor.judging.smoothing import CausalMedian
+from monitor.testing.fakes import held_out
+
+
+def raw(window_s: float = 0.01) -> CausalMedian:
+    return CausalMedian(window_s, window_s)
+
+
+def exponential_day(days: float, seed: int = 1) -> HeldOut:
+    """Independent exponential scores every 60 s: the tail that the fit assumes, so its answer is known."""
+    n = int(days * 86_400 / 60)
+    scores = np.random.default_rng(seed).exponential(1.0, n)
+    return HeldOut(60.0 * np.arange(n, dtype=np.float64), np.zeros(n, np.int32), {"d": scores})
+
+
+@pytest.mark.parametrize("budget", [1.0, 5.0, 24.0])
+def test_the_threshold_is_passed_as_often_as_the_budget_allows(budget: float) -> None:
+    scale = fit_scale(exponential_day(4), "d", budget, raw)
+    fresh = exponential_day(200, seed=2).scores["d"]
+    alarms_a_day = (fresh > scale.threshold).sum() / 200
+    assert budget / 2 < alarms_a_day < budget * 2
+
+
+def test_an_hour_whose_few_peaks_happen_to_be_low_or_high_gives_a_threshold_near_the_true_one() -> None:
+    """Three exceedances an hour, so three peaks; the threshold passed once a day is log(1440)."""
+    thresholds = [fit_scale(exponential_day(1 / 24, seed), "d", 1.0, raw).threshold for seed in range(100)]
+    low, middle, high = np.quantile(thresholds, (0.05, 0.5, 0.95)) / math.log(1440)
+    assert low > 0.55
+    assert 0.85 < middle < 1.15
+    assert high < 1.6
+
+
+def test_units_put_typical_at_0_and_the_threshold_at_1() -> None:
+    scale = fit_scale(held_out(), "brightness", 1.0, raw)
+    assert scale.units(scale.typical) == 0.0
+    assert scale.units(scale.threshold) == 1.0
+    assert math.isnan(scale.units(math.nan))
+    assert scale.typical == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_smaller_budget_gives_a_higher_threshold() -> None:
+    thresholds = [fit_scale(held_out(), "brightness", budget, raw).threshold for budget in (100, 10, 1, 0.1)]
+    assert thresholds == sorted(thresholds)
+    assert len(set(thresholds)) == 4
+
+
+def test_one_outlier_does_not_become_the_threshold_of_frames_that_follow_it() -> None:
+    normal = held_out()
+    normal.scores["brightness"][300] = 100.0
+    scale = fit_scale(normal, "brightness", 1.0, lambda: CausalMedian(0.5, 0.5))
+    assert scale.threshold < 1.0
+
+
+def test_a_burst_of_exceedances_counts_as_one_peak() -> None:
+    normal = held_out()
+    burst = held_out()
+    burst.scores["brightness"][100:120] = 0.2
+    assert fit_scale(burst, "brightness", 1.0, raw).threshold < 10 * fit_scale(normal, "brightness", 1.0, raw).threshold
+
+
+def test_how_low_a_rate_the_footage_shows_is_one_in_its_length() -> None:
+    assert fit_scale(held_out(frames=601), "brightness", 1.0, raw).supported_per_day == pytest.approx(86_400 / 60)
+
+
+def test_a_detector_can_set_a_floor() -> None:
+    assert fit_scale(held_out(), "brightness", 1.0, raw, min_threshold=5.0).threshold == 5.0
+
+
+def test_scores_that_say_nothing_are_refused() -> None:
+    flat = HeldOut(np.arange(100) / 10, np.zeros(100, np.int32), {"d": np.ones(100)})
+    with pytest.raises(ModelError, match="all equal"):
+        fit_scale(flat, "d", 1.0, raw)
+    blind = HeldOut(np.arange(100) / 10, np.zeros(100, np.int32), {"d": np.full(100, np.nan)})
+    with pytest.raises(ModelError, match="too few"):
+        fit_scale(blind, "d", 1.0, raw)

@@ -1,0 +1,156 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from monitor.judging.alerting import AlertSettings
+from monitor.judging.camera_monitor import Alert, CameraMonitor
+from monitor.judging.fusion import ModelScale
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.sinks.evidence.alert_pictures import caption
+from monitor.testing.fakes import brightness_model, frame, scored
+from monitor.types import CameraState, Detection, Health, Phase, Reason, ScoredFrame
+
+SMOOTHING = SmoothingSettings()
+ALERT = AlertSettings(min_duration_s=0.5, merge_gap_s=1.0)
+
+
+def monitor() -> CameraMonitor:
+    return CameraMonitor("cam", ModelScale(brightness_model(), 1.0, SMOOTHING), SMOOTHING, ALERT)
+
+
+def play(watched: CameraMonitor, levels: list[int], start_s: float = 0.0, segment: int = 0) -> list[Alert]:
+    alerts: list[Alert] = []
+    for i, level in enumerate(levels):
+        alerts += watched.update(scored(start_s + i / 10, level, segment)).alerts
+    return alerts
+
+
+def test_normal_footage_scores_about_0_and_raises_nothing() -> None:
+    watched = monitor()
+    scores = [watched.update(scored(i / 10, 25)).score for i in range(50)]
+    assert max(map(abs, scores)) < 0.5
+    assert not watched.alarmed
+
+
+def test_an_abnormal_stretch_is_one_event_with_its_times_place_and_reason() -> None:
+    alerts = play(monitor(), [25] * 20 + [200] * 10 + [250] * 10 + [25] * 20)
+    assert [a.event.phase for a in alerts] == [Phase.START, Phase.END]
+    start, end = alerts
+    assert start.started_at == pytest.approx(1e9 + start.event.started_s)
+    assert end.ended_at is not None
+    assert end.event.ended_s is not None
+    assert end.ended_at == pytest.approx(1e9 + end.event.ended_s)
+    assert end.started_at == start.started_at
+    assert start.reasons[0].term == "brightness"
+    assert end.snapshot.frame.image.max() == 250, "the end shows the peak"
+    assert start.snapshot.frame.image.max() == 200
+
+
+def test_a_start_shows_what_it_was_raised_for_though_the_score_has_fallen_since() -> None:
+    start = play(monitor(), [25] * 20 + [200] * 4 + [35] * 2)[0]
+    assert start.event.phase is Phase.START
+    assert start.event.score < 1.0 < start.event.peak_score
+    assert start.snapshot.frame.image.max() == 200
+    assert start.reasons[0].value == pytest.approx(200 / 255)
+    assert f"score {start.event.peak_score:.2f}" in caption(start)[0]
+
+
+def test_a_judgement_says_why_the_score_is_the_highest_so_far_and_an_update_why_it_is_as_it_is() -> None:
+    watched = monitor()
+    levels = [25] * 20 + [200] * 5 + [250] * 10 + [120] * 70
+    judged = [watched.update(scored(i / 10, level)) for i, level in enumerate(levels)]
+    told = [judgement.reasons[0].value for judgement in judged[20:] if judgement.reasons]
+    assert (told[0], told[-1]) == pytest.approx((200 / 255, 250 / 255))
+    assert not judged[-1].reasons, "it has been higher"
+    update = next(a for judgement in judged for a in judgement.alerts if a.event.phase is Phase.UPDATE)
+    assert update.reasons[0].value == pytest.approx(120 / 255)
+
+
+def test_an_update_while_an_event_waits_to_be_over_gives_no_reason() -> None:
+    # Five seconds after the start, in the second that the score has to stay down.
+    alerts = play(monitor(), [25] * 20 + [200] * 52 + [30] * 20)
+    assert [a.event.phase for a in alerts] == [Phase.START, Phase.UPDATE, Phase.END]
+    assert alerts[1].event.score < ALERT.off
+    assert [bool(a.reasons) for a in alerts] == [True, False, True]
+
+
+def test_an_alert_of_a_file_says_where_in_it_it_began_and_its_picture_where_it_is() -> None:
+    watched = monitor()
+    alerts: list[Alert] = []
+    for i, level in enumerate([25] * 20 + [200] * 10 + [25] * 20):
+        seen = scored(100 + i / 10, level)  # looped: the stream's clock goes on
+        alerts += watched.update(replace(seen, frame=replace(seen.frame, media_s=i / 10))).alerts
+    start, end = alerts
+    assert start.media_s == end.media_s == pytest.approx(start.event.started_s - 100)
+    assert "at 0:02 of the footage " in caption(start)[0]
+    live = play(monitor(), [25] * 20 + [200] * 10)[0]
+    assert live.media_s is None
+    assert not any("footage" in part for part in caption(live)[0])
+
+
+def test_a_new_segment_ends_the_open_event_and_starts_the_median_anew() -> None:
+    watched = monitor()
+    play(watched, [25] * 10 + [200] * 10)
+    assert watched.alarmed
+    judgement = watched.update(scored(30.0, 25, segment=1))
+    assert [a.event.phase for a in judgement.alerts] == [Phase.END]
+    assert judgement.alerts[0].event.ended_s == pytest.approx(1.9)
+    assert judgement.score < 0.5, "nothing of the old segment is in the median"
+
+
+def test_closing_ends_what_is_open_once() -> None:
+    watched = monitor()
+    play(watched, [25] * 10 + [200] * 10)
+    assert [a.event.phase for a in watched.close()] == [Phase.END]
+    assert watched.close() == []
+
+
+def test_no_score_while_the_detector_cannot_judge() -> None:
+    blind = ScoredFrame(frame(0.0), (Detection(math.nan),), 0.0)
+    assert math.isnan(monitor().update(blind).score)
+
+
+def test_regions_point_at_the_map_s_peak_on_the_source_frame() -> None:
+    watched = monitor()
+    play(watched, [25] * 10)
+    anomaly_map = np.zeros((6, 8), np.float32)
+    anomaly_map[2, 3] = 1
+    alerts: list[Alert] = []
+    for i in range(10, 20):
+        bright = ScoredFrame(frame(i / 10, 200), (Detection(0.8, anomaly_map),), 0.0)
+        alerts += watched.update(bright).alerts
+    region = alerts[0].regions[0]
+    assert (region.x, region.y, region.width, region.height) == (12, 8, 4, 4)
+
+
+def test_an_alert_on_a_frame_in_which_nothing_is_found_gives_the_reason_of_those_just_before() -> None:
+    watched = monitor()
+    play(watched, [25] * 10)
+    heat = np.zeros((6, 8), np.float32)
+    heat[2, 3] = 1
+    found = Detection(0.8, heat, (Reason("unmoved object for", 9.0, 2.0, "s"),))
+    alerts: list[Alert] = []
+    for i in range(10, 16):
+        detection = found if i % 2 else Detection(0.8, np.zeros_like(heat))
+        alerts += watched.update(ScoredFrame(frame(i / 10, 200), (detection,), 0.0)).alerts
+    alerts += watched.close()
+    assert [alert.event.phase for alert in alerts] == [Phase.START, Phase.END]
+    assert all(alert.reasons == found.reasons and alert.regions for alert in alerts[1:])
+
+
+def test_a_single_frame_that_is_not_scored_ends_nothing() -> None:
+    watched = monitor()
+    alerts = play(watched, [25] * 20)
+    for i in range(20, 40):
+        shown = scored(i / 10, 250)
+        if i % 4 == 0:
+            corrupted = replace(shown.frame, health=Health(scored=False))
+            shown = ScoredFrame(corrupted, (Detection(math.nan),), 0.0)
+        judgement = watched.update(shown)
+        alerts += judgement.alerts
+    assert [a.event.phase for a in alerts] == [Phase.START]
+    assert alerts[0].event.started_s == pytest.approx(2.2, abs=0.11), "as soon as without it, but for the median"
+    covered = replace(frame(4.1), health=Health(CameraState.DARK, "dark", scored=False))
+    assert math.isnan(watched.update(ScoredFrame(covered, (Detection(math.nan),), 0.0)).score)

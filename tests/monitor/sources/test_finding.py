@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import nullcontext
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from monitor.errors import CaptureError, SourceError
+from monitor.sources.camera import CameraSource
+from monitor.sources.finding import open_sources
+from monitor.sources.folder import FolderSource
+from monitor.sources.source import Position, Source
+from monitor.sources.video import VideoSource
+from tests.helpers.made_footage import write_image, write_video
+from tests.places import SHARED_DATA as DATA
+
+
+def names(sources: list[Source]) -> list[str]:
+    return [source.name for source in sources]
+
+
+def test_a_source_given_twice_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    video = write_video(tmp_path / "walk.avi", frames=1)
+    (tmp_path / "link.avi").symlink_to(video)
+    url = "rtsp://user:secret@10.0.0.2/live"
+    opened = open_sources([str(video), f"door={url}", str(tmp_path / "link.avi"), "0", f"gate={url}", "/dev/video0"])
+    assert len(opened) == 6, "it may be meant"
+    doubles = [record.getMessage().partition(" are one and the same source")[0] for record in caplog.records]
+    assert doubles == ["walk and link", "door and gate", "usb-0 and usb-0-2"]
+    assert "secret" not in caplog.text
+
+
+def test_different_sources_are_no_doubles(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    video = write_video(tmp_path / "walk.avi", frames=1)
+    open_sources([str(video), "rtsp://10.0.0.2/live/1", "rtsp://10.0.0.2/live/2", "0", "1"])
+    assert not caplog.records
+
+
+# Video files
+
+
+def test_a_video_gives_its_frames_times_and_rate(tmp_path: Path) -> None:
+    source = VideoSource(write_video(tmp_path / "walk.avi", frames=4, fps=10.0))
+    source.check()
+    with source.open() as reader:
+        assert reader.fps == pytest.approx(10.0)
+        seen = []
+        while (position := reader.grab()) is not None:
+            image = reader.retrieve()
+            assert image is not None
+            seen.append((position.index, round(position.time_s, 6), round(float(image.mean()), -1)))
+    assert seen == [(0, 0.0, 0.0), (1, 0.1, 20.0), (2, 0.2, 40.0), (3, 0.3, 60.0)]
+
+
+def test_a_picture_stays_as_it_is_when_the_next_is_read(tmp_path: Path) -> None:
+    with VideoSource(write_video(tmp_path / "a.avi")).open() as reader:
+        reader.grab()
+        first = reader.retrieve()
+        assert first is not None
+        kept = first.copy()
+        reader.grab()
+        second = reader.retrieve()
+    assert second is not None
+    assert first.base is None
+    assert np.array_equal(first, kept)
+    assert not np.array_equal(first, second)
+
+
+def test_where_there_is_no_hardware_to_decode_on_software_gives_the_same_pictures(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.avi")
+    with VideoSource(video).open() as software, VideoSource(video, hardware=True, threads=1).open() as hardware:
+        while (position := software.grab()) is not None:
+            assert hardware.grab() == position
+            np.testing.assert_array_equal(hardware.retrieve(), software.retrieve())
+        assert hardware.grab() is None
+
+
+def test_many_files_share_the_cores(tmp_path: Path) -> None:
+    videos = [str(write_video(tmp_path / f"{i}.avi", frames=1)) for i in range(64)]
+    (alone,) = open_sources(videos[:1])
+    assert isinstance(alone, VideoSource)
+    assert alone.threads is None
+    assert {source.threads for source in open_sources(videos) if isinstance(source, VideoSource)} == {1}
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".ts"])
+def test_a_cut_off_video_is_read_as_far_as_it_goes_and_said_to_be_so_where_it_says_how_long_it_is(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = write_video(tmp_path / f"a{suffix}", frames=100)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 3 // 4])
+    source = VideoSource(path)
+    source.check()
+    grabbed: list[Position] = []
+    with source.open() as reader, pytest.raises(CaptureError) if suffix == ".avi" else nullcontext() as caught:
+        grabbed.extend(iter(reader.grab, None))
+    assert 0 < len(grabbed) < 100
+    if caught is not None:
+        assert re.search(r"a\.avi ends after \d\.\d of 10\.0 s: it is damaged or cut off", str(caught.value))
+
+
+@pytest.mark.parametrize("content", [b"", b"these are words", b"\x00" * 5000])
+def test_what_is_no_video_fails_its_check(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(SourceError, match=r"a\.mp4 is no video that OpenCV can read"):
+        VideoSource(tmp_path / "a.mp4").check()
+
+
+def test_a_missing_video_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no such file"):
+        VideoSource(tmp_path / "a.mp4").check()
+
+
+@pytest.mark.parametrize(
+    ("clip", "frames", "seconds"),
+    [
+        ("clips/vtest_480x360.mp4", 795, 79.4),
+        ("avenue/testing_videos/19.avi", 248, 247 / 25),
+        ("ped1/test/01.avi", 200, 19.9),
+    ],
+)
+def test_real_footage_is_read_to_its_end(clip: str, frames: int, seconds: float) -> None:
+    if not (DATA / clip).exists():
+        pytest.skip(f"{clip} of the real footage is not here")
+    with VideoSource(DATA / clip).open() as reader:
+        grabbed: list[Position] = list(iter(reader.grab, None))
+    assert [position.index for position in grabbed] == list(range(frames))
+    assert grabbed[-1].time_s == pytest.approx(seconds, abs=1e-3)
+    assert all(a.time_s < b.time_s for a, b in pairwise(grabbed))
+
+
+# What the user typed
+
+
+def test_a_folder_of_frames_is_one_stream(tmp_path: Path) -> None:
+    write_image(tmp_path / "yard" / "1.jpg")
+    write_image(tmp_path / "yard" / "2.jpg")
+    (source,) = open_sources([str(tmp_path / "yard")], fps=12.0)
+    assert isinstance(source, FolderSource)
+    assert (source.name, source.fps, source.live) == ("yard", 12.0, False)
+
+
+def test_each_leaf_of_a_tree_is_a_stream_in_natural_order(tmp_path: Path) -> None:
+    for number in (1, 2, 10):
+        write_image(tmp_path / "tree" / str(number) / "frame_1.jpg")
+    write_image(tmp_path / "tree" / "3" / "deeper" / "frame_1.jpg")
+    write_video(tmp_path / "tree" / "9.MP4")
+    (tmp_path / "tree" / "empty").mkdir()
+    (tmp_path / "tree" / ".hidden").mkdir()
+    write_image(tmp_path / "tree" / ".hidden" / "1.jpg")
+    sources = open_sources([str(tmp_path / "tree")])
+    assert names(sources) == ["1", "2", "deeper", "9", "10"]
+    assert [type(source) for source in sources] == [FolderSource, FolderSource, FolderSource, VideoSource, FolderSource]
+
+
+@pytest.mark.parametrize("layout", ["frames", "videos"])
+def test_of_a_data_set_only_the_part_that_is_meant_is_taken(tmp_path: Path, layout: str) -> None:
+    for part, number in (("testing_videos", "01"), ("testing_videos", "02"), ("training_videos", "01")):
+        if layout == "frames":
+            write_image(tmp_path / "Avenue" / "Dataset" / part / number / "frame_00001.jpg")
+        else:
+            write_video(tmp_path / "Avenue" / "Dataset" / part / f"{number}.avi")
+    root = [str(tmp_path / "Avenue")]
+    assert names(open_sources(root)) == ["01", "02"]
+    (training,) = open_sources(root, split="training_videos")
+    assert "training_videos" in training.label
+
+
+def test_frames_beside_sub_folders_are_a_stream_and_a_stray_picture_is_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in (1, 2, 3):
+        write_image(tmp_path / "both" / f"{number}.jpg")
+        write_image(tmp_path / "both" / "sub" / f"{number}.jpg")
+        write_image(tmp_path / "stray" / "sub" / f"{number}.jpg")
+    write_image(tmp_path / "stray" / "plot.png")
+    assert names(open_sources([str(tmp_path / "both")])) == ["both", "sub"]
+    with caplog.at_level(logging.WARNING):
+        assert names(open_sources([str(tmp_path / "stray")])) == ["sub"]
+    assert "left out beside other footage: 1 picture" in caplog.text
+
+
+def test_folders_of_labels_are_no_footage_unless_named(tmp_path: Path) -> None:
+    write_image(tmp_path / "Test" / "Test001" / "001.tif")
+    write_image(tmp_path / "Test" / "Test001_gt" / "001.bmp")
+    assert names(open_sources([str(tmp_path / "Test")])) == ["Test001"]
+    assert names(open_sources([str(tmp_path / "Test" / "Test001_gt")])) == ["Test001_gt"]
+
+
+def test_a_link_back_up_the_tree_is_not_followed_for_ever(tmp_path: Path) -> None:
+    write_image(tmp_path / "a" / "01" / "1.jpg")
+    (tmp_path / "a" / "01" / "back").symlink_to(tmp_path / "a")
+    assert names(open_sources([str(tmp_path / "a")])) == ["01"]
+
+
+def test_equal_names_are_told_apart_by_folder_or_counter(tmp_path: Path) -> None:
+    for place in ("north/day", "south/day", "south/night"):
+        write_image(tmp_path / place / "cam" / "1.jpg")
+    same = str(write_video(tmp_path / "x.avi"))
+    specs = [*(str(tmp_path / place) for place in ("north", "south")), same, same]
+    assert names(open_sources(specs)) == ["north-day-cam", "south-day-cam", "night-cam", "x", "x-2"]
+
+
+def test_names_are_safe_for_topics_and_files(tmp_path: Path) -> None:
+    write_image(tmp_path / "Hof (Süd), links" / "1.jpg")
+    assert names(open_sources([str(tmp_path / "Hof (Süd), links")])) == ["Hof-S-d-links"]
+
+
+def test_cameras_are_named_by_host_without_credentials() -> None:
+    sources = open_sources(
+        [
+            "rtsp://admin:secret@192.168.1.5:554/Streaming/Channels/101",
+            "rtsp://192.168.1.5",
+            "http://u:pw@[fe80::1]/mjpg?password=pw",
+            "rtsp://10.0.0.1/user=admin_password=pw_stream=0.sdp",
+            "0",
+            "/dev/video2",
+        ]
+    )
+    assert names(sources) == [
+        "192.168.1.5-Streaming-Channels-101",
+        "cam-192.168.1.5",
+        "fe80-1-mjpg",
+        "10.0.0.1-user-admin_password",
+        "usb-0",
+        "usb-2",
+    ]
+    assert all(isinstance(source, CameraSource) and source.live for source in sources)
+    assert not any("secret" in source.label or "pw" in source.label for source in sources)
+
+
+def test_the_user_names_a_source(tmp_path: Path) -> None:
+    for number in ("01", "02"):
+        write_image(tmp_path / "tree" / number / "1.jpg")
+    sources = open_sources(
+        ["door=rtsp://h/x?a=b", f"yard={tmp_path}/tree/01", f"park={tmp_path}/tree", "usb=0", "rtsp://h/x?a=b"]
+    )
+    assert names(sources) == ["door", "yard", "park-01", "park-02", "usb", "h-x"]
+    assert sources[0].label == "rtsp://h/x?a=b"
+
+
+def test_an_equals_sign_in_a_file_name_is_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_video(tmp_path / "speed=2.avi")
+    monkeypatch.chdir(tmp_path)
+    (source,) = open_sources(["speed=2.avi"])
+    assert (source.name, source.label) == ("speed-2", "speed=2.avi")
+
+
+def test_a_folder_called_like_a_number_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "01" / "1.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(open_sources(["01"])[0], FolderSource)
+    assert open_sources(["."])[0].name == "01"
+
+
+def test_a_path_that_is_not_there_is_told_with_where_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError) as caught:
+        open_sources(["gone.mp4"])
+    told = f"there is no file or folder gone.mp4: check the path, which is looked for in {tmp_path}"
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("specs", "sentence"),
+    [
+        (["/no/such/place"], "there is no file or folder /no/such/place: check the path$"),
+        (["ftp://user:pw@host/x"], "unknown kind of address ftp://, known are rtsp://, rtsps://, http://, https://"),
+        (["rtsp:///x"], "rtsp:///x names no host"),
+        (["rtsp://u:pw@[::1/x"], r"rtsp://\*\*\*@\[::1/x names no host"),
+        (["rtsp://u:p w@host/x"], "white space"),
+        ([" "], "a source is empty"),
+        (["a=0", "a=1"], "two sources are named 'a'"),
+        (["front door=0"], "'front door' cannot name a source"),
+    ],
+)
+def test_what_is_no_source_gets_one_clear_sentence(specs: list[str], sentence: str) -> None:
+    with pytest.raises(SourceError, match=sentence) as caught:
+        open_sources(specs)
+    assert "pw" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_footage_is_no_source(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing to see")
+    with pytest.raises(SourceError, match="holds no images and no videos: give a folder that holds videos, or images"):
+        open_sources([str(tmp_path)])
+
+
+def test_a_single_image_is_no_source(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="single image"):
+        open_sources([str(write_image(tmp_path / "1.jpg"))])

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from monitor.errors import SourceError
+from monitor.sources.folder import FolderSource
+from monitor.sources.source import Position
+from monitor.types import Image
+from tests.helpers.made_footage import write_image
+
+
+def positions(source: FolderSource) -> list[Position]:
+    with source.open() as reader:
+        return list(iter(reader.grab, None))
+
+
+def names(source: FolderSource) -> list[str]:
+    return [file.name for file in source.files]
+
+
+def test_gaps_in_the_numbering_are_missing_frames(tmp_path: Path) -> None:
+    for number in (5, 6, 9, 10):
+        write_image(tmp_path / "01" / f"frame_{number:05d}.jpg")
+    source = FolderSource(tmp_path / "01", fps=10.0)
+    assert positions(source) == [Position(0, 0.0), Position(1, 0.1), Position(4, 0.4), Position(5, 0.5)]
+    assert source.name == "01"
+    assert [source.number(index) for index in source.indices] == [5, 6, 9, 10]
+
+
+def test_the_last_number_of_any_name_gives_the_order(tmp_path: Path) -> None:
+    for name in ("cam2_f10.jpg", "cam2_f9.PNG", "3 (1).jpeg", "x-2-end.bmp", "30_8.tif", "7.webp"):
+        write_image(tmp_path / name)
+    source = FolderSource(tmp_path)
+    assert names(source) == ["3 (1).jpeg", "x-2-end.bmp", "7.webp", "30_8.tif", "cam2_f9.PNG", "cam2_f10.jpg"]
+    assert source.indices == (0, 1, 6, 7, 8, 9)
+
+
+def test_names_without_numbers_are_in_natural_order_without_gaps(tmp_path: Path) -> None:
+    for name in ("b.jpg", "A.jpg", "c.jpg"):
+        write_image(tmp_path / name)
+    source = FolderSource(tmp_path)
+    assert names(source) == ["A.jpg", "b.jpg", "c.jpg"]
+    assert source.indices == (0, 1, 2)
+
+
+def test_time_stamps_as_names_are_no_frame_numbers(tmp_path: Path) -> None:
+    for stamp in (1700000000123, 1700000000163, 1700000000203):
+        write_image(tmp_path / f"{stamp}.jpg")
+    assert FolderSource(tmp_path).indices == (0, 1, 2)
+
+
+def test_other_and_hidden_files_are_ignored(tmp_path: Path) -> None:
+    write_image(tmp_path / "1.jpg")
+    shutil.copy(tmp_path / "1.jpg", tmp_path / "._2.jpg")
+    (tmp_path / "Thumbs.db").write_bytes(b"x")
+    (tmp_path / "labels_3.txt").write_text("0 1")
+    (tmp_path / "4.jpg").mkdir()
+    assert names(FolderSource(tmp_path)) == ["1.jpg"]
+
+
+def test_two_images_with_one_number_are_an_error_that_names_both(tmp_path: Path) -> None:
+    write_image(tmp_path / "frame_1.jpg")
+    write_image(tmp_path / "frame_001.png")
+    with pytest.raises(SourceError, match=r"two images with the number 1: (?=.*frame_1\.jpg)(?=.*frame_001\.png)"):
+        FolderSource(tmp_path)
+
+
+def test_a_picture_without_number_among_numbered_ones_is_an_error(tmp_path: Path) -> None:
+    write_image(tmp_path / "frame_1.jpg")
+    write_image(tmp_path / "cover.jpg")
+    with pytest.raises(SourceError, match=r"cover\.jpg"):
+        FolderSource(tmp_path)
+
+
+def test_an_empty_or_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="holds no images"):
+        FolderSource(tmp_path)
+    with pytest.raises(SourceError, match="no such folder"):
+        FolderSource(tmp_path / "nothing")
+
+
+def test_a_rate_of_zero_is_an_error(tmp_path: Path) -> None:
+    write_image(tmp_path / "1.jpg")
+    with pytest.raises(SourceError, match="above 0"):
+        FolderSource(tmp_path, fps=0.0)
+
+
+def read_all(source: FolderSource) -> tuple[list[Image | None], list[str]]:
+    with source.open() as reader:
+        images = []
+        while reader.grab() is not None:
+            images.append(reader.retrieve())
+        return images, reader.unreadable
+
+
+def test_unreadable_images_are_named_and_give_none(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for number in range(1, 6):
+        cv2.imwrite(str(tmp_path / f"{number}.jpg"), noise)
+    (tmp_path / "2.jpg").write_bytes(b"")
+    (tmp_path / "3.jpg").write_bytes(b"no image at all")
+    whole = (tmp_path / "4.jpg").read_bytes()
+    (tmp_path / "4.jpg").write_bytes(whole[: len(whole) // 2])
+    source = FolderSource(tmp_path)
+    source.check()
+    images, unreadable = read_all(source)
+    assert [image is None for image in images] == [False, True, True, True, False]
+    assert unreadable == ["2.jpg", "3.jpg", "4.jpg"]
+
+
+def test_an_image_deleted_after_listing_is_unreadable(tmp_path: Path) -> None:
+    write_image(tmp_path / "1.jpg")
+    write_image(tmp_path / "2.jpg")
+    source = FolderSource(tmp_path)
+    (tmp_path / "2.jpg").unlink()
+    assert read_all(source)[1] == ["2.jpg"]
+
+
+def test_a_folder_without_one_readable_image_fails_its_check(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"x")
+    with pytest.raises(SourceError, match=r"of 1 image in .* none can be read"):
+        FolderSource(tmp_path).check()
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        pytest.param(np.full((4, 5), 80, np.uint8), id="grey"),
+        pytest.param(np.full((4, 5, 4), 80, np.uint8), id="alpha"),
+        pytest.param(np.full((4, 5), 80 * 257, np.uint16), id="16 bit"),
+    ],
+)
+def test_every_kind_of_picture_becomes_8_bit_colour(
+    tmp_path: Path, picture: NDArray[np.uint8] | NDArray[np.uint16]
+) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), picture)
+    (image,), _ = read_all(FolderSource(tmp_path))
+    assert image is not None
+    assert image.shape == (4, 5, 3)
+    assert image.dtype == np.uint8
+    assert np.all(image == 80)
+
+
+def test_broken_files_and_cameras_write_nothing_to_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"\xff\xd8\xff\xe0broken")
+    (tmp_path / "2.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    (tmp_path / "broken.avi").write_bytes(b"RIFF0000AVI broken")
+    program = """
+import sys
+from pathlib import Path
+from monitor.errors import MonitorError
+from monitor.sources.camera import CameraSource
+from monitor.sources.folder import FolderSource
+from monitor.sources.video import VideoSource
+folder = Path(sys.argv[1])
+sources = [FolderSource(folder), VideoSource(folder / "broken.avi"), CameraSource("a", "rtsp://127.0.0.1:9/x"),
+           CameraSource("b", "http://127.0.0.1:9/x"), CameraSource("c", 97)]
+for source in sources:
+    try:
+        source.check() if not source.live else source.open()
+    except MonitorError:
+        print("refused")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.stdout.split() == ["refused"] * 5
+    assert done.stderr == ""

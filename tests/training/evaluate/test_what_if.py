@@ -1,0 +1,226 @@
+"""Recorded scores give the alerts of the run again, and those of other settings, without the model."""
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from monitor.errors import UsageError
+from monitor.judging.alerting import AlertSettings
+from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.judging.fusion import ModelScale
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.live.capture import CaptureSettings
+from monitor.sinks.score_record import ScoreLine, alert_line, header_line, read_scores, score_line
+from monitor.sinks.score_recorder import Recorder
+from monitor.testing.fakes import LevelSource, brightness_model, scored
+from monitor.types import Phase, ScoredFrame
+from tests.monitor.live.test_pipeline import SCENE, monitors, watch
+from tests.places import ROOT
+from training.evaluate.what_if import CameraOutcome, Changes, Outcome, notes, rate_text, replay, summary_table
+
+SMOOTHING = SmoothingSettings(0.2, 0.4, 10.0)
+
+
+def without_model(lines: Sequence[str]) -> list[str]:
+    """Alert lines less what only the model knows, byte for byte otherwise."""
+    contents = [json.loads(line) for line in lines]
+    return [json.dumps({**content, "regions": [], "reasons": []}) for content in contents]
+
+
+def outcome(path: Path, **changes: float) -> Outcome:
+    named = {name: changes.pop(name) for name in ("threshold", "false_alarms_per_day") if name in changes}
+    return replay(read_scores(path), Changes(**named, alert=changes))
+
+
+def lines(found: Outcome) -> list[str]:
+    return [alert_line(alert) for alert in found.alerts]
+
+
+def frames() -> list[ScoredFrame]:
+    """Calm, a little brighter, bright, calm; then a gap, and bright until the end."""
+    levels = [25] * 60 + [29] * 30 + [60] * 12 + [26] * 60 + [200] * 30 + [25] * 60
+    first = [scored(number / 10, level) for number, level in enumerate(levels)]
+    return [*first, *(scored(60.0 + number / 10, 220, segment=1) for number in range(30))]
+
+
+def judge(
+    path: Path, budget: float = 1.0, alert: AlertSettings | None = None, items: Sequence[ScoredFrame] | None = None
+) -> list[str]:
+    """Write a score record and return the alert lines of the same run."""
+    scale = ModelScale(brightness_model(), budget, SMOOTHING)
+    monitor = CameraMonitor("cam", scale, SMOOTHING, alert or AlertSettings())
+    written, alerts = [header_line(monitor, sort=True)], list[Alert]()
+    for item in frames() if items is None else items:
+        judgement = monitor.update(item)
+        written.append(score_line(judgement, scale.names))
+        alerts.extend(judgement.alerts)
+    alerts.extend(monitor.close())
+    path.write_text("".join(line + "\n" for line in written))
+    return without_model([alert_line(alert) for alert in alerts])
+
+
+@pytest.mark.parametrize("sort", [True, False])
+def test_the_same_settings_give_the_run_s_own_alert_log(tmp_path: Path, sort: bool) -> None:
+    paths = (tmp_path / "scores.jsonl", tmp_path / "alerts.jsonl")
+    cameras = [LevelSource("yard", SCENE), LevelSource("door", [25] * 20 + [200] * 30)]
+    with Recorder(*paths, monitors("yard", "door"), sort=sort) as recorder:
+        watch(cameras, recorder, capture=CaptureSettings(speed=None, analysis_fps=10))
+    recorded = paths[1].read_text().splitlines()
+    assert len(recorded) == 4
+    assert lines(outcome(paths[0])) == without_model(recorded)
+
+
+def test_every_alert_of_the_demo_comes_again_from_the_command_line(tmp_path: Path) -> None:
+    scores, alerts = tmp_path / "scores.jsonl", tmp_path / "alerts.jsonl"
+    command: list[str | Path] = [
+        sys.executable,
+        "run_monitor.py",
+        "--demo",
+        "--model",
+        "monitor/assets/demo",
+        "--speed",
+        "max",
+        "--no-publish",
+    ]
+    command += ["--record-scores", scores, "--record-alerts", alerts]
+    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=100)
+    recorded = alerts.read_text().splitlines()
+    assert len(recorded) >= 10
+    assert what_if("--scores", scores, "--json").stdout.splitlines() == without_model(recorded)
+
+
+def what_if(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "training", "what-if", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("budget", [0.01, 50.0, 1e5])
+def test_another_budget_gives_what_a_run_with_it_would_have(tmp_path: Path, budget: float) -> None:
+    judge(tmp_path / "one.jsonl")
+    expected = judge(tmp_path / "other.jsonl", budget)
+    assert expected
+    assert lines(outcome(tmp_path / "one.jsonl", false_alarms_per_day=budget)) == expected
+
+
+def test_other_alert_settings_give_what_a_run_with_them_would_have(tmp_path: Path) -> None:
+    recorded = judge(tmp_path / "one.jsonl")
+    changed = {"on": 3.0, "off": 2.0, "min_duration_s": 1.0, "merge_gap_s": 0.5, "update_every_s": 1.0}
+    expected = judge(tmp_path / "other.jsonl", alert=AlertSettings(**changed, cooldown_s=0.0))
+    assert expected != recorded
+    assert lines(outcome(tmp_path / "one.jsonl", **changed, cooldown_s=0.0)) == expected
+
+
+def test_a_factor_on_the_threshold_moves_both_of_its_edges(tmp_path: Path) -> None:
+    judge(tmp_path / "one.jsonl")
+    expected = judge(tmp_path / "other.jsonl", alert=AlertSettings(on=4.0, off=4 * 0.8))
+    assert lines(outcome(tmp_path / "one.jsonl", threshold=4.0)) == expected
+    assert not lines(outcome(tmp_path / "one.jsonl", threshold=1000.0))
+
+
+def test_a_day_s_alerts_are_counted_in_scored_footage_without_its_gaps(tmp_path: Path) -> None:
+    judge(tmp_path / "one.jsonl")
+    found = outcome(tmp_path / "one.jsonl")
+    (camera,) = found.cameras
+    assert camera.seconds == pytest.approx(25.1 + 2.9)
+    events = sum(alert.event.phase is Phase.START for alert in found.alerts)
+    assert len(camera.events) == events > 1
+    assert camera.per_day == pytest.approx(events * 86_400 / 28.0)
+
+
+def test_a_budget_that_the_footage_does_not_show_is_called_extrapolated(tmp_path: Path) -> None:
+    judge(tmp_path / "one.jsonl")
+    found = outcome(tmp_path / "one.jsonl")
+    assert any("rates down to 1400 false alarms a day" in note for note in notes(found, 1.0))
+    assert not any("extrapolated" in note for note in notes(found, 5000.0))
+
+
+def test_numbers_that_json_does_not_know_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    monitor = next(iter(monitors("cam").values()))
+    blind = Judgement(scored(0.0), float("nan"), ())
+    path.write_text(header_line(monitor, sort=True) + "\n" + score_line(blind, ("brightness",)) + "\n")
+    header, line = read_scores(path)
+    assert not isinstance(header, ScoreLine)
+    assert header.scale().senses == monitor.scale.senses, "a least threshold of minus infinity"
+    assert header.scale().scales == monitor.scale.scales
+    assert isinstance(line, ScoreLine)
+    assert line.score != line.score
+
+
+def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    judge(path)
+    whole = len(list(read_scores(path)))
+    path.write_text(path.read_text()[:-30])
+    assert len(list(read_scores(path))) == whole - 1
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda text: "hello\n" + text, r"is no score record, or one of another version \(line 1\)"),
+        (lambda text: text.replace('"time_s": 0.5', '"time_s": "x"', 1), r"is damaged \(line 7\)"),
+        (lambda text: text.partition("\n")[2], "without its header"),
+        (lambda text: text.partition("\n")[0] + "\n" + text, "two headers of 'cam'"),
+        (lambda text: text.replace('"time_s": 0.5', '"time_s": 0.1', 1), "at 0.1 s make no sense"),
+        (lambda text: text.replace('"version":2', '"version":3', 1), "another version"),
+    ],
+)
+def test_what_is_no_score_record_is_refused(tmp_path: Path, change: object, sentence: str) -> None:
+    path = tmp_path / "scores.jsonl"
+    judge(path)
+    assert callable(change)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(UsageError, match=sentence):
+        outcome(path)
+
+
+def test_a_missing_file_and_settings_that_contradict_each_other(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
+        outcome(tmp_path / "none.jsonl")
+    judge(tmp_path / "one.jsonl")
+    with pytest.raises(UsageError, match=r"off \(0.8\) must not be above on \(0.1\)"):
+        outcome(tmp_path / "one.jsonl", on=0.1)
+    refused = what_if("--scores", tmp_path / "none.jsonl")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_table_names_every_alert_and_how_many_a_day_that_makes(tmp_path: Path) -> None:
+    judge(tmp_path / "one.jsonl")
+    shown = what_if("--scores", tmp_path / "one.jsonl", "--threshold", "4").stdout
+    assert "28 s" in shown
+    assert "counted in only 28 s of footage" in shown
+    assert "a minute" in shown
+    rows = [line.split() for line in shown.splitlines() if line.startswith("cam ")]
+    assert len(rows) == 1 + len(outcome(tmp_path / "one.jsonl", threshold=4.0).cameras[0].events)
+
+
+def test_names_too_long_for_the_table_are_shown_whole_all_the_same() -> None:
+    names = [f"the-camera-at-the-far-end-of-the-northern-gate-{number}" for number in (1, 2)]
+    console = Console(width=60, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(summary_table(Outcome(tuple(CameraOutcome(name, 10.0) for name in names), ())))
+    first = "".join(line.split(" ")[0] for line in captured.get().splitlines()[2:])
+    assert first.endswith("".join(names))
+
+
+def test_a_row_stays_one_line_in_a_pipe_however_long_the_name(tmp_path: Path) -> None:
+    path, name = tmp_path / "scores.jsonl", "the-camera-at-the-far-end-of-the-northern-gate-of-the-harbour"
+    judge(path)
+    path.write_text(path.read_text().replace('"cam"', f'"{name}"'))
+    rows = [line for line in what_if("--scores", path).stdout.splitlines() if line.startswith(f"{name} ")]
+    assert len(rows) == 1 + len(outcome(path).cameras[0].events)
+
+
+@pytest.mark.parametrize(
+    ("per_day", "text"), [(0.5, "0.5 a day"), (24, "24 a day"), (47, "2 an hour"), (5555, "3.9 a minute")]
+)
+def test_a_rate_is_told_in_a_unit_that_suits_it(per_day: float, text: str) -> None:
+    assert rate_text(per_day) == text

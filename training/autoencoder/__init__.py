@@ -1,0 +1,1 @@
+"""Training of the published autoencoder: footage and a recipe in, a model folder out."""

@@ -1,0 +1,83 @@
+"""Random changes of the training frames; all randomness comes from torch's global generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms import v2  # type: ignore[import-untyped]
+
+from monitor.detector.true_sight.autoencoder import INPUT_SIZE
+from training.autoencoder.recipe import Recipe
+
+Augment = Callable[[Tensor], Tensor]
+"""(B, C, 96, 96) float in [0, 1] -> the same; channels 0-2 are RGB, a fourth is the foreground."""
+
+
+def augmentation(recipe: Recipe) -> Augment:
+    """The augmentation of a recipe."""
+    if recipe.augment == "published":
+        return Published()
+    if recipe.augment == "light":
+        return Light(brightness=recipe.brightness, contrast=recipe.contrast, shift=recipe.shift, noise=recipe.noise)
+    return lambda frames: frames
+
+
+class Published:
+    """As published, frame by frame, in the published order. RGB only."""
+
+    def __init__(self) -> None:
+        self._transform = v2.Compose(
+            [
+                v2.Resize((INPUT_SIZE, INPUT_SIZE), antialias=True),
+                v2.RandomHorizontalFlip(p=0.5),
+                v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.25, hue=0.1),
+                v2.RandomAffine(degrees=15, translate=(0.12, 0.12), scale=(0.88, 1.12)),
+                v2.RandomPerspective(distortion_scale=0.25, p=0.5),
+                v2.RandomErasing(p=0.35, scale=(0.02, 0.12)),
+            ]
+        )
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """(B, 3, h, w) float in [0, 1] -> (B, 3, 96, 96)."""
+        return torch.stack([self._transform(frame) for frame in frames])
+
+
+class Light:
+    """What a fixed camera really does: brightness and contrast vary, it shakes a little, it is noisy.
+
+    No flips: a place that is mirrored or stands on its head is not the place that is watched.
+    """
+
+    def __init__(self, *, brightness: float, contrast: float, shift: float, noise: float) -> None:
+        self.brightness, self.contrast, self.shift, self.noise = brightness, contrast, shift, noise
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """(B, C, h, w) float in [0, 1] -> the same shape; a fourth channel is only shifted."""
+        b, device = len(frames), frames.device
+        # Drawn on the CPU whatever the device, so that every device sees the same changes.
+        contrast = 1 + self.contrast * _uniform(b, device)
+        brightness = self.brightness * _uniform(b, device)
+        sigma = self.noise * torch.rand(b, 1, 1, 1).to(device)
+        noise = torch.randn(b, 3, *frames.shape[2:]).to(device)
+        frames = self._shifted(frames)
+        rgb = frames[:, :3]
+        mean = rgb.mean(dim=(1, 2, 3), keepdim=True)
+        rgb = ((rgb - mean) * contrast + mean + brightness + sigma * noise).clamp(0, 1)
+        return torch.cat([rgb, frames[:, 3:]], dim=1)
+
+    def _shifted(self, frames: Tensor) -> Tensor:
+        """Each frame moved by whole pixels, edges repeated."""
+        b, _, h, w = frames.shape
+        py, px = round(self.shift * h), round(self.shift * w)
+        top = torch.randint(0, 2 * py + 1, (b,)).tolist()
+        left = torch.randint(0, 2 * px + 1, (b,)).tolist()
+        padded = functional.pad(frames, (px, px, py, py), mode="replicate")
+        return torch.stack([f[:, y : y + h, x : x + w] for f, y, x in zip(padded, top, left, strict=True)])
+
+
+def _uniform(n: int, device: torch.device) -> Tensor:
+    """(n, 1, 1, 1), uniform in [-1, 1)."""
+    return (2 * torch.rand(n, 1, 1, 1) - 1).to(device)

@@ -1,0 +1,1 @@
+"""Evaluation: labelled footage, alarms per day, submissions, what-if."""

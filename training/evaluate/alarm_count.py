@@ -1,0 +1,156 @@
+"""Footage without labels, whole days of it: how many alarms a day, when, how high and why."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from monitor.judging.alerting import AlertSettings
+from monitor.judging.calibration import DAY_S
+from monitor.judging.camera_monitor import CameraMonitor
+from monitor.judging.fusion import ModelScale
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.model.model_store import Model
+from monitor.text.wording import about, counted
+from training.evaluate.analysis import Account, analyse, live_check, medians, nothing_readable
+from training.evaluate.evaluation_report import alarm_table, fitted, timings
+from training.evaluate.events import Alarm, AlarmLog, poisson_interval
+from training.evaluate.joined_recordings import Joined
+from training.evaluate.ranking import Interval
+from training.output import duration
+from training.progress import Report
+from training.sampling import LIVE_PER_S, recorded_sources
+
+
+@dataclass(frozen=True)
+class AlarmCount:
+    """Alarms on one camera's footage, which is taken for normal.
+
+    alarms           times in seconds of the file that ``video`` names
+    at_s             of each alarm, seconds from the start of all footage to its start
+    footage_s        seconds of footage analysed, gaps left out
+    per_day          alarms in 24 h of footage
+    per_day_interval 95%, Poisson
+    not_scored       state of health -> frames that were not worth scoring for it
+    skipped          files that could not be read, or not to their end, and why
+    ms               stage -> median milliseconds an analysed frame
+    """
+
+    model: str
+    files: int
+    budget_per_day: float
+    supported_per_day: float
+    analysis_fps: float
+    frames: int
+    footage_s: float
+    per_day: float
+    per_day_interval: Interval
+    alarms: tuple[Alarm, ...]
+    at_s: tuple[float, ...]
+    unreadable: int
+    not_scored: dict[str, int]
+    skipped: tuple[str, ...]
+    ms: dict[str, float]
+
+    def text(self, width: int | None = None) -> str:
+        """For people, laid out for a terminal of ``width`` characters; None: in lines of any length."""
+        low, high = self.per_day_interval
+        lines = [
+            f"{self.model}: {duration(self.footage_s)} of footage in {counted(self.files, 'file')}, "
+            f"{counted(self.frames, 'frame')} analysed",
+            f"{counted(len(self.alarms), 'alarm')}: {about(self.per_day)} in 24 h "
+            f"[{about(low)}, {about(high)}] (95%, Poisson); the budget is {self.budget_per_day:g}",
+        ]
+        if self.supported_per_day > self.budget_per_day:
+            lines.append(
+                f"the model's held-out footage shows no rate below {about(self.supported_per_day)} a day: the "
+                "threshold for this budget is extrapolated"
+            )
+        silent = sum(not alarm.notify for alarm in self.alarms)
+        if silent:
+            lines.append(f"{silent} of them within the cool-down of another: recorded, without a notification")
+        lost = [f"{frames} {state}" for state, frames in self.not_scored.items()]
+        if self.unreadable:
+            lost.append(f"{self.unreadable} unreadable")
+        if lost:
+            lines.append(f"frames without a score: {', '.join(lost)}")
+        parts = [fitted("\n".join(lines), width)]
+        if self.alarms:
+            parts.append(alarm_table(self.alarms, width))
+        return "\n\n".join([*parts, fitted(timings(self.ms), width)])
+
+
+def count_alarms(
+    path: Path, model: Model, budget_per_day: float, report: Report, analysis_fps: float = LIVE_PER_S
+) -> AlarmCount:
+    """Watch the recordings at ``path``, in the order of their names, as one camera's stream; keeps no pictures.
+
+    Raises SourceError where nothing can be read, ModelError where the held-out scores give no threshold.
+    """
+    sources = recorded_sources([str(path)], split="testing_videos")
+    skipped: list[str] = []
+
+    def skip(reason: str) -> None:
+        skipped.append(reason)
+        report.say(f"left out: {reason}")
+
+    source = Joined(sources, skip)
+    scale = ModelScale(model, budget_per_day, SmoothingSettings())
+    monitor = CameraMonitor(source.name, scale, SmoothingSettings(), AlertSettings())
+    account, log = Account(), AlarmLog("")
+    frames, footage_s, last = 0, 0.0, (-1, 0.0)
+    with report.steps(f"watching {counted(len(sources), 'file')}", len(sources)) as step:
+        begun = 1
+        for analysed in analyse(source, model.detectors, per_s=analysis_fps, check=live_check(model), account=account):
+            frame = analysed.scored.frame
+            for alarm in log.take(monitor.update(analysed.scored).alerts, frame.time_s):
+                where, second = source.place(alarm.started_s)
+                report.say(f"alarm in {Path(where).name} at {second:.1f} s: peak {alarm.peak_score:.2f}")
+            if last[0] == frame.segment:
+                footage_s += frame.time_s - last[1]
+            last = frame.segment, frame.time_s
+            frames += 1
+            step.frame()
+            while begun < len(source.parts):
+                begun += 1
+                step()
+    log.take(monitor.close(), math.nan)
+    if not frames or not footage_s:
+        raise nothing_readable(source)
+    days = footage_s / DAY_S
+    low, high = poisson_interval(len(log.alarms))
+    return AlarmCount(
+        model=model.id,
+        files=len(sources),
+        budget_per_day=budget_per_day,
+        supported_per_day=scale.supported_per_day,
+        analysis_fps=analysis_fps,
+        frames=frames,
+        footage_s=footage_s,
+        per_day=len(log.alarms) / days,
+        per_day_interval=(low / days, high / days),
+        alarms=tuple(_in_file(alarm, source) for alarm in log.alarms),
+        at_s=tuple(alarm.started_s for alarm in log.alarms),
+        unreadable=account.unreadable,
+        not_scored=account.unscored,
+        skipped=tuple(skipped),
+        ms=medians([account]),
+    )
+
+
+def _in_file(alarm: Alarm, source: Joined) -> Alarm:
+    """The alarm with the times of the recording that it began in."""
+    label, second = source.place(alarm.started_s)
+    offset = alarm.started_s - second
+    return Alarm(
+        Path(label).name,
+        second,
+        alarm.raised_s - offset,
+        alarm.ended_s - offset,
+        alarm.peak_score,
+        alarm.peak_s - offset,
+        alarm.detector,
+        alarm.reasons,
+        alarm.notify,
+    )

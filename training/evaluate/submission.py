@@ -1,0 +1,104 @@
+"""The competition's file: ``Id,Predicted``, one row a frame that exists, Id = ``{video}_{frame}``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.errors import SourceError
+from monitor.judging.fusion import ModelScale
+from monitor.judging.published_postprocess import published_postprocess
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.model.model_store import Model
+from monitor.sources.folder import FolderSource
+from monitor.sources.source import Source
+from monitor.text.wording import counted
+from training.output import Post, check_output_file, write_whole
+from training.progress import Report
+from training.sampling import recorded_sources
+from training.scoring import Scores, causal, raw_fused, score_video
+
+CAUSAL = SmoothingSettings(min_window_s=0.2, max_window_s=0.36)
+"""The published median of 5 to 9 frames at 25 frames a second."""
+
+
+def write_submission(data: str, model: Model, out: Path, post: Post, report: Report) -> int:
+    """Score every frame of the numbered videos at ``data`` and write the file, whole or not at all.
+
+    published  the offline post-processing, which needs all videos
+    causal     as it runs live: causal median, then 0 = typical normal and 1 = the threshold by the model's
+               held-out statistics; see ``squeezed`` for how that comes into the file's [0, 1]
+    Returns the number of rows. Raises SourceError for data that is no numbered video, UsageError when the file cannot
+    be written, before any scoring.
+    """
+    sources = numbered(recorded_sources([data], split="testing_videos"))
+    check_output_file(out, "--out")
+    found: dict[int, Scores] = {}
+    with report.steps(f"scoring {counted(len(sources), 'video')}", len(sources)) as step:
+        for number, source in sources.items():
+            found[number] = score_video(source, model.detectors, step, report)
+            if lost := found[number].unreadable:
+                report.say(f"{counted(lost, 'unreadable frame')} of {source.label} without a row in the file")
+    predicted = postprocess(found, model, post)
+    rows = sorted(
+        (f"{number}_{frame_number(source, index)}", value)
+        for number, source in sources.items()
+        for index, value in zip(found[number].index.tolist(), predicted[number].tolist(), strict=True)
+    )
+    _write(out, rows)
+    return len(rows)
+
+
+def postprocess(found: Mapping[int, Scores], model: Model, post: Post) -> dict[int, NDArray[np.float64]]:
+    """Video -> predictions in [0, 1], see ``write_submission``."""
+    if post is Post.PUBLISHED:
+        done = published_postprocess({str(number): raw_fused(scores, model) for number, scores in found.items()})
+        return {int(number): values for number, values in done.items()}
+    scale = ModelScale(model, 1.0, CAUSAL)
+    # A frame that no detector could judge yet is taken for the most normal.
+    return {n: np.nan_to_num(squeezed(causal(scores, scale, CAUSAL)), nan=0.0) for n, scores in found.items()}
+
+
+def squeezed(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Live scores into (0, 1) without a clip that would make the highest alike: 0.5 is the threshold.
+
+    Monotone, so every ranking stays; the same for every frame, so nothing of the test set goes in.
+    """
+    over = score - 1
+    return np.asarray(0.5 + 0.5 * over / (1 + np.abs(over)), np.float64)
+
+
+def numbered(sources: Sequence[Source]) -> dict[int, Source]:
+    """Sources by the number that names their file or folder: 3 for ``03``, ``03.avi`` or ``testing_03``.
+
+    Raises SourceError for a name without a number and for a number that stands twice.
+    """
+    found: dict[int, Source] = {}
+    for source in sources:
+        digits = re.search(r"([0-9]+)$", Path(source.label).resolve().stem)
+        if digits is None:
+            raise SourceError(f"{source.label} is not named by a number: the competition's Ids need names such as 01")
+        number = int(digits[1])
+        if number in found:
+            raise SourceError(f"two videos have the number {number}: {found[number].label} and {source.label}")
+        found[number] = source
+    return found
+
+
+def frame_number(source: Source, index: int) -> int:
+    """The number in the file's name for a folder of frames, the 0-based index for a video."""
+    return source.number(index) if isinstance(source, FolderSource) else index
+
+
+def _write(out: Path, rows: list[tuple[str, float]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("Id", "Predicted"))
+    writer.writerows((name, f"{value:.8g}") for name, value in rows)
+    write_whole(out, text.getvalue())

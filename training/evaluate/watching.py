@@ -1,0 +1,228 @@
+"""A labelled video as the live monitor sees it: scores, alarms, where the maps point, and frames worth showing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.judging.alerting import AlertSettings
+from monitor.judging.camera_monitor import CameraMonitor
+from monitor.judging.fusion import ModelScale
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.model.model_store import Model
+from monitor.sources.source import Source
+from monitor.types import Detection, FloatArray, Image
+from training.evaluate.analysis import Account, Analysed, analyse, live_check, nothing_readable
+from training.evaluate.corrupt import CorruptedSource, Corruption
+from training.evaluate.events import Alarm, AlarmLog, Truth
+from training.evaluate.labels import LabelledVideo
+from training.evaluate.localisation import Hits, change_map, dilated
+from training.evaluate.ranking import Judged
+from training.progress import Steps
+from training.sampling import LIVE_PER_S, recorded_sources
+from training.scoring import Scores, ScoreTable
+
+FUSED, DIFFERENCE = "fused", "frame difference"
+"""Names of what is measured beside the detectors."""
+_SHOWN_WIDTH = 320
+_PEAK_APART_S = 3.0  # frames closer than this show the same
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A frame on which the score had a peak.
+
+    image  (h, w, 3) uint8 BGR, 320 px wide or less
+    maps   detector -> anomaly map, without those that have none
+    mask   (H, W) bool, where something abnormal is; None where nothing says so
+    """
+
+    video: str
+    index: int
+    time_s: float
+    score: float
+    abnormal: bool
+    image: Image
+    maps: Mapping[str, FloatArray]
+    mask: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """What became of one labelled video of N frames, M of which were analysed.
+
+    index      (N,) int64, the frames that there were, 0-based
+    time_s     (N,) float64, their media time, seconds
+    abnormal   (N,) bool, their labels
+    scores     raw scores of the analysed frames
+    fused      (M,) float64, smoothed and fused, 1 = the threshold; NaN while no detector can judge
+    alarms     of the live alert rule
+    hits       peaks of maps inside masks
+    snapshots  highest peaks of the score, in order of time
+    account    what else there is to tell
+    """
+
+    name: str
+    index: NDArray[np.int64]
+    time_s: NDArray[np.float64]
+    abnormal: NDArray[np.bool_]
+    scores: Scores
+    fused: NDArray[np.float64]
+    alarms: tuple[Alarm, ...]
+    hits: Hits
+    snapshots: tuple[Snapshot, ...]
+    account: Account
+
+    @property
+    def truth(self) -> Truth:
+        """Its abnormal intervals."""
+        return Truth.of_frames(self.name, self.abnormal, self.time_s)
+
+    def judged(self, score: NDArray[np.float64]) -> Judged:
+        """Labels and scores of every frame from scores of the analysed ones, (M,): each holds until the next.
+
+        That is what somebody sees who looks at the live score at that frame.
+        """
+        at = np.searchsorted(self.scores.index, self.index, side="right") - 1
+        return Judged(self.name, self.abnormal, np.where(at >= 0, score[np.maximum(at, 0)], math.nan))
+
+
+@dataclass(frozen=True)
+class WatchSettings:
+    """How videos are watched.
+
+    analysis_fps  frames analysed a second, 0 for all
+    corruption    faults put into the frames before anything sees them
+    snapshots     peaks of the score to keep of each video, of frames labelled abnormal and normal each
+    """
+
+    analysis_fps: float = LIVE_PER_S
+    corruption: Corruption | None = None
+    snapshots: int = 0
+
+
+def watch(
+    video: LabelledVideo,
+    model: Model,
+    scale: ModelScale,
+    settings: WatchSettings,
+    step: Steps,
+) -> Watched:
+    """Watch a video from its start as a camera of its own.
+
+    Raises SourceError for one that cannot be read, UsageError where the labels are not of this video.
+    """
+    source: Source = recorded_sources([str(video.path)], split="testing_videos")[0]
+    if settings.corruption is not None:
+        source = CorruptedSource(source, settings.corruption, video.name)
+    smoothing = SmoothingSettings()
+    monitor = CameraMonitor(source.name, scale, smoothing, AlertSettings())
+    names = [detector.name for detector in model.detectors]
+    account, table, log = Account(keep_positions=True), ScoreTable(), AlarmLog(video.name)
+    fused: list[float] = []
+    nothing = tuple(Detection(math.nan) for _ in names)
+    found = nothing
+    hits, peaks, masks = Hits(), _Peaks(video.name, settings.snapshots), video.masks()
+    per_s = settings.analysis_fps
+    for analysed in analyse(source, model.detectors, per_s=per_s, check=live_check(model), account=account):
+        index, time_s = analysed.scored.frame.index, analysed.scored.frame.time_s
+        if index >= len(video.abnormal):
+            continue  # said with the number of all frames, once they are known
+        judgement = monitor.update(analysed.scored)
+        table.add(analysed)
+        fused.append(judgement.score)
+        log.take(judgement.alerts, time_s)
+        if analysed.scored.frame.health.scored:
+            found = analysed.scored.detections
+        elif math.isnan(judgement.score):
+            found = nothing  # else the maps stand as long as the score does that they belong to
+        mask = None if masks is None or not masks[index].any() else masks[index]
+        if mask is not None:
+            near = dilated(mask)
+            fused_map = None if judgement.loudest is None else scale.anomaly_map(found, judgement.loudest)
+            hits.add(FUSED, fused_map, near)
+            for name, detection in zip(names, found, strict=True):
+                hits.add(name, detection.anomaly_map, near)
+            hits.add(DIFFERENCE, None if analysed.change is None else change_map(analysed.change), near)
+        peaks.take(analysed, names, judgement.score, bool(video.abnormal[index]), mask)
+        step.frame()
+    log.take(monitor.close(), math.nan)
+    if not len(table):
+        raise nothing_readable(source)
+    video.check_frames(account.positions[-1].index + 1)
+    index_of = np.array([position.index for position in account.positions], np.int64)
+    return Watched(
+        video.name,
+        index_of,
+        np.array([position.time_s for position in account.positions], np.float64),
+        video.abnormal[index_of],
+        table.scores(account.unreadable),
+        np.array(fused, np.float64),
+        tuple(log.alarms),
+        hits,
+        tuple(peaks.found),
+        account,
+    )
+
+
+class _Peaks:
+    """Keeps the frames of the highest scores that are some seconds apart, as many labelled abnormal as normal."""
+
+    def __init__(self, video: str, most: int) -> None:
+        self._video = video
+        self._most = most
+        self._kept: dict[bool, list[Snapshot]] = {True: [], False: []}
+
+    @property
+    def found(self) -> list[Snapshot]:
+        """In order of time."""
+        return sorted((*self._kept[True], *self._kept[False]), key=lambda snapshot: snapshot.time_s)
+
+    def take(
+        self, analysed: Analysed, names: list[str], score: float, abnormal: bool, mask: NDArray[np.bool_] | None
+    ) -> None:
+        if not self._most or math.isnan(score):
+            return
+        frame, kept = analysed.scored.frame, self._kept[abnormal]
+        near = bool(kept) and frame.time_s - kept[-1].time_s < _PEAK_APART_S
+        if near and score <= kept[-1].score:
+            return
+        if not near and len(kept) >= self._most:
+            lowest = min(kept, key=lambda snapshot: snapshot.score)
+            if score <= lowest.score:
+                return
+            kept.remove(lowest)
+        if near:
+            kept.pop()
+        maps = {
+            name: detection.anomaly_map
+            for name, detection in zip(names, analysed.scored.detections, strict=True)
+            if detection.anomaly_map is not None
+        }
+        shown = _small(frame.image)
+        kept.append(
+            Snapshot(
+                self._video,
+                frame.index,
+                frame.time_s,
+                score,
+                abnormal,
+                shown,
+                maps,
+                None if mask is None else mask.copy(),
+            )
+        )
+
+
+def _small(image: Image) -> Image:
+    """A copy of at most 320 px width."""
+    height, width = image.shape[:2]
+    if width <= _SHOWN_WIDTH:
+        return image.copy()
+    size = (_SHOWN_WIDTH, max(1, round(height * _SHOWN_WIDTH / width)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,194 @@
+"""Cross-fitting: every second of short footage is scored by a detector that has not learned from it.
+
+The footage is dealt into folds: whole stretches where there are many, contiguous parts of each where there are few. A
+detector is fitted on all folds but one and scores that one, in turn; the detector that goes into the model is fitted
+on all (Stone, Cross-validatory choice and assessment of statistical predictions, 1974). A detector that takes long to
+fit is fitted once, without the last fold, and scores that alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from multiprocessing import get_context
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detector.base import Detector, Observation
+from monitor.judging.calibration import HeldOut
+from monitor.stream.regimes import regime_number
+from monitor.types import Frame
+from training.learn.normal_footage import Stretch
+
+FOLDS = 4
+_BATCH = 8
+_LOOK_EVERY = 10  # frames
+
+Fit = Callable[[Sequence[Sequence[Frame]]], Detector]
+"""Fits a detector to clips of normal footage, each in order of time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """A part of the footage that is held out as one. fold: in turn with which others."""
+
+    stretch: int
+    start: int
+    stop: int
+    fold: int
+
+
+def deal(lengths: Sequence[int], folds: int = FOLDS) -> list[Piece]:
+    """Deal stretches of these numbers of frames into folds of about equal length, in order of the footage."""
+    if len(lengths) >= 3 * folds:
+        held = [0] * folds
+        pieces = []
+        for number, length in enumerate(lengths):
+            fold = held.index(min(held))
+            held[fold] += length
+            pieces.append(Piece(number, 0, length, fold))
+        return pieces
+    pieces = []
+    for number, length in enumerate(lengths):
+        cuts = [round(length * k / folds) for k in range(folds + 1)]
+        pieces += [Piece(number, a, b, fold) for fold, (a, b) in enumerate(pairwise(cuts)) if b > a]
+    return pieces
+
+
+def without(stretches: Sequence[Stretch], pieces: Sequence[Piece], fold: int) -> list[Stretch]:
+    """The footage without a fold; what follows a hole is a clip of its own."""
+    found: list[tuple[int, int, int]] = []
+    for piece in pieces:
+        if piece.fold == fold:
+            continue
+        if found and found[-1][0] == piece.stretch and found[-1][2] == piece.start:
+            found[-1] = (piece.stretch, found[-1][1], piece.stop)
+        else:
+            found.append((piece.stretch, piece.start, piece.stop))
+    return [stretches[number][start:stop] for number, start, stop in found if stop - start > 1]
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """A detector for the model, and its scores of footage it had not seen: one (n,) float64 a piece, NaN elsewhere."""
+
+    detector: Detector
+    scores: list[NDArray[np.float64]]
+
+
+def cross_fit(
+    stretches: Sequence[Stretch],
+    pieces: Sequence[Piece],
+    fit: Fit,
+    *,
+    refit: bool,
+    workers: int = 1,
+    step: Callable[[], None] = lambda: None,
+) -> CrossFitted:
+    """Fit and score in turn.
+
+    refit    False: fit once, without the last fold
+    workers  processes that fit folds, while this one fits on all, if more than 1; the same scores for any number
+    step     called after each fold, and after the last fit
+    """
+    folds = sorted({piece.fold for piece in pieces})
+    scores = [np.full(piece.stop - piece.start, np.nan) for piece in pieces]
+    task = _Task(stretches, pieces, fit)
+
+    def keep(fold: int, found: list[NDArray[np.float64]]) -> None:
+        own = [number for number, piece in enumerate(pieces) if piece.fold == fold]
+        for number, values in zip(own, found, strict=True):
+            scores[number] = values
+
+    if not refit:
+        detector, found = task.fold(folds[-1])
+        keep(folds[-1], found)
+        step()
+        return CrossFitted(detector, scores)
+    if workers > 1:
+        global _task  # what forked processes inherit rather than receive: it is large
+        _task = task
+        try:
+            # As many for the folds alone: the fit on all is done long before them, and a core would idle.
+            with ProcessPoolExecutor(workers, get_context("fork")) as pool:
+                futures = [pool.submit(_scores_of_fold, fold) for fold in folds]
+                for future in futures:
+                    future.add_done_callback(lambda _: step())
+                detector = fit(stretches)
+                step()
+                for fold, future in zip(folds, futures, strict=True):
+                    keep(fold, future.result())
+        finally:
+            _task = None
+        return CrossFitted(detector, scores)
+    for fold in folds:
+        keep(fold, task.fold(fold)[1])
+        step()
+    detector = fit(stretches)
+    step()
+    return CrossFitted(detector, scores)
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    stretches: Sequence[Stretch]
+    pieces: Sequence[Piece]
+    fit: Fit
+
+    def fold(self, fold: int) -> tuple[Detector, list[NDArray[np.float64]]]:
+        """What is fitted without a fold, and its scores of the fold's pieces."""
+        detector = self.fit(without(self.stretches, self.pieces, fold))
+        own = [piece for piece in self.pieces if piece.fold == fold]
+        return detector, [score_frames(detector, self.stretches[p.stretch][p.start : p.stop]) for p in own]
+
+
+_task: _Task | None = None
+
+
+def _scores_of_fold(fold: int) -> list[NDArray[np.float64]]:
+    assert _task is not None
+    return _task.fold(fold)[1]
+
+
+def score_frames(detector: Detector, frames: Iterable[Frame]) -> NDArray[np.float64]:
+    """Raw scores of frames of one stream, (n,) float64."""
+    stream = detector.new_stream()
+    return np.array(
+        [
+            detection.score
+            for batch in _batches(frames)
+            for detection in detector.score([Observation(frame, stream) for frame in batch])
+        ],
+        np.float64,
+    )
+
+
+def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    batch: list[Frame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def held_out_of(stretches: Sequence[Stretch], pieces: Sequence[Piece], fitted: Sequence[CrossFitted]) -> HeldOut:
+    """The scores of all detectors on one time axis; every piece is a clip."""
+    times = [np.array(stretches[p.stretch].times[p.start : p.stop], np.float64) for p in pieces]
+    clips = [np.full(p.stop - p.start, number, np.int32) for number, p in enumerate(pieces)]
+    scores = {each.detector.name: np.concatenate(each.scores) for each in fitted}
+    regimes = [_regimes(stretches[p.stretch][p.start : p.stop]) for p in pieces]
+    return HeldOut(np.concatenate(times), np.concatenate(clips), scores, np.concatenate(regimes))
+
+
+def _regimes(stretch: Stretch) -> NDArray[np.int8]:
+    """(n,) the regime of each frame; light is looked at once a second, since it does not change from frame to frame."""
+    found = np.empty(len(stretch), np.int8)
+    for start in range(0, len(stretch), _LOOK_EVERY):
+        found[start : start + _LOOK_EVERY] = regime_number(stretch[start].image)
+    return found

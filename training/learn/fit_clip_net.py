@@ -1,0 +1,221 @@
+"""How True Sight 2 learns a scene: synthetic anomalies of it, made anew for each step, and the network finds them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from scipy.stats import mannwhitneyu
+from torch import Tensor
+from torch.nn import functional
+
+from monitor.detector.precision import bfloat16_is_fast
+from monitor.detector.true_sight.true_sight_detector import find_device
+from monitor.detector.true_sight2.clip_inputs import CHANNELS
+from monitor.detector.true_sight2.clip_net import STRIDE, AnomalyLogits, ClipNet, averaged
+from monitor.detector.true_sight2.true_sight2_detector import Scene, TrueSight2, TrueSight2Settings
+from monitor.errors import RunError, UsageError
+from monitor.types import FloatArray, Frame
+from training.learn.grey_footage import GreyClip, GreyFootage, grey_footage
+from training.learn.synthetic_anomalies import AnomalyMaker
+from training.progress import Report
+
+STEPS = 700
+WIDTH = 16
+BATCH = 8
+LEARNING_RATE = 2e-3
+WEIGHT_DECAY = 1e-2
+WARM_UP = 0.05
+"""Part of all steps over which the learning rate rises."""
+EMA = 0.995
+HELD_OUT = 0.1
+"""The end of each clip, kept back to tell what is usual."""
+_LEAD = 20  # frames before the held-out ones at least, so that a stream has a past
+_TOP = 4  # places of the map that stand for a frame
+
+
+def fit_true_sight2(
+    clips: Iterable[Sequence[Frame]],
+    *,
+    seed: int = 0,
+    steps: int = STEPS,
+    width: int = WIDTH,
+    device: str = "cpu",
+    report: Report | None = None,
+) -> TrueSight2:
+    """Learn a scene from clips of normal footage, each in order of time, analysed at about 10 frames a second.
+
+    steps: of 8 samples each; they take as long for an hour of footage as for a minute. width: of ClipNet.
+    The same seed and footage give the same weights on the same machine. Keeps 30 KB a frame, of 20,000 at most.
+    Raises UsageError for too little footage.
+    """
+    return fit_grey(grey_footage(clips), seed=seed, steps=steps, width=width, device=device, report=report)
+
+
+def fit_grey(
+    clips: Sequence[GreyClip],
+    *,
+    seed: int = 0,
+    steps: int = STEPS,
+    width: int = WIDTH,
+    device: str = "cpu",
+    report: Report | None = None,
+) -> TrueSight2:
+    """As ``fit_true_sight2``, from footage that is small and grey already."""
+    if steps < 1:
+        raise UsageError(f"true-sight-2 needs at least 1 step to learn, got {steps}: give more")
+    target = find_device(device)
+    ends = [len(clip.times) - round(HELD_OUT * len(clip.times)) for clip in clips]
+    footage = GreyFootage([GreyClip(clip.times[:n], clip.frames[:n]) for clip, n in zip(clips, ends, strict=True)])
+    maker = AnomalyMaker(footage, np.random.default_rng(seed))
+    with _reproducible(target):
+        torch.manual_seed(seed)
+        net = ClipNet(CHANNELS, width).to(target).to(memory_format=torch.channels_last)
+        net = _train(net, maker, steps, target, report or Report(quiet=True))
+    detector = TrueSight2(
+        net, TrueSight2Settings(width=width), Scene(footage.background, maker.usual.speed), str(target)
+    )
+    return detector.with_usual(*_usual(detector, clips, ends))
+
+
+def synthetic_auc(
+    detector: TrueSight2, clips: Iterable[Sequence[Frame]], *, samples: int = 400, seed: int = 1
+) -> float:
+    """AUC with which a detector tells synthetic anomalies in footage that it has not learned from; 0.5 is chance.
+
+    Whether a training was of use, without a label. Raises UsageError as ``fit_true_sight2`` does.
+    """
+    scene = detector.scene
+    footage = GreyFootage(grey_footage(clips), scene.background)
+    maker = AnomalyMaker(footage, np.random.default_rng(seed), scene.usual_speed)
+    scores: list[float] = []
+    abnormal: list[bool] = []
+    for _ in range(max(1, samples // BATCH)):
+        inputs, masks = make_batch(maker, BATCH)
+        scores.extend(float(fused.max()) for fused, _ in detector.look(list(inputs)))
+        abnormal.extend(bool(mask.any()) for mask in masks)
+    positive = np.array(abnormal)
+    ranked = mannwhitneyu(np.array(scores)[positive], np.array(scores)[~positive])
+    return float(ranked.statistic / (positive.sum() * (~positive).sum()))  # the area under the ROC curve
+
+
+def _usual(
+    detector: TrueSight2, clips: Sequence[GreyClip], ends: Sequence[int]
+) -> tuple[float, tuple[float, float, float]]:
+    """99th percentiles of the score and of the heads' parts at its peak, on what was not learned from.
+
+    On everything where the clips are so short that nothing is left to look at.
+    """
+    scores: list[list[float]] = []
+    held: list[bool] = []
+    for clip, end in zip(clips, ends, strict=True):
+        stream = detector.new_stream()
+        # A long clip has held-out frames enough; what precedes them by seconds has no influence on them.
+        for i in range(max(0, end - max(_LEAD, len(clip.times) - end)), len(clip.times)):
+            inputs = stream.update_grey(clip.frames[i], float(clip.times[i]))
+            if inputs is not None and (end < len(clip.times) or not held or not any(held)):
+                ((fused, heads),) = detector.look([inputs])
+                scores.append([float(fused.max()), *heads.tolist()])
+                held.append(i >= end)
+    table = np.array(scores)[held] if any(held) else np.array(scores)
+    score, large, medium, subtle = np.quantile(table, 0.99, axis=0).tolist()
+    return score, (large, medium, subtle)
+
+
+def _train(net: ClipNet, maker: AnomalyMaker, steps: int, device: torch.device, report: Report) -> ClipNet:
+    """Train and return the running mean of the weights, which depends less on the last few steps."""
+    mean = copy.deepcopy(net).requires_grad_(False)
+    optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
+    mixed = bfloat16_is_fast(device)
+    net.train()
+    with report.steps("learning what would be abnormal", steps) as step_done:
+        for step in range(steps):
+            inputs, masks = make_batch(maker, BATCH)
+            x = torch.from_numpy(inputs).to(device).contiguous(memory_format=torch.channels_last)
+            for group in optimizer.param_groups:
+                group["lr"] = LEARNING_RATE * _schedule(step, steps)
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                out = net(x)
+            loss = loss_of(out, torch.from_numpy(masks).to(device))
+            if not math.isfinite(loss.item()):
+                raise RunError("the training of true-sight-2 diverged: train again with another --seed")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+            optimizer.step()
+            _follow(mean, net, min(EMA, (step + 1) / (step + 10)))
+            step_done()
+    return mean
+
+
+def make_batch(maker: AnomalyMaker, size: int) -> tuple[FloatArray, FloatArray]:
+    """Half normal, half abnormal: inputs (size, CHANNELS, 96, 160) and masks (size, 96, 160), 1 where abnormal."""
+    samples = [maker.abnormal() if k % 2 else maker.normal() for k in range(size)]
+    inputs = np.stack([maker.inputs(s.now, s.earlier, s.ages_s, s.background, s.recent) for s in samples])
+    return inputs, np.stack([s.mask for s in samples]).astype(np.float32)
+
+
+def loss_of(out: AnomalyLogits, masks: Tensor) -> Tensor:
+    """Focal and dice loss of the map and, at a third of the weight, of each head; and of the frame as a whole.
+
+    masks: (B, h, w), 1 where abnormal. A place is abnormal where a quarter of its pixels are.
+    """
+    target = (functional.avg_pool2d(masks[:, None], STRIDE) > 0.25).float()  # (B, 1, h/4, w/4)
+    loss = _focal(out.fused, target[:, 0]) + 0.5 * _dice(out.fused, target[:, 0])
+    for head in out.heads:
+        coarse = functional.adaptive_max_pool2d(target, head.shape[1:])[:, 0]
+        loss = loss + (_focal(head, coarse) + 0.5 * _dice(head, coarse)) / 3
+    # The score is the map's peak: it has to tell frames apart, not only places in a frame.
+    peak = averaged(out.fused).flatten(1).topk(_TOP).values.mean(dim=1)
+    frame = target.flatten(1).amax(dim=1)
+    return loss + 0.3 * functional.binary_cross_entropy_with_logits(peak, frame)
+
+
+def _focal(logits: Tensor, target: Tensor, gamma: float = 2.0, positive: float = 0.75) -> Tensor:
+    """Focal loss (Lin et al., 2017), over the number of abnormal places, at least 1 a sample."""
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    right = torch.exp(-entropy)
+    weight = positive * target + (1 - positive) * (1 - target)
+    return (weight * (1 - right) ** gamma * entropy).sum() / target.sum().clamp(min=float(len(target)))
+
+
+def _dice(logits: Tensor, target: Tensor) -> Tensor:
+    """Soft dice loss of the samples with something abnormal in them."""
+    p = torch.sigmoid(logits).flatten(1)
+    t = target.flatten(1)
+    dice = 1 - (2 * (p * t).sum(1) + 1) / (p.sum(1) + t.sum(1) + 1)
+    has = (t.sum(1) > 0).float()
+    return (dice * has).sum() / has.sum().clamp(min=1.0)
+
+
+def _schedule(step: int, steps: int) -> float:
+    """Factor of the learning rate: 5% warm-up, then half a cosine."""
+    warm = max(1, round(WARM_UP * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _follow(mean: ClipNet, net: ClipNet, share: float) -> None:
+    with torch.no_grad():
+        for kept, new in zip(mean.state_dict().values(), net.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - share)
+            else:
+                kept.copy_(new)
+
+
+@contextmanager
+def _reproducible(device: torch.device) -> Iterator[None]:
+    """Same seed, same weights: deterministic kernels; the caller's random state comes back afterwards."""
+    before = torch.are_deterministic_algorithms_enabled()
+    try:
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.use_deterministic_algorithms(True)
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before)

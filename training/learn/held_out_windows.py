@@ -1,0 +1,111 @@
+"""Long footage: which parts of it are held out, and how they score.
+
+What is held out was not kept while reading, so it is read once more, in windows spread evenly over the footage. A
+window is longer than the chunks that are learned from: what stands still for minutes must be able to grow old in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.detector.base import Detector, Observation
+from monitor.errors import CaptureError, SourceError
+from monitor.judging.calibration import HeldOut
+from monitor.stream.regimes import regime_number
+from monitor.types import Frame
+from training.learn.normal_footage import CHUNK_S, Normal
+from training.progress import Report
+from training.sampling import LIVE_PER_S, sampled
+
+WINDOW_CHUNKS = 4
+"""A window is at most this many chunks long: three minutes."""
+HELD_OUT_S = 7200.0
+"""Windows take at most so many seconds together ..."""
+HELD_OUT_FRAMES = 36_000
+"""... and this many frames: an hour at ten a second, two at five."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A part of a source, from one media time to another, seconds."""
+
+    source: int
+    from_s: float
+    to_s: float
+
+
+def windows(normal: Normal, frames_per_s: float) -> list[Window]:
+    """Windows of chunks that were not kept, spread evenly over the footage, in its order."""
+    found: list[Window] = []
+    for source, (chunks, first_s, length_s) in enumerate(
+        zip(normal.chunk_numbers(), normal.first_s, normal.lengths_s, strict=True)
+    ):
+        run: list[int] = []
+        for chunk in [*chunks, -1]:
+            free = chunk >= 0 and chunk % normal.stride != 0
+            if free:
+                run.append(chunk)
+            if run and (not free or len(run) == WINDOW_CHUNKS):
+                from_s = first_s + (run[0] - chunks.start) * CHUNK_S
+                to_s = min(first_s + (run[-1] + 1 - chunks.start) * CHUNK_S, first_s + length_s)
+                if to_s > from_s:
+                    found.append(Window(source, from_s, to_s))
+                run = []
+    limit_s = min(HELD_OUT_S, HELD_OUT_FRAMES / max(frames_per_s, 1e-3))
+    total_s = sum(window.to_s - window.from_s for window in found)
+    if total_s > limit_s and found:
+        count = max(1, int(len(found) * limit_s / total_s))
+        found = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, count).round().astype(int))]
+    return found
+
+
+def score_windows(normal: Normal, chosen: Sequence[Window], detectors: Sequence[Detector], report: Report) -> HeldOut:
+    """Raw scores of all detectors; every window, and every part of one between gaps, is a clip.
+
+    A source that cannot be read a second time as far as before gives what it can.
+    """
+    times: list[float] = []
+    clips: list[int] = []
+    scores: dict[str, list[float]] = {detector.name: [] for detector in detectors}
+    regimes: list[int] = []
+    clip = -1
+    sources = sorted({window.source for window in chosen})
+    with report.steps("scoring held-out footage", len(sources)) as step:
+        for number in sources:
+            own = [window for window in chosen if window.source == number]
+            source = normal.sources[number]
+            before: tuple[Window, int] | None = None
+            streams = [detector.new_stream() for detector in detectors]
+
+            def window_at(time_s: float, own: Sequence[Window] = own) -> Window | None:
+                return next((window for window in own if window.from_s <= time_s < window.to_s), None)
+
+            try:
+                with source.open() as reader:
+                    for sample in sampled(
+                        reader, LIVE_PER_S, own[0].from_s, lambda time_s: window_at(time_s) is not None
+                    ):
+                        time_s, image = sample.position.time_s, sample.image
+                        window = window_at(time_s)
+                        if image is not None and window is not None:
+                            if before != (window, sample.segment):
+                                before, clip = (window, sample.segment), clip + 1
+                                streams = [detector.new_stream() for detector in detectors]
+                            frame = Frame(source.name, sample.position.index, time_s, image)
+                            times.append(time_s)
+                            clips.append(clip)
+                            regimes.append(regime_number(image))
+                            for detector, stream in zip(detectors, streams, strict=True):
+                                found = detector.score([Observation(frame, stream)])
+                                scores[detector.name].append(found[0].score)
+                            step.frame()
+                        if time_s >= own[-1].to_s:
+                            break
+            except (CaptureError, SourceError) as error:
+                report.say(f"{error}: the held-out footage ends there")
+            step()
+    raw = {name: np.array(values, np.float64) for name, values in scores.items()}
+    return HeldOut(np.array(times, np.float64), np.array(clips, np.int32), raw, np.array(regimes, np.int8))

@@ -1,0 +1,319 @@
+"""From normal footage to a version of a model: every detector fitted, calibrated on scores of footage it had not seen.
+
+Short footage is cross-fitted, so that all of it calibrates. Of long footage, chunks spread over it are learned from
+and others held out, in bounded memory and time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from monitor.detector.base import Detector
+from monitor.errors import ModelError, UsageError
+from monitor.judging.calibration import DAY_S, HeldOut, fit_tail
+from monitor.judging.fusion import ModelScale
+from monitor.judging.smoothing import SmoothingSettings
+from monitor.model.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
+from monitor.model.model_versions import next_version, prune, version_number
+from monitor.sources.source import Source
+from monitor.stream.health.viewpoint import Viewpoint
+from monitor.text.wording import about, counted, joined
+from monitor.types import Frame
+from training.learn.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
+from training.learn.held_out_windows import score_windows, windows
+from training.learn.learners import DEFAULT, LEARNERS, Learner, chosen
+from training.learn.normal_footage import Normal, Stretch, read_normal
+from training.learn.suitability import check_suitable
+from training.output import duration, make_writable
+from training.progress import Report
+from training.provenance import code_commit
+
+RECOMMENDED_S = 600.0
+"""Footage below which thresholds are guesses; better is six times as much."""
+_READING, _LOOKING, _FITTING = 0.1, 0.05, 0.75
+"""About what share of the time to the first version each takes; scoring what was held out takes the rest."""
+_FITTING_SLOW = 0.8
+"""The same of a network, until the second version."""
+WORKERS = min(3, os.cpu_count() or 1)
+"""Processes that fit folds at once: more would each hold what they learn from in memory."""
+_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class LearnSettings:
+    """What is learned, and where the versions go.
+
+    name       the model's name: its versions are written to models/name
+    detectors  registry names
+    device     where networks are trained: cpu, cuda or cuda:N
+    from_s, to_s  media time of each source that counts, seconds
+    workers    processes that fit folds at once, beside this one
+    """
+
+    name: str
+    models: Path = Path("models")
+    detectors: tuple[str, ...] = DEFAULT
+    seed: int = 0
+    device: str = "cpu"
+    from_s: float = 0.0
+    to_s: float = np.inf
+    false_alarms_per_day: float = 1.0
+    workers: int = 1
+
+    @property
+    def folder(self) -> Path:
+        """The folder of versions."""
+        return self.models / self.name
+
+
+def check_name(settings: LearnSettings) -> None:
+    """Raise UsageError where versions cannot be written."""
+    if not _NAME.fullmatch(settings.name) or settings.name.startswith("."):
+        raise UsageError(f"'{settings.name}' cannot name a model: use letters, digits, '-', '_' and '.'")
+    if (settings.folder / CARD_FILE).exists():
+        raise UsageError(f"{settings.folder} is a model folder, not one of versions: choose another --name")
+    if settings.folder.exists() and not settings.folder.is_dir():
+        raise UsageError(f"{settings.folder} is a file: choose another --name")
+
+
+def learn(
+    sources: Sequence[Source],
+    data: Sequence[str],
+    settings: LearnSettings,
+    report: Report,
+    written: Callable[[Path], None] = lambda _: None,
+) -> list[Path]:
+    """Learn from recorded sources and write one version, or two where a detector takes minutes to learn.
+
+    data     what the footage is called, for the model's provenance
+    written  told each version as soon as it is complete
+
+    Returns the versions written. Raises UsageError for footage that cannot be learned from; nothing is written then.
+    """
+    check_name(settings)
+    learners = chosen(settings.detectors)
+    make_writable(settings.models, "--models")
+    started = time.monotonic()
+    report.part(_READING)
+    normal = read_normal(sources, report, from_s=settings.from_s, to_s=settings.to_s)
+    check_suitable(normal)
+    report.say(what_was_read(normal))
+    if (warning := too_short(normal.footage_s)) is not None:
+        report.say(warning)
+    fit = _Fit(normal, settings, report)
+    fast = {name: learner for name, learner in learners.items() if learner.refit}
+    slow = {name: learner for name, learner in learners.items() if not learner.refit}
+    for name, learner in list(slow.items()) if fast else ():
+        if round(fit.held_back_s) < learner.least_held_back_s:
+            report.say(
+                f"warning: '{name}' is left out: it is judged by a quarter of the footage that is held back from it, "
+                f"and {fit.held_back_s:.0f} s are too little; give at least {FOLDS * learner.least_held_back_s:.0f} s"
+            )
+            del slow[name]
+    versions: list[Path] = []
+    for group in filter(None, (fast, slow)):
+        if not fit.add(group) and versions:
+            break  # nothing that the version already written has not
+        version = _write(fit, data, settings)
+        versions.append(version)
+        report.say(f"version {version_number(version)} written to {version} after {time.monotonic() - started:.0f} s")
+        written(version)
+        if group is fast and slow:
+            report.say("it can be used from now on; a network learns meanwhile, which takes a minute or two")
+    report.complete()
+    report.say(what_is_supported(versions[-1], settings))  # a network has less held out than the version before it
+    return versions
+
+
+class _Fit:
+    """Fits detectors one after the other and keeps the held-out scores of all on one time axis."""
+
+    def __init__(self, normal: Normal, settings: LearnSettings, report: Report) -> None:
+        self.normal = normal
+        self._settings, self._report = settings, report
+        self._pieces = deal([len(stretch) for stretch in normal.stretches])
+        self._windows = [] if normal.whole else windows(normal, normal.frames / max(normal.kept_s, 1e-3))
+        report.part(_LOOKING)
+        with report.steps("learning what the camera shows", None):
+            self.viewpoint = Viewpoint.learn(normal.stretches)
+        self._fitted: list[CrossFitted] = []
+        self._left_out: set[str] = set()
+        self._scored: HeldOut | None = None
+
+    @property
+    def detectors(self) -> list[Detector]:
+        """Those that can judge this footage."""
+        return [fitted.detector for fitted in self._fitted]
+
+    @property
+    def held_back_s(self) -> float:
+        """Seconds of footage that a detector which is fitted once does not learn from."""
+        return sum(stretch.duration_s for stretch in self._never_learned())
+
+    def add(self, learners: Mapping[str, Learner]) -> bool:
+        """Fit further detectors; short footage is scored by them meanwhile. False where none is kept."""
+        before = len(self._fitted)
+        fast = all(learner.refit for learner in learners.values())
+        steps = len(learners) * (1 if self._windows else len({piece.fold for piece in self._pieces}) + 1)
+        self._report.part(_FITTING if fast else _FITTING_SLOW)
+        # One that takes minutes says itself how far it is.
+        what = f"learning {joined(tuple(learners))}"
+        with self._report.steps(what, steps) if fast else nullcontext(_nothing) as step:
+            for name, learner in learners.items():
+                try:
+                    fitted = self._fit(learner, step)
+                    kept = learner.judge(fitted.detector, self._never_learned(), self._report)
+                except UsageError as error:  # too little for this one is not too little for all
+                    if not before:
+                        raise
+                    self._report.say(f"warning: '{name}' is left out: {error}")
+                    continue
+                if kept is not None:
+                    self._fitted.append(replace(fitted, detector=kept))
+                else:
+                    self._report.say(f"warning: '{name}' did not learn well enough from this footage and is left out")
+        return len(self._fitted) > before
+
+    def _fit(self, learner: Learner, step: Callable[[], None]) -> CrossFitted:
+        settings, stretches = self._settings, self.normal.stretches
+
+        def fit(clips: Sequence[Sequence[Frame]]) -> Detector:
+            return learner.fit(clips, settings.seed, settings.device, self._report)
+
+        if self._windows:
+            detector = fit(stretches if learner.refit else without(stretches, self._pieces, FOLDS - 1))
+            step()
+            return CrossFitted(detector, [])
+        return cross_fit(stretches, self._pieces, fit, refit=learner.refit, workers=settings.workers, step=step)
+
+    def _never_learned(self) -> list[Stretch]:
+        """What a detector that is fitted once has not learned from."""
+        stretches = self.normal.stretches
+        last = [piece for piece in self._pieces if piece.fold == FOLDS - 1]
+        return [stretches[p.stretch][p.start : p.stop] for p in last if p.stop - p.start > 1]
+
+    def held_out(self) -> HeldOut:
+        """The scores of all detectors, of footage that each had not seen."""
+        if not self._windows:
+            return held_out_of(self.normal.stretches, self._pieces, self._fitted)
+        self._report.part(1.0 - (_READING + _LOOKING + _FITTING if self._scored is None else _FITTING_SLOW))
+        before = self._scored
+        known = before.scores if before is not None else {}
+        fresh = [detector for detector in self.detectors if detector.name not in known]
+        found = score_windows(self.normal, self._windows, fresh, self._report)
+        if before is not None:
+            if not np.array_equal(before.time_s, found.time_s):  # it could not be read as far as before
+                found = score_windows(self.normal, self._windows, self.detectors, self._report)
+            else:
+                found = replace(found, scores={**known, **found.scores})
+        self._scored = found
+        return found
+
+    def usable(self, held_out: HeldOut) -> list[Detector]:
+        """The detectors whose held-out scores give a threshold; the others are named and left out.
+
+        Raises UsageError where none is left.
+        """
+        found: list[Detector] = []
+        unshown: list[Detector] = []
+        why = ""
+        share = self._settings.false_alarms_per_day / len(self.detectors)
+        clip_s = max((float(np.ptp(held_out.time_s[held_out.clip == c])) for c in np.unique(held_out.clip)), default=0)
+        for detector in self.detectors:
+            try:
+                tail = fit_tail(held_out, detector.name, SmoothingSettings().smoother, detector.min_threshold)
+                threshold = tail.scale(detector.name, share).threshold
+            except ModelError as error:
+                why = str(error)
+                self._leave_out(detector, why)
+                continue
+            (found if detector.shown_by(clip_s, threshold) else unshown).append(detector)
+        if not found and not unshown:
+            raise UsageError(f"this footage cannot be learned from: {why}")
+        for detector in unshown if found else ():
+            pieces = f"footage held out in pieces of {duration(clip_s)}"
+            self._leave_out(detector, f"{pieces} cannot show how often it would alarm falsely")
+        return found or unshown
+
+    def _leave_out(self, detector: Detector, why: str) -> None:
+        """Say it, but not again for the second version."""
+        if detector.name not in self._left_out:
+            self._left_out.add(detector.name)
+            self._report.say(f"warning: '{detector.name}' is left out: {why}")
+
+
+def _nothing() -> None:
+    pass
+
+
+def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
+    held_out = fit.held_out()
+    detectors = fit.usable(held_out)
+    held_out = replace(held_out, scores={d.name: held_out.scores[d.name] for d in detectors})
+    normal = fit.normal
+    version = next_version(settings.folder)
+    notes: dict[str, str | int | float] = {
+        "version": version_number(version),
+        "width": normal.size[0],
+        "height": normal.size[1],
+        "footage_s": round(normal.footage_s, 1),
+        "learned_s": round(normal.kept_s, 1),
+        "cross_fitted": int(normal.whole),
+    }
+    provenance = Provenance(
+        recipe="learn",
+        data=list(data),
+        frames=normal.frames,
+        seed=settings.seed,
+        commit=code_commit(),
+        device=settings.device,
+        trained_at=utc_now(),
+        notes=notes,
+    )
+    save_model(version, settings.name, detectors, held_out, provenance, fit.viewpoint)
+    prune(settings.folder)
+    return version
+
+
+def what_was_read(normal: Normal) -> str:
+    """How much footage there is and what becomes of it, in words."""
+    total = f"footage: {duration(normal.footage_s)} of {normal.size[0]}x{normal.size[1]}"
+    if len(normal.sources) > 1:
+        total += f" in {counted(len(normal.sources), 'file')}"
+    if normal.whole:
+        return f"{total}: all of it is learned from, and each part scored by what learned from the others"
+    return f"{total}: {duration(normal.kept_s)} spread over it are learned from, other parts held out"
+
+
+def too_short(footage_s: float) -> str | None:
+    """A warning where there is less than the recommended footage, seconds."""
+    if footage_s >= RECOMMENDED_S:
+        return None
+    return (
+        f"warning: {duration(footage_s)} of footage is little: what is normal but did not happen in it will alarm; "
+        f"give at least {duration(RECOMMENDED_S)}, better an hour, with everything that is normal for this camera"
+    )
+
+
+def what_is_supported(version: Path, settings: LearnSettings) -> str:
+    """What the held-out footage says of false alarms, in words: as much as the run says that uses this version."""
+    model = load_model(version)
+    scale = ModelScale(model, settings.false_alarms_per_day, SmoothingSettings())
+    shown = scale.supported_per_day
+    least = max(scale.scales, key=lambda name: scale.scales[name].supported_per_day)
+    once = [name for name in scale.senses[least].members if not LEARNERS[name].refit]
+    held = f"held out: {duration(DAY_S / shown)}"
+    if once:
+        held += f" that {joined(once)} has not learned from"
+    return (
+        f"{held}, which show no rate below {about(shown)} false alarms a day; a threshold for fewer is an estimate "
+        "from these: longer footage makes it surer"
+    )

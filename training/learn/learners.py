@@ -1,0 +1,93 @@
+"""How each detector is fitted to normal footage: a new one is one function and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from monitor.app.config import LEAST_LEARNING_S
+from monitor.detector.base import Detector
+from monitor.errors import UsageError
+from monitor.types import Frame
+from training.progress import Report
+
+LEAST_AUC = 0.7
+"""With which a network must tell synthetic anomalies from normal footage, to be part of a model; 0.5 is chance."""
+
+Clips = Sequence[Sequence[Frame]]
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """How a detector learns.
+
+    fit    (clips, seed, device, report) -> the detector; imports what it needs when called, networks load slowly
+    refit  True: takes seconds, so it is cross-fitted and fitted again on all; False: takes minutes, so it is fitted
+           once, on three quarters of the footage
+    least_held_back_s  seconds of footage that must be held back from one that is fitted once: what its scores look like
+            in less says next to nothing of what is usual
+    judge   (detector, footage that it has not learned from, report) -> the detector as it is to be kept; None where it
+            did not learn what it should, and is left out of the model
+    """
+
+    fit: Callable[[Clips, int, str, Report], Detector]
+    refit: bool = True
+    least_held_back_s: float = 0.0
+    judge: Callable[[Detector, Clips, Report], Detector | None] = lambda detector, _clips, _report: detector
+
+
+def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+    from monitor.detector.motion.motion_detector import Motion
+
+    return Motion.fit(clips, seed)
+
+
+def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+    from monitor.detector.static_detector import StaticAge
+
+    return StaticAge.fit(clips)
+
+
+def _scene(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+    from monitor.detector.scene.scene_detector import Scene
+
+    return Scene.fit(clips, seed)
+
+
+def _true_sight2(clips: Clips, seed: int, device: str, report: Report) -> Detector:
+    from training.learn.fit_clip_net import fit_true_sight2
+
+    return fit_true_sight2(clips, seed=seed, device=device, report=report)
+
+
+def _judged_by_synthetic_anomalies(detector: Detector, clips: Clips, report: Report) -> Detector | None:
+    from monitor.detector.true_sight2.true_sight2_detector import TrueSight2
+    from training.learn.fit_clip_net import synthetic_auc
+
+    assert isinstance(detector, TrueSight2)
+    auc = synthetic_auc(detector, clips)
+    report.say(f"{detector.name}: AUC {auc:.2f} on synthetic anomalies in footage that it has not learned from")
+    return detector.with_auc(auc) if auc >= LEAST_AUC else None
+
+
+LEARNERS = {
+    "motion": Learner(_motion),
+    "static": Learner(_static),
+    "scene": Learner(_scene),
+    "true-sight-2": Learner(
+        _true_sight2, refit=False, least_held_back_s=LEAST_LEARNING_S, judge=_judged_by_synthetic_anomalies
+    ),
+}
+"""Registry name -> how it learns, the fast ones first."""
+
+DEFAULT = ("motion", "static", "scene", "true-sight-2")
+"""What is learned unless the user says otherwise."""
+
+
+def chosen(names: Sequence[str]) -> dict[str, Learner]:
+    """The learners of these detectors, in the registry's order. Raises UsageError for a name that cannot learn."""
+    unknown = [name for name in names if name not in LEARNERS]
+    if unknown or not names:
+        what = f"'{unknown[0]}' is no detector that can be learned" if unknown else "no detector is named"
+        raise UsageError(f"{what}: choose from {', '.join(LEARNERS)}")
+    return {name: learner for name, learner in LEARNERS.items() if name in names}

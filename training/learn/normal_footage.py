@@ -1,0 +1,280 @@
+"""Normal footage in memory, small and in colour: all of it where it is short, chunks spread over it where it is long.
+
+A frame of 320x176 takes 84 KB (luma for each pixel, colour for each four), so ten minutes at ten frames a second take
+500 MB, and hours no more than the limit. Which chunks of long footage are kept does not depend on its length being
+known: whenever too many are held, every second one is dropped and only every second one is taken from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import overload
+
+import cv2
+import numpy as np
+
+from monitor.errors import CaptureError, SourceError, UsageError
+from monitor.learning.footage import FootageSource, shrunk
+from monitor.sources.source import Source
+from monitor.text.wording import counted
+from monitor.types import Frame, Image
+from training.progress import Report, Steps
+from training.sampling import LIVE_PER_S, sampled
+
+CHUNK_S = 45.0
+"""Long footage is kept in chunks of so many seconds."""
+WHOLE_FRAMES, WHOLE_BYTES = 12_000, 800_000_000
+"""Footage of up to so much is kept whole: twenty minutes at ten frames a second."""
+CHUNKED_FRAMES, CHUNKED_BYTES = 8_000, 600_000_000
+"""Of longer footage, so much is kept at most."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch(Sequence[Frame]):
+    """Frames of one source without a gap between them, unpacked one at a time when asked for.
+
+    source   number of the source
+    times    seconds on the source's clock, increasing
+    packed   (h * 3 / 2, w) uint8 each, YUV 4:2:0
+    """
+
+    source: int
+    name: str
+    times: Sequence[float]
+    packed: Sequence[Image]
+
+    @overload
+    def __getitem__(self, index: int) -> Frame: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Stretch: ...
+
+    def __getitem__(self, index: int | slice) -> Frame | Stretch:
+        """A frame, or a part of the stretch."""
+        if isinstance(index, slice):
+            return Stretch(self.source, self.name, self.times[index], self.packed[index])
+        number = range(len(self.times))[index]
+        image = np.asarray(cv2.cvtColor(self.packed[index], cv2.COLOR_YUV2BGR_I420), dtype=np.uint8)
+        return Frame(self.name, number, self.times[index], image)
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first frame to the last."""
+        return self.times[-1] - self.times[0] if self.times else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Normal:
+    """Normal footage as far as it is kept.
+
+    stretches   in the sources' order
+    sources     what they were read from, unreadable ones left out
+    lengths_s   seconds of each source from its first frame to its last, kept or not
+    first_s     media time of each source's first frame, seconds
+    stride      1: all is kept; n: of n chunks of CHUNK_S seconds, counted over all sources, one is
+    size        (width, height) px of the footage itself
+    """
+
+    stretches: tuple[Stretch, ...]
+    sources: tuple[Source, ...]
+    lengths_s: tuple[float, ...]
+    first_s: tuple[float, ...]
+    stride: int
+    size: tuple[int, int]
+
+    @property
+    def whole(self) -> bool:
+        """True where all the footage is kept."""
+        return self.stride == 1
+
+    @property
+    def frames(self) -> int:
+        """Frames kept."""
+        return sum(len(stretch) for stretch in self.stretches)
+
+    @property
+    def kept_s(self) -> float:
+        """Seconds of footage kept."""
+        return sum(stretch.duration_s for stretch in self.stretches)
+
+    @property
+    def footage_s(self) -> float:
+        """Seconds of footage there were, without the gaps in it; of long footage, not kept whole, with them."""
+        return self.kept_s if self.whole else sum(self.lengths_s)
+
+    def chunk_numbers(self) -> tuple[range, ...]:
+        """The numbers of each source's chunks; those divisible by ``stride`` are kept."""
+        found, base = [], 0
+        for length_s in self.lengths_s:
+            count = int(length_s // CHUNK_S) + 1
+            found.append(range(base, base + count))
+            base += count
+        return tuple(found)
+
+
+@dataclass(eq=False)
+class _Part:
+    """What is kept of one chunk between two gaps."""
+
+    source: int
+    name: str
+    chunk: int
+    segment: int
+    times: list[float] = field(default_factory=list)
+    packed: list[Image] = field(default_factory=list)
+
+
+class _Keeper:
+    """Takes frames in order; holds no more than the limits allow."""
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+        self.stride = 1
+        self.size: tuple[int, int] | None = None
+        self._frames = self._bytes = 0
+
+    def take(self, source: int, name: str, chunk: int, segment: int, time_s: float, image: Image) -> None:
+        """Keep a frame of a chunk that is wanted."""
+        size = (image.shape[1], image.shape[0])
+        if self.size is None:
+            self.size = size
+        elif size != self.size:
+            raise UsageError(
+                f"the pictures differ in size: {name} has {size[0]}x{size[1]}, those before it "
+                f"{self.size[0]}x{self.size[1]}; give footage of one camera at one size"
+            )
+        part = self.parts[-1] if self.parts else None
+        if part is None or (part.source, part.chunk, part.segment) != (source, chunk, segment):
+            part = _Part(source, name, chunk, segment)
+            self.parts.append(part)
+        packed = np.asarray(cv2.cvtColor(shrunk(image), cv2.COLOR_BGR2YUV_I420), dtype=np.uint8)
+        part.times.append(time_s)
+        part.packed.append(packed)
+        self._frames += 1
+        self._bytes += packed.nbytes
+        while self._too_much():
+            self.stride *= 2
+            self.parts = [part for part in self.parts if part.chunk % self.stride == 0]
+            self._frames = sum(len(part.times) for part in self.parts)
+            self._bytes = sum(packed.nbytes for part in self.parts for packed in part.packed)
+            if len({part.chunk for part in self.parts}) < 2:
+                break
+
+    def _too_much(self) -> bool:
+        if self.stride == 1:
+            return self._frames > WHOLE_FRAMES or self._bytes > WHOLE_BYTES
+        return self._frames > CHUNKED_FRAMES or self._bytes > CHUNKED_BYTES
+
+    def stretches(self) -> Iterator[Stretch]:
+        """Chunks that follow each other without a gap, joined."""
+        joined: list[_Part] = []
+        for part in self.parts:
+            before = joined[-1] if joined else None
+            if (
+                before is not None
+                and (before.source, before.segment) == (part.source, part.segment)
+                and part.chunk - before.chunk <= 1
+            ):
+                joined[-1] = _Part(
+                    part.source,
+                    part.name,
+                    part.chunk,
+                    part.segment,
+                    before.times + part.times,
+                    before.packed + part.packed,
+                )
+            else:
+                joined.append(part)
+        for part in joined:
+            yield Stretch(part.source, part.name, part.times, part.packed)
+
+
+def read_normal(sources: Sequence[Source], report: Report, *, from_s: float = 0.0, to_s: float = np.inf) -> Normal:
+    """Read the footage at the rate at which it is analysed live, from ``from_s`` to ``to_s`` of each source, seconds.
+
+    A source that cannot be read to its end is named; what could be read of it counts. Raises UsageError where nothing
+    can be read, or where the pictures' sizes differ.
+    """
+    keeper = _Keeper()
+    read: list[Source] = []
+    lengths: list[float] = []
+    firsts: list[float] = []
+    failed: list[str] = []
+    base = 0
+    with report.steps("reading the footage", len(sources)) as step:
+        for source in sources:
+            try:
+                first_s, last_s = _read(source, len(read), base, keeper, step, from_s, to_s)
+            except _BrokenOffError as error:
+                failed.append(str(error))
+                if len(sources) > 1 or keeper.size is not None:  # else it is the error, below
+                    since = " from there on" if error.last_s > error.first_s else ""
+                    report.say(f"{error}: left out{since}")
+                first_s, last_s = error.first_s, error.last_s
+            if np.isfinite(first_s):
+                read.append(source)
+                firsts.append(first_s)
+                lengths.append(last_s - first_s)
+                base += int(lengths[-1] // CHUNK_S) + 1
+            step()
+    if keeper.size is None:
+        raise UsageError(f"{_nothing(sources, failed)}: convert the footage or give other files")
+    stretches = tuple(stretch for stretch in keeper.stretches() if len(stretch) > 1)
+    size = next((source.camera_size for source in read if isinstance(source, FootageSource)), keeper.size)
+    return Normal(stretches, tuple(read), tuple(lengths), tuple(firsts), keeper.stride, size)
+
+
+class _BrokenOffError(Exception):
+    """A source could not be read on; what had been read of it before."""
+
+    def __init__(self, text: str, first_s: float, last_s: float) -> None:
+        super().__init__(text)
+        self.first_s, self.last_s = first_s, last_s
+
+
+def _read(
+    source: Source, number: int, base: int, keeper: _Keeper, step: Steps, from_s: float, to_s: float
+) -> tuple[float, float]:
+    """Media times of the first and the last frame of a source, seconds; nan where it holds none."""
+    first_s = last_s = np.nan
+    lost = 0
+
+    def wanted(time_s: float) -> bool:
+        nonlocal first_s, last_s
+        step.frame()
+        if not np.isfinite(first_s):
+            first_s = time_s
+        last_s = time_s
+        return _chunk(base, time_s - first_s) % keeper.stride == 0
+
+    try:
+        with source.open() as reader:
+            for sample in sampled(reader, LIVE_PER_S, from_s, wanted):
+                if sample.position.time_s > to_s:
+                    break
+                if sample.image is None:
+                    lost += 1
+                    continue
+                chunk = _chunk(base, sample.position.time_s - first_s)
+                keeper.take(number, source.label, chunk, sample.segment, sample.position.time_s, sample.image)
+    except (CaptureError, SourceError) as error:
+        raise _BrokenOffError(str(error), first_s, last_s) from error
+    if not np.isfinite(first_s) or (lost and all(part.source != number for part in keeper.parts)):
+        what = "cannot be read: not one picture of it can be decoded" if lost else "holds no frame"
+        raise _BrokenOffError(f"{source.label} {what}", np.nan, np.nan)
+    return first_s, last_s
+
+
+def _chunk(base: int, since_first_s: float) -> int:
+    return base + int(since_first_s // CHUNK_S)
+
+
+def _nothing(sources: Sequence[Source], failed: Sequence[str]) -> str:
+    if len(sources) == 1 and failed:
+        return failed[0]
+    why = f" ({failed[0]})" if failed else ""
+    return f"none of {counted(len(sources), 'source')} can be read{why}"
