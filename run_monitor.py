@@ -227,7 +227,7 @@ def refuse_record_over_source(sources: Sequence[str], *records: Path | None) -> 
 
 def check_device(name: str) -> None:
     """Raise UsageError for a CUDA device that is not there, also where the model would not need it."""
-    from monitor.detector.true_sight.true_sight_detector import find_device
+    from monitor.detector.device import find_device
 
     find_device(name)
 

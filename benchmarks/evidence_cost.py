@@ -24,7 +24,8 @@ from monitor.sinks.evidence.alert_pictures import fit, to_jpeg
 from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
-from monitor.types import AlertEvent, Frame, Image, Phase, Reason, Region, ScoredFrame
+from monitor.states import AlertEvent, Phase, Reason, Region
+from monitor.types import Frame, Image, ScoredFrame
 
 FPS = 10.0
 

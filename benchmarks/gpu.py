@@ -28,12 +28,13 @@ from benchmarks.lib.published_plain import learn_a_little
 from benchmarks.lib.roofline import Peak, cost, peak, wait
 from benchmarks.lib.streamed import Streamed, Work
 from monitor.detector.base import Precision
+from monitor.detector.device import find_device
 from monitor.detector.precision import exact, trunk_type
 from monitor.detector.true_sight.autoencoder import TrueSightNet
 from monitor.detector.true_sight.device_batch import DeviceViews, ViewScorer
 from monitor.detector.true_sight.fast_net import FastNet
 from monitor.detector.true_sight.published_score import PUBLISHED_SIZES, compare, five_sizes, published_score
-from monitor.detector.true_sight.true_sight_detector import TrueSight, find_device
+from monitor.detector.true_sight.true_sight_detector import TrueSight
 from monitor.detector.true_sight2.clip_inputs import CHANNELS, SIZE
 from monitor.detector.true_sight2.clip_net import ClipNet, averaged
 from monitor.detector.true_sight2.true_sight2_detector import fast_network

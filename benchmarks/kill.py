@@ -33,7 +33,7 @@ from monitor.alerts.journal import Journal
 from monitor.alerts.messages import ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber
-from monitor.types import AlertEvent, Phase
+from monitor.states import AlertEvent, Phase
 
 DEADLINE_S = 60.0
 CAMERAS = ("door", "yard", "gate")

@@ -23,10 +23,10 @@ import cv2
 from benchmarks.lib.machine import busy_s, cores, this_machine
 from monitor.errors import MonitorError
 from monitor.model.model_versions import version_number
+from monitor.text.durations import in_words
 from training.learn.learn_model import WORKERS, LearnSettings, learn
 from training.learn.learners import LEARNERS
 from training.learn.normal_footage import Normal, read_normal
-from training.output import duration
 from training.progress import Report
 from training.sampling import recorded_sources
 
@@ -47,7 +47,7 @@ def measure(sources: list[str], to_s: float) -> None:
     opened = recorded_sources(sources, "training_videos")
     normal: Normal = timed("reading", lambda: read_normal(opened, QUIET, to_s=to_s))
     width, height = normal.size
-    print(f"{normal.frames} frames of {width}x{height} kept of {duration(normal.footage_s)}")
+    print(f"{normal.frames} frames of {width}x{height} kept of {in_words(normal.footage_s)}")
     for name, learner in LEARNERS.items():
         if learner.refit:
             timed(f"{name}, fitted once", partial(learner.fit, normal.stretches, 0, "cpu", QUIET))

@@ -42,16 +42,17 @@ from monitor.detector.base import Detector, Observation, Precision, Tensors
 from monitor.detector.true_sight.published_score import PUBLISHED_SIZES
 from monitor.errors import MonitorError, RunError
 from monitor.judging.alerting import AlertSettings
-from monitor.judging.calibration import HeldOut
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.live.capture import CaptureSettings
 from monitor.live.pipeline import Camera, Pipeline
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model, ModelCard
-from monitor.sinks.publish_sink import LogSink, PublishSink
+from monitor.scores.held_out import HeldOut
+from monitor.scores.smoothing import SmoothingSettings
+from monitor.sinks.log_sink import LogSink
+from monitor.sinks.publish_sink import PublishSink
 from monitor.sources.isolated.isolated_source import Isolation, isolate
 from monitor.sources.video import VideoSource
 from monitor.types import Detection

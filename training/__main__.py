@@ -135,13 +135,13 @@ def submission(
     device: Device = "auto",
 ) -> None:
     """Write the competition's file for a test set."""
+    from monitor.detector.device import find_device
     from monitor.model.model_store import load_model
-    from training.autoencoder.training_loop import choose_device
     from training.evaluate.submission import write_submission
 
     report = Report()
     with _stoppable(report, lambda: f"stopped: {out} is not written"):
-        rows = write_submission(data, load_model(model, str(choose_device(device))), out, post, report)
+        rows = write_submission(data, load_model(model, str(find_device(device))), out, post, report)
         report.say(f"{counted(rows, 'row')} written to {out}")
 
 
@@ -198,8 +198,8 @@ def evaluate(
     if plots is not None:
         with _needs("matplotlib", "matplotlib", "--plots"):
             from training.evaluate.plots import draw
+    from monitor.detector.device import find_device
     from monitor.model.model_store import load_model
-    from training.autoencoder.training_loop import choose_device
     from training.evaluate.alarm_count import count_alarms
     from training.evaluate.corrupt import Corruption
     from training.evaluate.labels import load_labels
@@ -214,7 +214,7 @@ def evaluate(
     with _stoppable(report, stopped), no_empty_folders(*made):
         faults = None if corrupt is None else Corruption.parse(corrupt)
         videos = [] if data is None else load_labels(data, subset)
-        loaded = load_model(model, str(choose_device(device)))
+        loaded = load_model(model, str(find_device(device)))
         if json_file is not None:
             check_output_file(json_file, "--json")
         if plots is not None:

@@ -12,8 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from monitor.errors import RunError, UsageError
-from monitor.text.wording import about as about
-from monitor.text.wording import counted as counted
 
 
 class Post(StrEnum):
@@ -21,13 +19,6 @@ class Post(StrEnum):
 
     CAUSAL = "causal"
     PUBLISHED = "published"
-
-
-def duration(seconds: float) -> str:
-    """A length of time in the unit that suits it: ``42 s``, ``1.5 min``, ``2 h``."""
-    if round(seconds) < 60:
-        return f"{seconds:.0f} s"
-    return f"{round(seconds / 60, 1):g} min" if seconds < 3600 else f"{round(seconds / 3600, 1):g} h"
 
 
 def terminal_width() -> int | None:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from monitor.detector.base import Detector
 from monitor.errors import ModelError
-from monitor.judging.calibration import HeldOut
 from monitor.judging.camera_monitor import HOLD_S
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.model.model_store import Model
+from monitor.scores.held_out import HeldOut
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sources.source import Source
 from monitor.text.wording import counted
 from monitor.types import Image

@@ -11,8 +11,8 @@ import torch
 from monitor.detector.base import Observation
 from monitor.detector.true_sight.autoencoder import TrueSightNet
 from monitor.detector.true_sight.true_sight_detector import TrueSight
-from monitor.judging.calibration import HeldOut
 from monitor.model.model_store import Model, Provenance, load_model, save_model
+from monitor.scores.held_out import HeldOut
 from monitor.types import Frame, Image
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from monitor.detector.base import Detector
 from monitor.detector.true_sight2.true_sight2_detector import TrueSight2
 from monitor.errors import ModelError, UsageError
-from monitor.judging.calibration import HeldOut
 from monitor.model.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
+from monitor.scores.held_out import HeldOut
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.video import VideoSource
 from monitor.stream.health.viewpoint import Viewpoint

@@ -35,7 +35,8 @@ from monitor.errors import CaptureError, MonitorError
 from monitor.live.pipeline import Pipeline
 from monitor.live.sink import RunReport, Sink
 from monitor.live.watch import Watch
-from monitor.sinks.publish_sink import LogSink, PublishSink
+from monitor.sinks.log_sink import LogSink
+from monitor.sinks.publish_sink import PublishSink
 from monitor.sources.isolated.isolated_source import IsolatedSource
 from monitor.text.logs import log_to_stderr
 

@@ -26,8 +26,8 @@ from monitor.alerts.messages import (
     decode,
     encode,
 )
+from monitor.states import Phase
 from monitor.text.wording import counted
-from monitor.types import Phase
 
 PAGE_MESSAGES = 500
 PAGE_BYTES = 1_000_000

@@ -36,8 +36,8 @@ from pydantic import (
 from pydantic.json_schema import models_json_schema
 
 from monitor.errors import ConfigError
+from monitor.states import CameraState, Phase, Reason, Region
 from monitor.text.wording import counted
-from monitor.types import CameraState, Phase, Reason, Region
 
 SCHEMA = 1
 """Number of the message format; grows when a field changes its meaning or goes away."""

@@ -35,7 +35,7 @@ from monitor.alerts.messages import (
     encode,
     new_epoch,
 )
-from monitor.types import AlertEvent, CameraState, Phase, Reason, Region
+from monitor.states import AlertEvent, CameraState, Phase, Reason, Region
 
 log = logging.getLogger(__name__)
 

@@ -31,8 +31,9 @@ from pydantic import (
 
 from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
-from monitor.judging.smoothing import SmoothingSettings
+from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.live.frame_queue import QueueSettings
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.stream.health.health_settings import HealthSettings
 
@@ -105,10 +106,6 @@ class PublishConfig(Settings):
             if first == second and not first.endswith(":*"):
                 raise ValueError(f"{a} and {b} cannot share the address {first}: give each its own")
         return self
-
-
-LEAST_LEARNING_S = 10.0
-"""Of less footage nothing can be learned."""
 
 
 class LearningConfig(Settings):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.live.sink import CameraReport, RunReport
+from monitor.states import CameraState
 from monitor.text.commands import monitor_command
-from monitor.types import CameraState
 
 
 @dataclass(frozen=True, slots=True)

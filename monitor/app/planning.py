@@ -10,7 +10,6 @@ from pathlib import Path
 
 from monitor.app.config import MonitorConfig
 from monitor.errors import ConfigError, ModelError, SourceError
-from monitor.judging.calibration import DAY_S
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import ModelBands
 from monitor.judging.fusion import ModelScale
@@ -21,6 +20,7 @@ from monitor.live.hold import Hold
 from monitor.live.pipeline import Camera
 from monitor.model.model_store import Model, learned_folder, load_model
 from monitor.model.unlearned import DETECTORS, LATER, unlearned_model
+from monitor.scores.calibration import DAY_S
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
 from monitor.sources.source import Source

@@ -30,7 +30,8 @@ from monitor.model.model_store import Model
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
-from monitor.sinks.publish_sink import LogSink, PublishSink
+from monitor.sinks.log_sink import LogSink
+from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_recorder import Recorder
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.logs import stderr_silenced

@@ -24,9 +24,9 @@ from monitor.client.items import (
     Silence,
     UnknownCamera,
 )
+from monitor.states import Phase
 from monitor.text.durations import place
 from monitor.text.wording import listed, nearest
-from monitor.types import Phase
 
 _NAMED_AT_MOST = 20
 _SAME_TIME_S = 1.0

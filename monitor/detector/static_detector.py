@@ -26,7 +26,8 @@ from monitor.detector.base import Detector, Observation, Paced, Precision, Tenso
 from monitor.detector.frontend import fast_median
 from monitor.detector.grey_pictures import EvenSample, Stretch, grey_pictures
 from monitor.detector.stored import check_tensors, read_settings
-from monitor.types import Detection, FloatArray, Frame, Image, Reason
+from monitor.states import Reason
+from monitor.types import Detection, FloatArray, Frame, Image
 
 _LEAST_SAME = 4.0  # grey levels: a person's swaying changes more, a good camera's noise less
 _LIGHT_GRID = 16  # px, side of the squares in which the light is compared with the trained one

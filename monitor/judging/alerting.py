@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from monitor.types import AlertEvent, Phase
+from monitor.states import AlertEvent, Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from monitor.judging.alerting import AlertRule, AlertSettings
 from monitor.judging.drift import Drift
 from monitor.judging.fusion import Fused, ModelScale
 from monitor.judging.regions import find_regions
-from monitor.judging.smoothing import SmoothingSettings
-from monitor.types import PAUSED, AlertEvent, Detection, FloatArray, Frame, Phase, Reason, Region, ScoredFrame
+from monitor.scores.smoothing import SmoothingSettings
+from monitor.states import PAUSED, AlertEvent, Phase, Reason, Region
+from monitor.types import Detection, FloatArray, Frame, ScoredFrame
 
 HOLD_S = 1.0
 """Seconds for which a score stands for single frames that are not scored."""

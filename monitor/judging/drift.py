@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.judging.calibration import smooth_clips
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.model.model_store import Model
+from monitor.scores.calibration import smooth_clips
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.stream.regimes import Regime, regime_of, small_picture
 from monitor.types import Frame
 

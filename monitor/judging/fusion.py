@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 from monitor.detector.base import Detector
-from monitor.judging.calibration import (
+from monitor.model.model_store import Model
+from monitor.scores.calibration import (
     DAY_S,
     ScoreScale,
     ScoreTail,
@@ -30,8 +31,7 @@ from monitor.judging.calibration import (
     smooth_clips,
     tail_of,
 )
-from monitor.judging.smoothing import SmoothingSettings
-from monitor.model.model_store import Model
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.types import Detection, FloatArray
 
 

@@ -1,7 +1,7 @@
 """The published offline post-processing of a test set's scores.
 
 It looks into the future and needs every video before it gives the first number, so it serves the
-comparison with published figures alone; a live monitor smooths with monitor.judging.smoothing instead.
+comparison with published figures alone; a live monitor smooths with monitor.scores.smoothing instead.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from monitor.types import FloatArray, Region
+from monitor.states import Region
+from monitor.types import FloatArray
 
 
 def find_regions(anomaly_map: FloatArray, width: int, height: int, most: int = 3, share: float = 0.6) -> list[Region]:

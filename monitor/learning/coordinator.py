@@ -24,8 +24,9 @@ from monitor.learning.learning_plan import LearningPlan
 from monitor.live.sink import CameraReport, Progress
 from monitor.live.stage import Stage
 from monitor.model.model_store import Model
+from monitor.states import CameraState
 from monitor.text.redaction import redact
-from monitor.types import CameraState, ScoredFrame
+from monitor.types import ScoredFrame
 
 log = logging.getLogger("monitor")
 

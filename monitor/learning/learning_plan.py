@@ -7,6 +7,9 @@ from pathlib import Path
 
 from monitor.live.hold import Hold
 
+LEAST_LEARNING_S = 10.0
+"""Least footage to learn from, seconds."""
+
 
 @dataclass(frozen=True, eq=False)
 class LearningPlan:

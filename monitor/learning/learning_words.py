@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.app.config import LEAST_LEARNING_S
-from monitor.learning.learning_plan import LearningPlan
+from monitor.learning.learning_plan import LEAST_LEARNING_S, LearningPlan
 from monitor.text.commands import learn_command, python_command
 from monitor.text.durations import in_words
 

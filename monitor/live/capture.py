@@ -16,13 +16,15 @@ from typing import Protocol
 
 from monitor.errors import CaptureError, SourceError, StallError
 from monitor.live.hold import Hold
+from monitor.live.pacing import Backoff, Pace
 from monitor.sources.source import Reader, Source
-from monitor.stream.frame_timing import Backoff, GapRule, Pace, Sampler
+from monitor.states import PAUSED, CameraState
+from monitor.stream.frame_timing import GapRule, Sampler
 from monitor.stream.health.health_check import GOOD, HealthCheck
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.stream.picture_size import Size, judge_size
-from monitor.types import PAUSED, CameraState, CaptureStatus, Frame, Image
+from monitor.types import CaptureStatus, Frame, Image
 
 log = logging.getLogger(__name__)
 

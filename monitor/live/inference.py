@@ -1,99 +1,16 @@
-"""The inference worker: batches of frames in, scored frames out. The only thread that touches models."""
+"""The inference thread: batches of frames from the queue through the scorer. The only thread that touches models."""
 
 from __future__ import annotations
 
 import logging
-import math
 import sys
-import time
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
 
-from monitor.detector.base import Detector, Observation
-from monitor.errors import RunError
+from monitor.judging.scorer import Scorer
 from monitor.live.channel import Channel
 from monitor.live.frame_queue import FrameQueue
-from monitor.model.model_store import Model
-from monitor.types import Detection, Frame, ScoredFrame
+from monitor.types import ScoredFrame
 
 log = logging.getLogger(__name__)
-
-
-class Scorer:
-    """Scores frames of many cameras, each by its own model; keeps every camera's stream state.
-
-    models        camera name -> model; cameras may share one, and then share its batches
-    cpu_fallback  go on on the CPU when a GPU fails; otherwise RunError ends the run
-    """
-
-    def __init__(self, models: Mapping[str, Model], *, cpu_fallback: bool = True) -> None:
-        self._models = dict(models)
-        self._cpu_fallback = cpu_fallback
-        self._moved: dict[int, Detector] = {}
-        self._streams: dict[str, tuple[int, Model, list[Any]]] = {}
-
-    def set_models(self, models: Mapping[str, Model]) -> None:
-        """Watch these cameras from the next batch on; may be called from another thread."""
-        self._models = dict(models)  # replaced as a whole: a batch being scored goes on with the old one
-
-    def score(self, batch: Sequence[Frame]) -> list[ScoredFrame]:
-        """Score a batch, in order. Frames of the same camera must stand in order of time.
-
-        A frame that is not to be scored gets NaN, and no detector sees it. Frames of unknown cameras are left out.
-        """
-        models = self._models
-        for gone in self._streams.keys() - models.keys():
-            del self._streams[gone]
-        batch = [frame for frame in batch if frame.camera in models]
-        by_model: defaultdict[int, list[int]] = defaultdict(list)
-        detections: list[list[Detection]] = [[] for _ in batch]
-        for i, frame in enumerate(batch):
-            model = models[frame.camera]
-            if frame.health.scored:
-                by_model[id(model)].append(i)
-            else:
-                detections[i] = [Detection(math.nan)] * len(model.detectors)
-        for indices in by_model.values():
-            self._score_model(models[batch[indices[0]].camera], batch, indices, detections)
-        now = time.monotonic()
-        return [
-            ScoredFrame(frame, tuple(found), now, models[frame.camera].id)
-            for frame, found in zip(batch, detections, strict=True)
-        ]
-
-    def _score_model(
-        self, model: Model, batch: Sequence[Frame], indices: list[int], detections: list[list[Detection]]
-    ) -> None:
-        streams = [self._stream(batch[i], model) for i in indices]
-        for number, detector in enumerate(model.detectors):
-            observations = [Observation(batch[i], s[number]) for i, s in zip(indices, streams, strict=True)]
-            for i, detection in zip(indices, self._ask(detector, observations), strict=True):
-                detections[i].append(detection)
-
-    def _ask(self, detector: Detector, observations: Sequence[Observation]) -> list[Detection]:
-        """The detector's answer; from the CPU once its own device has failed."""
-        moved = self._moved.get(id(detector), detector)
-        try:
-            return moved.score(observations)
-        except RuntimeError as error:  # what torch raises for a GPU that is out of memory, broken or gone
-            if moved.device == "cpu":
-                raise
-            reason = str(error).strip().partition("\n")[0]
-            if not self._cpu_fallback:
-                raise RunError(f"{moved.device} has failed ({reason}): mend it, or run with --device cpu") from error
-            words = "%s has failed (%s): '%s' goes on on the CPU, more slowly"
-            log.error(words, moved.device, reason, detector.name)  # noqa: TRY400 - its traceback helps nobody
-            self._moved[id(detector)] = on_cpu = moved.on_cpu()
-            return on_cpu.score(observations)
-
-    def _stream(self, frame: Frame, model: Model) -> list[Any]:
-        """The camera's stream objects, one a detector; new ones where a segment begins or the model is another."""
-        segment, of, streams = self._streams.get(frame.camera, (None, None, []))
-        if segment != frame.segment or of is not model:
-            streams = [detector.new_stream() for detector in model.detectors]
-            self._streams[frame.camera] = (frame.segment, model, streams)
-        return streams
 
 
 class InferenceWorker:

@@ -18,13 +18,14 @@ from dataclasses import dataclass
 
 import cv2
 
+from monitor.allocator import keep_freed_memory
 from monitor.errors import MonitorError, StageError
-from monitor.live.allocator import keep_freed_memory
+from monitor.judging.scorer import Scorer
 from monitor.live.capture import Capture, CaptureSettings
 from monitor.live.channel import Channel
 from monitor.live.frame_queue import FrameQueue, QueueCounters, QueueSettings
 from monitor.live.hold import Hold
-from monitor.live.inference import InferenceWorker, Scorer
+from monitor.live.inference import InferenceWorker
 from monitor.live.stage import Stage, join_all
 from monitor.model.model_store import Model
 from monitor.sources.source import Source

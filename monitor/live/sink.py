@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.states import CameraState
 from monitor.text.durations import in_words
-from monitor.types import CameraState
 
 
 @dataclass(frozen=True, slots=True)

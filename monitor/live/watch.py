@@ -20,7 +20,8 @@ from monitor.live.pipeline import Pipeline
 from monitor.live.sink import CameraReport, RunReport, Sink
 from monitor.live.stats import History, Quantiles, Rate
 from monitor.sources.source import Source
-from monitor.types import LOST, CameraState, ScoredFrame
+from monitor.states import LOST, CameraState
+from monitor.types import ScoredFrame
 
 TICK_S = 0.1
 """How often the loop looks at everything else but results: with many cameras, reports of all cost more than scores."""

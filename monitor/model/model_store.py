@@ -27,8 +27,8 @@ from monitor import __version__
 from monitor.detector.base import Detector, Precision
 from monitor.detector.registry import detector_class
 from monitor.errors import ModelError, RunError, first_problem
-from monitor.judging.calibration import HeldOut
 from monitor.model.model_versions import newest_usable, version_folders
+from monitor.scores.held_out import HeldOut
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.stream.regimes import Regime
 from monitor.text.commands import learn_command

@@ -7,8 +7,8 @@ from functools import cache
 import numpy as np
 
 from monitor import __version__
-from monitor.judging.calibration import HeldOut
 from monitor.model.model_store import FORMAT_VERSION, HeldOutSummary, Model, ModelCard, Provenance
+from monitor.scores.held_out import HeldOut
 
 DETECTORS = ("motion", "static", "scene", "true-sight-2")
 """What is learned unless the user says otherwise."""

@@ -20,7 +20,7 @@ from monitor.errors import UsageError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale, Sense
-from monitor.judging.smoothing import SmoothingSettings
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.text.commands import monitor_command
 
 Score = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]

@@ -1,11 +1,8 @@
-"""When a capture thread acts: which frames are analysed, when one is due, what is a gap, when to try a camera again."""
+"""Which frames of a stream are analysed, and what is a gap in it. Pure: times are the stream's own."""
 
 from __future__ import annotations
 
 import math
-import random
-import threading
-from collections.abc import Callable
 
 
 class Sampler:
@@ -59,53 +56,3 @@ class GapRule:
         """A frame of this time has come, after a gap or not."""
         self._steps = (self._steps[1], time_s - self._last_s)
         self._last_s = time_s
-
-
-class Backoff:
-    """Delays that double from ``min_s`` to ``max_s``, both seconds, each with up to ``jitter`` of it added."""
-
-    def __init__(self, min_s: float, max_s: float, jitter: float, rng: random.Random) -> None:
-        self._min_s = min_s
-        self._max_s = max_s
-        self._jitter = jitter
-        self._rng = rng
-        self._base_s = min_s
-
-    def next(self) -> float:
-        """Seconds to wait before the next attempt, in min_s..max_s."""
-        base_s = min(self._base_s, self._max_s / (1.0 + self._jitter))
-        self._base_s = min(2.0 * self._base_s, self._max_s)
-        return max(self._min_s, base_s * (1.0 + self._jitter * self._rng.random()))
-
-    def reset(self) -> None:
-        """Start small again."""
-        self._base_s = self._min_s
-
-
-class Pace:
-    """Holds a file's frames back until they are due by the clock; ``speed`` None holds nothing back.
-
-    behind_s: how late the last frame was asked for, seconds, since whoever takes them is too slow; 0 with speed None
-    """
-
-    def __init__(self, speed: float | None, clock: Callable[[], float], stop: threading.Event) -> None:
-        self._speed = speed
-        self._clock = clock
-        self._stop = stop
-        self._origin: tuple[float, float] | None = None  # (stream time, clock), both seconds
-        self.behind_s = 0.0
-
-    def wait_for(self, time_s: float, *, skip: bool) -> bool:
-        """Wait until a frame of this stream time is due, or not at all if ``skip``; False if stopped meanwhile.
-
-        A gap is skipped rather than sat through: nobody wants to watch nothing, and a broken time stamp may be
-        hours off.
-        """
-        if self._speed is None:
-            return not self._stop.is_set()
-        if self._origin is None or skip:
-            self._origin = (time_s, self._clock())
-        stream_s, clock_s = self._origin
-        wait_s = clock_s + (time_s - stream_s) / self._speed - self._clock()
-        self.behind_s = max(0.0, -wait_s)
-        return not (self._stop.wait(wait_s) if wait_s > 0.0 else self._stop.is_set())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from monitor.types import CameraState, Health
+from monitor.states import CameraState
+from monitor.types import Health
 
 TOLERANCE = 0.02
 """Difference of width over height, as a share of it, up to which a picture is taken as merely scaled."""

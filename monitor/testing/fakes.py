@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detector.base import Detector, Observation, Precision, Tensors
-from monitor.judging.calibration import HeldOut
 from monitor.model.model_store import Model, ModelCard, Provenance
+from monitor.scores.held_out import HeldOut
 from monitor.sources.source import Position, Reader, Source
-from monitor.types import Detection, Frame, Image, Reason, ScoredFrame
+from monitor.states import Reason
+from monitor.types import Detection, Frame, Image, ScoredFrame
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared/data"
 

@@ -15,10 +15,11 @@ from itertools import pairwise
 from monitor.live.capture import CaptureSettings
 from monitor.sources.camera import CameraSource
 from monitor.sources.isolated.isolated_source import IsolatedReader, IsolatedSource
+from monitor.states import CameraState
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.testing.captured import Watched, captured, eventually
 from monitor.testing.faulty_camera import FPS, ONCE, Fault, FaultyCamera
-from monitor.types import CameraState, CaptureStatus
+from monitor.types import CaptureStatus
 
 LOST = (CameraState.OFFLINE, CameraState.STALLED)
 EXPECTED: dict[Fault, tuple[CameraState, ...]] = {

@@ -11,8 +11,9 @@ from benchmarks.lib.stamp import HEIGHT_PX, WIDTH_PX, read, strip
 from benchmarks.lib.stamped_monitor import Stamped, Stamps
 from monitor.alerts.messages import SCHEMA, AlertMessage, ModelRef, ScoreMessage
 from monitor.sinks.evidence.alert_pictures import from_jpeg, to_jpeg
+from monitor.states import Phase
 from monitor.testing.scripted import ScriptedSource, Shot
-from monitor.types import Image, Phase
+from monitor.types import Image
 
 
 def stamped(unix_s: float, width: int = 640, height: int = 360) -> Image:

@@ -12,10 +12,10 @@ import pytest
 from monitor.live.capture import Capture, CaptureSettings
 from monitor.sources.isolated.isolated_source import Isolation, isolate
 from monitor.sources.video import VideoSource
+from monitor.states import CameraState
 from monitor.testing.faulty_camera import Fault
 from monitor.testing.injected_faults import EXPECTED, SHORT, FaultResult, run_fault
 from monitor.testing.scripted import RecordingSink
-from monitor.types import CameraState
 from tests.helpers.made_footage import write_video
 
 RESTARTS = tuple(fault for fault in Fault if set(EXPECTED[fault]) & {CameraState.OFFLINE, CameraState.STALLED})

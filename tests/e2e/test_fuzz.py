@@ -36,8 +36,8 @@ from monitor.detector.base import Observation
 from monitor.errors import ConfigError, ModelError, MonitorError, SourceError, UsageError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.model.model_store import CARD_FILE, WEIGHTS_FILE, load_model
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.score_record import alert_line, header_line, read_scores, score_line
 from monitor.sources.finding import open_sources
 from monitor.testing.fakes import brightness_model, frame, scored

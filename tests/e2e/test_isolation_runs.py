@@ -19,19 +19,19 @@ from monitor.errors import CaptureError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.live.capture import Capture
 from monitor.live.pipeline import Camera, Pipeline
 from monitor.live.sink import RunReport, Sink
 from monitor.live.watch import Watch
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sources.isolated.isolated_source import IsolatedSource, isolate
 from monitor.sources.source import Source
 from monitor.sources.video import VideoSource
+from monitor.states import CameraState
 from monitor.testing.captured import QUICK, captured, eventually
 from monitor.testing.fakes import brightness_model
 from monitor.testing.injected_faults import Noted
 from monitor.testing.scripted import FAST, RecordingSink
-from monitor.types import CameraState
 from tests.helpers.decoders import Break, NoiseSource, Plan
 from tests.helpers.isolated import isolated
 from tests.helpers.made_footage import write_video

@@ -20,7 +20,7 @@ from monitor.client import AlertSubscriber, AsyncAlertSubscriber, Gap, Item, NoR
 from monitor.client.follower import Start
 from monitor.client.since import Since, start_of
 from monitor.errors import ConfigError, LostError
-from monitor.types import AlertEvent, Phase
+from monitor.states import AlertEvent, Phase
 
 ANY = "tcp://127.0.0.1:*"
 DEADLINE_S = 20.0

@@ -13,18 +13,19 @@ from monitor.errors import CaptureError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
+from monitor.judging.scorer import Scorer
 from monitor.live.capture import CaptureSettings
 from monitor.live.frame_queue import FrameQueue, QueueSettings
-from monitor.live.inference import Scorer
 from monitor.live.pipeline import Camera, Pipeline
 from monitor.live.sink import CameraReport, Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sources.source import Position, Reader, Source
+from monitor.states import CameraState
 from monitor.testing.fakes import Brightness, brightness_model, frame, picture
 from monitor.testing.scripted import Clock
-from monitor.types import CameraState, Detection, Image
+from monitor.types import Detection, Image
 
 DEADLINE_S = 30.0
 FPS = 32.0  # its times are exact, and so are the bounds

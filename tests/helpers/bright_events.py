@@ -7,8 +7,8 @@ from pathlib import Path
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.live.sink import Sink
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink

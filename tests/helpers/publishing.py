@@ -7,7 +7,7 @@ from typing import Any
 
 from monitor.alerts.messages import AlertMessage, ModelRef
 from monitor.alerts.publisher import Publisher
-from monitor.types import AlertEvent, Phase, Reason
+from monitor.states import AlertEvent, Phase, Reason
 
 ANY = "tcp://127.0.0.1:*"
 DEADLINE_S = 20.0

@@ -18,8 +18,8 @@ from monitor.detector.base import Detector, Observation
 from monitor.detector.motion.motion_detector import Motion
 from monitor.detector.static_detector import StaticAge
 from monitor.errors import MonitorError
-from monitor.judging.calibration import HeldOut
 from monitor.model.model_store import Provenance, save_model
+from monitor.scores.held_out import HeldOut
 from monitor.sources.synthetic.synthetic_scene import FPS, SyntheticScene
 from monitor.types import Frame
 from training.autoencoder.train_model import code_commit

@@ -10,17 +10,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from monitor.detector.device import find_device
 from monitor.detector.true_sight.autoencoder import TrueSightNet
 from monitor.detector.true_sight.true_sight_detector import TrueSight
 from monitor.errors import UsageError
 from monitor.model.model_store import Provenance, check_replaceable, save_model, utc_now
+from monitor.text.durations import in_words
 from monitor.text.wording import counted
 from training.autoencoder.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochLoss
 from training.autoencoder.recipe import Recipe
 from training.autoencoder.training_clips import Footage, load_clips, split
-from training.autoencoder.training_loop import choose_device, fit
+from training.autoencoder.training_loop import fit
 from training.learn.learn_model import RECOMMENDED_S
-from training.output import duration, make_writable
+from training.output import make_writable
 from training.progress import Report
 from training.provenance import code_commit as code_commit
 from training.sampling import LIVE_PER_S, recorded_sources
@@ -47,7 +49,7 @@ def train_model(
     check_replaceable(out)
     folder = working_folder(out)
     _check_working_folder(folder, resume=resume)
-    torch_device = choose_device(device)
+    torch_device = find_device(device)
     started = time.monotonic()
     sources = recorded_sources(paths, split="training_videos")
     make_writable(out.parent, "--out")
@@ -56,7 +58,7 @@ def train_model(
         clips = load_clips(sources, frames_per_s=recipe.frames_per_s, max_frames=recipe.max_frames, report=report)
         footage = split(clips, recipe.held_out, min_training=recipe.batch)
         learned_s, held_s = footage.lengths_s()
-        report.say(f"footage: {duration(learned_s)} to learn from, {duration(held_s)} held out to set the threshold by")
+        report.say(f"footage: {in_words(learned_s)} to learn from, {in_words(held_s)} held out to set the threshold by")
         warning = too_short(learned_s, held_s)
         if warning is not None:
             report.say(warning)
@@ -81,10 +83,10 @@ def too_short(learned_s: float, held_s: float) -> str | None:
     """A warning for people where there is less than the recommended footage, seconds."""
     if learned_s + held_s >= RECOMMENDED_S:
         return None
-    held = duration(held_s)
+    held = in_words(held_s)
     return (
-        f"warning: {duration(learned_s + held_s)} of footage is too little: the {held} held out cannot show that there "
-        f"is less than one false alarm in {held}, so expect many; give at least {duration(RECOMMENDED_S)} in all, "
+        f"warning: {in_words(learned_s + held_s)} of footage is too little: the {held} held out cannot show that there "
+        f"is less than one false alarm in {held}, so expect many; give at least {in_words(RECOMMENDED_S)} in all, "
         "better an hour, with everything that is normal for this camera"
     )
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from training.autoencoder.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochLo
 from training.autoencoder.recipe import Recipe
 from training.autoencoder.training_clips import Footage
 from training.progress import Report
+from training.reproducible import reproducible
 
 WARM_UP = 0.05
 """Part of all steps over which the learning rate rises."""
@@ -56,7 +55,7 @@ def fit(
     epochs = recipe.epochs_for(len(frames))
     run = json.loads(json.dumps({"recipe": recipe.model_dump(), "seed": seed, "footage": footage.digest()}))
     augment = augmentation(recipe)
-    with _reproducible(device):
+    with reproducible(device):
         torch.manual_seed(seed)
         net = TrueSightNet(width=recipe.width, dropout=recipe.dropout)
         net = net.to(device).to(memory_format=torch.channels_last)
@@ -144,21 +143,6 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def choose_device(name: str) -> torch.device:
-    """auto, cpu, cuda or cuda:N. Raises UsageError for anything else or a device that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"unknown device '{name}': give auto, cpu or cuda") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"no such CUDA device here ({name}): use --device cpu")
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"device '{name}' is not supported: give auto, cpu or cuda")
-    return device
-
-
 def mixed_precision(recipe: Recipe, device: torch.device) -> bool:
     """Whether the recipe trains in bfloat16 there: 1.6 times as fast where the hardware knows it, slower elsewhere."""
     if recipe.precision != "auto":
@@ -217,17 +201,3 @@ def _check_same_run(found: dict[str, Any], wanted: dict[str, Any], folder: Path)
             f"the unfinished training in {folder} had another {', '.join(changed)}: "
             "give the same again, or delete the folder to start anew"
         )
-
-
-@contextmanager
-def _reproducible(device: torch.device) -> Iterator[None]:
-    """Same seed, same weights: deterministic kernels; the caller's random state comes back afterwards."""
-    before = torch.are_deterministic_algorithms_enabled()
-    if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first use
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.use_deterministic_algorithms(True)
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.judging.alerting import AlertSettings
-from monitor.judging.calibration import DAY_S
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.model.model_store import Model
+from monitor.scores.calibration import DAY_S
+from monitor.scores.smoothing import SmoothingSettings
+from monitor.text.durations import in_words
 from monitor.text.wording import about, counted
 from training.evaluate.analysis import Account, analyse, live_check, medians, nothing_readable
 from training.evaluate.evaluation_report import alarm_table, fitted, timings
 from training.evaluate.events import Alarm, AlarmLog, poisson_interval
 from training.evaluate.joined_recordings import Joined
 from training.evaluate.ranking import Interval
-from training.output import duration
 from training.progress import Report
 from training.sampling import LIVE_PER_S, recorded_sources
 
@@ -57,7 +57,7 @@ class AlarmCount:
         """For people, laid out for a terminal of ``width`` characters; None: in lines of any length."""
         low, high = self.per_day_interval
         lines = [
-            f"{self.model}: {duration(self.footage_s)} of footage in {counted(self.files, 'file')}, "
+            f"{self.model}: {in_words(self.footage_s)} of footage in {counted(self.files, 'file')}, "
             f"{counted(self.frames, 'frame')} analysed",
             f"{counted(len(self.alarms), 'alarm')}: {about(self.per_day)} in 24 h "
             f"[{about(low)}, {about(high)}] (95%, Poisson); the budget is {self.budget_per_day:g}",

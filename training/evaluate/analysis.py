@@ -18,8 +18,9 @@ from monitor.detector.base import Detector, Observation
 from monitor.errors import SourceError
 from monitor.model.model_store import Model
 from monitor.sources.source import Position, Reader, Source
+from monitor.states import PAUSED
 from monitor.stream.health.health_check import HealthCheck
-from monitor.types import PAUSED, Detection, Frame, Health, Image, ScoredFrame
+from monitor.types import Detection, Frame, Health, Image, ScoredFrame
 from training.sampling import sampled
 
 _BATCH = 8

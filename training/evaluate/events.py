@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from monitor.judging.camera_monitor import Alert
-from monitor.types import Phase
+from monitor.states import Phase
 from training.evaluate.ranking import Interval
 
 TOLERANCE_S = 2.0

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from monitor.errors import SourceError
 from monitor.judging.fusion import ModelScale
 from monitor.judging.published_postprocess import published_postprocess
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.model.model_store import Model
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sources.folder import FolderSource
 from monitor.sources.source import Source
 from monitor.text.wording import counted

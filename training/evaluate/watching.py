@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.model.model_store import Model
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sources.source import Source
 from monitor.types import Detection, FloatArray, Image
 from training.evaluate.analysis import Account, Analysed, analyse, live_check, nothing_readable

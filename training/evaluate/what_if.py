@@ -14,12 +14,13 @@ from rich.table import Table
 
 from monitor.errors import UsageError
 from monitor.judging.alerting import AlertSettings
-from monitor.judging.calibration import DAY_S
 from monitor.judging.camera_monitor import Alert, CameraMonitor
+from monitor.scores.calibration import DAY_S
 from monitor.sinks.score_record import RecordHeader, ScoreLine
+from monitor.states import Phase
+from monitor.text.durations import in_words
 from monitor.text.wording import about
-from monitor.types import Detection, Frame, Phase, ScoredFrame
-from training.output import duration
+from monitor.types import Detection, Frame, ScoredFrame
 
 _NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
 
@@ -137,7 +138,7 @@ def summary_table(outcome: Outcome) -> Table:
     for camera in outcome.cameras:
         notify = sum(alert.event.notify for alert in camera.events)
         rate = "-" if camera.per_day is None else rate_text(camera.per_day)
-        table.add_row(camera.camera, duration(camera.seconds), str(len(camera.events)), str(notify), rate)
+        table.add_row(camera.camera, in_words(camera.seconds), str(len(camera.events)), str(notify), rate)
     return table
 
 
@@ -167,7 +168,7 @@ def notes(outcome: Outcome, false_alarms_per_day: float | None) -> list[str]:
         )
     seconds = sum(camera.seconds for camera in outcome.cameras)
     if seconds < DAY_S:
-        said.append(f"The rate is counted in only {duration(seconds)} of footage: the less, the rougher.")
+        said.append(f"The rate is counted in only {in_words(seconds)} of footage: the less, the rougher.")
     return said
 
 

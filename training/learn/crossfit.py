@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detector.base import Detector, Observation
-from monitor.judging.calibration import HeldOut
+from monitor.scores.held_out import HeldOut
 from monitor.stream.regimes import regime_number
 from monitor.types import Frame
 from training.learn.normal_footage import Stretch

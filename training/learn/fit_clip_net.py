@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -13,8 +12,8 @@ from scipy.stats import mannwhitneyu
 from torch import Tensor
 from torch.nn import functional
 
+from monitor.detector.device import find_device
 from monitor.detector.precision import bfloat16_is_fast
-from monitor.detector.true_sight.true_sight_detector import find_device
 from monitor.detector.true_sight2.clip_inputs import CHANNELS
 from monitor.detector.true_sight2.clip_net import STRIDE, AnomalyLogits, ClipNet, averaged
 from monitor.detector.true_sight2.true_sight2_detector import Scene, TrueSight2, TrueSight2Settings
@@ -23,6 +22,7 @@ from monitor.types import FloatArray, Frame
 from training.learn.grey_footage import GreyClip, GreyFootage, grey_footage
 from training.learn.synthetic_anomalies import AnomalyMaker
 from training.progress import Report
+from training.reproducible import reproducible
 
 STEPS = 700
 WIDTH = 16
@@ -72,7 +72,7 @@ def fit_grey(
     ends = [len(clip.times) - round(HELD_OUT * len(clip.times)) for clip in clips]
     footage = GreyFootage([GreyClip(clip.times[:n], clip.frames[:n]) for clip, n in zip(clips, ends, strict=True)])
     maker = AnomalyMaker(footage, np.random.default_rng(seed))
-    with _reproducible(target):
+    with reproducible(target):
         torch.manual_seed(seed)
         net = ClipNet(CHANNELS, width).to(target).to(memory_format=torch.channels_last)
         net = _train(net, maker, steps, target, report or Report(quiet=True))
@@ -207,15 +207,3 @@ def _follow(mean: ClipNet, net: ClipNet, share: float) -> None:
                 kept.lerp_(new, 1 - share)
             else:
                 kept.copy_(new)
-
-
-@contextmanager
-def _reproducible(device: torch.device) -> Iterator[None]:
-    """Same seed, same weights: deterministic kernels; the caller's random state comes back afterwards."""
-    before = torch.are_deterministic_algorithms_enabled()
-    try:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.use_deterministic_algorithms(True)
-            yield
-    finally:
-        torch.use_deterministic_algorithms(before)

@@ -13,7 +13,7 @@ import numpy as np
 
 from monitor.detector.base import Detector, Observation
 from monitor.errors import CaptureError, SourceError
-from monitor.judging.calibration import HeldOut
+from monitor.scores.held_out import HeldOut
 from monitor.stream.regimes import regime_number
 from monitor.types import Frame
 from training.learn.normal_footage import CHUNK_S, Normal

@@ -18,13 +18,15 @@ import numpy as np
 
 from monitor.detector.base import Detector
 from monitor.errors import ModelError, UsageError
-from monitor.judging.calibration import DAY_S, HeldOut, fit_tail
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.model.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
 from monitor.model.model_versions import next_version, prune, version_number
+from monitor.scores.calibration import DAY_S, fit_tail
+from monitor.scores.held_out import HeldOut
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sources.source import Source
 from monitor.stream.health.viewpoint import Viewpoint
+from monitor.text.durations import in_words
 from monitor.text.wording import about, counted, joined
 from monitor.types import Frame
 from training.learn.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
@@ -32,7 +34,7 @@ from training.learn.held_out_windows import score_windows, windows
 from training.learn.learners import DEFAULT, LEARNERS, Learner, chosen
 from training.learn.normal_footage import Normal, Stretch, read_normal
 from training.learn.suitability import check_suitable
-from training.output import duration, make_writable
+from training.output import make_writable
 from training.progress import Report
 from training.provenance import code_commit
 
@@ -239,7 +241,7 @@ class _Fit:
         if not found and not unshown:
             raise UsageError(f"this footage cannot be learned from: {why}")
         for detector in unshown if found else ():
-            pieces = f"footage held out in pieces of {duration(clip_s)}"
+            pieces = f"footage held out in pieces of {in_words(clip_s)}"
             self._leave_out(detector, f"{pieces} cannot show how often it would alarm falsely")
         return found or unshown
 
@@ -285,12 +287,12 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
 
 def what_was_read(normal: Normal) -> str:
     """How much footage there is and what becomes of it, in words."""
-    total = f"footage: {duration(normal.footage_s)} of {normal.size[0]}x{normal.size[1]}"
+    total = f"footage: {in_words(normal.footage_s)} of {normal.size[0]}x{normal.size[1]}"
     if len(normal.sources) > 1:
         total += f" in {counted(len(normal.sources), 'file')}"
     if normal.whole:
         return f"{total}: all of it is learned from, and each part scored by what learned from the others"
-    return f"{total}: {duration(normal.kept_s)} spread over it are learned from, other parts held out"
+    return f"{total}: {in_words(normal.kept_s)} spread over it are learned from, other parts held out"
 
 
 def too_short(footage_s: float) -> str | None:
@@ -298,8 +300,8 @@ def too_short(footage_s: float) -> str | None:
     if footage_s >= RECOMMENDED_S:
         return None
     return (
-        f"warning: {duration(footage_s)} of footage is little: what is normal but did not happen in it will alarm; "
-        f"give at least {duration(RECOMMENDED_S)}, better an hour, with everything that is normal for this camera"
+        f"warning: {in_words(footage_s)} of footage is little: what is normal but did not happen in it will alarm; "
+        f"give at least {in_words(RECOMMENDED_S)}, better an hour, with everything that is normal for this camera"
     )
 
 
@@ -310,7 +312,7 @@ def what_is_supported(version: Path, settings: LearnSettings) -> str:
     shown = scale.supported_per_day
     least = max(scale.scales, key=lambda name: scale.scales[name].supported_per_day)
     once = [name for name in scale.senses[least].members if not LEARNERS[name].refit]
-    held = f"held out: {duration(DAY_S / shown)}"
+    held = f"held out: {in_words(DAY_S / shown)}"
     if once:
         held += f" that {joined(once)} has not learned from"
     return (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from monitor.app.config import LEAST_LEARNING_S
 from monitor.detector.base import Detector
 from monitor.errors import UsageError
+from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.types import Frame
 from training.progress import Report
 

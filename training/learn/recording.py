@@ -9,11 +9,11 @@ from pathlib import Path
 
 from monitor.errors import CaptureError, RunError, UsageError
 from monitor.learning.footage import FootageSource, FootageWriter, is_footage
+from monitor.live.pacing import Backoff
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
 from monitor.sources.source import Source
-from monitor.stream.frame_timing import Backoff
-from training.output import duration
+from monitor.text.durations import in_words
 from training.progress import Report
 from training.sampling import LIVE_PER_S, recorded_sources, sampled
 
@@ -34,7 +34,7 @@ def footage_of(specs: Sequence[str], folder: Path, for_s: float, report: Report)
     footage = folder / "footage"
     record(isolate(live[0], "process"), footage, for_s, report)
     if not is_footage(footage):
-        raise UsageError(f"not one picture came from {live[0].label} in {duration(for_s)}: check the address")
+        raise UsageError(f"not one picture came from {live[0].label} in {in_words(for_s)}: check the address")
     return [FootageSource(footage)]
 
 
@@ -51,7 +51,7 @@ def record(source: Source, folder: Path, for_s: float, report: Report) -> None:
     backoff = Backoff(0.5, 10.0, 0.3, random.Random())
     writer: FootageWriter | None = None
     started = last_at = time.monotonic()
-    with report.steps(f"recording {source.label} for {duration(for_s)}", round(for_s)) as step:
+    with report.steps(f"recording {source.label} for {in_words(for_s)}", round(for_s)) as step:
         seconds = 0
         while time.monotonic() - started < for_s:
             try:

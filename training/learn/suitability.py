@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from monitor.app.config import LEAST_LEARNING_S
 from monitor.errors import UsageError
+from monitor.learning.learning_plan import LEAST_LEARNING_S
+from monitor.text.durations import in_words
 from monitor.text.wording import listed
 from monitor.types import FloatArray
 from training.learn.normal_footage import Normal, Stretch
-from training.output import duration
 
 _SAMPLES = 25  # frames looked at of each source
 _THUMBNAIL = (80, 44)
@@ -37,7 +37,7 @@ def check_suitable(normal: Normal) -> None:
     everything = np.concatenate(list(looks.values()))
     if np.ptp(everything, axis=0).max() <= _EQUAL:
         raise UsageError(
-            f"all pictures of these {duration(length_s)} are equal: the camera was frozen or covered; give footage in "
+            f"all pictures of these {in_words(length_s)} are equal: the camera was frozen or covered; give footage in "
             "which something moves"
         )
     odd = odd_scenes([_usual(look) for look in looks.values()])

@@ -12,14 +12,15 @@ from statistics import median
 import cv2
 import numpy as np
 
-from monitor.app.config import LEAST_LEARNING_S, MonitorConfig
+from monitor.app.config import MonitorConfig
 from monitor.app.doctor.finding_report import Finding, ModelFacts, State, from_error
 from monitor.app.planning import learned_size
 from monitor.errors import ModelError, UsageError
-from monitor.judging.calibration import DAY_S
 from monitor.judging.fusion import ModelScale
-from monitor.live.inference import Scorer
+from monitor.judging.scorer import Scorer
+from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.model.model_store import COPY_AGAIN, Model, load_model
+from monitor.scores.calibration import DAY_S
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.stream.picture_size import Size, judge_size
 from monitor.text.commands import learn_command

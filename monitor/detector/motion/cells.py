@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detector.frontend import BINS, BLOCK, View
-from monitor.types import FloatArray, Reason
+from monitor.states import Reason
+from monitor.types import FloatArray
 
 FEATURES = BINS + 8
 """Features of a cell."""

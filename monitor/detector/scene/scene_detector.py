@@ -23,10 +23,12 @@ from monitor.detector.scene.patches import SIDE, Patches, patch_picture
 from monitor.detector.scene.scene_states import States, colour_differences, parts, top_mean
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
-from monitor.judging.calibration import HeldOut, fit_tail
-from monitor.judging.smoothing import CausalMedian, SmoothingSettings
+from monitor.scores.calibration import fit_tail
+from monitor.scores.held_out import HeldOut
+from monitor.scores.smoothing import CausalMedian, SmoothingSettings
+from monitor.states import TIMES_USUAL, Reason
 from monitor.stream.regimes import COLUMNS, ROWS, LightWatch, Regime, small_picture
-from monitor.types import TIMES_USUAL, Detection, Frame, Reason
+from monitor.types import Detection, Frame
 
 _REGIMES = tuple(Regime)
 _MIN_PICTURES = 32  # of a regime, for it to be learned

@@ -17,7 +17,9 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from monitor.allocator import keep_freed_memory
 from monitor.detector.base import Detector, Observation, Precision, Tensors
+from monitor.detector.device import find_device
 from monitor.detector.precision import trunk_type
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.detector.true_sight.autoencoder import INPUT_SIZE, PUBLISHED_WIDTH, TrueSightNet
@@ -25,8 +27,8 @@ from monitor.detector.true_sight.device_batch import DeviceScorer, ViewScorer
 from monitor.detector.true_sight.fast_net import FastNet
 from monitor.detector.true_sight.published_score import PUBLISHED_SIZES, Term, five_sizes, published_score
 from monitor.errors import UsageError
-from monitor.live.allocator import keep_freed_memory
-from monitor.types import Detection, FloatArray, Image, Reason
+from monitor.states import Reason
+from monitor.types import Detection, FloatArray, Image
 
 Variant = Literal["published", "sound"]
 
@@ -291,22 +293,3 @@ class TrueSight(Detector):
             if value > usual:
                 found.append(((value - mean) / max(std, 1e-12), Reason(TERM_NAMES[term], value, usual)))
         return tuple(reason for _, reason in sorted(found, key=lambda pair: -pair[0]))
-
-
-def find_device(name: str) -> torch.device:
-    """The torch device of a name (auto, cpu, cuda, cuda:N). Raises UsageError for one that is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise UsageError(f"'{name}' is no device: use cpu, cuda or cuda:0")
-    if device.type == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if count == 0:
-            raise UsageError("no CUDA device here: run with --device cpu")
-        if device.index is not None and device.index >= count:
-            raise UsageError(f"there is no {name} here: the last CUDA device is cuda:{count - 1}")
-    return device

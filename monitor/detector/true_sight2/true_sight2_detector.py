@@ -19,10 +19,10 @@ from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
+from monitor.detector.device import find_device
 from monitor.detector.frontend import fast_median
 from monitor.detector.precision import exact, trunk_type
 from monitor.detector.stored import check_tensors, read_settings
-from monitor.detector.true_sight.true_sight_detector import find_device
 from monitor.detector.true_sight2.clip_inputs import (
     CHANNELS,
     LEAST_SPAN_S,
@@ -35,7 +35,8 @@ from monitor.detector.true_sight2.clip_inputs import (
 )
 from monitor.detector.true_sight2.clip_net import HEADS, ClipNet, averaged
 from monitor.errors import ModelError
-from monitor.types import Detection, FloatArray, Frame, Image, Reason
+from monitor.states import Reason
+from monitor.types import Detection, FloatArray, Frame, Image
 
 CUDA_FRAMES = 8
 """Frames in every batch on a GPU, padded: one shape gives one kernel and the same bytes."""

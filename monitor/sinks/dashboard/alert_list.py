@@ -11,9 +11,9 @@ from rich.text import Text
 
 from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.sinks.dashboard.style import longest_name, plain_table
+from monitor.states import Phase
 from monitor.text.durations import place
 from monitor.text.wording import shortened
-from monitor.types import Phase
 
 _KEPT = 100
 

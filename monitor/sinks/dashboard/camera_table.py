@@ -23,9 +23,9 @@ from monitor.sinks.dashboard.style import (
     score_style,
     sparkline,
 )
+from monitor.states import LOST, CameraState
 from monitor.text.durations import in_words
 from monitor.text.wording import shortened
-from monitor.types import LOST, CameraState
 
 
 def camera_table(cameras: Sequence[CameraReport], width: int, rows: int) -> Table:

@@ -27,9 +27,9 @@ from monitor.live.sink import CameraReport, RunReport, Sink
 from monitor.sinks.dashboard.alert_list import LastAlerts
 from monitor.sinks.dashboard.camera_table import camera_table, foot, why_lost
 from monitor.sinks.dashboard.style import clock, is_wide
+from monitor.states import CameraState
 from monitor.text.redaction import redact
 from monitor.text.wording import counted
-from monitor.types import CameraState
 
 log = logging.getLogger("monitor")
 

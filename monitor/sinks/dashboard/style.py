@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.live.sink import CameraReport, Progress
-from monitor.types import CameraState
+from monitor.states import CameraState
 
 BARS = "▁▂▃▄▅▆▇█"
 BARS_TOP = 1.6

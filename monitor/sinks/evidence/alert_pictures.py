@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.judging.camera_monitor import Alert
+from monitor.states import Phase, Region
 from monitor.text.durations import place
-from monitor.types import FloatArray, Image, Phase, Region
+from monitor.types import FloatArray, Image
 
 _HEAT = 0.6  # opacity of the hottest place
 _LINE_PX = 18

@@ -15,7 +15,8 @@ from monitor.sinks.evidence.clips import Clip, clip_suffix, open_clip
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.ring import FrameRing
-from monitor.types import Frame, Image, Phase
+from monitor.states import Phase
+from monitor.types import Frame, Image
 
 
 @dataclass(slots=True)

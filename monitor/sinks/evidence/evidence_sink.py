@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Self
 
 from monitor.alerts.messages import ModelRef
+from monitor.allocator import release_free_memory
 from monitor.errors import ConfigError
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
-from monitor.live.allocator import release_free_memory
+from monitor.live.channel import HandOver
 from monitor.live.sink import CameraReport, Sink
 from monitor.live.stage import Stage, join_all
 from monitor.model.model_store import Model
@@ -25,11 +26,11 @@ from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.clips import clip_suffix
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
-from monitor.sinks.evidence.handover import HandOver
 from monitor.sinks.evidence.retention import Retention
+from monitor.states import Phase
 from monitor.text.redaction import redact
 from monitor.text.wording import counted
-from monitor.types import Frame, Phase
+from monitor.types import Frame
 
 log = logging.getLogger(__name__)
 

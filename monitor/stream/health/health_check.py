@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from monitor.states import CameraState
 from monitor.stream.health.frozen import Frozen, is_dark
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.health_view import SIZE, Look
@@ -13,7 +14,7 @@ from monitor.stream.health.orientation import Flip, Flipping
 from monitor.stream.health.quality import noise, sharpness
 from monitor.stream.health.scene_change import SceneChange
 from monitor.stream.health.viewpoint import Viewpoint, Views
-from monitor.types import CameraState, FloatArray, Health, Image
+from monitor.types import FloatArray, Health, Image
 
 GOOD = Health()
 

@@ -16,7 +16,7 @@ from monitor.alerts.history import PAGE_BYTES, PAGE_MESSAGES, Answer, History, H
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage, MalformedError, ModelRef, encode
 from monitor.alerts.publisher import Publisher
-from monitor.types import AlertEvent, CameraState, Phase
+from monitor.states import AlertEvent, CameraState, Phase
 
 ANY = "tcp://127.0.0.1:*"
 DEADLINE_S = 20.0

@@ -22,7 +22,7 @@ from monitor.alerts.messages import AlertMessage, ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber, Received
 from monitor.errors import ConfigError, RefusedError
-from monitor.types import AlertEvent, Phase
+from monitor.states import AlertEvent, Phase
 
 ANY = "tcp://127.0.0.1:*"
 DEADLINE_S = 20.0

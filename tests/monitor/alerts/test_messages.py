@@ -30,7 +30,7 @@ from monitor.alerts.messages import (
     new_epoch,
 )
 from monitor.errors import ConfigError
-from monitor.types import CameraState, Phase, Reason, Region
+from monitor.states import CameraState, Phase, Reason, Region
 
 ENVELOPE: dict[str, Any] = {"schema": 1, "node": "lab", "epoch": "0a", "seq": 7, "sent_at": 1.5e9}
 

@@ -18,7 +18,7 @@ from monitor.alerts.journal_file import Entry
 from monitor.alerts.messages import AlertMessage, ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.errors import BindError, ConfigError
-from monitor.types import AlertEvent, CameraState, Phase, Reason, Region
+from monitor.states import AlertEvent, CameraState, Phase, Reason, Region
 
 ANY = "tcp://127.0.0.1:*"
 MODEL = ModelRef(id="street", hash="ab12")

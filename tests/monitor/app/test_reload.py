@@ -23,13 +23,13 @@ from monitor.errors import ConfigError, MonitorError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.live.capture import CaptureSettings
 from monitor.live.pipeline import Camera, Pipeline
 from monitor.live.sink import CameraReport, Sink
 from monitor.live.watch import Watch
+from monitor.scores.smoothing import SmoothingSettings
+from monitor.states import CameraState
 from monitor.testing.fakes import LevelSource, brightness_model
-from monitor.types import CameraState
 from tests.places import ROOT
 
 DEADLINE_S = 30

@@ -18,7 +18,7 @@ import pytest
 
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
-from monitor.types import CameraState, Phase
+from monitor.states import CameraState, Phase
 from tests.helpers.publishing import ANY, DEADLINE_S, START, await_subscriptions, local, publish_alert
 
 

@@ -18,7 +18,7 @@ from monitor.alerts.journal_file import Entry
 from monitor.alerts.messages import AlertMessage, Decoded, Heartbeat, ModelRef, encode
 from monitor.client.follower import HELD, Follower, Start
 from monitor.client.items import Expired, Gap, Item, NoRepair, Received
-from monitor.types import Phase
+from monitor.states import Phase
 
 
 class UnreliableJournal(Journal):

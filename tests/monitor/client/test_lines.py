@@ -9,7 +9,7 @@ from typing import Any
 from monitor.alerts.messages import HealthMessage, ReasonBody, ScoreMessage, encode
 from monitor.client import Ended, Gap, Received, Silence, UnknownCamera
 from monitor.client.lines import json_line, text_line
-from monitor.types import Phase
+from monitor.states import Phase
 from tests.helpers.publishing import an_alert, local
 
 

@@ -32,7 +32,7 @@ from monitor.client import (
 )
 from monitor.client.lines import text_line
 from monitor.errors import ConfigError
-from monitor.types import CameraState, Phase
+from monitor.states import CameraState, Phase
 from tests.helpers.publishing import ANY, DEADLINE_S, START, an_alert, await_subscriptions, publish_alert
 
 

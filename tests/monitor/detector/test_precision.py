@@ -14,8 +14,8 @@ from monitor.detector.true_sight2.clip_inputs import CHANNELS
 from monitor.detector.true_sight2.clip_net import ClipNet
 from monitor.detector.true_sight2.true_sight2_detector import Scene, TrueSight2, TrueSight2Settings
 from monitor.errors import UsageError
-from monitor.judging.calibration import HeldOut
 from monitor.model.model_store import Provenance, load_model, save_model
+from monitor.scores.held_out import HeldOut
 from monitor.types import Frame
 
 CPU = torch.device("cpu")

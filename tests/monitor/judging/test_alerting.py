@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.judging.alerting import AlertRule, AlertSettings
-from monitor.types import AlertEvent, Phase
+from monitor.states import AlertEvent, Phase
 
 RULE = AlertSettings(on=1.0, off=0.8, min_duration_s=0.5, merge_gap_s=1.0, update_every_s=2.0, cooldown_s=10.0)
 

@@ -7,10 +7,11 @@ import pytest
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.evidence.alert_pictures import caption
+from monitor.states import CameraState, Phase, Reason
 from monitor.testing.fakes import brightness_model, frame, scored
-from monitor.types import CameraState, Detection, Health, Phase, Reason, ScoredFrame
+from monitor.types import Detection, Health, ScoredFrame
 
 SMOOTHING = SmoothingSettings()
 ALERT = AlertSettings(min_duration_s=0.5, merge_gap_s=1.0)

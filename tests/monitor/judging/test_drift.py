@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from monitor.detector.static_detector import StaticAge, StaticSettings
 from monitor.judging.alerting import AlertSettings
-from monitor.judging.calibration import HeldOut
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import Band, DriftWatch, ModelBands, learn_bands
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.model.model_store import Model, load_model, save_model
+from monitor.scores.held_out import HeldOut
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.stream.regimes import Regime
 from monitor.testing.fakes import brightness_model, provenance, scored
 

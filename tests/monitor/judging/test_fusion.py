@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from monitor.errors import ModelError
-from monitor.judging.calibration import HeldOut, fit_surprise
 from monitor.judging.fusion import ModelScale, fit_senses
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.model.model_store import Model
+from monitor.scores.calibration import fit_surprise
+from monitor.scores.held_out import HeldOut
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.testing.fakes import Brightness, brightness_model
 from monitor.types import Detection
 

@@ -30,13 +30,14 @@ from monitor.live.hold import Hold
 from monitor.live.sink import CameraReport, Progress, RunReport
 from monitor.model.model_store import Model, load_model
 from monitor.model.unlearned import unlearned_model
-from monitor.sinks.publish_sink import LogSink
+from monitor.sinks.log_sink import LogSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.states import CameraState
 from monitor.stream.picture_size import judge_size
 from monitor.testing.faulty_camera import FaultyCamera
 from monitor.text.commands import python_command
 from monitor.text.durations import in_words, parse_duration
-from monitor.types import CameraState, Frame, Health, ScoredFrame
+from monitor.types import Frame, Health, ScoredFrame
 from tests.helpers.normal_street import SIZE, record_street, street
 from tests.places import ROOT
 from training.learn.learn_model import LearnSettings, learn

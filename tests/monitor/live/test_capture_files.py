@@ -12,8 +12,9 @@ import pytest
 from monitor.errors import CaptureError, SourceError
 from monitor.live.capture import Capture, CaptureSettings
 from monitor.sources.folder import FolderSource
+from monitor.states import CameraState
 from monitor.testing.scripted import FAST, RecordingSink, Run, Shot, Step, recorded, segments, shots, times
-from monitor.types import CameraState, Frame
+from monitor.types import Frame
 from tests.helpers.made_footage import write_image
 
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from monitor.errors import CaptureError, StallError
 from monitor.live.capture import Capture
-from monitor.stream.frame_timing import Backoff
+from monitor.live.pacing import Backoff
+from monitor.states import CameraState
 from monitor.testing.scripted import FAST, ClockedStop, RecordingSink, Run, Shot, live, segments, shots, times
-from monitor.types import CameraState, Frame
+from monitor.types import Frame
 
 
 def test_a_lost_camera_is_opened_again_and_counted() -> None:

@@ -10,8 +10,8 @@ from monitor.errors import CaptureError
 from monitor.live.capture import Capture, CaptureSettings
 from monitor.live.frame_queue import FrameQueue
 from monitor.sources.video import VideoSource
+from monitor.states import CameraState
 from monitor.testing.scripted import FAST, Clock, RecordingSink, ScriptedSource, live, recorded, shots
-from monitor.types import CameraState
 from tests.helpers.made_footage import write_video
 
 DEADLINE_S = 10.0

@@ -11,18 +11,19 @@ from monitor.errors import CaptureError, RunError, SourceError, StageError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
+from monitor.judging.scorer import Scorer
 from monitor.learning.coordinator import Learning
 from monitor.live.capture import CaptureSettings
-from monitor.live.inference import Scorer
 from monitor.live.pipeline import Camera, Pipeline
 from monitor.live.sink import CameraReport, RunReport, Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.score_recorder import Recorder
 from monitor.sources.source import Reader, Source
+from monitor.states import CameraState, Phase
 from monitor.testing.fakes import Brightness, LevelSource, brightness_model, frame
-from monitor.types import CameraState, Detection, Phase
+from monitor.types import Detection
 
 DEADLINE_S = 20
 FAST = CaptureSettings(speed=None)

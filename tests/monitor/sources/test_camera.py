@@ -17,9 +17,9 @@ from monitor.errors import CaptureError, StallError
 from monitor.live.capture import CaptureSettings
 from monitor.sources.camera import CameraSource
 from monitor.sources.video import VideoSource
+from monitor.states import CameraState
 from monitor.testing.captured import captured, eventually
 from monitor.testing.rtsp_server import RtspServer
-from monitor.types import CameraState
 from tests.helpers.made_footage import write_video
 
 BALL = {"/ball": "ball:320x240@25"}

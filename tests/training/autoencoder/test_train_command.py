@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from monitor.text.durations import in_words
 from tests.helpers.tiny_training import write_folder
 from tests.places import ROOT, SHARED_DATA
 from training.autoencoder.checkpoint import CHECKPOINT_FILE
 from training.autoencoder.train_model import working_folder
-from training.output import duration
 from training.progress import Report
 
 CRASHES = SHARED_DATA / "faults/crashes_decoder.avi"
@@ -112,4 +112,4 @@ def test_without_a_terminal_a_line_says_how_far_it_is(capfd: pytest.CaptureFixtu
     ("seconds", "text"), [(0, "0 s"), (42.4, "42 s"), (59.7, "1 min"), (90, "1.5 min"), (7200, "2 h")]
 )
 def test_length_of_time_has_a_unit_that_suits_it(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert in_words(seconds) == text

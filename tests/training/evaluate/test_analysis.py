@@ -8,8 +8,9 @@ import pytest
 from monitor.detector.base import Observation
 from monitor.errors import CaptureError
 from monitor.sources.source import Position, Reader, Source
+from monitor.states import CameraState
 from monitor.testing.fakes import Brightness, LevelSource
-from monitor.types import CameraState, Detection, Health, Image
+from monitor.types import Detection, Health, Image
 from training.evaluate.analysis import Account, analyse, medians
 from training.evaluate.corrupt import CorruptedSource, Corruption
 from training.evaluate.joined_recordings import Joined

@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from monitor.detector.base import Detector, Observation
 from monitor.detector.motion.motion_detector import Motion
 from monitor.detector.static_detector import StaticAge
-from monitor.judging.calibration import HeldOut
 from monitor.model.model_store import CARD_FILE, load_model, save_model
+from monitor.scores.held_out import HeldOut
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.testing.fakes import provenance
 from monitor.text.commands import python_command

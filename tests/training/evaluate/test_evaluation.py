@@ -13,8 +13,8 @@ import pytest
 
 from monitor.detector.base import Observation
 from monitor.errors import UsageError
-from monitor.judging.calibration import HeldOut
 from monitor.model.model_store import DetectorEntry, HeldOutSummary, Model, ModelCard, Provenance
+from monitor.scores.held_out import HeldOut
 from monitor.testing.fakes import Brightness
 from monitor.types import Detection
 from tests.places import SHARED_DATA as DATA

@@ -18,9 +18,9 @@ from monitor.detector.base import Observation
 from monitor.detector.true_sight.autoencoder import TrueSightNet
 from monitor.detector.true_sight.true_sight_detector import TrueSight
 from monitor.errors import ModelError, SourceError, UsageError
-from monitor.judging.calibration import HeldOut
 from monitor.judging.published_postprocess import published_postprocess
 from monitor.model.model_store import Model, Provenance, load_model, save_model
+from monitor.scores.held_out import HeldOut
 from monitor.text.commands import python_command
 from monitor.types import Frame, Image
 from tests.places import ROOT

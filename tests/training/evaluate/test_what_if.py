@@ -14,12 +14,13 @@ from monitor.errors import UsageError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.live.capture import CaptureSettings
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.score_record import ScoreLine, alert_line, header_line, read_scores, score_line
 from monitor.sinks.score_recorder import Recorder
+from monitor.states import Phase
 from monitor.testing.fakes import LevelSource, brightness_model, scored
-from monitor.types import Phase, ScoredFrame
+from monitor.types import ScoredFrame
 from tests.monitor.live.test_pipeline import SCENE, monitors, watch
 from tests.places import ROOT
 from training.evaluate.what_if import CameraOutcome, Changes, Outcome, notes, rate_text, replay, summary_table

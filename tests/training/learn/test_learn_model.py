@@ -14,10 +14,10 @@ from monitor.detector.registry import REGISTRY
 from monitor.detector.static_detector import StaticAge
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
 from monitor.learning.footage import FootageSource, FootageWriter, recorded_s
 from monitor.model.model_store import WEIGHTS_FILE, load_model
 from monitor.model.model_versions import next_version, prune, version_folders
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.testing.fakes import Brightness
 from monitor.text.wording import about
 from monitor.types import Frame

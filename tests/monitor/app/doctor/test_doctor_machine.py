@@ -15,7 +15,7 @@ from monitor.app.doctor.disk_check import check_evidence, check_journal, check_r
 from monitor.app.doctor.finding_report import ModelFacts, State
 from monitor.app.doctor.model_check import check_model, judge_load, judge_model, misfit
 from monitor.app.doctor.port_check import check_keys, check_ports
-from monitor.judging.calibration import DAY_S
+from monitor.scores.calibration import DAY_S
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.text.commands import learn_command, python_command
 from tests.helpers.examined import DEMO_MODEL, listening

@@ -13,7 +13,8 @@ from monitor.detector.frontend import BLOCK, FrontEnd, View
 from monitor.detector.motion.cells import TERMS, reasons
 from monitor.detector.motion.motion_detector import Motion
 from monitor.errors import ModelError, UsageError
-from monitor.types import TIMES_USUAL, Detection, Frame, Image, Reason
+from monitor.states import TIMES_USUAL, Reason
+from monitor.types import Detection, Frame, Image
 
 WIDTH, HEIGHT, RATE = 320, 176, 10.0
 

@@ -12,9 +12,9 @@ from monitor.live.sink import CameraReport, Progress, RunReport
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.dashboard.style import sparkline
 from monitor.sinks.dashboard.summary import summary
-from monitor.sinks.publish_sink import LogSink
+from monitor.sinks.log_sink import LogSink
+from monitor.states import AlertEvent, CameraState, Phase, Reason
 from monitor.testing.fakes import scored
-from monitor.types import AlertEvent, CameraState, Phase, Reason
 
 TITLE = RunTitle("node-1", "cpu", "street@01234567", "tcp://127.0.0.1:5560", 1.0)
 

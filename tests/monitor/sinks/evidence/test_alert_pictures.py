@@ -5,8 +5,9 @@ import pytest
 
 from monitor.judging.camera_monitor import Alert
 from monitor.sinks.evidence.alert_pictures import fit, heated, relative_heat, snapshot
+from monitor.states import AlertEvent, Phase, Reason, Region
 from monitor.testing.fakes import frame, picture
-from monitor.types import AlertEvent, Phase, Reason, Region, ScoredFrame
+from monitor.types import ScoredFrame
 
 
 def test_pictures_are_scaled_to_the_width_and_to_even_sides() -> None:

@@ -14,8 +14,8 @@ from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.clips import WebmClip, open_clip
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles, folder_name
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
+from monitor.states import Phase
 from monitor.testing.fakes import picture, scored
-from monitor.types import Phase
 from tests.helpers.bright_events import BRIGHT, CALM, files_in, levels, monitor, play
 
 MODEL = ModelRef(id="brightness", hash="0" * 64)

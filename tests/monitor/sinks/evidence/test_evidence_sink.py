@@ -13,16 +13,16 @@ from monitor.errors import ConfigError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
-from monitor.judging.smoothing import SmoothingSettings
+from monitor.live.channel import HandOver
 from monitor.model.model_store import Model
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.evidence import evidence_sink
 from monitor.sinks.evidence.evidence_files import EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
-from monitor.sinks.evidence.handover import HandOver
 from monitor.sinks.evidence.ring import OVERHEAD_BYTES, FrameRing
+from monitor.states import Phase
 from monitor.testing.fakes import brightness_model, scored
-from monitor.types import Phase
 from tests.helpers.bright_events import BRIGHT, CALM, DEADLINE_S, files_in, levels, monitor, sink_for, tell
 
 # What waits

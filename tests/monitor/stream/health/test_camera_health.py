@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from monitor.live.capture import Capture, CaptureSettings
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.video import VideoSource
+from monitor.states import CameraState
 from monitor.stream.health.health_check import GOOD, HealthCheck
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.testing.scripted import Clock, ClockedStop, RecordingSink
-from monitor.types import CameraState, Frame, Health, Image
+from monitor.types import Frame, Health, Image
 from tests.monitor.stream.health.test_health_check import Pictures
 from tests.places import SHARED_DATA
 

@@ -15,15 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from monitor.judging.scorer import Scorer
 from monitor.live.capture import Capture, CaptureSettings
-from monitor.live.inference import Scorer
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.video import VideoSource
+from monitor.states import CameraState
 from monitor.stream.health.health_check import HealthCheck
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.testing.fakes import brightness_model, frame
 from monitor.testing.scripted import Clock, ClockedStop, RecordingSink
-from monitor.types import CameraState, Frame, Health, Image
+from monitor.types import Frame, Health, Image
 from tests.places import SHARED_DATA
 
 ONLINE, FROZEN, DARK = CameraState.ONLINE, CameraState.FROZEN, CameraState.DARK

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from monitor.errors import ModelError
-from monitor.judging.smoothing import CausalMedian
+from monitor.scores.held_out import HeldOut
+from monitor.scores.smoothing import CausalMedian
 from monitor.types import FloatArray
 
 DAY_S = 86_400.0
@@ -27,26 +28,6 @@ DECLUSTER_S = 30.0
 """Exceedances closer than this belong to one peak: an alarm is an event, not a frame."""
 _ASSUMED_PEAKS = 4
 """The mean of one or two peaks says next to nothing: what all frames say of the tail counts like so many peaks more."""
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """Raw scores of held-out normal footage, before smoothing.
-
-    time_s  (N,) float64, the stream's clock in seconds, increasing within a clip
-    clip    (N,) int32, which clip a frame belongs to
-    scores  detector name -> (N,) float64; NaN where the detector could not judge yet
-    regime  (N,) int8, which of ``tuple(Regime)`` the light of each frame is; None where that was not looked at
-    """
-
-    time_s: NDArray[np.float64]
-    clip: NDArray[np.int32]
-    scores: dict[str, NDArray[np.float64]]
-    regime: NDArray[np.int8] | None = None
-
-    def duration_s(self) -> float:
-        """Seconds of footage, all clips together."""
-        return float(sum(np.ptp(self.time_s[self.clip == number]) for number in np.unique(self.clip)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +115,7 @@ def fit_surprise(smoothed: NDArray[np.float64], trust: float = 1.0) -> Surprise:
     quantiles = np.quantile(known, np.linspace(0, TAIL_QUANTILE, 20))
     above = known[known > quantiles[-1]] - quantiles[-1]
     # 2 n mean / b of n exponential heights with mean b follows a chi-squared law with 2 n degrees of freedom.
-    bound = 2 * above.sum() / chi2.ppf(0.05, 2 * above.size) if above.size else 0.0
+    bound = 2 * above.sum() / (2 * gammaincinv(above.size, 0.05)) if above.size else 0.0
     return Surprise(tuple(quantiles.tolist()), float(bound), trust)
 
 

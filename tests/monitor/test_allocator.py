@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monitor.allocator import release_free_memory
 from monitor.judging.camera_monitor import CameraMonitor
-from monitor.live.allocator import release_free_memory
 from monitor.sinks.evidence import evidence_sink
 from monitor.sinks.evidence.clips import open_clip
 from tests.helpers.bright_events import BRIGHT, CALM, DEADLINE_S, levels, monitor, sink_for, tell

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from monitor.errors import ModelError
-from monitor.judging.calibration import HeldOut, fit_scale
-from monitor.judging.smoothing import CausalMedian
+from monitor.scores.calibration import fit_scale
+from monitor.scores.held_out import HeldOut
+from monitor.scores.smoothing import CausalMedian
 from monitor.testing.fakes import held_out
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.judging.smoothing import CausalMedian, SmoothingSettings
+from monitor.scores.smoothing import CausalMedian, SmoothingSettings
 
 
 def test_at_25_fps_the_window_grows_from_5_to_9_frames_as_published() -> None:

@@ -1,0 +1,1 @@
+"""What scores mean: causal smoothing, held-out scores, and the thresholds computed from them. Pure arithmetic."""

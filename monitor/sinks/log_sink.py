@@ -1,0 +1,97 @@
+"""The sink that writes log lines in place of the dashboard."""
+
+from __future__ import annotations
+
+import logging
+import math
+
+from monitor.alerts.messages import NOT_NOTIFIED
+from monitor.judging.camera_monitor import Alert, Judgement
+from monitor.live.sink import CameraReport, Progress, RunReport, Sink
+from monitor.states import CameraState, Phase
+
+log = logging.getLogger("monitor")
+
+_PROGRESS, _PROGRESS_S, _PROGRESS_LEAST_S = 0.1, 30.0, 3.0
+_USUAL = (CameraState.CONNECTING, CameraState.LEARNING, CameraState.ONLINE, CameraState.ENDED)
+
+
+class LogSink(Sink):
+    """Log lines in place of the dashboard: alerts, changes of state, and now and then figures and progress.
+
+    every_s  how often the figures are logged, seconds
+    """
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self._every_s = every_s
+        self._next_s = every_s
+        self._scored: set[str] = set()
+        self._states: dict[str, CameraState] = {}
+        self._told: dict[str, tuple[float, float]] = {}  # when progress was last told, and how far it was
+
+    def score(self, judgement: Judgement) -> None:
+        """Say so when a camera's first score is there."""
+        camera = judgement.scored.frame.camera
+        if camera not in self._scored and not math.isnan(judgement.score):
+            self._scored.add(camera)
+            log.info("%s: first score %.2f (0 is typical, 1.00 the threshold)", camera, judgement.score)
+
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - the figures have a line of their own
+        """Log the event's start and end."""
+        event = alert.event
+        why = f": {alert.reasons[0]}" if alert.reasons else ""
+        quiet = "" if event.notify else f" ({NOT_NOTIFIED})"
+        if event.phase is Phase.START:
+            log.warning(
+                "%s: alert %d starts at %.1f s of footage%s%s", alert.camera, event.number, event.started_s, why, quiet
+            )
+        elif event.ended_s is not None:
+            log.warning(
+                "%s: alert %d ends, %.1f s of footage long, peak %.2f%s%s",
+                alert.camera,
+                event.number,
+                event.ended_s - event.started_s,
+                event.peak_score,
+                why,
+                quiet,
+            )
+
+    def health(self, report: CameraReport) -> None:
+        """Log the new state; how a camera that learns goes on is told as its progress."""
+        before, self._states[report.name] = self._states.get(report.name), report.state
+        if before is report.state is CameraState.LEARNING:
+            return
+        level = logging.INFO if report.state in _USUAL else logging.WARNING
+        level = logging.ERROR if report.state is CameraState.FAILED else level
+        log.log(level, "%s: %s%s", report.name, report.state, f" ({report.detail})" if report.detail else "")
+
+    def tick(self, report: RunReport) -> None:
+        """Log how far those are that learn, and the others' figures, when it is time."""
+        for camera in report.cameras:
+            if camera.progress is not None:
+                self._tell(camera.name, camera.progress, report.elapsed_s)
+        if report.elapsed_s < self._next_s:
+            return
+        self._next_s = report.elapsed_s + self._every_s
+        for camera in report.cameras:
+            if camera.state is not CameraState.LEARNING:  # it has no score yet
+                log.info("%s", describe(camera))
+
+    def _tell(self, camera: str, progress: Progress, now_s: float) -> None:
+        """After a tenth of the whole, and after half a minute; a new stage of another whole begins anew."""
+        told_s, told = self._told.get(camera, (-math.inf, 0.0))
+        further = not told <= progress.fraction < told + _PROGRESS
+        if now_s - told_s >= _PROGRESS_S or (further and now_s - told_s >= _PROGRESS_LEAST_S):
+            self._told[camera] = (now_s, math.floor(progress.fraction / _PROGRESS + 1e-9) * _PROGRESS)
+            log.info("%s: %s", camera, progress)
+
+
+def describe(camera: CameraReport) -> str:
+    """A camera's figures in one line."""
+    age = "-" if camera.age_p50_s is None else f"{camera.age_p50_s * 1e3:.0f}/{(camera.age_p99_s or 0) * 1e3:.0f} ms"
+    score = "-" if math.isnan(camera.score) else f"{camera.score:.2f}"
+    return (
+        f"{camera.name}: {camera.state}, score {score}, fps {camera.fps_in:.1f} in "
+        f"{camera.fps_analysed:.1f} analysed, age p50/p99 {age}, dropped {camera.dropped}, "
+        f"reconnects {camera.reconnects}, alerts {camera.events}"
+    )
