@@ -1,3 +1,3 @@
-"""True Sight: watch fixed cameras, learn what is normal, alert on what is not."""
+"""True Sight: watches fixed cameras, learns what is normal and alerts on what is not."""
 
 __version__ = "0.1.0"

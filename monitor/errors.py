@@ -1,16 +1,16 @@
-"""Every error the monitor raises on purpose, each with one sentence that says what to do.
+"""All errors that the monitor raises on purpose. The text of each is one sentence that says what to do.
 
 MonitorError
-├── UsageError            exit code 2: something the user gave cannot be used
-│   ├── ConfigError       a setting is unknown or out of range
-│   ├── SourceError       a path, folder or file that is no source of frames
-│   └── ModelError        a model folder that is missing, damaged or foreign
-├── RunError              exit code 1: a run that could not start or go on
-│   ├── BindError         a ZeroMQ address that cannot be bound
-│   ├── RefusedError      a client whose keys the monitor does not accept, or the other way round
+├── UsageError            exit code 2: the user's input cannot be used
+│   ├── ConfigError       a setting is unknown, has the wrong type or is out of range
+│   ├── SourceError       a path, folder or file is not a source of frames
+│   └── ModelError        a model folder is missing, damaged or not made by this program
+├── RunError              exit code 1: a run could not start or could not continue
+│   ├── BindError         a ZeroMQ address cannot be bound
+│   ├── RefusedError      the monitor rejects the client's keys, or the client rejects the monitor's
 │   ├── LostError         a client that must not lose a message has lost one
 │   └── StageError        a thread of the pipeline failed
-└── CaptureError          a camera's own trouble, retried by its capture thread
+└── CaptureError          a camera failed; its capture thread tries again
     └── StallError        the camera is connected but sends nothing
 """
 
@@ -23,47 +23,47 @@ if TYPE_CHECKING:
 
 
 class MonitorError(Exception):
-    """Base of all errors raised on purpose; its text is shown to the user as it is."""
+    """Base class of all errors raised on purpose. Its text is shown to the user unchanged."""
 
     exit_code = 1
 
 
 class UsageError(MonitorError):
-    """Something the user gave cannot be used."""
+    """The user's input cannot be used."""
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A setting is unknown, of the wrong kind or out of range."""
+    """A setting is unknown, has the wrong type or is out of range."""
 
 
 class SourceError(UsageError):
-    """A path, folder or file that is no source of frames."""
+    """A path, folder or file is not a source of frames."""
 
 
 class ModelError(UsageError):
-    """A model folder that is missing, damaged or not this program's."""
+    """A model folder is missing, damaged or not made by this program."""
 
 
 class RunError(MonitorError):
-    """A run that could not start or go on."""
+    """A run could not start or could not continue."""
 
 
 class BindError(RunError):
-    """A ZeroMQ address that cannot be bound."""
+    """A ZeroMQ address cannot be bound."""
 
 
 class RefusedError(RunError):
-    """Client and monitor do not agree on keys."""
+    """The monitor rejects the client's keys, or the client rejects the monitor's."""
 
 
 class LostError(RunError):
-    """A message was sent that can no longer be had."""
+    """A message that was sent is no longer available."""
 
 
 class StageError(RunError):
-    """A thread of the pipeline failed; the cause is chained."""
+    """A thread of the pipeline failed; the original error is chained (``__cause__``)."""
 
 
 class CaptureError(MonitorError):
@@ -75,6 +75,6 @@ class StallError(CaptureError):
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:
-    """Where the first thing wrong stands, as a dotted name ("" for the whole), and what is wrong with it."""
+    """The first problem: the dotted name of the field ("" for the whole input), and what is wrong with it."""
     problem = error.errors(include_url=False, include_input=False)[0]
     return ".".join(str(part) for part in problem["loc"]), problem["msg"]

@@ -1,6 +1,6 @@
-"""States of cameras and events, and what is said of an event: plain values, without NumPy or OpenCV.
+"""States of cameras and events, and the data of an event: plain values, without NumPy or OpenCV.
 
-The client needs only these, so it starts without the monitor's heavy libraries.
+The client needs only this module, so it starts without the monitor's large libraries.
 """
 
 from __future__ import annotations
@@ -12,42 +12,42 @@ from monitor.text.wording import about
 
 
 class CameraState(StrEnum):
-    """What a camera is doing, as published in health messages."""
+    """The state of a camera, as published in health messages."""
 
     CONNECTING = "connecting"
     LEARNING = "learning"
-    """There is no model of it yet: what it shows is taken as normal."""
+    """The camera has no model yet: everything it shows now is learned as normal."""
     ONLINE = "online"
     STALLED = "stalled"
     OFFLINE = "offline"
     FROZEN = "frozen"
     DARK = "dark"
     MISFIT = "misfit"
-    """Its picture has another shape than the one learned: it is not scored."""
+    """The picture's aspect ratio differs from the learned one: frames are not scored."""
     SCENE_CHANGE = "scene_change"
-    """The whole picture changes: infrared, a light switch. Not scored until it has settled."""
+    """The whole picture changes, for example by infrared or a light switch. Not scored until the picture is steady."""
     MOVED = "moved"
     DEFOCUSED = "defocused"
     FLIPPED = "flipped"
-    """Frames come mirrored or upside down, and are turned back."""
+    """Frames arrive mirrored or upside down; they are corrected before they are scored."""
     NOISY = "noisy"
     DRIFTED = "drifted"
-    """It is watched, but what it usually shows is no longer what was learned: learn it again."""
+    """The camera is scored, but its usual picture is no longer the learned one: learn the camera again."""
     OVERLOADED = "overloaded"
     ENDED = "ended"
     FAILED = "failed"
-    """A file that cannot be read on; it is not tried again."""
+    """The rest of a file cannot be read; the monitor does not retry."""
 
 
 PAUSED = (CameraState.FROZEN, CameraState.DARK, CameraState.SCENE_CHANGE, CameraState.MISFIT)
-"""States in which no frame is scored; after them temporal state starts anew."""
+"""States in which no frame is scored. After such a state, all temporal state starts again from zero."""
 
 LOST = (CameraState.STALLED, CameraState.OFFLINE, CameraState.FAILED, CameraState.ENDED)
-"""States in which no frame comes: the last score says nothing of now, and what comes later is a new segment."""
+"""States in which no frame arrives: the last score does not apply any more, and the next frame starts a new segment."""
 
 
 class Phase(StrEnum):
-    """Where an event is in its life."""
+    """The phase of an event."""
 
     START = "start"
     UPDATE = "update"
@@ -56,14 +56,14 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlertEvent:
-    """One step in the life of an event of one camera, on the stream's clock.
+    """One phase of an event of one camera. All times are in seconds on the stream's clock.
 
-    number      1-based count of the camera's events in this run
+    number      1-based number of the event among the camera's events in this run
     started_s   when the score first passed the threshold
-    ended_s     when it was last over it; None while the event is open
+    ended_s     when the score was last above the threshold; None while the event is open
     peak_score  highest smoothed score so far (1 = the threshold)
-    peak_s      when that was
-    notify      False while a cool-down holds notifications back; the record is kept all the same
+    peak_s      time of the highest score
+    notify      False while a cool-down suppresses notifications; the event is still recorded
     """
 
     number: int
@@ -78,7 +78,7 @@ class AlertEvent:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A box in pixels of the source frame, with the anomaly map's peak inside it."""
+    """A box in pixels of the source frame. score: the highest value of the anomaly map inside the box."""
 
     x: int
     y: int
@@ -90,14 +90,15 @@ class Region:
 TIMES_USUAL = "times the usual"
 """The unit of a reason whose usual value is 1 by definition."""
 _NONE = 1e-3
-"""Share of the value now below which what is usual is as good as nothing."""
+"""If the usual value is below this share of the present value, the text says "none" instead of the usual value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """A term that rose: ``value`` now, ``usual`` its upper normal value, both in ``unit``; "" has a scale of its own.
+    """A term that is above normal. ``value``: now; ``usual``: its upper normal value; both in ``unit``.
 
-    of  what a share is a share of, for people
+    unit  "" if the term has a scale of its own
+    of    for a percentage: what it is a percentage of, in words for the user
     """
 
     term: str
@@ -112,7 +113,7 @@ class Reason:
         unit, of = f" {self.unit}" if self.unit else "", f" {self.of}" if self.of else ""
         whose = "" if self.unit else " (on a scale of its own)"
         value, usual = about(self.value), about(self.usual)
-        if value == usual:  # a third digit only tells them apart
+        if value == usual:  # only a third digit shows the difference
             value, usual = f"{self.value:.3g}", f"{self.usual:.3g}"
         none = 0 <= self.usual <= _NONE * self.value
         return f"{self.term} {value}{unit}{of}, usual here{': none' if none else f' up to {usual}{unit}'}{whose}"

@@ -1,1 +1,1 @@
-"""Words for people: numbers, durations, commands, redacted addresses and log lines."""
+"""Text shown to users: numbers, durations, commands, redacted addresses and log lines."""

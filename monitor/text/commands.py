@@ -1,4 +1,4 @@
-"""The project's commands in sentences: as they can be pasted into the shell that this program was started from."""
+"""The project's commands as text. The user can paste them into the shell that started this program."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _SCRIPT = Path(__file__).resolve().parents[2] / "run_monitor.py"
 
 
 def python_command(arguments: str = "") -> str:
-    """``.venv/bin/python -m training learn``: the Python that runs this, with ``arguments`` for it."""
+    """``.venv/bin/python -m training learn``: the running Python interpreter, followed by ``arguments``."""
     executable = Path(sys.executable)
     on_path = shutil.which(executable.name) == str(executable)
     return f"{executable.name if on_path else _from_here(executable)} {arguments}".rstrip()
 
 
 def monitor_command(arguments: str = "") -> str:
-    """``.venv/bin/python run_monitor.py --demo``: the monitor, with ``arguments`` for it."""
+    """``.venv/bin/python run_monitor.py --demo``: the monitor, followed by ``arguments``."""
     return python_command(f"{_from_here(_SCRIPT)} {arguments}")
 
 
@@ -28,6 +28,6 @@ def learn_command(camera: str = "CAMERA") -> str:
 
 
 def _from_here(path: Path) -> str:
-    """Relative to the current folder if it lies below it, and quoted for a shell."""
+    """The path, relative to the current folder if it is inside that folder, and quoted for a shell."""
     here = Path.cwd()
     return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: ``90s``, ``10m``, ``2h``, ``1.5h``, or a number of seconds."""
+"""Durations as users write them: ``90s``, ``10m``, ``2h``, ``1.5h``, or a number of seconds."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def parse_duration(text: str) -> float:
-    """Seconds, > 0. Raises UsageError for what is no length of time."""
+    """Seconds, > 0. Raises UsageError if the text is not a duration."""
     found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", text)
     seconds = float(found.group(1)) * _UNITS.get(found.group(2), math.nan) if found else math.nan
     if not 0 < seconds < math.inf:
-        raise UsageError(f"'{text}' is no length of time: write 90s, 10m or 2h")
+        raise UsageError(f"'{text}' is not a duration: write 90s, 10m or 2h")
     return seconds
 
 
 def place(seconds: float) -> str:
-    """A place in a recording, to find it in a player: ``0:12``, ``1:02:03``."""
+    """A position in a recording, as a video player shows it: ``0:12``, ``1:02:03``."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"

@@ -1,4 +1,4 @@
-"""Log lines and tracebacks for people, without passwords."""
+"""Log lines and tracebacks for users, with passwords redacted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from monitor.text.redaction import RedactingFormatter, redact
 
 
 def log_to_stderr(*, verbose: bool) -> None:
-    """Send log lines with their time to stderr: warnings, with ``verbose`` everything. Doing it again changes nothing.
+    """Write log lines with their time to stderr: only warnings, or everything if ``verbose``.
 
-    Call it before anything that may have something to say: a line without a handler comes out without its time.
+    A second call adds no second handler. Call this function before any code that may log: a line that is logged
+    without a handler is printed without its time.
     """
     root = logging.getLogger()
     root.setLevel(logging.DEBUG if verbose else logging.WARNING)
@@ -26,7 +27,7 @@ def log_to_stderr(*, verbose: bool) -> None:
 
 @contextmanager
 def stderr_silenced() -> Iterator[None]:
-    """While a live view has the terminal, no log line is written across it; afterwards all is as it was before."""
+    """Keep log lines off the terminal while a live view uses it; afterwards restore the handlers and the level."""
     root = logging.getLogger()
     level = root.level
     handlers = [handler for handler in root.handlers if isinstance(handler, _StderrHandler)]
@@ -47,7 +48,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 def redact_tracebacks() -> None:
-    """Hide credentials in the tracebacks of errors that nobody caught."""
+    """Redact credentials in the tracebacks of uncaught errors."""
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))

@@ -1,4 +1,4 @@
-"""Numbers in sentences, names in little room, and names that were mistyped."""
+"""Formats numbers for sentences, shortens long names and finds the name that a mistyped name means."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def counted(number: float, noun: str) -> str:
 
 
 def about(number: float) -> str:
-    """Two significant digits, which is what an estimate bears: ``2200``, ``5.4``, ``0.034``."""
+    """The number with two significant digits, as precise as an estimate is: ``2200``, ``5.4``, ``0.034``."""
     rounded = float(f"{number:.2g}")
     return f"{rounded:.0f}" if abs(rounded) >= 10 else f"{rounded:g}"
 
@@ -30,25 +30,25 @@ def joined(names: Sequence[str]) -> str:
 
 
 def listed(names: Sequence[str], at_most: int) -> str:
-    """``a, b``; of more names than ``at_most``, ``a, b and 3 more``."""
+    """``a, b``; if there are more than ``at_most`` names, ``a, b and 3 more``."""
     rest = len(names) - at_most
     return ", ".join(names[:at_most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name that a mistyped one is most like; None where none is alike by ``cutoff``, 1 being equal."""
+    """The known name most similar to ``name``; None if no similarity reaches ``cutoff`` (1 means equal)."""
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
 
 
 def shortened(path: str, room: int) -> str:
-    """A path, address or name in at most ``room`` characters: what is left out is before the last part of it.
+    """A path, address or name in at most ``room`` characters. It leaves out characters before the last part.
 
-    Of a last part that is too long itself, it is the middle.
+    If the last part alone is too long, it leaves out the middle of that part.
     """
     if len(path) <= room:
         return path
     end = path[path.rstrip("/").rfind("/") :] if "/" in path else path
-    if len(end) + 4 > room:  # of what is before it nothing would be left to know it by
+    if len(end) + 4 > room:  # too few characters before the last part would remain to recognise it
         path = end.lstrip("/")
         if len(path) <= room:
             return path

@@ -156,7 +156,7 @@ def test_a_wrong_speed_is_a_usage_error() -> None:
 def test_a_flag_for_a_length_of_time_says_how_to_write_one(flag: str) -> None:
     result = monitor("--demo", flag, "soon")
     assert result.returncode == 2
-    assert f"{flag}: 'soon' is no length of time: write 90s, 10m or 2h" in " ".join(result.stderr.split())
+    assert f"{flag}: 'soon' is not a duration: write 90s, 10m or 2h" in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize("duration", ["0.5", "0.5s"])
