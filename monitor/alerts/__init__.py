@@ -1,1 +1,1 @@
-"""The alert protocol: messages, ZeroMQ publisher, journal, replay of missed messages, encryption keys."""
+"""The alert protocol: messages, ZeroMQ publisher, journal, replay of missed messages and encryption keys."""

@@ -1,4 +1,7 @@
-"""How sockets are bound: with bounded queues, encrypted if there are keys, never over a file, never open unasked."""
+"""Binds the ZeroMQ sockets: bounded queues, encryption if there are keys.
+
+A bind never overwrites a file. It opens a socket to other machines only if the user allows it.
+"""
 
 from __future__ import annotations
 
@@ -15,31 +18,31 @@ from monitor.errors import BindError, ConfigError
 from monitor.text.commands import python_command
 
 LINGER_MS = 500
-"""How long closing may take to get the last messages to subscribers."""
+"""Closing a socket waits at most this long for the last messages to reach subscribers, milliseconds."""
 _DEAD_PEER_MS = 15_000
 _MAX_INCOMING_BYTES = 65_536
-"""Subscribers send nothing but short subscriptions and requests."""
+"""Subscribers send only short subscriptions and requests."""
 
 _BIND_ADVICE = {
-    errno.EADDRINUSE: "is in use: stop the program that holds it, perhaps another monitor, or choose another port",
-    errno.EADDRNOTAVAIL: "is no address of this machine: use one that it has, such as 127.0.0.1",
-    errno.ENODEV: "is no address of this machine: use one that it has, such as 127.0.0.1",
-    errno.EACCES: "may not be used by this user: choose a port above 1023, or a path that can be written to",
-    errno.ENOENT: "lies in a folder that does not exist: make the folder or choose another path",
-    errno.ENAMETOOLONG: "is too long a path: choose one of at most 107 characters",
+    errno.EADDRINUSE: "is in use: stop the program that uses it, which may be another monitor, or choose another port",
+    errno.EADDRNOTAVAIL: "is not an address of this machine: use one of its addresses, such as 127.0.0.1",
+    errno.ENODEV: "is not an address of this machine: use one of its addresses, such as 127.0.0.1",
+    errno.EACCES: "is not allowed for this user: choose a port above 1023, or a path that this user can write to",
+    errno.ENOENT: "is in a folder that does not exist: create the folder or choose another path",
+    errno.ENAMETOOLONG: "is too long: choose a path of at most 107 characters",
 }
 
 
 def bind(
     context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str, high_water_mark: int, keys: ServerKeys | None
 ) -> zmq.Socket[bytes]:
-    """A bound socket that holds ``high_water_mark`` messages for each peer. Raises BindError."""
+    """Return a bound socket that queues up to ``high_water_mark`` messages per peer. Raises BindError."""
     binding = context.socket(kind)
     binding.sndhwm = binding.rcvhwm = high_water_mark
     binding.linger = LINGER_MS
     binding.ipv6 = "[" in endpoint
     binding.maxmsgsize = _MAX_INCOMING_BYTES
-    # A subscriber whose machine vanished must not keep its queue for hours, as TCP alone would.
+    # TCP alone would keep the queue of a vanished subscriber for hours. Heartbeats free it after seconds.
     binding.heartbeat_ivl = _DEAD_PEER_MS // 3
     binding.heartbeat_timeout = _DEAD_PEER_MS
     if keys is not None:
@@ -55,7 +58,7 @@ def bind(
 
 
 def is_exposed(endpoint: str) -> bool:
-    """Whether other machines can reach an address."""
+    """Return True if other machines can reach this address."""
     if endpoint.startswith("ipc://"):
         return False
     host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
@@ -66,18 +69,21 @@ def is_exposed(endpoint: str) -> bool:
 
 
 def check_exposure(endpoint: str, *, closed: bool) -> None:
-    """Raise ConfigError for an address that other machines can reach, unless it needs keys or the user said so."""
+    """Raise ConfigError if other machines can reach this address and ``closed`` is False.
+
+    closed  True if clients need keys, or if the user has allowed an open address
+    """
     if is_exposed(endpoint) and not closed:
         raise ConfigError(
-            f"{endpoint} is open to other machines, and alerts go over it unencrypted to whoever connects: "
+            f"{endpoint} is open to other machines, and any client there can read the alerts unencrypted: "
             f"make keys with `{python_command('-m monitor.client keys keys')}` and set "
             'keys = "keys/monitor" under [publish], '
-            "or use 127.0.0.1, or set insecure = true if every machine on that network may read them"
+            "or use 127.0.0.1, or set insecure = true if every machine on that network may read the alerts"
         )
 
 
 def _check_ipc_is_free(endpoint: str) -> None:
-    """Raise BindError where a path is taken: ZeroMQ would delete whatever file it finds there."""
+    """Raise BindError if the path is in use. Without this check, ZeroMQ deletes any file at that path."""
     path = Path(endpoint.removeprefix("ipc://"))
     try:
         mode = path.stat().st_mode

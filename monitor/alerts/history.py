@@ -1,7 +1,8 @@
-"""What a run has sent: its numbers, the events that are open, and answers to those who missed something.
+"""History of one run: message numbers, open events, and replies to clients that missed messages.
 
-Pure apart from the journal: the Publisher owns the socket. A request is one part of JSON (HistoryRequest). The reply
-is a part of JSON (HistoryReply), then three parts for every message in it: topic, body as sent, picture (or empty).
+Apart from the journal, this module does no I/O: the Publisher owns the socket. A request is one JSON part
+(HistoryRequest). A reply is one JSON part (HistoryReply), then three parts per message: topic, body as sent, picture
+(or an empty part).
 """
 
 from __future__ import annotations
@@ -31,23 +32,23 @@ from monitor.text.wording import counted
 
 PAGE_MESSAGES = 500
 PAGE_BYTES = 1_000_000
-"""A page of a replay holds no more than these, unless one message alone is larger."""
+"""Limits of one replay page. A single message that is larger than the limit still gets a page."""
 
 _TopicPrefix = Annotated[str, Field(max_length=300)]
 _Unix = Annotated[float, Field(ge=0, le=1e11)]
 
 
 class HistoryRequest(WireModel):
-    """A question to the history socket.
+    """A request to the history socket. A replay takes one of ``after``, ``since`` and ``age_s``.
 
-    request   ``snapshot``: the last message of every open event; ``replay``: a page of what was sent
-    tag       comes back with the reply
-    topics    only topics that begin with one of these
-    pictures  send pictures along
-    after     replay: messages after this position, or
-    since     replay: messages sent at this time (unix seconds) or later, or
-    age_s     replay: messages sent within the last so many seconds by the monitor's clock
-    limit     replay: at most so many messages
+    request   ``snapshot``: the last message of every open event; ``replay``: one page of the messages sent so far
+    tag       the reply repeats it
+    topics    only topics that begin with one of these prefixes
+    pictures  include the pictures
+    after     replay: only messages after this position
+    since     replay: only messages sent at this time (unix seconds) or later
+    age_s     replay: only messages sent in the last ``age_s`` seconds, by the monitor's clock
+    limit     replay: the highest number of messages
     """
 
     schema_: PositiveInt = Field(SCHEMA, alias="schema")
@@ -62,17 +63,17 @@ class HistoryRequest(WireModel):
 
 
 class HistoryReply(WireModel):
-    """The head of a reply.
+    """The first part of a reply.
 
     reply     ``snapshot``, ``replay``, or ``error`` with the reason in ``error``
-    tag       the request's
-    position  position of the last message sent, kept or not
+    tag       the tag of the request
+    position  position of the last message sent, in the journal or not
     last_seq  topic -> number of its last message in this epoch, as in a heartbeat
-    journal   whether the monitor keeps a journal, so that it can replay
-    after     the position that the page begins after
-    complete  nothing that was kept after the position asked for has been removed since
-    next      everything that matches up to this position is in this page or before it: ask for what is after it
-    done      there is no more
+    journal   True if the monitor keeps a journal and can therefore replay
+    after     the page begins after this position
+    complete  False if messages after the requested position have been removed from the journal
+    next      this page and the pages before it hold every match up to this position: request the next page after it
+    done      True if this is the last page
     """
 
     schema_: PositiveInt = Field(SCHEMA, alias="schema")
@@ -92,14 +93,14 @@ class HistoryReply(WireModel):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply as received: its head, and its messages in the order of their positions."""
+    """A received reply: its head, and its messages in order of position."""
 
     head: HistoryReply
     messages: tuple[Decoded, ...] = ()
 
 
 class History:
-    """Counts, keeps and remembers what a Publisher sends, and answers requests; used by one thread only."""
+    """Numbers and journals the messages of a Publisher, and answers requests. Only one thread may use it."""
 
     def __init__(self, node: str, epoch: str, journal: Journal | None) -> None:
         self.node = node
@@ -108,12 +109,12 @@ class History:
         self.last_seq: dict[str, int] = {}
         """Topic -> number of its last message."""
         self.open: dict[str, Entry] = {}
-        """Event id -> the last message of an event that has no end yet, oldest first."""
+        """Event id -> the last message of an event that has not ended yet, oldest first."""
         self.position = max(journal.last_position if journal else 0, now_position())
         """Position of the last message sent."""
 
     def interrupted(self) -> list[AlertMessage]:
-        """The last messages of events that an earlier run, killed, has left open; they are open here from now on."""
+        """Return the last messages of events that an earlier, killed run left open. They are now open in this run."""
         found = []
         for entry in self.journal.open_events() if self.journal else []:
             message = decode([entry.topic.encode(), entry.body]).message
@@ -123,7 +124,7 @@ class History:
         return found
 
     def keep(self, message: AlertMessage | HealthMessage, body: bytes, jpeg: bytes | None) -> None:
-        """Take note of a message that is about to be sent, in the journal first."""
+        """Record a message that is about to be sent, in the journal first."""
         assert message.position is not None
         entry = Entry(message.position, message.sent_at, message.epoch, message.topic, message.seq, body, jpeg)
         if isinstance(message, AlertMessage):
@@ -136,7 +137,7 @@ class History:
         self.last_seq[message.topic] = message.seq
 
     def answer(self, payload: bytes, unix_s: float) -> list[bytes]:
-        """The parts of the reply to whatever has come; ``unix_s`` is time.time()."""
+        """Return the parts of the reply to any request payload; ``unix_s`` is time.time()."""
         try:
             request = HistoryRequest.model_validate_json(payload, context=RECEIVED)
         except ValidationError as error:
@@ -191,13 +192,15 @@ class History:
 
 
 def decode_answer(parts: Sequence[bytes]) -> Answer:
-    """Turn the parts of a reply into what they say. Raises MalformedError, and nothing else."""
+    """Decode the parts of a reply. Raises only MalformedError."""
     if not parts or len(parts) % 3 != 1:
-        raise MalformedError(f"expected a reply's head and three parts a message, got {counted(len(parts), 'part')}")
+        raise MalformedError(
+            f"expected the head of a reply and three parts per message, got {counted(len(parts), 'part')}"
+        )
     try:
         head = HistoryReply.model_validate_json(parts[0], context=RECEIVED)
     except ValidationError as error:
         raise MalformedError(
-            f"a reply's head: {error.errors(include_url=False, include_input=False)[0]['msg']}"
+            f"the head of a reply: {error.errors(include_url=False, include_input=False)[0]['msg']}"
         ) from None
     return Answer(head, tuple(decode(parts[i : i + 3]) for i in range(1, len(parts), 3)))

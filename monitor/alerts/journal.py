@@ -1,18 +1,18 @@
-"""The journal: every alert and health message, kept in one SQLite file before it is sent.
+"""The journal: stores every alert and health message in one SQLite file before it is sent.
 
-What can be lost, and what cannot:
+Losses per fault:
 
-- The monitor is killed, at any moment: nothing. What was sent had been committed before, and a commit has left the
-  process (a write-ahead log; SQLite's ``synchronous=NORMAL``).
-- The machine loses its power: at most the last second, as the log is flushed to the disk (fsync) once a second while
-  messages come. With ``fsync="always"`` nothing, at the price of a flush a message, for which the main loop waits
-  (4 ms on a virtual disk, 100 ms on some memory cards).
-- The disk is full or broken: messages are still sent, only not kept; that is logged and counted. Each further message
+- The monitor is killed at any moment: nothing is lost. Every message is committed before it is sent, and a commit has
+  left the process (a write-ahead log; SQLite's ``synchronous=NORMAL``).
+- The machine loses power: at most the last second is lost, because the log is flushed to the disk (fsync) once per
+  second while messages come. With ``fsync="always"`` nothing is lost. The cost is one flush per message, and the main
+  loop waits for it (4 ms on a virtual disk, 100 ms on some memory cards).
+- The disk is full or broken: messages are still sent, but not stored. This is logged and counted. Each further message
   tries again.
-- The file is damaged: it is kept under another name, and a new one is begun.
+- The file is damaged: it is kept under another name, and a new file is started.
 
-One process owns the file. SQLite's exclusive lock, which ends with the process, keeps a second monitor out, and makes
-sure that no other program's lock can hold up an alert.
+One process owns the file. SQLite's exclusive lock keeps a second monitor out and ends with the process. It also makes
+sure that no other program's lock can delay an alert.
 """
 
 from __future__ import annotations
@@ -34,25 +34,26 @@ log = logging.getLogger(__name__)
 
 FLUSH_EVERY_S = 1.0
 COMPLAIN_EVERY_S = 60.0
-"""A journal that cannot be written is logged at once, and then this often."""
+"""A failure to write the journal is logged at once, then once per interval of this many seconds."""
 PRUNE_S = 0.01
-"""How long one call of ``upkeep`` may go on removing messages."""
+"""Time limit for removing messages in one call of ``upkeep``, seconds."""
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 class JournalError(Exception):
-    """The journal cannot be read now; its text says why."""
+    """The journal cannot be read now. The text gives the reason."""
 
 
 class Journal:
-    """A context manager around the file; used by one thread only.
+    """A context manager around the file. Only one thread may use it.
 
-    path    of the file; its folder is made where it is missing
-    days    messages older than this are removed; max_mb: and the oldest while the file is larger, megabytes
-    fsync   ``second``: flushed to the disk once a second; ``always``: before each message is sent
+    path    path of the file; a missing folder is created
+    days    messages older than this are removed
+    max_mb  size limit of the file, megabytes; the oldest messages are removed while the file is larger
+    fsync   ``second``: flush to the disk once per second; ``always``: flush before each message is sent
 
-    Raises on entry ConfigError for a path that cannot be used, RunError where another monitor uses the file.
+    On entry, raises ConfigError if the path cannot be used, and RunError if another monitor uses the file.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Journal:
     ) -> None:
         self.path = path
         self.unjournalled = 0
-        """Messages that could not be kept, since the start."""
+        """Number of messages since the start that could not be stored."""
         self._max_age_s = days * 86_400
         self._max_bytes = int(max_mb * 1e6)
         self._flush_each = fsync == "always"
@@ -84,8 +85,8 @@ class Journal:
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 raise RunError(
-                    f"the journal {self.path} is in use by another monitor: stop that one, "
-                    "give this one a path of its own ([journal] path), or run it with --no-journal"
+                    f"the journal {self.path} is in use by another monitor: stop that monitor, "
+                    "give this one its own path ([journal] path), or run it with --no-journal"
                 ) from error
             raise ConfigError(self._unusable(str(error))) from error
         return self
@@ -95,23 +96,23 @@ class Journal:
 
     @property
     def last_position(self) -> int:
-        """Position of the last message kept; of a new journal the position that it begins after."""
+        """Position of the last stored message. For a new journal, the position that it begins after."""
         return self._file.last_position
 
     @property
     def kept_after(self) -> int:
-        """Every message after this position that could be kept is still here."""
+        """The journal still holds every message that was stored after this position."""
         return self._file.kept_after
 
     @property
     def size_bytes(self) -> int:
-        """Size of the file, without its write-ahead log (about 4 MB)."""
+        """Size of the file in bytes, without its write-ahead log (about 4 MB)."""
         return self._file.size_bytes
 
     def append(self, entry: Entry, open_events: Mapping[str, Entry]) -> bool:
-        """Keep a message, and with it which events are open now (event id -> last message). True if that was possible.
+        """Store a message together with the events that are open now (event id -> last message). True on success.
 
-        Raises nothing: a message that cannot be kept is logged and counted in ``unjournalled``.
+        Raises nothing: a message that cannot be stored is logged and counted in ``unjournalled``.
         """
         try:
             try:
@@ -129,11 +130,11 @@ class Journal:
         if self._failing:
             self._failing, self._complained_at = False, -COMPLAIN_EVERY_S
             missing = counted(self.unjournalled, "message")
-            log.warning("the journal %s is written again; missing in it: %s", self.path, missing)
+            log.warning("the journal %s can be written again; it lacks %s", self.path, missing)
         return True
 
     def open_events(self) -> list[Entry]:
-        """The last message of every event open when the journal was last written, oldest first: position, topic, body.
+        """Return the last message of every event that was open at the last write, oldest first: position, topic, body.
 
         Raises JournalError.
         """
@@ -143,7 +144,7 @@ class Journal:
             raise self._unreadable(error) from error
 
     def position_at(self, sent_at: float) -> int:
-        """The position after which everything lies that was sent at ``sent_at`` (unix seconds) or later.
+        """Return the position before the first message sent at ``sent_at`` (unix seconds) or later.
 
         Raises JournalError.
         """
@@ -153,9 +154,10 @@ class Journal:
             raise self._unreadable(error) from error
 
     def page(self, after: int, topics: Sequence[str], *, limit: int, max_bytes: int, pictures: bool = True) -> Page:
-        """The next messages after a position whose topics begin with one of ``topics``.
+        """Return the next messages after a position, with topics that begin with one of ``topics``.
 
-        At most ``limit``, and ``max_bytes`` unless one message alone is larger. Raises JournalError.
+        A page holds at most ``limit`` messages and ``max_bytes`` bytes; a single larger message still gets a page.
+        Raises JournalError.
         """
         try:
             return self._file.page(after, topics, limit=limit, max_bytes=max_bytes, pictures=pictures)
@@ -163,9 +165,9 @@ class Journal:
             raise self._unreadable(error) from error
 
     def upkeep(self, now: float, unix_s: float) -> None:
-        """Call it often: flushes once a second, and removes what is too old or too much, a little at a time.
+        """Flush once per second, and remove messages above the age or size limit in small steps. Call it often.
 
-        now is time.monotonic(), unix_s time.time(), both in seconds.
+        now is time.monotonic(), unix_s is time.time(), both in seconds.
         """
         try:
             if self._unflushed and now - self._flushed_at >= FLUSH_EVERY_S:
@@ -185,14 +187,16 @@ class Journal:
         return JournalFile(self.path, begin_at, flush_each=self._flush_each)
 
     def _unreadable(self, error: sqlite3.Error) -> JournalError:
-        """What to tell those who asked; a damaged file is replaced."""
+        """Return the error for the caller; replaces a damaged file."""
         if not _is_damage(error):
             return JournalError(f"the journal cannot be read: {error}")
         try:
             self._begin_anew(error)
         except (sqlite3.Error, OSError) as worse:
             self._complain(worse)
-        return JournalError("the journal was damaged and has been kept aside: what it held cannot be replayed")
+        return JournalError(
+            "the journal was damaged and is now kept under another name: its messages cannot be replayed"
+        )
 
     def _begin_anew(self, reason: sqlite3.Error) -> None:
         """Replace a damaged file while running."""
@@ -201,7 +205,7 @@ class Journal:
         self._file = self._open(self._file.last_position)
 
     def _set_aside(self, reason: sqlite3.Error) -> None:
-        """Keep a damaged file under another name, with the log that belongs to it."""
+        """Keep a damaged file under another name, together with its write-ahead log."""
         stamp = time.strftime("%Y%m%d-%H%M%S")
         names = (self.path.with_name(f"{self.path.name}.damaged-{stamp}-{n}") for n in itertools.count(1))
         aside = next(name for name in names if not name.exists())
@@ -209,7 +213,7 @@ class Journal:
             with suppress(FileNotFoundError):
                 Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         message = (
-            "the journal %s is damaged (%s): it is kept as %s and a new one begun; what it held cannot be replayed"
+            "the journal %s is damaged (%s): it is kept as %s and a new one is started; its messages cannot be replayed"
         )
         log.error(message, self.path, reason, aside)
 
@@ -219,14 +223,14 @@ class Journal:
         if now - self._complained_at >= COMPLAIN_EVERY_S:
             self._complained_at = now
             message = (
-                "the journal %s cannot be written (%s): alerts are sent, but cannot be replayed; make room on the disk"
+                "the journal %s cannot be written (%s): alerts are sent, but cannot be replayed; free space on the disk"
             )
             log.error(message, self.path, error)
 
     def _unusable(self, reason: str) -> str:
         return (
-            f"cannot keep the journal {self.path} ({reason}): "
-            "choose another path ([journal] path), or run without one (--no-journal)"
+            f"cannot use the journal {self.path} ({reason}): "
+            "choose another path ([journal] path), or run without a journal (--no-journal)"
         )
 
 

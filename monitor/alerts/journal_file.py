@@ -1,6 +1,6 @@
-"""The journal's file: an SQLite database of messages, with everything in it that is SQL.
+"""The file of the journal: an SQLite database of messages. All SQL of the journal is in this module.
 
-Whatever SQLite raises goes through; what is to be done about it is the Journal's matter.
+Errors of SQLite are not caught here: the Journal handles them.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 from monitor.errors import ConfigError
 
 MAX_JPEG_BYTES = 256 * 1024
-"""A larger picture is sent, not kept."""
+"""A larger picture is sent, but not stored."""
 SCAN_ROWS = 2000
-"""Messages that are looked at for one page, whether they match or not: it bounds the time that a page takes."""
+"""Messages read per page, whether they match or not. This limits the time that a page takes."""
 PRUNE_ROWS = 50
 """Messages removed in one step."""
 
@@ -38,8 +38,10 @@ _TABLES = (
 class Entry:
     """A message as sent.
 
-    position  grows over all topics and restarts, with holes; sent_at: unix seconds
-    body      JSON in UTF-8; jpeg: the picture that went along, if any
+    position  increases over all topics and restarts, with gaps
+    sent_at   unix seconds
+    body      JSON in UTF-8
+    jpeg      the picture of the message, if any
     """
 
     position: int
@@ -53,7 +55,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A bounded part of the journal: everything that matches up to ``next``; ``done``: that was the last."""
+    """A bounded part of the journal: all matches up to the position ``next``. ``done`` is True for the last page."""
 
     entries: tuple[Entry, ...]
     next: int
@@ -61,21 +63,21 @@ class Page:
 
 
 def now_position() -> int:
-    """A position later than all that were given out before now: milliseconds of unix time."""
+    """Return a position after all positions assigned before now: unix time in milliseconds."""
     return time.time_ns() // 1_000_000
 
 
 class JournalFile:
-    """An open database, locked until it is closed. ``begin_at``: the position that a new one begins after.
+    """An open database, locked until it is closed. A new database begins after the position ``begin_at``.
 
-    Raises ConfigError for a file that is another program's or a newer monitor's.
+    Raises ConfigError if the file belongs to another program or to a newer monitor.
     """
 
     def __init__(self, path: Path, begin_at: int, *, flush_each: bool) -> None:
         self.path = path
         self._db = sqlite3.connect(path, timeout=0.5, isolation_level=None)
         try:
-            # The lock must be chosen before anything is read, the rest before anything is written.
+            # SQLite needs the lock mode before the first read, and the other settings before the first write.
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._refuse_foreign()
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -85,7 +87,7 @@ class JournalFile:
             with self._transaction():
                 self._make_tables(begin_at)
             self.kept_after: int = self._value("SELECT after FROM kept")
-            """Every message after this position that was written is still here."""
+            """The file still holds every message that was written after this position."""
             self.last_position: int = self._value("SELECT ifnull(max(position), 0) FROM messages") or self.kept_after
             self._open: dict[str, int] = dict(self._db.execute("SELECT event_id, position FROM open_events"))
         except BaseException:
@@ -93,13 +95,13 @@ class JournalFile:
             raise
 
     def close(self) -> None:
-        """Close, and with that unlock."""
+        """Close the database, which also releases the lock."""
         with suppress(sqlite3.Error):
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._db.close()
 
     def write(self, entry: Entry, open_events: Mapping[str, Entry]) -> None:
-        """In one transaction: a message, and which events are open after it (event id -> last message)."""
+        """Store a message and the events that are open after it (event id -> last message) in one transaction."""
         now_open = {event_id: last.position for event_id, last in open_events.items()}
         jpeg = entry.jpeg if entry.jpeg is not None and len(entry.jpeg) <= MAX_JPEG_BYTES else None
         with self._transaction():
@@ -107,7 +109,7 @@ class JournalFile:
                 "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (entry.position, entry.sent_at, entry.epoch, entry.topic, entry.seq, entry.body, jpeg),
             )
-            # By difference to what the file holds, so that it is right again after a message that could not be kept.
+            # Compared with the file, not with the last call: this also corrects the table after a failed write.
             for event_id in self._open.keys() - now_open.keys():
                 self._db.execute("DELETE FROM open_events WHERE event_id = ?", (event_id,))
             for event_id, position in now_open.items():
@@ -119,19 +121,19 @@ class JournalFile:
         self.last_position = entry.position
 
     def open_events(self) -> list[Entry]:
-        """The last message of every event that is open, oldest first: position, topic and body of it."""
+        """Return the last message of every open event, oldest first: its position, topic and body."""
         rows = self._db.execute("SELECT position, topic, body FROM open_events ORDER BY position").fetchall()
         return [Entry(position, 0.0, "", topic, 0, body) for position, topic, body in rows]
 
     def position_at(self, sent_at: float) -> int:
-        """The position after which everything lies that was sent at ``sent_at`` (unix seconds) or later."""
+        """Return the position before the first message sent at ``sent_at`` (unix seconds) or later."""
         found = self._value("SELECT min(position) FROM messages WHERE sent_at >= ?", sent_at)
         return self.last_position if found is None else found - 1
 
     def page(self, after: int, topics: Sequence[str], *, limit: int, max_bytes: int, pictures: bool) -> Page:
-        """The next messages after a position whose topics begin with one of ``topics``.
+        """Return the next messages after a position, with topics that begin with one of ``topics``.
 
-        At most ``limit``, and ``max_bytes`` unless one message alone is larger.
+        A page holds at most ``limit`` messages and ``max_bytes`` bytes; a single larger message still gets a page.
         """
         entries: list[Entry] = []
         size = 0
@@ -150,13 +152,13 @@ class JournalFile:
         return Page(tuple(entries), after, done=len(rows) < SCAN_ROWS)
 
     def flush(self) -> None:
-        """Bring what was written onto the disk, and into the database out of its log."""
+        """Flush all writes to the disk, and move them from the write-ahead log into the database."""
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def prune(self, older_than: float, max_bytes: int) -> bool:
-        """A small step: remove messages sent before a time (unix seconds), or the oldest of too large a file.
+        """Do one small step: remove messages sent before ``older_than`` (unix seconds), or the oldest if too large.
 
-        True if something was done, so that there may be more to do.
+        The file is too large above ``max_bytes``. Returns True if the step did something: call it again then.
         """
         too_large = self.size_bytes > max_bytes
         rows = self._db.execute(
@@ -170,13 +172,13 @@ class JournalFile:
             self.kept_after = last
         elif self._value("PRAGMA freelist_count") == 0:
             return False
-        # The pages that became free go back to the file system.
+        # Return the freed database pages to the file system.
         self._db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
         return True
 
     @property
     def size_bytes(self) -> int:
-        """Size of the database, without its write-ahead log (about 4 MB)."""
+        """Size of the database in bytes, without its write-ahead log (about 4 MB)."""
         return int(self._value("PRAGMA page_count") * self._value("PRAGMA page_size"))
 
     def _refuse_foreign(self) -> None:
@@ -217,6 +219,6 @@ class JournalFile:
             yield
             self._db.execute("COMMIT")
         except BaseException:
-            with suppress(sqlite3.Error):  # SQLite has often rolled back by itself
+            with suppress(sqlite3.Error):  # SQLite has often already rolled back
                 self._db.execute("ROLLBACK")
             raise

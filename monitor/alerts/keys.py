@@ -1,11 +1,11 @@
-"""CURVE: keys that encrypt what goes over the network, and let in only those who are on a list.
+"""CURVE keys: they encrypt the network traffic and admit only the clients on a list.
 
-``make_keys`` writes one folder for the monitor and one for each client, to be copied to where they belong:
+``make_keys`` writes one folder for the monitor and one folder per client. Copy each folder to its machine:
 
-    keys/monitor/server.key_secret     the monitor's own key
-    keys/monitor/clients/NAME.key      who may connect: public keys, one file each; remove one to shut its owner out
-    keys/NAME/NAME.key_secret          a client's own key
-    keys/NAME/server.key               the monitor's public key, so that the client knows whom it talks to
+    keys/monitor/server.key_secret     the monitor's secret key
+    keys/monitor/clients/NAME.key      public keys of the allowed clients, one file each; remove one to refuse its owner
+    keys/NAME/NAME.key_secret          a client's secret key
+    keys/NAME/server.key               the monitor's public key: with it the client verifies the monitor
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from monitor.text.commands import python_command
 log = logging.getLogger(__name__)
 
 ZAP_ADDRESS = "inproc://zeromq.zap.01"
-"""Where ZeroMQ asks, within a context, whether a key may connect."""
+"""The address within a context at which ZeroMQ asks whether a key may connect."""
 ZAP_DOMAIN = "monitor"
 COMPLAIN_EVERY_S = 60.0
-"""A client that is refused tries again and again; it is logged once in so long."""
+"""A refused client tries again and again. It is logged once per interval of this many seconds."""
 
 HANDSHAKE_FAILED = (
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -46,12 +46,14 @@ _WATCHED = HANDSHAKE_FAILED | zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.
 
 
 def make_keys(folder: Path, name: str = "client") -> list[Path]:
-    """Make the monitor's key, if ``folder`` has none yet, and a client's; returns the files written (mode 0600).
+    """Make a client's keys, and the monitor's keys if ``folder`` has none. Returns the written files (mode 0600).
 
-    Raises ConfigError if there is a client of that name already, or the folder cannot be written.
+    Raises ConfigError if a client with this name exists, or if the folder cannot be written.
     """
     if name == "monitor" or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
-        raise ConfigError(f"{name!r} is no name for a client: use letters, digits, '-', '_' and '.', and not 'monitor'")
+        raise ConfigError(
+            f"{name!r} cannot be a client's name: use letters, digits, '-', '_' and '.', but not 'monitor'"
+        )
     server, client, clients = folder / "monitor", folder / name, folder / "monitor" / "clients"
     written: list[Path] = []
     try:
@@ -68,7 +70,7 @@ def make_keys(folder: Path, name: str = "client") -> list[Path]:
             written.append(_put(copy, client / "server.key"))
     except FileExistsError as error:
         raise ConfigError(
-            f"{error.filename2 or error.filename} exists already and is never overwritten: choose another --name, or "
+            f"{error.filename2 or error.filename} already exists and is never overwritten: choose another --name or "
             "another folder"
         ) from error
     except OSError as error:
@@ -77,13 +79,13 @@ def make_keys(folder: Path, name: str = "client") -> list[Path]:
 
 
 def _new_pair(folder: Path, name: str) -> tuple[Path, Path]:
-    """A new public and secret key file."""
+    """Make a new pair of key files: public, secret."""
     public, secret = (Path(file) for file in zmq.auth.create_certificates(folder, name))
     return public, secret
 
 
 def _put(made: Path, target: Path) -> Path:
-    """Give a finished file its name, unless that is taken."""
+    """Give a finished file its final name. Raises FileExistsError if that name is taken."""
     made.chmod(0o600)
     os.link(made, target)
     return target
@@ -91,7 +93,7 @@ def _put(made: Path, target: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ClientKeys:
-    """A client's own key pair, and the public key of the monitor; each 40 letters of Z85."""
+    """A client's key pair and the monitor's public key, each as 40 characters of Z85."""
 
     public: bytes
     secret: bytes
@@ -99,53 +101,56 @@ class ClientKeys:
 
     @classmethod
     def load(cls, folder: Path) -> ClientKeys:
-        """From a folder with ``server.key`` and one ``*.key_secret``. Raises ConfigError."""
+        """Load the keys from a folder with ``server.key`` and one ``*.key_secret``. Raises ConfigError."""
         secrets = sorted(folder.glob("*.key_secret"))
         if len(secrets) != 1:
             raise ConfigError(
-                f"{folder} must hold a client's keys, server.key and one NAME.key_secret: make them with "
-                f"`{python_command('-m monitor.client keys DIR')}` and take DIR/client"
+                f"{folder} must contain the keys of a client, server.key and one NAME.key_secret: make them with "
+                f"`{python_command('-m monitor.client keys DIR')}` and use DIR/client"
             )
         public, secret = _load_pair(secrets[0])
         return cls(public, secret, _load(folder / "server.key")[0])
 
     def apply(self, connecting: zmq.Socket[bytes]) -> None:
-        """To a socket, before it connects."""
+        """Set the keys on a socket before it connects."""
         connecting.curve_publickey, connecting.curve_secretkey = self.public, self.secret
         connecting.curve_serverkey = self.server
 
 
 class ServerKeys:
-    """The monitor's own key pair, and the folder of the clients that may connect, which is read again when it changes.
+    """The monitor's key pair and the folder of allowed clients. The folder is read again when it changes.
 
-    Raises ConfigError for a folder without ``server.key_secret`` and ``clients``.
+    Raises ConfigError if the folder lacks ``server.key_secret`` or ``clients``.
     """
 
     def __init__(self, folder: Path) -> None:
         self.clients = folder / "clients"
         if not (folder / "server.key_secret").is_file() or not self.clients.is_dir():
             raise ConfigError(
-                f"{folder} must hold the monitor's keys, server.key_secret and the folder clients: make them with "
-                f"`{python_command('-m monitor.client keys DIR')}` and take DIR/monitor"
+                f"{folder} must contain the monitor's keys, server.key_secret and the folder clients: make them with "
+                f"`{python_command('-m monitor.client keys DIR')}` and use DIR/monitor"
             )
         self.public, self.secret = _load_pair(folder / "server.key_secret")
         self._names: dict[bytes, str] = {}
         self._read_at: int | None = None
 
     def apply(self, binding: zmq.Socket[bytes]) -> None:
-        """To a socket, before it binds. Its context must have a ZAP handler by then, or every key would do."""
+        """Set the keys on a socket before it binds.
+
+        The context must already have a ZAP handler: without one, ZeroMQ accepts every key.
+        """
         binding.curve_server = True
         binding.curve_publickey, binding.curve_secretkey = self.public, self.secret
         binding.setsockopt_string(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
 
     def name_of(self, key: bytes) -> str | None:
-        """The name of the client with this public key (32 bytes); None if it may not connect."""
+        """Return the name of the client with this public key (32 bytes); None if it may not connect."""
         try:
             changed_at = self.clients.stat().st_mtime_ns
             if changed_at != self._read_at:
                 self._names, self._read_at = _load_clients(self.clients), changed_at
         except OSError as error:
-            log.warning("cannot read the allowed clients in %s: nobody new is let in (%s)", self.clients, error)
+            log.warning("cannot read the allowed clients in %s (%s): new connections are refused", self.clients, error)
             return None
         return self._names.get(z85.encode(key)) if len(key) == 32 else None
 
@@ -163,9 +168,9 @@ def _load_clients(folder: Path) -> dict[bytes, str]:
 def _load_pair(file: Path) -> tuple[bytes, bytes]:
     public, secret = _load(file)
     if secret is None:
-        raise ConfigError(f"{file} holds no secret key: it must be a NAME.key_secret")
+        raise ConfigError(f"{file} contains no secret key: use a NAME.key_secret file")
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        log.warning("the secret key %s can be read by other users: chmod 600 it", file)
+        log.warning("other users can read the secret key %s: run chmod 600 on it", file)
     return public, secret
 
 
@@ -178,19 +183,21 @@ def _load(file: Path) -> tuple[bytes, bytes | None]:
     except (ValueError, KeyError, struct.error):
         good = False
     if not good:
-        raise ConfigError(f"{file} is no key file: make new keys with `{python_command('-m monitor.client keys DIR')}`")
+        raise ConfigError(
+            f"{file} is not a key file: make new keys with `{python_command('-m monitor.client keys DIR')}`"
+        )
     return public, secret
 
 
 class Gatekeeper:
-    """Answers ZeroMQ's question who may connect (ZAP, RFC 27), and logs by address who may not."""
+    """Decides for ZeroMQ which clients may connect (ZAP, RFC 27), and logs the address of each refused client."""
 
     def __init__(self, keys: ServerKeys) -> None:
         self._keys = keys
         self._complaints = Complaints()
 
     def answer(self, parts: Sequence[bytes]) -> list[bytes] | None:
-        """The reply to a ZAP request; None to what is none."""
+        """Return the reply to a ZAP request; None if ``parts`` is not a ZAP request."""
         if len(parts) < 7 or parts[0] != b"1.0":
             return None
         request_id, address, mechanism, key = parts[1], parts[3].decode(errors="replace"), parts[5], parts[6]
@@ -199,18 +206,18 @@ class Gatekeeper:
             log.info("%s connects from %s", name, address)
             return [b"1.0", request_id, b"200", b"OK", name.encode(), b""]
         shown = z85.encode(key).decode() if len(key) == 32 else "none"
-        self._complaints.say(address, f"its public key {shown} is in no file of {self._keys.clients}")
+        self._complaints.say(address, f"its public key {shown} is not in any file of {self._keys.clients}")
         return [b"1.0", request_id, b"400", b"key not allowed", b"", b""]
 
 
 class Complaints:
-    """Logs who was refused and why, each once a minute."""
+    """Logs refused clients with the reason, at most once per minute per client and reason."""
 
     def __init__(self) -> None:
         self._said: dict[tuple[str, str], float] = {}
 
     def say(self, address: str, reason: str) -> None:
-        """A client at ``address`` was refused."""
+        """Log that a client at ``address`` was refused."""
         now = time.monotonic()
         self._said = {key: at for key, at in self._said.items() if now - at < COMPLAIN_EVERY_S}
         if (address, reason) not in self._said:
@@ -219,10 +226,11 @@ class Complaints:
 
 
 class HandshakeWatch:
-    """Logs by address the clients whose handshake fails before any key could be looked up.
+    """Logs the address of each client that fails the handshake before its key is checked.
 
-    ZeroMQ tells only which connection it was, and only while that is open can its address be found: for less than a
-    millisecond. Hence a thread, which owns the sockets that it reads and nothing else; it can still come too late.
+    ZeroMQ reports only the connection's file descriptor. The address can be read only while the connection is open,
+    which is less than a millisecond. Therefore a thread reads the events. It owns only the sockets that it reads, and
+    it can still be too late.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], watched: Sequence[zmq.Socket[bytes]]) -> None:
@@ -237,7 +245,7 @@ class HandshakeWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread; before the context is closed."""
+        """Stop the thread. Call this before the context is closed."""
         self._ended.set()
         for binding in self._watched:
             binding.disable_monitor()
@@ -256,7 +264,7 @@ class HandshakeWatch:
                 peers[pair] = {}
             while not self._ended.is_set():
                 for pair, _ in poller.poll(500):
-                    kind, value = struct.unpack("=Hi", pair.recv_multipart()[0])  # at once: it is a race
+                    kind, value = struct.unpack("=Hi", pair.recv_multipart()[0])  # at once: the connection may close
                     if kind == zmq.EVENT_ACCEPTED:
                         peers[pair][value] = _peer(value)
                     elif kind == zmq.EVENT_DISCONNECTED:
@@ -264,16 +272,16 @@ class HandshakeWatch:
                         if pair in failed:
                             self._complaints.say(peer, _NO_HANDSHAKE)
                         failed.discard(pair)
-                    elif kind != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # of that one the gatekeeper has said more
+                    elif kind != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # the gatekeeper has already logged that one
                         failed.add(pair)
 
 
-_NO_HANDSHAKE = "it uses no keys, or not this monitor's public key, or is no ZeroMQ program"
-_GONE = "an address that was gone before it could be read"
+_NO_HANDSHAKE = "it uses no keys, or a public key of another monitor, or it is not a ZeroMQ program"
+_GONE = "an unknown address (the connection closed too soon)"
 
 
 def _peer(descriptor: int) -> str:
-    """The address at the other end of an open connection."""
+    """Return the address of the other end of an open connection."""
     try:
         with socket.socket(fileno=os.dup(descriptor)) as connection:
             name = connection.getpeername()

@@ -1,14 +1,14 @@
-"""What goes over the wire: one frozen model a kind of message, and the decoding of what came in.
+"""The wire format: one frozen model per kind of message, and the decoding of received messages.
 
 A message has the parts ``topic``, ``body`` (JSON, UTF-8) and, with some alerts, a JPEG. Topics end
-in ``/``, so that a subscription to ``alert/cam1/`` does not catch ``alert/cam10/``.
+in ``/``, so that a subscription to ``alert/cam1/`` does not match ``alert/cam10/``.
 
 Times named ``..._at`` and ``since`` are unix seconds, for people. Times named ``..._s`` are seconds
-on the stream's own clock (media time of a file), the same however fast the file is played. Scores
-are in units a person understands: 0 is typical normal footage, 1 is the threshold, high is abnormal.
+on the stream's own clock (media time of a file). They do not depend on how fast the file is played.
+Scores use a scale for people: 0 is typical normal footage, 1 is the threshold, high is abnormal.
 
-What the monitor builds may hold no field that is not declared here. What a subscriber receives may:
-a newer monitor adds fields, and ``decode`` ignores those it does not know.
+A message that the monitor builds must not have fields that are not declared here. A received message
+may: a newer monitor can add fields, and ``decode`` ignores unknown fields.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from monitor.states import CameraState, Phase, Reason, Region
 from monitor.text.wording import counted
 
 SCHEMA = 1
-"""Number of the message format; grows when a field changes its meaning or goes away."""
+"""Version of the message format. It increases when a field changes its meaning or is removed."""
 
 THRESHOLD = 1.0
-"""The threshold in units of the score, by the score's definition."""
+"""The threshold in units of the score, 1 by definition of the score."""
 
 DEFAULT_ALERTS_ENDPOINT = "tcp://127.0.0.1:5560"
 DEFAULT_SCORES_ENDPOINT = "tcp://127.0.0.1:5561"
@@ -54,7 +54,7 @@ RECEIVED = object()
 
 
 def _json_number(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity: NaN becomes null, infinity the largest number there is."""
+    """JSON has neither NaN nor infinity: NaN becomes null, and infinity becomes the largest float."""
     if not isinstance(value, float) or math.isfinite(value):
         return value
     return None if math.isnan(value) else math.copysign(sys.float_info.max, value)
@@ -62,7 +62,7 @@ def _json_number(value: Any) -> Any:
 
 Camera = Annotated[str, Field(pattern=r"^[^/]+$")]
 Measured = Annotated[float | None, BeforeValidator(_json_number)]
-"""A measured number; None while it cannot be judged."""
+"""A measured number; None if there is no valid value."""
 
 
 def _allow_more_fields(schema: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def _allow_more_fields(schema: dict[str, Any]) -> None:
 
 
 class WireModel(BaseModel):
-    """Base of all that is sent as JSON: frozen; fields that are not known are refused, or ignored when received."""
+    """Base of all JSON bodies. Frozen. Unknown fields are an error, but are ignored in received messages."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -100,7 +100,7 @@ class RegionBody(WireModel):
 
     @classmethod
     def of(cls, region: Region) -> Self:
-        """The wire's form of a region; numpy numbers become plain ones."""
+        """Convert a region for the wire; NumPy numbers become plain numbers."""
         return cls(
             x=int(region.x),
             y=int(region.y),
@@ -110,12 +110,15 @@ class RegionBody(WireModel):
         )
 
 
-NOT_NOTIFIED = "soon after another alert: kept, nobody is notified"
-"""What ``notify`` = False means, for people."""
+NOT_NOTIFIED = "soon after another alert: recorded, but nobody is notified"
+"""Explains ``notify`` = False to people."""
 
 
 class ReasonBody(WireModel):
-    """A term that rose: ``value`` now, ``usual`` its upper normal value, both in ``unit``; ``text`` says it all."""
+    """A term above its normal range: ``value`` now and ``usual``, its upper normal value, both in ``unit``.
+
+    ``text`` gives the same in words.
+    """
 
     term: str
     value: Measured
@@ -125,7 +128,7 @@ class ReasonBody(WireModel):
 
     @classmethod
     def of(cls, reason: Reason) -> Self:
-        """The wire's form of a reason; numpy numbers become plain ones."""
+        """Convert a reason for the wire; NumPy numbers become plain numbers."""
         return cls(
             term=reason.term,
             value=float(reason.value),
@@ -136,20 +139,20 @@ class ReasonBody(WireModel):
 
 
 class ModelRef(WireModel):
-    """The model that gave the scores: ``id`` its name, ``hash`` the fingerprint of its folder's content."""
+    """The model that computed the scores: ``id`` is its name, ``hash`` the fingerprint of its folder's content."""
 
     id: str
     hash: str
 
 
 class Envelope(WireModel):
-    """What every body carries.
+    """The fields of every body.
 
-    schema   number of the message format
-    node     name of the machine, or of the monitor on it
-    epoch    new at each start of the monitor; sorts by time of start
-    seq      number of the message in its topic within the epoch: 1, 2, 3, without holes
-    sent_at  unix seconds
+    schema   version of the message format
+    node     name of the monitor; by default the name of its machine
+    epoch    identifies one run of the monitor; sorts by start time
+    seq      number of the message in its topic within the epoch: 1, 2, 3, without gaps
+    sent_at  when the message was sent, unix seconds
     """
 
     schema_: PositiveInt = Field(alias="schema")
@@ -160,33 +163,34 @@ class Envelope(WireModel):
 
 
 class Kept(Envelope):
-    """What every alert and health message carries, as these go into the journal.
+    """The fields of every alert and health message; the journal stores these messages.
 
-    position  grows over all topics and restarts of the monitor, with holes; None from an older monitor
+    position  increases over all topics and restarts of the monitor, with gaps; None from an older monitor
     """
 
     position: PositiveInt | None = None
 
 
 class AlertMessage(Kept):
-    """A step in the life of an event. Topic ``alert/<camera>/``.
+    """The start, an update or the end of an event. Topic ``alert/<camera>/``.
 
-    event_id      unique over restarts, the same in start, updates and end
-    started_at    unix seconds when the score first passed the threshold; started_s on the stream's clock
-    ended_at      unix seconds when it was last over it, None while the event is open; ended_s likewise
-    media_s       where in its file or folder the event began, seconds from the beginning; None of a live camera
-    score         smoothed score now; None where it cannot be judged
-    peak_score    highest so far
+    event_id      unique over restarts; the same in the start, the updates and the end of an event
+    started_at    when the score first passed the threshold, unix seconds; started_s is the same on the stream's clock
+    ended_at      when the score was last above the threshold, unix seconds; None while the event is open. ended_s is
+                  the same on the stream's clock
+    media_s       where the event began in its file or folder, seconds from the beginning; None for a live camera
+    score         smoothed score now; None if the frame cannot be judged
+    peak_score    highest score of the event so far
     threshold     always 1.0, in units of the score
-    expected_false_alarms_per_day  what the threshold stands for on normal footage; None if not known
-    notify        False while a cool-down holds notifications back: keep the record, wake nobody
-    regions       where, highest first
-    reasons       terms that rose above what is usual, strongest first
+    expected_false_alarms_per_day  expected rate of false alarms on normal footage at this threshold; None if unknown
+    notify        False during a cool-down: record the event, but notify nobody
+    regions       where in the picture, highest score first
+    reasons       terms above their normal range, strongest first
     frame_age_s   seconds from reading the frame to this alert
     dropped_frames  frames of this camera dropped since the start, because inference was behind
-    evidence      names of files kept with the event
-    interrupted   True with an end that a restarted monitor sends for an event that its killed forerunner left open;
-                  ended_at is then the time of the event's last message, ended_s None
+    evidence      names of the evidence files of the event
+    interrupted   True if a restarted monitor sends this end for an event that a killed run left open. ended_at is then
+                  the time of the event's last message, and ended_s is None
     """
 
     event_id: str
@@ -219,8 +223,8 @@ class AlertMessage(Kept):
 class HealthMessage(Kept):
     """A camera changed its state. Topic ``health/<camera>/``.
 
-    state   a CameraState, or plain text where a newer monitor knows a state that this version does not
-    since   unix seconds
+    state   a CameraState; plain text if a newer monitor sends a state that this version does not know
+    since   when the state began, unix seconds
     detail  one sentence for people; may be empty; never holds a password
     """
 
@@ -236,14 +240,14 @@ class HealthMessage(Kept):
 
 
 class Heartbeat(Envelope):
-    """The monitor lives. Topic ``heartbeat/``, once a second.
+    """Shows that the monitor is running. Topic ``heartbeat/``, once per second.
 
-    last_seq  topic -> number of its last message in this epoch, for every alert, health and score topic that had one
+    last_seq  topic -> number of its last message in this epoch, for every alert, health and score topic with a message
     position  position of the last alert or health message sent; None from an older monitor
-    history   address of the history socket as the monitor sees it; None if there is none
-    unjournalled  alerts and health messages sent since the start that could not be kept in the journal
-    ended     with the last one of a run: how it ended, for people: ``done``, ``stopped`` or ``failed``, and why. None
-              while it goes on
+    history   address of the history socket on the monitor's machine; None if there is none
+    unjournalled  number of alerts and health messages since the start that could not be stored in the journal
+    ended     only in the last heartbeat of a run: how the run ended, for people: ``done``, ``stopped`` or ``failed``,
+              and the reason. None while the run continues
     """
 
     last_seq: dict[str, PositiveInt]
@@ -259,12 +263,12 @@ class Heartbeat(Envelope):
 
 
 class ScoreMessage(Envelope):
-    """What one frame scored. Topic ``score/<camera>/``.
+    """The score of one frame. Topic ``score/<camera>/``.
 
-    time_s       seconds on the stream's clock
-    frame_index  0-based number in the source, missing frames counted
-    score        smoothed, 0 = typical normal, 1 = the threshold; None while it cannot be judged
-    captured_at  unix seconds when the frame was read
+    time_s       time of the frame on the stream's clock, seconds
+    frame_index  0-based number of the frame in the source; missing frames count
+    score        smoothed score: 0 = typical normal, 1 = the threshold; None if the frame cannot be judged
+    captured_at  when the frame was read, unix seconds
     raw          detector name -> its score in its own units, before calibration and smoothing
     """
 
@@ -292,7 +296,7 @@ _KINDS: dict[str, type[AlertMessage] | type[HealthMessage] | type[Heartbeat] | t
 
 
 class MalformedError(ValueError):
-    """Something that came over the wire and is none of this protocol's messages; its text says why."""
+    """Received data is not a message of this protocol. The text gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,29 +308,29 @@ class Decoded:
 
 
 def new_epoch() -> str:
-    """Name of a run of the monitor: sorts by time of start, and two are never the same."""
+    """Return a unique name for a run of the monitor. Names sort by start time."""
     return f"{time.time_ns():016x}-{secrets.token_hex(4)}"
 
 
 def encode(message: WireModel) -> bytes:
-    """The body of a message: JSON in UTF-8."""
+    """Return the body of a message: JSON in UTF-8."""
     return message.model_dump_json(by_alias=True).encode()
 
 
 def decode(parts: Sequence[bytes]) -> Decoded:
-    """Turn the parts of a message as received into what they say. Raises MalformedError, and nothing else.
+    """Decode the parts of a received message. Raises only MalformedError.
 
-    Fields that this version does not know are ignored, and so are parts after the third.
+    Unknown fields and parts after the third are ignored.
     """
     if len(parts) < 2:
-        raise MalformedError(f"expected a topic, a body and perhaps a picture, got {counted(len(parts), 'part')}")
+        raise MalformedError(f"expected a topic, a body and an optional picture, got {counted(len(parts), 'part')}")
     try:
         topic = parts[0].decode()
     except UnicodeDecodeError:
         raise MalformedError("the topic is not UTF-8 text") from None
     kind = topic.partition("/")[0]
     if kind not in _KINDS:
-        raise MalformedError("the topic is none of alert/, health/, heartbeat/, score/")
+        raise MalformedError("the topic does not begin with alert/, health/, heartbeat/ or score/")
     try:
         message = _KINDS[kind].model_validate_json(parts[1], context=RECEIVED)
     except ValidationError as error:
@@ -343,19 +347,19 @@ def check_endpoint(endpoint: str) -> None:
     transport, _, rest = endpoint.partition("://")
     if transport == "tcp":
         host, _, port = rest.rpartition(":")
-        # ZeroMQ itself takes 99999 for a port and quietly uses another.
+        # ZeroMQ accepts port 99999 and silently uses another port.
         good = bool(host) and (port == "*" or (port.isascii() and port.isdigit() and int(port) <= 65535))
     else:
         good = transport == "ipc" and bool(rest)
     if not good or not endpoint.isprintable():
         raise ConfigError(
-            f"{endpoint!r} is no address for alerts: write tcp://HOST:PORT, such as {DEFAULT_ALERTS_ENDPOINT}, "
+            f"{endpoint!r} is not an address for alerts: write tcp://HOST:PORT, such as {DEFAULT_ALERTS_ENDPOINT}, "
             "or ipc://PATH for programs on this machine"
         )
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON schema (2020-12) of all bodies; further fields are allowed, as a newer monitor may add some."""
+    """Return the JSON schema (2020-12) of all bodies. It allows other fields, because a newer monitor may add some."""
     kinds = [(model, "serialization") for model in _KINDS.values()]
     references, definitions = models_json_schema(kinds)  # type: ignore[arg-type]
     return {

@@ -1,8 +1,8 @@
-"""Alerts, camera health, heartbeats and scores out over ZeroMQ; never waits for a subscriber.
+"""Publishes alerts, camera health, heartbeats and scores over ZeroMQ. It never waits for a subscriber.
 
 Sockets are not thread-safe: one thread, the main thread, makes, uses and closes a Publisher.
-A subscriber with no room left loses messages, sees so from their numbers, and can ask for them on the history socket
-(see docs/alerts.md).
+A subscriber with a full queue loses messages. It detects the loss from the message numbers and can request the missed
+messages on the history socket (see docs/alerts.md).
 """
 
 from __future__ import annotations
@@ -42,27 +42,27 @@ log = logging.getLogger(__name__)
 HEARTBEAT_INTERVAL_S = 1.0
 ALERTS_HIGH_WATER_MARK = 1000
 SCORES_HIGH_WATER_MARK = 100
-"""Messages held for one slow subscriber before it loses some."""
+"""Queued messages per slow subscriber before it loses some."""
 HISTORY_HIGH_WATER_MARK = 8
-"""Replies, each a page of at most about a megabyte, held for one client that asks and does not read."""
+"""Queued replies per client that does not read them. A reply is a page of at most about 1 MB."""
 HISTORY_S = 0.02
-"""How long answering may take at one tick; what is left waits for the next."""
+"""Time limit for answering requests per tick, seconds. The remaining requests wait for the next tick."""
 
 
 class Publisher:
-    """Binds its sockets on entry and lets go of them on exit. Used by one thread only.
+    """Binds its sockets on entry and closes them on exit. Only one thread may use it.
 
-    alerts, scores   addresses, ``tcp://host:port`` or ``ipc://path``; port ``*`` takes any free one
-    history          address where clients ask for what they missed; None: nowhere
-    node             name of this monitor in all messages; default the machine's name
-    insecure         allow addresses that other machines can reach, unencrypted
-    keys             folder of the monitor's keys (see monitor.alerts.keys): encrypted, and for allowed clients only
-    journal          keeps every alert and health message before it is sent; entered and left by the caller
+    alerts, scores   addresses, ``tcp://host:port`` or ``ipc://path``; port ``*`` takes any free port
+    history          address where clients request missed messages; None: no history socket
+    node             name of this monitor in all messages; by default the name of the machine
+    insecure         allow unencrypted addresses that other machines can reach
+    keys             folder of the monitor's keys (see monitor.alerts.keys): encrypts, and admits only allowed clients
+    journal          stores every alert and health message before it is sent; the caller enters and leaves it
 
-    Raises ConfigError for an address that is malformed, or open to other machines without ``keys`` or ``insecure``,
-    and for keys that cannot be used; BindError on entry where an address cannot be bound (then none is).
+    Raises ConfigError if an address is malformed, if other machines can reach it without ``keys`` or ``insecure``, or
+    if the keys cannot be used. Raises BindError on entry if an address cannot be bound; then no socket stays bound.
 
-    On entry, events that an earlier run left open in the journal, as it was killed, are ended.
+    On entry, it ends the events that an earlier, killed run left open in the journal.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class Publisher:
                 check_exposure(endpoint, closed=keys is not None or insecure)
         if history is not None and is_exposed(alerts) and not is_exposed(history):
             log.warning(
-                "other machines reach the alerts on %s, but not the history on %s: clients there cannot have again "
-                "what they miss; give [publish] history an address like that of alerts",
+                "other machines can reach the alerts on %s, but not the history on %s: clients there cannot recover "
+                "missed alerts; set [publish] history to an address that they can reach, like that of alerts",
                 alerts,
                 history,
             )
@@ -119,7 +119,7 @@ class Publisher:
             alerts_room, scores_room = self._high_water_marks
             self._alerts, self.alerts_endpoint = self._bind(zmq.XPUB, self.alerts_endpoint, alerts_room)
             self._scores, self.scores_endpoint = self._bind(zmq.XPUB, self.scores_endpoint, scores_room)
-            # Each new subscriber is told apart, so that it gets a heartbeat at once.
+            # Reports every new subscription, so that each new subscriber gets a heartbeat at once.
             self._alerts.xpub_verbose = True
             bound = [self._alerts, self._scores]
             if self.history_endpoint is not None:
@@ -162,12 +162,12 @@ class Publisher:
         media_s: float | None = None,
         jpeg: bytes | None = None,
     ) -> AlertMessage:
-        """Send a step of an event; returns the message as sent.
+        """Send the start, an update or the end of an event; returns the message as sent.
 
-        started_at, ended_at  unix seconds that belong to the event's started_s and ended_s
+        started_at, ended_at  the event's started_s and ended_s as unix seconds
         frame_age_s           seconds from reading the frame to now
-        media_s               where in its file or folder the event began, seconds; None of a live camera
-        jpeg                  picture that goes along with start and end; not sent with updates
+        media_s               where the event began in its file or folder, seconds; None for a live camera
+        jpeg                  picture for the start or the end; not sent with updates
         """
         topic = f"alert/{camera}/"
         message = AlertMessage(
@@ -196,7 +196,7 @@ class Publisher:
         return message
 
     def publish_health(self, camera: str, state: CameraState, *, since: float, detail: str = "") -> HealthMessage:
-        """Send a camera's new state, held since ``since`` (unix seconds); returns the message as sent."""
+        """Send a camera's new state, which began at ``since`` (unix seconds); returns the message as sent."""
         envelope = self._envelope(f"health/{camera}/")
         message = HealthMessage(
             **envelope,
@@ -219,10 +219,10 @@ class Publisher:
         captured_at: float,
         raw: Mapping[str, float],
     ) -> None:
-        """Send what a frame scored: subscribers that cannot follow lose some. Made only for those who subscribe.
+        """Send the score of a frame, if anyone subscribes to it. Slow subscribers lose some scores.
 
-        score        0 = typical normal, 1 = the threshold; NaN (sent as null) while it cannot be judged
-        captured_at  unix seconds when the frame was read
+        score        0 = typical normal, 1 = the threshold; NaN (sent as null) if the frame cannot be judged
+        captured_at  when the frame was read, unix seconds
         raw          detector name -> score in its own units; NaN is sent as null
         """
         topic = f"score/{camera}/"
@@ -244,14 +244,20 @@ class Publisher:
         self._scores.send_multipart([topic.encode(), encode(message)], flags=zmq.DONTWAIT)
 
     def tick(self, now: float) -> None:
-        """Do what is due; call it about ten times a second. ``now`` is time.monotonic(), in seconds."""
+        """Send heartbeats, answer requests and maintain the journal when due. Call it about ten times per second.
+
+        now is time.monotonic(), in seconds.
+        """
         self.heartbeat_if_due(now)
         self._answer_requests()
         if self._journal is not None:
             self._journal.upkeep(now, time.time())
 
     def heartbeat_if_due(self, now: float) -> bool:
-        """Send a heartbeat if the last one is a second old, or somebody has just subscribed to them."""
+        """Send a heartbeat if the last one is a second old, or if a client has just subscribed to heartbeats.
+
+        Returns True if it sent one.
+        """
         self.update_subscriptions()
         if self._last_heartbeat is not None and now - self._last_heartbeat < HEARTBEAT_INTERVAL_S:
             return False
@@ -260,9 +266,9 @@ class Publisher:
         return True
 
     def end(self, how: str) -> None:
-        """Send the last heartbeat, which tells subscribers that the run is over and no connection is down.
+        """Send the last heartbeat. It tells subscribers that the run is over, and that the connection did not fail.
 
-        how: ``done``, ``stopped`` or ``failed`` and why, for people
+        how: ``done``, ``stopped`` or ``failed`` and the reason, for people
         """
         self._send_heartbeat(ended=how)
 
@@ -278,7 +284,7 @@ class Publisher:
         self._send(heartbeat)
 
     def update_subscriptions(self, timeout_s: float = 0.0) -> frozenset[str]:
-        """The topic prefixes that anyone is subscribed to now; waits up to ``timeout_s`` for a change, seconds."""
+        """Return the topic prefixes with a subscriber now; waits up to ``timeout_s`` seconds for a change."""
         wait_ms = int(timeout_s * 1000)
         while ready := self._poller.poll(wait_ms):
             wait_ms = 0
@@ -286,7 +292,7 @@ class Publisher:
                 if waiting is self._gate:
                     self._let_in(self._gate)
                     continue
-                # The first byte is 1 for a new subscription, 0 for the last one that went away.
+                # The first byte is 1 for a new subscription, 0 when the last subscriber of a topic leaves.
                 note = waiting.recv()
                 topic = note[1:].decode(errors="replace")
                 if note[:1] == b"\x01":
@@ -302,22 +308,20 @@ class Publisher:
         return frozenset(self._subscriptions)
 
     def _answer_requests(self) -> None:
-        """Answer what clients ask, for a bounded time; ROUTER drops the answer to one that does not read."""
+        """Answer requests for a bounded time. ROUTER drops the replies to a client that does not read."""
         ends_at = time.monotonic() + HISTORY_S
         while self._router is not None and self._router.poll(0) and time.monotonic() < ends_at:
             client, *parts = self._router.recv_multipart()
-            # A REQ socket puts an empty part before its request, and wants one before the reply.
+            # A REQ socket puts an empty part before its request, and expects one before the reply.
             delimiter = [b""] if len(parts) > 1 and parts[0] == b"" else []
             if len(parts) == len(delimiter) + 1:
                 reply = self._history.answer(parts[-1], time.time())
                 self._router.send_multipart([client, *delimiter, *reply], flags=zmq.DONTWAIT)
 
     def _end_interrupted_events(self) -> None:
-        """Send the end of every event that an earlier run left open: nobody shall wait for it for ever."""
+        """Send the end of every event that an earlier run left open: subscribers must not wait for it forever."""
         for last in self._history.interrupted():
-            log.warning(
-                "%s: event %s was open when the monitor was killed; it is ended now", last.camera, last.event_id
-            )
+            log.warning("%s: event %s was open when the monitor was killed; it ends now", last.camera, last.event_id)
             ended = {
                 "phase": Phase.END,
                 "ended_at": last.sent_at,
@@ -332,7 +336,7 @@ class Publisher:
         return {"schema": SCHEMA, "node": self.node, "epoch": self.epoch, "seq": last + 1, "sent_at": time.time()}
 
     def _send(self, message: AlertMessage | HealthMessage | Heartbeat, jpeg: bytes | None = None) -> None:
-        """The one way out of every alert, health message and heartbeat: keep it, count it, send it."""
+        """Store, number and send an alert, health message or heartbeat. All of them take this path."""
         body = encode(message)
         if isinstance(message, Heartbeat):
             self._heartbeat_seq = message.seq
@@ -342,7 +346,7 @@ class Publisher:
         self._alerts.send_multipart(parts, flags=zmq.DONTWAIT)
 
     def _open_gate(self) -> zmq.Socket[bytes]:
-        """Bind the socket on which ZeroMQ asks who may connect; without one it would let everybody in."""
+        """Bind the socket on which ZeroMQ asks who may connect. Without it, ZeroMQ admits every client."""
         gate = self._context.socket(zmq.REP)
         gate.linger = 0
         gate.bind(ZAP_ADDRESS)

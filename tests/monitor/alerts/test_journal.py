@@ -159,7 +159,9 @@ def test_a_new_journal_begins_after_every_earlier_one(tmp_path: Path) -> None:
 def test_a_journal_in_use_is_one_sentence(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as first:
         with (
-            pytest.raises(RunError, match=r"is in use by another monitor: stop that one, give this one a path"),
+            pytest.raises(
+                RunError, match=r"is in use by another monitor: stop that monitor, give this one its own path"
+            ),
             Journal(tmp_path / "j"),
         ):
             pass
@@ -233,7 +235,7 @@ def test_a_full_disk_is_told_and_counted_and_over_when_there_is_room(
         assert journal.unjournalled == kept.count(False)
         assert caplog.text.count("cannot be written") == 1
         assert journal.append(an_entry(102), {"c": an_entry(102)})
-        assert "is written again" in caplog.text
+        assert "can be written again" in caplog.text
         assert positions(journal) == [1, *(n for n, good in enumerate(kept, start=2) if good), 102]
         assert [entry.position for entry in journal.open_events()] == [102]
 
@@ -242,7 +244,7 @@ def test_a_path_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for path in (tmp_path, tmp_path / "file" / "j", Path("/proc/none/j")):
         with (
-            pytest.raises(ConfigError, match=r"cannot keep the journal .*choose another path.*--no-journal"),
+            pytest.raises(ConfigError, match=r"cannot use the journal .*choose another path.*--no-journal"),
             Journal(path),
         ):
             pass

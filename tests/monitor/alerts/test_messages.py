@@ -5,7 +5,6 @@ import math
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -31,6 +30,7 @@ from monitor.alerts.messages import (
 )
 from monitor.errors import ConfigError
 from monitor.states import CameraState, Phase, Reason, Region
+from tests.places import ROOT
 
 ENVELOPE: dict[str, Any] = {"schema": 1, "node": "lab", "epoch": "0a", "seq": 7, "sent_at": 1.5e9}
 
@@ -147,7 +147,7 @@ def test_epochs_are_unique_and_sort_by_time() -> None:
         ([], "0 part"),
         ([b"alert/cam1/"], "1 part"),
         ([b"\xff\xfe/", b"{}"], "not UTF-8"),
-        ([b"weather/", b"{}"], "none of alert/"),
+        ([b"weather/", b"{}"], "does not begin with alert/"),
         ([b"alert/cam1/", b"no json"], "body: Invalid JSON"),
         ([b"alert/cam1/", b"[1, 2]"], "body: Input should be"),
         ([b"alert/cam1/", b"{}"], "schema: Field required"),
@@ -198,7 +198,7 @@ def test_the_schema_declares_and_requires_exactly_what_is_sent(message: Message)
 
 @each_kind
 def test_the_documentation_has_a_row_for_every_field(message: Message) -> None:
-    text = (Path(__file__).resolve().parents[1] / "docs/alerts.md").read_text()
+    text = (ROOT / "docs/alerts.md").read_text()
     first_cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     documented = {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)}
     assert set(json.loads(encode(message))) <= documented

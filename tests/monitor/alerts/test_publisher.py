@@ -278,7 +278,7 @@ def test_a_port_in_use_is_named_and_nothing_stays_bound() -> None:
 
 def test_an_address_of_no_interface_is_a_bind_error() -> None:
     with (
-        pytest.raises(BindError, match=r"tcp://192\.0\.2\.1:5560 is no address of this machine"),
+        pytest.raises(BindError, match=r"tcp://192\.0\.2\.1:5560 is not an address of this machine"),
         a_publisher(alerts="tcp://192.0.2.1:5560", insecure=True),
     ):
         pass
@@ -303,7 +303,7 @@ def test_a_history_that_other_machines_cannot_reach_as_they_do_the_alerts_is_sai
     a_publisher(alerts="tcp://*:*", insecure=True)
     assert caplog.text == ""
     a_publisher(alerts="tcp://*:*", history=ANY, insecure=True)
-    assert "clients there cannot have again what they miss" in caplog.text
+    assert "clients there cannot recover missed alerts" in caplog.text
 
 
 @pytest.mark.parametrize("endpoint", ["tcp://localhost:0", "tcp://127.0.0.1:0", "tcp://127.0.0.1:*"])
@@ -314,7 +314,7 @@ def test_a_wildcard_port_becomes_readable(endpoint: str) -> None:
 
 
 def test_a_malformed_address_is_a_config_error() -> None:
-    with pytest.raises(ConfigError, match="'localhost' is no address"):
+    with pytest.raises(ConfigError, match="'localhost' is not an address"):
         a_publisher(scores="localhost")
 
 
