@@ -1,4 +1,4 @@
-"""The whole examination: every camera side by side in processes of their own, then what the machine must give."""
+"""The complete check: first all cameras in parallel, each in its own process, then what the machine must provide."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from monitor.sources.video import VideoSource
 from monitor.text.wording import counted
 
 _START_S = 3.0
-"""A probe's own start, on a busy machine."""
+"""Time for a probe to start on a busy machine."""
 _FOOTAGE_S = 20.0
-"""All files and folders together are read for about so long."""
+"""Approximate total time for reading all files and folders."""
 _SLOW_FILE_S = 5.0
 _URL_MEND = "write it as rtsp://HOST/PATH or http://HOST/PATH"
 _USUAL_SIZE = (640, 360)
@@ -47,12 +47,12 @@ Result = StreamFacts | FootageFacts | Failure
 
 @dataclass(frozen=True)
 class Checkup:
-    """What is to be examined.
+    """What to check.
 
-    settings       of the run
-    specs          sources named on the command line; empty for the config's cameras
+    settings       settings of the run
+    specs          sources named on the command line; empty: the cameras of the config file
     config         the config file, or None
-    seconds        how long each camera is watched
+    seconds        how long to watch each camera
     record_scores, record_alerts  files that a run would write
     """
 
@@ -66,7 +66,7 @@ class Checkup:
 
 @dataclass
 class _Seen:
-    """What later checks need to know of the sources."""
+    """Facts about the sources that later checks need."""
 
     names: list[str] = field(default_factory=list)
     live: list[str] = field(default_factory=list)
@@ -76,7 +76,7 @@ class _Seen:
 
 
 def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
-    """Check everything, in the order of the report; ``say`` is told what is being waited for."""
+    """Check everything, in the order of the report. Calls ``say`` with a text that names the step in progress."""
     settings = checkup.settings
     if checkup.config is not None:
         yield _config(checkup.config, settings)
@@ -92,7 +92,7 @@ def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
             for source, request in zip(sources, asked, strict=True)
         ]
         say(f"watching {counted(len(sources), 'source')} for {checkup.seconds:g} s")
-        machine = look_at_machine()  # meanwhile: PyTorch takes its time
+        machine = look_at_machine()  # runs while the probes work, because importing PyTorch is slow
         for source, request, job in zip(sources, asked, jobs, strict=True):
             yield _source(source, request, job.result(), settings, seen)
     device = usable_device(settings.device, machine)
@@ -110,11 +110,13 @@ def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
 
 
 def find_sources(checkup: Checkup) -> tuple[list[Source], list[Finding]]:
-    """The sources as in a run, and a problem for each that cannot be one."""
+    """The sources as a run would open them, and a problem for each entry that cannot be used as a source."""
     settings = checkup.settings
     specs = list(checkup.specs) or [f"{name}={camera.source}" for name, camera in settings.cameras.items()]
     if not specs:
-        finding = Finding("config", "cameras", State.PROBLEM, "it names no camera", "add [cameras.NAME] with a source")
+        finding = Finding(
+            "config", "cameras", State.PROBLEM, "no camera is configured", "add [cameras.NAME] with a source"
+        )
         return [], [finding]
     try:
         return _open(specs, settings), []
@@ -143,13 +145,13 @@ def _open(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
 
 def _config(path: Path, settings: MonitorConfig) -> Finding:
     fps = f"{settings.analysis_fps:g}" if settings.analysis_fps else "all"
-    budget = f"{counted(settings.false_alarms_per_day, 'false alarm')} a day and camera"
-    found = f"valid: {counted(len(settings.cameras), 'camera')}, {fps} frames a second analysed, {budget}"
+    budget = f"{counted(settings.false_alarms_per_day, 'false alarm')} per camera per day"
+    found = f"valid: {counted(len(settings.cameras), 'camera')}, analyses {fps} frames per second, {budget}"
     return Finding("config", str(path), State.OK, found)
 
 
 def _seconds_of_footage(count: int, seconds: float) -> float:
-    """How long one of ``count`` files is read, so that all together take no more than their time."""
+    """How long to read each of ``count`` files, so that all files together stay within their total time."""
     return min(seconds, max(0.5, _FOOTAGE_S * (os.cpu_count() or 1) / max(1, count)))
 
 
@@ -180,14 +182,14 @@ def _target(source: Source) -> tuple[Kind, str]:
 
 
 def _in_time(request: Request, until: float) -> Result | None:
-    """A file's probe, unless the time for all files is over."""
+    """Probe a file; None if the time for all files is over."""
     return probe(request) if time.monotonic() < until else None
 
 
 def _source(source: Source, request: Request, result: Result | None, settings: MonitorConfig, seen: _Seen) -> Finding:
     check = "camera" if source.live else "footage"
     if result is None:
-        return Finding(check, source.name, State.WARNING, "not looked at: time was up", "check it alone")
+        return Finding(check, source.name, State.WARNING, "not checked: no time was left", "check it alone")
     if isinstance(result, Failure):
         return judge_failure(check, source.name, result, request)
     seen.sizes[source.name] = (result.width, result.height)
@@ -200,7 +202,7 @@ def _source(source: Source, request: Request, result: Result | None, settings: M
 
 
 def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[Finding]:
-    """Each model once, timed with the largest pictures it gets; then whether the machine keeps up."""
+    """Check each model once, timed with the largest frames it receives. Then check whether the machine keeps up."""
     settings = checkup.settings
     users: dict[Path, list[str]] = {}
     without = []

@@ -1,4 +1,4 @@
-"""Runs probes as child processes, each with a deadline that holds whatever the decoder does."""
+"""Runs probes as child processes. Each has a deadline that is enforced even if the decoder hangs."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from monitor.app.doctor.facts import Answer, Failure, FootageFacts, Request, Str
 from monitor.text.redaction import redact
 
 AT_ONCE = 16
-"""Probes that run side by side."""
+"""Number of probes that run in parallel."""
 
 _ANSWER = TypeAdapter(Answer)
 
 
 def probe(request: Request) -> StreamFacts | FootageFacts | Failure:
-    """Look at a source in a process of its own; returns within ``request.deadline_s`` and the time to kill it."""
+    """Check a source in its own process. Returns within ``request.deadline_s`` plus the time to kill the process."""
     root = str(Path(monitor.__file__).resolve().parents[1])
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "monitor.app.doctor.probe"],
@@ -44,7 +44,7 @@ def probe(request: Request) -> StreamFacts | FootageFacts | Failure:
             output, complaints = process.communicate()
     answer = _last_answer(output)
     found = answer.stream or answer.footage or answer.failure
-    if found is not None:  # it may have crashed afterwards, while closing
+    if found is not None:  # valid even if the process crashed afterwards, while it closed the source
         return found
     if hung:
         return Failure(Trouble.HUNG, answer.stage)
@@ -55,7 +55,7 @@ def probe(request: Request) -> StreamFacts | FootageFacts | Failure:
 
 
 def _last_answer(output: str) -> Answer:
-    """The last whole line; a process that is killed may leave a part of one."""
+    """The last complete line. A process that is killed may leave an incomplete one."""
     answer = Answer("starting")
     for line in output.splitlines():
         try:

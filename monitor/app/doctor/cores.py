@@ -1,4 +1,4 @@
-"""How long this thread was ready to run while other programs had all cores."""
+"""Measures how long this thread was ready to run while other programs used all cores."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import time
 from pathlib import Path
 
 _SCHEDSTAT = Path("/proc/thread-self/schedstat")
-"""Linux: time on a core, time waiting for one, both in ns, and turns on a core (the kernel's sched-stats)."""
+"""Linux: time on a core in ns, time waiting for a core in ns, and number of time slices (the kernel's sched-stats)."""
 
 
 class CoreWait:
-    """Counts from its making, for the thread that makes and asks it."""
+    """Measures from its creation on, for the current thread. Create it and read it in the same thread."""
 
     def __init__(self) -> None:
         self._started, self._waited_s = time.monotonic(), _waited_s()
 
     def share(self) -> float | None:
-        """Of the time since, 0..1; None where the system does not tell."""
+        """Share of the time since creation that was spent waiting, 0..1; None if the system does not report it."""
         waited_s, elapsed_s = _waited_s(), time.monotonic() - self._started
         if waited_s is None or self._waited_s is None or elapsed_s <= 0:
             return None

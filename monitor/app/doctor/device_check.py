@@ -1,4 +1,4 @@
-"""Where networks would run, and why not on a GPU."""
+"""Checks which device networks would run on, and explains why it is not a GPU."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from pathlib import Path
 from monitor.app.doctor.finding_report import Finding, State
 
 _BUSY = 1.5
-"""Programs a core that want it, from which on a run would have too little."""
+"""Runnable programs per core. From this value on, a run would not get enough CPU time."""
 _DRIVER = Path("/proc/driver/nvidia/version")
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What there is to compute with.
+    """The computing hardware and software of this machine.
 
-    torch       version of PyTorch; ``built_for`` the CUDA version it was built for, None without CUDA
-    gpus        names of the GPUs that it can use
-    driver      an NVIDIA driver runs
-    hidden      CUDA_VISIBLE_DEVICES hides all GPUs
-    complaint   what PyTorch says about a GPU that it cannot use
+    torch       version of PyTorch
+    built_for   CUDA version that PyTorch was built for; None without CUDA
+    gpus        names of the GPUs that PyTorch can use
+    driver      True if an NVIDIA driver is loaded
+    hidden      True if CUDA_VISIBLE_DEVICES hides all GPUs
+    complaint   PyTorch's message about a GPU that it cannot use; empty if there is none
     cores       CPU cores that this process may use
-    load        programs that wanted a core, mean of the last minute
+    load        load average: runnable programs, mean over the last minute
     """
 
     torch: str
@@ -38,7 +39,7 @@ class Machine:
 
 
 def look_at_machine() -> Machine:
-    """Imports PyTorch, which takes seconds, and tries a GPU if there is one."""
+    """Describe this machine. Imports PyTorch, which takes seconds, and tries to use a GPU if there is one."""
     import torch
 
     complaint = ""
@@ -65,19 +66,19 @@ def look_at_machine() -> Machine:
 
 
 def usable_device(wanted: str, machine: Machine) -> str:
-    """The device that is asked for if it is there, otherwise the CPU."""
+    """The requested device if it exists, otherwise the CPU."""
     number = int(wanted.partition(":")[2] or 0) if wanted != "cpu" else 0
     return wanted if wanted == "cpu" or number < len(machine.gpus) else "cpu"
 
 
 def judge_device(wanted: str, machine: Machine) -> Finding:
-    """Does ``wanted`` (auto, cpu, cuda, cuda:N) exist, what would be better, and has it time for the monitor?"""
+    """Check that ``wanted`` (auto, cpu, cuda, cuda:N) exists and that the machine is not overloaded; advise."""
     finding = _judge_device(wanted, machine)
     if machine.load < _BUSY * machine.cores:
         return finding
     mend = (
-        "other programs want more cores than there are, so a run would have too little and times measured now are too "
-        "long: end them and check again"
+        "other programs need more cores than this machine has, so a run would be too slow and the times measured now "
+        "are too long: end those programs and check again"
     )
     state = State.WARNING if finding.state is State.OK else finding.state
     return replace(finding, state=state, mend="; ".join(filter(None, (finding.mend, mend))))
@@ -86,7 +87,7 @@ def judge_device(wanted: str, machine: Machine) -> Finding:
 def _judge_device(wanted: str, machine: Machine) -> Finding:
     cores = f"PyTorch {machine.torch}, {machine.cores} CPU cores, load now {machine.load:.1f}"
     if wanted == "cpu":
-        return Finding("device", wanted, State.OK, f"runs on the CPU as asked; {cores}")
+        return Finding("device", wanted, State.OK, f"runs on the CPU as requested; {cores}")
     if usable_device(wanted, machine) != "cpu":
         number = int(wanted.partition(":")[2] or 0)
         return Finding("device", wanted, State.OK, f"runs on {machine.gpus[number]}; {cores}")
@@ -105,12 +106,12 @@ def _judge_device(wanted: str, machine: Machine) -> Finding:
 def _why_no_gpu(machine: Machine) -> tuple[str, str]:
     if not machine.driver:
         return (
-            "no NVIDIA driver runs here",
-            "install the driver of the GPU, if there is one (`nvidia-smi` must list it)",
+            "no NVIDIA driver is loaded",
+            "if there is a GPU, install its driver (`nvidia-smi` must list the GPU)",
         )
     if machine.built_for is None:
         return "this PyTorch is built without CUDA", "install the CUDA build of PyTorch, see pytorch.org"
     if machine.hidden:
         return "CUDA_VISIBLE_DEVICES hides every GPU", "unset CUDA_VISIBLE_DEVICES"
     why = machine.complaint or "PyTorch finds no GPU"
-    return why, f"bring the driver up to date for CUDA {machine.built_for}, or install a PyTorch that fits it"
+    return why, f"update the driver to support CUDA {machine.built_for}, or install a PyTorch that fits the driver"

@@ -1,4 +1,4 @@
-"""Can what a run writes be written, and is there room for it?"""
+"""Checks that a run can write its files and that the disk has enough free space."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 
 _GB = 1e9
 _SCORE_BYTES = 130
-"""A line of a score record, about."""
+"""Approximate size of one line of a score record."""
 _EVENT_BYTES = 0.6e6
-"""Pictures and clip of a short event, about."""
+"""Approximate size of the pictures and the clip of a short event."""
 _LITTLE = 0.5 * _GB
-"""Less free space than this is soon gone."""
+"""Less free space than this fills up soon."""
 
 _ADVICE = {
     errno.EACCES: "let this user write there, or choose another place",
@@ -31,16 +31,14 @@ _ADVICE = {
 
 
 def check_evidence(evidence: EvidenceSettings) -> Finding:
-    """The evidence folder: writable, and room for ``keep_gb``."""
+    """Check that the evidence folder is writable and that the disk has room for ``keep_gb``."""
     folder = evidence.folder
     problem = _writable("evidence", folder)
     if problem is not None:
         return problem
     held, free = _size(folder), _free(folder)
     missing = evidence.keep_bytes - held - free
-    found = (
-        f"{folder} can be written, holds {held / _GB:.1f} GB of at most {evidence.keep_gb:g}, {free / _GB:.1f} GB free"
-    )
+    found = f"{folder} is writable, holds {held / _GB:.1f} GB of at most {evidence.keep_gb:g}, {free / _GB:.1f} GB free"
     found += f", room for about {min(evidence.keep_bytes, held + free) / _EVENT_BYTES:,.0f} short events"
     if missing > 0:
         fits = (held + 0.9 * free) / _GB
@@ -50,7 +48,7 @@ def check_evidence(evidence: EvidenceSettings) -> Finding:
 
 
 def check_journal(journal: JournalConfig) -> Finding:
-    """The journal's file: it can be made or written, and there is room for ``max_mb``. It is left as it is."""
+    """Check that the journal file can be created or written and that there is room for ``max_mb``. Changes nothing."""
     path = journal.path
     if path.is_dir():
         return Finding("disk", "journal", State.PROBLEM, f"{path} is a folder", "give the name of a file")
@@ -59,15 +57,13 @@ def check_journal(journal: JournalConfig) -> Finding:
         return problem
     held, free = _journal_bytes(path), _free(path)
     missing = journal.max_mb * 1e6 - held - free
-    found = f"{path} can be written, holds {held / 1e6:.0f} MB of at most {journal.max_mb:g}, {free / _GB:.1f} GB free"
+    found = f"{path} is writable, holds {held / 1e6:.0f} MB of at most {journal.max_mb:g}, {free / _GB:.1f} GB free"
     if _damaged(path):
-        mend = "nothing: a run keeps it aside and begins a new one; look at it if its messages are needed"
-        return Finding("disk", "journal", State.WARNING, f"{path} is no journal, or a damaged one", mend)
+        mend = "nothing: a run renames the file and starts a new one; inspect the old file if you need its messages"
+        return Finding("disk", "journal", State.WARNING, f"{path} is not a journal or is damaged", mend)
     if missing > 0:
         state = State.PROBLEM if free < _LITTLE else State.WARNING
-        return Finding(
-            "disk", "journal", state, found, f"make room, {missing / 1e6:.0f} MB are missing, or lower max_mb"
-        )
+        return Finding("disk", "journal", state, found, f"free {missing / 1e6:.0f} MB of disk space, or lower max_mb")
     return Finding("disk", "journal", State.OK, found)
 
 
@@ -76,7 +72,7 @@ def _journal_bytes(path: Path) -> int:
 
 
 def _damaged(path: Path) -> bool:
-    """Not even the beginning of an SQLite file; one that is in use by another monitor can be asked, too."""
+    """True if the file does not begin like an SQLite file. Also works on a file that another monitor is using."""
     if not _journal_bytes(path):
         return False
     with path.open("rb") as file:
@@ -84,7 +80,7 @@ def _damaged(path: Path) -> bool:
 
 
 def check_records(scores: Path | None, alerts: Path | None, scores_a_second: float) -> Iterator[Finding]:
-    """The files of --record-scores and --record-alerts."""
+    """Check the files of --record-scores and --record-alerts."""
     for name, path, bytes_a_day in (
         ("record-scores", scores, 86_400 * scores_a_second * _SCORE_BYTES),
         ("record-alerts", alerts, 0.0),
@@ -95,31 +91,33 @@ def check_records(scores: Path | None, alerts: Path | None, scores_a_second: flo
 
 def _check_file(name: str, path: Path, bytes_a_day: float) -> Finding:
     if not path.parent.is_dir():
-        return Finding("disk", name, State.PROBLEM, f"{path.parent} is no folder", "make it, or choose another place")
+        return Finding(
+            "disk", name, State.PROBLEM, f"{path.parent} is not a folder", "create it, or choose another place"
+        )
     if path.is_dir():
         return Finding("disk", name, State.PROBLEM, f"{path} is a folder", "give the name of a file")
     problem = _writable(name, path.parent)
     if problem is not None:
         return problem
     if path.exists() and not os.access(path, os.W_OK):
-        return Finding("disk", name, State.PROBLEM, f"{path} cannot be written", _ADVICE[errno.EACCES])
+        return Finding("disk", name, State.PROBLEM, f"{path} is not writable", _ADVICE[errno.EACCES])
     free = _free(path)
-    found = f"{path} can be written{', and would be overwritten' if path.exists() else ''}, {free / _GB:.1f} GB free"
+    found = f"{path} is writable{', and would be overwritten' if path.exists() else ''}, {free / _GB:.1f} GB free"
     if bytes_a_day:
-        found += f", about {bytes_a_day / _GB:.2g} GB a day"
+        found += f", about {bytes_a_day / _GB:.2g} GB per day"
     if free < max(_LITTLE, bytes_a_day):
-        return Finding("disk", name, State.WARNING, found, "make room, or choose another disk")
+        return Finding("disk", name, State.WARNING, found, "free disk space, or choose another disk")
     return Finding("disk", name, State.OK, found)
 
 
 def _existing(path: Path) -> Path:
-    """The path itself or the nearest parent that exists."""
+    """The path itself, or its nearest parent that exists."""
     path = path.absolute()
     return next((place for place in (path, *path.parents) if place.exists()), Path("/"))
 
 
 def _writable(name: str, folder: Path) -> Finding | None:
-    """Write a file without a name where the folder is or would be made; None if that goes well."""
+    """Write an unnamed temporary file where the folder is or would be created; None if that succeeds."""
     place = _existing(folder)
     if not place.is_dir():
         return Finding("disk", name, State.PROBLEM, f"{place} is a file, not a folder", "choose another folder")
@@ -129,7 +127,7 @@ def _writable(name: str, folder: Path) -> Finding | None:
             file.flush()
     except OSError as error:
         mend = _ADVICE.get(error.errno or 0, "choose another place")
-        return Finding("disk", name, State.PROBLEM, f"{folder} cannot be written: {error.strerror}", mend)
+        return Finding("disk", name, State.PROBLEM, f"{folder} is not writable: {error.strerror}", mend)
     return None
 
 
@@ -143,5 +141,5 @@ def _size(folder: Path) -> int:
         try:
             total += path.stat().st_size if path.is_file() else 0
         except OSError:
-            continue  # deleted meanwhile, by a monitor that runs
+            continue  # a running monitor has deleted it meanwhile
     return total

@@ -1,4 +1,4 @@
-"""``run_monitor.py doctor``: its arguments, its output and its exit code."""
+"""The command ``run_monitor.py doctor``: its arguments, output and exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from monitor.text.redaction import redact
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
+    rich_markup_mode=None,  # Rich tables would cut addresses and option names at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -32,17 +32,15 @@ app = typer.Typer(
 def doctor(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME=]SOURCE...", help="As for the monitor itself.", show_default=False),
+        typer.Argument(metavar="[NAME=]SOURCE...", help="The same sources as for the monitor.", show_default=False),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TOML file with cameras and settings; flags win over it.")
+        Path | None, typer.Option(metavar="FILE", help="TOML file with cameras and settings; flags override it.")
     ] = None,
     model: flags.Model = None,
     learn: flags.Learn = None,
-    seconds: Annotated[
-        float, typer.Option(metavar="S", min=0.5, max=600, help="How long each camera is watched.")
-    ] = 5.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    seconds: Annotated[float, typer.Option(metavar="S", min=0.5, max=600, help="How long to watch each camera.")] = 5.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     fps: flags.Fps = None,
     analysis_fps: flags.AnalysisFps = None,
     false_alarms_per_day: flags.FalseAlarmsPerDay = None,
@@ -56,9 +54,9 @@ def doctor(
     record_scores: flags.RecordScores = None,
     record_alerts: flags.RecordAlerts = None,
 ) -> None:
-    """Check cameras, footage, models, ports, disk and device before a run; say what to mend.
+    """Check cameras, footage, models, ports, disk and device before a run; say what to fix.
 
-    Exit codes: 0 all is well or there are only warnings, 1 a problem, 2 wrong usage.
+    Exit codes: 0 no problem (warnings are possible), 1 a problem, 2 wrong usage.
     """
     redact_tracebacks()
     try:
@@ -89,7 +87,7 @@ def doctor(
 
 
 def report(checkup: Checkup, console: Console, *, as_json: bool) -> list[Finding]:
-    """Examine and print; returns the findings. Without a terminal each line is printed as soon as it is known."""
+    """Check, print and return the findings. Without a terminal it prints each finding as soon as it is known."""
     findings = []
     live_view = console.is_terminal and not as_json
     with ExitStack() as stack:

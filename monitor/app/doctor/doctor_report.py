@@ -1,4 +1,4 @@
-"""The findings for people (a table in a terminal, a line each elsewhere) or for programs (JSON lines)."""
+"""Prints the findings: a table in a terminal, otherwise one line per finding; JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"
 
 
 def hide_secrets(finding: Finding) -> Finding:
-    """The finding without passwords, whatever its sentences were made of."""
+    """The finding with credentials redacted in all its sentences."""
     return replace(finding, name=redact(finding.name), found=redact(finding.found), mend=redact(finding.mend))
 
 
 def json_line(finding: Finding) -> str:
-    """One finding as JSON: check, name, state, found, mend, facts."""
+    """One finding as JSON: check, name, state, found, mend, facts. ``mend`` is the text after "fix:" on the screen."""
     return json.dumps(asdict(finding), ensure_ascii=False, allow_nan=False)
 
 
 def text_line(finding: Finding) -> str:
     """One finding as a line of text."""
-    mend = f"; mend: {finding.mend}" if finding.mend else ""
+    mend = f"; fix: {finding.mend}" if finding.mend else ""
     return f"{finding.state:8} {f'{finding.check} {finding.name}'.strip()}: {finding.found}{mend}"
 
 
 def table(findings: Iterable[Finding], width: int) -> Table:
-    """The findings for a terminal of ``width`` columns, 80 or more; the mend stands below what was found."""
+    """The findings for a terminal of ``width`` columns, at least 80. The fix is below what was found."""
     grid = Table.grid(padding=(0, 1, 0, 0))
     grid.add_column()
     grid.add_column(max_width=width // 4, overflow="fold")
@@ -43,20 +43,20 @@ def table(findings: Iterable[Finding], width: int) -> Table:
         style = _STYLES[finding.state]
         text = Text(finding.found)
         if finding.mend:
-            text.append(f"\nmend: {finding.mend}", style)
+            text.append(f"\nfix: {finding.mend}", style)
         grid.add_row(Text(finding.state, style), Text(f"{finding.check} {finding.name}".strip(), "bold"), text)
     return grid
 
 
 def summary(findings: Iterable[Finding]) -> str:
-    """How many of each state there are."""
+    """The number of findings in each state."""
     counts = Counter(finding.state for finding in findings)
     parts = [f"{counts[state]} {state}{'s' if state is not State.OK and counts[state] != 1 else ''}" for state in State]
-    return f"{', '.join(parts)}{': mend the problems first' if counts[State.PROBLEM] else ''}."
+    return f"{', '.join(parts)}{': fix the problems first' if counts[State.PROBLEM] else ''}."
 
 
 def show_table(findings: Iterable[Finding], console: Console) -> None:
-    """Print the table, and the summary below it."""
+    """Print the table and the summary below it."""
     findings = list(findings)
     console.print(table(findings, console.width), highlight=False)
     console.print(f"\n{summary(findings)}", highlight=False)

@@ -1,6 +1,6 @@
-"""What a probe is asked and what it answers. A probe is a process of its own: these pass through pipes as JSON.
+"""The request to a probe and its answer. A probe is a separate process: both pass through pipes as JSON.
 
-Nothing but the standard library is imported here, so that a probe starts fast.
+This module imports only the standard library, so that a probe starts fast.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ Kind = Literal["url", "usb", "video", "folder"]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a probe is to look at.
+    """What a probe must check.
 
-    kind            a network camera's ``url``, a ``usb`` camera, a ``video`` file or a ``folder`` of images
-    target          URL, index or path; goes to the probe through its standard input, never its command line, which
-                    everyone on the machine can read
+    kind            ``url``: a network camera; ``usb``: a USB camera; ``video``: a file; ``folder``: a folder of images
+    target          URL, index or path. It goes to the probe through standard input. It never appears on the command
+                    line, because all users of the machine can read that
     seconds         how long to watch or read
-    fps             frames a second of a folder of images
-    open_timeout_s  how long connecting may take
-    read_timeout_s  how long a picture may be waited for
-    gap_s           a longer hole in a video's own clock is a gap
-    deadline_s      when the probe is ended, whatever it does
+    fps             frames per second of a folder of images
+    open_timeout_s  longest time to connect
+    read_timeout_s  longest wait for a frame
+    gap_s           a longer jump of a video's own clock is a gap
+    deadline_s      the probe is killed after this many seconds in any case
     """
 
     kind: Kind
@@ -38,7 +38,7 @@ class Request:
 
 
 class Trouble(StrEnum):
-    """Why there is nothing to watch."""
+    """Why a source cannot be watched."""
 
     BAD_ADDRESS = "bad-address"
     UNKNOWN_HOST = "unknown-host"
@@ -57,9 +57,9 @@ class Trouble(StrEnum):
     NO_PICTURE = "no-picture"
     NO_DEVICE = "no-device"
     UNUSABLE = "unusable"
-    """A file or folder; the detail is the whole sentence."""
+    """A file or folder; the detail is the complete sentence."""
     OTHER = "other"
-    """The detail is what FFmpeg said."""
+    """The detail is FFmpeg's message."""
     CRASHED = "crashed"
     HUNG = "hung"
     BROKEN = "broken"
@@ -76,23 +76,25 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class StreamFacts:
-    """A camera that gave pictures.
+    """A camera that sent frames.
 
     codec            FFmpeg's name, such as ``h264``; ``usb`` for a USB camera
     width, height    pixels
-    claimed_fps      what the stream says; None where it says nothing
-    fps              pictures a second as they came; None where too few came one by one
-    open_s           seconds until it was open
-    first_picture_s  seconds from the beginning until the first picture was decoded
-    pictures         received while it was watched; ``damaged`` of them could not be decoded
-    longest_wait_s   longest wait for a picture, seconds; None where too few came
-    jitter_s         95 % of the waits differ from their median by less, seconds; None where too few came
+    claimed_fps      frame rate that the stream declares; None if it declares none
+    fps              measured frames per second; None if too few frames arrived one by one
+    open_s           seconds until the stream was open
+    first_picture_s  seconds from the start until the first frame was decoded
+    pictures         frames received while the camera was watched
+    damaged          number of these that could not be decoded
+    longest_wait_s   longest wait for a frame, seconds; None if too few arrived
+    jitter_s         95 % of the waits differ from their median by at most this, seconds; None if too few arrived
     key_frame_s      longest time between two key frames, seconds of the stream's clock; None with fewer than two
-    without_key_s    time since the last key frame when the watching ended
-    decode_ms        CPU time of decoding a picture, milliseconds
-    ended            the stream ended by itself; ``stalled``: it fell silent for the read deadline
-    core_wait        share of the time in which the check was ready to run but other programs had all cores, 0..1;
-                     None where the system does not tell
+    without_key_s    seconds from the last key frame to the end of the check
+    decode_ms        CPU time to decode a frame, milliseconds
+    ended            True if the stream ended by itself
+    stalled          True if nothing arrived for the read timeout
+    core_wait        share of the time in which the check was ready to run but other programs used all cores, 0..1;
+                     None if the system does not report it
     """
 
     codec: str
@@ -116,17 +118,21 @@ class StreamFacts:
 
 @dataclass(frozen=True, slots=True)
 class FootageFacts:
-    """A video file or folder of images that gave pictures.
+    """A video file or folder of images that contains readable frames.
 
-    total          images in the folder; None for a video, whose own count is not to be trusted
-    read           pictures looked at; ``complete``: that was all of them
-    unreadable     of these could not be decoded; ``examples`` names some
-    missing        numbers left out in the folder's numbering, or holes in the video's clock
-    width, height  pixels of the first picture; ``sizes``: how many different ones there are
-    seconds        of footage read, on its own clock
-    took_s         reading took, seconds
-    length_s       seconds of the whole footage; of a video not read to its end what its container says, None where
-                   that says nothing
+    total          images in the folder; None for a video, because the count in its container is not reliable
+    read           frames that were read
+    complete       True if all frames were read
+    unreadable     number of these that could not be decoded
+    examples       names of some unreadable images
+    missing        missing numbers in the folder's file names, or gaps in the video's clock
+    width, height  pixels of the first frame
+    sizes          number of different frame sizes
+    fps            frames per second of the footage
+    seconds        length of the footage that was read, seconds of its own clock
+    took_s         seconds that reading took
+    length_s       seconds of the whole footage. For a video that was not read to its end: the length that its container
+                   declares, None if it declares none
     """
 
     total: int | None
@@ -146,7 +152,7 @@ class FootageFacts:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A line of a probe's output: what it is about to do, or in the last line what it found."""
+    """One line of a probe's output: the stage that starts now, or in the last line the result."""
 
     stage: str
     stream: StreamFacts | None = None

@@ -1,4 +1,4 @@
-"""One thing that was checked, and what came of it."""
+"""The result of one check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.app.doctor.facts import Failure, FootageFacts, StreamFacts
 
 
 class State(StrEnum):
-    """How it stands: a problem keeps a run from starting or a camera from being watched."""
+    """The state of a finding. A problem prevents a run from starting or a camera from being watched."""
 
     OK = "ok"
     WARNING = "warning"
@@ -18,16 +18,16 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What a model is and how fast it scores.
+    """What a model contains and how fast it scores.
 
-    id, trained_at, data, frames, detectors  as the model folder says
-    held_out_s             seconds of footage that its threshold follows from
-    supported_per_day      the lowest rate of false alarms a day that this much footage shows
-    device                 where it ran
+    id, trained_at, data, frames, detectors  as recorded in the model folder
+    held_out_s             seconds of held-out footage that set its threshold
+    supported_per_day      the lowest false-alarm rate per day that this much footage can confirm
+    device                 device on which it was timed
     width, height          pixels of the frames it was timed with
-    learned_size           (width, height) px of those that it learned from; None where it does not say
+    learned_size           (width, height) in pixels of the frames it learned from; None if not recorded
     ms_a_frame             milliseconds to score one frame
-    cameras_a_thread       cameras that one thread can score at ``analysis_fps`` frames a second each
+    cameras_a_thread       cameras that one thread can score at ``analysis_fps`` frames per second each
     """
 
     id: str
@@ -48,13 +48,13 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A line of the report.
+    """One line of the report.
 
-    check  what kind of thing: config, camera, footage, model, load, port, keys, disk, device
-    name   which one; may be empty
-    found  what was found, for people
-    mend   what to do about it; empty where there is nothing to do
-    facts  the same in numbers, where there are any
+    check  kind of check: config, source, camera, footage, model, load, port, keys, disk, device
+    name   name of the checked item; may be empty
+    found  what was found, as a sentence
+    mend   what to do about it; empty if there is nothing to do. The screen shows it after "fix:"
+    facts  the numbers behind the sentence; None if there are none
     """
 
     check: str
@@ -66,7 +66,7 @@ class Finding:
 
 
 def from_error(check: str, name: str, error: Exception, mend: str = "") -> Finding:
-    """A problem from an error of the monitor, whose sentence mostly ends with what to do, after a colon."""
+    """A problem from an error of the monitor. Most error sentences end with a colon and what to do."""
     found, colon, advice = str(error).partition(": ")
     if mend or not colon:
         return Finding(check, name, State.PROBLEM, str(error), mend)

@@ -1,4 +1,4 @@
-"""Reads a video file or a folder of images with the monitor's own readers and counts what is wrong with it."""
+"""Reads a video file or a folder of images with the monitor's own readers and counts its defects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GOLDEN = 0.6180339887498949
 
 
 def look_at(request: Request, say: Callable[[str], None]) -> FootageFacts | Failure:
-    """Read footage for at most ``request.seconds``. ``say`` is told each stage before it begins."""
+    """Read footage for at most ``request.seconds``. Calls ``say`` with the name of each stage before it starts."""
     say("reading and decoding")
     try:
         if request.kind == "folder":
@@ -45,7 +45,7 @@ def _folder(source: FolderSource, seconds: float) -> FootageFacts | Failure:
             first = image if first is None else first
             sizes.add((image.shape[1], image.shape[0]))
     if first is None:
-        return Failure(Trouble.UNUSABLE, f"of {counted(read, 'image')} looked at in {source.path} none can be read")
+        return Failure(Trouble.UNUSABLE, f"none of {counted(read, 'image')} checked in {source.path} can be read")
     length = source.indices[-1] + 1
     return FootageFacts(
         total=len(source.files),
@@ -65,7 +65,7 @@ def _folder(source: FolderSource, seconds: float) -> FootageFacts | Failure:
 
 
 def _spread(count: int) -> Iterator[int]:
-    """All of 0..count-1, spread evenly over the range however early one stops."""
+    """All of 0..count-1, in an order that covers the range evenly at any point where the caller stops."""
     return iter(sorted(range(count), key=lambda number: number * _GOLDEN % 1.0))
 
 
@@ -92,7 +92,7 @@ def _video(source: VideoSource, request: Request) -> FootageFacts | Failure:
             first = image if first is None else first
             sizes.add((image.shape[1], image.shape[0]))
         if first is None:
-            return Failure(Trouble.UNUSABLE, f"{source.path} is no video that OpenCV can read")
+            return Failure(Trouble.UNUSABLE, f"{source.path} is not a video that OpenCV can read")
         seconds = last_s + 1.0 / reader.fps
         return FootageFacts(
             total=None,

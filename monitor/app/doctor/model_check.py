@@ -1,4 +1,4 @@
-"""Loads each model, holds its footage against the false alarms asked for, and times it."""
+"""Loads each model, compares its held-out footage with the false-alarm budget, and times it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from monitor.text.wording import about, counted
 from monitor.types import Frame, Image
 
 EVERY_FRAME_FPS = 25.0
-"""What ``analysis_fps = 0`` is taken to mean for a camera."""
+"""Assumed frames per second of a camera if ``analysis_fps = 0``."""
 _WARM_UP = 8
 _TIMED = 40
 _TIMED_S = 2.0
@@ -37,10 +37,10 @@ _PICTURES = 8
 
 
 def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, device: str) -> Finding:
-    """A model folder: what it is, whether it fits the budget, and how fast it scores frames of ``size``.
+    """Check a model folder: what it contains, whether it fits the budget, and how fast it scores frames of ``size``.
 
     size    (width, height) in pixels
-    device  one that is there
+    device  a device that exists
     """
     try:
         model = load_model(folder, device)
@@ -51,7 +51,7 @@ def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, de
         found, copy, more = str(error).partition(f"; {COPY_AGAIN}")
         mend = f"{COPY_AGAIN}{more}" if copy else f"{COPY_AGAIN}, or train it again"
         return Finding("model", str(folder), State.PROBLEM, found, mend)
-    except UsageError as error:  # the device
+    except UsageError as error:  # the device cannot be used
         return from_error("model", str(folder), error)
     fps = settings.analysis_fps or EVERY_FRAME_FPS
     ms = _milliseconds_a_frame(model, size, fps)
@@ -75,48 +75,48 @@ def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, de
 
 
 def judge_model(facts: ModelFacts, false_alarms_per_day: float) -> Finding:
-    """Enough held-out footage for the budget?"""
+    """Check whether the model has enough held-out footage for the false-alarm budget."""
     data = facts.data[0] if facts.data else "unknown footage"
     more = f" and {len(facts.data) - 1} more" if len(facts.data) > 1 else ""
     keeps_up = counted(facts.cameras_a_thread, "camera")
     found = (
         f"{' + '.join(facts.detectors)}, trained {facts.trained_at[:10]} on {facts.frames:,} frames of {data}{more}, "
-        f"{_duration(facts.held_out_s)} held out; {facts.ms_a_frame:.1f} ms a frame of {facts.width}x{facts.height} on "
-        f"{facts.device}: one thread scores {keeps_up} at {facts.analysis_fps:g} a second"
+        f"{_duration(facts.held_out_s)} held out; {facts.ms_a_frame:.1f} ms per frame of {facts.width}x{facts.height} "
+        f"on {facts.device}: one thread scores {keeps_up} at {facts.analysis_fps:g} frames per second"
     )
     if facts.supported_per_day <= false_alarms_per_day:
         return Finding("model", facts.id, State.OK, found, facts=facts)
     mend = (
-        f"train it on longer normal footage: the threshold for {counted(false_alarms_per_day, 'false alarm')} a day is "
-        f"extrapolated, what was held out shows {about(facts.supported_per_day)} a day at the fewest"
+        f"train it on longer normal footage: the threshold for {counted(false_alarms_per_day, 'false alarm')} per day "
+        f"is extrapolated, the held-out footage confirms at best {about(facts.supported_per_day)} per day"
     )
     return Finding("model", facts.id, State.WARNING, found, mend, facts)
 
 
 def judge_load(cameras: Mapping[str, float], decode_cores: float, cores: int, analysis_fps: float) -> Finding:
-    """Can this machine keep up with its live cameras?
+    """Check whether this machine keeps up with its live cameras.
 
-    cameras       camera name -> milliseconds that its model takes for a frame
-    decode_cores  cores that decoding all of them takes
+    cameras       camera name -> milliseconds per frame of its model
+    decode_cores  cores needed to decode all cameras
     """
     fps = analysis_fps or EVERY_FRAME_FPS
     share = sum(cameras.values()) * fps / 1000.0
     found = (
-        f"{counted(len(cameras), 'live camera')} at {fps:g} a second: {100 * share:.0f} % of the inference thread, "
-        f"decoding {decode_cores:.1f} of {cores} cores"
+        f"{counted(len(cameras), 'live camera')} at {fps:g} frames per second: {100 * share:.0f} % of the inference "
+        f"thread, decoding takes {decode_cores:.1f} of {cores} cores"
     )
     mends = []
     if share > 0.8:
         mends.append(
-            f"set analysis_fps = {max(1, int(0.8 * fps / share))}, or run on a GPU; old frames would be dropped"
+            f"set analysis_fps = {max(1, int(0.8 * fps / share))}, or run on a GPU; else old frames are dropped"
         )
     if decode_cores > 0.7 * cores:
-        mends.append("take the cameras' sub-streams")
+        mends.append("use the cameras' sub-streams")
     return Finding("load", "", State.WARNING if mends else State.OK, found, "; ".join(mends))
 
 
 def _milliseconds_a_frame(model: Model, size: tuple[int, int], fps: float) -> float:
-    """Median time to score one frame alone, on one thread as in a run."""
+    """Median time to score one frame alone, on one thread as in a run. In milliseconds."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     images = _street(size, fps)
@@ -134,7 +134,7 @@ def _milliseconds_a_frame(model: Model, size: tuple[int, int], fps: float) -> fl
 
 
 def _street(size: tuple[int, int], fps: float) -> list[Image]:
-    """A few pictures of people who walk by."""
+    """A few synthetic frames of people who walk by."""
     images: list[Image] = []
     with SyntheticScene().open() as reader:
         while len(images) < _PICTURES:
@@ -153,35 +153,40 @@ def _duration(seconds: float) -> str:
 
 
 def misfit(name: str, learned: Size | None, now: Size) -> Finding | None:
-    """A problem where a camera's pictures are of another shape than its model learned."""
+    """A problem if a camera's frames have another shape than those its model learned from; otherwise None."""
     verdict = judge_size(learned, now)
     if learned is None or verdict.scored:
         return None
-    found = f"its pictures are {now[0]}x{now[1]}, its model learned {learned[0]}x{learned[1]}, another shape: no frame "
-    mend = f"give the model that was learned from it with --model, or learn it anew: `{learn_command(name)}`"
+    found = f"its frames are {now[0]}x{now[1]}, its model learned {learned[0]}x{learned[1]}, another shape: no frame "
+    mend = f"use --model with the model that was learned from it, or learn it again: `{learn_command(name)}`"
     return Finding("model", name, State.PROBLEM, f"{found}is scored", mend)
 
 
 def too_short_to_learn(name: str, length_s: float, learn_s: float, *, loop: bool) -> Finding:
-    """A recording without a model that ends before the time to learn from is over; loop: it is played again then."""
-    found = f"no model for it yet, and its {in_words(length_s)} are shorter than the {in_words(learn_s)} to learn from"
+    """A finding for a recording without a model that is shorter than the learning time.
+
+    length_s  seconds of the recording
+    learn_s   learning time in seconds
+    loop      True if the recording is replayed when it ends
+    """
+    found = f"no model for it yet, and its {in_words(length_s)} are shorter than the {in_words(learn_s)} of learning"
     mend = f"learn from more normal footage of it: `{learn_command()}`"
     if length_s < LEAST_LEARNING_S:
-        found += f" and the {in_words(LEAST_LEARNING_S)} that are the least"
+        found += f" and the minimum of {in_words(LEAST_LEARNING_S)}"
     elif loop:
         return Finding("model", name, State.WARNING, f"{found}: a run learns from all of it", mend)
     else:
-        mend = f"give --learn a shorter time ({in_words(LEAST_LEARNING_S)} is the least), or {mend}"
-    return Finding("model", name, State.PROBLEM, f"{found}: a run ends without having watched it", mend)
+        mend = f"give --learn a shorter time (at least {in_words(LEAST_LEARNING_S)}), or {mend}"
+    return Finding("model", name, State.PROBLEM, f"{found}: a run ends before it watches it", mend)
 
 
 def no_model(names: Sequence[str], learn_s: float) -> Finding:
-    """Cameras for which nothing is known to be normal: they will learn first."""
+    """A warning for cameras without a model: they learn first."""
     return Finding(
         "model",
         "",
         State.WARNING,
-        f"no model for {', '.join(names)} yet: what it shows in the first {in_words(learn_s)} will count as normal",
-        "see that nothing out of the ordinary happens meanwhile, or learn from footage that you have: "
+        f"no model for {', '.join(names)} yet: everything in the first {in_words(learn_s)} will count as normal",
+        "make sure that nothing unusual happens during this time, or learn from footage that you have: "
         f"`{learn_command()}`",
     )

@@ -1,4 +1,4 @@
-"""Can every ZeroMQ address be bound now, and may it be? Can the keys be used that the config names?"""
+"""Checks that every ZeroMQ address can be bound and is allowed, and that the keys named in the config are usable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from monitor.text.commands import python_command
 
 
 def check_ports(publish: PublishConfig) -> Iterator[Finding]:
-    """Bind each address as the monitor would, one by one, and let go of it again."""
+    """Bind each address as the monitor would, one by one, and release it again."""
     if not publish.enabled:
         yield Finding("port", "", State.OK, "nothing is published")
         return
@@ -44,7 +44,7 @@ def _bind(endpoint: str) -> None:
 
 
 def check_keys(publish: PublishConfig) -> Iterator[Finding]:
-    """The CURVE keys that the config names: the monitor's own, and those of the clients that may connect."""
+    """Check the CURVE keys named in the config: the monitor's own keys and those of the clients that may connect."""
     if not publish.enabled or publish.keys is None:
         return
     try:
@@ -55,5 +55,5 @@ def check_keys(publish: PublishConfig) -> Iterator[Finding]:
     if clients:
         yield Finding("keys", str(publish.keys), State.OK, f"clients that may connect: {', '.join(clients)}")
     else:
-        mend = f"make a client's keys with `{python_command('-m monitor.client keys DIR')}`"
+        mend = f"create keys for a client with `{python_command('-m monitor.client keys DIR')}`"
         yield Finding("keys", str(publish.keys), State.WARNING, "no client may connect", mend)

@@ -1,6 +1,6 @@
-"""The program that looks at one source, started by monitor.app.doctor.children: a decoder may crash or hang in it.
+"""The program that checks one source. monitor.app.doctor.children starts it, because a decoder may crash or hang in it.
 
-A Request as JSON on standard input; an Answer as JSON a line on standard output.
+Reads a Request as JSON from standard input; writes one Answer as JSON per line to standard output.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from monitor.app.doctor.facts import Answer, Failure, FootageFacts, Request, Str
 
 
 def main() -> None:
-    """Look, and say what is there."""
+    """Check the source and write the result."""
     request = Request(**json.loads(sys.stdin.readline()))
-    signal.alarm(math.ceil(request.deadline_s) + 1)  # ends this process, should nobody be left to do it
+    signal.alarm(math.ceil(request.deadline_s) + 1)  # ends this process if its parent no longer exists
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     found = _look(request)
     if isinstance(found, StreamFacts):
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _look(request: Request) -> StreamFacts | FootageFacts | Failure:
-    # Imported on demand: FFmpeg and OpenCV take their time.
+    # Imported on demand, because FFmpeg and OpenCV are slow to import.
     if request.kind == "url":
         from monitor.app.doctor.stream_check import watch_url
 

@@ -1,4 +1,4 @@
-"""How regularly a stream's pictures come, from when each arrived. Pure."""
+"""Measures how regularly the frames of a stream arrive. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A picture that has come, decoded or not.
+    """A frame that has arrived, decoded or not.
 
-    arrived_s  seconds since the beginning
-    media_s    seconds on the stream's own clock; None where the stream did not say
-    key        it can be decoded without those before it
+    arrived_s  seconds since the start of the check
+    media_s    seconds on the stream's own clock; None if the stream gives no time
+    key        True if it can be decoded without the frames before it
     """
 
     arrived_s: float
@@ -24,7 +24,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """See StreamFacts."""
+    """Rate and regularity of a stream. The fields have the same meaning as in StreamFacts."""
 
     fps: float | None
     longest_wait_s: float | None
@@ -34,9 +34,11 @@ class Rhythm:
 
 
 def rhythm(arrivals: Sequence[Arrival], claimed_fps: float) -> Rhythm:
-    """What the arrivals say. Those that a server had in store, and sent at once, count for key frames only.
+    """Compute the rhythm from the arrivals.
 
-    claimed_fps: > 0; a wait of less than half its period was none.
+    Frames that a server had buffered and sends at once at the start count for key frames only.
+
+    claimed_fps: > 0; at the start, a wait shorter than half its period marks a buffered frame.
     """
     keys = [time_s for time_s, arrival in zip(_media_times(arrivals), arrivals, strict=True) if arrival.key]
     end_s = max(_media_times(arrivals), default=0.0)
@@ -46,7 +48,7 @@ def rhythm(arrivals: Sequence[Arrival], claimed_fps: float) -> Rhythm:
     waits = [b.arrived_s - a.arrived_s for a, b in pairwise(arrivals)]
     while waits and waits[0] < 0.5 / claimed_fps:
         waits.pop(0)
-    waits = waits[1:]  # the first real wait began before the store was empty
+    waits = waits[1:]  # the first real wait began before the server's buffer was empty
     if len(waits) < 2 or sum(waits) <= 0:
         return Rhythm(None, None, None, key_frame_s, without_key_s)
     usual = median(waits)
@@ -56,7 +58,7 @@ def rhythm(arrivals: Sequence[Arrival], claimed_fps: float) -> Rhythm:
 
 
 def _media_times(arrivals: Sequence[Arrival]) -> list[float]:
-    """Each picture's time on the stream's clock; the first often have none and get the next one's."""
+    """Each frame's time on the stream's clock. The first frames often have none; they get the time of the next one."""
     if all(arrival.media_s is None for arrival in arrivals):
         return [arrival.arrived_s for arrival in arrivals]
     times: list[float] = []

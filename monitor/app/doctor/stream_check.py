@@ -1,4 +1,4 @@
-"""Watches a camera for some seconds: with PyAV, which tells codec and key frames, or a USB camera with OpenCV."""
+"""Watches a camera for some seconds: a network camera with PyAV (reports codec and key frames), USB with OpenCV."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from monitor.text.wording import counted
 
 _NEARLY = 0.9
 _FALLBACK_FPS = 25.0
-# Both FFmpegs, PyAV's and OpenCV's, decode these; whether the monitor's own can decode another is tried.
+# PyAV's FFmpeg and OpenCV's FFmpeg both decode these codecs. The check tries any other codec with OpenCV, because the
+# monitor decodes with OpenCV.
 _USUAL = ("h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9")
 
 _BY_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
@@ -33,7 +34,7 @@ _BY_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
 
 
 def watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Failure:
-    """Open a network camera and watch it. ``say`` is told each stage before it begins."""
+    """Open a network camera and watch it. Calls ``say`` with the name of each stage before it starts."""
     url = request.target
     try:
         _ = urlsplit(url).port
@@ -56,7 +57,7 @@ def watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
         found = container.streams.best("video")
         if not isinstance(found, VideoStream):
             return Failure(Trouble.NO_VIDEO_STREAM, ", ".join(sorted({stream.type for stream in container.streams})))
-        # The stubs say that there always is one; there is none for a codec that FFmpeg does not know.
+        # The type stubs say that it is never None, but it is None for a codec that FFmpeg does not know.
         if found.codec_context is None:
             return Failure(Trouble.UNKNOWN_CODEC)
         if found.codec_context.name not in _USUAL:
@@ -89,16 +90,14 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
                     frames = video.decode(packet)
                 except av.error.FFmpegError:
                     frames = []
-                    damaged += first_picture_s is not None  # before the first key frame nothing can be decoded
+                    damaged += first_picture_s is not None  # nothing can be decoded before the first key frame
                 decode_s += time.thread_time() - cpu_s
                 decoded += len(frames)
                 if frames and first_picture_s is None:
                     first_picture_s = time.monotonic() - started
                     size = (frames[0].width, frames[0].height)
             last_s = arrivals[-1].arrived_s if arrivals else open_s
-            stalled = (
-                now_s - last_s >= request.read_timeout_s
-            )  # sound alone keeps a read from running into its deadline
+            stalled = now_s - last_s >= request.read_timeout_s  # audio packets alone keep a read from timing out
             if stalled or now_s >= open_s + request.seconds:
                 ended = False
                 break
@@ -108,7 +107,7 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
         ended = not stalled
     core_wait = cores.share()
     if first_picture_s is None:
-        return Failure(Trouble.NO_PICTURE, counted(len(arrivals), "damaged picture") if arrivals else "nothing")
+        return Failure(Trouble.NO_PICTURE, counted(len(arrivals), "damaged frame") if arrivals else "nothing")
     beat = rhythm(arrivals, claimed if claimed and 1.0 <= claimed <= 240.0 else _FALLBACK_FPS)
     return StreamFacts(
         codec=video.codec_context.name,
@@ -132,7 +131,7 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
 
 
 def _explain(error: av.error.FFmpegError, url: str, *, in_time: bool) -> Failure:
-    """The cause of an open that failed; FFmpeg itself calls many of them invalid data or an input/output error."""
+    """Find out why opening failed. FFmpeg itself reports many causes only as invalid data or input/output error."""
     for kind, trouble in _BY_ERROR:
         if isinstance(error, kind):
             return Failure(trouble)

@@ -117,10 +117,10 @@ def test_a_camera_that_works_is_described_and_a_wrong_path_is_named() -> None:
 @pytest.mark.parametrize(
     ("status", "found"),
     [
-        ("401 Unauthorized", "the user or the password is wrong (401)"),
-        ("403 Forbidden", "may not watch"),
-        ("453 Not Enough Bandwidth", "turns the request down"),
-        ("503 Service Unavailable", "error of its own"),
+        ("401 Unauthorized", "the user name or the password is wrong (401)"),
+        ("403 Forbidden", "not allowed to watch"),
+        ("453 Not Enough Bandwidth", "rejects the request"),
+        ("503 Service Unavailable", "internal error"),
     ],
 )
 def test_a_camera_that_turns_the_request_down(status: str, found: str) -> None:
@@ -131,7 +131,7 @@ def test_a_camera_that_turns_the_request_down(status: str, found: str) -> None:
 def test_a_camera_that_wants_a_password_which_nobody_gave() -> None:
     with rtsp_that_says("401 Unauthorized") as port:
         finding = failure("url", f"rtsp://127.0.0.1:{port}/x")
-    assert finding.found == "it asks for a user and a password (401)"
+    assert finding.found == "it asks for a user name and a password (401)"
     assert "USER:PASSWORD@127.0.0.1" in finding.mend
 
 
@@ -152,7 +152,7 @@ def test_a_camera_that_stays_silent_is_given_up_in_time(scheme: str) -> None:
 
 
 def test_an_unknown_host() -> None:
-    assert failure("url", "rtsp://camera.invalid/x").found == "no machine is known as camera.invalid"
+    assert failure("url", "rtsp://camera.invalid/x").found == "the host name camera.invalid is unknown"
 
 
 def test_a_password_that_breaks_the_address() -> None:

@@ -34,7 +34,7 @@ def test_the_table_fits_the_terminal(width: int) -> None:
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     assert any("[red] is in use" in line for line in lines), "what was found is no markup"
-    assert lines[-1] == "1 ok, 0 warnings, 1 problem: mend the problems first."
+    assert lines[-1] == "1 ok, 0 warnings, 1 problem: fix the problems first."
     assert summary(findings[:1]) == "1 ok, 0 warnings, 0 problems."
 
 
@@ -72,18 +72,18 @@ def test_a_file_alone_without_a_model_is_only_a_warning(tmp_path: Path) -> None:
     result = doctor(video, "--no-publish", "--device", "cpu", "--learn", "11s")
     assert result.returncode == 0, result.stdout + result.stderr
     first, second, *_ = result.stdout.splitlines()
-    assert first == "ok       footage a: 32x24, 10 fps, all 120 pictures read"
+    assert first == "ok       footage a: 32x24, 10 fps, all 120 frames read"
     assert second.startswith("warning  model: no model for a yet: ")
 
 
 def test_a_file_shorter_than_what_is_to_be_learned_from_is_a_problem(tmp_path: Path) -> None:
     result = doctor(write_video(tmp_path / "a.avi"), "--no-publish", "--device", "cpu")
     assert result.returncode == 1, result.stdout + result.stderr
-    found = "no model for it yet, and its 0 s are shorter than the 10 min to learn from and the 10 s that are the least"
-    assert f"problem  model a: {found}: a run ends without having watched it" in result.stdout
+    found = "no model for it yet, and its 0 s are shorter than the 10 min of learning and the minimum of 10 s"
+    assert f"problem  model a: {found}: a run ends before it watches it" in result.stdout
     assert "no model for a" not in result.stdout
     assert "--learn" not in result.stdout, "no shorter time would help"
-    assert "give --learn a shorter time (10 s is the least)" in too_short_to_learn("a", 18.0, 600.0, loop=False).mend
+    assert "give --learn a shorter time (at least 10 s)" in too_short_to_learn("a", 18.0, 600.0, loop=False).mend
     looped = too_short_to_learn("a", 18.0, 600.0, loop=True)
     assert (looped.state, looped.found.partition(": ")[2]) == (State.WARNING, "a run learns from all of it")
 

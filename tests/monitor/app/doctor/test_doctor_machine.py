@@ -76,7 +76,7 @@ def test_an_address_in_use_and_one_open_to_others() -> None:
         endpoint = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
         used, exposed, *_ = check_ports(PublishConfig(alerts=endpoint, scores="tcp://0.0.0.0:5561"))
     assert (used.name, used.state, used.found) == ("alerts", State.PROBLEM, f"{endpoint} is in use")
-    assert "stop the program that holds it" in used.mend
+    assert "stop the program that uses it" in used.mend
     assert (exposed.name, exposed.state) == ("scores", State.PROBLEM)
     assert "open to other machines" in exposed.found
 
@@ -122,7 +122,7 @@ def test_an_evidence_folder_that_is_a_file(tmp_path: Path) -> None:
 def test_a_folder_where_nothing_can_be_written() -> None:
     finding = check_evidence(EvidenceSettings(folder=Path("/proc/evidence")))
     assert finding.state is State.PROBLEM
-    assert "cannot be written" in finding.found
+    assert "is not writable" in finding.found
 
 
 def test_room_on_the_disk(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_records(tmp_path: Path) -> None:
     (tmp_path / "s.jsonl").write_text("old")
     (again,) = check_records(tmp_path / "s.jsonl", None, 10.0)
     assert "would be overwritten" in again.found
-    assert "0.11 GB a day" in again.found
+    assert "0.11 GB per day" in again.found
     assert (tmp_path / "s.jsonl").read_text() == "old"
 
 
@@ -148,7 +148,7 @@ def test_a_model_that_does_not_fit_the_camera() -> None:
     finding = misfit("door", (640, 360), (640, 480))
     assert finding is not None
     assert finding.state is State.PROBLEM
-    assert finding.mend.startswith("give the model that was learned from it with --model, or learn it anew: ")
+    assert finding.mend.startswith("use --model with the model that was learned from it, or learn it again: ")
     assert learn_command("door") in finding.mend
 
 
@@ -163,7 +163,7 @@ GPU = replace(CPU, gpus=("NVIDIA H100",), driver=True)
     ("wanted", "machine", "state", "found", "device"),
     [
         ("auto", CPU, State.OK, "runs on the CPU: no NVIDIA driver", "cpu"),
-        ("cpu", GPU, State.OK, "runs on the CPU as asked", "cpu"),
+        ("cpu", GPU, State.OK, "runs on the CPU as requested", "cpu"),
         ("auto", GPU, State.OK, "runs on NVIDIA H100", "auto"),
         ("auto", replace(GPU, load=9.0), State.WARNING, "4 CPU cores, load now 9.0", "auto"),
         ("auto", replace(CPU, load=9.0), State.WARNING, "4 CPU cores, load now 9.0", "cpu"),

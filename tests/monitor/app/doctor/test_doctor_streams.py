@@ -41,9 +41,9 @@ def test_a_good_camera_gets_no_advice() -> None:
         (replace(GOOD, key_frame_s=None, without_key_s=4.9), "key-frame"),
         (replace(GOOD, longest_wait_s=1.5), "gaps"),
         (replace(GOOD, damaged=3), "damaged"),
-        (replace(GOOD, fps=12.0), "fewer pictures"),
+        (replace(GOOD, fps=12.0), "fewer frames"),
         (replace(GOOD, claimed_fps=5.0, fps=5.0), "analysis_fps = 5"),
-        (replace(GOOD, stalled=True), "silent"),
+        (replace(GOOD, stalled=True), "stopped sending"),
     ],
 )
 def test_advice_for_a_camera_that_could_do_better(facts: StreamFacts, said: str) -> None:
@@ -55,10 +55,10 @@ def test_the_camera_is_not_blamed_for_a_machine_that_is_too_slow() -> None:
     busy = advice(replace(late, core_wait=0.4))
     assert busy.startswith("this machine is overloaded: end other programs")
     slow = advice(replace(late, decode_ms=160.0, core_wait=0.02))
-    assert slow.startswith("this machine decodes no faster than that: take the camera's sub-stream")
+    assert slow.startswith("decoding uses a full core: use the camera's sub-stream")
     for said in (busy, slow):
         assert "network" not in said
-        assert "fewer pictures" not in said
+        assert "fewer frames" not in said
     assert "raise its frame rate" not in busy
     idle = advice(replace(late, core_wait=0.01))
     assert "gaps: check the network" in idle

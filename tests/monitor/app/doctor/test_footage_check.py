@@ -40,7 +40,7 @@ def test_a_video_that_is_whole(tmp_path: Path) -> None:
     with VideoSource(Path(asked.target)).open() as reader:
         assert reader.claimed_s == pytest.approx(1.2), "what counts for one that is not read to its end"
     finding = judge_footage("a", facts, asked)
-    assert (finding.state, finding.found) == (State.OK, "32x24, 10 fps, all 12 pictures read")
+    assert (finding.state, finding.found) == (State.OK, "32x24, 10 fps, all 12 frames read")
 
 
 def test_a_folder_that_takes_too_long_is_looked_at_in_part(tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_a_folder_that_takes_too_long_is_looked_at_in_part(tmp_path: Path) -> No
 
 def test_a_file_that_is_no_video_and_a_folder_without_an_image_that_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("no pictures here")
-    assert "is no video" in failure("video", str(tmp_path / "notes.mp4")).found
+    assert "is not a video" in failure("video", str(tmp_path / "notes.mp4")).found
     (tmp_path / "a.jpg").write_bytes(b"broken")
-    assert "of 1 image looked at in" in failure("folder", str(tmp_path)).found
+    assert "none of 1 image checked in" in failure("folder", str(tmp_path)).found
 
 
 def test_each_source_that_is_none_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
