@@ -14,16 +14,17 @@ from monitor.sources.source import Position, Reader, Source
 from monitor.text.redaction import redact
 from monitor.types import Image
 
-# A call that failed after this part of its deadline is taken to have run into it: OpenCV looks at the clock between
-# packets only, and rounds.
+# A call that failed after this share of its deadline counts as timed out: OpenCV checks the clock only between packets,
+# and it rounds.
 _NEARLY = 0.9
 
-# While a stream is opened the server goes on sending: a second or two of pictures, already old, comes at once.
-# At most so many seconds of them are passed over; a server that never lets wait is no camera, but is played.
+# While a stream is being opened, the server continues to send: one or two seconds of old frames arrive at once.
+# At most this many seconds of frames are skipped. A server that always has a frame ready is not a real camera; its
+# frames are played anyway.
 _BACKLOG_S = 3.0
 
-# Which of them it is would take another attempt to log in, and some cameras lock out who makes too many.
-_REACHED = "a wrong path, user or password, or no video; `run_monitor.py doctor` tells which"
+# Finding out which of these is the cause needs another login attempt. Some cameras lock out a client after too many.
+_REACHED = "a wrong path, user or password, or no video; `run_monitor.py doctor` reports which"
 
 
 class CameraSource(Source):
@@ -31,8 +32,8 @@ class CameraSource(Source):
 
     name            the camera's name
     address         RTSP(S) or HTTP(S) URL, or the index of a USB camera (``0`` is /dev/video0)
-    open_timeout_s  how long connecting may take, seconds
-    read_timeout_s  how long a frame may be waited for, seconds; USB cameras have a fixed 4 s
+    open_timeout_s  timeout for connecting, seconds
+    read_timeout_s  timeout for reading one frame, seconds; USB cameras have a fixed 4 s
     hardware        decode a network camera on hardware, see ``open_capture``
     """
 
@@ -59,11 +60,11 @@ class CameraSource(Source):
         return isinstance(self._address, str)
 
     def open(self) -> CameraReader:
-        """Connect. Raises CaptureError (StallError when nothing answers in time)."""
+        """Connect. Raises CaptureError (StallError if nothing answers before the timeout)."""
         if isinstance(self._address, int):
             capture = open_capture(self._address, cv2.CAP_ANY)
             if not capture.isOpened():
-                raise CaptureError(f"{self.label} cannot be opened: it is not plugged in, in use, or no permission")
+                raise CaptureError(f"{self.label} cannot be opened: not plugged in, in use, or no permission")
             return CameraReader(capture, self)
         started = time.monotonic()
         capture = open_capture(
@@ -72,7 +73,7 @@ class CameraSource(Source):
             [
                 *(cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, max(1, round(self.open_timeout_s * 1000))),
                 *(cv2.CAP_PROP_READ_TIMEOUT_MSEC, max(1, round(self.read_timeout_s * 1000))),
-                # Decoding on n threads delays every picture by n - 1 frames.
+                # Decoding with n threads delays every picture by n - 1 frames.
                 *(cv2.CAP_PROP_N_THREADS, 1),
             ],
             hardware=self.hardware,
@@ -83,21 +84,21 @@ class CameraSource(Source):
         took_s = time.monotonic() - started
         if took_s >= _NEARLY * self.open_timeout_s:
             raise StallError(f"{self.label} did not answer within {self.open_timeout_s:g} s")
-        # A name server that took long takes as long again: whoever waits for this process would take it to hang.
+        # A slow name server would be slow again. The process that waits for this one would then treat it as hung.
         slow = took_s >= 0.5 * self.open_timeout_s
         why = f"not reachable, or {_REACHED}" if slow else why_unreachable(self._address) or _REACHED
         raise CaptureError(f"{self.label} cannot be opened: {why}")
 
     @property
     def address(self) -> str | int:
-        """As given, password included: never show it, ``label`` is for people."""
+        """The address as given, including any password: never show it. ``label`` is for display."""
         return self._address
 
 
 class CameraReader(Reader):
-    """An open connection to a camera. ``Position.time_s`` is seconds since it was opened.
+    """An open connection to a camera. ``Position.time_s`` is the time since the connection was opened, seconds.
 
-    The first frame given out is the first that had to be waited for.
+    The first frame returned is the first one that the reader had to wait for; older frames are skipped.
     """
 
     def __init__(self, capture: cv2.VideoCapture, source: CameraSource) -> None:
@@ -109,7 +110,7 @@ class CameraReader(Reader):
         self._last = Position(-1, -1.0)
 
     def grab(self) -> Position:
-        """Wait for the next frame. Raises StallError after the read deadline, CaptureError when the stream ends."""
+        """Wait for the next frame. Raises StallError after the read timeout, CaptureError when the stream ends."""
         waited_s = self._step()
         while self._backlog > 0 and waited_s < 0.5 / self.fps:
             self._backlog -= 1
@@ -120,12 +121,12 @@ class CameraReader(Reader):
         return self._last
 
     def _step(self) -> float:
-        """Grab one frame; returns the seconds it took."""
+        """Grab one frame; return how many seconds this took."""
         started = time.monotonic()
         grabbed = self._capture.grab()
         took_s = time.monotonic() - started
         source = self._source
-        # A read that has run into its deadline may still succeed: it gives out the picture the parser held back.
+        # A read that has reached its timeout may still succeed: it then returns a picture that the parser held back.
         if took_s >= source.read_timeout_s * (1.0 if grabbed else _NEARLY):
             raise StallError(f"{source.label} sent nothing for {source.read_timeout_s:g} s")
         if not grabbed:
@@ -133,7 +134,7 @@ class CameraReader(Reader):
         return took_s
 
     def retrieve(self) -> Image | None:
-        """The frame grabbed last, in memory of its own; None if it cannot be converted."""
+        """The last grabbed frame, as a new array; None if it cannot be converted."""
         decoded, image = self._capture.retrieve()
         return cast(Image, image) if decoded else None
 
@@ -143,5 +144,5 @@ class CameraReader(Reader):
         return cast(Image, image) if decoded else None
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._capture.release()

@@ -1,4 +1,4 @@
-"""From what the user typed to sources: URLs, USB indices, files, folders and whole trees of them."""
+"""Turns what the user typed into sources: URLs, USB indices, files, folders and trees of folders."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ SCHEMES = ("rtsp", "rtsps", "http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 _DEVICE = re.compile(r"/dev/video([0-9]+)")
-# Data sets keep their labels as images beside the footage (UCSD: Test001_gt).
+# Data sets store their labels as images next to the footage (UCSD: Test001_gt).
 _LABELS = re.compile(r"(^|[_\-])(gt|masks?|ground[_\-]?truth)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """One stream to be: where it is, and the parts of its name, the last the most telling."""
+    """One future stream: where it is, and the parts of its name; the last part is the most specific."""
 
     target: Path | str | int
     parts: tuple[str, ...]
@@ -51,23 +51,25 @@ def open_sources(
     read_timeout_s: float = 4.0,
     hardware: bool = False,
 ) -> list[Source]:
-    """The sources that a user's words stand for, uniquely named, in the order given (naturally sorted in a tree).
+    """The sources that the user's arguments describe. Each has a unique name; the order is the order given.
 
-    specs  each ``SPEC`` or ``NAME=SPEC``; SPEC is an RTSP(S) or HTTP(S) URL, the index of a USB camera, a video file,
-           or a folder: of frames, of videos, or of further folders, each leaf a stream of its own. Pictures beside
-           videos or folders count as a stream only if there are several and all are numbered
-    fps    frames a second of folders of frames
-    split  which part of a data set with ``testing_videos`` or ``training_videos`` is meant
-    open_timeout_s, read_timeout_s  deadlines of cameras, see CameraSource
-    hardware  decode on hardware where there is some
+    Within a folder tree the order is the natural sort order.
 
-    Nothing is opened here, but folders are listed. Raises SourceError.
+    specs  each ``SPEC`` or ``NAME=SPEC``. SPEC is an RTSP(S) or HTTP(S) URL, the index of a USB camera, a video file,
+           or a folder. A folder holds frames, videos, or further folders; each leaf is a separate stream. Pictures next
+           to videos or folders count as a stream only if there are several and all are numbered
+    fps    frames per second for folders of frames
+    split  which part to use of a data set that has ``testing_videos`` or ``training_videos``
+    open_timeout_s, read_timeout_s  timeouts of cameras, see CameraSource
+    hardware  decode on hardware if it is available
+
+    This function lists folders but opens no source. Raises SourceError.
     """
     found = [stream for spec in specs for stream in _understand(spec, split)]
     names = _names(found)
     _warn_of_doubles(found, names)
     videos = sum(isinstance(stream.target, Path) and not stream.target.is_dir() for stream in found)
-    # A file alone is decoded by all cores; many would only get in each other's way.
+    # A single file is decoded by all cores. Many files would compete for the cores, so each gets its share.
     threads = max(1, (os.cpu_count() or 1) // max(videos, 1)) if videos > 1 else None
     sources: list[Source] = []
     for stream, name in zip(found, names, strict=True):
@@ -105,7 +107,7 @@ def _understand(spec: str, split: Split) -> list[_Found]:
             if not leaves:
                 raise SourceError(
                     f"{path} holds no images and no videos: give a folder that holds videos, or images such as "
-                    "frame_00001.jpg, itself or in folders below it"
+                    "frame_00001.jpg, directly or in subfolders"
                 )
             if given is None or len(leaves) == 1:
                 return [_Found(leaf, _path_parts(leaf), given) for leaf in leaves]
@@ -116,22 +118,22 @@ def _understand(spec: str, split: Split) -> list[_Found]:
             return [_Found(path, _path_parts(path), given)]
     except OSError as error:
         why = error.strerror or error
-        raise SourceError(f"{path} cannot be read ({why}): check the path, and that this user may read it") from error
+        raise SourceError(f"{path} cannot be read ({why}): check the path and its read permission") from error
     if spec.isascii() and spec.isdecimal():
         return [_Found(int(spec), (f"usb-{int(spec)}",), given)]
-    where = "" if path.is_absolute() else f", which is looked for in {Path.cwd()}"
+    where = "" if path.is_absolute() else f", which is relative to {Path.cwd()}"
     raise SourceError(f"there is no file or folder {path}: check the path{where}")
 
 
 def _path(spec: str) -> Path:
-    # Path.expanduser would raise RuntimeError for a ~ that no user's name follows.
+    # Path.expanduser would raise RuntimeError for a ~ that is not followed by the name of a user.
     return Path(os.path.expanduser(spec))  # noqa: PTH111
 
 
 def _split_name(spec: str) -> tuple[str | None, str]:
-    """``NAME=SPEC`` in its two parts; an = inside a URL or an existing path belongs to it."""
+    """Split ``NAME=SPEC`` into its two parts; an = inside a URL or an existing path is not a separator."""
     name, equals, rest = spec.partition("=")
-    # Path.exists would raise OSError for what is too long for a path.
+    # Path.exists would raise OSError for text that is too long for a path.
     if not equals or re.search(r"[:/?]", name) or os.path.exists(_path(spec)):  # noqa: PTH110
         return None, spec
     if not _NAME.fullmatch(name):
@@ -141,25 +143,25 @@ def _split_name(spec: str) -> tuple[str | None, str]:
 
 def _url_name(url: str, scheme: str) -> str:
     if scheme.lower() not in SCHEMES:
-        raise SourceError(f"unknown kind of address {scheme}://, known are {', '.join(f'{s}://' for s in SCHEMES)}")
+        raise SourceError(f"unknown kind of address {scheme}://: use {', '.join(f'{s}://' for s in SCHEMES)}")
     if re.search(r"\s", url):
-        raise SourceError(f"the {scheme}:// address of a camera holds white space: write it as %20")
+        raise SourceError(f"the {scheme}:// address of a camera contains white space: write it as %20")
     shown = redact(url)
     try:
         host = urlsplit(shown).hostname
     except ValueError:
         host = None
     if not host:
-        raise SourceError(f"{shown} names no host")
+        raise SourceError(f"{shown} contains no host name: add the camera's host name or IP address")
     path = _safe(urlsplit(shown).path.replace("***", ""))
     return f"{_safe(host)}-{path}" if path else f"cam-{_safe(host)}"
 
 
 def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
-    """Every stream in a tree: folders that hold frames, and videos."""
+    """All streams in a folder tree: folders that contain frames, and videos."""
     if (folder / split).is_dir():
         folder = folder / split
-    if folder.resolve() in seen:  # a link back to where it lies
+    if folder.resolve() in seen:  # a link back to a folder above it
         return []
     seen.add(folder.resolve())
     leaves = []
@@ -177,7 +179,7 @@ def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
         return [folder]
     if len(images) > 1 and all(frame_number(image) is not None for image in images):
         return [folder, *leaves]
-    log.warning("%s: left out beside other footage: %s", folder, counted(len(images), "picture"))
+    log.warning("%s: ignored because the folder holds other footage: %s", folder, counted(len(images), "picture"))
     return leaves
 
 
@@ -188,16 +190,16 @@ def _path_parts(path: Path) -> tuple[str, ...]:
 
 
 def _safe(text: str) -> str:
-    """Letters, digits, ``- _ .`` kept; every other run becomes one ``-``."""
+    """The text with only letters, digits and ``- _ .``; each run of other characters becomes one ``-``."""
     return re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_.\-]+", "-", text)).strip("-.")
 
 
 def _names(found: list[_Found]) -> list[str]:
-    """Unique names: the last part, with as many parents in front as it takes, and a counter as the last resort."""
+    """Unique names: the last part, with as many parents in front as necessary; if that fails, with a counter."""
     given = Counter(stream.given for stream in found if stream.given)
     for name, times in given.items():
         if times > 1:
-            raise SourceError(f"two sources are named '{name}': give each a name of its own")
+            raise SourceError(f"two sources are named '{name}': give each a different name")
     shortest = _shortest({stream.parts for stream in found if not stream.given})
     taken = set(given)
     names = []
@@ -213,14 +215,14 @@ def _names(found: list[_Found]) -> list[str]:
 
 
 def _warn_of_doubles(found: list[_Found], names: list[str]) -> None:
-    """Say which streams are the same source under several names: it may be meant, and is more often a slip."""
+    """Warn if one source is given several times under different names: usually a mistake, but sometimes intended."""
     by_target: dict[Path | str | int, list[str]] = {}
     for stream, name in zip(found, names, strict=True):
         target = stream.target.resolve() if isinstance(stream.target, Path) else stream.target
         by_target.setdefault(target, []).append(name)
     for same in by_target.values():
         if len(same) > 1:
-            log.warning("%s are one and the same source: leave out all but one, unless that is meant", _listed(same))
+            log.warning("%s are the same source: remove all but one, unless this is intended", _listed(same))
 
 
 def _listed(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""A folder of images as a source: one stream, in the order of the numbers in the files' names."""
+"""A folder of images as a source: one stream, ordered by the numbers in the file names."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from monitor.types import Image
 
 IMAGE_SUFFIXES = frozenset([".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"])
 
-# With more than nine of ten numbers missing, the numbers are time stamps or ids, not a count of frames.
+# If more than nine of ten numbers are missing, the numbers are timestamps or ids, not frame numbers.
 _SPARSE = 10
 
 
 def natural_key(text: str) -> list[tuple[int, str]]:
-    """Sort key by which ``frame_2`` comes before ``frame_10``."""
+    """Sort key that puts ``frame_2`` before ``frame_10``."""
     return [
         (int(part), "") if part.isdecimal() else (-1, part.casefold()) for part in re.split(r"([0-9]+)", text) if part
     ]
 
 
 def frame_number(path: Path) -> int | None:
-    """The last number in a file's stem: 7 for ``cam2_frame_00007.jpg``; None if it holds none."""
+    """The last number in a file's stem: 7 for ``cam2_frame_00007.jpg``; None if the stem has no number."""
     numbers = re.findall(r"[0-9]+", path.stem)
     return int(numbers[-1]) if numbers else None
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The images directly in a folder, naturally sorted; hidden and other files left out."""
+    """The images directly in a folder, naturally sorted; hidden files and other files are left out."""
     found = (
         path
         for path in folder.iterdir()
@@ -44,16 +44,16 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> Image | None:
-    """An image file as (H, W, 3) uint8 BGR; None if it cannot be decoded as a whole."""
+    """An image file as (H, W, 3) uint8 BGR; None if the whole image cannot be decoded."""
     try:
         data = path.read_bytes()
     except OSError:
         return None
-    # A cut-off JPEG would be given out with its lower part grey, and a warning written to the terminal.
+    # OpenCV would return a truncated JPEG with a grey lower part, and write a warning to the terminal.
     cut_off = data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]
     if not data or cut_off:
         return None
-    # The stubs say that imdecode always returns an image; it returns None for what is none.
+    # The stubs say that imdecode always returns an image; it returns None for data that is not an image.
     image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[assignment]
     return image
 
@@ -61,21 +61,22 @@ def read_image(path: Path) -> Image | None:
 class FolderSource(Source):
     """Images in a folder, one frame each.
 
-    path          the folder; name  the camera's name, by default the folder's
-    fps           frames a second that one step in the numbering stands for, > 0
+    path          the folder
+    name          the camera's name; default: the name of the folder
+    fps           frames per second: one step in the numbering is 1 / fps seconds, > 0
     files         the images in order
-    indices       0-based frame index of each: its number less ``first_number``, gaps in the numbering kept. Where no
-                  file has a number, or hardly any number in between is used (time stamps), they count 0, 1, 2...
-    first_number  number of the first file; 0 where the numbers are not used
+    indices       0-based frame index of each image: its number minus ``first_number``, so gaps in the numbering are
+                  kept. If no file has a number, or if most numbers are missing (timestamps), the indices are 0, 1, 2...
+    first_number  number of the first file; 0 if the numbers are not used
 
-    The list is made here, once. Raises SourceError for an empty folder, a number that stands twice, or numbered and
-    unnumbered files together.
+    The folder is listed only once, here. Raises SourceError if the folder has no images, if two files have the same
+    number, or if only some of the files have numbers.
     """
 
     def __init__(self, path: Path, name: str | None = None, fps: float = FALLBACK_FPS) -> None:
         super().__init__(name or path.resolve().name, str(path))
         if not fps > 0.0:
-            raise SourceError(f"frames a second of a folder must be above 0, got {fps:g}")
+            raise SourceError(f"the frames per second of a folder must be above 0, got {fps:g}")
         self.path = path
         self.fps = fps
         if not path.is_dir():
@@ -86,17 +87,17 @@ class FolderSource(Source):
         self.files, self.indices, self.first_number = _number(path, images)
 
     def number(self, index: int) -> int:
-        """The number in the file's name of the frame with this index."""
+        """The number in the file name of the frame with this index."""
         return self.first_number + index
 
     def open(self) -> FolderReader:
-        """A reader from the first image on."""
+        """A reader that starts at the first image."""
         return FolderReader(self)
 
     def check(self) -> None:
-        """Raise SourceError if not one image can be decoded."""
+        """Raise SourceError if no image can be decoded."""
         if all(read_image(file) is None for file in self.files):
-            raise SourceError(f"of {counted(len(self.files), 'image')} in {self.path} none can be read")
+            raise SourceError(f"no image in {self.path} can be read ({counted(len(self.files), 'image')})")
 
 
 def _number(folder: Path, images: list[Path]) -> tuple[tuple[Path, ...], tuple[int, ...], int]:
@@ -116,8 +117,8 @@ def _number(folder: Path, images: list[Path]) -> tuple[tuple[Path, ...], tuple[i
         return tuple(unnumbered), tuple(range(len(unnumbered))), 0
     if unnumbered:
         raise SourceError(
-            f"{folder} holds images with and without a number in the name: take out {unnumbered[0].name} "
-            "if it is no frame, or give it a number"
+            f"{folder} holds images with and without a number in the name: remove {unnumbered[0].name} "
+            "if it is not a frame, or give it a number"
         )
     numbers = sorted(by_number)
     files = tuple(by_number[number] for number in numbers)
@@ -127,7 +128,7 @@ def _number(folder: Path, images: list[Path]) -> tuple[tuple[Path, ...], tuple[i
 
 
 class FolderReader(Reader):
-    """Steps through a folder's images; ``unreadable`` lists the names of those that could not be decoded."""
+    """Steps through a folder's images. ``unreadable`` lists the names of the images that could not be decoded."""
 
     def __init__(self, source: FolderSource) -> None:
         self.fps = source.fps
@@ -145,7 +146,7 @@ class FolderReader(Reader):
         return Position(index, index / self.fps)
 
     def retrieve(self) -> Image | None:
-        """Read the image; None, and its name in ``unreadable``, if it cannot be decoded."""
+        """Read the image. If it cannot be decoded, return None and add its name to ``unreadable``."""
         image = read_image(self._source.files[self._at])
         if image is None:
             self.unreadable.append(self.frame_name)

@@ -1,4 +1,4 @@
-"""Why a camera on the network cannot be reached: what connecting to its port tells, without logging in."""
+"""Finds out why a network camera cannot be reached: it connects to the camera's port, without logging in."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 from monitor.text.redaction import redact
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-"""Where a camera listens if its address does not say."""
+"""Default port for each scheme, for addresses without a port."""
 _CONNECT_S = 1.5
 
 
 class Barrier(StrEnum):
-    """Why no connection comes about."""
+    """Why no connection is possible."""
 
     UNKNOWN_HOST = "unknown-host"
     UNREACHABLE = "unreachable"
@@ -23,18 +23,18 @@ class Barrier(StrEnum):
 
 
 SENTENCES = {
-    Barrier.UNKNOWN_HOST: "no machine is known as {host}",
+    Barrier.UNKNOWN_HOST: "the host name {host} is unknown",
     Barrier.UNREACHABLE: "{host} cannot be reached: {detail}",
     Barrier.NO_ANSWER: "{host} does not answer on port {port}",
     Barrier.REFUSED: "{host} refuses connections on port {port}",
 }
-"""What each is in words; {host}, {port} and what the system said, {detail}, are filled in."""
+"""The sentence for each barrier. {host}, {port} and the system's message, {detail}, are filled in."""
 
 
 def find_barrier(url: str) -> tuple[Barrier, str] | None:
-    """What keeps a connection to a camera from coming about, and what the system said; None if nothing does.
+    """What prevents a connection to a camera, and the system's message; None if a connection is possible.
 
-    Takes 1.5 s at most for each address that the host's name stands for, and the time to look that up.
+    Takes at most 1.5 s for each IP address of the host, plus the time of the name lookup.
     """
     try:
         host, port = _host_and_port(url)
@@ -48,13 +48,13 @@ def find_barrier(url: str) -> tuple[Barrier, str] | None:
         return Barrier.NO_ANSWER, ""
     except OSError as error:
         return Barrier.UNREACHABLE, error.strerror or ""
-    except ValueError:  # an address that cannot be taken apart
+    except ValueError:  # an address that cannot be parsed
         pass
     return None
 
 
 def why_unreachable(url: str) -> str | None:
-    """The same in words that hold no password."""
+    """The barrier as a sentence without passwords; None if a connection is possible."""
     found = find_barrier(url)
     if found is None:
         return None
@@ -63,6 +63,6 @@ def why_unreachable(url: str) -> str | None:
 
 
 def _host_and_port(url: str) -> tuple[str, int]:
-    """Of an address of which the part before the host is hidden: a password may look like a host. Raises ValueError."""
+    """Host and port; credentials are redacted before parsing, as a password may look like a host. Raises ValueError."""
     parts = urlsplit(redact(url))
     return parts.hostname or "", parts.port or PORTS[parts.scheme.lower()]

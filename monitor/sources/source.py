@@ -1,7 +1,7 @@
-"""What a source of frames is: something that can be opened, and a reader that steps through it.
+"""The interface of all sources of frames: a source can be opened, and a reader steps through its frames.
 
-A reader separates ``grab`` (step on, cheap) from ``retrieve`` (decode the picture), so that frames
-which will not be analysed are never converted or copied.
+A reader separates ``grab`` (step to the next frame, cheap) from ``retrieve`` (decode the picture). So frames that are
+not analysed are never converted or copied.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from monitor.types import Image
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a reader stands after a grab.
+    """The position of a reader after a grab.
 
-    index   0-based number of the frame in the source, missing frames counted
-    time_s  media time of the frame, seconds, strictly increasing; live sources give seconds since opening
-    passed  frames passed over since the grab before, see ``Reader.skip_to``
+    index   0-based number of the frame in the source; missing frames are counted
+    time_s  media time of the frame, seconds, strictly increasing; for live sources, seconds since opening
+    passed  frames skipped since the previous grab, see ``Reader.skip_to``
     """
 
     index: int
@@ -28,38 +28,38 @@ class Position:
 
 
 class Reader(ABC):
-    """An open source. A context manager; used by one thread only."""
+    """An open source. It is a context manager. Only one thread may use it."""
 
     fps: float
-    """Nominal frames a second of the source, > 0; a guess where the source does not say."""
+    """Nominal frames per second of the source, > 0; an estimate if the source does not report it."""
     frame_name: str = ""
-    """What the frame grabbed last is called where it has a name of its own (an image file), for people."""
+    """The name of the last grabbed frame, for display, if it has one (the name of an image file)."""
 
     @abstractmethod
     def grab(self) -> Position | None:
         """Step to the next frame without decoding it.
 
-        Returns None at the end of the source. Raises CaptureError (StallError on a deadline) when a
-        live source is lost.
+        Returns None at the end of the source. Raises CaptureError if a live source is lost (StallError after a
+        timeout).
         """
 
-    def skip_to(self, time_s: float) -> Position | None:  # noqa: ARG002 - nothing is gained where grabbing is cheap
-        """Grab the first frame at ``time_s`` or after it; but any frame before it, and each, may be given out instead.
+    def skip_to(self, time_s: float) -> Position | None:  # noqa: ARG002 - no benefit if grabbing is cheap
+        """Grab the first frame at ``time_s`` or later. A reader may also return any or all of the frames before it.
 
-        The last frame of a source is given out in any case. Returns and raises what ``grab`` does.
+        The last frame of a source is always returned. Returns and raises the same as ``grab``.
         """
         return self.grab()
 
     @abstractmethod
     def retrieve(self) -> Image | None:
-        """Decode the frame grabbed last: (H, W, 3) uint8 BGR, or None if this one frame is unreadable."""
+        """Decode the last grabbed frame: (H, W, 3) uint8 BGR, or None if only this frame is unreadable."""
 
-    def retrieve_into(self, memory: Image) -> Image | None:  # noqa: ARG002 - not every reader can choose
-        """As ``retrieve``; the picture is in ``memory``, (H, W, 3) uint8, if it is of that size and the reader can."""
+    def retrieve_into(self, memory: Image) -> Image | None:  # noqa: ARG002 - not every reader can choose the memory
+        """Like ``retrieve``, but decode into ``memory``, (H, W, 3) uint8, if the reader can and the size matches."""
         return self.retrieve()
 
     def close(self) -> None:  # noqa: B027 - many readers hold nothing that needs closing
-        """Let go of the source. Safe to call twice."""
+        """Release the source. Safe to call twice."""
 
     def __enter__(self) -> Self:
         return self
@@ -69,11 +69,11 @@ class Reader(ABC):
 
 
 class Source(ABC):
-    """A place frames come from. Holds no open resources; ``open`` gives a Reader.
+    """A place that frames come from. It holds no open resources; ``open`` returns a Reader.
 
-    name   the camera's name in scores, alerts and topics; no ``/``
-    live   True for cameras: old frames may be dropped and lost connections are opened again
-    label  where it comes from, for people; never holds a password
+    name   the camera's name in scores, alerts and topics; contains no ``/``
+    live   True for cameras: old frames may be dropped, and lost connections are opened again
+    label  where the frames come from, for display; never contains a password
     """
 
     live: bool = False
@@ -87,7 +87,7 @@ class Source(ABC):
         """Open the source. Raises CaptureError (live) or SourceError (files)."""
 
     def interrupt(self) -> None:  # noqa: B027 - most sources never wait for long
-        """Make what another thread waits for in this source or its reader end soon, for good, if it can."""
+        """If supported, end a wait of another thread in this source or its reader soon. This cannot be undone."""
 
     def check(self) -> None:  # noqa: B027 - a live camera may be offline when the monitor starts
         """Raise SourceError if this source can never give a frame. Called once before a run starts."""

@@ -36,17 +36,17 @@ VIDEO_SUFFIXES = frozenset(
 
 
 _COUNTED = frozenset([".avi", ".mp4", ".m4v", ".mkv", ".mov", ".webm", ".3gp"])
-"""Containers that say how long they are; of others FFmpeg guesses it from the bit rate."""
+"""Containers that store their length; for others FFmpeg estimates it from the bit rate."""
 _MISSING_SHARE, _MISSING_S = 0.1, 1.0
-"""So much may be missing at a file's end: what containers say is not exact."""
+"""How much may be missing at the end of a file (share of its length, and seconds): stored lengths are not exact."""
 
 
 class VideoSource(Source):
     """A video file that OpenCV's FFmpeg can decode.
 
     path      the file
-    name      the camera's name, by default the file's stem
-    threads   that decode; None: as many as FFmpeg likes
+    name      the camera's name; default: the stem of the file name
+    threads   number of decoding threads; None: FFmpeg decides
     hardware  decode on hardware, see ``open_capture``
     """
 
@@ -65,22 +65,23 @@ class VideoSource(Source):
         threads = [] if self.threads is None else [cv2.CAP_PROP_N_THREADS, self.threads]
         capture = open_capture(str(self.path), parameters=threads, hardware=self.hardware)
         if not capture.isOpened():
-            raise SourceError(f"{self.path} is no video that OpenCV can read")
+            raise SourceError(f"{self.path} is not a video that OpenCV can read")
         return VideoReader(capture, self.label, counted=self.path.suffix.lower() in _COUNTED)
 
     def check(self) -> None:
         """Raise SourceError unless the first frame can be decoded."""
         with self.open() as reader:
             if reader.grab() is None or reader.retrieve() is None:
-                raise SourceError(f"{self.path} is no video that OpenCV can read")
+                raise SourceError(f"{self.path} is not a video that OpenCV can read")
 
 
 class VideoReader(Reader):
-    """Steps through a file to its real end; the container's frame count is not trusted to the frame.
+    """Steps through a file to its real end, because the container's frame count may be slightly wrong.
 
-    Media time is the container's where it grows from frame to frame, otherwise the frame before plus 1 / fps.
-    The first frame is at 0 s. counted: the container can be relied on to say how long the file is; one that ends long
-    before that has been cut off.
+    The media time is the container's time if it increases from frame to frame, otherwise the time of the previous
+    frame plus 1 / fps. The first frame is at 0 s.
+
+    counted  the length stored in the container is reliable: a file that ends long before it is truncated
     """
 
     def __init__(self, capture: cv2.VideoCapture, label: str, *, counted: bool) -> None:
@@ -93,12 +94,12 @@ class VideoReader(Reader):
 
     @property
     def claimed_s(self) -> float | None:
-        """How long the container says that the file is, seconds: not to be relied on; None where it says nothing."""
+        """The length stored in the container, seconds; it may be wrong. None if the container does not store one."""
         frames = float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
         return frames / self.fps if frames > 0 else None
 
     def grab(self) -> Position | None:
-        """Step to the next frame; None at the end. Raises CaptureError where the file has been cut off."""
+        """Step to the next frame; None at the end. Raises CaptureError if the file is truncated."""
         if not self._capture.grab():
             self._check_end()
             return None
@@ -124,7 +125,7 @@ class VideoReader(Reader):
             )
 
     def retrieve(self) -> Image | None:
-        """The frame grabbed last, in memory of its own; None if it cannot be converted."""
+        """The last grabbed frame, as a new array; None if it cannot be converted."""
         decoded, image = self._capture.retrieve()
         return cast(Image, image) if decoded else None
 

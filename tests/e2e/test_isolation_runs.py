@@ -39,7 +39,7 @@ from tests.places import ROOT, SHARED_DATA
 
 CRASHES_DECODER = SHARED_DATA / "faults/crashes_decoder.avi"
 ADVICE = (
-    "the file may be damaged, or of a kind that this OpenCV cannot decode: convert it, for example with "
+    "the file may be damaged, or this OpenCV cannot decode its format: convert it, for example with "
     "`ffmpeg -i IN OUT.mp4`"
 )
 

@@ -1,1 +1,1 @@
-"""Sources that are decoded in a process of their own, which may crash or hang alone."""
+"""Sources that are decoded in a separate process, so that a crash or a hang affects only that process."""

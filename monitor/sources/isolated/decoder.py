@@ -1,12 +1,13 @@
-"""The process that decodes for an IsolatedSource: it may crash or hang inside FFmpeg, and dies alone.
+"""The process that decodes for an IsolatedSource. If it crashes or hangs inside FFmpeg, only this process is lost.
 
     python -m monitor.sources.isolated.decoder LINK_FD MEMORY_FD BELL_FD
 
-The source comes pickled through stdin, which then stays open: its end is the parent's, and this process's. A command
-on the link asks for the next frames wanted and says where to put their pictures; each frame has a reply of its own, and
-while the parent looks at the last one the decoder is one frame ahead. Replies are plain numbers and text: nothing that
-a broken decoder says is ever unpickled. The bell rings when the last of several frames has been said, so that nobody
-need wake up for each. No torch here: a decoder is small and starts quickly.
+The process reads the pickled source from stdin. Stdin then stays open; when it closes, the parent has ended, and this
+process ends too. A command on the link asks for the next frames and says where to store their pictures. Each frame gets
+its own reply. While the parent processes the last frame, the decoder already grabs the next one. Replies are plain
+numbers and text: the parent never unpickles data from a decoder, which may be broken. The decoder writes to the bell
+when it has sent the reply for the last of several frames, so that the parent does not wake up for each frame. This
+module does not import torch: a decoder is small and starts quickly.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from monitor.text.redaction import redact
 
 QUIT = b"q"
 BELL = b"."
-LONGEST = 65536  # bytes of a message
-NICE = 7  # many decoders at once must not keep the one thread waiting that scores what they give
+LONGEST = 65536  # maximum bytes of a message
+NICE = 7  # many decoders at once must not delay the only thread that scores their frames
 
 
 class Kind(Enum):
-    """What a reply says."""
+    """The kind of a reply."""
 
-    READY = b"r"  # the process runs and begins to open the source
+    READY = b"r"  # the process runs and starts to open the source
     OPENED = b"o"
     ENDED = b"e"
     IMAGE = b"i"
@@ -54,8 +55,8 @@ class Kind(Enum):
 class Command:
     """Asks for the next frames.
 
-    time_s  frames before this are passed over, seconds; after the first that is not, none is
-    slots   where the pictures go, one a frame
+    time_s  skip the frames before this time, seconds; after the first frame that is not skipped, no frame is skipped
+    slots   where to store the pictures, one slot per frame
     """
 
     time_s: float
@@ -69,19 +70,20 @@ class Command:
 
     @classmethod
     def unpack(cls, message: bytes) -> Command:
-        """The command in a message."""
+        """Parse a command from a message."""
         (time_s,) = cls._LAYOUT.unpack_from(message)
         return cls(time_s, message[cls._LAYOUT.size :])
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One message of the decoder; each kind uses the fields it needs.
+    """One message of the decoder. Each kind uses only the fields that it needs.
 
-    index, time_s, passed  the frame's Position; fps  the reader's rate
-    offset                 of the picture in shared memory, bytes
-    width, height          of the picture, px
-    text                   what went wrong, for people
+    index, time_s, passed  the frame's Position
+    fps                    the reader's rate, frames per second
+    offset                 offset of the picture in shared memory, bytes
+    width, height          size of the picture, px
+    text                   what went wrong, for display
     """
 
     kind: Kind
@@ -103,7 +105,7 @@ class Reply:
 
     @classmethod
     def unpack(cls, message: bytes) -> Reply:
-        """The reply in a message. Raises ValueError for anything else."""
+        """Parse a reply from a message. Raises ValueError if the message is not a reply."""
         if len(message) < cls._LAYOUT.size:
             raise ValueError(f"a reply has at least {cls._LAYOUT.size} bytes, got {len(message)}")
         kind, index, time_s, passed, fps, offset, width, height = cls._LAYOUT.unpack_from(message)
@@ -112,7 +114,7 @@ class Reply:
 
 
 class _Ahead:
-    """Steps through a reader, one frame ahead of what is asked for."""
+    """Steps through a reader, one frame ahead of the requested frame."""
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
@@ -120,7 +122,7 @@ class _Ahead:
         self._is_ahead = False
 
     def hurry(self) -> None:
-        """Grab the next frame already. What fails then is raised when that frame is asked for."""
+        """Grab the next frame in advance. If this fails, the error is raised when that frame is requested."""
         try:
             self._next = self._reader.grab()
         except MonitorError as error:
@@ -136,7 +138,7 @@ class _Ahead:
             found = self._next
             if isinstance(found, MonitorError):
                 raise found
-            if found is None:  # the last frame is given out, wanted or not
+            if found is None:  # the last frame is always returned, even if it is before time_s
                 return None if last is None else Position(last.index, last.time_s, passed - 1)
             self._is_ahead = False
             if found.time_s >= time_s:
@@ -145,7 +147,7 @@ class _Ahead:
 
 
 def serve(source: Source, link: socket.socket, pictures: PictureWriter, bell_fd: int) -> None:
-    """Open the source and obey commands until it ends, fails or is not wanted any more."""
+    """Open the source and execute commands until the source fails or the parent quits."""
     try:
         _say(link, Reply(Kind.READY))
         with source.open() as reader:
@@ -174,7 +176,7 @@ def serve(source: Source, link: socket.socket, pictures: PictureWriter, bell_fd:
         _say(link, Reply(Kind.LOST, text=str(error)))
     except SourceError as error:
         _say(link, Reply(Kind.UNUSABLE, text=str(error)))
-    except Exception as error:  # noqa: BLE001 - the process's edge: said to the parent, which retries or gives up
+    except Exception as error:  # noqa: BLE001 - reported to the parent, which retries or gives up
         _say(link, Reply(Kind.LOST, text=redact(f"the decoder of {source.label} failed: {error!r}")))
 
 
@@ -193,23 +195,23 @@ def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) 
 
 
 def _end_with_the_parent() -> None:
-    """Wait for the end of stdin, which the parent holds open as long as it lives."""
+    """Wait until stdin closes, then exit. The parent keeps stdin open as long as it runs."""
     while os.read(0, 1):
         pass
     os._exit(1)
 
 
 def main() -> None:
-    """A decoder's whole life."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash that is expected need not fill the disk
+    """Run a decoder process from start to end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # crashes are expected: core dumps must not fill the disk
     os.nice(NICE)
     cv2.setNumThreads(1)
     link, pictures = socket.socket(fileno=int(sys.argv[1])), PictureWriter(int(sys.argv[2]))
     source = pickle.load(sys.stdin.buffer)  # noqa: S301 - the parent wrote it
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     serve(source, link, pictures, int(sys.argv[3]))
-    os._exit(0)  # the interpreter need not be taken down under a thread that waits for the parent
+    os._exit(0)  # skip the shutdown of the interpreter, because a thread still waits for the parent
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A source whose decoding runs in a process of its own, which may crash, hang or be killed without harm to others."""
+"""A source that decodes in a separate process. That process may crash, hang or be killed without harm to others."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from monitor.types import Image
 Isolation = Literal["auto", "process", "thread"]
 
 _ROOT = Path(__file__).resolve().parents[3]
-_START_TIMEOUT_S = 20.0  # a process that starts: 0.3 s on an idle machine
-_FILE_TIMEOUT_S = 30.0  # a file on a slow disk, or a long damaged part that is skipped
-# The decoder keeps the deadlines itself and says more of what it saw; it is killed when it does not.
+_START_TIMEOUT_S = 20.0  # start of a process; it takes 0.3 s on an idle machine
+_FILE_TIMEOUT_S = 30.0  # enough for a file on a slow disk, or to skip a long damaged part
+# The decoder applies the timeouts itself and reports more detail; if it does not answer in time, it is killed.
 _GRACE_S = 2.0
-_LOOK_S = 0.1  # how soon an interrupt is noticed
-_TOGETHER = 4  # frames of a file that are asked for at once...
-_SURE = 2  # ...after so many of which none was passed over
+_LOOK_S = 0.1  # seconds after which an interrupt is noticed
+_TOGETHER = 4  # frames of a file that are requested together...
+_SURE = 2  # ...after this many frames in a row without a skipped frame
 _CONVERT = (
-    "the file may be damaged, or of a kind that this OpenCV cannot decode: convert it, for example with "
+    "the file may be damaged, or this OpenCV cannot decode its format: convert it, for example with "
     "`ffmpeg -i IN OUT.mp4`"
 )
-_GOODBYE_S = 0.5  # time to hang up properly: some cameras keep a lost session's place for a minute
+_GOODBYE_S = 0.5  # time to close the connection properly: some cameras keep a lost session open for a minute
 
 
 def isolate(source: Source, mode: Isolation) -> Source:
-    """The source, wrapped in an IsolatedSource where the mode asks for it.
+    """The source, wrapped in an IsolatedSource if the mode requires it.
 
-    ``auto`` does so for network cameras and video files, ``process`` for USB cameras too, ``thread`` never. Folders of
-    images and the synthetic scene hold no decoder that could crash.
+    ``auto`` wraps network cameras and video files, ``process`` also wraps USB cameras, ``thread`` wraps nothing.
+    Folders of images and the synthetic scene are never wrapped: they use no decoder that could crash.
     """
     if isinstance(source, CameraSource) and (mode == "process" or (mode == "auto" and source.networked)):
         return IsolatedSource(source, open_timeout_s=source.open_timeout_s, read_timeout_s=source.read_timeout_s)
@@ -56,13 +56,13 @@ def isolate(source: Source, mode: Isolation) -> Source:
 
 
 class IsolatedSource(Source):
-    """Opens and decodes another source in a child process, one for each ``open``.
+    """Opens and decodes another source in a child process. Each ``open`` starts a new child.
 
-    inner           the source; it is pickled
-    open_timeout_s, read_timeout_s  a child that takes 2 s longer than this is killed (StallError)
+    inner                           the source; it must support pickling
+    open_timeout_s, read_timeout_s  timeouts, seconds; a child that takes 2 s longer is killed (StallError)
 
-    A child that dies raises CaptureError with the signal's name. ``interrupt`` is for good: a read in another thread
-    ends with CaptureError, and so does every ``open`` from then on.
+    If a child dies, CaptureError gives the name of the signal. ``interrupt`` cannot be undone: a read in another thread
+    ends with CaptureError, and every later ``open`` raises CaptureError.
     """
 
     def __init__(self, inner: Source, *, open_timeout_s: float, read_timeout_s: float) -> None:
@@ -74,12 +74,12 @@ class IsolatedSource(Source):
         self._interrupted = threading.Event()
 
     def open(self) -> IsolatedReader:
-        """Start a child that opens the source. Raises what the source's own ``open`` does, and CaptureError."""
-        if self._interrupted.is_set():  # a child that is quick has answered before anyone looks
+        """Start a child that opens the source. Raises the same errors as the source's ``open``, and CaptureError."""
+        if self._interrupted.is_set():  # a fast child could answer before the flag is checked
             raise CaptureError(f"{self.label} was interrupted")
         decoder = _Decoder(self.inner, self._interrupted)
         try:
-            decoder.wait(_START_TIMEOUT_S, "its decoder's process did not start")
+            decoder.wait(_START_TIMEOUT_S, "did not start its decoder process")
             opened = decoder.wait(self.open_timeout_s, "did not answer")
         except BaseException:
             decoder.close()
@@ -87,20 +87,20 @@ class IsolatedSource(Source):
         return IsolatedReader(decoder, opened.fps, self.read_timeout_s)
 
     def check(self) -> None:
-        """Raise SourceError if this source can never give a frame; a decoder that dies of it is left to the run."""
+        """Raise SourceError if this source can never give a frame. If the decoder dies, the run reports it later."""
         if self.live:
             return
         with contextlib.suppress(CaptureError), self.open() as reader:
             if reader.grab() is None or reader.retrieve() is None:
-                raise SourceError(f"{self.label} is no video that OpenCV can read")
+                raise SourceError(f"{self.label} is not a video that OpenCV can read")
 
     def interrupt(self) -> None:
-        """End what another thread waits for in this source or its reader, within a tenth of a second."""
+        """End a wait of another thread in this source or its reader within 0.1 s."""
         self._interrupted.set()
 
 
 class IsolatedReader(Reader):
-    """Steps through a source that a child process holds, and gives out its pictures where they lie."""
+    """Steps through a source that a child process has opened. It returns pictures in shared memory, without a copy."""
 
     def __init__(self, decoder: _Decoder, fps: float, read_timeout_s: float) -> None:
         self.fps = fps
@@ -114,55 +114,55 @@ class IsolatedReader(Reader):
         return self._decoder.process.pid
 
     def grab(self) -> Position | None:
-        """Step to the next frame; None at the end. Raises CaptureError, StallError after the read deadline."""
+        """Step to the next frame; None at the end. Raises CaptureError, or StallError after the read timeout."""
         return self.skip_to(-math.inf)
 
     def skip_to(self, time_s: float) -> Position | None:
-        """See Reader.skip_to; frames before ``time_s`` are only decoded, as later ones need them."""
-        self._image = None  # its place is free for the next one, if nobody else has it
+        """See Reader.skip_to. Frames before ``time_s`` are decoded but not returned: later frames depend on them."""
+        self._image = None  # frees its slot for the next picture, unless the caller still holds the picture
         reply, self._image = self._decoder.next(time_s, self._read_timeout_s)
         return None if reply.kind is Kind.ENDED else Position(reply.index, reply.time_s, reply.passed)
 
     def retrieve(self) -> Image | None:
-        """The frame grabbed last, the caller's own; None if it cannot be decoded."""
+        """The last grabbed frame; the caller may keep it. None if it cannot be decoded."""
         return self._image
 
     def close(self) -> None:
-        """Hang up and end the child."""
+        """Close the source and end the child."""
         self._image = None
         self._decoder.close()
 
 
 class _Decoder:
-    """The parent's end of a child process."""
+    """The parent's side of a child process."""
 
     def __init__(self, source: Source, interrupted: threading.Event) -> None:
         self._label = source.label
         self._interrupted = interrupted
         self._closed = False
-        # Packets keep messages apart, and an empty one is the end.
+        # SOCK_SEQPACKET keeps message boundaries; an empty message means that the other end has closed.
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._link.setblocking(False)
         self._pictures = PictureReader()
-        self._asked: deque[int] = deque()  # slots of the frames asked for and not said yet
+        self._asked: deque[int] = deque()  # slots of the frames that are requested but not received yet
         self._live = source.live
-        self._in_a_row = 0  # frames before which none was passed over
+        self._in_a_row = 0  # frames in a row without a skipped frame
         self._bell, theirs_bell = os.pipe()
         os.set_blocking(self._bell, False)
-        # Where one frame was asked for its reply wakes this thread; where several were, the bell after the last one.
+        # If one frame was requested, its reply wakes this thread; if several were, the bell after the last one does.
         self._polls = (_poll(self._link.fileno()), _poll(self._bell))
-        # The address with its password goes through the pipe: everyone can read a command line.
+        # The address may contain a password. It goes through the pipe, because every user can read a command line.
         fds = (theirs.fileno(), self._pictures.fd, theirs_bell)
         words = ["-m", "monitor.sources.isolated.decoder", *map(str, fds)]
         try:
-            self.process = subprocess.Popen(  # noqa: S603 - this very Python and package
+            self.process = subprocess.Popen(  # noqa: S603 - the running Python and this package
                 [sys.executable, "-P", *words],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 pass_fds=fds,
-                # Ctrl-C in a terminal does not reach it. In a session of its own it would count as much to Linux's
-                # scheduler (autogroups) as all threads of this process together.
+                # So Ctrl-C in a terminal does not reach the child. A new session would do the same, but Linux's
+                # scheduler (autogroup) would then give the child as much CPU time as all threads of this process.
                 process_group=0,
                 env=_environment(),
             )
@@ -170,20 +170,20 @@ class _Decoder:
             self._link.close()
             os.close(self._bell)
             self._pictures.close()
-            raise CaptureError(f"no process can be started to decode {self._label}: {error.strerror}") from error
+            raise CaptureError(f"the process that decodes {self._label} cannot be started: {error.strerror}") from error
         finally:
             theirs.close()
             os.close(theirs_bell)
         assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it is dead already, and found so by the first wait
+        with contextlib.suppress(BrokenPipeError):  # the child is already dead; the first wait reports it
             self.process.stdin.write(pickle.dumps(source))
             self.process.stdin.flush()
 
     def next(self, time_s: float, timeout_s: float) -> tuple[Reply, Image | None]:
-        """The first frame at ``time_s`` or after it, or one before it; the reply, and the picture where it brings one.
+        """The reply for the next frame, and its picture if there is one. See Reader.skip_to for ``time_s``.
 
-        While each frame of a file is wanted, several are asked for at once, and before they are needed: neither end
-        wakes up for each, nor waits for the other.
+        While every frame of a file is needed, several are requested together, and before they are needed. So neither
+        process wakes up for each frame, and neither waits for the other.
         """
         every = not self._live and self._in_a_row >= _SURE
         if every and len(self._asked) <= _TOGETHER and self._pictures.free >= _TOGETHER:
@@ -203,29 +203,29 @@ class _Decoder:
             at, size = reply.offset, (reply.width, reply.height)
             return reply, self._pictures.picture(slot, at, *size, more=bool(self._asked))
         except (ValueError, OverflowError) as error:
-            raise CaptureError(f"{self._label}: its decoder answered nonsense ({error})") from error
+            raise CaptureError(f"{self._label}: its decoder sent an invalid reply ({error})") from error
 
     def _ask(self, time_s: float, count: int) -> None:
         slots = [self._pictures.take_slot() for _ in range(count)]
         self._asked.extend(slots)
-        with contextlib.suppress(ConnectionError):  # what the decoder said last may still be there to be read
+        with contextlib.suppress(ConnectionError):  # the decoder's last replies may still be waiting in the socket
             self._link.send(Command(time_s, bytes(slots)).pack())
 
     def wait(self, timeout_s: float, failing: str) -> Reply:
-        """The next reply; ``failing`` says what it means when none comes. Raises what the reply says went wrong."""
+        """The next reply. ``failing`` describes the failure if none arrives. Raises the error reported by the reply."""
         deadline = time.monotonic() + timeout_s + _GRACE_S
         while (message := self._receive()) is None:
             if self._interrupted.is_set():
                 raise CaptureError(f"{self._label} was interrupted")
             if time.monotonic() > deadline:
                 self.process.kill()
-                raise StallError(f"{self._label} {failing} for {timeout_s:g} s and its decoder hung: it was killed")
+                raise StallError(f"{self._label} {failing} for {timeout_s:g} s; its decoder hung and was killed")
         if not message:
             raise CaptureError(f"{self._label}: {self._how_it_ended()}")
         try:
             reply = Reply.unpack(message)
         except ValueError as error:
-            raise CaptureError(f"{self._label}: its decoder answered nonsense ({error})") from error
+            raise CaptureError(f"{self._label}: its decoder sent an invalid reply ({error})") from error
         if reply.kind is Kind.STALLED:
             raise StallError(reply.text)
         if reply.kind is Kind.LOST:
@@ -235,7 +235,7 @@ class _Decoder:
         return reply
 
     def _receive(self) -> bytes | None:
-        """The next message; empty once the child is gone, None if there is none for a tenth of a second."""
+        """The next message; empty if the child has ended, None if no message arrives within 0.1 s."""
         together = len(self._asked) > 1
         if together and (message := self._said()) is not None:
             return message
@@ -247,13 +247,13 @@ class _Decoder:
         return self._said()
 
     def _said(self) -> bytes | None:
-        """A message that is there already, None if there is none."""
+        """A message that has already arrived; None if there is none."""
         for _ in range(2):
             try:
                 return self._link.recv(LONGEST)
             except BlockingIOError:
                 return None
-            except ConnectionError:  # told once, where it died before it had read all commands
+            except ConnectionError:  # raised once if the child died before it read all commands
                 continue
         return b""
 
@@ -261,13 +261,13 @@ class _Decoder:
         try:
             code = self.process.wait(_GOODBYE_S)
         except subprocess.TimeoutExpired:
-            return "the decoder hung up"
+            return "the decoder closed the connection"
         died = f"the decoder died ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
-        # A camera is tried again; and a decoder that was killed, for memory perhaps, says nothing against the file.
+        # No advice for a camera, which is retried. No advice after SIGKILL either: the cause may be a lack of memory.
         return died if self._live or code == -signal.SIGKILL else f"{died}; {_CONVERT}"
 
     def close(self) -> None:
-        """Let the child hang up, and kill it if it will not. Safe to call twice."""
+        """Let the child close the source; kill the child if it does not exit. Safe to call twice."""
         if self._closed:
             return
         self._closed = True
@@ -279,7 +279,7 @@ class _Decoder:
             self.process.wait(_GOODBYE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            # Not even a killed process ends while it is in a driver's hands: its end is then collected later.
+            # Even a killed process does not end while it is inside a driver; its exit status is then collected later.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(_GOODBYE_S)
         assert self.process.stdin is not None
@@ -295,6 +295,6 @@ def _poll(fd: int) -> select.poll:
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment, for a child that finds this very package and starts no needless threads."""
+    """This process's environment, changed so that the child imports the same package and starts no extra threads."""
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""Pictures in memory that two processes see: one writes them, the other looks at them where they lie."""
+"""Pictures in memory shared by two processes: one process writes them, the other reads them without a copy."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import numpy as np
 from monitor.types import Image
 
 SLOTS = 12
-"""Pictures that have room: some that are written while others wait to be analysed."""
+"""Number of slots for pictures: some are being written while others wait for analysis."""
 
 
 class PictureWriter:
-    """Writes pictures into slots of the memory behind a file descriptor, which grows where it has to."""
+    """Writes pictures into slots of the memory behind a file descriptor. The memory grows if necessary."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._map: mmap.mmap | None = None
-        self._start = self._room = 0  # offset of the first slot and bytes a slot
+        self._start = self._room = 0  # offset of the first slot, and bytes per slot
         self._shape: tuple[int, ...] = (0, 0, 3)
 
     def likely(self, slot: int) -> Image | None:
-        """The memory of a slot as a picture of the size last written; None before the first."""
+        """The memory of a slot as a picture of the last written size; None before the first picture."""
         return None if self._map is None else self._at(self._map, slot)
 
     def write(self, slot: int, image: Image) -> int:
-        """Put a picture there, (H, W, 3) uint8, unless it is there already; returns its offset in the memory, bytes."""
+        """Write a picture, (H, W, 3) uint8, to a slot, unless it is already there; returns its offset, bytes."""
         if image.nbytes > self._room or self._map is None:
-            # New slots behind the old ones: what lies in these may still be looked at.
+            # The new slots start after the old ones, because the reader may still use pictures in the old slots.
             self._start, self._room = self._start + SLOTS * self._room, image.nbytes
             os.ftruncate(self._fd, self._start + SLOTS * self._room)
             self._map = mmap.mmap(self._fd, 0)
@@ -46,49 +46,50 @@ class PictureWriter:
 
 
 class PictureReader:
-    """The other end: gives out pictures where they lie and knows which slots are free. Has no name, leaves no trace.
+    """The reading side: returns pictures without a copy, and tracks which slots are free.
 
-    A slot is free again once nobody holds its picture any more; pictures that are held for long are copied.
+    The memory has no file name, so nothing is left behind. A slot is free again when nothing refers to its picture any
+    more. If callers keep so many pictures that no slot is free, the next picture is copied.
     """
 
     def __init__(self) -> None:
         self.fd = os.memfd_create("pictures", os.MFD_CLOEXEC)
         self._map: mmap.mmap | None = None
-        self._free = deque(range(SLOTS))  # its methods are atomic: pictures may be let go of in any thread
+        self._free = deque(range(SLOTS))  # its methods are atomic, because pictures may be released in any thread
 
     def take_slot(self) -> int:
-        """A slot to write the next picture to."""
+        """Take a slot for the next picture."""
         return self._free.popleft()
 
     @property
     def free(self) -> int:
-        """Slots that can be taken."""
+        """Number of free slots."""
         return len(self._free)
 
     def give_back(self, slot: int) -> None:
-        """There is no picture in it."""
+        """Return a slot that holds no picture."""
         self._free.appendleft(slot)
 
     def picture(self, slot: int, offset: int, width: int, height: int, *, more: bool = False) -> Image:
-        """The picture in a slot, (height, width, 3) uint8. Raises ValueError where the memory ends before it does.
+        """The picture in a slot, (height, width, 3) uint8. Raises ValueError if the memory ends inside the picture.
 
-        more: slots are taken for pictures that are still to come, so that none need be free after this one.
+        more: slots are already taken for the next pictures, so no slot needs to be free after this picture.
         """
         end = offset + 3 * width * height
         if self._map is None or len(self._map) < end:
             if offset < 0 or os.fstat(self.fd).st_size < max(end, 1):
-                raise ValueError(f"a picture of {width}x{height} at {offset} in a smaller memory")
+                raise ValueError(f"a picture of {width}x{height} at {offset} is outside the shared memory")
             self._map = mmap.mmap(self.fd, 0)
         image = np.ndarray((height, width, 3), np.uint8, self._map, offset)
-        if not self._free and not more:  # the next picture needs a place
+        if not self._free and not more:  # the next picture needs a slot
             self.give_back(slot)
             return image.copy()
-        # Used again first: memory that was never touched costs nothing.
+        # This slot is used again before other slots, because memory that was never touched costs nothing.
         weakref.finalize(image, self._free.appendleft, slot).atexit = False
         return image
 
     def close(self) -> None:
-        """Let go of the memory; pictures given out stay. Safe to call twice."""
+        """Release the memory; pictures that were returned stay valid. Safe to call twice."""
         self._map = None
         if self.fd >= 0:
             os.close(self.fd)

@@ -29,7 +29,7 @@ def test_a_source_given_twice_is_told(tmp_path: Path, caplog: pytest.LogCaptureF
     url = "rtsp://user:secret@10.0.0.2/live"
     opened = open_sources([str(video), f"door={url}", str(tmp_path / "link.avi"), "0", f"gate={url}", "/dev/video0"])
     assert len(opened) == 6, "it may be meant"
-    doubles = [record.getMessage().partition(" are one and the same source")[0] for record in caplog.records]
+    doubles = [record.getMessage().partition(" are the same source")[0] for record in caplog.records]
     assert doubles == ["walk and link", "door and gate", "usb-0 and usb-0-2"]
     assert "secret" not in caplog.text
 
@@ -107,7 +107,7 @@ def test_a_cut_off_video_is_read_as_far_as_it_goes_and_said_to_be_so_where_it_sa
 @pytest.mark.parametrize("content", [b"", b"these are words", b"\x00" * 5000])
 def test_what_is_no_video_fails_its_check(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
-    with pytest.raises(SourceError, match=r"a\.mp4 is no video that OpenCV can read"):
+    with pytest.raises(SourceError, match=r"a\.mp4 is not a video that OpenCV can read"):
         VideoSource(tmp_path / "a.mp4").check()
 
 
@@ -182,7 +182,7 @@ def test_frames_beside_sub_folders_are_a_stream_and_a_stray_picture_is_not(
     assert names(open_sources([str(tmp_path / "both")])) == ["both", "sub"]
     with caplog.at_level(logging.WARNING):
         assert names(open_sources([str(tmp_path / "stray")])) == ["sub"]
-    assert "left out beside other footage: 1 picture" in caplog.text
+    assert "ignored because the folder holds other footage: 1 picture" in caplog.text
 
 
 def test_folders_of_labels_are_no_footage_unless_named(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_a_path_that_is_not_there_is_told_with_where_it_is_looked_for(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceError) as caught:
         open_sources(["gone.mp4"])
-    told = f"there is no file or folder gone.mp4: check the path, which is looked for in {tmp_path}"
+    told = f"there is no file or folder gone.mp4: check the path, which is relative to {tmp_path}"
     assert str(caught.value) == told
 
 
@@ -272,9 +272,9 @@ def test_a_path_that_is_not_there_is_told_with_where_it_is_looked_for(
     ("specs", "sentence"),
     [
         (["/no/such/place"], "there is no file or folder /no/such/place: check the path$"),
-        (["ftp://user:pw@host/x"], "unknown kind of address ftp://, known are rtsp://, rtsps://, http://, https://"),
-        (["rtsp:///x"], "rtsp:///x names no host"),
-        (["rtsp://u:pw@[::1/x"], r"rtsp://\*\*\*@\[::1/x names no host"),
+        (["ftp://user:pw@host/x"], "unknown kind of address ftp://: use rtsp://, rtsps://, http://, https://"),
+        (["rtsp:///x"], "rtsp:///x contains no host name"),
+        (["rtsp://u:pw@[::1/x"], r"rtsp://\*\*\*@\[::1/x contains no host name"),
         (["rtsp://u:p w@host/x"], "white space"),
         ([" "], "a source is empty"),
         (["a=0", "a=1"], "two sources are named 'a'"),

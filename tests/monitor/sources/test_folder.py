@@ -126,7 +126,7 @@ def test_an_image_deleted_after_listing_is_unreadable(tmp_path: Path) -> None:
 
 def test_a_folder_without_one_readable_image_fails_its_check(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(b"x")
-    with pytest.raises(SourceError, match=r"of 1 image in .* none can be read"):
+    with pytest.raises(SourceError, match=r"no image in .* can be read \(1 image\)"):
         FolderSource(tmp_path).check()
 
 

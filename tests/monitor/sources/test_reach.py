@@ -16,7 +16,7 @@ def test_a_camera_that_takes_connections_is_reached() -> None:
     ("address", "barrier", "sentence"),
     [
         ("rtsp://admin:secret@127.0.0.1:9/x", Barrier.REFUSED, "127.0.0.1 refuses connections on port 9"),
-        ("http://nobody.invalid/x", Barrier.UNKNOWN_HOST, "no machine is known as nobody.invalid"),
+        ("http://nobody.invalid/x", Barrier.UNKNOWN_HOST, "the host name nobody.invalid is unknown"),
         ("rtsp://admin:9?secret@127.0.0.1:9/x", Barrier.REFUSED, "127.0.0.1 refuses connections on port 9"),
     ],
 )

@@ -98,7 +98,7 @@ def test_footage_of_which_nothing_can_be_read_is_one_sentence(tmp_path: Path) ->
     for name in ("a.avi", "b.avi"):
         (tmp_path / name).write_bytes(b"no video")
     sources = recorded_sources([str(tmp_path)], "training_videos")
-    with pytest.raises(UsageError, match=r"none of 2 sources can be read \(.*a\.avi is no video"):
+    with pytest.raises(UsageError, match=r"none of 2 sources can be read \(.*a\.avi is not a video"):
         load_clips(sources, frames_per_s=0, max_frames=1000, report=QUIET)
 
 

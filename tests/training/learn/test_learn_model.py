@@ -242,11 +242,11 @@ def test_the_only_source_that_cannot_be_read_is_named_once_and_others_are_told_a
 ) -> None:
     (tmp_path / "fake.mp4").write_bytes(b"no video")
     fake = recorded_sources([str(tmp_path / "fake.mp4")], "training_videos")
-    with pytest.raises(UsageError, match=r"fake\.mp4 is no video that OpenCV can read: convert the footage"):
+    with pytest.raises(UsageError, match=r"fake\.mp4 is not a video that OpenCV can read: convert the footage"):
         read_normal(fake, Report())
     assert "fake.mp4" not in capsys.readouterr().err
     read_normal([*fake, FootageSource(footage)], Report())
-    assert "fake.mp4 is no video that OpenCV can read: left out" in capsys.readouterr().err
+    assert "fake.mp4 is not a video that OpenCV can read: left out" in capsys.readouterr().err
 
 
 def test_a_model_folder_is_not_overwritten_by_versions(tmp_path: Path, footage: Path) -> None:
