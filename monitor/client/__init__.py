@@ -1,4 +1,4 @@
-"""Receive what a monitor publishes; ``python -m monitor.client`` prints it."""
+"""Receive the messages of a monitor. ``python -m monitor.client`` prints them."""
 
 from monitor.client.aio import AsyncAlertSubscriber
 from monitor.client.items import (

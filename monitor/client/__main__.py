@@ -1,4 +1,4 @@
-"""``python -m monitor.client``: print a monitor's alerts in a terminal or as JSON lines, or make keys."""
+"""``python -m monitor.client``: print the alerts of a monitor as text or JSON lines, or make keys."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from monitor.errors import MonitorError
 from monitor.text.commands import monitor_command, python_command
 
 CAUGHT_UP_WITHIN_S = 10.0
-"""With --no-follow, a monitor that is not heard for so long is not there."""
+"""With --no-follow, the default time to wait for a message, seconds. After it, no monitor counts as running."""
 
 
 def _print_items(
@@ -32,7 +32,7 @@ def _print_items(
     count: int | None,
     evidence: EvidenceFolder | None,
 ) -> tuple[int, bool]:
-    """Print until ``count`` messages have come, or for ever; how many came, and whether all cameras are known."""
+    """Print until ``count`` messages have come, or forever. Returns their number, and if all cameras are known."""
     received, known = 0, True
     for item in subscriber:
         if isinstance(item, Received):
@@ -51,14 +51,14 @@ def _print_items(
 
 
 def _nothing_came(endpoint: str, timeout_s: float, *, heard: bool) -> str:
-    """What did not come, and what to do about it."""
+    """Return a sentence that says what did not come and what to do."""
     if heard:
         return (
-            f"no message came from {endpoint} within {timeout_s:g} s, though a monitor was heard there: "
-            "give --timeout more seconds, or --since 1h for what has been"
+            f"no message came from {endpoint} within {timeout_s:g} s, but a monitor runs there: "
+            "use a longer --timeout, or --since 1h for earlier messages"
         )
     return (
-        f"no monitor was heard at {endpoint} within {timeout_s:g} s: start one with "
+        f"no monitor answered at {endpoint} within {timeout_s:g} s: start one with "
         f"`{monitor_command()}`, or give its alerts address with --endpoint"
     )
 
@@ -71,15 +71,15 @@ def _write_line(line: str) -> None:
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
+    rich_markup_mode=None,  # with rich markup, tables cut addresses and option names at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 @app.callback(
     invoke_without_command=True,
-    epilog="Exit code: 0; 1 if nothing came in time, with --no-follow the monitor knows no such camera, or it refuses "
-    "these keys; 2 for an option that cannot be used.",
+    epilog="Exit code: 0 on success; 1 if no message came in time, if the monitor refuses these keys, or if, with "
+    "--no-follow, the monitor does not know the camera; 2 if an option is wrong.",
 )
 def main(
     context: typer.Context,
@@ -87,49 +87,51 @@ def main(
         str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")
     ] = DEFAULT_ALERTS_ENDPOINT,
     follow: Annotated[
-        bool, typer.Option("--follow/--no-follow", help="Go on for ever, or end after what has been sent by now.")
+        bool,
+        typer.Option("--follow/--no-follow", help="Continue until stopped, or end after the messages sent so far."),
     ] = True,
     since: Annotated[
         str | None,
         typer.Option(
             metavar="AGE|TIME|TOKEN",
-            help="Begin so long ago (90s, 30m, 2h, 7d), at a time (2026-03-02T14:00), or after the message whose "
-            "--json line held this token. Without it: with the events that are open now. "
-            "A client that waits for the monitor to start misses nothing of it.",
+            help="Begin this long ago (90s, 30m, 2h, 7d), at a time (2026-03-02T14:00), or after the message with this "
+            "token (from a --json line). Default: begin with the events that are open now; "
+            "a client that starts before the monitor misses nothing.",
         ),
     ] = None,
-    scores: Annotated[bool, typer.Option("--scores", help="Print scores too.")] = False,
+    scores: Annotated[bool, typer.Option("--scores", help="Also print scores.")] = False,
     scores_endpoint: Annotated[
         str | None,
         typer.Option(
             metavar="ADDR",
-            help=f"The monitor's scores address, if not {DEFAULT_SCORES_ENDPOINT}. Implies --scores.",
+            help=f"The monitor's scores address, default {DEFAULT_SCORES_ENDPOINT}. Implies --scores.",
         ),
     ] = None,
     history_endpoint: Annotated[
         str | None,
         typer.Option(
             metavar="ADDR",
-            help=f"The monitor's history address, if not as it says itself (it is {DEFAULT_HISTORY_ENDPOINT}).",
+            help=f"The monitor's history address. Default: the address that the monitor reports, "
+            f"usually {DEFAULT_HISTORY_ENDPOINT}.",
         ),
     ] = None,
     camera: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Only this camera; may be given several times.")
+        list[str] | None, typer.Option(metavar="NAME", help="Only this camera. Repeat the option for more cameras.")
     ] = None,
-    health: Annotated[bool, typer.Option("--health", help="Print changes of the cameras' health too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    health: Annotated[bool, typer.Option("--health", help="Also print changes of camera health.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     save_evidence: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the pictures that come with alerts into this folder.")
+        Path | None, typer.Option(metavar="DIR", help="Save the pictures of the alerts in this folder.")
     ] = None,
     keys: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of this client's keys, if the monitor asks for keys.")
+        Path | None, typer.Option(metavar="DIR", help="Folder with this client's keys, if the monitor requires keys.")
     ] = None,
-    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many messages.")] = None,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after N messages.")] = None,
     timeout: Annotated[
-        float | None, typer.Option(metavar="S", min=0, help="End after so many seconds without a message.")
+        float | None, typer.Option(metavar="S", min=0, help="End after S seconds without a message.")
     ] = None,
 ) -> None:
-    """Print a monitor's alerts as they come, each once, lost ones had again."""
+    """Print the alerts of a monitor as they come: each exactly once; missed alerts are recovered."""
     if context.invoked_subcommand is not None:
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -159,22 +161,22 @@ def main(
     except KeyboardInterrupt:
         return
     except BrokenPipeError:
-        # Whoever read has gone (``| head``); without this, Python would complain when it flushes at exit.
+        # The reader has ended (``| head``). Without this, Python prints an error when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     if not (received or (heard and not follow)):
         typer.echo(_nothing_came(endpoint, timeout or 0.0, heard=heard), err=True)
         raise typer.Exit(1)
     if not (received or known):
-        raise typer.Exit(1)  # why has been said
+        raise typer.Exit(1)  # the reason is already printed
 
 
-@app.command("keys", short_help="Make the monitor's keys, and those of clients.")
+@app.command("keys", short_help="Make keys for the monitor and for clients.")
 def make(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the keys go.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the keys.")],
     name: Annotated[str, typer.Option(help="Name of the client.")] = "client",
 ) -> None:
-    """Make the monitor's keys, unless DIR has them already, and those of a client. Never overwrites any."""
+    """Make keys for a client, and for the monitor if DIR has none. Existing keys are never overwritten."""
     try:
         for file in make_keys(folder, name):
             typer.echo(f"wrote {file}")
@@ -182,8 +184,8 @@ def make(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from None
     typer.echo(
-        f'\nMonitor: take {folder}/monitor there, and set keys = "{folder}/monitor" under [publish].\n'
-        f"Client:  take {folder}/{name} there, and give --keys {folder}/{name}.\n"
+        f'\nMonitor: copy {folder}/monitor to its machine and set keys = "{folder}/monitor" under [publish].\n'
+        f"Client:  copy {folder}/{name} to its machine and use --keys {folder}/{name}.\n"
         f"Another client: {python_command(f'-m monitor.client keys {folder} --name NAME')}"
     )
 

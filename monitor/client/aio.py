@@ -3,7 +3,7 @@
     async for alert in AsyncAlertSubscriber("tcp://127.0.0.1:5560").alerts():
         ...
 
-It waits for the sockets' file descriptors in the event loop itself: no thread, and cancelling is like anywhere else.
+It waits for the sockets' file descriptors in the event loop. It needs no thread, and cancellation works as usual.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from monitor.client.subscriber import AlertSubscriber, note
 
 
 class AsyncAlertSubscriber:
-    """An asynchronous context manager and iterator of items; the arguments are those of AlertSubscriber.
+    """An asynchronous context manager and iterator of items. It takes the arguments of AlertSubscriber.
 
-    Needs an event loop that can watch file descriptors: any but Windows' default one.
+    It needs an event loop that can watch file descriptors: any loop except the default loop of Windows.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -29,7 +29,7 @@ class AsyncAlertSubscriber:
 
     @property
     def token(self) -> str | None:
-        """Give it as ``since`` to go on after the last item that iteration gave."""
+        """Pass it as ``since`` to continue after the last item from the iteration."""
         return self.subscriber.token
 
     async def __aenter__(self) -> Self:
@@ -53,7 +53,7 @@ class AsyncAlertSubscriber:
         return item
 
     async def alerts(self, *, strict: bool = False) -> AsyncIterator[AlertMessage]:
-        """The alerts alone, each once and in order; everything else is logged, see AlertSubscriber.alerts."""
+        """Yield only the alerts, each exactly once and in order. Other items are logged, see AlertSubscriber.alerts."""
         if not self._entered:
             async with self:
                 async for alert in self.alerts(strict=strict):
@@ -67,7 +67,10 @@ class AsyncAlertSubscriber:
                 note(item, strict=strict)
 
     async def _wait(self) -> None:
-        """Until a socket may have something. A descriptor only tells of news, and ``next_now`` left nothing unread."""
+        """Wait until a socket may have data.
+
+        A descriptor signals only new data. That is enough, because ``next_now`` has read all earlier data.
+        """
         loop, news = asyncio.get_running_loop(), asyncio.Event()
         descriptors = [waiting.FD for waiting in self.subscriber.sockets()]
         for descriptor in descriptors:

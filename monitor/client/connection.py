@@ -1,4 +1,4 @@
-"""The sockets of a subscriber, and how a monitor that refuses it is found out."""
+"""The sockets of a subscriber, and the detection of a monitor that refuses it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monitor.alerts.keys import HANDSHAKE_FAILED, ClientKeys
 from monitor.errors import ConfigError, RefusedError
 
 _FAILURES = 3
-"""A connection that ends so often in a row while keys are exchanged is not just a monitor that is being restarted."""
+"""After this many failed key exchanges in a row, the reason is not just a restart of the monitor."""
 
 
 def new_socket(
@@ -20,7 +20,7 @@ def new_socket(
     keys: ClientKeys | None,
     topics: Sequence[str] = (),
 ) -> zmq.Socket[bytes]:
-    """A socket that will connect, and connect again by itself."""
+    """Return a socket that is ready to connect and that reconnects automatically."""
     made = context.socket(kind)
     made.linger = 0
     made.reconnect_ivl, made.reconnect_ivl_max = 100, 2000
@@ -33,7 +33,7 @@ def new_socket(
 
 
 def connect(made: zmq.Socket[bytes], endpoint: str) -> None:
-    """Let a socket connect. Raises ConfigError for an address that cannot be."""
+    """Connect a socket. Raises ConfigError if the address is invalid."""
     made.ipv6 = "[" in endpoint
     try:
         made.connect(endpoint)
@@ -42,46 +42,49 @@ def connect(made: zmq.Socket[bytes], endpoint: str) -> None:
 
 
 def history_endpoint(alerts: str, announced: str) -> str:
-    """Where this machine finds the history socket whose address a heartbeat tells: at the host of the alerts socket."""
+    """Return the address of the history socket for this machine: the host of ``alerts``, the port from the heartbeat.
+
+    If one of the addresses is not TCP, returns the announced address.
+    """
     if not (alerts.startswith("tcp://") and announced.startswith("tcp://")):
         return announced
     return f"{alerts.rpartition(':')[0]}:{announced.rpartition(':')[2]}"
 
 
 class RefusalWatch:
-    """Notices that a monitor does not let this client in, which ZeroMQ by itself keeps silent about.
+    """Detects that a monitor refuses this client. ZeroMQ itself does not report this.
 
-    To be made before the socket connects: a refusal need not be followed by another attempt.
+    Make it before the socket connects: after a refusal there may be no second attempt.
     """
 
     def __init__(self, watched: zmq.Socket[bytes], endpoint: str, *, has_keys: bool) -> None:
         self.events = watched.get_monitor_socket(HANDSHAKE_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
-        """To be polled; ``read`` when there is something."""
+        """Poll this socket, and call ``read`` when it has data."""
         self._endpoint = endpoint
         self._has_keys = has_keys
         self._failures = 0
 
     def read(self) -> None:
-        """Take the next event. Raises RefusedError once it is clear that trying again will not help."""
+        """Handle the next event. Raises RefusedError when another attempt cannot succeed."""
         kind = recv_monitor_message(self.events)["event"]
         if kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
             self._failures = 0
             return
         if kind == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             raise RefusedError(
-                f"{self._endpoint} refused this client's key: have its public NAME.key put into the monitor's keys "
-                "folder, under clients"
+                f"{self._endpoint} refused this client's key: copy its public NAME.key into the folder clients of the "
+                "monitor's keys"
             )
-        # After a failure of the protocol ZeroMQ does not connect again; a connection that ends may have other causes.
+        # After a protocol failure, ZeroMQ does not connect again. A connection that just ends may have other causes.
         self._failures += 1 if kind == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL else _FAILURES
         if self._failures < _FAILURES:
             return
         if self._has_keys:
             raise RefusedError(
-                f"{self._endpoint} ends every connection while keys are exchanged: it uses no keys, or server.key is "
+                f"{self._endpoint} closes every connection during the key exchange: it uses no keys, or server.key is "
                 "not its public key"
             )
         raise RefusedError(
-            f"{self._endpoint} ends every connection before it is used: it asks for keys (give this client's with "
-            "--keys), or it is no monitor's address"
+            f"{self._endpoint} closes every connection before use: it requires keys (give this client's keys with "
+            "--keys), or it is not the address of a monitor"
         )

@@ -1,9 +1,9 @@
-"""Every alert once and in order: live messages and pages of history in, items out. Pure, no sockets.
+"""Delivers every alert exactly once and in order: takes live messages and history pages, returns items. No sockets.
 
-A position is the whole state of a subscriber: everything up to it has been delivered. Within a run of the monitor the
-positions of alerts and health messages together have no holes, so that the very next message shows a loss, of whichever
-topic; a heartbeat shows it within a second. Then, and after a restart, live messages are held back, the history is
-asked for what came after the position, and the two are merged by position.
+The whole state of a subscriber is one position: everything up to it has been delivered. Within one run of the monitor,
+the positions of alerts and health messages together have no gaps. So the next message shows a loss in any topic, and a
+heartbeat shows it within a second. After a loss or a restart, the follower holds back live messages, requests the
+messages after its position from the history, and merges both by position.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from monitor.client.items import Expired, Item, NoRepair, Received
 from monitor.client.tracker import SequenceTracker
 
 HELD = 1000
-"""Live messages held back at most; further ones are dropped, noticed as missing later, and asked for again."""
+"""Limit of live messages that are held back. Further ones are dropped, and requested later as missing."""
 _EPOCHS = 100
-"""Runs of the monitor that are remembered, to know what of them has been delivered."""
+"""Number of monitor runs for which the delivered position is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where to begin: after a position, at a time (unix seconds), or so many seconds ago by the monitor's clock."""
+    """Where to begin: after a position, at a time (unix seconds), or ``age_s`` seconds ago by the monitor's clock."""
 
     after: int | None = None
     since: float | None = None
@@ -35,14 +35,14 @@ class Start:
 
 
 class _State(Enum):
-    JOINING = auto()  # until the first heartbeat has said where the history is
-    REPAIRING = auto()  # ``request`` is open, live messages are held back
+    JOINING = auto()  # until the first heartbeat gives the address of the history
+    REPAIRING = auto()  # waits for the reply to ``request``; live messages are held back
     LIVE = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class _Sent:
-    """What had been sent at some moment, by a heartbeat or a reply: the numbers of the topics followed."""
+    """The last numbers sent in the followed topics, as stated by a heartbeat or a reply."""
 
     epoch: str
     last_seq: Mapping[str, int]
@@ -50,19 +50,19 @@ class _Sent:
 
 
 class Follower:
-    """Wants all alerts and health messages, if it is to repair losses, whichever of them are to be delivered.
+    """Delivers messages in order and repairs losses. To repair, it must receive all alert and health messages.
 
-    topics  deliver only messages whose topics begin with one of these
-    start   where to begin; None: with the events that are open at the first contact, and all that was sent since the
-            subscriber has been there: one that waits for a monitor to start misses nothing of it
-    repair  False: losses are only noticed, by the numbers of the topics, and nothing is held back
+    topics  deliver only messages with a topic that begins with one of these prefixes
+    start   where to begin; None: with the events that are open at the first contact, and all messages sent since the
+            subscriber started. A subscriber that waits for a monitor to start misses nothing
+    repair  False: losses are only reported, from the numbers of the topics, and nothing is held back
     """
 
     def __init__(self, topics: Sequence[str], start: Start | None = None, *, repair: bool = True) -> None:
         self.items: deque[tuple[Item | None, int | None]] = deque()
-        """What there is to say, each with the position that it completes; None items only complete one."""
+        """Items to deliver, each with the position that is complete after it. None only completes a position."""
         self.request: HistoryRequest | None = None
-        """What to ask the history, until ``answer`` or ``give_up`` is called."""
+        """The open request to the history, until ``answer`` or ``give_up`` is called."""
         self._topics = tuple(topics)
         self._start = start
         self._repair = repair
@@ -72,17 +72,17 @@ class Follower:
         self._epochs: dict[str, int] = {}  # run -> position up to which it has been delivered
         self._position: int | None = None
         self._held: list[Decoded] = []
-        self._open: tuple[Decoded, ...] = ()  # the snapshot's, until it is known where the live stream goes on from
+        self._open: tuple[Decoded, ...] = ()  # messages of the snapshot, until the first live position is known
         self._there_since = 0.0
         self._pending: _Sent | None = None
 
     @property
     def caught_up(self) -> bool:
-        """Whether nothing is awaited but what is yet to happen."""
+        """True if all messages sent so far have been delivered."""
         return self._state is _State.LIVE
 
     def live(self, decoded: Decoded) -> None:
-        """An alert or health message came over the alerts socket."""
+        """Handle an alert or health message from the alerts socket."""
         message = _kept(decoded)
         if self._state is not _State.LIVE:
             if len(self._held) < HELD:
@@ -98,9 +98,9 @@ class Follower:
         self._ask_for_missing(message.epoch, (message.position or 1) - 1)
 
     def heartbeat(self, heartbeat: Heartbeat, waited_s: float = 0.0) -> None:
-        """A heartbeat came over the alerts socket, after all messages that it counts.
+        """Handle a heartbeat from the alerts socket. It comes after all messages that it counts.
 
-        waited_s  how long the subscriber has been there, seconds
+        waited_s  seconds since the subscriber started
         """
         sent = self._sent(heartbeat)
         if self._state is _State.JOINING:
@@ -115,20 +115,20 @@ class Follower:
             self._check(sent, can_ask=heartbeat.history is not None)
 
     def answer(self, answer: Answer) -> None:
-        """The reply to ``request``."""
+        """Handle the reply to ``request``."""
         asked, self.request = self.request, None
         if answer.head.reply == "error":
             self.give_up(answer.head.error)
         elif answer.head.reply == "snapshot":
             self._join(answer)
         elif asked is not None and asked.after is None and answer.head.after >= self._first_held():
-            # By a clock that was set it begins too late: what came live shows where it has to.
+            # The clock was changed, so the page begins too late. The first live message shows the right position.
             self.request = asked.model_copy(update={"since": None, "age_s": None, "after": int(self._first_held()) - 1})
         else:
             self._take_page(answer)
 
     def give_up(self, reason: str) -> None:
-        """The history cannot be had: go on with what comes live, and let losses show."""
+        """The history is not available: continue with live messages, and report losses as gaps."""
         if self._state is _State.LIVE:
             return
         self.request, self._can_repair, self._state = None, False, _State.LIVE
@@ -143,9 +143,9 @@ class Follower:
             self._settle(pending)
 
     def no_heartbeat(self) -> None:
-        """None came for seconds: do not hold back for longer what came without one."""
+        """No heartbeat came for seconds: deliver the live messages that were held back for one."""
         if self._state is _State.JOINING and self._held:
-            self.give_up("the monitor sends no heartbeat that says where its history is")
+            self.give_up("the monitor sends no heartbeat with the address of its history")
 
     def _first_request(self) -> HistoryRequest:
         if self._start is None:
@@ -156,7 +156,7 @@ class Follower:
         )
 
     def _join(self, answer: Answer) -> None:
-        """The events open now; what was sent since this subscriber has been there is replayed, if it can be."""
+        """Take the open events from a snapshot; then replay the messages since this subscriber started, if possible."""
         self._open = answer.messages
         if answer.head.journal:
             self.request = HistoryRequest(request="replay", topics=self._topics, since=self._there_since)
@@ -165,7 +165,7 @@ class Follower:
         self.give_up("this monitor keeps no journal")
 
     def _tell_open(self, before: float) -> None:
-        """Tell of the snapshot what was sent before a position, from which on all comes live or by replay."""
+        """Deliver the snapshot's messages before a position. From it on, messages come live or by replay."""
         for decoded in self._open:
             if (_kept(decoded).position or 0) < before:
                 self.items.append((Received(_kept(decoded), decoded.jpeg, 0), None))
@@ -179,7 +179,7 @@ class Follower:
             self._position = head.after
         elif self._position is None:
             self._position = head.after
-        # What was sent and is not in the journal can have come live all the same.
+        # A message that is missing in the journal may still have come live.
         final = head.position if head.done else head.next
         merged = {_kept(d).position or 0: d for d in self._held} | {_kept(d).position or 0: d for d in answer.messages}
         self._held = [merged[at] for at in sorted(merged) if at > final]
@@ -211,7 +211,7 @@ class Follower:
         return min(((_kept(decoded).position or 0) for decoded in self._held), default=math.inf)
 
     def _settle(self, sent: _Sent) -> None:
-        """Nothing more can come of what had been sent by then: what is missing is lost."""
+        """No further message sent up to this point can come: report the missing ones as lost."""
         self._enter(sent.epoch, sent.position)
         self.items.extend((gap, None) for gap in self._tracker.announced(sent.last_seq))
         self.items.append((None, self._position))
@@ -231,7 +231,7 @@ class Follower:
 
     def _may_repair(self, epoch: str) -> bool:
         if self._repair and epoch not in self._epochs:
-            self._can_repair = True  # a new run may have a history that the last one had not
+            self._can_repair = True  # a new run may have a history even if the last one had none
         return self._can_repair and self._position is not None
 
     def _ask_for_missing(self, epoch: str, position: int) -> None:
@@ -246,7 +246,7 @@ class Follower:
 
     def _enter(self, epoch: str, position: int) -> None:
         self._tracker.enter(epoch)
-        # A new run goes on from higher positions, unless its journal was deleted and its clock set back.
+        # A new run continues at higher positions, unless its journal was deleted and its clock was set back.
         self._position = max(self._position or 0, position) if epoch in self._epochs else position
         self._epochs[epoch] = max(self._epochs.get(epoch, 0), position)
         if len(self._epochs) > _EPOCHS:

@@ -1,4 +1,4 @@
-"""What a subscriber has to say."""
+"""The items that a subscriber returns."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from monitor.alerts.messages import AlertMessage, HealthMessage, ScoreMessage
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message, with the JPEG that came along with it, if any.
+    """A message and its JPEG, if any.
 
-    lost  messages of the same topic found missing just before this one; a Gap item with their numbers came first
+    lost  number of messages of the same topic missing just before this one; a Gap item with their numbers came first
     """
 
     message: AlertMessage | HealthMessage | ScoreMessage
@@ -21,7 +21,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages ``first`` to ``last`` of a topic were sent, and will not come: they could not be had again either."""
+    """Messages ``first`` to ``last`` of a topic were sent but are lost: they could not be recovered."""
 
     topic: str
     first: int
@@ -30,21 +30,21 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The monitor's journal no longer goes back to where this subscriber went on: what lies between may be lost."""
+    """The monitor's journal no longer reaches back to this subscriber's position: messages between may be lost."""
 
     node: str
 
 
 @dataclass(frozen=True, slots=True)
 class NoRepair:
-    """From here on, or until the monitor's next restart, a lost message is noticed (Gap) and not repaired."""
+    """From now until the next restart of the monitor, a lost message is reported (Gap) but not recovered."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A publisher is heard: for the first time, again after a Silence, or with ``restarted`` as a new run."""
+    """A publisher answers: for the first time, again after a Silence, or with ``restarted`` as a new run."""
 
     node: str
     epoch: str
@@ -53,7 +53,10 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing was heard for ``seconds``; said once, until a Contact. ``heard_before``: whether there ever was one."""
+    """No heartbeat came for ``seconds``. Reported once, until the next Contact.
+
+    heard_before  True if the monitor was heard earlier
+    """
 
     endpoint: str
     seconds: float
@@ -62,9 +65,9 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The monitor's run is over, as it said itself: no Silence follows, and a Contact once it is started again.
+    """The monitor reported the end of its run. No Silence follows; a Contact follows when it starts again.
 
-    how  ``done``, ``stopped`` or ``failed`` and why, for people
+    how  ``done``, ``stopped`` or ``failed`` and the reason, for people
     """
 
     node: str
@@ -73,7 +76,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Something came that is no message of this protocol, and was passed over. ``topic`` as text, for people."""
+    """Data came that is not a message of this protocol; it was skipped. ``topic`` is text for people."""
 
     topic: str
     reason: str
@@ -81,9 +84,12 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class UnknownCamera:
-    """The monitor has said nothing of these cameras, which were asked for, in this run: perhaps their names are wrong.
+    """In this run, the monitor has sent nothing about these requested cameras: perhaps their names are wrong.
 
-    cameras  asked for; known: those that it has said something of. Said once a run; both sorted
+    Reported once per run.
+
+    cameras  requested cameras without any message, sorted
+    known    cameras with messages, sorted
     """
 
     node: str

@@ -1,4 +1,4 @@
-"""What a subscriber received, as a line of text for people or of JSON for programs."""
+"""Formats what a subscriber received: one line of text for people, or one line of JSON for programs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from monitor.text.wording import listed, nearest
 
 _NAMED_AT_MOST = 20
 _SAME_TIME_S = 1.0
-"""A message is always sent a little after what it tells of."""
+"""A message is always sent a little after the event that it reports, seconds. Below this, times count as equal."""
 
 
 def _local_time(unix_s: float) -> str:
@@ -45,7 +45,7 @@ def _number(value: float | None) -> str:
 
 
 def _earlier(word: str, began_at: float, sent_at: float) -> str:
-    """``since 14:07:31``, with the day where it is another one; empty where it began when the message was sent."""
+    """Return ``since 14:07:31``, with the date if the day differs; empty if it began when the message was sent."""
     if sent_at - began_at <= _SAME_TIME_S:
         return ""
     began, sent = _local_time(began_at), _local_time(sent_at)
@@ -54,7 +54,7 @@ def _earlier(word: str, began_at: float, sent_at: float) -> str:
 
 
 def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> str:
-    # Lines begin with when they were sent, so that their times grow from line to line.
+    # A line begins with the time of sending, so that times increase from line to line.
     words = [_local_time(message.sent_at), message.camera]
     if isinstance(message, ScoreMessage):
         words += [f"score {_number(message.score)}", f"{message.time_s:.2f} s", f"frame {message.frame_index}"]
@@ -62,19 +62,19 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
     elif isinstance(message, HealthMessage):
         words += [message.state, _earlier("since", message.since, message.sent_at), message.detail]
     else:
-        # The reason is the present one with an update, the peak's otherwise: beside it stands the score of that moment.
+        # An update gives the present reason, a start or end the reason of the peak. The score is of the same moment.
         present = message.phase is Phase.UPDATE
         score = f"score {_number(message.score)}" if present else f"peak {_number(message.peak_score)}"
         words += [message.phase.upper(), score]
         if message.ended_s is not None:
-            # Not by the clock, unlike the other times of the line: of a file at another speed the two differ.
+            # In footage time, unlike the clock times of the line: a file can play faster or slower than the clock.
             words.append(f"lasted {message.ended_s - message.started_s:.1f} s of footage")
         began = "since" if message.ended_at is None else "began"
         words.append(_earlier(began, message.started_at, message.sent_at))
         if message.media_s is not None:
             words.append(f"at {place(message.media_s)} of the footage")
         if message.interrupted:
-            words.append("(the monitor was killed meanwhile)")
+            words.append("(the monitor was killed during the event)")
         if not message.notify:
             words.append(f"({NOT_NOTIFIED})")
         words.extend(reason.text for reason in message.reasons[:1])
@@ -82,16 +82,16 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
 
 
 def text_line(item: Item) -> str:
-    """An item for people, on one line: whatever it says, it cannot steer the terminal."""
+    """Format an item for people, on one line. Control characters cannot reach the terminal."""
     match item:
         case Received():
             text = _text_of_message(item.message)
         case Gap():
             text = f"lost: {item.topic} {item.first} to {item.last}"
         case Expired():
-            text = f"the journal of {item.node} does not go back that far: earlier messages may be lost"
+            text = f"the journal of {item.node} does not reach back far enough: earlier messages may be lost"
         case NoRepair():
-            text = f"lost messages cannot be had again: {item.reason}"
+            text = f"lost messages cannot be recovered: {item.reason}"
         case Contact(restarted=True):
             text = f"{item.node} has restarted"
         case Contact():
@@ -100,13 +100,13 @@ def text_line(item: Item) -> str:
             text = f"{item.node} has ended ({item.how})"
         case Silence(heard_before=True):
             text = (
-                f"nothing heard from {item.endpoint} for {item.seconds:g} s: the monitor is gone without saying so, "
+                f"nothing received from {item.endpoint} for {item.seconds:g} s: the monitor stopped without notice, "
                 "or the connection is down"
             )
         case Silence():
             text = (
-                f"waiting: nothing heard from {item.endpoint} for {item.seconds:g} s. "
-                "Check that a monitor runs there and that this is its alerts address, not that of its scores"
+                f"waiting: nothing received from {item.endpoint} for {item.seconds:g} s. "
+                "Check that a monitor runs there and that this is its alerts address, not its scores address"
             )
         case Malformed():
             text = f"ignored a malformed message with topic {item.topic[:80]!r}: {item.reason}"
@@ -120,9 +120,9 @@ def text_line(item: Item) -> str:
 
 
 def json_line(item: Received | Gap | Expired, token: str | None = None) -> str:
-    """A message or a loss as one JSON object on one line: ``kind``, and the fields of the body or the loss.
+    """Format a message or a loss as one line of JSON: ``kind``, then the fields of the body or the loss.
 
-    token  with which to go on after this item
+    token  a subscriber continues after this item with this token
     """
     if isinstance(item, Gap | Expired):
         return json.dumps({"kind": "gap" if isinstance(item, Gap) else "expired", **asdict(item)})

@@ -1,4 +1,4 @@
-"""Pictures that came with messages, as files."""
+"""Saves the pictures of messages as files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from monitor.errors import ConfigError, RunError
 
 
 class EvidenceFolder:
-    """Writes each alert's picture to ``<event>-<phase>.jpg``; a file is there whole or not at all.
+    """Writes each alert's picture to ``<event>-<phase>.jpg``. A file under this name is always complete.
 
-    Raises ConfigError for a folder that cannot be made.
+    Raises ConfigError if the folder cannot be made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,10 +24,10 @@ class EvidenceFolder:
             raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from error
 
     def save(self, item: Received) -> Path | None:
-        """Write the picture that came along; returns its file, or None if there was none. Raises RunError."""
+        """Write the picture of the item; returns its file, or None if there is no picture. Raises RunError."""
         if item.jpeg is None or not isinstance(item.message, AlertMessage):
             return None
-        # A name from the wire may not lead out of the folder.
+        # A received name must not lead out of the folder.
         name = re.sub(r"[^A-Za-z0-9_.-]", "_", item.message.event_id).lstrip(".")[:150]
         file = self.folder / f"{name}-{item.message.phase}.jpg"
         partial = file.with_suffix(".partial")

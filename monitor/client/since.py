@@ -1,4 +1,4 @@
-"""Where a subscriber begins, from what a person or a program says."""
+"""Parses where a subscriber begins, as given by a person or a program."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def token_of(position: int) -> str:
-    """The token with which a subscriber goes on after a position."""
+    """Return the token with which a subscriber continues after a position."""
     return f"p{position}"
 
 
 def start_of(since: Since) -> Start | None:
-    """Where to begin; None for what is open now. Times without a zone are local. Raises ConfigError."""
+    """Return where to begin; None for the events open now. Times without a zone are local. Raises ConfigError."""
     if since is None:
         return None
     if isinstance(since, timedelta):
@@ -36,7 +36,7 @@ def start_of(since: Since) -> Start | None:
         except ValueError:
             raise ConfigError(
                 f"cannot begin at {since!r}: write an age such as 90s, 30m, 2h or 7d, a time such as 2026-03-02T14:00, "
-                "or a token that was given out"
+                "or a token from this client"
             ) from None
     try:
         return Start(since=max(0.0, since.timestamp()))

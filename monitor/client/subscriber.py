@@ -1,9 +1,9 @@
-"""Receive what a monitor publishes: every alert exactly once and in order, whatever was lost on the way.
+"""Receive the messages of a monitor: every alert exactly once and in order, even if messages were lost on the way.
 
     for alert in AlertSubscriber("tcp://127.0.0.1:5560").alerts():
         print(alert.camera, alert.phase, alert.peak_score)
 
-Used by one thread only.
+Only one thread may use a subscriber.
 """
 
 from __future__ import annotations
@@ -54,34 +54,34 @@ from monitor.errors import ConfigError, LostError
 log = logging.getLogger(__name__)
 
 SILENCE_S = 3.0
-"""A publisher sends a heartbeat every second; after this long without one it counts as silent."""
+"""A publisher sends a heartbeat every second. After this many seconds without one it counts as silent."""
 ASK_AGAIN_S = 2.0
-"""A request to the history that is not answered for so long is sent again ..."""
+"""A request to the history is sent again after this many seconds without an answer."""
 GIVE_UP_S = 10.0
-"""... and given up after so long, if heartbeats come all the while."""
+"""The request is given up after this many seconds without an answer, if heartbeats still come."""
 _LONGEST_POLL_S = 60.0
-"""ZeroMQ counts in milliseconds and 32 bits; a longer wait is several polls."""
+"""ZeroMQ counts milliseconds in 32 bits. A longer wait takes several polls."""
 MAX_CAMERAS = 128
 
 
 class AlertSubscriber:
-    """A context manager, and an iterator of all there is to say (see Item); ``alerts()`` gives the alerts alone.
+    """A context manager, and an iterator of all items (see Item). ``alerts()`` gives only the alerts.
 
     endpoint         the monitor's alerts address
-    since            begin there: a token, an age or a time (see Since); None: with the events that are open at first
-                     contact, and all that was sent since this subscriber has been there
-    scores_endpoint  its scores address; None: no scores. Lost scores are not had again
-    history_endpoint its history address; None: as the monitor says
-    cameras          only these; None: all
-    health           camera health too
-    keys             folder of this client's keys (see monitor.alerts.keys); None: the monitor uses none
-    repair           False: losses are noticed, not repaired
-    follow           False: iteration ends when everything has been delivered that had been sent by now
-    timeout_s        iteration ends when no message came for so long, seconds; None: never
-    silence_s        a Silence is reported when no heartbeat came for so long, seconds
+    since            where to begin: a token, an age or a time (see Since); None: with the events that are open at the
+                     first contact, and all messages sent since this subscriber started
+    scores_endpoint  the monitor's scores address; None: no scores. Lost scores are not recovered
+    history_endpoint the monitor's history address; None: the address that the monitor reports
+    cameras          only these cameras; None: all
+    health           also deliver camera health
+    keys             folder of this client's keys (see monitor.alerts.keys); None: the monitor uses no keys
+    repair           False: losses are reported, but not recovered
+    follow           False: iteration ends when everything sent so far has been delivered
+    timeout_s        iteration ends after this many seconds without a message; None: never
+    silence_s        a Silence is reported after this many seconds without a heartbeat
 
-    Connections that break come back by themselves. Raises ConfigError for an argument that cannot be; iteration raises
-    RefusedError when the monitor does not accept the keys.
+    Broken connections are restored automatically. Raises ConfigError if an argument is invalid. Iteration raises
+    RefusedError if the monitor does not accept the keys.
     """
 
     def __init__(
@@ -104,9 +104,9 @@ class AlertSubscriber:
                 check_endpoint(address)
         for camera in cameras or ():
             if not camera or "/" in camera:
-                raise ConfigError(f"{camera!r} is no camera's name: a name is not empty and has no / in it")
+                raise ConfigError(f"{camera!r} is not a camera name: a name must not be empty and must not contain /")
         if len(cameras or ()) > MAX_CAMERAS:
-            raise ConfigError(f"at most {MAX_CAMERAS} cameras can be chosen; leave them out to receive all")
+            raise ConfigError(f"at most {MAX_CAMERAS} cameras can be chosen: leave the cameras out to receive all")
         if timeout_s is not None and not timeout_s >= 0:
             raise ConfigError(f"the timeout must be 0 or more seconds, got {timeout_s}")
         suffixes = [""] if cameras is None else [f"{camera}/" for camera in cameras]
@@ -114,11 +114,11 @@ class AlertSubscriber:
         self.endpoint = endpoint
         self.scores_endpoint = scores_endpoint
         self.malformed = 0
-        """Messages passed over because they were malformed."""
+        """Number of malformed messages; they were skipped."""
         self.token: str | None = None
-        """Give it as ``since`` to go on after the last item that iteration gave; None before there is one."""
+        """Pass it as ``since`` to continue after the last item from the iteration; None before the first."""
         self.heard_before = False
-        """Whether the monitor has ever been heard."""
+        """True once any message of the monitor has come."""
         self._start = start_of(since)
         self._repair = repair
         self._follow = follow
@@ -139,14 +139,14 @@ class AlertSubscriber:
         self._queue: deque[tuple[Item | None, int | None]] = self._follower.items
         self._history: zmq.Socket[bytes] | None = None
         self._history_at: str | None = None
-        self._asked: HistoryRequest | None = None  # sent, and not answered yet
+        self._asked: HistoryRequest | None = None  # sent, but not answered yet
         self._last_request: HistoryRequest | None = None
         self._tag = 0
         self._epoch: str | None = None
-        self._cameras_checked_in: str | None = None  # the run whose cameras have been compared with those asked for
+        self._cameras_checked_in: str | None = None  # the run with cameras already checked
         self._in_contact = False
         try:
-            # Heartbeats last: the first one is then surely after the other subscriptions have been taken.
+            # Heartbeats last: then the first one comes after the other subscriptions are active.
             topics = ("alert/", "health/") if self._repair else self._topics
             self._alerts = new_socket(self._context, zmq.SUB, self._keys, (*topics, "heartbeat/"))
             self._watch = RefusalWatch(self._alerts, self.endpoint, has_keys=self._keys is not None)
@@ -178,10 +178,10 @@ class AlertSubscriber:
         return item
 
     def alerts(self, *, strict: bool = False) -> Iterator[AlertMessage]:
-        """The alerts alone, each once and in order; everything else is logged.
+        """Yield only the alerts, each exactly once and in order. Other items are logged.
 
-        Opens and closes the subscriber where that has not been done. With ``strict`` a loss that could not be repaired
-        raises LostError.
+        Opens and closes the subscriber if the caller has not opened it. With ``strict``, a loss that could not be
+        recovered raises LostError.
         """
         if not self._entered:
             with self:
@@ -195,7 +195,7 @@ class AlertSubscriber:
                 note(item, strict=strict)
 
     def next_now(self) -> Item | None:
-        """The next item if it is there by now, else None. Raises StopIteration where iteration ends."""
+        """Return the next item if it has already come, else None. Raises StopIteration at the end of the iteration."""
         while True:
             while self._queue:
                 item, position = self._queue.popleft()
@@ -210,19 +210,19 @@ class AlertSubscriber:
             for waiting, _ in ready:
                 self._receive(waiting)
             if not ready and not self._queue:
-                # Only now, after what lay here unread: a caller that takes long is no silence.
+                # Only after reading all waiting data: a slow caller must not count as silence.
                 self._look_at_the_clock()
                 if not self._queue:
                     return None
 
     def wait_s(self) -> float:
-        """How long ``next_now`` need not be called again, if no socket has anything to read; seconds."""
+        """Return after how many seconds ``next_now`` must be called again, if no socket has data before."""
         ask_at = self._asked_at + ASK_AGAIN_S if self._asked is not None else math.inf
         soonest = min(self._ends_at, self._silent_at, ask_at) - time.monotonic()
         return min(max(0.0, soonest), _LONGEST_POLL_S)
 
     def sockets(self) -> list[zmq.Socket[bytes]]:
-        """The sockets that may have something to read; another list after a monitor's restart."""
+        """Return the sockets to wait for. The list changes when the monitor restarts."""
         return [waiting for waiting, _ in self._poller.sockets]
 
     def _look_at_the_clock(self) -> None:
@@ -235,13 +235,13 @@ class AlertSubscriber:
             raise StopIteration
         if self._asked is not None and now - self._asked_at >= ASK_AGAIN_S:
             if not self._in_contact:
-                self._asked_first_at = now  # the monitor is down: it is asked again when it is back
+                self._asked_first_at = now  # the monitor is down: the time limit starts when it is back
             if now - self._asked_first_at >= GIVE_UP_S:
                 self._follower.give_up(f"the history at {self._history_at} does not answer")
             self._asked = None
 
     def _ask(self) -> None:
-        """Send the follower's request, unless that has just been done."""
+        """Send the follower's request, unless it is already sent."""
         request = self._follower.request
         if request is None or request is self._asked:
             return
@@ -254,7 +254,7 @@ class AlertSubscriber:
             self._tag += 1
         self._asked, self._asked_at = request, now
         tagged = request.model_copy(update={"tag": str(self._tag)})
-        with suppress(zmq.Again):  # not connected now: it is sent again
+        with suppress(zmq.Again):  # not connected now: the request is sent again later
             self._history.send(encode(tagged), flags=zmq.DONTWAIT)
 
     def _receive(self, waiting: zmq.Socket[bytes]) -> None:
@@ -295,15 +295,15 @@ class AlertSubscriber:
             self._check_cameras(message)
             if message.ended is not None:
                 self._queue.append((Ended(message.node, message.ended), None))
-                self._in_contact, self._silent_at = False, math.inf  # its silence is no news
+                self._in_contact, self._silent_at = False, math.inf  # silence is expected now
         elif not isinstance(message, ScoreMessage):
             self._ends_at = now + self._timeout_s
             self._follower.live(decoded)
 
     def _check_cameras(self, heartbeat: Heartbeat) -> None:
-        """Once a run: a mistyped name must not look like a camera at which nothing happens."""
+        """Check the requested cameras once per run: a mistyped name must not look like a quiet camera."""
         known = {topic.split("/")[1] for topic in heartbeat.last_seq if topic.count("/") == 2}
-        # Every camera's health is told before the first heartbeat; without any, it is no monitor that tells it.
+        # A monitor reports every camera's health before its first heartbeat. Without any, this is not a monitor.
         if not known or heartbeat.epoch == self._cameras_checked_in:
             return
         self._cameras_checked_in = heartbeat.epoch
@@ -342,7 +342,7 @@ class AlertSubscriber:
 
 
 def note(item: Item, *, strict: bool) -> None:
-    """Log an item that is no message; with ``strict`` raise LostError for a loss."""
+    """Log an item that is not a message. With ``strict``, raise LostError for a loss."""
     if isinstance(item, Gap | Expired):
         if strict:
             raise LostError(text_line(item))

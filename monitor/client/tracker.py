@@ -1,4 +1,4 @@
-"""Numbers in, losses out."""
+"""Finds lost messages from message numbers."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from monitor.client.items import Gap
 
 
 class SequenceTracker:
-    """Finds what is missing from the numbers of one socket's messages. Pure.
+    """Finds gaps in the message numbers of one socket. Does no I/O.
 
-    A subscriber that joins a running monitor misses nothing of what came before. Once a heartbeat has named all topics,
-    or the monitor was seen to restart, a topic not met yet is known to begin at 1.
+    A subscriber that joins a running monitor does not count earlier messages as missing. After a heartbeat has named
+    all topics, or after a restart of the monitor, a new topic must begin at 1.
     """
 
     def __init__(self) -> None:
         self.epoch: str | None = None
-        """The run whose numbers these are; None before the first."""
+        """The run that these numbers belong to; None before the first message."""
         self._begins_at_1 = False
         self._last: dict[str, int] = {}
 
     def enter(self, epoch: str) -> bool:
-        """Take note of a message's epoch, before its number; True if the monitor was seen to restart."""
+        """Record the epoch of a message, before its number. Returns True if the monitor has restarted."""
         if epoch == self.epoch:
             return False
         restarted = self.epoch is not None
@@ -30,13 +30,13 @@ class SequenceTracker:
         return restarted
 
     def received(self, topic: str, seq: int) -> tuple[bool, Gap | None]:
-        """A message came: is it new (or seen before), and what is missing before it."""
+        """Record a message. Returns True if it is new, and the gap before it, if any."""
         last = self._known(topic, seq - 1)
         self._last[topic] = max(seq, last)
         return seq > last, Gap(topic, last + 1, seq - 1) if seq > last + 1 else None
 
     def announced(self, last_seq: Mapping[str, int]) -> list[Gap]:
-        """A heartbeat came with the last number of each topic that this socket should have had: what is missing."""
+        """Record a heartbeat: the last number of each topic on this socket. Returns the missing messages."""
         gaps = []
         for topic, seq in last_seq.items():
             last = self._known(topic, seq)

@@ -233,7 +233,7 @@ def test_a_client_that_uses_wrong_keys_or_none_gets_nothing_and_both_sides_say_w
         AlertSubscriber(publisher.alerts_endpoint, keys=own) as subscriber,
     ):
         began = time.monotonic()
-        says = "asks for keys" if own is None else "server.key is not its public key"
+        says = "requires keys" if own is None else "server.key is not its public key"
         with pytest.raises(RefusedError, match=says):
             crank(publisher, subscriber, lambda _: not publish_alert(publisher, 1))
         assert time.monotonic() - began < 8

@@ -185,7 +185,7 @@ def test_text_output_and_a_clean_end_on_ctrl_c() -> None:
     ending = f"lasted 2.5 s of footage  {began}  speed 3 px/frame, usual here up to 1 px/frame"
     assert line.endswith(f"  cam1  END  peak 1.50  {ending}")
     assert code == 0
-    assert notes == "connected to lab\nlost messages cannot be had again: this monitor has no history socket\n"
+    assert notes == "connected to lab\nlost messages cannot be recovered: this monitor has no history socket\n"
 
 
 def test_a_reader_that_goes_away_ends_it_quietly() -> None:
@@ -213,15 +213,15 @@ def test_without_a_monitor_it_says_that_it_waits_goes_on_and_ends_with_1_at_its_
     assert code == 1
     assert out == ""
     waiting, closing = notes.splitlines()
-    assert waiting.startswith(f"waiting: nothing heard from {endpoint} for 3 s. Check that a monitor runs there")
-    assert closing.startswith(f"no monitor was heard at {endpoint} within 3.3 s: start one with ")
+    assert waiting.startswith(f"waiting: nothing received from {endpoint} for 3 s. Check that a monitor runs there")
+    assert closing.startswith(f"no monitor answered at {endpoint} within 3.3 s: start one with ")
 
 
 def test_the_end_of_a_timeout_before_anything_was_said_is_one_sentence(tmp_path: Path) -> None:
     with client("--endpoint", f"ipc://{tmp_path}/nobody", "--timeout", "0.2") as program:
         code, out, notes = program.end()
     assert (code, out) == (1, "")
-    assert notes.startswith(f"no monitor was heard at ipc://{tmp_path}/nobody within 0.2 s: start one")
+    assert notes.startswith(f"no monitor answered at ipc://{tmp_path}/nobody within 0.2 s: start one")
     assert notes.count("\n") == 1
 
 
@@ -232,7 +232,7 @@ def test_a_monitor_that_had_nothing_to_say_is_told_from_none(tmp_path: Path) -> 
         client("--endpoint", publisher.alerts_endpoint, "--timeout", "2", publisher=publisher) as program,
     ):
         assert program.line("stderr") == "connected to lab"
-        closing = f"no message came from {publisher.alerts_endpoint} within 2 s, though a monitor was heard there: "
+        closing = f"no message came from {publisher.alerts_endpoint} within 2 s, but a monitor runs there: "
         assert program.line("stderr").startswith(closing)
         assert program.end() == (1, "", "")
 

@@ -40,7 +40,7 @@ def test_lines_begin_with_when_they_were_sent_and_say_what_began_before() -> Non
     assert lines == [
         f"{at}  cam1  UPDATE  score 1.20  since {began}",
         f"{at}  cam1  END  peak 1.50  lasted 87.5 s of footage  began {began}",
-        f"{at}  cam1  END  peak 1.50  began {began}  (the monitor was killed meanwhile)",
+        f"{at}  cam1  END  peak 1.50  began {began}  (the monitor was killed during the event)",
         f"{at}  cam1  moved  since {began}  it looks elsewhere",
         f"{at}  cam1  moved  since {local(1.5e9 - 2 * 86_400, '%Y-%m-%d %H:%M:%S')}",
         f"{at}  cam1  moved",
@@ -82,7 +82,7 @@ def test_json_lines_hold_the_body_and_gaps() -> None:
 def test_a_monitor_s_end_is_told_from_its_silence() -> None:
     assert text_line(Ended("lab", "done: every source has ended")) == "lab has ended (done: every source has ended)"
     silence = text_line(Silence("tcp://lab:5560", 3.0, heard_before=True))
-    assert silence.endswith("for 3 s: the monitor is gone without saying so, or the connection is down")
+    assert silence.endswith("for 3 s: the monitor stopped without notice, or the connection is down")
 
 
 def test_many_names_stay_one_line() -> None:

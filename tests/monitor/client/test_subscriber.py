@@ -318,7 +318,7 @@ def test_a_bad_endpoint_is_a_config_error(endpoint: str) -> None:
 
 
 def test_a_bad_camera_name_is_a_config_error() -> None:
-    with pytest.raises(ConfigError, match="'a/b' is no camera's name"):
+    with pytest.raises(ConfigError, match="'a/b' is not a camera name"):
         AlertSubscriber(cameras=["a/b"])
 
 
