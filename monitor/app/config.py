@@ -1,6 +1,6 @@
-"""The settings of a run: every one has a default, its unit, and is checked; unknown keys are refused.
+"""The settings of a run. Each has a default and a unit and is validated; unknown keys are errors.
 
-A file lists only what differs:
+A config file lists only the settings that differ from their defaults:
 
     model = "models/street"
     false_alarms_per_day = 1
@@ -38,11 +38,11 @@ from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.stream.health.health_settings import HealthSettings
 
 CameraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")]
-"""Letters, digits, ``-`` ``_`` ``.``: it becomes part of ZeroMQ topics and file names."""
+"""Letters, digits, ``-`` ``_`` ``.``, because the name becomes part of ZeroMQ topics and file names."""
 
 
 class Settings(BaseModel):
-    """Base of all groups: frozen, no unknown keys."""
+    """Base class of all groups of settings: frozen, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,36 +53,37 @@ class CameraConfig(Settings):
     source: str
     """RTSP or HTTP URL, video file, USB camera index, or a folder of frames."""
     model: Path | None = None
-    """Model folder of this camera; None takes the common one."""
+    """Model folder of this camera; None: the common model folder."""
 
 
 class CaptureConfig(Settings):
-    """How cameras are opened and read, and how they are tried again."""
+    """How cameras are opened and read, and when opening is retried."""
 
     open_timeout_s: float = Field(5.0, gt=0, le=60)
     read_timeout_s: float = Field(4.0, gt=0, le=60)
-    """A camera that sends nothing for this long is stalled and opened again."""
+    """A camera that sends nothing for this long is stalled; the monitor opens it again."""
     backoff_min_s: float = Field(0.5, gt=0)
-    """First wait before a lost camera is opened again; doubles at each failure."""
+    """First wait before a lost camera is opened again; doubles after each failure."""
     backoff_max_s: float = Field(30.0, gt=0)
     gap_s: float = Field(1.0, gt=0)
-    """A jump of the stream's clock longer than this is a gap: temporal state starts anew."""
+    """A longer jump of the stream's clock is a gap: the monitor resets temporal state."""
     isolation: Literal["auto", "process", "thread"] = "auto"
-    """Where videos are decoded: in a ``process`` each, which may crash or hang alone, in this process's own
-    ``thread``, or ``auto``: network cameras and video files in a process, USB cameras in a thread."""
+    """Where videos are decoded. ``process``: each source in its own process, so that a crash or hang affects only that
+    source. ``thread``: in threads of this process. ``auto``: network cameras and video files in a process, USB cameras
+    in a thread."""
     hardware_decoding: bool = False
-    """Decode network cameras and video files on whatever hardware OpenCV's FFmpeg finds (VAAPI, NVDEC, Quick Sync...);
-    where there is none, in software as ever. The wheel from PyPI knows none: it takes an OpenCV of your own."""
+    """Decode network cameras and video files on any hardware that OpenCV's FFmpeg finds (VAAPI, NVDEC, Quick Sync...),
+    or in software if it finds none. OpenCV from PyPI supports no hardware; build your own OpenCV to use this."""
 
 
 class PlaybackConfig(Settings):
-    """How files and folders are replayed."""
+    """How video files and folders of images are replayed."""
 
     speed: float | None = Field(1.0, gt=0)
-    """1 = real time, 4 = four times as fast; in the file ``"max"`` = as fast as possible (None here)."""
+    """1 = real time, 4 = four times as fast. ``"max"`` in the config file = as fast as possible (None here)."""
     loop: bool = False
     fps: float = Field(25.0, gt=0, le=1000)
-    """Frames a second of folders of images."""
+    """Frames per second of folders of images."""
 
 
 class PublishConfig(Settings):
@@ -92,12 +93,12 @@ class PublishConfig(Settings):
     alerts: str = "tcp://127.0.0.1:5560"
     scores: str = "tcp://127.0.0.1:5561"
     history: str = "tcp://127.0.0.1:5562"
-    """Where clients ask for what they missed."""
+    """Address where clients request the messages that they missed."""
     keys: Path | None = None
-    """Folder of the monitor's keys (``python -m monitor.client keys DIR`` makes DIR/monitor): only the clients allowed
-    there connect, encrypted. None: no encryption."""
+    """Folder of the monitor's keys (``python -m monitor.client keys DIR`` creates DIR/monitor). Only clients with a key
+    in this folder can connect, and the connection is encrypted. None: no encryption."""
     insecure: bool = False
-    """Allow addresses beyond this machine without encryption."""
+    """Allow addresses that other machines can reach, without encryption."""
 
     @model_validator(mode="after")
     def _addresses_differ(self) -> Self:
@@ -112,47 +113,48 @@ class LearningConfig(Settings):
     """How a camera without a model learns what is normal for it."""
 
     duration_s: float = Field(600.0, ge=LEAST_LEARNING_S, le=7 * 86_400)
-    """Seconds of stream that are taken as normal and learned from; of a file, its beginning."""
+    """Seconds of stream to learn from; all of it counts as normal. For a file: its first seconds."""
     keep_footage: bool = False
-    """Keep what was recorded for learning once it has succeeded."""
+    """Keep the footage that was recorded for learning after learning has succeeded."""
 
 
 class JournalConfig(Settings):
-    """Where every alert and health message is kept before it is sent, so that clients can have it again."""
+    """The journal stores every alert and health message before it is sent, so that clients can request it again."""
 
     enabled: bool = True
-    """Of no effect where nothing is published."""
+    """No effect if nothing is published."""
     path: Path = Path("runs/journal.sqlite3")
-    """An SQLite file; it is made with its folder. One monitor at a time uses it."""
+    """An SQLite file. The monitor creates the file and its folder. Only one monitor at a time can use it."""
     days: float = Field(30.0, gt=0, le=36_500)
-    """Older messages are removed."""
+    """Older messages are deleted."""
     max_mb: float = Field(500.0, ge=1, le=1e6)
-    """Size of the file in megabytes, above which the oldest messages are removed."""
+    """Maximum size of the file in megabytes; above it the oldest messages are deleted."""
     fsync: Literal["second", "always"] = "second"
-    """Flush it to the disk once a second (a power failure can cost that second), or before each message is sent."""
+    """``second``: flush to the disk once per second (a power failure can lose the last second). ``always``: flush
+    before each message is sent."""
 
 
 class MonitorConfig(Settings):
-    """Everything a run needs; see configs/cameras.toml for an example with comments."""
+    """All settings of a run. configs/cameras.toml is an example with comments."""
 
     node: str = Field(default_factory=socket.gethostname, min_length=1)
     """Name of this monitor in every message."""
     model: Path | None = None
-    """Model folder for all cameras that name none."""
+    """Model folder for all cameras that have no model setting of their own."""
     models_folder: Path = Path("models")
-    """Where cameras keep the models that they learn: a camera that names no model has its own in here."""
+    """Folder of learned models. A camera without a model setting has its own model folder in here."""
     detectors: tuple[str, ...] | None = Field(None, min_length=1)
-    """Which detectors are learned and used; None learns all but the published one, and uses all that a model has."""
+    """Detectors to learn and use. None: learn all except the published one, and use all that the model contains."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
-    """Where networks run: auto, cpu, cuda or cuda:N."""
+    """Device that networks run on: auto, cpu, cuda or cuda:N."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """What networks calculate in: auto is bfloat16 where the hardware knows it, float32 elsewhere."""
+    """Number format of network computations. auto: bfloat16 if the hardware supports it, otherwise float32."""
     cpu_fallback: bool = True
-    """Go on on the CPU when a GPU fails while running; false ends the run with the reason."""
+    """True: if a GPU fails during a run, the run continues on the CPU. False: the run ends and reports the reason."""
     analysis_fps: float = Field(10.0, ge=0)
-    """Frames analysed a second of stream and camera; 0 = every frame."""
+    """Frames to analyse per camera and per second of stream; 0 = every frame."""
     false_alarms_per_day: float = Field(1.0, gt=0, allow_inf_nan=False)
-    """Budget a camera from which the threshold is worked out."""
+    """False-alarm budget per camera per day; sets the threshold."""
     cameras: dict[CameraName, CameraConfig] = {}
     capture: CaptureConfig = CaptureConfig()
     learning: LearningConfig = LearningConfig()
@@ -169,11 +171,11 @@ class MonitorConfig(Settings):
     @classmethod
     def _check_detectors(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for name in value or ():
-            if name not in REGISTRY:  # a name that no model has would only switch the others off
-                raise ValueError(f"'{name}' is no detector: choose from {', '.join(sorted(REGISTRY))}")
+            if name not in REGISTRY:  # an unknown name would only switch off the other detectors
+                raise ValueError(f"'{name}' is not a detector: choose from {', '.join(sorted(REGISTRY))}")
         return value
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON schema of the config file, for editors."""
+    """JSON schema of the config file, for text editors."""
     return TypeAdapter(MonitorConfig).json_schema()

@@ -1,4 +1,4 @@
-"""Reading the settings from a TOML file, and saying what is wrong with them."""
+"""Reads the settings from a TOML file and reports what is wrong with them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from monitor.text.wording import nearest
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
-    """Read a TOML file (None: all defaults) and lay ``overrides`` (dotted key -> value) over it.
+    """Read a TOML file (None: all defaults) and apply ``overrides`` (dotted key -> value) to it.
 
-    Raises ConfigError with one line for every mistake, naming the flag that gave the value, the file otherwise, and the
-    nearest known key for an unknown one.
+    Raises ConfigError with one line per mistake. A line names the flag that gave the value, or the file if no flag did.
+    For an unknown key it names the most similar known key.
     """
     content: dict[str, Any] = {}
     if path is not None:
@@ -30,15 +30,15 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"cannot read the config file {path} ({error.strerror}): check the path") from error
-        except (ValueError, RecursionError) as error:  # also for numbers too long, brackets too deep
+        except (ValueError, RecursionError) as error:  # also for numbers too long or brackets nested too deeply
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for key, value in (overrides or {}).items():
         _set(content, key, value)
     try:
         return _checked(content)
     except ValidationError:
-        # An unknown key may stand for the one that it is most like, or for none. What is wrong either way is told; what
-        # follows from the guess alone, or from leaving the key out, would only hide the first mistake.
+        # An unknown key may be a misspelled known key or no known key at all. Only mistakes that exist in both cases
+        # are reported. A mistake that results from the guess, or from leaving the key out, would hide the first one.
         left_out, guessed = (_mistakes(deepcopy(content), guess=guess) for guess in (False, True))
     where = f"{path}: " if path is not None else ""
     flags = {f"setting '{key}': ": FLAGS_OF_SETTINGS[key] for key in overrides or {} if key in FLAGS_OF_SETTINGS}
@@ -53,7 +53,7 @@ def _checked(content: dict[str, Any]) -> MonitorConfig:
 
 
 def _mistakes(content: dict[str, Any], *, guess: bool) -> list[str]:
-    """Everything that is wrong, in words, once each. Unknown keys in ``content`` are mended (see _mend)."""
+    """All mistakes as sentences, without repetition. Replaces or removes unknown keys in ``content`` (see _mend)."""
     mistakes: dict[str, None] = {}
     while True:
         try:
@@ -64,7 +64,8 @@ def _mistakes(content: dict[str, Any], *, guess: bool) -> list[str]:
             found = [
                 (list(e["loc"]), e["type"], e["msg"]) for e in error.errors(include_url=False, include_input=False)
             ]
-        # A group with an unknown key is not checked as a whole: what else is wrong in it shows once the key is mended.
+        # pydantic does not check a group with an unknown key completely. Its other mistakes appear in the next pass,
+        # after the unknown key is replaced or removed.
         mended = [one for one in found if one[1] in _UNKNOWN_KEY and _mend(content, one[0], guess=guess)]
         mistakes |= dict.fromkeys(_explain(*one) for one in mended or found)
         if not mended:
@@ -82,7 +83,7 @@ def _set(content: dict[str, Any], dotted: str, value: object) -> None:
 
 
 def _of_flag(mistake: str, flags: dict[str, tuple[str, str]]) -> str | None:
-    """A mistake in a setting that a flag gave, in terms of the flag; None for any other."""
+    """Rewrite a mistake to name the flag instead of the setting; None if no flag gave the value."""
     for beginning, (flag, unit) in flags.items():
         if mistake.startswith(beginning):
             what = mistake.removeprefix(beginning)
@@ -109,11 +110,15 @@ _EXPECTED = {
     "playback.speed": "should be a number above 0, or max",
     "false_alarms_per_day": "should be a number above 0",
 }
-"""What a setting should be, where the check's own words would not help."""
+"""Expected value of a setting, for settings where pydantic's message would not help."""
 
 
 def _hint(location: list[int | str]) -> str:
-    """What may be meant by an unknown key: a setting of its very name elsewhere, or one like it, best at its place."""
+    """Suggest which setting an unknown key means.
+
+    Candidates are a setting with the same name in another group, or a setting with a similar name. A similar name in
+    the same group is preferred. Without a candidate, the hint lists the settings that are known here.
+    """
     key, places = str(location[-1]), _keys_by_place()
     meant: str | None = key
     group = nearest(key, MonitorConfig.model_fields, cutoff=0.8) if len(location) == 1 else None
@@ -129,7 +134,7 @@ def _hint(location: list[int | str]) -> str:
 
 
 def _keys_by_place() -> dict[str, list[str]]:
-    """Where in the file -> names of the settings that stand there."""
+    """Place in the file -> names of the settings that belong there."""
     groups = {name: _known_keys([name]) for name in MonitorConfig.model_fields if name != "cameras"}
     return {
         "above all [groups]": [name for name, keys in groups.items() if not keys],
@@ -139,12 +144,12 @@ def _keys_by_place() -> dict[str, list[str]]:
 
 
 def _nearest_key(location: list[int | str]) -> str | None:
-    """The setting that an unknown key at a place in the file is most like, if it is like any."""
+    """The setting at this place in the file that is most similar to an unknown key; None if none is similar."""
     return nearest(str(location[-1]), _known_keys(location[:-1]), cutoff=0.5)
 
 
 def _mend(content: dict[str, Any], location: list[int | str], *, guess: bool) -> bool:
-    """Leave an unknown key out, or take it for the one that it is most like (guess); False if it is not there."""
+    """Remove an unknown key, or with ``guess`` rename it to the most similar known key. False if it does not exist."""
     group: Any = content
     for part in location[:-1]:
         group = group.get(part) if isinstance(group, dict) else None
@@ -158,7 +163,7 @@ def _mend(content: dict[str, Any], location: list[int | str], *, guess: bool) ->
 
 
 def _known_keys(location: list[int | str]) -> list[str]:
-    """Names of the settings at a place in the file; none where that is a setting itself."""
+    """Names of the settings at a place in the file; empty if the place is itself a setting."""
     group: Any = MonitorConfig
     for part in location:
         if group is MonitorConfig and part == "cameras":

@@ -1,4 +1,4 @@
-"""Flags that several commands of the monitor have in common: what each is called, takes, says in the help and sets."""
+"""Flags that several commands of the monitor share: their names, values, help texts, and the settings they set."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import Annotated, Any
 
 import typer
 
-Model = Annotated[Path | None, typer.Option(metavar="DIR", help="Model folder for all cameras that name none.")]
+Model = Annotated[Path | None, typer.Option(metavar="DIR", help="Model folder for all cameras without their own.")]
 Learn = Annotated[
     str | None,
-    typer.Option(
-        metavar="TIME", help="How long a camera without a model learns what is normal: 90s, 10m, 2h. Default 10m."
-    ),
+    typer.Option(metavar="TIME", help="Learning time of a camera without a model: 90s, 10m, 2h. Default 10m."),
 ]
-Fps = Annotated[float | None, typer.Option(metavar="N", help="Frames a second of folders of images. Default 25.")]
+Fps = Annotated[float | None, typer.Option(metavar="N", help="Frames per second of folders of images. Default 25.")]
 AnalysisFps = Annotated[
-    float | None, typer.Option(metavar="N", help="Frames analysed a second and camera; 0 = every frame. Default 10.")
+    float | None,
+    typer.Option(metavar="N", help="Frames analysed per second and camera; 0 = every frame. Default 10."),
 ]
 FalseAlarmsPerDay = Annotated[
-    float | None, typer.Option(metavar="N", help="Budget a camera that sets the threshold. Default 1.")
+    float | None,
+    typer.Option(metavar="N", help="False-alarm budget per camera and day; sets the threshold. Default 1."),
 ]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N. Default auto.")]
+Device = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Device for networks: auto, cpu, cuda or cuda:N. Default auto.")
+]
 Alerts = Annotated[
     str | None, typer.Option(metavar="ADDR", help="Address to publish alerts on. Default tcp://127.0.0.1:5560.")
 ]
@@ -30,11 +32,11 @@ Scores = Annotated[
 ]
 History = Annotated[
     str | None,
-    typer.Option(metavar="ADDR", help="Address where clients ask for what they missed. Default tcp://127.0.0.1:5562."),
+    typer.Option(metavar="ADDR", help="Address where clients request missed messages. Default tcp://127.0.0.1:5562."),
 ]
 Publish = Annotated[bool | None, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ. Default on.")]
 Journal = Annotated[
-    bool | None, typer.Option("--journal/--no-journal", help="Keep alerts in a file before sending. Default on.")
+    bool | None, typer.Option("--journal/--no-journal", help="Store alerts in a file before sending. Default on.")
 ]
 Evidence = Annotated[
     Path | None,
@@ -51,8 +53,8 @@ FLAGS_OF_SETTINGS = {
     "model": ("--model", ""),
     "learning.duration_s": ("--learn", "s"),
     "playback.speed": ("--speed", ""),
-    "playback.fps": ("--fps", "frames a second"),
-    "analysis_fps": ("--analysis-fps", "frames a second"),
+    "playback.fps": ("--fps", "frames per second"),
+    "analysis_fps": ("--analysis-fps", "frames per second"),
     "false_alarms_per_day": ("--false-alarms-per-day", ""),
     "device": ("--device", ""),
     "publish.alerts": ("--alerts", ""),
@@ -60,7 +62,8 @@ FLAGS_OF_SETTINGS = {
     "publish.history": ("--history", ""),
     "evidence.folder": ("--evidence", ""),
 }
-"""The flags of settings, and the unit that a flag's name does not tell as the setting's does."""
+"""Setting -> its flag and the unit of the value; empty if there is no unit. Error sentences about flags need the unit,
+because a flag's name does not contain it."""
 
 
 def given_flags(
@@ -80,9 +83,10 @@ def given_flags(
     loop: bool | None = None,
     learn_s: float | None = None,
 ) -> dict[str, Any]:
-    """Flags of a command line (None: not given) as the overrides that ``load_config`` takes.
+    """Convert the flags of a command line (None: not given) to the overrides that ``load_config`` accepts.
 
-    evidence: a folder, which also switches evidence on; speed: a factor, or ``max``
+    evidence  a folder; also switches evidence on
+    speed     a factor, or ``max``
     """
     settings = {
         "model": model,

@@ -65,7 +65,7 @@ def test_a_file_lists_only_what_differs_and_flags_win_over_it(tmp_path: Path) ->
         ("not toml", "not valid TOML"),
         (
             "detectors = ['motion', 'statix']",
-            "setting 'detectors': 'statix' is no detector: choose from motion, scene,",
+            "setting 'detectors': 'statix' is not a detector: choose from motion, scene,",
         ),
     ],
 )
@@ -133,9 +133,9 @@ def test_flags_that_were_not_given_change_nothing() -> None:
     ("key", "value", "sentence"),
     [
         ("learning.duration_s", 2.0, "--learn: should be greater than or equal to 10 s"),
-        ("playback.fps", 0.0, "--fps: should be greater than 0 frames a second"),
-        ("playback.fps", float("inf"), "--fps: should be less than or equal to 1000 frames a second"),
-        ("analysis_fps", -1.0, "--analysis-fps: should be greater than or equal to 0 frames a second"),
+        ("playback.fps", 0.0, "--fps: should be greater than 0 frames per second"),
+        ("playback.fps", float("inf"), "--fps: should be less than or equal to 1000 frames per second"),
+        ("analysis_fps", -1.0, "--analysis-fps: should be greater than or equal to 0 frames per second"),
         ("playback.speed", -1.0, "--speed: should be a number above 0, or max"),
         ("false_alarms_per_day", 0.0, "--false-alarms-per-day: should be a number above 0"),
         ("device", "gpu", "--device: should be auto, cpu, cuda or cuda:N"),
