@@ -1,1 +1,1 @@
-"""What scores mean: causal smoothing, held-out scores, and the thresholds computed from them. Pure arithmetic."""
+"""Smoothing of scores without look-ahead, held-out scores, and the thresholds computed from them. Pure arithmetic."""

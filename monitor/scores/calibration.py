@@ -1,8 +1,7 @@
-"""From raw scores to a scale that people understand: 0 = typical normal, 1 = the threshold.
+"""Converts raw scores to a scale that users understand: 0 = typical normal, 1 = the threshold.
 
-A model folder keeps the raw scores of held-out normal footage. From these the threshold is worked out
-when the model is loaded, for the budget of false alarms a day that the user asks for: the scores are data,
-the threshold is policy.
+A model folder stores the raw scores of held-out normal footage. The threshold is computed from them when the model is
+loaded, for the user's budget of false alarms per day. So the scores are data, and the threshold is a setting.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from monitor.types import FloatArray
 
 DAY_S = 86_400.0
 TAIL_QUANTILE = 0.95
-"""The tail that is fitted begins here (peaks over threshold)."""
+"""The fitted tail starts at this quantile (peaks over threshold)."""
 DECLUSTER_S = 30.0
-"""Exceedances closer than this belong to one peak: an alarm is an event, not a frame."""
+"""Exceedances closer together than this, seconds, belong to one peak: an alarm is an event, not a frame."""
 _ASSUMED_PEAKS = 4
-"""The mean of one or two peaks says next to nothing: what all frames say of the tail counts like so many peaks more."""
+"""The mean of one or two peaks is unreliable. The estimate from all frames counts as this many additional peaks."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreScale:
     """The scale of one detector: ``(score - typical) / (threshold - typical)``.
 
-    typical                   what counts as typical, raw units, see ScoreTail
+    typical                   the typical score, raw units, see ScoreTail
     threshold                 raw units, > typical
-    false_alarms_per_day      how many this threshold stands for on normal footage
-    supported_per_day         the lowest rate that this much footage shows without extrapolation (one in its length)
+    false_alarms_per_day      number of false alarms per day that this threshold gives on normal footage
+    supported_per_day         the lowest rate that this much footage supports without extrapolation: one per its length
     """
 
     typical: float
@@ -53,7 +52,7 @@ class ScoreScale:
 def smooth_clips(
     values: NDArray[np.float64], held_out: HeldOut, smoother: Callable[[], CausalMedian]
 ) -> NDArray[np.float64]:
-    """(N,) smoothed as it is done live, every clip a stream of its own."""
+    """The values, (N,), smoothed in the same way as live scores; each clip is a separate stream."""
     smoothed = np.empty_like(values)
     for number in np.unique(held_out.clip):
         median = smoother()
@@ -66,13 +65,13 @@ def smooth_clips(
 class Surprise:
     """How rare a score is among smoothed normal ones: ``-log10`` of the share of normal frames that reach it.
 
-    trust        what that is multiplied by, see ``Detector.trust``
-    quantiles    their 0, 5, 10, ... 95 % quantiles, raw units
-    mean_excess  mean height over the last quantile of the frames above it, raw units; 0 where none is. Its upper bound
-                 at 95 % confidence: what was scored for seconds only is not taken to be rarer than that shows
+    quantiles    0, 5, 10, ... 95 % quantiles of the normal scores, raw units
+    mean_excess  mean excess over the last quantile, of the frames above it, raw units; 0 if no frame is above it. It is
+                 the upper bound at 95 % confidence, so that short footage does not make a score look too rare
+    trust        factor that the rarity is multiplied by, see ``Detector.trust``
 
-    So detectors whose raw scores have units of their own can be added up: each unit is a factor of 10 in rarity.
-    Above the 95 % quantile the tail is exponential, as in ScoreTail, so that what was never seen has a value, too.
+    This makes detectors with different raw units additive: each unit is a factor of 10 in rarity. Above the 95 %
+    quantile the tail is exponential, as in ScoreTail. So scores that never occurred have a value, too.
     """
 
     quantiles: tuple[float, ...]
@@ -80,7 +79,7 @@ class Surprise:
     trust: float = 1.0
 
     def of(self, score: float) -> float:
-        """0 for the most ordinary scores, ``trust`` times 1.3 at the 95 % quantile, no limit above. NaN stays NaN."""
+        """0 for the lowest scores, ``trust`` times 1.3 at the 95 % quantile, unlimited above it. NaN stays NaN."""
         return self.trust * self._rarity(score)
 
     def _rarity(self, score: float) -> float:
@@ -89,7 +88,7 @@ class Surprise:
         q = self.quantiles
         at = bisect_right(q, score)
         if at == len(q):
-            # A floor on the excess: scores that are all equal would make anything above them infinitely rare.
+            # The excess needs a lower limit: if all scores are equal, any higher score would be infinitely rare.
             excess = max(self.mean_excess, 1e-3 * (q[-1] - q[0]), 1e-9)
             return -math.log10(1 - TAIL_QUANTILE) + (score - q[-1]) / (excess * math.log(10))
         if at == 0:
@@ -98,7 +97,7 @@ class Surprise:
         return -math.log10(1 - below)
 
     def of_map(self, values: FloatArray) -> FloatArray:
-        """The same of every place of an anomaly map (h, w); below the most ordinary scores it goes on downwards."""
+        """The same for each value of an anomaly map (h, w); values below the lowest normal score become negative."""
         q = np.array(self.quantiles)
         steps = [-math.log10(1 - TAIL_QUANTILE * k / (len(q) - 1)) for k in range(len(q))]
         spread = max(float(q[-1] - q[0]), 1e-9)
@@ -110,25 +109,27 @@ class Surprise:
 
 
 def fit_surprise(smoothed: NDArray[np.float64], trust: float = 1.0) -> Surprise:
-    """What ``smoothed`` normal scores, (N,) with NaN where unknown and at least one known, make of a score."""
+    """Fit a Surprise to ``smoothed`` normal scores, (N,); NaN means unknown; at least one must be known."""
     known = smoothed[~np.isnan(smoothed)]
     quantiles = np.quantile(known, np.linspace(0, TAIL_QUANTILE, 20))
     above = known[known > quantiles[-1]] - quantiles[-1]
-    # 2 n mean / b of n exponential heights with mean b follows a chi-squared law with 2 n degrees of freedom.
+    # For n exponential excesses with mean b, 2 * sum / b has a chi-squared distribution with 2 n degrees of freedom.
     bound = 2 * above.sum() / (2 * gammaincinv(above.size, 0.05)) if above.size else 0.0
     return Surprise(tuple(quantiles.tolist()), float(bound), trust)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTail:
-    """All that a threshold for any budget follows from: what a detector's smoothed normal scores look like.
+    """A summary of a detector's smoothed normal scores. The threshold for any budget is computed from it.
 
-    typical        their median, raw units; or up to where a detector finds nothing unusual (``Detector.usual``)
-    tail_start     where the fitted tail begins, raw units
-    mean_excess    mean height of the tail's peaks over its start, raw units; few peaks lean on what all frames say
-    peaks          how many peaks that is
-    duration_s     seconds of footage
-    min_threshold  raw score below which the detector never alarms, whatever the footage says
+    typical        median of the scores, raw units; or the score up to which a detector finds nothing unusual
+                   (``Detector.usual``)
+    tail_start     where the fitted tail starts, raw units
+    mean_excess    mean excess of the tail's peaks over its start, raw units; with few peaks it also uses the estimate
+                   from all frames
+    peaks          number of peaks
+    duration_s     duration of the footage, seconds
+    min_threshold  lower limit of the threshold, raw units, independent of the footage
     """
 
     typical: float
@@ -139,25 +140,25 @@ class ScoreTail:
     min_threshold: float = -math.inf
 
     def scale(self, detector: str, false_alarms_per_day: float) -> ScoreScale:
-        """The scale for a budget of false alarms a day.
+        """The scale for a budget of false alarms per day.
 
-        Peaks over threshold: the excesses of declustered peaks over the 95th percentile u are exponential with
-        mean b and come r times a day, so u + b ln(r / budget) is passed ``budget`` times a day (Coles, An
+        Method: peaks over threshold. The excesses of declustered peaks over the 95th percentile u are exponential with
+        mean b, and there are r peaks per day. So scores exceed u + b ln(r / budget) ``budget`` times per day (Coles, An
         Introduction to Statistical Modeling of Extreme Values, 2001, section 4.3, shape 0).
 
-        Raises ModelError where the scores of ``detector`` were all equal.
+        Raises ModelError if the scores of ``detector`` were all equal.
         """
         threshold = self.tail_start
         if self.peaks:
             rate = self.peaks * DAY_S / self.duration_s
-            # A budget above the rate of peaks asks for a threshold below the tail: the tail's start is the lowest.
+            # A budget above the rate of peaks would need a threshold below the tail; the lowest is the tail's start.
             if rate > false_alarms_per_day:
                 threshold += self.mean_excess * math.log(rate / false_alarms_per_day)
         threshold = max(threshold, self.min_threshold)
         if not threshold > self.typical:
             raise ModelError(
                 f"the held-out scores of '{detector}' are all equal, so no threshold can be set: "
-                "train the model on footage in which something moves"
+                "train the model on footage that contains movement"
             )
         return ScoreScale(self.typical, threshold, false_alarms_per_day, DAY_S / self.duration_s)
 
@@ -165,9 +166,9 @@ class ScoreTail:
 def fit_tail(
     held_out: HeldOut, detector: str, smoother: Callable[[], CausalMedian], min_threshold: float = -math.inf
 ) -> ScoreTail:
-    """What a detector's held-out scores say of its tail, smoothed as it is done live.
+    """The tail of a detector's held-out scores, which are smoothed in the same way as live scores.
 
-    min_threshold: see ScoreTail. Raises ModelError where there are too few scores to say anything.
+    min_threshold: see ScoreTail. Raises ModelError if there are too few scores.
     """
     return tail_of(smooth_clips(held_out.scores[detector], held_out, smoother), held_out, detector, min_threshold)
 
@@ -175,9 +176,9 @@ def fit_tail(
 def tail_of(
     smoothed: NDArray[np.float64], held_out: HeldOut, detector: str, min_threshold: float = -math.inf
 ) -> ScoreTail:
-    """What the smoothed scores (N,) of the held-out frames say of their tail; NaN where there is none.
+    """The tail of the smoothed scores, (N,), of the held-out frames; NaN means that a frame has no score.
 
-    Raises ModelError where there are too few scores to say anything.
+    Raises ModelError if there are too few scores.
     """
     known = ~np.isnan(smoothed)
     duration_s = HeldOut(held_out.time_s[known], held_out.clip[known], {}).duration_s()
@@ -191,7 +192,7 @@ def tail_of(
     excess = 0.0
     if peaks.size:
         above = smoothed[known & (smoothed > start)]
-        # Were all scores from the median on exponential, this would be their mean excess.
+        # The mean excess if all scores above the median were exponential.
         whole = (start - typical) / math.log(0.5 / (1 - TAIL_QUANTILE))
         assumed = max(float(np.mean(above - start)), whole)
         excess = (float(np.sum(peaks - start)) + _ASSUMED_PEAKS * assumed) / (peaks.size + _ASSUMED_PEAKS)
@@ -205,16 +206,16 @@ def fit_scale(
     smoother: Callable[[], CausalMedian],
     min_threshold: float = -math.inf,
 ) -> ScoreScale:
-    """Work out a detector's scale for a budget of false alarms a day (see ScoreTail.scale).
+    """Compute a detector's scale for a budget of false alarms per day (see ScoreTail.scale).
 
-    min_threshold: raw score below which this detector never alarms, whatever the footage says.
-    Raises ModelError when the held-out scores say nothing (none, or all equal).
+    min_threshold: lower limit of the threshold, raw units, independent of the footage.
+    Raises ModelError if there are too few held-out scores, or if they are all equal.
     """
     return fit_tail(held_out, detector, smoother, min_threshold).scale(detector, false_alarms_per_day)
 
 
 def _declustered_peaks(smoothed: NDArray[np.float64], held_out: HeldOut, start: float) -> NDArray[np.float64]:
-    """The highest score of each cluster of exceedances of ``start``, clip by clip."""
+    """The highest score of each cluster of scores above ``start``, for each clip separately."""
     peaks: list[float] = []
     for number in np.unique(held_out.clip):
         last_s = -math.inf

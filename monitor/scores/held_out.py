@@ -1,4 +1,4 @@
-"""Scores of held-out normal footage, which a model folder keeps: the data that every threshold is computed from."""
+"""Scores of held-out normal footage, stored in the model folder. Every threshold is computed from them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 class HeldOut:
     """Raw scores of held-out normal footage, before smoothing.
 
-    time_s  (N,) float64, the stream's clock in seconds, increasing within a clip
-    clip    (N,) int32, which clip a frame belongs to
-    scores  detector name -> (N,) float64; NaN where the detector could not judge yet
-    regime  (N,) int8, which of ``tuple(Regime)`` the light of each frame is; None where that was not looked at
+    time_s  (N,) float64, seconds on the stream's clock, increasing within a clip
+    clip    (N,) int32, number of the clip that a frame belongs to
+    scores  detector name -> (N,) float64; NaN if the detector could not score the frame yet
+    regime  (N,) int8, the regime of each frame as an index in ``tuple(Regime)``; None if it was not determined
     """
 
     time_s: NDArray[np.float64]
@@ -24,5 +24,5 @@ class HeldOut:
     regime: NDArray[np.int8] | None = None
 
     def duration_s(self) -> float:
-        """Seconds of footage, all clips together."""
+        """Total duration of all clips, seconds."""
         return float(sum(np.ptp(self.time_s[self.clip == number]) for number in np.unique(self.clip)))

@@ -1,8 +1,8 @@
-"""Causal rolling median of a score, its window in seconds.
+"""Causal rolling median of a score. The window is in seconds.
 
-As published, short at the start of a stream and longer as it goes on: the published median is
-``min(9, max(5, n // 15))`` frames wide for a video of n frames; here n becomes the stream's age and
-frames become seconds, so that dropped frames do not stretch the window and nothing looks ahead.
+As in the published method, the window is short at the start of a stream and grows later. The published median is
+``min(9, max(5, n // 15))`` frames wide for a video of n frames. Here n is replaced by the age of the stream, and frames
+by seconds. So dropped frames do not stretch the window, and the median uses no future values.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from statistics import median
 from typing import ClassVar
 
-# Frame times such as 0.36 are sums of 1/25 s in floating point: without this a frame exactly one
-# window old would sometimes count and sometimes not.
+# Frame times such as 0.36 are sums of 1/25 s in floating point. Without this tolerance, a frame exactly one window old
+# would sometimes count and sometimes not.
 _EPSILON_S = 1e-6
 
 
 class CausalMedian:
-    """Median of the values of the last ``window_s(age)`` seconds, the present one included.
+    """Median of the values of the last ``window_s(age)`` seconds, including the present value.
 
     min_window_s  window at the start of a stream, seconds, > 0
     max_window_s  longest window, seconds, >= min_window_s
-    growth        the window is the stream's age over this, between the two
+    growth        the window is the stream's age divided by this, limited to the two values above; > 0
     """
 
     def __init__(self, min_window_s: float = 0.2, max_window_s: float = 0.5, growth: float = 15.0) -> None:
@@ -38,11 +38,11 @@ class CausalMedian:
         self._values: deque[tuple[float, float]] = deque()
 
     def window_s(self, age_s: float) -> float:
-        """The window, in seconds, of a stream that is ``age_s`` seconds old."""
+        """The window, seconds, for a stream that is ``age_s`` seconds old."""
         return min(self.max_window_s, max(self.min_window_s, age_s / self.growth))
 
     def update(self, time_s: float, value: float) -> float:
-        """Take the value at ``time_s`` and return the median. A NaN is passed through and not kept."""
+        """Add the value at ``time_s`` and return the median. A NaN is returned unchanged and not stored."""
         if self._started_s is None:
             self._started_s = time_s
         if math.isnan(value):
@@ -54,14 +54,14 @@ class CausalMedian:
         return median(value for _, value in self._values)
 
     def reset(self) -> None:
-        """Forget everything: the next value starts a new stream."""
+        """Forget all values: the next value starts a new stream."""
         self._started_s = None
         self._values.clear()
 
 
 @dataclass(frozen=True, slots=True)
 class SmoothingSettings:
-    """The rolling median's window, seconds (see CausalMedian)."""
+    """Settings of the rolling median's window, seconds (see CausalMedian)."""
 
     min_window_s: float = 0.2
     max_window_s: float = 0.5
@@ -73,5 +73,5 @@ class SmoothingSettings:
         self.smoother()
 
     def smoother(self) -> CausalMedian:
-        """A new median. Raises ValueError for windows that make no sense."""
+        """A new median. Raises ValueError if the window settings are out of range."""
         return CausalMedian(self.min_window_s, self.max_window_s, self.growth)

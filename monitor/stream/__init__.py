@@ -1,1 +1,1 @@
-"""What there is to say of a stream's frames before any detector sees them: rate, gaps, size, health, light."""
+"""Checks of a stream's frames before any detector sees them: rate, gaps, size, health, light."""

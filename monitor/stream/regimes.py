@@ -1,8 +1,9 @@
-"""Which regime a camera's picture belongs to, and when its light has just been switched.
+"""Determines the regime of a camera's picture, and detects when the light has just been switched.
 
-A camera that changes to infrared, or whose room is lit, shows another picture of the same scene: it is compared with
-what was learned under the same regime, and no score means much while its exposure still settles. Pure: no clock, times
-are the stream's own. Everything is worked out on a picture of 16x8 blocks and costs some 0.1 ms a frame.
+If a camera changes to infrared, or if the light in its room is switched, it shows a different picture of the same
+scene. That picture is compared with what was learned in the same regime. While the exposure still adapts, scores mean
+little. This module is pure: it reads no clock and uses the stream's own times. All values are computed on a picture of
+16x8 blocks, which takes about 0.1 ms per frame.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ import numpy as np
 from monitor.types import FloatArray, Image
 
 COLUMNS, ROWS = 16, 8
-"""Blocks that a picture is averaged into."""
+"""Number of blocks that a picture is averaged into."""
 
-_DARK_MEAN = 16.0  # grey levels, mean of the picture: below, neither colour nor shape can be told from noise
-_MIN_CHROMA = 2.0  # grey levels between the channels, mean of the blocks: infrared shows some 0.3, colour above 10
-_HYSTERESIS = 1.5  # a regime is left only beyond this factor of its limit
-_MIN_CHANGE = 6.0  # grey levels by which a changed block's mean has changed
-_GLOBAL_SHARE = 0.85  # of the blocks changed: no object does that, light does
-_RESTLESS_SHARE = 0.25  # of the blocks still changing within a second: the exposure has not settled
+_DARK_MEAN = 16.0  # mean of the picture, grey levels; below it, noise hides both colour and shape
+_MIN_CHROMA = 2.0  # difference between the channels, mean of the blocks, grey levels: infrared about 0.3, colour > 10
+_HYSTERESIS = 1.5  # a regime ends only when its limit is passed by this factor
+_MIN_CHANGE = 6.0  # a block has changed if its mean differs by more than this, grey levels
+_GLOBAL_SHARE = 0.85  # if more than this share of the blocks changes, the cause is the light, not an object
+_RESTLESS_SHARE = 0.25  # if more than this share of the blocks still changes within 1 s, the exposure has not settled
 _LOOK_BACK_S = 1.0
-_SETTLE_S = 5.0  # after the last change
-_LONGEST_S = 20.0  # a picture that never settles (a flicker, a camera that swings) is judged all the same
+_SETTLE_S = 5.0  # settling time after the last change
+_LONGEST_S = 20.0  # maximum settling time; then a picture that never settles (flicker, swinging camera) is scored
 
 
 class Regime(StrEnum):
-    """How the camera sees; each value is the word for people."""
+    """How the camera sees. Each value is also the word shown to the user."""
 
     COLOUR = "colour"
     GREY = "grey"
@@ -42,11 +43,11 @@ class Regime(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """What is to be said of one frame's light.
+    """The light of one frame.
 
     regime    the regime of the picture
-    switched  True on the frame that differs from the second before it as a whole, or is of another regime
-    settling  True from there until the picture has been steady for 5 s, for 20 s at most: no score means much
+    switched  True if the whole picture differs from the picture 1 s before, or if the regime has just changed
+    settling  True from that frame until the picture has been steady for 5 s, at most 20 s: scores mean little
     """
 
     regime: Regime
@@ -56,14 +57,14 @@ class Light:
 
 def small_picture(image: Image) -> FloatArray:
     """(8, 16, 3) float32 BGR: the block means, 0..255, of an image (H, W, 3) uint8 BGR of any size."""
-    # A block's mean needs no more than 8x8 of its pixels, and averaging all of a large picture takes milliseconds.
+    # 8x8 pixels are enough for a block's mean. Averaging all pixels of a large picture would take milliseconds.
     step = max(1, min(image.shape[0] // (8 * ROWS), image.shape[1] // (8 * COLUMNS)))
     sample = image[step // 2 :: step, step // 2 :: step].astype(np.float32)
     return np.asarray(cv2.resize(sample, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def regime_of(picture: FloatArray, before: Regime | None = None) -> Regime:
-    """The regime of a small picture (8, 16, 3); with the regime ``before``, one near the limit does not flicker."""
+    """The regime of a small picture (8, 16, 3). ``before``, the previous regime, adds hysteresis near the limits."""
 
     def below(value: float, limit: float, regime: Regime) -> bool:
         margin = 1.0 if before is None else _HYSTERESIS if before is regime else 1 / _HYSTERESIS
@@ -81,26 +82,26 @@ def regime_number(image: Image) -> int:
 
 
 def changed_share(before: FloatArray, now: FloatArray) -> float:
-    """Share of the blocks, 0..1, whose mean grey level has changed between two small pictures (8, 16, 3)."""
+    """The share of blocks, 0..1, with a changed mean grey level, between two small pictures (8, 16, 3)."""
     change = np.abs(now.mean(axis=2) - before.mean(axis=2))
     return float((change > _MIN_CHANGE).mean())
 
 
 class LightWatch:
-    """One camera's light. ``update`` takes each analysed frame once, in order of time."""
+    """Follows the light of one camera. Call ``update`` once for each analysed frame, in order of time."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """What follows has nothing to do with what came before: a gap, a reconnect."""
+        """Forget the past, after a gap or a reconnect: the next frames are unrelated to the earlier ones."""
         self._past: deque[tuple[float, FloatArray]] = deque()
         self._regime: Regime | None = None
-        self._began_s = -math.inf  # when the present or last settling began
+        self._began_s = -math.inf  # start of the present or last settling
         self._until_s = -math.inf
 
     def update(self, time_s: float, picture: FloatArray) -> Light:
-        """What there is to say of the frame at ``time_s``; picture: see ``small_picture``."""
+        """The light of the frame at ``time_s``; picture: see ``small_picture``."""
         regime = regime_of(picture, self._regime)
         while self._past and time_s - self._past[0][0] > _LOOK_BACK_S + 1e-6:
             self._past.popleft()
@@ -117,5 +118,5 @@ class LightWatch:
         return Light(regime, switched, settling)
 
     def _rest_s(self) -> float:
-        """Seconds to be judged before scores may be held again: after a picture that did not settle, as long again."""
+        """Seconds after a settling in which no new settling starts: 20 s if the picture did not settle, otherwise 0."""
         return _LONGEST_S if self._until_s >= self._began_s + _LONGEST_S else 0.0

@@ -1,4 +1,4 @@
-"""Lines, discs and areas with smooth edges, placed to a fraction of a pixel."""
+"""Draws lines, discs and areas with smooth edges, at subpixel positions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Colour = tuple[int, int, int]
 Point = tuple[float, float]
 """Column and row, px."""
 FRACTION_BITS = 4
-"""Fractional bits of the coordinates given to OpenCV, its ``shift``."""
+"""Fractional bits of the coordinates for OpenCV (the parameter ``shift``)."""
 
 
 def fixed(point: Point) -> tuple[int, int]:
@@ -21,12 +21,12 @@ def fixed(point: Point) -> tuple[int, int]:
 
 
 def line(image: Image, a: Point, b: Point, colour: Colour, width: float) -> None:
-    """Draw a line ``width`` px wide, at least 1."""
+    """Draw a line that is ``width`` px wide, at least 1 px."""
     cv2.line(image, fixed(a), fixed(b), colour, max(1, round(width)), cv2.LINE_AA, FRACTION_BITS)
 
 
 def disc(image: Image, centre: Point, radius: float, colour: Colour, width: int = -1) -> None:
-    """Draw a disc, or a ring ``width`` px wide."""
+    """Draw a disc, or a ring that is ``width`` px wide."""
     cv2.circle(image, fixed(centre), round(radius * (1 << FRACTION_BITS)), colour, width, cv2.LINE_AA, FRACTION_BITS)
 
 
@@ -37,7 +37,7 @@ def area(image: Image, points: list[Point], colour: Colour) -> None:
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """A colour darker (factor below 1) or lighter."""
+    """The colour, made darker (factor below 1) or lighter (factor above 1)."""
     return (
         min(255, round(colour[0] * factor)),
         min(255, round(colour[1] * factor)),

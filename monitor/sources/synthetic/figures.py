@@ -1,4 +1,4 @@
-"""Who and what moves in the street: people, a bicycle, a car and a suitcase, and how each is drawn."""
+"""Everything that moves in the street: people, a bicycle, a car and a suitcase, and how to draw each of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BAGS: tuple[Colour, ...] = ((38, 44, 120), (44, 40, 38), (110, 64, 30), (40, 96,
 
 @dataclass(frozen=True)
 class Actor:
-    """Something standing on ground row ``y`` at column ``x``, ``width`` and ``height`` px large."""
+    """A figure that stands on ground row ``y`` at column ``x``; its size is ``width`` x ``height`` px."""
 
     x: float
     y: float
@@ -36,7 +36,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Look:
-    """What a person looks like; ``carry`` is the colour of a bag in the hand, None without one."""
+    """The appearance of a person. ``carry``: the colour of the bag in the hand, None without a bag."""
 
     height_m: float
     coat: Colour
@@ -48,7 +48,7 @@ class Look:
 
 
 def random_look(rng: np.random.Generator) -> Look:
-    """Somebody."""
+    """The appearance of a random person."""
     return Look(
         height_m=float(np.clip(rng.normal(1.71, 0.08), 1.5, 1.9)),
         coat=COATS[rng.integers(len(COATS))],
@@ -63,9 +63,9 @@ def random_look(rng: np.random.Generator) -> Look:
 def draw_person(
     image: Image, *, look: Look, at: Point, size: float, facing: int, phase: float, swing: float, lean: float
 ) -> None:
-    """A walking or running person, ``size`` px tall, with the feet at ``at``; angles in radians as in ``Walk.at``."""
+    """Draw a walking or running person, ``size`` px tall, feet at ``at``. Angles are in radians, see ``Walk.at``."""
     legs = []
-    for turn in (phase + math.pi, phase):  # the far one first
+    for turn in (phase + math.pi, phase):  # the far leg first
         hip_angle = swing * math.sin(turn)
         shin_angle = hip_angle - 1.25 * swing * max(0.0, math.cos(turn))
         knee = _step((0.0, 0.0), hip_angle, 0.245 * size, facing)
@@ -117,7 +117,7 @@ def draw_person(
 
 
 def draw_bag(image: Image, *, at: Point, colour: Colour, row: float | None = None) -> None:
-    """A suitcase standing on (or held above) the ground; ``row`` is the ground row that gives its scale."""
+    """Draw a suitcase that stands on the ground or is held above it. ``row``: the ground row that sets its scale."""
     px = scale(at[1] if row is None else row)
     (x, y), w, h = at, 0.2 * px, 0.52 * px
     line(image, (x - 0.4 * w, y - h), (x - 0.4 * w, y - 1.2 * h), (40, 40, 44), 0.03 * px)
@@ -129,10 +129,10 @@ def draw_bag(image: Image, *, at: Point, colour: Colour, row: float | None = Non
 
 
 def draw_bicycle(image: Image, *, look: Look, at: Point, px: float, facing: int, phase: float) -> None:
-    """A bicycle with its rider, on ground where a metre is ``px`` px; ``phase`` is the crank's angle, radians."""
+    """Draw a bicycle with its rider. ``px``: pixels per metre at that ground row; ``phase``: crank angle, radians."""
 
     def spot(dx: float, dy: float) -> Point:
-        """Metres forward of the bottom bracket and above the ground, as a point of the picture."""
+        """Convert metres (forward of the bottom bracket, above the ground) to a point in the picture."""
         return at[0] + facing * dx * px, at[1] - dy * px
 
     crank = [(0.17 * math.cos(phase + k), 0.3 - 0.17 * math.sin(phase + k)) for k in (math.pi, 0.0)]
@@ -168,7 +168,7 @@ def draw_bicycle(image: Image, *, look: Look, at: Point, px: float, facing: int,
 
 
 def draw_car(image: Image, *, at: Point, px: float, facing: int, paint: Colour) -> None:
-    """A car from the side, on ground where a metre is ``px`` px."""
+    """Draw a car, seen from the side. ``px``: pixels per metre at that ground row."""
 
     def shape(*points: Point) -> list[Point]:
         return [(at[0] + facing * dx * px, at[1] - dy * px) for dx, dy in points]
@@ -194,5 +194,5 @@ def draw_car(image: Image, *, at: Point, px: float, facing: int, paint: Colour) 
 
 
 def _step(start: Point, angle: float, length: float, facing: int) -> Point:
-    """From ``start``, ``length`` px along a limb at ``angle`` radians forward of straight down."""
+    """The end of a limb of ``length`` px from ``start``, at ``angle`` radians forward of straight down."""
     return start[0] + facing * math.sin(angle) * length, start[1] + math.cos(angle) * length

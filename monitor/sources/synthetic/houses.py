@@ -1,4 +1,4 @@
-"""The house fronts above the far pavement, in px of the frame; the picture painted on is twice its size."""
+"""The house fronts above the far pavement. Coordinates are in px of the frame; the canvas has twice its size."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DOORS: tuple[tuple[int, int, Colour], ...] = (
 
 
 def paint_houses(paint: FloatArray, rng: np.random.Generator) -> None:
-    """Paint the fronts, and the shade where they meet the ground, on (720, 1280, 3) float32 BGR, 0..255."""
+    """Paint the fronts, and the shadow where they meet the ground, on (720, 1280, 3) float32 BGR, 0..255."""
     for left, right, wall, wood, bricks in _HOUSES:
         _paint_front(paint, rng, left, right, wall, wood, bricks=bricks)
     _paint_shops(paint, rng)
@@ -53,7 +53,7 @@ def paint_houses(paint: FloatArray, rng: np.random.Generator) -> None:
 def _paint_front(
     paint: FloatArray, rng: np.random.Generator, left: int, right: int, wall: Colour, wood: Colour, *, bricks: bool
 ) -> None:
-    """One house: its wall, the windows of the upper floor, a ledge and the plinth."""
+    """Paint one house: its wall, the windows of the upper floor, a ledge and the plinth."""
     _box(paint, left, 0, right, WALL, wall)
     part = paint[: int(2 * WALL), 2 * left : 2 * right]
     if bricks:
@@ -73,7 +73,7 @@ def _paint_front(
 
 
 def _paint_shops(paint: FloatArray, rng: np.random.Generator) -> None:
-    """Two shops with their signs, and what their windows show."""
+    """Paint the two shops with their signs and the goods in their windows."""
     for left, right, colour in _SHOPS:
         _box(paint, left, 62, right, 76, colour)
         for letter in range(9):
@@ -97,7 +97,7 @@ def _box(
 def _pane(
     paint: FloatArray, left: float, top: float, right: float, bottom: float, wood: Colour, frame: float = 2.5
 ) -> None:
-    """A window pane in a wooden frame ``frame`` px wide, with a slanting glint of the sky."""
+    """Paint a window pane in a wooden frame of ``frame`` px, with a diagonal reflection of the sky."""
     _box(paint, left - frame, top - frame, right + frame, bottom + frame, wood)
     rows = np.linspace(1.0, 0.55, round(2 * bottom) - round(2 * top), dtype=np.float32)[:, None, None]
     glass = rows * np.array([128, 116, 100], np.float32)

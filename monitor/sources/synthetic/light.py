@@ -1,4 +1,4 @@
-"""Light and sensor: how sun and exposure change with time, shadows, and noise."""
+"""Light and sensor: changes of sun and exposure with time, shadows, and noise."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from monitor.sources.synthetic.perspective import HEIGHT, WIDTH
 from monitor.sources.synthetic.seeds import Part, random_numbers
 from monitor.types import Image
 
-_MARGIN = 64  # px by which the noise picture is larger than a frame, so that it can be shifted at random
+_MARGIN = 64  # the noise picture is this many px larger than a frame, so that each frame uses a random part of it
 _NOISE_UNIT = 24.0  # standard deviation of the noise picture
 
 
 @dataclass(frozen=True)
 class Light:
-    """sun 0..1 (overcast to sunny), gain of the exposure, noise as a standard deviation in grey levels."""
+    """The light at one moment.
+
+    sun    0 (overcast) to 1 (sunny)
+    gain   gain of the exposure
+    noise  standard deviation of the noise, grey levels
+    """
 
     sun: float
     gain: float
@@ -39,7 +44,7 @@ def light_at(seed: int, t: float) -> Light:
 
 
 def cast_shadows(canvas: Image, actors: list[Actor], sun: float) -> None:
-    """Darken the ground: a contact shadow below each actor and, in the sun, one cast to the right and away."""
+    """Darken the ground: a contact shadow below each actor and, in the sun, a shadow to the right and backwards."""
     mask = np.full((HEIGHT // 2, WIDTH // 2), 255, dtype=np.uint8)
     for actor in actors:
         x, y, h, w = actor.x / 2, actor.y / 2, actor.height / 2, actor.width / 2
@@ -53,7 +58,7 @@ def cast_shadows(canvas: Image, actors: list[Actor], sun: float) -> None:
 
 
 def expose(canvas: Image, seed: int, index: int, light: Light) -> Image:
-    """What the camera makes of the scene: exposure and sensor noise."""
+    """The picture that the camera takes of the scene: adds exposure and sensor noise."""
     row, column = random_numbers(seed, Part.NOISE_SHIFT, index).integers(0, _MARGIN, 2)
     noise = _noise(seed)[row : row + HEIGHT, column : column + WIDTH]
     amount = light.noise / _NOISE_UNIT

@@ -1,6 +1,7 @@
-"""The picture's size and the camera above the street.
+"""The picture's size, and the camera above the street.
 
-A pinhole camera 4.05 m above the ground with a level axis, so a ground row y has (y - 40) / 4.05 px a metre.
+The camera is a pinhole camera 4.05 m above the ground with a horizontal axis. So ground row y has (y - 40) / 4.05 px
+per metre.
 """
 
 from __future__ import annotations
@@ -12,5 +13,5 @@ HORIZON, CAMERA_M, FOCAL = 40.0, 4.05, 520.0
 
 
 def scale(y: float) -> float:
-    """Pixels a metre of something standing on ground row y."""
+    """Pixels per metre for a figure that stands on ground row y."""
     return (y - HORIZON) / CAMERA_M

@@ -1,4 +1,4 @@
-"""The script of abnormal episodes: someone runs, rides, goes against the stream, drives, leaves a bag behind."""
+"""The script of abnormal episodes: a runner, a cyclist, a person against the stream, a car, a bag left behind."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from monitor.sources.synthetic.seeds import Part, random_numbers
 from monitor.sources.synthetic.walks import EDGE, Walk, walker
 
 KINDS = ("runner", "bicycle", "against the stream", "vehicle", "bag left behind")
-"""The kinds of episodes, in the script's order."""
+"""The kinds of episodes, in the order of the script."""
 CYCLE_S = 90.0
-"""The script starts again after this long."""
+"""The script repeats after this time, seconds."""
 
 
 @dataclass(frozen=True)
 class Episode:
-    """Something abnormal: its kind (one of KINDS) and the seconds on the stream's clock during which it is visible."""
+    """An abnormal episode: its kind (one of KINDS), and when it is visible, seconds on the stream's clock."""
 
     kind: str
     started_s: float
@@ -30,7 +30,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class Act:
-    """An episode and what it puts into the picture at a time."""
+    """An episode, and a function that gives its actors in the picture at a time."""
 
     episode: Episode
     actors: Callable[[float], list[Actor]]
@@ -56,7 +56,7 @@ def _person_act(kind: str, walk: Walk, look: Look, lean: float) -> Act:
 
 
 def _ride(started_s: float, rng: np.random.Generator) -> Act:
-    """A bicycle to the right, in the lane."""
+    """A bicycle that rides to the right, in the lane."""
     ride = Walk(started_s, -60.0, float(rng.uniform(222, 246)), 1, float(rng.uniform(3.8, 4.6)), cycle_m=4.5)
     look = replace(random_look(rng), carry=None, coat_length=0.02)
 
@@ -70,7 +70,7 @@ def _ride(started_s: float, rng: np.random.Generator) -> Act:
 
 
 def _drive(started_s: float, rng: np.random.Generator) -> Act:
-    """A car to the left, in the lane where nothing drives."""
+    """A car that drives to the left, in the lane where normally no vehicle drives."""
     drive = Walk(started_s, WIDTH + 115.0, float(rng.uniform(228, 248)), -1, float(rng.uniform(3.2, 4.2)))
     paint = ((48, 44, 150), (150, 96, 40), (186, 188, 190), (60, 60, 64))[rng.integers(4)]
 
@@ -84,7 +84,7 @@ def _drive(started_s: float, rng: np.random.Generator) -> Act:
 
 
 def _leave_bag(started_s: float, rng: np.random.Generator) -> Act:
-    """A suitcase put down on the near pavement, left alone, and fetched by its owner 12 s later."""
+    """A person puts a suitcase down on the near pavement, leaves it, and fetches it 12 s later."""
     y, x, pause_s, alone_s = float(rng.uniform(298, 318)), float(rng.uniform(330, 450)), 1.6, 12.0
     colour = BAGS[rng.integers(len(BAGS))]
     look = replace(random_look(rng), carry=None, coat_length=0.05)

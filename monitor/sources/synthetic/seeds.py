@@ -1,4 +1,4 @@
-"""Random numbers of a scene: every part draws its own from the one seed, so that none disturbs another."""
+"""Random numbers of a scene. Each part has its own generator with the same seed, so parts do not affect each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Part(IntEnum):
-    """What the numbers are for. Another value gives other pictures."""
+    """The part of the scene that uses the numbers. Changing a value changes the pictures."""
 
     PASSERS_BY = 1
     SCRIPT = 2
@@ -18,5 +18,5 @@ class Part(IntEnum):
 
 
 def random_numbers(seed: int, part: Part, *place: int) -> np.random.Generator:
-    """A fresh generator for one part of the scene, and one place in it: a cycle, a slot, a frame."""
+    """A new generator for one part of the scene, and for one place within it: a cycle, a slot or a frame."""
     return np.random.default_rng([seed, part, *place])

@@ -1,4 +1,4 @@
-"""The empty street, painted once: paving, houses, a tree and posts, under a sunny and an overcast sky."""
+"""The empty street: paving, houses, a tree and posts, under a sunny and an overcast sky. It is painted only once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _BOLLARDS = (60, 190, 320, 450, 580)  # columns
 
 @dataclass(frozen=True)
 class Cover:
-    """A part of the street that hides what is behind ground row ``y``: a mask (h, w) uint8 with its top left corner."""
+    """A part of the street that hides everything behind ground row ``y``.
+
+    mask: (h, w) uint8; left, top: its top left corner in the picture, px.
+    """
 
     y: float
     left: int
@@ -29,7 +32,7 @@ class Cover:
     mask: Image
 
     def restore(self, empty: Image, canvas: Image) -> None:
-        """Put the part back over what has been drawn, from the empty street."""
+        """Copy this part from the empty street back onto the canvas, over everything drawn there."""
         h, w = self.mask.shape
         box = np.s_[self.top : self.top + h, self.left : self.left + w]
         cv2.copyTo(empty[box], self.mask, canvas[box])
@@ -37,7 +40,7 @@ class Cover:
 
 @dataclass(frozen=True)
 class Street:
-    """The empty street under two skies, (360, 640, 3) uint8 BGR, and what stands in front of people."""
+    """The empty street under two skies, (360, 640, 3) uint8 BGR, and the parts that may hide people."""
 
     sunny: Image
     overcast: Image
@@ -46,7 +49,7 @@ class Street:
 
 @lru_cache(maxsize=1)
 def empty_street() -> Street:
-    """Paint the street, the same one for every scene; in under a second, and only once."""
+    """Paint the street. It is the same for every scene, so it is painted only once; this takes less than a second."""
     rng = np.random.default_rng([2024])
     paint = np.zeros((2 * HEIGHT, 2 * WIDTH, 3), np.float32)  # twice the size, for smooth edges
     _paint_ground(paint, rng)
@@ -105,7 +108,7 @@ def _paint_ground(paint: FloatArray, rng: np.random.Generator) -> None:
 
 
 def _sun_map(rng: np.random.Generator) -> FloatArray:
-    """How the sun changes the street's brightness, (360, 640) float32: brighter, but in the shade of tree and posts."""
+    """The factor by which the sun changes the brightness, (360, 640) float32; lower in the shadow of tree and posts."""
     shadow = np.zeros((HEIGHT, WIDTH), np.float32)
     for _ in range(90):
         x, y = rng.normal(185, 42), rng.normal(168, 7)
@@ -120,7 +123,7 @@ def _sun_map(rng: np.random.Generator) -> FloatArray:
 
 
 def _paint_tree(picture: Image, rng: np.random.Generator) -> None:
-    """The crown of the tree; its trunk is one of the posts."""
+    """Paint the crown of the tree; the trunk is painted with the posts."""
     for depth in np.linspace(0, 1, 260):
         angle, radius = rng.uniform(0, math.tau), math.sqrt(rng.uniform(0, 1))
         x, y = 96 + 84 * radius * math.cos(angle), 32 + 52 * radius * math.sin(angle)
@@ -130,7 +133,7 @@ def _paint_tree(picture: Image, rng: np.random.Generator) -> None:
 
 
 def _paint_posts(picture: Image) -> None:
-    """Trunk, lamp and bollards: what people pass behind."""
+    """Paint trunk, lamp and bollards: people pass behind them."""
     trunk = 2 * np.array([(91, 70), (99, 70), (100, 150), (103, 187), (88, 187), (91, 150)])
     cv2.fillPoly(picture, [trunk.astype(np.int32)], (52, 66, 80), cv2.LINE_AA)
     cv2.line(picture, (194, 180), (198, 368), (70, 86, 102), 3, cv2.LINE_AA)

@@ -17,22 +17,22 @@ from monitor.sources.synthetic.walks import passers_by
 from monitor.types import Image
 
 FPS = 25.0
-"""Frames a second."""
+"""Frames per second."""
 
 
 class SyntheticScene(Source):
-    """The street as a source of ``duration_s`` seconds at 640x360 and 25 frames a second.
+    """The street as a source that lasts ``duration_s`` seconds, at 640x360 px and 25 frames per second.
 
-    abnormal  with the script of five episodes in each 90 s; without, normal footage only
+    abnormal  True adds the script of five abnormal episodes per 90 s; False gives normal footage only
     """
 
     live = False
 
     def __init__(self, name: str = "demo", seed: int = 7, duration_s: float = 90.0, abnormal: bool = True) -> None:
         if not 0 < duration_s < math.inf:
-            raise SourceError(f"a synthetic scene lasts more than 0 s, not {duration_s}; give a longer duration")
+            raise SourceError(f"a synthetic scene must last more than 0 s, got {duration_s}; give a longer duration")
         if seed < 0:
-            raise SourceError(f"a synthetic scene's seed is 0 or more, not {seed}; give another")
+            raise SourceError(f"a synthetic scene's seed must be 0 or more, got {seed}; give another seed")
         super().__init__(name, f"synthetic street, seed {seed}")
         self.seed, self.duration_s, self.abnormal = seed, duration_s, abnormal
         self.frames = max(1, round(duration_s * FPS))
@@ -42,15 +42,15 @@ class SyntheticScene(Source):
 
     @property
     def truth(self) -> tuple[Episode, ...]:
-        """The abnormal episodes that end within the duration, in order of time; none in normal footage."""
+        """The abnormal episodes that end within the duration, in order of time; empty for normal footage."""
         return tuple(act.episode for act in self._acts)
 
     def open(self) -> Reader:
-        """Open at the first frame; ``retrieve`` draws, in about 3 ms."""
+        """Open at the first frame. ``retrieve`` draws a frame, which takes about 3 ms."""
         return _SceneReader(self)
 
     def render(self, index: int) -> Image:
-        """Draw frame ``index`` (0-based): (360, 640, 3) uint8 BGR, the same bytes whatever was drawn before."""
+        """Draw frame ``index`` (0-based): (360, 640, 3) uint8 BGR. The bytes do not depend on frames drawn before."""
         t = index / FPS
         street, light = empty_street(), light_at(self.seed, t)
         actors = [*passers_by(self.seed, t), *(actor for act in self._acts for actor in act.actors(t))]

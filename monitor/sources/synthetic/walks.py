@@ -1,4 +1,4 @@
-"""Straight walks along the street, and the timetable of the people who pass by in normal footage."""
+"""Straight walks along the street, and the timetable of the people who walk past in normal footage."""
 
 from __future__ import annotations
 
@@ -14,17 +14,22 @@ from monitor.sources.synthetic.perspective import WIDTH, scale
 from monitor.sources.synthetic.seeds import Part, random_numbers
 
 EDGE = 60.0
-"""Walks begin and end this far outside the picture, px."""
+"""Walks start and end this many px outside the picture."""
 
-_LANES = ((1, 286.0, 342.0, 2.7), (-1, 156.0, 181.0, 3.4))  # facing, rows from and to, mean seconds between people
+_LANES = ((1, 286.0, 342.0, 2.7), (-1, 156.0, 181.0, 3.4))  # facing, first and last row, mean seconds between people
 
 
 @dataclass(frozen=True)
 class Walk:
-    """A straight walk along ground row ``y`` from one edge of the picture; with a pause, if ``pause_s`` > 0.
+    """A straight walk along ground row ``y`` from one edge of the picture, with a pause if ``pause_s`` > 0.
 
-    started_s  when the figure is at ``x0``; facing 1 is to the right, -1 to the left
-    speed      metres a second; a cycle is two steps, ``cycle_m`` long; swing is the legs' amplitude in radians
+    started_s  when the figure is at ``x0``, seconds
+    facing     1: to the right, -1: to the left
+    speed      metres per second
+    pause_x    column of the pause, px
+    pause_s    length of the pause, seconds
+    cycle_m    length of two steps, metres
+    swing      amplitude of the legs, radians
     """
 
     started_s: float
@@ -39,21 +44,21 @@ class Walk:
 
     @property
     def px_per_s(self) -> float:
-        """Speed in the picture."""
+        """Speed in the picture, px per second."""
         return self.speed * scale(self.y)
 
     @property
     def pause_at_s(self) -> float:
-        """When the pause begins."""
+        """When the pause begins, seconds."""
         return self.started_s + abs(self.pause_x - self.x0) / self.px_per_s
 
     def end_s(self, half_width: float) -> float:
-        """When the figure has left the picture."""
+        """When a figure of this half width, px, has left the picture, seconds."""
         far_edge = WIDTH + half_width if self.facing > 0 else -half_width
         return self.started_s + abs(far_edge - self.x0) / self.px_per_s + self.pause_s
 
     def at(self, t: float) -> tuple[float, float, float]:
-        """Column, phase of the step in radians and amplitude of the legs at time t."""
+        """At time t: the column, px, the phase of the step, radians, and the amplitude of the legs, radians."""
         walked_s, swing = t - self.started_s, self.swing
         if self.pause_s > 0:
             since = t - self.pause_at_s
@@ -64,7 +69,7 @@ class Walk:
 
 
 def walker(walk: Walk, look: Look, t: float, stoop: float = 0.0, lean: float = 0.05) -> Iterator[Actor]:
-    """The figure of a walk at time t, where it is in the picture."""
+    """The figure of a walk at time t, if it is in the picture then."""
     x, phase, swing = walk.at(t)
     size = look.height_m * scale(walk.y)
     if t >= walk.started_s and -EDGE <= x <= WIDTH + EDGE:
@@ -84,7 +89,7 @@ def passers_by(seed: int, t: float) -> Iterator[Actor]:
 
 @lru_cache(maxsize=512)
 def _passer_by(seed: int, lane: int, slot: int) -> tuple[Walk, Look] | None:
-    """The person of one slot of a lane's timetable; None where nobody comes."""
+    """The person in one slot of a lane's timetable; None if the slot is empty."""
     rng = random_numbers(seed, Part.PASSERS_BY, lane, slot)
     facing, top, bottom, every_s = _LANES[lane]
     if rng.random() < 0.22:

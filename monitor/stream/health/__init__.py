@@ -1,5 +1,6 @@
-"""Is a picture worth scoring, is it upright, and does the camera show what it usually shows?
+"""Checks if a picture can be scored, if it is upright, and if the camera shows its usual view.
 
-One verdict per frame, from the picture and, where the model has one, from the camera's viewpoint. Pure: no threads, no
-clock; times are the stream's own, so recorded footage gets the same verdicts as a live camera.
+There is one verdict per frame. It is based on the picture and, if the model has one, on the camera's viewpoint. This
+package is pure: no threads, no clock. It uses the stream's own times, so recorded footage gets the same verdicts as a
+live camera.
 """

@@ -1,4 +1,4 @@
-"""Is the picture the same again and again? Is it black or covered?"""
+"""Detects a picture that repeats, and a picture that is black or covered."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 from monitor.stream.health.health_view import Look
 from monitor.types import Image
 
-# A still but noisy scene, heavily compressed, repeats up to two pictures of three for seconds on end; a picture that
-# an encoder sends again and again changes only at key frames, and then by up to two grey levels in the mean.
+# With strong compression, a still but noisy scene repeats up to two of three pictures, for many seconds. A picture that
+# an encoder sends repeatedly changes only at key frames, and then by up to two grey levels in the mean.
 _MOSTLY, _SOMETIMES = 0.9, 0.7
 _SAME_SCENE = 3.0
 _FEWEST = 5
-_SAMPLE = (72, 128)  # at least so many rows and columns are compared, where the picture has them
+_SAMPLE = (72, 128)  # minimum rows and columns that are compared, if the picture has that many
 
 
 class Frozen:
-    """True while nearly all pictures of the last ``after_s`` seconds equal the one before, in one scene."""
+    """Detects a frozen picture: during ``after_s`` seconds nearly all pictures equal the previous one, in one scene."""
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
         self._on = False
         self._first: Image | None = None
         self._last: Image | None = None
-        self._same: deque[tuple[float, bool]] = deque()  # (seconds, equal to the picture before)
+        self._same: deque[tuple[float, bool]] = deque()  # (seconds, equal to the previous picture)
 
     def update(self, time_s: float, look: Look) -> bool:
         """Whether the picture at ``time_s`` is frozen."""
@@ -54,13 +54,17 @@ class Frozen:
 
 
 def is_dark(look: Look, mean: float, spread: float, flat_spread: float) -> bool:
-    """Whether a picture is black (mean grey level and their standard deviation below these) or covered (flat)."""
+    """Whether a picture is black or covered.
+
+    mean, spread  it is black if the mean grey level and its standard deviation are both below these values
+    flat_spread   it is covered if the standard deviation is below this value
+    """
     level, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(look.grey))
     return (level < mean and deviation < spread) or deviation < flat_spread
 
 
 def _sample(image: Image) -> Image:
-    """Every k-th pixel of every k-th row, in memory of its own: a reader may use the frame's again."""
+    """Every k-th pixel of every k-th row, as a copy, because a reader may reuse the memory of the frame."""
     step = max(1, min(image.shape[0] // _SAMPLE[0], image.shape[1] // _SAMPLE[1]))
     if step == 1:
         return image.copy()

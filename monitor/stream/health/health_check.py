@@ -1,4 +1,4 @@
-"""All checks of one camera: a frame in, a verdict and the frame the right way up out."""
+"""All health checks of one camera. Input: a frame. Output: a verdict and the frame the right way up."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from monitor.types import FloatArray, Health, Image
 
 GOOD = Health()
 
-_RECOGNISED = 0.5  # of the usual likeness: below it a view's usual sharpness is not this picture's
-_EVERY_S = 0.25  # what lasts for seconds need not be looked at more often
-_UNLIKE_TIMES = 6  # a view not recognised must last so many times as long as one that is shifted
-_LATELY_S, _FEW, _FEWEST = 3.0, 0.5, 10  # corrupted are fewer than half of the frames of 3 s
-_NOISE_FLOOR = 4.0  # grey levels above what is usual, below which noise harms no one
+_RECOGNISED = 0.5  # share of the usual likeness; below it, a view's usual sharpness does not apply to the picture
+_EVERY_S = 0.25  # these conditions last for seconds, so checking them more often is not needed
+_UNLIKE_TIMES = 6  # an unrecognised view must last this many times longer than a shifted view
+_LATELY_S, _FEW, _FEWEST = 3.0, 0.5, 10  # noisy frames are corrupted if they are fewer than half of the frames of 3 s
+_NOISE_FLOOR = 4.0  # grey levels; smaller additional noise does no harm
 
 
 class HealthCheck:
-    """One camera's verdicts. ``update`` takes each analysed frame once, in order of time.
+    """The verdicts for one camera. Call ``update`` once for each analysed frame, in order of time.
 
-    viewpoint  what the camera usually shows; without one only what needs no reference is checked
+    viewpoint  the camera's usual views; without it, only the checks that need no reference are made
     """
 
     def __init__(self, settings: HealthSettings | None = None, viewpoint: Viewpoint | None = None) -> None:
@@ -39,7 +39,10 @@ class HealthCheck:
         self.reset()
 
     def reset(self) -> None:
-        """A gap, a reconnect: the pictures have nothing to do with those before, but the camera hangs where it hung."""
+        """Reset after a gap or a reconnect: the next pictures are unrelated to the earlier ones.
+
+        The state of the camera's position, focus and noise is kept, because the camera still hangs in the same place.
+        """
         settings = self.settings
         self._dark = Lasting(settings.dark_after_s)
         self._frozen = Frozen(settings.frozen_after_s)
@@ -49,7 +52,7 @@ class HealthCheck:
     def update(self, time_s: float, image: Image) -> tuple[Health, Image]:
         """The verdict on the frame at ``time_s``, (H, W, 3) uint8 BGR, and the frame the right way up.
 
-        The frame is ``image`` itself, unless it is known to be flipped: then its pixels turned back, exactly.
+        The returned frame is ``image`` itself, unless it is detected as flipped. Then it is an exact, unflipped copy.
         """
         settings = self.settings
         if not settings.enabled:
@@ -87,7 +90,7 @@ class HealthCheck:
 
 
 class _Standing:
-    """What is wrong with a camera for seconds or days, while it is scored all the same."""
+    """Problems of a camera that last for seconds or days; the camera is still scored."""
 
     def __init__(self, settings: HealthSettings) -> None:
         self._settings = settings
@@ -96,7 +99,7 @@ class _Standing:
         self._blurred = Mostly(settings.defocused_after_s)
         self._noisy = Mostly(settings.noisy_after_s)
         self._last_s = -float("inf")
-        self._lately: deque[tuple[float, bool]] = deque()  # (seconds, far noisier than usual)
+        self._lately: deque[tuple[float, bool]] = deque()  # (seconds, much noisier than usual)
 
     def interrupt(self) -> None:
         self._lately.clear()
@@ -104,12 +107,12 @@ class _Standing:
             condition.interrupt()
 
     def update(self, time_s: float, look: Look, views: Views, likeness: FloatArray, level: float) -> None:
-        """Take a frame; likeness: its (V,) correlations with the views; level: its noise, grey levels."""
+        """Process a frame. likeness: its (V,) correlations with the views; level: its noise, grey levels."""
         if time_s - self._last_s < _EVERY_S:
             return
         self._last_s = time_s
         view = views.nearest(look, likeness)
-        if view is None:  # in colour, where only infrared is known, or the other way round
+        if view is None:  # the picture is in colour but only infrared views are known, or the reverse
             return
         usual, settings = views.viewpoint, self._settings
         if settings.moved and look.detail.any() and views.details[view].any():
@@ -123,9 +126,9 @@ class _Standing:
             self._noisy.update(time_s, self._is_noisy(level, usual, view))
 
     def is_corrupted(self, time_s: float, look: Look, views: Views, likeness: FloatArray, level: float) -> bool:
-        """Whether this is one of a few frames far noisier than usual: better no score than that of the noise.
+        """Whether this is one of a few frames that are much noisier than usual. The score would only reflect the noise.
 
-        Where it is every second frame or more, the camera has become noisy, and is scored all the same.
+        If half of the frames or more are noisy, the camera itself has become noisy, and its frames are still scored.
         """
         view = views.nearest(look, likeness) if self._settings.noisy and not self._noisy.on else None
         noisy = view is not None and self._is_noisy(level, views.viewpoint, view)
@@ -138,13 +141,13 @@ class _Standing:
         return bool(level > usual.noise[view] * self._settings.noisy_above + _NOISE_FLOOR)
 
     def sentences(self) -> dict[CameraState, str]:
-        """What there is to say, by state, the gravest first."""
+        """One sentence per state, the most serious state first; "" if the state does not apply."""
         moved = ""
         if self._shifted.on:
             moved = "the picture is shifted: put the camera back, or learn it again"
         elif self._unlike.on:
             moved = (
-                "the picture is unlike all that was learned: put the camera back, learn it again, or give another "
+                "the picture is unlike everything learned: put the camera back, learn it again, or give another "
                 "model with --model"
             )
         return {
@@ -161,7 +164,7 @@ def _paused(state: CameraState, sentence: str) -> Health:
 
 
 def _reported(sentences: dict[CameraState, str], *, scored: bool) -> Health:
-    """The gravest state; all sentences."""
+    """A health report with the most serious state and all sentences."""
     said = [state for state in _GRAVITY if sentences.get(state)]
     if not said:
         return Health(scored=scored)

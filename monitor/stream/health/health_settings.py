@@ -1,4 +1,4 @@
-"""When a picture is not worth scoring, and what else of a camera is reported."""
+"""Settings of the health checks: when scoring pauses, and which camera problems are reported."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ _SHARES = ("defocused_below", "changed_share")
 
 @dataclass(frozen=True, slots=True)
 class HealthSettings:
-    """Grey levels are 0..255. Each check can be switched off by its name.
+    """Grey levels are 0..255. Each check has a setting with its name that turns it off.
 
-    enabled          False scores every picture as it comes
-    frozen           scoring pauses on the same picture again and again
-    frozen_after_s   ... for so many seconds
-    dark             scoring pauses on a black or covered picture
-    dark_after_s     ... that lasts so many seconds
+    enabled          False: score every picture without any check
+    frozen           pause scoring if the same picture repeats
+    frozen_after_s   ... for this many seconds
+    dark             pause scoring if the picture is black or covered
+    dark_after_s     ... for this many seconds
     dark_mean        a picture is black if its mean grey level is below this ...
-    dark_spread      ... and the standard deviation of its grey levels below this
-    flat_spread      it is covered if their standard deviation is below this, however bright
-    scene_change     scoring pauses while the whole picture changes: infrared, a light switch
-    changed_share    the whole picture changes if more than this share of its blocks does within a second ...
-    changed_levels   ... each by more than so many grey levels in its mean
-    settle_s         scoring goes on so many seconds after the change has ended
-    flipped          frames that are mirrored or upside down are turned back, each by itself
-    flipped_after_s  frames that come flipped for so many seconds are reported
-    flip_margin      a frame is turned back if that makes it more like the camera's usual picture by this correlation
-    moved            the camera shows another part of the scene, or another scene: reported
-    moved_after_s    ... for so many seconds
-    moved_by         it is moved if the picture is shifted by more than this share of its width
-    defocused        the picture has lost its finest detail: reported
-    defocused_after_s  ... for so many seconds
-    defocused_below  it is defocused if its sharpness is below this share of what is usual
-    noisy            the picture is noisier than usual: reported
-    noisy_after_s    ... for so many seconds
-    noisy_above      it is noisy if its noise is above so many times what is usual, and 4 grey levels more
+    dark_spread      ... and the standard deviation of its grey levels is below this
+    flat_spread      a picture is covered if the standard deviation of its grey levels is below this, at any brightness
+    scene_change     pause scoring while the whole picture changes: infrared, a light switch
+    changed_share    the whole picture changes if more than this share of its blocks changes within a second ...
+    changed_levels   ... each block by more than this many grey levels in its mean
+    settle_s         scoring continues this many seconds after the end of the change
+    flipped          correct frames that are mirrored or upside down, each frame separately
+    flipped_after_s  report flipped frames after this many seconds
+    flip_margin      a frame is corrected if its correlation with the usual picture then increases by at least this
+    moved            report if the camera shows another part of the scene, or another scene
+    moved_after_s    ... for this many seconds
+    moved_by         the camera has moved if the picture is shifted by more than this share of its width
+    defocused        report if the picture has lost its finest detail
+    defocused_after_s  ... for this many seconds
+    defocused_below  the camera is defocused if the sharpness is below this share of the usual sharpness
+    noisy            report if the picture is noisier than usual
+    noisy_after_s    ... for this many seconds
+    noisy_above      the picture is noisy if its noise is above this many times the usual noise plus 4 grey levels
     """
 
     enabled: bool = True

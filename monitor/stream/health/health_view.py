@@ -1,4 +1,4 @@
-"""What the checks look at: one frame, made small once for all of them."""
+"""Small versions of one frame for the health checks, computed once for all checks."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from monitor.types import FloatArray, Image
 
 SIZE = (80, 45)
-"""Width and height of a thumbnail, px. Both are sizes that a Fourier transform likes: elsewhere it would be padded."""
+"""Width and height of a thumbnail, px. Both are efficient sizes for a Fourier transform, so it needs no padding."""
 
-_SAMPLE = (320, 180)  # at least so many columns and rows are looked at, where the picture has them
-_HIGH_PASS_PX = 2.0  # what is wider than this in a thumbnail is light, what is finer is the scene
-_FEATURELESS = 1.0  # grey levels: a thumbnail whose detail is fainter shows nothing to go by
-_COLOURLESS = 4.0  # grey levels between a pixel's channels, in the mean: infrared has 0.3, a dull day 20
+_SAMPLE = (320, 180)  # minimum columns and rows of the sample, if the picture has that many
+_HIGH_PASS_PX = 2.0  # structures wider than this in a thumbnail come from the light, finer ones from the scene
+_FEATURELESS = 1.0  # grey levels; a thumbnail with weaker detail cannot be recognised
+_COLOURLESS = 4.0  # mean difference between a pixel's channels, grey levels: infrared 0.3, a dull day 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """A frame made small.
+    """Small versions of a frame.
 
     sample     (h, w, 3) uint8 BGR, every k-th pixel of every k-th row: about 320x180, with the frame's own noise
     grey       (h, w) uint8, the sample without colour
     thumbnail  (45, 80, 3) uint8 BGR, area means
     detail     (3600,) float32: the thumbnail's ``detail_of``
-    colour     False for a picture without colour: infrared, or a camera that has none
+    colour     False for a picture without colour: infrared, or a camera without colour
     """
 
     sample: Image
@@ -38,7 +38,7 @@ class Look:
 
     @classmethod
     def of(cls, image: Image) -> Look:
-        """Look at a frame, (H, W, 3) uint8 BGR of any size."""
+        """Compute the small versions of a frame, (H, W, 3) uint8 BGR of any size."""
         height, width = image.shape[:2]
         step = max(1, min(width // _SAMPLE[0], height // _SAMPLE[1]))
         sample = image
@@ -52,9 +52,10 @@ class Look:
 
 
 def detail_of(thumbnail: NDArray[np.uint8]) -> FloatArray:
-    """What there is to recognise in a grey thumbnail whatever the light: high-passed, mean 0, length 1.
+    """The detail of a grey thumbnail, independent of the light: high-pass filtered, mean 0, length 1.
 
-    (45, 80) uint8 -> (3600,) float32, all 0 where there is nothing: the product of two is their correlation, -1..1.
+    (45, 80) uint8 -> (3600,) float32; all 0 if the thumbnail has no detail. The dot product of two details is their
+    correlation, -1..1.
     """
     grey = thumbnail.astype(np.float32)
     high = (grey - cv2.GaussianBlur(grey, (0, 0), _HIGH_PASS_PX)).ravel()

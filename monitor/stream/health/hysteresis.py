@@ -1,4 +1,4 @@
-"""What must last before it counts, and must be over for a while before it no longer does."""
+"""Hysteresis in time: a condition must last before it counts, and must be absent before it no longer counts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ _ON, _OFF = 0.8, 0.2
 
 
 class Lasting:
-    """A condition that counts once it has held for ``after_s`` seconds, until it has not held for a second."""
+    """A condition counts when it has been true for ``after_s`` seconds, until it has been false for 1 s."""
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
         self._on = False
-        self._since_s: float | None = None  # when the condition began to differ from what counts
+        self._since_s: float | None = None  # when the condition started to differ from the present state
 
     def update(self, time_s: float, condition: bool) -> bool:
-        """Whether it counts at ``time_s``, seconds."""
+        """Whether the condition counts at ``time_s``, seconds."""
         if condition is self._on:
             self._since_s = None
             return self._on
@@ -30,9 +30,9 @@ class Lasting:
 
 
 class Mostly:
-    """A condition that counts once it holds for 80% of the frames of ``window_s`` seconds, until it holds for 20%.
+    """A condition counts when it is true for 80% of the frames of ``window_s`` seconds, until it is true for only 20%.
 
-    Single frames that say otherwise change nothing, one way or the other.
+    Single frames that differ do not change the state, in either direction.
     """
 
     def __init__(self, window_s: float) -> None:
@@ -41,11 +41,11 @@ class Mostly:
         self.on = False
 
     def interrupt(self) -> None:
-        """A gap: what counts goes on to count until frames enough have said otherwise."""
+        """Handle a gap: keep the present state until enough new frames contradict it."""
         self._frames.clear()
 
     def update(self, time_s: float, condition: bool) -> bool:
-        """Whether it counts at ``time_s``, seconds."""
+        """Whether the condition counts at ``time_s``, seconds."""
         frames = self._frames
         frames.append((time_s, condition))
         while len(frames) > _FEWEST and time_s - frames[1][0] >= self._window_s:

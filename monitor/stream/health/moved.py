@@ -1,4 +1,4 @@
-"""Does the camera show what it usually shows, or has it been turned?"""
+"""Detects a camera that was moved or turned: it no longer shows its usual view."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from monitor.stream.health.health_view import SIZE
 from monitor.types import FloatArray
 
-_MARGIN = 0.1  # of correlation, by which a picture must be more like the view shifted than the view where it was
-_AT_LEAST = 0.4  # of the usual likeness, that the shifted view must reach
-_UNLIKE = 0.25  # of the usual likeness, below which nothing has been recognised
-_MIDDLE = SIZE[0] % 2 / 2, SIZE[1] % 2 / 2  # OpenCV takes the middle of an odd side to lie half a pixel further on
+_MARGIN = 0.1  # the correlation with the shifted view must exceed that with the unshifted view by this
+_AT_LEAST = 0.4  # share of the usual likeness that the shifted view must reach
+_UNLIKE = 0.25  # share of the usual likeness; below it, the view is not recognised
+_MIDDLE = SIZE[0] % 2 / 2, SIZE[1] % 2 / 2  # OpenCV puts the centre of an odd side half a pixel too far
 _WINDOW = cv2.createHanningWindow(SIZE, cv2.CV_32F)
 
 
 def find_shift(detail: FloatArray, view: FloatArray) -> tuple[float, float, float]:
-    """Where a view has gone to in a frame: (right, down, correlation there), px of a thumbnail and -1..1.
+    """The shift of a view in a frame: (right, down, correlation after the shift), px of a thumbnail and -1..1.
 
-    detail, view  (3600,) float32, see ``look.detail_of``
+    detail, view  (3600,) float32, see ``health_view.detail_of``
 
-    By phase correlation: Kuglin and Hines, "The phase correlation image alignment method", 1975.
+    Method: phase correlation. Kuglin and Hines, "The phase correlation image alignment method", 1975.
     """
     shape = (SIZE[1], SIZE[0])
     seen, usual = detail.reshape(shape), view.reshape(shape)
-    # It windows its inputs in place.
+    # phaseCorrelate applies the window to its inputs in place, so it gets copies.
     (right, down), _ = cv2.phaseCorrelate(usual.copy(), seen.copy(), _WINDOW)
     right, down = right - _MIDDLE[0], down - _MIDDLE[1]
     by = np.array([[1, 0, right], [0, 1, down]], np.float32)
@@ -39,9 +39,9 @@ def find_shift(detail: FloatArray, view: FloatArray) -> tuple[float, float, floa
 
 
 def is_shifted(detail: FloatArray, view: FloatArray, usual: float, by_px: float) -> bool:
-    """Whether a frame shows the view, but elsewhere by more than ``by_px`` px of a thumbnail.
+    """Whether a frame shows the view, but shifted by more than ``by_px`` px of a thumbnail.
 
-    usual  the median of normal frames' correlation with the view
+    usual  median correlation of normal frames with the view
     """
     as_it_is = float(detail @ view)
     right, down, there = find_shift(detail, view)
@@ -49,7 +49,7 @@ def is_shifted(detail: FloatArray, view: FloatArray, usual: float, by_px: float)
 
 
 def is_unlike(likeness: float, usual: float) -> bool:
-    """Whether a frame's correlation with a view is so far below what is usual that it is not that view."""
+    """Whether a frame's correlation with a view is so far below the usual one that it does not show that view."""
     return likeness < _UNLIKE * usual
 
 

@@ -1,4 +1,4 @@
-"""Which way up is the picture? A corrupted stream flips single frames, a camera put back may hang upside down."""
+"""Detects flipped pictures. A corrupted stream flips single frames; a camera may be mounted upside down."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from monitor.types import FloatArray, Image
 
-_AT_LEAST = 0.5  # of the usual likeness: below it nothing has been recognised, whichever way up
+_AT_LEAST = 0.5  # share of the usual likeness; below it, the view is not recognised in any orientation
 _WINDOW_S = 10.0
-_FEWEST, _SHARE = 3, 0.05  # flipped frames of a window that make it worth saying
+_FEWEST, _SHARE = 3, 0.05  # flipped frames within a window that are needed for a report: number and share
 
 
 class Flip(Enum):
-    """How a frame is flipped; the value is OpenCV's flip code, None for upright. Each undoes itself."""
+    """How a frame is flipped. The value is OpenCV's flip code, None for upright. Each flip is its own inverse."""
 
     NONE = None
     VERTICAL = 0
@@ -24,12 +24,12 @@ class Flip(Enum):
     BOTH = -1
 
     def apply(self, image: Image) -> Image:
-        """The picture flipped so, in memory of its own; ``image`` itself for NONE."""
+        """The flipped picture, as a new array; for NONE, ``image`` itself."""
         return image if self.value is None else np.asarray(cv2.flip(image, self.value), np.uint8)
 
 
 FLIPS = tuple(Flip)
-"""The order in which ``views_flipped`` stands."""
+"""The order of the first axis of ``views_flipped``."""
 
 _IN_WORDS = {
     Flip.VERTICAL: "frames come flipped top to bottom",
@@ -39,18 +39,18 @@ _IN_WORDS = {
 
 
 def views_flipped(details: FloatArray, size: tuple[int, int]) -> FloatArray:
-    """(V, N) details of pictures of ``size`` = (width, height) -> (4, V, N): each flipped in each way."""
+    """The details, (V, N), of pictures of ``size`` = (width, height), in all four orientations: (4, V, N)."""
     pictures = details.reshape(-1, size[1], size[0])
     ways = (pictures, pictures[:, ::-1], pictures[:, :, ::-1], pictures[:, ::-1, ::-1])
     return np.stack(ways).reshape(4, *details.shape)
 
 
 def find_flip(likeness: FloatArray, usual: FloatArray, margin: float) -> Flip:
-    """How a frame is flipped; NONE when it is upright and whenever that is not sure.
+    """How a frame is flipped; NONE if it is upright or if this is uncertain.
 
-    likeness  (4, V) float32: its correlation with each view flipped in each way
-    usual     (V,) float32: the median of normal frames' correlation with their own view
-    margin    by which the best must exceed that of the frame as it is
+    likeness  (4, V) float32: the frame's correlation with each view in each orientation
+    usual     (V,) float32: median correlation of normal frames with their own view
+    margin    the best correlation must exceed that of the frame as it is by at least this
     """
     way, view = np.unravel_index(int(likeness.argmax()), likeness.shape)
     best = likeness[way, view]
@@ -60,7 +60,7 @@ def find_flip(likeness: FloatArray, usual: FloatArray, margin: float) -> Flip:
 
 
 class Flipping:
-    """What there is to say of a camera whose frames come flipped: all of them, or again and again."""
+    """Reports a camera that sends flipped frames: all of them, or some of them repeatedly."""
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
@@ -70,7 +70,7 @@ class Flipping:
         self.sentence = ""
 
     def update(self, time_s: float, flip: Flip) -> str:
-        """A sentence while frames come flipped, otherwise nothing."""
+        """A sentence while the camera sends flipped frames, otherwise ""."""
         self._frames.append((time_s, flip))
         self._flipped[flip] += 1
         while time_s - self._frames[0][0] > self._window_s:

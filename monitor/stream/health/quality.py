@@ -1,4 +1,4 @@
-"""How sharp and how noisy a picture is, measured so that neither light nor content changes it much."""
+"""Measures the sharpness and the noise of a picture, nearly independent of light and content."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from monitor.types import Image
 
 _BLOCK = 8
 _SLOPE = 0.5
-_GAUSSIAN = 0.6745  # the median of |x| of a standard normal x
+_GAUSSIAN = 0.6745  # median of |x| for a standard normal x
 
 
 def sharpness(grey: Image) -> float:
-    """The contrast of the finest details over that of details twice as wide, less what is left without any of either.
+    """The contrast of the finest details divided by that of details twice as wide, minus the value of a smooth slope.
 
-    (h, w) uint8 -> 0 for a picture without fine detail, 0.2 to 0.5 for one in focus: the standard deviation of areas
-    of 2 px within those of 4 px, over that of areas of 4 px within those of 8 px; less 0.5, which a smooth slope has.
-    A lens out of focus takes the finest first, light and contrast change both alike, and pixel noise is mostly averaged
-    out of either. The variance within areas is that of the smaller ones' means less that of the larger ones' (law of
-    total variance).
+    (h, w) uint8 -> 0 for a picture without fine detail, 0.2 to 0.5 for a picture in focus. It is the standard deviation
+    of 2 px areas within 4 px areas, divided by that of 4 px areas within 8 px areas, minus 0.5, the ratio for a smooth
+    slope. A lens out of focus removes the finest details first. Light and contrast change both values equally, and
+    pixel noise is mostly averaged out of both. The variance within areas is the variance of the means of the smaller
+    areas minus that of the larger areas (law of total variance).
     """
     height, width = (side // _BLOCK * _BLOCK for side in grey.shape)
     if not height or not width:
@@ -39,7 +39,7 @@ def sharpness(grey: Image) -> float:
 def noise(grey: Image) -> float:
     """Standard deviation of the pixel noise, grey levels, in steps of 0.7.
 
-    (h, w) uint8 -> 0 and up. From the median size of the diagonal differences in 2x2 px, which edges hardly touch:
+    (h, w) uint8 -> 0 and up. It uses the median absolute diagonal difference in 2x2 px, which edges hardly affect:
     Donoho and Johnstone, "Ideal spatial adaptation by wavelet shrinkage", Biometrika 81 (1994).
     """
     height, width = (side // 2 * 2 for side in grey.shape)
@@ -52,7 +52,7 @@ def noise(grey: Image) -> float:
 
 
 def _median(levels: NDArray[np.int16]) -> float:
-    """Of whole numbers from 0 on, few of which are large: counting them is three times as fast as sorting."""
+    """The median of integers >= 0. Few of them are large, so counting them is three times as fast as sorting."""
     up_to = np.cumsum(np.bincount(levels.ravel()))
     middle = np.searchsorted(up_to, ((levels.size - 1) // 2, levels.size // 2), side="right")
     return float(middle.mean())

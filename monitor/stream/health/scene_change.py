@@ -1,4 +1,4 @@
-"""Does the whole picture change at once? Infrared that switches on, a light, a curtain: no event in the scene."""
+"""Detects a change of the whole picture, for example by infrared, a light or a curtain: not an event in the scene."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from monitor.stream.health.health_view import Look
 from monitor.types import FloatArray, Image
 
 _GRID = (16, 9)  # blocks of 5 px of a thumbnail
-_BACK_S = 1.0  # what is compared with: a camera's exposure takes a second to follow
-_CONFIRM_S = 0.3  # a change that is over sooner was a corrupted frame, or a few
-_FLICKER_S, _OFTEN, _FEWEST = 3.0, 0.4, 5  # ... unless such frames come again and again
-_EPSILON_S = 1e-6  # times are sums of frames' times
-_SAME_SCENE = 0.3  # correlation of the details before and after: by day and in infrared 0.4 to 0.9
+_BACK_S = 1.0  # a frame is compared with the frame 1 s before: a camera's exposure needs about a second to adapt
+_CONFIRM_S = 0.3  # a shorter change comes from one or a few corrupted frames
+_FLICKER_S, _OFTEN, _FEWEST = 3.0, 0.4, 5  # ... unless such frames repeat
+_EPSILON_S = 1e-6  # rounding tolerance: times are sums of frame durations
+_SAME_SCENE = 0.3  # correlation of the details before and after; between day and infrared it is 0.4 to 0.9
 _SETTLING = "scoring pauses until it has settled"
 
 
@@ -30,11 +30,11 @@ class _Seen:
 
 
 class SceneChange:
-    """Tells a change of light on the scene from something that fills the picture, and from single corrupted frames.
+    """Distinguishes a change of light from an object that fills the picture, and from single corrupted frames.
 
-    share     of the blocks that must change within a second
-    levels    by which a block's mean must change in one of its channels, grey levels
-    settle_s  seconds for which a change goes on to count once the picture has come to rest
+    share     more than this share of the blocks must change within a second
+    levels    a block's mean must change by more than this in one of its channels, grey levels
+    settle_s  seconds for which a change still counts after the picture has become steady
     """
 
     def __init__(self, share: float, levels: float, settle_s: float) -> None:
@@ -42,20 +42,20 @@ class SceneChange:
         self.reset()
 
     def reset(self) -> None:
-        """What follows has nothing to do with what came before."""
+        """Forget the past: the next frames are unrelated to the earlier ones."""
         self._past: deque[_Seen] = deque()
-        self._recent: deque[tuple[float, bool]] = deque()  # (seconds, unlike the second before)
+        self._recent: deque[tuple[float, bool]] = deque()  # (seconds, differs from the frame 1 s before)
         self._unlike_since_s: float | None = None
-        self._changed_s: float | None = None  # when a confirmed change was last seen to go on
+        self._changed_s: float | None = None  # when a confirmed change was last seen to continue
         self._colour = False  # ... and whether the picture had colour before it
         self.sentence = ""
 
     def update(self, time_s: float, look: Look, dark: bool) -> bool:
-        """Whether the frame at ``time_s`` is part of a change; ``sentence`` says so once that is more than one frame.
+        """Whether the frame at ``time_s`` is part of a change. ``sentence`` describes the change once it is confirmed.
 
-        dark: it is black, and shows no scene that could be compared.
-        The frame is then not to be scored: until a change is confirmed because it may be one, afterwards because
-        nothing that has been learned of the picture so far says anything of what it has become.
+        dark: the frame is black, so there is no scene to compare.
+        If True, the frame must not be scored. Before the change is confirmed, the frame may be part of one. After
+        that, nothing known about the picture before applies to the new picture.
         """
         blocks = np.asarray(cv2.resize(look.thumbnail, _GRID, interpolation=cv2.INTER_AREA), np.uint8)
         now = _Seen(time_s, blocks, look.detail, look.colour, dark)
@@ -71,7 +71,7 @@ class SceneChange:
             self._colour = before.colour
             self._past.clear()
             self._changed_s = time_s
-        elif unlike or self._is_changed(self._past[-1], now):  # a flicker looks the same a second later
+        elif unlike or self._is_changed(self._past[-1], now):  # a flickering picture may look the same one second later
             self._changed_s = time_s
         elif time_s - self._changed_s >= self._settle_s - _EPSILON_S:
             self.reset()

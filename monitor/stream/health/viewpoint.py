@@ -1,4 +1,4 @@
-"""What a camera usually shows, learned from normal footage: the reference of its health.
+"""A camera's usual views, learned from normal footage: the reference for its health checks.
 
 A camera may have several usual views: by day, in infrared, with the lamps on.
 """
@@ -19,19 +19,19 @@ from monitor.stream.health.orientation import Flip, find_flip, views_flipped
 from monitor.stream.health.quality import noise, sharpness
 from monitor.types import FloatArray, Frame
 
-_CHUNK_S = 20.0  # long enough for who walks by to leave the median
-_LOOKS = 25  # frames looked at in a chunk
-_SAME_VIEW = 0.7  # correlation of two chunks' medians that show one view
-_VIEWS = 8  # usual views kept, of those seen most
+_CHUNK_S = 20.0  # long enough that people who walk past do not appear in the median
+_LOOKS = 25  # maximum number of frames used per chunk
+_SAME_VIEW = 0.7  # two chunks show the same view if their medians correlate at least this much
+_VIEWS = 8  # maximum number of usual views; the most frequent ones are kept
 _MARGIN = 0.1
 
 
 @dataclass(frozen=True, eq=False)
 class Viewpoint:
-    """A camera's V usual views, the one seen most first.
+    """A camera's V usual views, the most frequent first.
 
-    thumbnails  (V, 45, 80, 3) uint8 BGR: the median picture, nobody in it
-    likeness    (V,) float32: median correlation of normal frames with their view, see ``look.detail_of``; 0..1
+    thumbnails  (V, 45, 80, 3) uint8 BGR: the median picture, without people
+    likeness    (V,) float32: median correlation of normal frames with their view, see ``health_view.detail_of``; 0..1
     sharpness   (V,) float32: median of ``quality.sharpness``
     noise       (V,) float32: median of ``quality.noise``, grey levels
     """
@@ -46,17 +46,17 @@ class Viewpoint:
 
     @classmethod
     def learn(cls, clips: Iterable[Sequence[Frame]]) -> Viewpoint:
-        """From normal footage of one camera, in order of time within each clip; keeps thumbnails only.
+        """Learn from normal footage of one camera, in order of time within each clip. Only thumbnails are kept.
 
         Raises UsageError if there is no frame.
         """
         chunks = [_Chunk.of(looks) for clip in clips for looks in _chunked(clip)]
         if not chunks:
-            raise UsageError("the camera's viewpoint cannot be learned from no frames: give normal footage")
+            raise UsageError("the camera's viewpoint cannot be learned without frames: give normal footage")
         groups: list[list[_Chunk]] = []
         for chunk in chunks:
             alike = [float(chunk.detail @ group[0].detail) for group in groups]
-            # What shows nothing to go by, such as a dark room, is alike as well.
+            # Pictures without detail, such as a dark room, count as the same view as well.
             empty = [not chunk.detail.any() and not group[0].detail.any() for group in groups]
             best = max(range(len(groups)), key=lambda i: (empty[i], alike[i]), default=None)
             if best is not None and (empty[best] or alike[best] >= _SAME_VIEW):
@@ -77,19 +77,19 @@ class Viewpoint:
         )
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """What a model folder keeps."""
+        """The arrays that are stored in a model folder."""
         return {name: getattr(self, name) for name in _TENSORS}
 
     @classmethod
     def load(cls, tensors: Mapping[str, NDArray[Any]]) -> Viewpoint:
-        """The inverse of ``tensors``. Raises ModelError for anything that cannot have come from it."""
+        """The inverse of ``tensors``. Raises ModelError for arrays that ``tensors`` cannot have returned."""
         if set(tensors) != set(_TENSORS):
-            raise ModelError(f"its viewpoint holds {sorted(tensors)}, not {sorted(_TENSORS)}")
+            raise ModelError(f"its viewpoint holds {sorted(tensors)} instead of {sorted(_TENSORS)}")
         views = tensors["thumbnails"].shape[:1]
         for name, (kind, shape) in _TENSORS.items():
             array = tensors[name]
             if array.dtype != kind or array.shape != views + shape or not array.size:
-                raise ModelError(f"its viewpoint's {name} are {array.dtype} {array.shape}")
+                raise ModelError(f"its viewpoint's {name} are {array.dtype} {array.shape}, not the expected ones")
             if not np.isfinite(array).all():
                 raise ModelError(f"its viewpoint's {name} are not all finite")
         return cls(**tensors)
@@ -104,7 +104,7 @@ _TENSORS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
 
 
 class Views:
-    """A viewpoint made ready to compare frames with."""
+    """A viewpoint, prepared for comparison with frames."""
 
     def __init__(self, viewpoint: Viewpoint) -> None:
         self.viewpoint = viewpoint
@@ -113,17 +113,17 @@ class Views:
         self._colour = np.array([has_colour(picture) for picture in viewpoint.thumbnails])
 
     def compare(self, look: Look) -> FloatArray:
-        """(4, V) float32: a frame's correlation with each view flipped in each way, -1..1."""
+        """A frame's correlation with each view in each orientation, (4, V) float32, -1..1."""
         return np.asarray(self._flipped @ look.detail, np.float32)
 
     def flip(self, likeness: FloatArray, margin: float) -> Flip:
-        """How the frame is flipped that ``compare`` looked at."""
+        """How a frame is flipped. likeness: the result of ``compare`` for this frame."""
         return find_flip(likeness, self.viewpoint.likeness, margin)
 
     def nearest(self, look: Look, likeness: FloatArray) -> int | None:
-        """The view, among those in colour or those without, that a frame is most like; None without any such.
+        """The index of the most similar view that is in colour if the frame is; None if there is no such view.
 
-        likeness  (V,) float32, of the frame upright
+        likeness  (V,) float32, correlations of the upright frame
         """
         candidates = np.flatnonzero(self._colour == look.colour)
         return int(candidates[likeness[candidates].argmax()]) if candidates.size else None
@@ -131,7 +131,7 @@ class Views:
 
 @dataclass(frozen=True, eq=False)
 class _Chunk:
-    """The median of some seconds, or of many such that show one view."""
+    """The median of a few seconds of footage, or of many such chunks that show the same view."""
 
     thumbnail: NDArray[np.uint8]
     detail: FloatArray
@@ -163,7 +163,7 @@ class _Chunk:
 
 
 def _is_flipped(view: _Chunk, others: Sequence[_Chunk]) -> bool:
-    """Whether a view is another one flipped: footage that was corrupted must not make that usual."""
+    """Whether a view is a flipped version of another. Corrupted footage must not make a flipped view usual."""
     if not others:
         return False
     likeness = views_flipped(np.stack([other.detail for other in others]), SIZE) @ view.detail
@@ -172,7 +172,7 @@ def _is_flipped(view: _Chunk, others: Sequence[_Chunk]) -> bool:
 
 
 def _chunked(clip: Sequence[Frame]) -> Iterator[list[Look]]:
-    """Looks at frames spread evenly over each 20 s of a clip, split where colour comes or goes."""
+    """Yields, for each 20 s of a clip, evenly spread frames; frames with and without colour are separate lists."""
     start = 0
     while start < len(clip):
         end = start + 1

@@ -224,7 +224,7 @@ def test_a_camera_turned_elsewhere_is_said_after_half_a_minute() -> None:
     verdicts = watched([*seconds(2), *pictures])
     assert [state for state, _ in changes(verdicts)] == [ONLINE, MOVED]
     assert changes(verdicts)[1][1] == pytest.approx(30.0, abs=3.0)
-    assert verdicts[-1].detail.startswith("the picture is unlike all that was learned")
+    assert verdicts[-1].detail.startswith("the picture is unlike everything learned")
     assert verdicts[-1].detail.endswith("or give another model with --model")
 
 
