@@ -133,7 +133,7 @@ class Follower:
             return
         self.request, self._can_repair, self._state = None, False, _State.LIVE
         self.items.append((NoRepair(reason), None))
-        self._tell_open(self._first_held())
+        self._deliver_open(self._first_held())
         held, self._held = self._held, []
         for decoded in held:
             if not self._seen(_kept(decoded)):
@@ -164,7 +164,7 @@ class Follower:
         self._pending = self._sent(answer.head)
         self.give_up("this monitor keeps no journal")
 
-    def _tell_open(self, before: float) -> None:
+    def _deliver_open(self, before: float) -> None:
         """Deliver the snapshot's messages before a position. From it on, messages come live or by replay."""
         for decoded in self._open:
             if (_kept(decoded).position or 0) < before:
@@ -173,7 +173,7 @@ class Follower:
 
     def _take_page(self, answer: Answer) -> None:
         head = answer.head
-        self._tell_open(min(head.after + 1, self._first_held()))
+        self._deliver_open(min(head.after + 1, self._first_held()))
         if not head.complete:
             self.items.append((Expired(head.node), None))
             self._position = head.after

@@ -1,4 +1,4 @@
-"""What proves an alert: pictures, a clip with pre-roll and the facts, as files, written by a thread of its own.
+"""Evidence of an alert as files: pictures, a clip with pre-roll, and the facts. A separate thread writes them.
 
-Evidence may be lost, alerts never: nothing here makes the main loop wait, and a disk that takes no more costs files.
+Evidence may be lost, but alerts never: nothing here makes the main loop wait. A full disk costs only evidence files.
 """

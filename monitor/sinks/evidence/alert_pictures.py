@@ -1,4 +1,4 @@
-"""Pictures for people: an alert's frame with the heat of its anomaly map, its regions in boxes, and a caption."""
+"""Pictures of alerts for people: the frame with its anomaly map as heat, boxes around the regions, and a caption."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from monitor.states import Phase, Region
 from monitor.text.durations import place
 from monitor.types import FloatArray, Image
 
-_HEAT = 0.6  # opacity of the hottest place
+_HEAT = 0.6  # opacity at the peak of the map
 _LINE_PX = 18
 _FONT, _FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.42
 _SMALLEST_SCALE = 0.1
@@ -22,7 +22,7 @@ _WHITE, _RED = (255, 255, 255), (0, 0, 255)
 
 
 def fit(image: Image, width: int) -> Image:
-    """The image at most ``width`` pixels wide, with even sides as video needs them, (h, w, 3) uint8 BGR."""
+    """Scale an image to at most ``width`` pixels wide. Sides are even, as video requires. (h, w, 3) uint8 BGR."""
     height_px, width_px = image.shape[:2]
     scale = min(1.0, width / width_px)
     size = (max(2, int(width_px * scale) // 2 * 2), max(2, int(height_px * scale) // 2 * 2))
@@ -30,27 +30,27 @@ def fit(image: Image, width: int) -> Image:
 
 
 def resized(image: Image, size: tuple[int, int]) -> Image:
-    """The image in another size (width, height)."""
+    """Resize an image to ``size`` (width, height), pixels."""
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def to_jpeg(image: Image, quality: int) -> bytes:
-    """A JPEG file's content. Raises ValueError if OpenCV cannot encode the picture."""
+    """Encode an image as JPEG. Raises ValueError if OpenCV cannot encode it."""
     done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
-        raise ValueError(f"a picture of shape {image.shape} cannot be encoded")
+        raise ValueError(f"OpenCV cannot encode a picture of shape {image.shape} as JPEG")
     return encoded.tobytes()
 
 
 def from_jpeg(content: bytes) -> Image:
-    """The picture of a JPEG file's content, (h, w, 3) uint8 BGR."""
+    """Decode a JPEG, (h, w, 3) uint8 BGR."""
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     assert image is not None
     return np.asarray(image, np.uint8)
 
 
 def snapshot(alert: Alert, width: int) -> Image:
-    """The alert's frame with heat, boxes and, beneath it, a caption; (h, w, 3) uint8 BGR, at most ``width`` wide."""
+    """Draw the alert's frame with heat and boxes, and a caption below; (h, w, 3) uint8 BGR, at most ``width`` wide."""
     frame = alert.snapshot.frame
     picture = fit(frame.image, width)
     if alert.anomaly_map is not None:
@@ -60,7 +60,7 @@ def snapshot(alert: Alert, width: int) -> Image:
 
 
 def heated(picture: Image, anomaly_map: FloatArray) -> Image:
-    """The picture, tinted from yellow to red where the map is high; a place at the map's median keeps its colours.
+    """Tint the picture from yellow to red where the map is high. Pixels at the map's median keep their colours.
 
     anomaly_map: (h, w) float32 over the whole picture, any resolution.
     """
@@ -74,7 +74,7 @@ def heated(picture: Image, anomaly_map: FloatArray) -> Image:
 
 
 def relative_heat(anomaly_map: FloatArray) -> NDArray[np.float32]:
-    """(h, w) float32: 0 at the map's median and below, 1 at its peak; all 0 for a flat map."""
+    """Scale the map to heat, (h, w) float32: 0 at its median and below, 1 at its peak; all 0 for a flat map."""
     finite = np.nan_to_num(anomaly_map.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     middle, peak = float(np.median(finite)), float(finite.max())
     if not peak > middle:
@@ -83,7 +83,7 @@ def relative_heat(anomaly_map: FloatArray) -> NDArray[np.float32]:
 
 
 def boxed(picture: Image, regions: Sequence[Region], scale: float) -> Image:
-    """A copy of the picture with the regions, given in pixels of the source frame, drawn at ``scale``."""
+    """Return a copy of the picture with boxes. Regions are in source pixels; ``scale`` converts them."""
     drawn = picture.copy()
     for region in regions:
         left, top = round(region.x * scale), round(region.y * scale)
@@ -93,7 +93,10 @@ def boxed(picture: Image, regions: Sequence[Region], scale: float) -> Image:
 
 
 def caption(alert: Alert) -> list[list[str]]:
-    """Camera, time and score in one line, the first reason in another: each as the parts that stay whole."""
+    """Return the caption: a line with camera, time and score, and a line with the first reason.
+
+    Each line is a list of parts; a part is never broken.
+    """
     event = alert.event
     at = datetime.fromtimestamp(alert.snapshot.frame.wall_time).astimezone()
     media_s = alert.snapshot.frame.media_s
@@ -110,13 +113,15 @@ def caption(alert: Alert) -> list[list[str]]:
 
 
 def _caption(lines: Sequence[Sequence[str]], width: int) -> Image:
-    """A strip as high as it takes: a number that is cut reads as another number."""
+    """Draw the caption as a strip that is high enough for all text: a cut number would read as another number."""
     room = width - 8
     texts = [text for parts in lines for text in _wrapped([_ascii(part) for part in parts], room)]
     strip = np.zeros((_LINE_PX * len(texts) + 6, width, 3), np.uint8)
     for number, text in enumerate(texts):
         scale = _FONT_SCALE
-        while _length_px(text, scale) > room and scale > _SMALLEST_SCALE:  # glyphs do not shrink in proportion
+        while (
+            _length_px(text, scale) > room and scale > _SMALLEST_SCALE
+        ):  # glyphs do not shrink in proportion to the scale
             scale -= 0.02
         at = (4, _LINE_PX * (number + 1) - 3)
         cv2.putText(strip, text, at, _FONT, scale, _WHITE, 1, cv2.LINE_AA)
@@ -124,7 +129,7 @@ def _caption(lines: Sequence[Sequence[str]], width: int) -> Image:
 
 
 def _wrapped(parts: Sequence[str], room: int) -> list[str]:
-    """The parts in as few lines of ``room`` pixels as hold them; one that is longer has a line of its own."""
+    """Join the parts to as few lines of ``room`` pixels as possible. A longer part gets its own line."""
     texts = [parts[0]]
     for part in parts[1:]:
         longer = f"{texts[-1]} {part}"
@@ -136,7 +141,7 @@ def _wrapped(parts: Sequence[str], room: int) -> list[str]:
 
 
 def _ascii(text: str) -> str:
-    """OpenCV's fonts know no other letters."""
+    """Replace other characters: the fonts of OpenCV contain only ASCII."""
     return text.encode("ascii", "replace").decode()
 
 

@@ -1,6 +1,7 @@
-"""Writes a clip frame by frame: H.264 in MP4 by PyAV, or VP8 in WebM by OpenCV where PyAV is not to be had.
+"""Writes a clip frame by frame: H.264 in MP4 by PyAV, or VP8 in WebM by OpenCV if PyAV is not available.
 
-Frames keep their real times: in MP4 each has its own; in WebM, which OpenCV writes at a fixed rate, they are repeated.
+Frames keep their real times. In MP4 each frame has its own time. OpenCV writes WebM at a fixed rate, so there frames
+are repeated.
 """
 
 from __future__ import annotations
@@ -21,39 +22,39 @@ try:
 except ImportError:  # PyAV has no wheel for this machine
     av = None  # type: ignore[assignment]
 
-_TICKS = 90_000  # a second, the clock of MP4's times
+_TICKS = 90_000  # per second: the time base of MP4
 _WEBM_FPS = 10.0
 _OPTIONS = {"preset": "veryfast", "crf": "26"}
 
 
 class Clip(Protocol):
-    """A clip that is being written. Whatever fails raises OSError; then abandon it."""
+    """A clip that is being written. Every failure raises OSError; then call ``abandon``."""
 
     frames: int
-    """Frames written so far."""
+    """Number of frames written so far."""
 
     def write(self, time_s: float, image: Image) -> None:
-        """Add a frame, (h, w, 3) uint8 BGR in the clip's size, later than the last.
+        """Add a frame, (h, w, 3) uint8 BGR in the size of the clip. It must be later than the last frame.
 
-        time_s: on the stream's clock, seconds.
+        time_s: time on the stream's clock, seconds.
         """
 
     def finish(self) -> int:
-        """Make the file whole and give it its name; returns its size in bytes."""
+        """Complete the file and give it its final name; returns its size in bytes."""
 
     def abandon(self) -> None:
-        """Leave no file behind."""
+        """Discard the clip without leaving a file."""
 
 
 def clip_suffix() -> str:
-    """``.mp4`` where H.264 can be written, else ``.webm``."""
+    """Return ``.mp4`` if H.264 can be written, else ``.webm``."""
     return ".mp4" if av is not None and "libx264" in av.codecs_available else ".webm"
 
 
 def open_clip(path: Path, width: int, height: int, *, camera: str, started_at: float) -> Clip:
-    """Begin a clip; the suffix of ``path`` says which kind. Width and height are even. Raises OSError.
+    """Begin a clip. The suffix of ``path`` selects the format. Width and height must be even. Raises OSError.
 
-    started_at: unix seconds of the first frame, kept in the file for players.
+    started_at: time of the first frame, unix seconds; stored in an MP4 file for players.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".mp4":
@@ -62,7 +63,7 @@ def open_clip(path: Path, width: int, height: int, *, camera: str, started_at: f
 
 
 class Mp4Clip:
-    """H.264, yuv420p, playable from its first bytes on (faststart)."""
+    """H.264, yuv420p. Playback can start before the whole file is loaded (faststart)."""
 
     def __init__(self, path: Path, width: int, height: int, *, camera: str, started_at: float) -> None:
         self.frames = 0
@@ -75,7 +76,7 @@ class Mp4Clip:
             self._stream = self._container.add_stream("libx264", rate=25, options=_OPTIONS)
             self._stream.width, self._stream.height = width, height
             self._stream.pix_fmt = "yuv420p"
-            self._stream.thread_count = 1  # several cameras' clips and the detectors share the machine
+            self._stream.thread_count = 1  # clips of several cameras and the detectors share the machine
             self._stream.codec_context.time_base = Fraction(1, _TICKS)
         except av.error.FFmpegError as error:
             discard(self._partial)
@@ -110,13 +111,13 @@ class Mp4Clip:
         try:
             self._container.close()
         except (av.error.FFmpegError, OSError):
-            pass  # it is thrown away anyhow
+            pass  # the file is discarded anyway
         finally:
             discard(self._partial)
 
 
 class WebmClip:
-    """VP8 at a fixed rate; each frame is repeated until the next one's time."""
+    """VP8 at a fixed rate. Each frame is repeated until the time of the next frame."""
 
     def __init__(self, path: Path, width: int, height: int) -> None:
         self.frames = 0
@@ -148,9 +149,9 @@ class WebmClip:
             self._shown += 1
         self._writer.release()
         size = self._partial.stat().st_size
-        # OpenCV tells nobody of a disk that is full: frames that cannot be read again are the only sign.
+        # OpenCV does not report a full disk. The only sign is that written frames cannot be read again.
         if _readable_frames(self._partial) < self._shown:
-            raise OSError(f"{self._path.name} is incomplete, the disk may be full")
+            raise OSError(f"{self._path.name} is incomplete: the disk may be full")
         self._partial.replace(self._path)
         return size
 
@@ -176,6 +177,6 @@ def _readable_frames(path: Path) -> int:
 
 
 def _os_error(error: Exception) -> OSError:
-    """FFmpeg's error as the system's: only some of PyAV's are OSErrors."""
+    """Convert an error of FFmpeg to an OSError: only some errors of PyAV are OSErrors."""
     number = getattr(error, "errno", 0)
     return OSError(number, getattr(error, "strerror", None) or str(error))

@@ -1,9 +1,9 @@
-"""Names of evidence files, and a disk that may fail.
+"""Names of evidence files, and writing to a disk that may fail.
 
     FOLDER/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>-<number>-start.jpg, -peak.jpg, .mp4, .json
 
-Date and time are those of the event's start in UTC, ``number`` counts the camera's events of the run: the names are
-known when the event starts, so its first message can tell them.
+Date and time are the event's start in UTC. ``number`` counts the camera's events in the run. The names are known when
+the event starts, so that its first message can list them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 RETRY_S = 30.0
-"""After a failure nothing is written for so long, seconds."""
+"""After a failure, nothing is written for this many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class EvidenceFiles:
     """The files of one event, relative to the evidence folder, with ``/`` between folders.
 
     folder       ``<camera>/<YYYY-MM-DD>``
-    stem         what the files' names begin with
+    stem         common beginning of the file names
     clip_suffix  ``.mp4`` or ``.webm``
     """
 
@@ -38,14 +38,14 @@ class EvidenceFiles:
 
     @classmethod
     def of(cls, camera: str, started_at: float, number: int, clip_suffix: str) -> EvidenceFiles:
-        """The files of a camera's event. started_at: unix seconds; number: the event's in this run."""
+        """Return the files of one event. started_at: unix seconds; number: number of the event in this run."""
         start = datetime.fromtimestamp(int(started_at * 1000) / 1000, UTC)
         folder = f"{folder_name(camera)}/{start:%Y-%m-%d}"
         return cls(folder, f"{start:%H%M%S}.{round(start.microsecond / 1000):03d}-{number}", clip_suffix)
 
     @property
     def name(self) -> str:
-        """What all the files' names begin with, folder included."""
+        """Common beginning of all the file names, with the folder."""
         return f"{self.folder}/{self.stem}"
 
     @property
@@ -55,7 +55,7 @@ class EvidenceFiles:
 
     @property
     def peak(self) -> str:
-        """Picture of its highest score."""
+        """Picture at the highest score."""
         return f"{self.name}-peak.jpg"
 
     @property
@@ -65,32 +65,37 @@ class EvidenceFiles:
 
     @property
     def facts(self) -> str:
-        """What the alert said, as JSON."""
+        """Facts of the alert, as JSON."""
         return f"{self.name}.json"
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All four, in the order in which they appear."""
+        """All four files, in the order in which they appear."""
         return (self.start, self.facts, self.peak, self.clip)
 
 
 def folder_name(camera: str) -> str:
-    """A camera's name as the name of a folder: no separators, no leading dot; changed names stay distinct."""
+    """Convert a camera name to a folder name without separators or a leading dot.
+
+    A changed name gets a checksum, so that names stay distinct.
+    """
     safe = re.sub(r"[^A-Za-z0-9_.-]", "_", camera)
     safe = re.sub(r"^\.", "_", safe)
     return safe if safe == camera else f"{safe}-{zlib.crc32(camera.encode()):08x}"
 
 
 def partial_path(path: Path) -> Path:
-    """Where a file is written until it is whole: hidden, beside it, with its suffix."""
+    """Return the hidden path beside ``path``, with the same suffix, for a file until it is complete."""
     return path.with_name(f".{path.stem}.partial{path.suffix}")
 
 
 class Disk:
-    """The evidence folder of a disk that may be full, read-only or gone: failures are counted, said once, tried again.
+    """The evidence folder on a disk that may be full, read-only or missing.
 
-    written, bytes  files that are there whole, and their size
-    lost            files that could not be written
+    Failures are counted and logged once. Writing is tried again later.
+
+    written, bytes  number of complete files, and their total size
+    lost            number of files that could not be written
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -107,7 +112,7 @@ class Disk:
         return self._retry_at is None or self._clock() >= self._retry_at
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file whole or not at all; ``name`` is relative to the folder."""
+        """Write a file completely or not at all; ``name`` is relative to the folder."""
         if not self.usable:
             self.lost += 1
             return
@@ -125,20 +130,20 @@ class Disk:
             self.succeeded(len(content), old)
 
     def succeeded(self, size: int, old: int | None = None) -> None:
-        """A file of ``size`` bytes is there, in place of one of ``old`` bytes if any."""
+        """Count a written file of ``size`` bytes. ``old``: size of the file that it replaces, None if none."""
         self.written += old is None
         self.bytes += size - (old or 0)
         if self._retry_at is not None:
             self._retry_at = None
-            log.info("evidence is written again to %s", self.folder)
+            log.info("evidence can be written again to %s", self.folder)
 
     def failed(self, error: Exception) -> None:
-        """A file is lost."""
+        """Count a lost file; logs the first failure."""
         self.lost += 1
         if self._retry_at is None:
             reason = getattr(error, "strerror", None) or str(error)
             log.warning(
-                "evidence is lost, %s cannot be written: %s; alerts go on, and it is tried again every %.0f s",
+                "evidence is lost, %s cannot be written: %s; alerts continue, and writing is tried again every %.0f s",
                 self.folder,
                 reason,
                 RETRY_S,
@@ -147,7 +152,7 @@ class Disk:
 
 
 def discard(path: Path) -> None:
-    """Delete a file that may not be there, on a disk that may not let it."""
+    """Delete a file if it exists. Failures are only logged."""
     try:
         path.unlink(missing_ok=True)
     except OSError:

@@ -12,18 +12,18 @@ MEGABYTE = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSettings:
-    """What is kept of every event, where and for how long.
+    """What is stored for every event, where and for how long.
 
-    enabled     write evidence; off by default, since it puts pictures of a place on the disk
-    folder      where; made if it does not exist
+    enabled     write evidence; off by default, because it stores pictures of a place on the disk
+    folder      evidence folder; created if it does not exist
     before_s    seconds of the clip before the event's start
     after_s     seconds of the clip after the event's end
-    max_clip_s  longest clip; of a longer event the first part is kept
-    width       pictures and clips are at most this wide, pixels
-    quality     of JPEG pictures, 1 to 100
-    memory_mb   a camera's frames of the last seconds take at most this much memory, 1 MB = 1,000,000 bytes
-    keep_days   events older than this are deleted
-    keep_gb     when all files together take more than this, the oldest events are deleted, 1 GB = 1,000,000,000 bytes
+    max_clip_s  longest clip, seconds; for a longer event, the clip holds only the first part
+    width       largest width of pictures and clips, pixels
+    quality     JPEG quality of pictures, 1 to 100
+    memory_mb   largest memory for the last seconds of frames per camera, 1 MB = 1,000,000 bytes
+    keep_days   older events are deleted, days
+    keep_gb     largest size of all files; above it, the oldest events are deleted, 1 GB = 1,000,000,000 bytes
     """
 
     enabled: bool = False

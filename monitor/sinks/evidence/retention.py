@@ -1,4 +1,4 @@
-"""Deletes old evidence: by age first, then by size, oldest event first; only files that evidence itself has named."""
+"""Deletes old evidence: by age, then by size, oldest event first. Only files with names of evidence are deleted."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _NAME = re.compile(r"(\d{6}\.\d{3}-\d+)(-start\.jpg|-peak\.jpg|\.mp4|\.webm|\.json)")
 _PARTIAL = re.compile(r"\.\d{6}\.\d{3}-\d+\S*\.partial\.\w+")
 STALE_S = 600.0
-"""An unfinished file that nobody has written to for so long is what a killed monitor left behind, seconds."""
+"""An unfinished file without a write for this many seconds was left by a killed monitor."""
 SHARE = 0.9
-"""Space is made down to this share of the budget, so that not every event needs a walk through the folder."""
+"""Deletion frees space down to this share of the budget. Otherwise every event would need a scan of the folder."""
 
 
 @dataclass(slots=True)
@@ -35,10 +35,10 @@ class _Event:
 
 
 def make_room(folder: Path, keep_s: float, keep_bytes: int, now: float, open_names: Collection[str] = ()) -> int:
-    """Delete events older than ``keep_s`` seconds, then the oldest until the rest fits; returns the bytes that remain.
+    """Delete events older than ``keep_s`` seconds, then the oldest until the rest fits. Returns the remaining bytes.
 
     now         unix seconds
-    open_names  names (see EvidenceFiles.name) of events that are being written: never deleted
+    open_names  names (see EvidenceFiles.name) of events that are being written; they are never deleted
     """
     events = sorted(_events(folder, now).items(), key=lambda item: (item[1].started_at, item[0]))
     total = sum(event.bytes for _, event in events)
@@ -60,7 +60,7 @@ def make_room(folder: Path, keep_s: float, keep_bytes: int, now: float, open_nam
 
 
 def _events(folder: Path, now: float) -> dict[str, _Event]:
-    """Everything that evidence has written, by EvidenceFiles.name; unfinished leftovers are deleted on the way."""
+    """Return all events in the folder by EvidenceFiles.name. Also deletes old unfinished files."""
     events: dict[str, _Event] = {}
     for path in _files(folder):
         try:
@@ -105,7 +105,7 @@ def _remove_empty(folder: Path) -> None:
 
 
 class Retention:
-    """Keeps the folder within its budget; looks at the disk only now and then."""
+    """Keeps the folder within its budget. It scans the disk only from time to time."""
 
     EVERY_S = 600.0
 
@@ -118,9 +118,9 @@ class Retention:
         self._next_at = 0.0
 
     def check(self, written_bytes: int, open_names: Collection[str]) -> None:
-        """Make room if it is time, or if what was written since has passed the budget.
+        """Free space if the interval is over, or if the bytes written since the last scan exceed the budget.
 
-        written_bytes: a running total of what this run has written.
+        written_bytes: total bytes that this run has written.
         """
         now = time.monotonic()
         if now < self._next_at and self._counted + written_bytes - self._written_then <= self._keep_bytes:
@@ -129,5 +129,5 @@ class Retention:
         try:
             self._counted = make_room(self._folder, self._keep_s, self._keep_bytes, time.time(), open_names)
         except OSError as error:
-            log.debug("%s cannot be looked through: %s", self._folder, error)
+            log.debug("%s cannot be scanned: %s", self._folder, error)
         self._written_then = written_bytes
