@@ -1,7 +1,8 @@
-"""The self-describing model folder: ``model.json`` and ``weights.safetensors``, nothing that can run code.
+"""The self-describing model folder: ``model.json`` and ``weights.safetensors``. It contains no executable code.
 
-``model.json`` says which detectors with which settings, what they were trained on, and how they scored held-out
-normal footage; its SHA-256 of the weights file binds the two together. A folder is replaced only by a complete one.
+``model.json`` lists the detectors and their settings, the training footage, and the scores on held-out normal footage.
+It also contains the SHA-256 of the weights file, so the two files must belong together. A folder is only replaced by a
+complete new folder.
 """
 
 from __future__ import annotations
@@ -44,16 +45,16 @@ class _Strict(BaseModel):
 
 
 class Provenance(_Strict):
-    """Where a model comes from."""
+    """How a model was made."""
 
     recipe: str
     data: list[str]
     """Paths or names of the footage, as the user gave them."""
     frames: int = Field(ge=0)
-    """Frames trained on."""
+    """Number of frames used for training."""
     seed: int
     commit: str | None
-    """Commit of the code that trained it, ``-dirty`` where the tree differed; None outside a checkout."""
+    """Commit of the training code, with ``-dirty`` if files were modified; None outside a git checkout."""
     device: str
     trained_at: str
     """ISO 8601, UTC."""
@@ -68,7 +69,7 @@ class DetectorEntry(_Strict):
 
 
 class ScoreStatistics(_Strict):
-    """Raw scores of held-out normal footage, for people; the scores themselves are in the weights file."""
+    """Summary of the raw scores of held-out normal footage, for display. All scores are in the weights file."""
 
     median: float
     p95: float
@@ -77,7 +78,7 @@ class ScoreStatistics(_Strict):
 
 
 class HeldOutSummary(_Strict):
-    """How much footage was held out and how it scored, by detector."""
+    """The amount of held-out footage, and the statistics of its scores per detector."""
 
     frames: int
     clips: int
@@ -100,15 +101,15 @@ class ModelCard(_Strict):
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A loaded model: detectors ready to score, held-out scores to set thresholds by."""
+    """A loaded model: detectors that are ready to score, and the held-out scores that set the thresholds."""
 
     card: ModelCard
     detectors: tuple[Detector, ...]
     held_out: HeldOut
     hash: str
-    """SHA-256 of ``model.json``, which names that of the weights: it stands for the whole folder."""
+    """SHA-256 of ``model.json``. As that file contains the SHA-256 of the weights, it identifies the whole folder."""
     viewpoint: Viewpoint | None = None
-    """What the camera usually shows, for its health; None if that was not learned."""
+    """The camera's usual views, for its health checks; None if they were not learned."""
 
     @property
     def name(self) -> str:
@@ -117,12 +118,12 @@ class Model:
 
     @property
     def id(self) -> str:
-        """Name and the hash's first 8 hex digits, for people."""
+        """The name and the first 8 hex digits of the hash, for display."""
         return f"{self.card.name}@{self.hash[:8]}"
 
     @property
     def provenance(self) -> Provenance:
-        """Where the model comes from."""
+        """How the model was made."""
         return self.card.provenance
 
 
@@ -134,9 +135,9 @@ def save_model(
     provenance: Provenance,
     viewpoint: Viewpoint | None = None,
 ) -> None:
-    """Write a model folder, replacing an older model only when the new one is complete.
+    """Write a model folder. An older model is replaced only when the new one is complete.
 
-    Raises ModelError when ``folder`` exists and is something else; RunError when the disk cannot take it.
+    Raises ModelError if ``folder`` exists and is not a model folder, and RunError if the model cannot be written.
     """
     check_replaceable(folder)
     tensors: dict[str, NDArray[Any]] = {
@@ -165,18 +166,18 @@ def save_model(
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise ModelError if a model must not be written to ``folder`` because something else is there."""
+    """Raise ModelError if a model must not be written to ``folder``, because it exists and is not a model folder."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD_FILE).exists():
-        raise ModelError(f"{folder} exists and is no model folder: choose another place for the model")
+        raise ModelError(f"{folder} exists and is not a model folder: choose another place for the model")
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"{folder} is a file: choose another place for the model")
 
 
 def load_model(folder: Path, device: str = "cpu", precision: Precision = "auto") -> Model:
-    """Load a model folder, or the newest usable one of a folder of versions (see ``monitor.model.model_versions``).
+    """Load a model folder, or the newest usable version in a folder of versions (``monitor.model.model_versions``).
 
-    Every field is checked. Raises ModelError with one sentence that says what is wrong, and UsageError for a device or
-    a precision that this machine does not have.
+    Every field is checked. Raises ModelError if the model is missing, damaged or not compatible, and UsageError if this
+    machine does not support the device or the precision.
     """
     versions = [] if (folder / CARD_FILE).exists() else version_folders(folder)
     if versions:
@@ -185,7 +186,7 @@ def load_model(folder: Path, device: str = "cpu", precision: Precision = "auto")
 
 
 def learned_folder(models: Path, name: str) -> Path | None:
-    """Where a camera of this name keeps its model, in a folder of all cameras' models; None where it has none yet."""
+    """The folder of a camera's model, within the folder of all cameras' models; None if the camera has no model yet."""
     folder = models / name
     return folder if (folder / CARD_FILE).exists() or version_folders(folder) else None
 
@@ -194,12 +195,12 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
     if folder.is_file():
         raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")
     if not folder.is_dir():
-        raise ModelError(f"no model folder at {folder}: check the path, or learn one with `{learn_command()}`")
+        raise ModelError(f"no model folder at {folder}: check the path, or learn a model with `{learn_command()}`")
     card_bytes = _read(folder, CARD_FILE)
     card = _parse_card(folder, card_bytes)
     weights = _read(folder, WEIGHTS_FILE)
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
-        raise _damaged(folder, f"{WEIGHTS_FILE} is not the file that {CARD_FILE} names")
+        raise _damaged(folder, f"{WEIGHTS_FILE} does not have the checksum in {CARD_FILE}")
     try:
         tensors = load_tensors(weights)
     except SafetensorError as error:
@@ -220,14 +221,14 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
 
 
 def _damaged(folder: Path, what: str) -> ModelError:
-    """The folder was copied here, or learned here: what helps in either case."""
+    """The error for a damaged folder. It advises for both cases: the model was copied here, or learned here."""
     return ModelError(
-        f"the model in {folder} is damaged: {what}; {COPY_AGAIN}, or delete {folder} and learn the camera anew"
+        f"the model in {folder} is damaged: {what}; {COPY_AGAIN}, or delete {folder} and learn the camera again"
     )
 
 
 def _part(tensors: dict[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
-    """The tensors under ``name/``, without that."""
+    """The tensors with the prefix ``name/``; the prefix is removed."""
     return {key.removeprefix(f"{name}/"): array for key, array in tensors.items() if key.startswith(f"{name}/")}
 
 
@@ -245,7 +246,7 @@ def _read(folder: Path, file: str) -> bytes:
     try:
         return (folder / file).read_bytes()
     except FileNotFoundError as error:
-        raise ModelError(f"{folder} is no model folder: it has no {file}; check the path") from error
+        raise ModelError(f"{folder} is not a model folder: it has no {file}; check the path") from error
     except OSError as error:
         raise ModelError(f"cannot read {folder / file}: {error.strerror}") from error
 
@@ -256,10 +257,10 @@ def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
     except (ValueError, RecursionError) as error:
         raise _damaged(folder, f"{CARD_FILE} is not valid JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != "true-sight-model":
-        raise ModelError(f"{folder} is not a model of this program: its {CARD_FILE} is of another format")
+        raise ModelError(f"{folder} is not a model of this program: its {CARD_FILE} has another format")
     if content.get("format_version") != FORMAT_VERSION:
         raise ModelError(
-            f"the model in {folder} is of format version {content.get('format_version')}, "
+            f"the model in {folder} has format version {content.get('format_version')}, "
             f"this program reads version {FORMAT_VERSION}: train it again"
         )
     try:
@@ -279,7 +280,7 @@ def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -
         if array is None or array.shape != (card.held_out.frames,):
             raise _damaged(folder, f"{key} is missing or not {card.held_out.frames} long")
         if array.dtype != kind or (key == "held_out/time_s" and not np.isfinite(array).all()):
-            raise _damaged(folder, f"{key} holds no finite {np.dtype(kind)} numbers")
+            raise _damaged(folder, f"{key} does not hold finite {np.dtype(kind)} numbers")
     scores = {entry.name: tensors[f"held_out/score/{entry.name}"] for entry in card.detectors}
     regime = tensors.get("held_out/regime")
     if regime is not None and regime.size and not 0 <= regime.min() <= regime.max() < len(Regime):
@@ -292,7 +293,7 @@ def _summary(held_out: HeldOut) -> HeldOutSummary:
     for name, scores in held_out.scores.items():
         known = scores[~np.isnan(scores)]
         if not known.size:
-            raise ModelError(f"'{name}' could not judge any held-out frame: use longer footage")
+            raise ModelError(f"'{name}' could not score any held-out frame: use longer footage")
         median, p95, p99 = (float(q) for q in np.quantile(known, (0.5, 0.95, 0.99)))
         statistics[name] = ScoreStatistics(median=median, p95=p95, p99=p99, highest=float(known.max()))
     return HeldOutSummary(
@@ -304,7 +305,7 @@ def _summary(held_out: HeldOut) -> HeldOutSummary:
 
 
 def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Write the files beside ``folder``, then swap: a reader sees the old folder or the new one, whole."""
+    """Write the files to a folder next to ``folder``, then swap. A reader sees the complete old or new folder."""
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
@@ -327,5 +328,5 @@ def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def utc_now() -> str:
-    """Now, ISO 8601 in UTC, to the second."""
+    """The present time, ISO 8601 in UTC, without fractions of a second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

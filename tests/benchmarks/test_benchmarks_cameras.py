@@ -318,5 +318,5 @@ def test_a_monitor_on_live_files_is_measured_from_outside(tmp_path: Path) -> Non
 
 def test_a_monitor_that_cannot_start_is_an_error_with_its_own_words(tmp_path: Path) -> None:
     task = Task("v.avi", str(tmp_path), cameras=1, seconds=1.0, warm_up_s=0.0)
-    with pytest.raises(RunError, match=r"did not start: .* is no model folder"):
+    with pytest.raises(RunError, match=r"did not start: .* is not a model folder"):
         measure(task, tmp_path / "log")

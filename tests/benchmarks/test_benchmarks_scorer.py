@@ -80,7 +80,7 @@ def test_a_video_that_is_no_video_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--device", "tpu"], "'tpu' is no device: use cpu"),
+        (["--device", "tpu"], "'tpu' is not a device: use cpu"),
         (["--device", "cpu", "--batches", "0"], "--batches must be at least 1"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_file_without_a_model_that_is_shorter_than_the_time_to_learn_from(vide
 
 def test_a_folder_that_is_no_model(video: Path, tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("")
-    refused(monitor(video, "--model", tmp_path), 2, "is no model folder")
+    refused(monitor(video, "--model", tmp_path), 2, "is not a model folder")
 
 
 def test_a_damaged_model(video: Path, tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ def test_held_out_numbers_of_another_kind_are_refused(tmp_path: Path) -> None:
     weights = dump_tensors(content)
     (tmp_path / WEIGHTS_FILE).write_bytes(weights)
     (tmp_path / CARD_FILE).write_text(json.dumps(card_of(weights)))
-    with pytest.raises(ModelError, match="held_out/clip holds no finite int32 numbers"):
+    with pytest.raises(ModelError, match="held_out/clip does not hold finite int32 numbers"):
         load_model(tmp_path)
 
 

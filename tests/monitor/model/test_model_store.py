@@ -58,8 +58,8 @@ def edit_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (lambda f: (f / CARD_FILE).unlink(), "no model folder: it has no model.json"),
-        (lambda f: (f / WEIGHTS_FILE).unlink(), "no model folder: it has no weights"),
+        (lambda f: (f / CARD_FILE).unlink(), "not a model folder: it has no model.json"),
+        (lambda f: (f / WEIGHTS_FILE).unlink(), "not a model folder: it has no weights"),
         (lambda f: (f / CARD_FILE).write_text("{"), "not valid JSON"),
         (lambda f: (f / CARD_FILE).write_text('{"format": "onnx"}'), "not a model of this program"),
         (lambda f: (f / WEIGHTS_FILE).write_bytes(b"x" + (f / WEIGHTS_FILE).read_bytes()[1:]), "damaged"),
@@ -80,7 +80,7 @@ def test_every_kind_of_damage_gets_a_sentence(folder: Path, damage: Callable[[Pa
 def test_a_damaged_version_says_what_helps_whether_it_was_copied_or_learned_here(tmp_path: Path) -> None:
     version = tmp_path / "door/v0001"
     save_model(version, "door", [Brightness()], held_out(), provenance())
-    cure = f"; copy the model folder again, or delete {version} and learn the camera anew"
+    cure = f"; copy the model folder again, or delete {version} and learn the camera again"
     weights = (version / WEIGHTS_FILE).read_bytes()
     for file, content in ((WEIGHTS_FILE, weights[:-1]), (CARD_FILE, b"{")):
         (version / file).write_bytes(content)
@@ -103,7 +103,7 @@ def test_a_file_in_place_of_the_folder_is_said_to_be_one(tmp_path: Path) -> None
 def test_a_folder_with_something_else_in_it_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/cat.jpg").write_bytes(b"meow")
-    with pytest.raises(ModelError, match="is no model folder"):
+    with pytest.raises(ModelError, match="is not a model folder"):
         save_model(tmp_path / "photos", "x", [Brightness()], held_out(), provenance())
     assert (tmp_path / "photos/cat.jpg").read_bytes() == b"meow"
 

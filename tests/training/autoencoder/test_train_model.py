@@ -60,7 +60,7 @@ def test_a_folder_that_is_no_model_is_left_alone(tmp_path: Path) -> None:
     write_folder(tmp_path / "clip", range(120))
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "thesis.txt").write_text("precious")
-    with pytest.raises(ModelError, match="is no model folder"):
+    with pytest.raises(ModelError, match="is not a model folder"):
         train(tmp_path)
     assert [p.name for p in (tmp_path / "model").iterdir()] == ["thesis.txt"]
     assert not working_folder(tmp_path / "model").exists()

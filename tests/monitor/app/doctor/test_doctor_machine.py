@@ -46,7 +46,7 @@ def test_a_damaged_and_a_missing_model(tmp_path: Path) -> None:
     damaged = check_model(tmp_path, (320, 180), MonitorConfig(), "cpu")
     assert damaged.state is State.PROBLEM
     assert "damaged" in damaged.found
-    assert damaged.mend == f"copy the model folder again, or delete {tmp_path} and learn the camera anew"
+    assert damaged.mend == f"copy the model folder again, or delete {tmp_path} and learn the camera again"
     assert "copy" not in damaged.found, "said once"
     (tmp_path / "model.json").unlink()
     other = check_model(tmp_path, (320, 180), MonitorConfig(), "cpu")

@@ -248,7 +248,7 @@ def test_a_damaged_model_is_refused_with_the_reason(motion: Motion) -> None:
         Motion.load(settings, tensors | {"scale": tensors["scale"][:-1]}, "cpu")
     with pytest.raises(ModelError, match="earlier version, which did not follow what moves: learn the camera anew"):
         Motion.load(settings, tensors | {"deviation": tensors["deviation"][:13]}, "cpu")
-    with pytest.raises(ModelError, match="'deviation' holds values that are no finite"):
+    with pytest.raises(ModelError, match="'deviation' holds values that are not finite"):
         Motion.load(settings, tensors | {"deviation": tensors["deviation"] * np.float32(np.nan)}, "cpu")
     with pytest.raises(ModelError, match="not above 0"):
         Motion.load(settings, tensors | {"scale": np.zeros_like(tensors["scale"])}, "cpu")

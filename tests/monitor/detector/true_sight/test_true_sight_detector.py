@@ -253,13 +253,13 @@ def test_a_network_of_another_width_is_refused() -> None:
 
 @pytest.mark.parametrize("device", ["tpu", "mps", ""])
 def test_a_device_that_does_not_exist_is_refused(device: str) -> None:
-    with pytest.raises(UsageError, match="is no device: use cpu"):
+    with pytest.raises(UsageError, match="is not a device: use cpu"):
         TrueSight.from_network(network(), variant="sound", device=device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
 def test_without_a_gpu_cuda_says_what_to_do() -> None:
-    with pytest.raises(UsageError, match="no CUDA device here: run with --device cpu"):
+    with pytest.raises(UsageError, match="this machine has no CUDA device: run with --device cpu"):
         TrueSight.from_network(network(), variant="sound", device="cuda")
 
 
