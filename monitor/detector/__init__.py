@@ -1,1 +1,1 @@
-"""Detectors: frames in, scores and anomaly maps out. To add one, write its module and register it in ``registry``."""
+"""Detectors: frames in, scores and anomaly maps out. To add a detector, write a module and list it in ``registry``."""

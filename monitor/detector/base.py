@@ -1,8 +1,8 @@
 """The one interface of all detectors. Synchronous: no threads, no sockets, no clock.
 
-A detector looks at frames of many cameras that share one model. What it must remember of a camera's
-past (previous frames, a background) lives in a stream object that the caller keeps per camera and
-throws away at a gap, so a detector itself never changes while it runs.
+A detector scores frames of many cameras that share one model. What it must remember about a camera (previous frames, a
+background) is in a stream object. The caller keeps one stream object per camera and discards it at a gap. So the
+detector itself never changes while it runs.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from numpy.typing import NDArray
 from monitor.types import Detection, Frame
 
 Precision = Literal["auto", "float32", "bfloat16"]
-"""What a network calculates in; auto: bfloat16 where the hardware calculates in it itself, float32 elsewhere."""
+"""The number format of a network. auto: bfloat16 if the hardware supports it natively, otherwise float32."""
 
-_ON_TIME = 0.75  # of the time from one look to the next: what comes later is not early
+_ON_TIME = 0.75  # share of ``every_s``: a frame that arrives after this time is not too early
 
 Tensors = dict[str, NDArray[Any]]
-"""What is stored of a detector in a model folder's safetensors file: name -> numpy array."""
+"""The arrays of a detector in a model folder's safetensors file: name -> numpy array."""
 
 
 @dataclass(slots=True, eq=False)
 class Observation:
-    """A frame together with its camera's stream object of the detector that is asked (see ``new_stream``)."""
+    """A frame, together with the stream object of its camera for this detector (see ``new_stream``)."""
 
     frame: Frame
     stream: Any
 
 
 def nan_detection() -> Detection:
-    """What a detector says of a frame it cannot judge yet."""
+    """The result for a frame that a detector cannot score yet."""
     return Detection(score=float(np.nan))
 
 
 class Paced:
-    """Of a stream that need not be looked at in every frame: when it is time again, and what was said last.
+    """Skips frames for a detector that need not score every frame: it knows when to score again, and the last result.
 
-    every_s  seconds of stream time from one look to the next; with ten frames a second 0.2 is every second frame,
-             jitter or not
-    said     what was said last
+    every_s  seconds of stream time between two scored frames; at ten frames per second, 0.2 is every second frame, even
+             with jitter
+    said     the last result
     """
 
     def __init__(self, every_s: float) -> None:
@@ -54,79 +54,79 @@ class Paced:
         self._looked_s = -math.inf
 
     def due(self, time_s: float) -> bool:
-        """Whether it is time to look again, at ``time_s``; if so, that is taken as done."""
+        """Whether the frame at ``time_s`` must be scored. If True, the frame counts as scored."""
         if 0 <= time_s - self._looked_s < self._least_s:
             return False
         self._looked_s = time_s
         return True
 
     def tell(self, time_s: float, look: Callable[[], Detection]) -> Detection:
-        """What ``look`` says where it is time, and what was said last where it is not."""
+        """The result of ``look`` if the frame at ``time_s`` must be scored, otherwise the last result."""
         if self.due(time_s):
             self.said = look()
         return self.said
 
     def again(self) -> None:
-        """There was nothing to say: the next frame is due whenever it comes."""
+        """Score the next frame at any time, because the last frame gave no result."""
         self._looked_s = -math.inf
 
 
 class Detector(ABC):
     """Frames in, scores out. A high score is abnormal.
 
-    ``score`` must give the same bytes for the same frames of a stream, whatever else is in the batch.
+    ``score`` must return the same bytes for the same frames of a stream, independent of the other frames in the batch.
     """
 
     name: ClassVar[str]
-    """Registry name, as written in model folders and configs."""
+    """Registry name, as used in model folders and configs."""
 
     sees: ClassVar[str] = ""
-    """What kind of thing it sees. Detectors of a model that see the same are added up, the others each have a share of
-    the budget of false alarms of their own; empty: something no other sees."""
+    """What the detector responds to. The scores of detectors with the same value are added. Each other detector has its
+    own share of the false-alarm budget. Empty: no other detector responds to the same."""
 
     device: str = "cpu"
-    """Where it runs, for people; detectors with a network say so."""
+    """The device that it runs on, for display; detectors with a network set it."""
 
     small: ClassVar[bool] = False
-    """Whether it looks at ``frame.small``, which is then prepared by the thread that reads the frame."""
+    """Whether it uses ``frame.small``. If so, the thread that reads the frame prepares the small pictures."""
 
     min_threshold: float = -math.inf
-    """Raw, smoothed score below which no threshold is ever set; for detectors whose normal score hardly varies."""
+    """Lower limit of the threshold, raw smoothed score; for detectors with a nearly constant normal score."""
 
     usual: float = -math.inf
-    """Raw score up to which it finds nothing unusual: 0 on the common scale, however much lower most normal frames
-    score. Else what it sees in ordinary pictures would count beside other detectors' findings. Not used where
-    detectors are added up."""
+    """Raw score up to which the detector finds nothing unusual: it becomes 0 on the common scale, even if most normal
+    frames score much lower. Otherwise its scores of ordinary pictures would add to the scores of other detectors. Not
+    used if detectors are added."""
 
     trust: float = 1.0
-    """How much its findings count where detectors are added up, above 0, at most 1."""
+    """The weight of its scores if detectors are added, above 0, at most 1."""
 
     def shown_by(self, clip_s: float, threshold: float) -> bool:  # noqa: ARG002
-        """Whether held-out clips of this length, seconds, can show scores as high as a threshold at all."""
+        """Whether held-out clips of this length, seconds, are long enough to reach scores as high as the threshold."""
         return True
 
     @abstractmethod
     def new_stream(self) -> Any:
-        """State of one camera's stream from its start (or from a gap): whatever ``score`` needs to remember."""
+        """The state of one camera's stream from its start or from a gap: everything that ``score`` must remember."""
 
     @abstractmethod
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
-        """Score frames, one Detection an observation, in order; updates their stream objects.
+        """Score frames: one Detection per observation, in order. It updates the stream objects.
 
-        Within a batch, frames of the same camera stand in order of time.
+        Within a batch, frames of the same camera are in order of time.
         """
 
     def on_cpu(self) -> Detector:
-        """The same detector on the CPU, for when its device has failed; streams go on. Itself if it runs there."""
+        """The same detector on the CPU, for use after its device has failed; streams continue. Itself if on the CPU."""
         return self
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """JSON-ready settings, enough to build the detector again with ``load``."""
+        """JSON-serialisable settings that ``load`` needs to build the detector again."""
 
     @abstractmethod
     def tensors(self) -> Tensors:
-        """Arrays to be stored in the model folder."""
+        """The arrays to store in the model folder."""
 
     @classmethod
     @abstractmethod
@@ -137,8 +137,8 @@ class Detector(ABC):
         device: str,
         precision: Precision = "auto",
     ) -> Self:
-        """Build from what ``settings`` and ``tensors`` gave. Raises ModelError when a part is missing or misshapen.
+        """Build from the results of ``settings`` and ``tensors``. Raises ModelError for a missing or invalid part.
 
-        device: "auto" (a GPU if there is one) or a torch device name ("cpu", "cuda:0"). Detectors without a network
-        ignore device and precision; the others raise UsageError for what is not there.
+        device: "auto" (a GPU if available) or a torch device name ("cpu", "cuda:0"). Detectors without a network ignore
+        device and precision. The others raise UsageError if the device or the precision is not available.
         """

@@ -1,4 +1,7 @@
-"""Grey pictures of footage to learn from: read once, thinned evenly, so that hours take no more memory than minutes."""
+"""Grey pictures of the footage to learn from.
+
+The footage is read once and thinned evenly, so that hours of footage need no more memory than minutes.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from monitor.errors import UsageError
 from monitor.types import Frame, Image
 
 Stretch = list[tuple[float, Image]]
-"""Pictures that follow each other: (time_s, (h, w) uint8 grey), in order of time."""
+"""Consecutive pictures: (time_s, (h, w) uint8 grey), in order of time."""
 
 _MIN_FRAMES = 20
 
@@ -17,10 +20,10 @@ _MIN_FRAMES = 20
 def grey_pictures(
     clips: Iterable[Iterable[Frame]], detector: str, target: int = 160, multiple: int = 8
 ) -> Iterator[tuple[int, float, Image]]:
-    """What a detector learns from, one at a time: (number of the clip, time_s, (h, w) uint8 grey picture).
+    """Yields the pictures that a detector learns from: (number of the clip, time_s, (h, w) uint8 grey picture).
 
-    The first frame's size asks for that of all, near ``target`` px wide, both sides multiples. At the end it raises
-    UsageError for fewer than 20 frames.
+    The first frame sets the size of all pictures: near ``target`` px wide, both sides multiples of ``multiple``. At the
+    end it raises UsageError if there were fewer than 20 frames.
     """
     frames = 0
     size = (0, 0)
@@ -37,23 +40,23 @@ def grey_pictures(
 
 
 class EvenSample:
-    """Keeps whole stretches of footage, spread evenly over all that was added, in bounded memory.
+    """Keeps whole stretches of footage, spread evenly over everything added, in bounded memory.
 
-    most       pictures kept at most: beyond it, every second stretch is dropped, now and of what is still to come
-    stretch_s  length of a stretch, seconds; a clip's end ends one, too
-    step_s     pictures that come sooner than this after the one before are left out, seconds
+    most       maximum number of pictures; above it, every second stretch is dropped, also among later stretches
+    stretch_s  length of a stretch, seconds; the end of a clip also ends a stretch
+    step_s     minimum distance between pictures, seconds; pictures that follow sooner are left out
 
-    So between half of ``most`` and ``most`` pictures are kept of long footage, and all of short footage.
+    So for long footage it keeps between half of ``most`` and ``most`` pictures, and for short footage all pictures.
     """
 
     def __init__(self, most: int, stretch_s: float, step_s: float = 0.0) -> None:
         self._most, self._stretch_s, self._step_s = most, stretch_s, step_s
-        self._kept: list[tuple[int, int, Stretch]] = []  # (number of the stretch, of the clip, pictures)
+        self._kept: list[tuple[int, int, Stretch]] = []  # (number of the stretch, number of the clip, pictures)
         self._every, self._number, self._pictures = 1, -1, 0
         self._clip, self._started_s, self._last_s = -1, 0.0, 0.0
 
     def add(self, clip: int, time_s: float, grey: Image) -> None:
-        """The next picture, clip by clip and in order of time within a clip."""
+        """Add the next picture. Clips must come one after the other, pictures of a clip in order of time."""
         anew = clip != self._clip
         if not anew and time_s - self._last_s < self._step_s:
             return
@@ -72,7 +75,7 @@ class EvenSample:
             self._pictures = sum(len(pictures) for _, _, pictures in self._kept)
 
     def stretches(self) -> list[Stretch]:
-        """What was kept, in order; stretches that follow each other in a clip are one."""
+        """The kept stretches, in order. Consecutive stretches of the same clip are joined."""
         joined: list[Stretch] = []
         before = (-2, -1)
         for number, clip, pictures in self._kept:

@@ -1,4 +1,4 @@
-"""Small pictures kept of footage too long to hold, evenly spread in time."""
+"""Keeps small pictures, evenly spread in time, of footage that is too long to keep in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EVERY_S = 0.2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Picture:
-    """What is kept of one frame: its regime and time, (8, 16, 3) float16 BGR, and grey (h, w) uint8 for patches."""
+    """The stored data of one frame: regime, time, blocks (8, 16, 3) float16 BGR, and grey (h, w) uint8 for patches."""
 
     regime: Regime
     time_s: float
@@ -27,10 +27,11 @@ class _Picture:
 
 
 class Kept:
-    """What is kept of clips in steady light: a picture every 0.2 s, or fewer, so that 20,000 are enough.
+    """Keeps pictures of clips in steady light: one picture per 0.2 s, or fewer, so that there are at most 20,000.
 
-    whole_after_s  seconds that the footage spans, holes included, from which on no grey pictures are kept: blocks will
-                   do. An hour of chunks spread over a day shows more states than an hour in one piece
+    whole_after_s  if the footage spans at least this many seconds, including gaps, no grey pictures are kept, because
+                   the blocks are enough. The span counts, because an hour of chunks spread over a day shows more states
+                   than one hour without gaps
     """
 
     def __init__(self, whole_after_s: float) -> None:
@@ -45,11 +46,11 @@ class Kept:
 
     @property
     def whole(self) -> bool:
-        """True once there is so much footage that no grey pictures are kept."""
+        """True if there is so much footage that no grey pictures are kept."""
         return sum(last - first for first, last in self._spans.values()) >= self._whole_after_s
 
     def add_clip(self, clip: Sequence[Frame]) -> None:
-        """Look at a clip, in order of time. The first frame of all sets the size of the grey pictures."""
+        """Process a clip, in order of time. The very first frame sets the size of the grey pictures."""
         watch = LightWatch()
         next_s = -np.inf
         nothing = np.zeros((0, 0), np.uint8)
@@ -71,7 +72,7 @@ class Kept:
             self._kept = [_Picture(k.regime, k.time_s, k.blocks, nothing) for k in self._kept]
 
     def of(self, regime: Regime) -> tuple[FloatArray, NDArray[np.uint8] | None, NDArray[np.float64]]:
-        """Pictures of a regime, in order: blocks (k, 8, 16, 3) float32, grey (k, h, w) or None, time_s (k,)."""
+        """The pictures of a regime, in order: blocks (k, 8, 16, 3) float32, grey (k, h, w) or None, time_s (k,)."""
         own = [kept for kept in self._kept if kept.regime is regime]
         blocks = np.array([kept.blocks for kept in own], np.float32).reshape(-1, ROWS, COLUMNS, 3)
         greys = None if self.whole else np.array([kept.grey for kept in own], np.uint8)

@@ -1,4 +1,4 @@
-"""In which number format a network calculates, and where that keeps its results."""
+"""The number format in which a network calculates, and settings that make GPU results exact."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitor.errors import UsageError
 
 
 def bfloat16_is_fast(device: torch.device) -> bool:
-    """Whether the hardware calculates in bfloat16 itself."""
+    """Whether the hardware supports bfloat16 natively."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     abilities = torch.cpu.get_capabilities()
@@ -20,9 +20,10 @@ def bfloat16_is_fast(device: torch.device) -> bool:
 
 
 def trunk_type(precision: Precision, device: torch.device, fast: bool | None = None) -> torch.dtype:
-    """The type of the layers that bear it, float32 or bfloat16. Raises UsageError for one that is only emulated.
+    """The type for the layers that allow a lower precision: float32 or bfloat16.
 
-    fast: whether the device calculates in bfloat16 itself; None: find out.
+    fast: whether the device supports bfloat16 natively; None: detect it. Raises UsageError for bfloat16 if the device
+    would only emulate it.
     """
     if fast is None:
         fast = bfloat16_is_fast(device)
@@ -32,7 +33,7 @@ def trunk_type(precision: Precision, device: torch.device, fast: bool | None = N
 
 
 def exact(device: torch.device) -> AbstractContextManager[Any]:
-    """On a GPU: no shortened float32, and kernels that always add up in the same order."""
+    """A context for exact results on a GPU: full float32, no TF32, and kernels with a fixed order of summation."""
     if device.type == "cpu":
         return nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)

@@ -1,4 +1,4 @@
-"""Which detectors there are, by the names in model folders and configs."""
+"""All detectors, by their names in model folders and configs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 from monitor.detector.base import Detector
 from monitor.errors import ModelError
 
-# Imported on demand: a model without a network starts without paying for torch.
+# Imported on demand, so that a model without a network starts without importing torch.
 REGISTRY = {
     "true-sight": "monitor.detector.true_sight.true_sight_detector:TrueSight",
     "true-sight-2": "monitor.detector.true_sight2.true_sight2_detector:TrueSight2",

@@ -1,4 +1,4 @@
-"""What is stored of a detector, checked before it is used: a model's files may be damaged or another version's."""
+"""Checks the stored parts of a detector before use: a model's files may be damaged or from another version."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ADVICE = "get an undamaged copy of the model or train it again"
 
 
 def read_settings(detector: str, kind: type[_Settings], settings: Mapping[str, Any]) -> _Settings:
-    """The stored settings as the detector's own kind. Raises ModelError, naming the first one that cannot be used."""
+    """The stored settings as the detector's settings class. Raises ModelError that names the first invalid setting."""
     try:
         return kind.model_validate(dict(settings))
     except ValidationError as error:
@@ -29,7 +29,7 @@ def read_settings(detector: str, kind: type[_Settings], settings: Mapping[str, A
 def check_tensors(
     detector: str, tensors: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[tuple[int, ...], DTypeLike]]
 ) -> None:
-    """Raise ModelError unless exactly the expected arrays (name -> shape, dtype) are there, and all finite."""
+    """Raise ModelError unless exactly the expected arrays (name -> shape, dtype) are present and all finite."""
     if missing := sorted(expected.keys() - tensors.keys()):
         raise ModelError(f"the {detector} detector lacks the tensor '{missing[0]}' ({len(missing)} missing): {_ADVICE}")
     if unknown := sorted(tensors.keys() - expected.keys()):
@@ -45,5 +45,5 @@ def check_tensors(
             )
         if not np.isfinite(found).all():
             raise ModelError(
-                f"the {detector} detector's tensor '{name}' holds values that are no finite numbers: {_ADVICE}"
+                f"the {detector} detector's tensor '{name}' holds values that are not finite numbers: {_ADVICE}"
             )

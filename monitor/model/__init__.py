@@ -1,1 +1,1 @@
-"""Model folders: what is stored, which version is used, and the model of a camera that has none yet."""
+"""Model folders: their content, their versions, and the empty model of a camera that has not learned yet."""

@@ -1,7 +1,7 @@
 """A folder of versions of one model: ``v0001``, ``v0002`` ..., each a complete model folder.
 
-A version is written beside the others and renamed into place, so it is there whole or not at all. The newest is used;
-one that is damaged is passed over, with a warning, for the one before it.
+A version is written next to the others and then renamed, so it is either complete or absent. The newest version is
+used. If it is damaged, a warning is logged and the version before it is used.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from monitor.text.commands import learn_command
 log = logging.getLogger(__name__)
 
 KEEP = 5
-"""Versions that stay; older ones are removed when a new one has been written."""
+"""Number of versions to keep; older ones are removed after a new one has been written."""
 _VERSION = re.compile(r"v([0-9]{4,})")
 
 Loaded = TypeVar("Loaded")
 
 
 def version_folders(folder: Path) -> list[Path]:
-    """The versions in a folder, the newest first; none where the folder is missing or holds none."""
+    """The versions in a folder, the newest first; empty if the folder is missing or has no versions."""
     try:
         entries = list(folder.iterdir())
     except OSError:
@@ -40,19 +40,19 @@ def version_number(folder: Path) -> int:
 
 
 def next_version(folder: Path) -> Path:
-    """Where the next version belongs; numbers are never used again as long as a later version is there."""
+    """The folder for the next version. Its number is one more than that of the newest existing version."""
     versions = version_folders(folder)
     return folder / f"v{version_number(versions[0]) + 1 if versions else 1:04d}"
 
 
 def prune(folder: Path, keep: int = KEEP) -> None:
-    """Remove all versions but the newest ones. What cannot be removed is left."""
+    """Remove all versions except the newest ones. Files that cannot be removed are left."""
     for version in version_folders(folder)[keep:]:
         shutil.rmtree(version, ignore_errors=True)
 
 
 def newest_usable(versions: Sequence[Path], load: Callable[[Path], Loaded]) -> Loaded:
-    """Load the newest version that can be used. Raises the newest one's ModelError where none can."""
+    """Load the newest usable version. If no version is usable, raise the ModelError of the newest one."""
     first: ModelError | None = None
     for version in versions:
         try:
@@ -63,4 +63,4 @@ def newest_usable(versions: Sequence[Path], load: Callable[[Path], Loaded]) -> L
         if first is not None:
             log.warning("%s; its older version %s is used instead", first, version)
         return loaded
-    raise first or ModelError(f"there is no version of this model: learn one with `{learn_command()}`")
+    raise first or ModelError(f"this model has no versions: learn one with `{learn_command()}`")

@@ -1,4 +1,4 @@
-"""What stands for the model of a camera that has none yet."""
+"""The placeholder model of a camera that has not learned yet."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from monitor.model.model_store import FORMAT_VERSION, HeldOutSummary, Model, Mod
 from monitor.scores.held_out import HeldOut
 
 DETECTORS = ("motion", "static", "scene", "true-sight-2")
-"""What is learned unless the user says otherwise."""
+"""The detectors that are learned by default."""
 
 LATER = frozenset({"true-sight-2"})
-"""Of these, what is learned while the camera is watched with the others already."""
+"""The detectors that are learned later, while the camera is already watched with the others."""
 
 
 @cache
 def unlearned_model() -> Model:
-    """A model without detectors: it judges nothing. It cannot be stored."""
+    """A model without detectors: it scores nothing. It cannot be stored."""
     empty = HeldOut(np.empty(0, np.float64), np.empty(0, np.int32), {})
     card = ModelCard.model_construct(
         format="true-sight-model",
