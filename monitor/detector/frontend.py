@@ -1,7 +1,7 @@
-"""The front end shared by the detectors that look at motion: grey picture, optical flow, background, block sums.
+"""The front end shared by the detectors that use motion: grey picture, optical flow, background, block sums.
 
-Everything is computed once a frame at about 160 px wide, with flow in px a second, so that dropped frames and another
-analysis rate change nothing in what the numbers mean.
+Everything is computed once per frame, on a picture about 160 px wide. Flow is in px per second, so the meaning of the
+values does not depend on dropped frames or on the analysis rate.
 """
 
 from __future__ import annotations
@@ -20,37 +20,38 @@ from monitor.types import FloatArray, Frame, Image
 BLOCK = 4
 """Side of a block, px of the grey picture."""
 BINS = 8  # a power of two
-"""Directions of motion: bin k is centred on k * 45 degrees, clockwise on the screen from rightwards."""
+"""Directions of motion: bin k is centred on k * 45 degrees. Bin 0 is to the right; angles increase clockwise."""
 
-_MIN_LAG_S = 0.07  # the flow looks back at least this far: walkers move about a pixel, whatever the camera's rate
-_MAX_LAG_S = 0.6  # and at most this far; beyond it the flow finds nothing that means anything
-_MIN_FLOW_PX = 0.075  # displacement below which flow is noise
-_MIN_CHANGE = 10  # grey levels of change below which flow is noise
-# Where more of the change than this is left after moving the picture along the flow, the flow is wrong. Much less than
-# this throws the flow of thin, fast things away with it, which is never exact: on real footage they are what matters.
+_MIN_LAG_S = 0.07  # minimum age of the earlier frame: a walker then moves about one pixel, at any frame rate
+_MAX_LAG_S = 0.6  # maximum age of the earlier frame; with older frames the flow is meaningless
+_MIN_FLOW_PX = 0.075  # below this displacement, flow is noise
+_MIN_CHANGE = 10  # below this change, grey levels, flow is noise
+# If more than this share of the change remains after moving the picture along the flow, the flow is wrong. A much lower
+# limit would also reject the flow of thin, fast objects, which is never exact. On real footage these objects matter.
 _MAX_UNEXPLAINED = 0.8
-_MIN_FOREGROUND = 22  # grey levels from the background
+_MIN_FOREGROUND = 22  # minimum difference from the background, grey levels
 _SQUARE = np.ones((3, 3), np.uint8)
-_LEARN_PER_S = 0.8  # grey levels by which the background may follow in a second
-_RESET_SHARE = 0.5  # of the picture in the foreground: the background is no longer this scene's
+_LEARN_PER_S = 0.8  # maximum change of the background, grey levels per second
+_RESET_SHARE = 0.5  # if more than this share of the picture is foreground, the background shows another scene
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What the front end sees in one frame, summed over blocks of 4x4 px of the grey picture.
+    """The measurements of the front end for one frame, summed over blocks of 4x4 px of the grey picture.
 
-    grey        (h, w) uint8, the picture seen
-    lag_s       seconds since the frame that the motion is measured from
-    flow        (h/4, w/4, 8) float32: sum over moving pixels of their speed, by direction bin, px/s
-    speed       (h/4, w/4) float32: sum over moving pixels of the speed, px/s
-    speed2      (h/4, w/4) float32: sum over moving pixels of the speed squared
-    course      (h/4, w/4, 2) float32: sum over moving pixels of the velocity over the last seconds (SteadyMotion), px/s
-    steady      (h/4, w/4) float32: sum over moving pixels of the speed over the last seconds, px/s
-    steady2     (h/4, w/4) float32: sum over moving pixels of that squared
+    grey        (h, w) uint8, the grey picture
+    lag_s       age of the earlier frame that the motion is measured from, seconds
+    flow        (h/4, w/4, 8) float32: sum of the speeds of the moving pixels, per direction bin, px/s
+    speed       (h/4, w/4) float32: sum of the speeds of the moving pixels, px/s
+    speed2      (h/4, w/4) float32: sum of the squared speeds of the moving pixels
+    course      (h/4, w/4, 2) float32: sum of the velocities of the moving pixels over the last seconds (SteadyMotion),
+                px/s
+    steady      (h/4, w/4) float32: sum of the speeds of the moving pixels over the last seconds, px/s
+    steady2     (h/4, w/4) float32: sum of the squares of these speeds
     moving      (h/4, w/4) float32: number of moving pixels, 0..16
     changed     (h/4, w/4) float32: number of changed pixels, moving or not explained by the flow, 0..16
     change      (h/4, w/4) float32: sum of the absolute grey change since the earlier frame
-    foreground  (h/4, w/4) float32: number of pixels unlike the background, 0..16
+    foreground  (h/4, w/4) float32: number of pixels that differ from the background, 0..16
     """
 
     grey: Image
@@ -68,13 +69,13 @@ class View:
 
 
 def analysis_size(width: int, height: int, target: int = 160, multiple: int = 8) -> tuple[int, int]:
-    """(width, height) in px at which a picture of this size is analysed: near ``target`` wide, both even multiples."""
+    """(width, height), px, for the analysis of a picture of this size: width near ``target``, both are multiples."""
     w = max(multiple, round(target / multiple) * multiple)
     return w, max(2 * multiple, round(height * w / width / multiple) * multiple)
 
 
 class _Past(NamedTuple):
-    """A picture that was seen: (h, w) uint8 grey, and smoothed."""
+    """An earlier picture: (h, w) uint8 grey, and smoothed."""
 
     time_s: float
     grey: Image
@@ -82,7 +83,7 @@ class _Past(NamedTuple):
 
 
 def fast_median(values: NDArray[Any]) -> Any:
-    """The median along the first axis, as ``numpy.median`` gives it, which takes three times as long for so few."""
+    """The median along the first axis. Equal to ``numpy.median``, but three times as fast for so few values."""
     half, odd = divmod(len(values), 2)
     ordered = values.copy()
     if odd:
@@ -93,15 +94,15 @@ def fast_median(values: NDArray[Any]) -> Any:
 
 
 class FrontEnd:
-    """Looks at the frames of one camera, in order of time. One for each stream; holds a second of grey pictures.
+    """Processes the frames of one camera, in order of time. One object per stream; it keeps a few recent grey pictures.
 
-    background  (h, w) grey levels of the empty scene in training; h and w multiples of 8
+    background  (h, w) grey levels of the empty scene in training; h and w are multiples of 8
     """
 
     def __init__(self, background: NDArray[np.generic]) -> None:
         self._background = background.astype(np.float32)
         self._past: deque[_Past] = deque()
-        # Patches of 8 px, 4 px apart, on half of the picture's size; smoothing afterwards costs more than it gives.
+        # Patches of 8 px, 4 px apart, at half the picture's size. Smoothing the flow costs more time than it is worth.
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._flow.setFinestScale(1)
         self._flow.setPatchSize(8)
@@ -110,21 +111,21 @@ class FrontEnd:
         height, width = background.shape
         self._steady = SteadyMotion((height, width))
         pixel = np.arange(height * width)
-        self._block = pixel // width // BLOCK * (width // BLOCK) + pixel % width // BLOCK  # of each pixel
+        self._block = pixel // width // BLOCK * (width // BLOCK) + pixel % width // BLOCK  # block number of each pixel
         self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height) in px of the grey picture."""
+        """(width, height) of the grey picture, px."""
         height, width = self._background.shape
         return width, height
 
     def update(self, frame: Frame) -> View | None:
-        """Look at the next frame; None while there is no earlier one to compare it with, 0.07 to 0.6 s before."""
+        """Process the next frame; None if there is no earlier frame, 0.07 to 0.6 s before, to compare with."""
         return self.update_grey(frame.small.grey(self.size), frame.time_s)
 
     def update_grey(self, grey: Image, time_s: float) -> View | None:
-        """As ``update``, from a grey picture (h, w) uint8 of this front end's size."""
+        """Like ``update``, for a grey picture (h, w) uint8 of this front end's size."""
         foreground = self._look_at_background(grey, time_s)
         while len(self._past) > 1 and time_s - self._past[1].time_s >= _MIN_LAG_S:
             self._past.popleft()
@@ -136,7 +137,7 @@ class FrontEnd:
         change = cv2.absdiff(grey, earlier.grey)
         around = np.asarray(cv2.blur(change, (3, 3)), np.uint8)
         changed = cv2.dilate(around, _SQUARE) >= _MIN_CHANGE
-        # Most of the time nothing happens before a camera, and its flow need not be worked out.
+        # Most of the time nothing happens in front of a camera; then the flow is not needed.
         if changed.any():
             motion = self._motion(now, earlier, around, changed)
         else:
@@ -152,20 +153,20 @@ class FrontEnd:
         )
 
     def _motion(self, now: _Past, earlier: _Past, around: Image, changed: NDArray[np.bool_]) -> dict[str, FloatArray]:
-        """The sums of a view over the moving pixels; around: mean change about each pixel, grey levels."""
+        """The sums of a view over the moving pixels. around: mean change around each pixel, grey levels."""
         grey, lag_s = now.grey, now.time_s - earlier.time_s
         flow = self._flow.calc(earlier.blurred, now.blurred, np.zeros((*grey.shape, 2), np.float32))
         right, down = (np.asarray(part, np.float32) for part in cv2.split(flow))
-        # Where the flow does not explain the change, it is wrong: by occlusion, or too large a step.
+        # If the flow does not explain the change, it is wrong, because of occlusion or a too large step.
         there = cv2.remap(grey, self._x + right, self._y + down, cv2.INTER_LINEAR)
         unexplained = cv2.blur(cv2.absdiff(earlier.grey, there), (3, 3))
-        for part in (right, down):  # a shaking camera moves everything alike
+        for part in (right, down):  # a shaking camera moves the whole picture equally
             part -= fast_median(part[::8, ::8].ravel())
         speed, angle = cv2.cartToPolar(right, down)
         moves = (speed > _MIN_FLOW_PX) & changed & (unexplained < _MAX_UNEXPLAINED * around)
         moving = np.flatnonzero(moves)
         course = self._steady.update((right, down), moves, moving, now.time_s, lag_s)
-        # Not cv2.magnitude, whose last bit depends on where the arrays lie in memory.
+        # Not cv2.magnitude: the last bit of its result depends on the memory addresses of the arrays.
         going = np.sqrt(course[0] * course[0] + course[1] * course[1])
         rows, columns = grey.shape[0] // BLOCK, grey.shape[1] // BLOCK
         block = self._block[moving]
@@ -187,7 +188,7 @@ class FrontEnd:
         }
 
     def _look_at_background(self, grey: Image, time_s: float) -> Image:
-        """Foreground (h, w) uint8, 0 or 1; the background follows slowly, and at once where the scene is another."""
+        """Foreground (h, w) uint8, 0 or 1. The background follows slowly, or at once if the scene has changed."""
         picture = grey.astype(np.float32)
         ratio = picture[::4, ::4] / np.maximum(self._background[::4, ::4], 8.0)
         gain = max(float(fast_median(ratio.ravel())), 0.1)
@@ -203,7 +204,7 @@ class FrontEnd:
 
 
 def _still(shape: tuple[int, ...]) -> dict[str, FloatArray]:
-    """The sums where nothing moves in a picture of (h, w) px."""
+    """The sums for a picture of (h, w) px in which nothing moves."""
     blocks = (shape[0] // BLOCK, shape[1] // BLOCK)
     return {"flow": np.zeros((*blocks, BINS), np.float32), "course": np.zeros((*blocks, 2), np.float32)} | {
         name: np.zeros(blocks, np.float32) for name in ("speed", "speed2", "steady", "steady2", "moving")

@@ -1,11 +1,11 @@
-"""Static age: something that does not belong here and has not moved for a while, such as a bag left behind.
+"""Static age: finds an unusual object that has not moved for a while, such as a bag left behind.
 
-A pixel outside its trained range that keeps the same value grows older; where it or a pixel beside it changes, it loses
-some of its age, and in its normal range soon all. A connected piece of old pixels of some size is an unmoved object (or
-the place of a missing one). People who pause sway and fidget, so they hardly grow old; as some stand like posts, the
-score is the age beyond the oldest of training. Only what arrives while the stream is watched can be left behind: a
-pixel must differ from what it showed before, too, so neither other light than in training nor a nudged camera grows
-old, nor what was there when the stream began.
+If a pixel is outside its trained range and keeps its value, its age increases. If the pixel or a neighbour changes, it
+loses some of its age. In its normal range it soon loses all of it. A connected region of old pixels of a minimum size
+is an unmoved object (or the place of a missing one). People who stand still sway and fidget, so their age hardly
+increases. But some people stand very still, so the score is the age above the highest age in training. Only an object
+that arrives while the stream is watched can be left behind. So a pixel must also differ from what it showed before. As
+a result, different light, a slightly moved camera, and objects that were there at the start of the stream do not count.
 """
 
 from __future__ import annotations
@@ -29,46 +29,44 @@ from monitor.detector.stored import check_tensors, read_settings
 from monitor.states import Reason
 from monitor.types import Detection, FloatArray, Frame, Image
 
-_LEAST_SAME = 4.0  # grey levels: a person's swaying changes more, a good camera's noise less
-_LIGHT_GRID = 16  # px, side of the squares in which the light is compared with the trained one
-_HALF_LIFE_S = 0.12  # of the age of a pixel that looks normal again
-_MOST_SINGLE, _MOST_LASTING = 1500, 6000  # pictures that are learnt from, by themselves and in stretches
-_EVERY_S = 0.2  # nothing grows old in less
-_STRETCH_S, _STEP_S = 60.0, 0.19  # length of a stretch, and how soon in it one picture may follow another
-_NOISE_PAIRS, _MOST_NOISE = 200, 12  # pictures the noise is measured on; grey levels above which something moves
-_ARRIVAL = 12.0  # grey levels by which a pixel differs from what it showed before when something arrives
-_SETTLING_S = 5.0  # in which a pixel's own background follows what it shows
+_LEAST_SAME = 4.0  # grey levels: a swaying person changes a pixel more, the noise of a good camera less
+_LIGHT_GRID = 16  # side of the squares in which the light is compared with the trained light, px
+_HALF_LIFE_S = 0.12  # half-life of the age of a pixel that looks normal again
+_MOST_SINGLE, _MOST_LASTING = 1500, 6000  # maximum number of pictures to learn from: single, and in stretches
+_EVERY_S = 0.2  # ages do not matter on a shorter time scale
+_STRETCH_S, _STEP_S = 60.0, 0.19  # length of a stretch, and minimum distance between its pictures
+_NOISE_PAIRS, _MOST_NOISE = 200, 12  # pairs of pictures to measure the noise; above this, grey levels, it is motion
+_ARRIVAL = 12.0  # grey levels by which a pixel must differ from what it showed before an object arrived
+_SETTLING_S = 5.0  # time constant with which a pixel's own background follows the picture
 _SQUARE = np.ones((3, 3), np.uint8)
-_LEAST_SHOWN_S, _TIMES_AS_LONG = 12.0, 2.0  # pieces of footage, held out, that show what is usual: see shown_by
-_LONGEST_STEP_S = 1.0  # a pause in the stream adds no more than this to any age
+_LEAST_SHOWN_S, _TIMES_AS_LONG = 12.0, 2.0  # minimum length of useful held-out clips: see shown_by
+_LONGEST_STEP_S = 1.0  # a pause in the stream adds at most this to an age
 
 
 class StaticSettings(BaseModel):
-    """Settings of ``StaticAge``; width and height are those of the small grey picture, px."""
+    """Settings of ``StaticAge``. width, height: size of the small grey picture, px."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(ge=16, multiple_of=_LIGHT_GRID)
     height: int = Field(ge=16, multiple_of=_LIGHT_GRID)
-    margin: float = Field(default=8.0, gt=0, description="grey levels beyond the trained range that still are normal")
-    same: float = Field(default=_LEAST_SAME, gt=0, description="grey levels within which a pixel counts as unmoved")
-    min_area: int = Field(default=14, ge=1, description="px of the small picture: the least size of an object")
-    min_age_s: float = Field(default=1.0, gt=0, description="seconds below which nothing is old")
+    margin: float = Field(default=8.0, gt=0, description="grey levels beyond the trained range that are still normal")
+    same: float = Field(default=_LEAST_SAME, gt=0, description="an unmoved pixel changes by at most this, grey levels")
+    min_area: int = Field(default=14, ge=1, description="minimum size of an object, px of the small picture")
+    min_age_s: float = Field(default=1.0, gt=0, description="minimum age of an old pixel, seconds")
     usual_age_s: float = Field(ge=0, description="highest age in the training footage, seconds")
-    alarm_s: float = Field(
-        default=3.0, gt=0, description="seconds beyond the usual age below which nothing is abnormal"
-    )
+    alarm_s: float = Field(default=3.0, gt=0, description="minimum age above the usual age for an alarm, seconds")
 
 
 @dataclass(slots=True, eq=False)
 class _Stream:
-    """Of one camera: what its pixels show, and for how long.
+    """The state of one camera: the values of its pixels and their ages.
 
-    time_s  of the last frame, seconds
-    value   (h, w) float32: what each pixel showed when it last was unmoved, grey levels
-    own     (h, w) float32: what it shows when nothing has arrived there, grey levels
-    age     (h, w) float32, seconds
-    paced   what was said last
+    time_s  time of the last frame, seconds
+    value   (h, w) float32: the last unmoved value of each pixel, grey levels
+    own     (h, w) float32: the pixel's own background, its value without a new object, grey levels
+    age     (h, w) float32: age of each pixel, seconds
+    paced   the last result
     """
 
     time_s: float | None
@@ -79,12 +77,12 @@ class _Stream:
 
 
 class StaticAge(Detector):
-    """Finds what stays where it does not belong. High is abnormal.
+    """Finds objects that stay in an unusual place. A high score is abnormal.
 
     low, high  (height, width) uint8: trained range of each pixel, grey levels
     middle     (height, width) uint8: trained median, grey levels
 
-    The score is the age in seconds of the oldest object beyond the highest age in training, 0 below that.
+    The score is the age of the oldest object minus the highest age in training, seconds; at least 0.
     """
 
     name: ClassVar[str] = "static"
@@ -102,9 +100,9 @@ class StaticAge(Detector):
     def fit(cls, clips: Iterable[Iterable[Frame]]) -> Self:
         """Learn each pixel's normal range from clips of normal footage, each in order of time.
 
-        Each clip is gone through once. At most 1,500 single pictures (14 KB each) are kept for the range and 6,000 in
-        stretches of a minute for the usual age, both spread evenly over longer footage. Raises UsageError when there
-        are too few frames.
+        Each clip is read once. At most 1,500 single pictures (14 KB each) are kept for the range, and 6,000 pictures in
+        stretches of one minute for the usual age. For longer footage, both are spread evenly over it. Raises UsageError
+        if there are too few frames.
         """
         single, lasting = EvenSample(_MOST_SINGLE, 0.0), EvenSample(_MOST_LASTING, _STRETCH_S, _STEP_S)
         for clip, time_s, grey in grey_pictures(clips, cls.name, multiple=_LIGHT_GRID):
@@ -114,7 +112,7 @@ class StaticAge(Detector):
         middle = np.median(greys, axis=0).astype(np.float32)
         level = np.array([_relight(grey, middle) for grey in greys])
         low, middle, high = np.quantile(level, [0.05, 0.5, 0.95], axis=0).astype(np.float32)
-        # People pass in front of the ground for more than 5% of the time in places; the ground itself varies less.
+        # In some places people cover the ground for more than 5% of the time; the ground itself varies less.
         spread = np.maximum(1.4826 * np.median(np.abs(level - middle), axis=0), 1.5)
         low, high = np.maximum(low, middle - 4 * spread), np.minimum(high, middle + 4 * spread)
         stretches = lasting.stretches()
@@ -130,18 +128,18 @@ class StaticAge(Detector):
         return cls(settings.model_copy(update={"usual_age_s": oldest}), fitted._low, fitted._middle, fitted._high)
 
     def shown_by(self, clip_s: float, threshold: float) -> bool:
-        """Nothing gets older than the clip: one hardly longer than the threshold says nothing of how often that is.
+        """See Detector.shown_by. An age cannot exceed the length of the clip, so the clip must be much longer.
 
-        Nor does one of some seconds, in which each pixel has shown next to nothing of its normal range.
+        A clip of a few seconds is not useful either, because each pixel shows only a small part of its normal range.
         """
         return clip_s >= max(_LEAST_SHOWN_S, _TIMES_AS_LONG * (self._settings.usual_age_s + threshold))
 
     def new_stream(self) -> _Stream:
-        """Nothing has any age yet."""
+        """A stream in which all ages are 0."""
         return _Stream(None, self._empty, self._empty, np.zeros_like(self._empty), Paced(_EVERY_S))
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
-        """The anomaly map is each pixel's age beyond the usual one, seconds. NaN for a stream's first frame."""
+        """The anomaly map is each pixel's age above the usual age, seconds. The score of the first frame is NaN."""
         return [
             seen.stream.paced.tell(seen.frame.time_s, partial(self._look, seen.frame, seen.stream)) for seen in batch
         ]
@@ -157,7 +155,7 @@ class StaticAge(Detector):
         return Detection(max(oldest - usual, 0.0), np.maximum(stream.age - np.float32(usual), 0), reasons)
 
     def _age(self, stream: _Stream, grey: Image, time_s: float) -> None:
-        """Let the pixels of a stream grow older, or younger, by the time since its last frame."""
+        """Increase or decrease the ages of a stream's pixels, according to the time since its last frame."""
         level = _relight(grey, self._empty)
         if stream.time_s is None:
             stream.time_s, stream.value, stream.own = time_s, level, level
@@ -168,7 +166,7 @@ class StaticAge(Detector):
         stream.own = stream.own + away * (~foreign * np.float32(min(step / _SETTLING_S, 1.0)))
         same = np.abs(level - stream.value) <= self._settings.same
         swaying = cv2.dilate((foreign & ~same).astype(np.uint8), _SQUARE) > 0
-        # Covered, a pixel grows younger twice as fast, so that a stream of passers-by never adds up.
+        # The age of a covered pixel decreases twice as fast, so that many people who walk past never add up.
         change = np.where(swaying, np.float32(-2 * step), np.float32(step))
         forgotten = stream.age * np.float32(0.5 ** (step / _HALF_LIFE_S))
         stream.age = np.where(foreign, np.maximum(stream.age + change, np.float32(0)), forgotten)
@@ -178,7 +176,7 @@ class StaticAge(Detector):
         stream.time_s = time_s
 
     def _oldest(self, age: FloatArray) -> float:
-        """Highest age that ``min_area`` pixels of one connected piece have reached, seconds; 0 without a piece."""
+        """The highest age that ``min_area`` pixels of one connected region have reached, seconds; 0 if no region."""
         old = (age >= self._settings.min_age_s).astype(np.uint8)
         if not old.any():
             return 0.0
@@ -195,7 +193,7 @@ class StaticAge(Detector):
         return self._settings.model_dump()
 
     def tensors(self) -> Tensors:
-        """The three arrays of the constructor, under their names."""
+        """The three arrays of the constructor, by their names."""
         return {"low": self._low, "middle": self._middle, "high": self._high}
 
     @classmethod
@@ -206,7 +204,7 @@ class StaticAge(Detector):
         device: str,  # noqa: ARG003 - for detectors with a network
         precision: Precision = "auto",  # noqa: ARG003
     ) -> Self:
-        """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
+        """Build from stored parts. Raises ModelError if a part is missing, unknown, not finite or has a wrong shape."""
         given = read_settings(cls.name, StaticSettings, settings)
         shape = (given.height, given.width)
         expected: dict[str, tuple[tuple[int, ...], Any]] = dict.fromkeys(("low", "middle", "high"), (shape, np.uint8))
@@ -215,9 +213,9 @@ class StaticAge(Detector):
 
 
 def _noise(stretches: Iterable[Stretch]) -> float:
-    """Standard deviation of the pictures' noise, grey levels, from how much pictures in succession differ where still.
+    """Standard deviation of the pictures' noise, grey levels, from differences of consecutive pictures in still places.
 
-    Two normal samples of deviation s differ by 2 s / sqrt(pi) in the mean.
+    Two normal samples with standard deviation s differ on average by 2 s / sqrt(pi).
     """
     pairs = [(before, now) for stretch in stretches for (_, before), (_, now) in pairwise(stretch)]
     some = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(len(pairs), _NOISE_PAIRS)).astype(int)]
@@ -227,9 +225,9 @@ def _noise(stretches: Iterable[Stretch]) -> float:
 
 
 def _relight(grey: Image, empty: FloatArray) -> FloatArray:
-    """The picture under the trained light, (h, w) float32 grey levels: slow differences of brightness are divided out.
+    """The picture in the trained light, (h, w) float32 grey levels: it divides out smooth differences of brightness.
 
-    The light is compared in squares, by medians, so that something small in a square does not count.
+    The light is compared in squares, by medians, so that a small object in a square has no effect.
     """
     height, width = grey.shape
     ratio = np.maximum(grey, 1).astype(np.float32) / np.maximum(empty, 1)

@@ -1,1 +1,1 @@
-"""Motion: speed, direction and size of what moves, compared with the motion seen at each place."""
+"""Motion: compares speed, direction and size of moving objects with the motion learned at each place."""

@@ -1,4 +1,7 @@
-"""The picture cut into cells of 16 px, 8 px apart, and the motion in each: features to compare, terms for people."""
+"""Divides the picture into cells of 16 px, 8 px apart, and measures the motion in each cell.
+
+Features are used for the comparison, terms for the reasons shown to the user.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from monitor.states import Reason
 from monitor.types import FloatArray
 
 FEATURES = BINS + 8
-"""Features of a cell."""
+"""Number of features per cell."""
 
 _BLOCKS, _STRIDE = 4, 2  # side and step of a cell, in blocks
-_AREA = float((_BLOCKS * BLOCK) ** 2)  # px in a cell
-_FEW = 5.0  # moving pixels below which their mean speed counts for less
+_AREA = float((_BLOCKS * BLOCK) ** 2)  # number of pixels per cell
+_FEW = 5.0  # with fewer moving pixels than this, their mean speed counts less
 _DIRECTIONS = (
     "to the right", "to the lower right", "downwards", "to the lower left",
     "to the left", "to the upper left", "upwards", "to the upper right",
@@ -30,19 +33,19 @@ TERMS = (
     "moving area",
     "foreground area",
 )
-"""Names of a cell's terms, those of the reasons."""
+"""Names of a cell's terms, as used in the reasons."""
 SPEED, AREA = TERMS.index("speed"), TERMS.index("foreground area")
-_FLOORS = np.array([0.1] * BINS + [5.0, 5.0, 0.1, 0.1], np.float32)  # below these a ratio says nothing
+_FLOORS = np.array([0.1] * BINS + [5.0, 5.0, 0.1, 0.1], np.float32)  # lower limits of usual values in ratios
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Each cell's motion in one frame.
+    """The motion in each cell in one frame.
 
     features  (rows, columns, 16) float32
     terms     (rows, columns, 12) float32, in the order of TERMS: shares of the movement, px/s, shares of the area
-    moving    (rows, columns) float32, share of pixels
-    changed   (rows, columns) float32, share of pixels
+    moving    (rows, columns) float32, share of moving pixels
+    changed   (rows, columns) float32, share of changed pixels
     """
 
     features: FloatArray
@@ -51,12 +54,12 @@ class Cells:
     changed: FloatArray
 
     def active(self, min_moving: float, min_changed: float) -> NDArray[np.bool_]:
-        """(rows, columns): where to judge. What is too fast for the flow has changed all the same."""
+        """(rows, columns): the cells to score. Objects that are too fast for the flow still change the picture."""
         return (self.moving >= min_moving) | (self.changed >= min_changed)
 
 
 def grid(width: int, height: int) -> tuple[int, int]:
-    """(rows, columns) of cells in a grey picture of this size in px."""
+    """(rows, columns) of cells in a grey picture of this size, px."""
     rows, columns = ((side // BLOCK - _BLOCKS) // _STRIDE + 1 for side in (height, width))
     return rows, columns
 
@@ -70,7 +73,7 @@ def measure(view: View) -> Cells:
     total = half[:-1, :-1] + half[:-1, 1:] + half[1:, :-1] + half[1:, 1:]  # (rows, columns, 18), sums over cells
     flow = total[..., :BINS]
     speed, speed2, steady, steady2, change, foreground, moving, changed = np.moveaxis(total[..., BINS + 2 :], -1, 0)
-    # Speeds of what moves, not sums over the cell, and no roots: a small thing that runs must stand out.
+    # Mean speeds of the moving pixels, not sums over the cell and no roots: a small, fast object must stand out.
     pixels = np.maximum(moving, _FEW)
     mean, emphatic = speed / pixels, speed2 / np.maximum(speed, 1e-6)
     course = total[..., BINS : BINS + 2] / pixels[..., None]
@@ -83,21 +86,21 @@ def measure(view: View) -> Cells:
 
 
 def _stacked(planes: Sequence[FloatArray]) -> FloatArray:
-    """Planes (h, w) or (h, w, n) behind each other: (h, w, all), in half of the time that numpy.dstack takes."""
+    """Stack planes, (h, w) or (h, w, n), along the last axis: (h, w, all). Twice as fast as numpy.dstack."""
     return np.concatenate(
         [plane if plane.ndim == 3 else plane[:, :, None] for plane in planes], axis=2, dtype=np.float32
     )
 
 
 def over_usual(terms: FloatArray, usual: FloatArray) -> FloatArray:
-    """Terms (..., 12) in units of what is usual of them, (..., 12)."""
+    """Terms (..., 12) divided by their usual values (..., 12)."""
     return np.asarray(terms / np.maximum(usual, _FLOORS), np.float32)
 
 
 def reasons(terms: FloatArray, usual: FloatArray, zoom: float) -> tuple[Reason, ...]:
     """At most three of a cell's terms (12,) above their usual value, strongest first.
 
-    zoom  px of the source frame in a px of the grey picture, so that speeds are given in px/s of the source
+    zoom  px of the source frame per px of the grey picture; speeds are given in px/s of the source frame
     """
     excess = over_usual(terms, usual)
     found = []

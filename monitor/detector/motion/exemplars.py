@@ -1,4 +1,4 @@
-"""Exemplars of each cell, and how far something is from the nearest of them."""
+"""The exemplars of each cell, and distances to the nearest ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.types import FloatArray
 
 
 class ExemplarMemory:
-    """What is normal in each of many cells, as exemplars (cells, n, d) float32."""
+    """The normal features of many cells, as exemplars (cells, n, d) float32."""
 
     def __init__(self, exemplars: FloatArray, neighbours: int) -> None:
         self._exemplars, self._neighbours = exemplars, neighbours
@@ -17,10 +17,10 @@ class ExemplarMemory:
         self._spacing = _spacing(exemplars, neighbours)
 
     def distances(self, cells: NDArray[np.intp], features: FloatArray) -> FloatArray:
-        """How far each of (k, d) features is from what is normal in its cell: (k,) float32; cells: k indices.
+        """The distance of each of (k, d) features from the normal features of its cell: (k,) float32; cells: k indices.
 
-        The mean distance to the nearest exemplars over the root of how far those are apart themselves, so that
-        a cell of many habits forgives more.
+        It is the mean distance to the nearest exemplars, divided by the square root of the spacing of those exemplars.
+        So a cell with varied normal motion tolerates more.
         """
         product = np.matmul(self._exemplars[cells], features[:, :, None])[:, :, 0]
         squares = self._squares[cells] - 2 * product + np.square(features).sum(axis=1)[:, None]
@@ -31,9 +31,10 @@ class ExemplarMemory:
 
 
 def k_centre(samples: FloatArray, count: int) -> NDArray[np.intp]:
-    """Greedy k-centre in each of many cells at once: which of (cells, k, d) samples to keep, (cells, count).
+    """Greedy k-centre in many cells at once: indices of the (cells, k, d) samples to keep, (cells, count).
 
-    Each is the farthest from zero and all chosen before. Rows of zeros are never chosen; -1 where none is left.
+    Each one is the farthest from zero and from all chosen before. Rows of zeros are never chosen; the index is -1 if no
+    sample is left.
     """
     squares = np.square(samples).sum(axis=2)
     distance = squares.copy()
@@ -41,7 +42,7 @@ def k_centre(samples: FloatArray, count: int) -> NDArray[np.intp]:
     chosen = np.full((len(samples), count), -1, np.intp)
     for step in range(min(count, samples.shape[1])):
         farthest = distance.argmax(axis=1)
-        left = distance[rows, farthest] > 1e-6 * (1 + squares[rows, farthest])  # what rounding leaves is no distance
+        left = distance[rows, farthest] > 1e-6 * (1 + squares[rows, farthest])  # ignore rounding errors
         if not left.any():
             break
         chosen[left, step] = farthest[left]
@@ -52,7 +53,7 @@ def k_centre(samples: FloatArray, count: int) -> NDArray[np.intp]:
 
 
 def _spacing(exemplars: FloatArray, neighbours: int) -> FloatArray:
-    """Mean distance of each exemplar to its nearest others, (cells, n); no smaller than half of their median."""
+    """Mean distance of each exemplar to its nearest others, (cells, n); at least half of the median."""
     spacing = np.empty(exemplars.shape[:2], np.float32)
     for cell, points in enumerate(exemplars):
         squares = np.square(points).sum(axis=1)

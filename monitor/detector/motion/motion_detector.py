@@ -1,10 +1,11 @@
-"""Cell motion memory: is this place's motion like anything seen here in training? (Nearest neighbours, no network.)
+"""Cell motion memory: compares the motion at each place with the training motion there. Nearest neighbours, no network.
 
-The picture, 160 px wide, is cut into cells of 16 px, 8 px apart. Sixteen features describe the motion in each, and a
-cell's score is their distance to the nearest of a few exemplars from normal footage of the same place, in units of what
-held-out normal footage gives there. Speed and size in units of what is usual there are added to it at right angles:
-what is slower or smaller is as far from an exemplar as what is faster or larger, which matters more. It sees speed,
-direction and size of what moves, and nothing of what stands still.
+The picture, 160 px wide, is divided into cells of 16 px, 8 px apart. Sixteen features describe the motion in each cell.
+The score of a cell is the distance of its features to the nearest exemplars from normal footage of the same place, in
+units of the distance in held-out normal footage there. Speed and size, in units of their usual values, are combined
+with the distance as a Euclidean norm. The reason: slower or smaller objects are as far from an exemplar as faster or
+larger ones, but the latter matter more. The detector responds to speed, direction and size of moving objects, and
+ignores everything that stands still.
 """
 
 from __future__ import annotations
@@ -25,29 +26,29 @@ from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
 from monitor.types import Detection, FloatArray, Frame, Image
 
-_MOST_PICTURES, _STRETCH_S = 3000, 3.0  # that are learnt from, and how they are chosen from longer footage
+_MOST_PICTURES, _STRETCH_S = 3000, 3.0  # maximum number of pictures to learn from, and length of their stretches
 _BACKGROUND_PICTURES = 300
-_FOLDS = 4  # quarters of the footage; the scale comes from distances to what the other three taught
+_FOLDS = 4  # quarters of the footage; the scale comes from distances to the exemplars of the other three quarters
 _SCALE_QUANTILE = 0.98
 _EARLIER_FEATURES = 13
 _SPEED_WEIGHT, _AREA_WEIGHT = 1.0, 0.5
-_SCALE_PRIOR = 20  # samples' worth of the whole picture's scale in each cell's
+_SCALE_PRIOR = 20  # in the scale of each cell, the scale of the whole picture counts as this many samples
 
 
 class MotionSettings(BaseModel):
-    """Settings of ``Motion``; width and height are those of the grey picture, px."""
+    """Settings of ``Motion``. width, height: size of the grey picture, px."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     width: int = Field(ge=16, multiple_of=8)
     height: int = Field(ge=16, multiple_of=8)
     exemplars: int = Field(default=96, ge=4)
-    samples: int = Field(default=384, ge=4, description="most samples a cell's exemplars are chosen from")
+    samples: int = Field(default=384, ge=4, description="maximum number of samples to choose a cell's exemplars from")
     neighbours: int = Field(default=3, ge=1)
     top_cells: int = Field(default=8, ge=1, description="the frame's score is the mean of this many highest cells")
-    min_moving: float = Field(default=0.02, gt=0, le=1, description="share of moving pixels that makes a cell active")
-    min_changed: float = Field(default=0.5, gt=0, le=1, description="or share of changed ones, by whatever motion")
-    # Of what is faster or larger than usual; 0 in models learned before it counted.
+    min_moving: float = Field(default=0.02, gt=0, le=1, description="minimum share of moving pixels in an active cell")
+    min_changed: float = Field(default=0.5, gt=0, le=1, description="or minimum share of changed pixels")
+    # Weights of speed and size; 0 in models from versions that did not use them.
     speed_weight: float = Field(default=0.0, ge=0)
     area_weight: float = Field(default=0.0, ge=0)
 
@@ -55,7 +56,7 @@ class MotionSettings(BaseModel):
     @classmethod
     def _check_neighbours(cls, value: int, info: ValidationInfo) -> int:
         if value > info.data.get("exemplars", value):
-            raise ValueError("there are not so many exemplars")
+            raise ValueError("there are fewer exemplars than that")
         return value
 
     @property
@@ -64,20 +65,20 @@ class MotionSettings(BaseModel):
         return grid(self.width, self.height)
 
     def active(self, cells: Cells) -> NDArray[np.bool_]:
-        """(rows, columns): where enough moves or has changed to judge."""
+        """(rows, columns): the cells with enough moving or changed pixels to score."""
         return cells.active(self.min_moving, self.min_changed)
 
 
 class Motion(Detector):
-    """Scores the motion of every cell by its distance to the motion seen there in training. High is abnormal.
+    """Scores the motion in every cell by its distance to the training motion there. A high score is abnormal.
 
-    exemplars   (rows, columns, n, 16) float16, features over their deviation
+    exemplars   (rows, columns, n, 16) float16, features divided by their deviation
     deviation   (16,) float32, standard deviation of the features in training
     scale       (rows, columns) float32, > 0: the 98th percentile of the distance in held-out normal footage
     usual       (rows, columns, 12) float16: 99th percentile of the reasons' terms in training
     background  (height, width) uint8: median of the training footage
 
-    The score is 1 to 1.4 where motion is as unusual as 2% of normal motion is; 0 where nothing moves.
+    The score is 1 to 1.4 for motion that is as unusual as the most unusual 2% of normal motion; 0 if nothing moves.
     """
 
     name: ClassVar[str] = "motion"
@@ -101,11 +102,11 @@ class Motion(Detector):
 
     @classmethod
     def fit(cls, clips: Iterable[Iterable[Frame]], seed: int = 0) -> Self:
-        """Learn from clips of normal footage, each in order of time, analysed at 8 to 12 frames a second.
+        """Learn from clips of normal footage, each in order of time, at 8 to 12 frames per second.
 
-        Each clip is gone through once. At most 3,000 pictures (14 KB each) are kept: stretches of 3 s, spread evenly
-        over longer footage. The scale is cross-fitted: every quarter of the footage is judged by what the other three
-        taught, so that clips may be short and few. Raises UsageError when there are too few frames.
+        Each clip is read once. At most 3,000 pictures (14 KB each) are kept: stretches of 3 s, spread evenly over
+        longer footage. The scale is cross-fitted: each quarter of the footage is scored with the exemplars of the other
+        three quarters. So a few short clips are enough. Raises UsageError if there are too few frames.
         """
         footage = EvenSample(_MOST_PICTURES, _STRETCH_S)
         for clip, time_s, grey in grey_pictures(clips, cls.name):
@@ -122,7 +123,7 @@ class Motion(Detector):
             views = (front_end.update_grey(grey, time_s) for time_s, grey in stretch)
             seen.extend(measure(view) for view in views if view is not None)
         if len(seen) < _FOLDS:
-            raise UsageError("the clips for motion are too short or have too few frames a second; give longer ones")
+            raise UsageError("the clips for motion are too short or have too few frames per second; give longer ones")
         return cls._learn(settings, background, seen, np.random.default_rng(seed))
 
     @classmethod
@@ -133,7 +134,7 @@ class Motion(Detector):
         if not active.any():
             raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
         deviation = np.maximum(features[active].std(axis=0), 1e-3).astype(np.float32)
-        # A direction that is rare everywhere would have next to no deviation, and every stray pixel would be far off.
+        # A direction that is rare everywhere would have almost no deviation. Then every stray pixel would score high.
         deviation[:BINS] = np.maximum(deviation[:BINS], 0.5 * deviation[:BINS].max())
         everything = np.arange(len(seen))
 
@@ -154,7 +155,7 @@ class Motion(Detector):
         return FrontEnd(self._background)
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
-        """Mean of the highest cells; the anomaly map is (rows, columns) of cells. NaN for a stream's first frame."""
+        """The score is the mean of the highest cells, NaN for a stream's first frame. Map: (rows, columns) of cells."""
         return [self._score_one(observation) for observation in batch]
 
     def _score_one(self, observation: Observation) -> Detection:
@@ -172,14 +173,14 @@ class Motion(Detector):
         return Detection(float(highest.mean()), scores, why)
 
     def _cell_scores(self, cells: Cells) -> FloatArray:
-        """(rows, columns) float32, 0 where a cell is still."""
+        """The scores of all cells, (rows, columns) float32; 0 for a cell without motion."""
         distances = self._distances(cells)
         ratios = over_usual(cells.terms, self._usual_terms)
         speed, area = self._settings.speed_weight * ratios[..., SPEED], self._settings.area_weight * ratios[..., AREA]
         return np.where(distances > 0, np.sqrt(np.square(distances) + np.square(speed) + np.square(area)), distances)
 
     def _distances(self, cells: Cells) -> FloatArray:
-        """(rows, columns) float32, distances from the exemplars over their scale; 0 where a cell is still."""
+        """Distances to the exemplars divided by the scale, (rows, columns) float32; 0 for a cell without motion."""
         scores = np.zeros(self._scale.size, np.float32)
         active = np.flatnonzero(self._settings.active(cells))
         if len(active):
@@ -192,7 +193,7 @@ class Motion(Detector):
         return self._settings.model_dump()
 
     def tensors(self) -> Tensors:
-        """The five arrays of the constructor, under their names."""
+        """The five arrays of the constructor, by their names."""
         return {
             "exemplars": self._exemplars,
             "deviation": self._deviation,
@@ -209,12 +210,12 @@ class Motion(Detector):
         device: str,  # noqa: ARG003 - for detectors with a network
         precision: Precision = "auto",  # noqa: ARG003
     ) -> Self:
-        """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
+        """Build from stored parts. Raises ModelError if a part is missing, unknown, not finite or has a wrong shape."""
         given = read_settings(cls.name, MotionSettings, settings)
         rows, columns = given.cells
         if "deviation" in tensors and tensors["deviation"].shape == (_EARLIER_FEATURES,):
             raise ModelError(
-                "its motion detector is of an earlier version, which did not follow what moves: learn the camera anew"
+                "its motion detector is from an earlier version, which did not follow objects: learn the camera again"
             )
         expected: dict[str, tuple[tuple[int, ...], Any]] = {
             "exemplars": ((rows, columns, given.exemplars, FEATURES), np.float16),
@@ -236,9 +237,11 @@ def _exemplars(
     active: NDArray[np.bool_],
     rng: np.random.Generator,
 ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """``exemplars`` and ``usual`` of the constructor, from the features over their deviation of some frames.
+    """Compute ``exemplars`` and ``usual`` of the constructor from some frames.
 
-    features (frames, rows, columns, 16), terms (frames, rows, columns, 12), active (frames, rows, columns)
+    features  (frames, rows, columns, 16), divided by their deviation
+    terms     (frames, rows, columns, 12)
+    active    (frames, rows, columns)
     """
     rows, columns = settings.cells
     samples = np.zeros((rows, columns, settings.samples, FEATURES), np.float32)
@@ -260,9 +263,10 @@ def _exemplars(
 
 
 def _scale(distances: FloatArray) -> FloatArray:
-    """(rows, columns): what held-out normal footage, (frames, rows, columns) with 0 where still, reaches in each cell.
+    """The scale of each cell, (rows, columns), from the distances of held-out normal footage.
 
-    Cells with few samples of their own lean on the whole picture. Raises UsageError where nothing moves at all.
+    distances: (frames, rows, columns), 0 for cells without motion. Cells with few own samples use mostly the scale of
+    the whole picture. Raises UsageError if nothing moves at all.
     """
     everywhere = distances[distances > 0]
     if not len(everywhere):

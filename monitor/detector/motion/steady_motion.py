@@ -1,9 +1,9 @@
-"""How fast things go on the whole: the velocity of what moves, averaged over seconds while following it.
+"""The steady velocity of moving objects: the average over seconds, while the object is followed.
 
-The flow of one moment says little of how fast somebody goes: legs and arms swing at twice the speed of the body, and
-the flow of small things is rough. Averaging at a place does not help, since the person is elsewhere a second later. So
-the average is carried along with the flow, as a semi-Lagrangian scheme carries a quantity along with a fluid
-(Staniforth and Cote, Semi-Lagrangian integration schemes for atmospheric models, 1991).
+The flow of one moment is a bad estimate of a person's speed: legs and arms swing at twice the speed of the body, and
+the flow of small objects is inaccurate. An average at a fixed place does not help, because a second later the person is
+somewhere else. So the average is moved along with the flow, as a semi-Lagrangian scheme moves a quantity along with a
+fluid (Staniforth and Cote, Semi-Lagrangian integration schemes for atmospheric models, 1991).
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 
 from monitor.types import FloatArray
 
-_STEP = 2  # every so many pixels one is followed: the flow is no finer
-_MEMORY_S = 2.0  # what was seen so long ago counts for a third
-_PRIOR_S = 0.3  # seconds of standing still that everything starts with, so that a short glimpse is not taken for speed
+_STEP = 2  # one of this many pixels is followed per axis: the flow has no finer detail
+_MEMORY_S = 2.0  # motion of this age counts for about a third (1/e)
+_PRIOR_S = 0.3  # every object starts with this many seconds without motion, so that a short glimpse is not a high speed
 
 
 class SteadyMotion:
-    """Follows what moves in one camera's pictures of (h, w) px, both even. One for each stream."""
+    """Follows moving objects in one camera's pictures of (h, w) px, both even. One object per stream."""
 
     def __init__(self, shape: tuple[int, int]) -> None:
         height, width = shape[0] // _STEP, shape[1] // _STEP
         self._x, self._y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-        self._carried = np.zeros((height, width, 3), np.float32)  # seconds followed, and the way gone in them, px
-        self._right, self._down = np.zeros_like(self._x), np.zeros_like(self._x)  # px/s, in the picture before
+        self._carried = np.zeros((height, width, 3), np.float32)  # seconds followed, and the distance moved, px
+        self._right, self._down = np.zeros_like(self._x), np.zeros_like(self._x)  # px/s, in the previous picture
         self._moved = False
         self._time_s = -math.inf
         pixel = np.arange(shape[0] * shape[1])
-        self._place = pixel // shape[1] // _STEP * width + pixel % shape[1] // _STEP  # of a pixel in what is carried
+        self._place = pixel // shape[1] // _STEP * width + pixel % shape[1] // _STEP  # each pixel's index in _carried
 
     def update(
         self,
@@ -42,14 +42,16 @@ class SteadyMotion:
         time_s: float,
         lag_s: float,
     ) -> tuple[FloatArray, FloatArray]:
-        """Take the next picture, in order of time: how far things have moved in it, and where something moves.
+        """Process the next picture, in order of time.
 
-        flow    rightwards and downwards, (h, w) float32 each, px in ``lag_s`` seconds
-        moves   (h, w)
-        pixels  (n,), some pixels, as indices in the flattened picture
+        flow    displacement to the right and down, (h, w) float32 each, px in ``lag_s`` seconds
+        moves   (h, w), True for moving pixels
+        pixels  (n,), the pixels to report, as indices in the flattened picture
+        time_s  time of the picture, seconds
+        lag_s   time between the two pictures of the flow, seconds
 
-        Returns the steady velocity of what is at these pixels, rightwards and downwards, (n,) float32 each, px/s: how
-        far it has come over how long, with a moment of standing still before.
+        Returns the steady velocity at these pixels, to the right and down, (n,) float32 each, px/s: the distance moved
+        divided by the time followed plus 0.3 s.
         """
         passed_s = time_s - self._time_s
         if passed_s > _MEMORY_S:
@@ -70,5 +72,5 @@ class SteadyMotion:
         return (right * per_s).ravel()[place], (down * per_s).ravel()[place]
 
     def rest(self) -> None:
-        """Nothing moved in a picture: what was followed stays where it is."""
+        """Process a picture in which nothing moved: all followed objects stay where they are."""
         self._moved = False

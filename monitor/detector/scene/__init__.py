@@ -1,1 +1,1 @@
-"""Scene memory: pictures unlike any seen under the same light."""
+"""Scene memory: finds pictures that differ from all pictures learned in the same light."""

@@ -1,9 +1,10 @@
-"""Scene memory: has this scene ever looked like this? It sees what stands still as well as what moves.
+"""Scene memory: checks if the scene has ever looked like this. It finds still objects as well as moving ones.
 
-A lying person, moved furniture, a room darker than it ever is. With footage of a day, pictures of 16x8 blocks are
-compared with the states that the scene was seen in (states.py). With less, only the texture of each place is
-(patches.py), which is worth less, see ``Scene.min_threshold``: four hours show nothing of the light of a fifth, and
-the whole picture would look new for most of the next day. Either way under the same regime (colour, infrared).
+Examples: a person lying on the floor, moved furniture, a room that is darker than ever. With about a day of footage,
+pictures of 16x8 blocks are compared with the learned states of the scene (scene_states.py). With less footage, only the
+texture of each place is compared (patches.py). This is less sensitive, see ``Scene.min_threshold``. Four hours do not
+show the light of the fifth hour, so the whole picture would look new for most of the next day. Both methods compare
+only pictures of the same regime (colour, infrared).
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from monitor.stream.regimes import COLUMNS, ROWS, LightWatch, Regime, small_pict
 from monitor.types import Detection, Frame
 
 _REGIMES = tuple(Regime)
-_MIN_PICTURES = 32  # of a regime, for it to be learned
-_PATCHES_ONLY_S = 72_000.0  # most of a day: with less, the whole picture of other hours looks new
-_EVERY_S = 0.3  # what it sees stays for seconds
-_PATCHES_FLOOR = 2.0  # normal clips of days not learned reach 1.7
+_MIN_PICTURES = 32  # minimum number of pictures to learn a regime
+_PATCHES_ONLY_S = 72_000.0  # 20 h; with less footage, whole pictures of other hours would look new
+_EVERY_S = 0.3  # short enough, because the changes that it finds last for seconds
+_PATCHES_FLOOR = 2.0  # normal clips of other days reach 1.7
 
 
 class SceneSettings(BaseModel):
@@ -43,16 +44,16 @@ class SceneSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["states", "patches"]
-    exemplars: tuple[int, int, int] = Field(description="how many of each regime: colour, grey, dark; 0: not learned")
-    rows: int = Field(ge=1, description="of places, in the anomaly map")
+    exemplars: tuple[int, int, int] = Field(description="number per regime: colour, grey, dark; 0: not learned")
+    rows: int = Field(ge=1, description="rows of places in the anomaly map")
     columns: int = Field(ge=1)
-    smooth_s: float = Field(gt=0, description="seconds over which the score's median is taken")
-    floor: float = Field(gt=0, description="score below which nothing is ever abnormal, see ``Scene.min_threshold``")
+    smooth_s: float = Field(gt=0, description="window of the score's median, seconds")
+    floor: float = Field(gt=0, description="lower limit of the threshold, see ``Scene.min_threshold``")
 
 
 @dataclass(slots=True, eq=False)
 class _Stream:
-    """One camera's light, the median of its scores and what was said last."""
+    """The light of one camera, the median of its scores, and the last result."""
 
     median: CausalMedian
     light: LightWatch = field(default_factory=LightWatch)
@@ -60,10 +61,11 @@ class _Stream:
 
 
 class Scene(Detector):
-    """Scores how unlike everything learned a picture is. High is abnormal.
+    """Scores how much a picture differs from everything learned. A high score is abnormal.
 
-    The score is about 1 where a picture is as unusual as few normal ones from an unlearned part of the footage. NaN
-    while the light settles after a switch, and in a regime that was not learned: there is nothing to compare with.
+    A score of about 1 is reached only by few normal pictures from parts of the footage that were not learned. The score
+    is NaN while the light settles after a switch, and in a regime that was not learned, because there is nothing to
+    compare with.
     """
 
     name: ClassVar[str] = "scene"
@@ -72,9 +74,9 @@ class Scene(Detector):
     def __init__(self, settings: SceneSettings, memories: Mapping[Regime, States] | Mapping[Regime, Patches]) -> None:
         self._settings = settings
         self._memories: dict[Regime, States | Patches] = dict(memories)
-        # Held-out footage of the same hours as the footage learned says too little of another day, or another clip.
+        # Held-out footage from the same hours as the learned footage does not represent another day, or another clip.
         self.min_threshold = settings.floor
-        # In the minutes just learned hardly anything looks new, in any other clip much does, and says nothing.
+        # In the learned minutes hardly anything looks new. In any other clip much looks new, but this is normal.
         self.usual = min(1.0, settings.floor / 2)
 
     @property
@@ -84,11 +86,11 @@ class Scene(Detector):
 
     @classmethod
     def fit(cls, clips: Iterable[Sequence[Frame]], seed: int = 0, most: int = 1024) -> Self:  # noqa: ARG003
-        """Learn from clips of normal footage, each in order of time; whole days are welcome.
+        """Learn from clips of normal footage, each in order of time. The footage may span whole days.
 
-        most: states of a regime to remember. Keeps at most 20,000 small pictures (1.5 KB, and 4 KB while there is
-        less than a day), evenly spread over the footage, and none of the frames. Nothing is random: the seed
-        is there for the interface. Raises UsageError when there are too few frames.
+        most: maximum number of states per regime. It keeps at most 20,000 small pictures (1.5 KB each, plus 4 KB each
+        for less than 20 h of footage), evenly spread over the footage, and no frames. Nothing is random; ``seed`` is
+        only part of the interface. Raises UsageError if there are too few frames.
         """
         kept = Kept(whole_after_s=_PATCHES_ONLY_S)
         for clip in clips:
@@ -122,11 +124,11 @@ class Scene(Detector):
         return cls(SceneSettings.model_validate({**given, "exemplars": counts}), patches)
 
     def new_stream(self) -> _Stream:
-        """Nothing is known of the light yet."""
+        """A stream with unknown light."""
         return _Stream(CausalMedian(self._settings.smooth_s, self._settings.smooth_s))
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
-        """The anomaly map is (rows, columns) of places: how unlike anything learned each is, in the score's units."""
+        """The anomaly map, (rows, columns) of places, gives the difference from everything learned, in score units."""
         return [
             seen.stream.paced.tell(seen.frame.time_s, partial(self._look, seen.frame, seen.stream)) for seen in batch
         ]
@@ -149,7 +151,7 @@ class Scene(Detector):
         return self._settings.model_dump()
 
     def tensors(self) -> Tensors:
-        """The parts of ``States`` or ``Patches`` of each regime that was learned, as ``colour.exemplars`` and so on."""
+        """The parts of ``States`` or ``Patches`` of each learned regime, with names such as ``colour.exemplars``."""
         found: Tensors = {}
         for regime, memory in self._memories.items():
             found[f"{regime}.exemplars"] = memory.exemplars
@@ -169,11 +171,11 @@ class Scene(Detector):
         device: str,  # noqa: ARG003 - for detectors with a network
         precision: Precision = "auto",  # noqa: ARG003
     ) -> Self:
-        """Build from stored parts. Raises ModelError when one is missing, foreign, misshapen or not finite."""
+        """Build from stored parts. Raises ModelError if a part is missing, unknown, not finite or has a wrong shape."""
         given = read_settings(cls.name, SceneSettings, settings)
         grid = (given.rows, given.columns)
         if given.kind == "states" and grid != (ROWS, COLUMNS):
-            raise ModelError(f"the scene of this model has {grid} places and not {(ROWS, COLUMNS)}; train it again")
+            raise ModelError(f"the scene of this model has {grid} places instead of {(ROWS, COLUMNS)}; train it again")
         expected: dict[str, tuple[tuple[int, ...], Any]] = {}
         learned = {regime: n for regime, n in zip(_REGIMES, given.exemplars, strict=True) if n > 0}
         for regime, n in learned.items():
@@ -203,10 +205,10 @@ class Scene(Detector):
 
 
 def _once_a_day(held_out: HeldOut, name: str) -> float:
-    """The score that a regime's pictures pass once a day in parts of the footage that were not learned; at least 1."""
+    """The score that a regime's pictures exceed once per day in parts of the footage not learned; at least 1."""
     try:
         return max(fit_tail(held_out, name, SmoothingSettings().smoother).scale(name, 1.0).threshold, 1.0)
-    except ModelError:  # the footage never varied
+    except ModelError:  # the footage does not vary at all
         return 1.0
 
 

@@ -1,8 +1,8 @@
-"""The states a scene has been seen in, and which places of a picture look like none of them.
+"""Remembers the states of a scene, and finds the places of a picture that match none of them.
 
-A state is a picture of 16x8 blocks. A new picture is compared block by block with the 16 states most like it as a
-whole: a block is as strange as its distance to the same block in the nearest of these. So the light and the curtains
-may be those of one evening and the chair that of another, while something that was never in its place stands out.
+A state is a picture of 16x8 blocks. A new picture is compared with the 16 states that are most similar to it as a
+whole. The score of a block is its distance to the same block in the nearest of these states. So the light and the
+curtains may match one evening, and the chair another evening. But an object that was never in this place stands out.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from monitor.types import FloatArray
 
-_ALIKE = 16  # states that a picture is compared with, block by block
-_TOP_SHARE = 0.05  # of the places: the picture's score is the mean of the highest
+_ALIKE = 16  # number of states that a picture is compared with, block by block
+_TOP_SHARE = 0.05  # the picture's score is the mean of this share of the places, the highest ones
 _PARTS = 8
 _UNIT_QUANTILE = 0.99
 
 
 class States:
-    """What is normal in one regime.
+    """The normal states of the scene in one regime.
 
     exemplars  (n, rows, columns, 3) float16, pictures in luma and colour differences, grey levels
-    time_s     (n,) float64, when in the footage each was seen, seconds on the stream's clock
-    deviation  (rows, columns, 3) float32 > 0, grey levels by which each block usually varies
-    unit       distance that 1% of normal pictures pass in a part of the footage that was not learned, > 0
+    time_s     (n,) float64, time of each exemplar in the footage, seconds on the stream's clock
+    deviation  (rows, columns, 3) float32 > 0, usual variation of each block, grey levels
+    unit       distance exceeded by 1% of normal pictures in a part of the footage that was not learned, > 0
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class States:
 
     @classmethod
     def learn(cls, pictures: FloatArray, time_s: NDArray[np.float64], most: int) -> tuple[Self, FloatArray]:
-        """From (k, rows, columns, 3) normal pictures in order of time, k >= 2 * 8; at most ``most`` become exemplars.
+        """Learn from (k, rows, columns, 3) normal pictures in order of time, k >= 2 * 8; keep at most ``most``.
 
-        Also gives the score of each picture, (k,), had its eighth of the footage (see ``parts``) not been learned. A
-        picture taken seconds after a learned one is no measure of what another day brings; hours apart, it is.
+        It also returns the score of each picture, (k,), as if its eighth of the footage (see ``parts``) had not been
+        learned. A picture taken seconds after a learned one does not represent another day; one taken hours later does.
         """
         spread = np.maximum(pictures.std(axis=0), 1.0)
         deviation = np.maximum(spread, 0.5 * np.median(spread)).astype(np.float32)
@@ -60,9 +60,9 @@ class States:
         return states, scores / np.float32(unit)
 
     def compare(self, picture: FloatArray) -> tuple[FloatArray, int]:
-        """How strange each block of a picture (rows, columns, 3) is, in units: (rows, columns) float32, >= 0.
+        """How unusual each block of a picture (rows, columns, 3) is, in units: (rows, columns) float32, >= 0.
 
-        With it the number of the exemplar most like the whole picture.
+        It also returns the index of the exemplar that is most similar to the whole picture.
         """
         flat = (picture / self.deviation).ravel()
         squares = self._squares - 2 * (self._scaled @ flat)
@@ -74,18 +74,18 @@ class States:
 
 
 def parts(count: int) -> NDArray[np.intp]:
-    """Which eighth of the footage each of ``count`` pictures in order of time belongs to, 0..7."""
+    """The eighth of the footage, 0..7, that each of ``count`` pictures in order of time belongs to."""
     return np.arange(count) * _PARTS // count
 
 
 def top_mean(places: FloatArray) -> float:
-    """A picture's score from its places': the mean of the highest 5%."""
+    """The score of a picture: the mean of the highest 5% of its places."""
     count = max(1, round(_TOP_SHARE * places.size))
     return float(np.partition(places, -count, axis=None)[-count:].mean())
 
 
 def farthest_first(samples: FloatArray, most: int) -> NDArray[np.intp]:
-    """Greedy k-centre: numbers of at most ``most`` of (k, d) samples, each the farthest from all chosen before."""
+    """Greedy k-centre: indices of at most ``most`` of (k, d) samples. Each is the farthest from all chosen before."""
     samples = samples - samples.mean(axis=0)
     norms = np.square(samples).sum(axis=1)
     chosen = [0]
@@ -102,7 +102,7 @@ def farthest_first(samples: FloatArray, most: int) -> NDArray[np.intp]:
 
 
 def colour_differences(pictures: FloatArray) -> FloatArray:
-    """Luma, red and blue difference (ITU-R BT.601) of (..., 3) BGR, grey levels; same shape, float32."""
+    """Luma, red difference and blue difference (ITU-R BT.601) of (..., 3) BGR, grey levels; same shape, float32."""
     blue, green, red = pictures[..., 0], pictures[..., 1], pictures[..., 2]
     luma = 0.114 * blue + 0.587 * green + 0.299 * red
     return np.stack([luma, 0.713 * (red - luma), 0.564 * (blue - luma)], axis=-1).astype(np.float32)

@@ -246,7 +246,7 @@ def test_a_damaged_model_is_refused_with_the_reason(motion: Motion) -> None:
         Motion.load(settings, _without(tensors, "scale"), "cpu")
     with pytest.raises(ModelError, match=r"'scale' is \(9, 19\) float32 and should be \(10, 19\) float32"):
         Motion.load(settings, tensors | {"scale": tensors["scale"][:-1]}, "cpu")
-    with pytest.raises(ModelError, match="earlier version, which did not follow what moves: learn the camera anew"):
+    with pytest.raises(ModelError, match="earlier version, which did not follow objects: learn the camera again"):
         Motion.load(settings, tensors | {"deviation": tensors["deviation"][:13]}, "cpu")
     with pytest.raises(ModelError, match="'deviation' holds values that are not finite"):
         Motion.load(settings, tensors | {"deviation": tensors["deviation"] * np.float32(np.nan)}, "cpu")
