@@ -184,8 +184,8 @@ class JournalFile:
     def _refuse_foreign(self) -> None:
         marks = self._value("PRAGMA application_id"), self._value("PRAGMA user_version")
         if marks != (_APPLICATION_ID, _VERSION) and not self._is_empty():
-            whose = "a newer monitor" if marks[0] == _APPLICATION_ID else "another program"
-            raise ConfigError(f"{self.path} belongs to {whose}: choose another path for the journal ([journal] path)")
+            owner = "a newer monitor" if marks[0] == _APPLICATION_ID else "another program"
+            raise ConfigError(f"{self.path} belongs to {owner}: choose another path for the journal ([journal] path)")
 
     def _is_empty(self) -> bool:
         return bool(self._value("SELECT count(*) FROM sqlite_master") == 0)

@@ -1,1 +1,1 @@
-"""The live terminal dashboard, and what remains of it when the run is over."""
+"""The live terminal dashboard, and the summary after the run."""

@@ -31,18 +31,18 @@ class _Row:
 
     @property
     def place(self) -> str:
-        """Where it began in its file; empty of a live camera."""
+        """Where the event began in its file; empty for a live camera."""
         return "" if self.media_s is None else place(self.media_s)
 
     @property
     def lasted(self) -> str:
-        """How long, or that it still goes on."""
+        """Duration of the event, or ``open`` while it continues."""
         lasted = "open" if self.ended_s is None else f"{self.ended_s - self.started_s:.1f} s"
         return lasted if self.notify else f"quiet {lasted}"
 
 
 class LastAlerts:
-    """Remembers events, one row each, and draws the latest of them."""
+    """Keeps the last events, one row each, and draws them as a table."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, int], _Row] = {}
@@ -53,12 +53,12 @@ class LastAlerts:
         return len(self._rows) + self._forgotten
 
     def take(self, alert: Alert) -> None:
-        """An event began, goes on or has ended."""
+        """Record the start, an update or the end of an event."""
         event = alert.event
         why = str(alert.reasons[0]) if alert.reasons else ""
         key = (alert.camera, event.number)
         if key in self._rows and (event.phase is Phase.UPDATE or not why):
-            why = self._rows[key].why  # an update says why the present score is high, the row why the peak was
+            why = self._rows[key].why  # an update gives the reason of the present score, the row that of the peak
         times = event.started_s, event.ended_s
         row = _Row(alert.started_at, alert.camera, event.peak_score, *times, why, event.notify, alert.media_s)
         self._rows[key] = row
@@ -71,14 +71,17 @@ class LastAlerts:
             self._forgotten += 1
 
     def raise_peak(self, judgement: Judgement) -> None:
-        """Of the camera's open event: between its messages the row would stand below the score."""
+        """Raise the peak of the camera's open event. Otherwise the row would lag behind the score between messages."""
         row = self._open.get(judgement.scored.frame.camera)
         if row is not None and judgement.score > row.peak:
             row.peak = judgement.score
             row.why = str(judgement.reasons[0]) if judgement.reasons else row.why
 
     def table(self, width: int, rows: int) -> Table | Text:
-        """The last of them, the latest first, in ``width`` characters: as many as ``rows`` hold with their reasons."""
+        """Draw the last events, the latest first: as many as fit with their reasons.
+
+        width, rows  room for the table, in characters and in lines
+        """
         if not self._rows:
             return Text("none yet", "dim")
         last = list(self._rows.values())[-rows:]

@@ -22,7 +22,7 @@ class EvidenceSettings:
     width       largest width of pictures and clips, pixels
     quality     JPEG quality of pictures, 1 to 100
     memory_mb   largest memory for the last seconds of frames per camera, 1 MB = 1,000,000 bytes
-    keep_days   older events are deleted, days
+    keep_days   age at which events are deleted, days
     keep_gb     largest size of all files; above it, the oldest events are deleted, 1 GB = 1,000,000,000 bytes
     """
 
