@@ -1,4 +1,4 @@
-"""The command line as a user meets it: in a process of its own, by its output and its exit code."""
+"""The command line as a user meets it: its output and its exit code, in a process if that is what is tested."""
 
 import json
 import os
@@ -17,6 +17,7 @@ import pytest
 
 from monitor.alerts.journal import Journal
 from monitor.client import AlertSubscriber, Contact, Ended
+from tests.helpers.commands import Finished, monitor
 from tests.places import ROOT
 
 DEMO_MODEL = ROOT / "monitor/assets/demo"
@@ -25,10 +26,10 @@ ANY = "tcp://127.0.0.1:*"
 FREE_PORTS = ("--alerts", ANY, "--scores", ANY, "--history", ANY, "--no-journal")
 
 
-def monitor(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+def in_a_process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, ROOT / "run_monitor.py", *arguments],
-        cwd=cwd,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
@@ -49,7 +50,7 @@ def in_a_terminal(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def refused(result: subprocess.CompletedProcess[str], code: int, *sentences: str) -> None:
+def refused(result: Finished | subprocess.CompletedProcess[str], code: int, *sentences: str) -> None:
     """One clear sentence on stderr, nothing else, and the exit code."""
     assert result.returncode == code, result.stderr
     assert "Traceback" not in result.stderr
@@ -88,7 +89,7 @@ def test_what_is_said_before_the_first_frame_has_its_time(video: Path) -> None:
 
 def test_in_a_terminal_what_is_printed_at_the_end_is_broken_between_words() -> None:
     demo = ("--demo", "--model", DEMO_MODEL, "--speed", "max", "--max-frames", "3", "--no-publish")
-    words = "without arguments, shows how to watch a camera of your own."
+    words = "without arguments shows how to watch your own camera."
     assert words in monitor(*demo, "--headless").stdout, "whole where it is no terminal"
     shown = in_a_terminal(*demo)
     assert shown.returncode == 0, shown.stdout
@@ -105,7 +106,9 @@ def test_without_arguments_the_three_first_steps_are_shown() -> None:
 
 
 def test_a_missing_path() -> None:
-    refused(monitor("no/such.mp4", "--model", DEMO_MODEL), 2, "there is no file or folder no/such.mp4: check the path")
+    missing = ("no/such.mp4", "--model", DEMO_MODEL)
+    for run in (in_a_process, monitor):
+        refused(run(*missing), 2, "there is no file or folder no/such.mp4: check the path")
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
@@ -166,7 +169,7 @@ def test_the_duration_is_a_length_of_time_like_that_of_learning(duration: str) -
 
 
 def test_the_demo_with_a_source_is_refused(video: Path) -> None:
-    refused(monitor("--demo", video), 2, "brings its own scene")
+    refused(monitor("--demo", video), 2, "has its own scene")
 
 
 def test_a_port_in_use(video: Path) -> None:
@@ -229,9 +232,9 @@ def test_a_file_of_which_nothing_could_be_scored_and_a_dead_camera_are_both_told
     assert result.returncode == 1, result.stderr
     last = result.stderr.splitlines()[-1]
     why = "rtsp://127.0.0.1:9/live cannot be opened: 127.0.0.1 refuses connections on port 9"
-    assert last.startswith(f"error: not one frame came from yard ({why}): run `")
+    assert last.startswith(f"error: no frame came from yard ({why}): run `")
     assert "run_monitor.py doctor rtsp://127.0.0.1:9/live` to see why; " in last
-    assert "; not one frame was scored of tall (learned at 320x176, now 176x320" in last
+    assert "; no frame was scored for tall (learned at 320x176, now 176x320" in last
     assert "Traceback" not in result.stderr
 
 
@@ -257,7 +260,7 @@ def test_an_unreadable_image_is_named_skipped_and_counted(tmp_path: Path) -> Non
     result = monitor(folder, "--model", DEMO_MODEL, "--speed", "max", "--analysis-fps", "0", "--no-publish")
     assert result.returncode == 0, result.stderr
     assert "frame_00007.jpg" in result.stderr
-    assert "frames: 1 frame missing in the numbering, 1 unreadable" in result.stdout
+    assert "frames: 1 frame missing in the frame numbers, 1 unreadable" in result.stdout
 
 
 def start(arguments: Sequence[str | Path]) -> subprocess.Popen[str]:
@@ -300,7 +303,7 @@ def test_ctrl_c_before_a_camera_gave_a_frame_says_so_and_is_no_failure() -> None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
-    assert "not one frame came from yard (" in err
+    assert "no frame came from yard (" in err
     assert "doctor rtsp://127.0.0.1:9/live` to see why" in err
 
 
@@ -309,7 +312,7 @@ def test_ctrl_c_before_a_camera_gave_a_frame_says_so_and_is_no_failure() -> None
     [
         (["{video}"], False, "done: every source has ended"),
         (["{video}", "--loop", "--duration", "4"], False, "done: --duration is over"),
-        (["yard=rtsp://127.0.0.1:9/live", "--duration", "4"], False, "failed: not one frame came from yard ("),
+        (["yard=rtsp://127.0.0.1:9/live", "--duration", "4"], False, "failed: no frame came from yard ("),
         (["yard=rtsp://127.0.0.1:9/live"], True, "stopped: by Ctrl-C or SIGTERM"),
     ],
 )
@@ -343,10 +346,10 @@ def test_a_second_ctrl_c_kills() -> None:
 def test_no_password_is_ever_shown() -> None:
     url = "rtsp://admin:hunter2@127.0.0.1:9/live"
     result = monitor(f"yard={url}", "--model", DEMO_MODEL, "--headless", "--verbose", "--duration", "2", *FREE_PORTS)
-    assert result.returncode == 1, "not one frame came"
+    assert result.returncode == 1, "no frame came"
     assert "hunter2" not in result.stdout + result.stderr
     assert "offline" in result.stderr
-    assert "error: not one frame came from yard" in result.stderr
+    assert "error: no frame came from yard" in result.stderr
     assert "doctor 'rtsp://***@127.0.0.1:9/live'` to see why" in result.stderr
 
 

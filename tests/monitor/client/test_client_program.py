@@ -1,4 +1,4 @@
-"""``python -m monitor.client`` in a process of its own: what it prints, and its exit codes."""
+"""``python -m monitor.client``: what it prints, and its exit codes; in its own process if a monitor speaks to it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pytest
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.states import CameraState, Phase
+from tests.helpers import commands
 from tests.helpers.publishing import ANY, DEADLINE_S, START, await_subscriptions, local, publish_alert
 
 
@@ -208,21 +209,18 @@ def test_without_a_monitor_it_says_that_it_waits_goes_on_and_ends_with_1_at_its_
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
         endpoint = f"tcp://127.0.0.1:{holder.getsockname()[1]}"
-        with client("--endpoint", endpoint, "--timeout", "3.3") as program:
-            code, out, notes = program.end()
-    assert code == 1
-    assert out == ""
-    waiting, closing = notes.splitlines()
+        ended = commands.client("--endpoint", endpoint, "--timeout", "3.3")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    waiting, closing = ended.stderr.splitlines()
     assert waiting.startswith(f"waiting: nothing received from {endpoint} for 3 s. Check that a monitor runs there")
     assert closing.startswith(f"no monitor answered at {endpoint} within 3.3 s: start one with ")
 
 
 def test_the_end_of_a_timeout_before_anything_was_said_is_one_sentence(tmp_path: Path) -> None:
-    with client("--endpoint", f"ipc://{tmp_path}/nobody", "--timeout", "0.2") as program:
-        code, out, notes = program.end()
-    assert (code, out) == (1, "")
-    assert notes.startswith(f"no monitor answered at ipc://{tmp_path}/nobody within 0.2 s: start one")
-    assert notes.count("\n") == 1
+    ended = commands.client("--endpoint", f"ipc://{tmp_path}/nobody", "--timeout", "0.2")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"no monitor answered at ipc://{tmp_path}/nobody within 0.2 s: start one")
+    assert ended.stderr.count("\n") == 1
 
 
 def test_a_monitor_that_had_nothing_to_say_is_told_from_none(tmp_path: Path) -> None:
@@ -249,9 +247,7 @@ def test_a_monitor_that_had_nothing_to_say_is_told_from_none(tmp_path: Path) -> 
     ],
 )
 def test_what_cannot_be_is_one_sentence_and_exit_2(arguments: tuple[str, ...]) -> None:
-    with client(*arguments) as program:
-        code, out, notes = program.end()
-    assert code == 2
-    assert out == ""
-    assert notes.count("\n") == 1
-    assert arguments[1] in notes
+    ended = commands.client(*arguments)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.count("\n") == 1
+    assert arguments[1] in ended.stderr

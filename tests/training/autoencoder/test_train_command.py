@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from monitor.text.durations import in_words
+from tests.helpers.commands import training
 from tests.helpers.tiny_training import write_folder
 from tests.places import ROOT, SHARED_DATA
 from training.autoencoder.checkpoint import CHECKPOINT_FILE
@@ -24,17 +25,12 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SETTINGS = "width = 4\nbatch = 8\nepochs = 3\nframes_per_s = 0\n"
 
 
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "training", *map(str, arguments)]
-    return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT, check=False)
-
-
 @pytest.mark.parametrize("name", ["train", "submission", "evaluate", "what-if"])
-def test_help_at_80_columns_shows_every_option_whole(name: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "training", name, "--help"], capture_output=True, text=True, cwd=ROOT,
-        env={**ENVIRONMENT, "COLUMNS": "80", "TERMINAL_WIDTH": "80"}, check=True,
-    )  # fmt: skip
+def test_help_at_80_columns_shows_every_option_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    done = training(name, "--help")
+    assert done.returncode == 0
     assert "…" not in done.stdout
     assert "str>" not in re.sub(r"PATH.*", "", done.stdout)
     assert ("--false-alarms-per-day " in done.stdout) == (name in ("evaluate", "what-if"))
@@ -42,7 +38,7 @@ def test_help_at_80_columns_shows_every_option_whole(name: str) -> None:
 
 @pytest.mark.skipif(not CRASHES.exists(), reason="the file that crashes the decoder is not here: ../shared/data/faults")
 def test_real_video_that_crashes_the_decoder_is_one_sentence(tmp_path: Path) -> None:
-    done = command("train", "--data", CRASHES, "--out", tmp_path / "model")
+    done = training("train", "--data", CRASHES, "--out", tmp_path / "model")
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: ")
@@ -55,12 +51,12 @@ def test_command_trains_on_several_paths(tmp_path: Path) -> None:
     write_folder(tmp_path / "more", range(60))
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(SETTINGS)
-    done = command("train", "--data", tmp_path / "data", tmp_path / "more", "--recipe", recipe, "--epochs", "1",
-                   "--out", tmp_path / "model")  # fmt: skip
+    done = training("train", "--data", tmp_path / "data", tmp_path / "more", "--recipe", recipe, "--epochs", "1",
+                    "--out", tmp_path / "model")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "epoch 1/1" in done.stderr
     assert "footage: 5 s to learn from, 1 s held out" in done.stderr
-    warned = [line for line in done.stderr.splitlines() if line.startswith("warning: 5 s of footage is too little")]
+    warned = [line for line in done.stderr.splitlines() if line.startswith("warning: 5 s of footage is too short")]
     assert len(warned) == 2
     assert done.stderr.splitlines()[-1] == warned[0]
     about = json.loads((tmp_path / "model/model.json").read_text())["provenance"]
@@ -70,7 +66,7 @@ def test_command_trains_on_several_paths(tmp_path: Path) -> None:
 
 def test_wrong_input_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    done = command("train", "--data", tmp_path / "empty", "--out", tmp_path / "model")
+    done = training("train", "--data", tmp_path / "empty", "--out", tmp_path / "model")
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
@@ -92,7 +88,7 @@ def test_signal_keeps_the_finished_epochs_and_says_how_to_go_on(tmp_path: Path, 
                 break
         rest = running.stderr.read()
     assert running.returncode == 130
-    assert "the same command with --resume goes on from there" in rest
+    assert "to continue, run the same command with --resume" in rest
     assert "Traceback" not in rest
     assert (working_folder(tmp_path / "model") / CHECKPOINT_FILE).exists()
     assert not (tmp_path / "model").exists()
@@ -104,7 +100,7 @@ def test_without_a_terminal_a_line_says_how_far_it_is(capfd: pytest.CaptureFixtu
         step()
     said = capfd.readouterr().err.splitlines()
     assert said[0] == "scoring 2 videos"
-    assert re.fullmatch(r"scoring 2 videos, 1 frame, \d+ a second: 0 of 2 done", said[1])
+    assert re.fullmatch(r"scoring 2 videos, 1 frame, \d+ per second: 0 of 2 done", said[1])
     assert said[2].endswith("1 of 2 done")
 
 

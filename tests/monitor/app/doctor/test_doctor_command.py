@@ -17,6 +17,7 @@ from monitor.app.doctor.doctor_report import show_table, summary
 from monitor.app.doctor.finding_report import Finding, State
 from monitor.app.doctor.model_check import too_short_to_learn
 from monitor.app.doctor.verdict import judge_stream
+from tests.helpers.commands import doctor
 from tests.helpers.examined import DEMO_MODEL, GOOD, SECRET, request
 from tests.helpers.made_footage import write_video
 from tests.places import ROOT
@@ -38,7 +39,7 @@ def test_the_table_fits_the_terminal(width: int) -> None:
     assert summary(findings[:1]) == "1 ok, 0 warnings, 0 problems."
 
 
-def doctor(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def in_a_process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, ROOT / "run_monitor.py", "doctor", *arguments],
         cwd=ROOT,
@@ -55,7 +56,7 @@ def test_json_lines_of_a_config_with_a_camera_that_refuses_and_a_file(tmp_path: 
         f'model = "{DEMO_MODEL}"\n[cameras.yard]\nsource = "rtsp://admin:{SECRET}@127.0.0.1:9/x"\n'
         f'[cameras.archive]\nsource = "{video}"\n[publish]\nenabled = false\n'
     )
-    result = doctor("--config", tmp_path / "c.toml", "--json", "--seconds", "1")
+    result = in_a_process("--config", tmp_path / "c.toml", "--json", "--seconds", "1")
     assert result.returncode == 1, result.stderr
     assert SECRET not in result.stdout + result.stderr
     found = {f"{line['check']} {line['name']}": line for line in map(json.loads, result.stdout.splitlines())}
