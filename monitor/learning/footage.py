@@ -9,6 +9,7 @@ A picture is there whole or recognised as cut off, so a recording that was inter
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,9 +27,16 @@ FORMAT = "true-sight-footage"
 QUALITY = 95
 GAP_S = 10.0
 """Put between two stretches that do not belong together."""
+MOST_FPS = 30.0
+"""Frames per second taken for a camera of which every frame is analysed."""
 A_FOLDER = 1000
 WIDTH = 320
 """Wider frames are shrunk to about this width, px: no detector looks at more."""
+
+
+def recording_rate(analysis_fps: float) -> float:
+    """Pictures recorded per second at a rate of analysis; for 0, every frame, what few cameras exceed."""
+    return analysis_fps or MOST_FPS
 
 
 def shrunk(image: Image) -> Image:
@@ -87,29 +95,43 @@ class FootageSource(Source):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder.parent.name, str(folder))
+        super().__init__(folder.parent.name or folder.absolute().parent.name or folder.name, str(folder))
         self.folder = folder
         try:
             card = json.loads((folder / CARD).read_text(encoding="utf-8"))
             self.camera_size = int(card["width"]), int(card["height"])
             self.fps = float(card["fps"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not 0.0 < self.fps < math.inf:
+                raise ValueError(f"{self.fps} frames per second")  # noqa: TRY301 - as wrong as text would be
+        except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
             raise SourceError(f"{folder} holds no recorded footage: its {CARD} cannot be read") from error
 
     def open(self) -> Reader:
-        """Open at the first picture."""
+        """Open at the first picture. Raises SourceError if the folder is gone."""
         return _FootageReader(self)
+
+    def check(self) -> None:
+        """Raise SourceError if no picture can be read."""
+        with self.open() as reader:
+            while reader.grab() is not None:
+                if reader.retrieve() is not None:
+                    return
+        raise SourceError(f"{self.folder} holds no picture that can be read: record the camera again")
 
 
 class _FootageReader(Reader):
     def __init__(self, source: FootageSource) -> None:
         self.fps = source.fps
+        self._folder = source.folder
         self._pictures = _pictures(source.folder)
         self._picture: Path | None = None
         self._index = -1
 
     def grab(self) -> Position | None:
-        self._picture = next(self._pictures, None)
+        try:
+            self._picture = next(self._pictures, None)
+        except OSError as error:
+            raise SourceError(f"{self._folder} cannot be read any more ({error.strerror or error})") from error
         if self._picture is None:
             return None
         self._index += 1
@@ -127,8 +149,9 @@ def is_footage(folder: Path) -> bool:
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
-    for part in sorted(entry for entry in folder.iterdir() if entry.is_dir() and entry.name.isdecimal()):
-        yield from sorted(path for path in part.glob("*.jpg") if path.stem.isdecimal())
+    # Sorted by number: after 11 days the names get longer.
+    for part in sorted((e for e in folder.iterdir() if e.is_dir() and e.name.isdecimal()), key=lambda e: int(e.name)):
+        yield from sorted((p for p in part.glob("*.jpg") if p.stem.isdecimal()), key=lambda p: int(p.stem))
 
 
 def recorded_s(folder: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -75,13 +76,17 @@ class FolderSource(Source):
 
     def __init__(self, path: Path, name: str | None = None, fps: float = FALLBACK_FPS) -> None:
         super().__init__(name or path.resolve().name, str(path))
-        if not fps > 0.0:
-            raise SourceError(f"the frames per second of a folder must be above 0, got {fps:g}")
+        if not 0.0 < fps < math.inf:
+            raise SourceError(f"the frames per second of a folder must be a number above 0, got {fps:g}")
         self.path = path
         self.fps = fps
-        if not path.is_dir():
-            raise SourceError(f"no such folder: {path}")
-        images = images_in(path)
+        try:
+            if not path.is_dir():
+                raise SourceError(f"no such folder: {path}")
+            images = images_in(path)
+        except OSError as error:
+            why = error.strerror or error
+            raise SourceError(f"{path} cannot be read ({why}): check the path and the permissions") from error
         if not images:
             raise SourceError(f"{path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))})")
         self.files, self.indices, self.first_number = _number(path, images)

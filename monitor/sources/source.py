@@ -46,7 +46,8 @@ class Reader(ABC):
     def skip_to(self, time_s: float) -> Position | None:  # noqa: ARG002 - no benefit if grabbing is cheap
         """Grab the first frame at ``time_s`` or later. A reader may also return any or all of the frames before it.
 
-        The last frame of a source is always returned. Returns and raises the same as ``grab``.
+        The last frame of a source is always returned, so that all frames are counted. If it is before ``time_s``, its
+        picture may be missing. Returns and raises the same as ``grab``.
         """
         return self.grab()
 

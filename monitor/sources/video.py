@@ -60,7 +60,12 @@ class VideoSource(Source):
 
     def open(self) -> VideoReader:
         """Open the file. Raises SourceError."""
-        if not self.path.is_file():
+        try:
+            exists = self.path.is_file()
+        except OSError as error:
+            why = error.strerror or error
+            raise SourceError(f"{self.path} cannot be read ({why}): check the path and the permissions") from error
+        if not exists:
             raise SourceError(f"no such file: {self.path}")
         threads = [] if self.threads is None else [cv2.CAP_PROP_N_THREADS, self.threads]
         capture = open_capture(str(self.path), parameters=threads, hardware=self.hardware)

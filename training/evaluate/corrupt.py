@@ -1,4 +1,4 @@
-"""Faults put into recorded footage on purpose, to measure what they cost: flipped, noisy and missing frames."""
+"""Adds faults to recorded footage on purpose (flipped, noisy, missing frames), to measure their effect on results."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from monitor.types import Image
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """How often frames are corrupted, each fault independently of the others.
+    """How often frames are corrupted. The faults are independent of each other.
 
-    flip         share of frames upside down, mirrored or both, each as often, 0..1
+    flip         share of frames that are upside down, mirrored or both (each equally often), 0..1
     noise        share of frames with Gaussian noise, 0..1
-    drop         share of frames that are missing, 0..1, below 1
-    noise_sigma  the noise's standard deviation, grey levels, a colour and pixel by itself
+    drop         share of missing frames, 0 or more and below 1
+    noise_sigma  standard deviation of the noise in grey levels, independent per pixel and colour channel
     seed         the same seed corrupts the same frames of the same video in the same way
     """
 
@@ -33,17 +33,17 @@ class Corruption:
 
     @classmethod
     def parse(cls, text: str) -> Corruption:
-        """Read ``flip=0.1,noise=0.2,drop=0.05,seed=0``. Raises UsageError."""
+        """Parse a text such as ``flip=0.1,noise=0.2,drop=0.05,seed=0``. Raises UsageError."""
         known = [field.name for field in fields(cls)]
         given: dict[str, float] = {}
         for part in text.split(","):
             key, equals, value = (word.strip() for word in part.partition("="))
             if key not in known or not equals:
                 near = nearest(key, known)
-                hint = f"did you mean '{near}'?" if near and near != key else f"known are {', '.join(known)}"
+                hint = f"did you mean '{near}'?" if near and near != key else f"known keys are {', '.join(known)}"
                 raise UsageError(f"--corrupt does not understand '{part.strip()}': give key=value pairs; {hint}")
             if key in given:
-                raise UsageError(f"--corrupt gives {key} twice: give it once")
+                raise UsageError(f"--corrupt contains {key} twice: give it once")
             try:
                 given[key] = int(value) if key == "seed" else float(value)
             except ValueError:
@@ -51,9 +51,9 @@ class Corruption:
                 raise UsageError(f"--corrupt {key}={value}: {key} must be {kind}") from None
         for key in ("flip", "noise", "drop"):
             if not 0 <= given.get(key, 0.0) <= 1:
-                raise UsageError(f"--corrupt {key}={given[key]:g}: a share of the frames is between 0 and 1")
+                raise UsageError(f"--corrupt {key}={given[key]:g}: give a share of the frames between 0 and 1")
         if given.get("drop") == 1:
-            raise UsageError("--corrupt drop=1 leaves no frame: give a lower share")
+            raise UsageError("--corrupt drop=1 drops all frames: give a lower share")
         if not 0 <= given.get("noise_sigma", 0.0) <= 255:
             raise UsageError(f"--corrupt noise_sigma={given['noise_sigma']:g}: give 0 to 255 grey levels")
         if given.get("seed", 0) < 0:
@@ -61,19 +61,19 @@ class Corruption:
         return cls(**{**given, "seed": int(given.get("seed", 0))})  # type: ignore[arg-type]
 
     def __str__(self) -> str:
-        """As on the command line."""
+        """The text form, as on the command line."""
         return ",".join(f"{field.name}={getattr(self, field.name):g}" for field in fields(self))
 
     def rng(self, video: str, index: int) -> np.random.Generator:
-        """The random numbers of one frame of one video: they depend on nothing else, whichever frames are looked at."""
+        """The random numbers of one frame of one video. They do not depend on which other frames are read."""
         return np.random.default_rng((self.seed, zlib.crc32(video.encode()), index))
 
     def drops(self, video: str, index: int) -> bool:
-        """Is this frame missing?"""
+        """True if this frame is missing."""
         return bool(self.rng(video, index).random(3)[0] < self.drop)
 
     def apply(self, image: Image, video: str, index: int) -> Image:
-        """The picture, (H, W, 3) uint8 BGR, as it comes out of the fault; a new one unless nothing is done to it."""
+        """The image, (H, W, 3) uint8 BGR, with the faults added. It is a new array, or the same one without a fault."""
         rng = self.rng(video, index)
         _, flip, noise = rng.random(3)
         if flip < self.flip:
@@ -86,9 +86,9 @@ class Corruption:
 
 
 class CorruptedSource(Source):
-    """Another source, corrupted: whoever reads it sees the faults and nothing else.
+    """Wraps another source and corrupts its frames.
 
-    video: what the random numbers hang on; the name of the video in its data set
+    video: name of the video in its data set; selects the random numbers
     """
 
     def __init__(self, inner: Source, corruption: Corruption, video: str) -> None:
@@ -101,6 +101,14 @@ class CorruptedSource(Source):
     def open(self) -> Reader:
         """Open the inner source."""
         return _CorruptedReader(self._inner.open(), self._corruption, self._video)
+
+    def interrupt(self) -> None:
+        """Interrupt the inner source."""
+        self._inner.interrupt()
+
+    def check(self) -> None:
+        """Check the inner source."""
+        self._inner.check()
 
 
 class _CorruptedReader(Reader):

@@ -45,6 +45,24 @@ class Joined(Source):
         self.parts.clear()
         return _JoinedReader(self._sources, self.parts, self._skipped)
 
+    def interrupt(self) -> None:
+        """Interrupt all recordings."""
+        for source in self._sources:
+            source.interrupt()
+
+    def check(self) -> None:
+        """Raise SourceError if no recording can be read."""
+        refused: SourceError | None = None
+        for source in self._sources:
+            try:
+                source.check()
+            except SourceError as error:
+                refused = refused or error
+            else:
+                return
+        if refused is not None:
+            raise refused
+
 
 class _JoinedReader(Reader):
     fps = 25.0

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import ast
 import json
+import re
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from benchmarks.lib.live_file import LiveFile
-from benchmarks.lib.stamped_monitor import Stamped, Stamps
 from monitor.app.demo import DemoStreet
-from monitor.errors import CaptureError, SourceError
+from monitor.errors import CaptureError
 from monitor.learning.footage import CARD, FootageSource, FootageWriter
 from monitor.sources.camera import CameraSource
 from monitor.sources.folder import FolderSource
@@ -43,15 +45,15 @@ from training.evaluate.corrupt import CorruptedSource, Corruption
 from training.evaluate.joined_recordings import Joined
 
 ROOT = Path(__file__).parents[3]
-TIMEOUT_S = 5.0
-CORRUPTION = Corruption(flip=0.3, noise=0.3, drop=0.3, seed=3)
+FAULTS = Corruption(flip=0.3, noise=0.3, drop=0.3, seed=3)
 
 
 class Places:
-    """Recordings on the disk and a camera on a loopback port, each made when it is first used."""
+    """Recordings on the disk and a camera on a loopback port, each made when a test first needs it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
+        self._stack = stack
 
     @cached_property
     def video(self) -> Path:
@@ -59,7 +61,7 @@ class Places:
 
     @cached_property
     def film(self) -> Path:
-        """H.264 with B-frames, as a phone writes it: decoded in another order than shown. 30000/1001 frames per s."""
+        """H.264 with B-frames, 29.97 frames per s: the frames are stored in another order than they are shown."""
         path = self.folder / "film.mp4"
         rng = np.random.default_rng(0)
         with av.open(str(path), "w") as container:
@@ -73,34 +75,33 @@ class Places:
 
     @cached_property
     def cut_off(self) -> Path:
-        """A video that ends long before its container says, so that reading it fails halfway."""
-        whole = write_video(self.folder / "whole.avi", frames=60)
+        """A video that ends long before its container says: the last read fails."""
         path = self.folder / "cut_off.avi"
-        data = whole.read_bytes()
+        data = write_video(self.folder / "whole.avi", frames=60).read_bytes()
         path.write_bytes(data[: len(data) // 3])
         return path
 
     @cached_property
+    def garbage(self) -> Path:
+        path = self.folder / "garbage.mp4"
+        path.write_bytes(np.random.default_rng(0).bytes(5000))
+        return path
+
+    @cached_property
     def numbered(self) -> Path:
-        """Images with a gap in their numbers, another size among them and one that cannot be read."""
+        """Images with gaps in their numbers; one cannot be read, and one is of another size."""
         folder = self.folder / "numbered"
         for number in (3, 4, 5, 8, 9):
             write_image(folder / f"frame_{number}.png", 20 * number)
         (folder / "frame_6.png").write_bytes(b"not an image")
-        picture_of_another_size = write_video(self.folder / "other.avi", frames=1)
-        with VideoSource(picture_of_another_size).open() as reader:
-            reader.grab()
-            image = reader.retrieve()
-        assert image is not None
-        write_png(folder / "frame_10.png", image)
+        assert cv2.imwrite(str(folder / "frame_10.png"), picture(200))
         return folder
 
     @cached_property
     def unnumbered(self) -> Path:
-        folder = self.folder / "unnumbered"
         for number, name in enumerate("abc"):
-            write_image(folder / f"{name}.jpg", 50 * number)
-        return folder
+            write_image(self.folder / "unnumbered" / f"{name}.jpg", 50 * number)
+        return self.folder / "unnumbered"
 
     @cached_property
     def footage(self) -> Path:
@@ -113,9 +114,224 @@ class Places:
         return folder
 
     @cached_property
-    def camera(self) -> FaultyCamera:
-        return FaultyCamera()
+    def long_footage(self) -> Path:
+        """Times and folders have one digit more after 1,000,000 s and after 10,000,000 pictures."""
+        folder = self.card(10.0, "long")
+        for number, name in enumerate(("0999/999999800", "9999/999999900", "9999/1000000000", "10000/1000000100")):
+            write_image(folder / f"{name}.jpg", 50 * number)
+        return folder
 
-    def close(self) -> None:
-        if "camera" in self.__dict__:
-            self.camera.__exit__(None, None, None)
+    @cached_property
+    def camera(self) -> FaultyCamera:
+        return self._stack.enter_context(FaultyCamera())
+
+    def card(self, fps: float | str, name: str) -> Path:
+        """A folder of footage without pictures."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        (folder / CARD).write_text(json.dumps({"width": 32, "height": 24, "fps": fps}))
+        return folder
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    with ExitStack() as stack:
+        yield Places(tmp_path_factory.mktemp("places"), stack)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How the sources of a class are made. kind: the class under test."""
+
+    kind: type[Source]
+    what: str
+    make: Callable[[Places], Source]
+    repeats: bool = True
+    secret: str = ""
+
+    def case(self, places: Places) -> SourceCase:
+        return SourceCase(lambda: self.make(places), live_frames=8, repeats=self.repeats, secret=self.secret)
+
+    def __str__(self) -> str:
+        return f"{self.kind.__name__}, {self.what}"
+
+
+def camera(places: Places) -> CameraSource:
+    return CameraSource("gate", places.camera.url)
+
+
+def looped_script() -> list[Shot]:
+    """Frames of two sizes, one missing and one unreadable."""
+    return [
+        *(Shot(0.0), Shot(0.04, readable=False), Shot(0.08, index=2, name="c.png")),
+        *(Shot(0.5, index=12, size=(16, 4)), Shot(0.6, index=13)),
+    ]
+
+
+def joined(places: Places) -> Joined:
+    parts = [
+        *(VideoSource(places.video), VideoSource(places.garbage), VideoSource(places.cut_off)),
+        *(LevelSource("empty", []), FolderSource(places.numbered), FootageSource(places.footage)),
+    ]
+    return Joined(parts, lambda _: None)
+
+
+ENTRIES = (
+    Entry(VideoSource, "MJPEG", lambda places: VideoSource(places.video)),
+    Entry(VideoSource, "H.264 with B-frames", lambda places: VideoSource(places.film)),
+    Entry(VideoSource, "decoded by one thread", lambda places: VideoSource(places.film, "one", threads=1)),
+    Entry(FolderSource, "numbered", lambda places: FolderSource(places.numbered, fps=5.0)),
+    Entry(FolderSource, "unnumbered", lambda places: FolderSource(places.unnumbered, "letters")),
+    Entry(CameraSource, "RTSP", camera, secret=PASSWORD),
+    Entry(IsolatedSource, "a camera", lambda places: isolate(camera(places), "auto"), secret=PASSWORD),
+    Entry(IsolatedSource, "a video", lambda places: isolate(VideoSource(places.film), "auto")),
+    Entry(IsolatedSource, "frames of many sizes", lambda _: isolated(many_sizes())),
+    Entry(NoiseSource, "recorded", lambda _: NoiseSource(many_sizes())),
+    Entry(NoiseSource, "live", lambda _: NoiseSource(Plan(), live=True)),
+    Entry(SyntheticScene, "abnormal", lambda _: SyntheticScene(duration_s=0.4)),
+    Entry(DemoStreet, "learned and watched", lambda _: street(), repeats=False),
+    Entry(FootageSource, "two stretches", lambda places: FootageSource(places.footage)),
+    Entry(FootageSource, "of twelve days", lambda places: FootageSource(places.long_footage)),
+    Entry(CorruptedSource, "levels", lambda _: CorruptedSource(LevelSource("a", range(0, 250, 10)), FAULTS, "a")),
+    Entry(CorruptedSource, "a folder", lambda places: CorruptedSource(FolderSource(places.numbered), FAULTS, "b")),
+    Entry(CorruptedSource, "live", lambda _: CorruptedSource(LevelSource("a", range(60), live=True), FAULTS, "c")),
+    Entry(Joined, "recordings of many kinds", joined),
+    Entry(ScriptedSource, "recorded", lambda _: ScriptedSource([looped_script()], live=False)),
+    Entry(ScriptedSource, "live", lambda _: ScriptedSource([shots(1.0)], live=True, clock=Clock())),
+    Entry(LevelSource, "recorded", lambda _: LevelSource("levels", range(10))),
+    Entry(LevelSource, "live", lambda _: LevelSource("levels", range(60), live=True)),
+    Entry(LiveFile, "a looped video", lambda places: LiveFile(places.video, "loop", fps=200.0)),
+)
+
+
+def many_sizes() -> Plan:
+    """With one unreadable frame."""
+    return Plan(((32, 24), (8, 6), (48, 40)), frames=16, at=3, what=Break.UNREADABLE)
+
+
+def street() -> DemoStreet:
+    return DemoStreet(SyntheticScene(duration_s=0.2), learned_s=0.2)
+
+
+@pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("entry", ENTRIES, ids=str)
+def test_a_source_keeps_its_promises(entry: Entry, check: SourceCheck, places: Places) -> None:
+    assert type(entry.make(places)) is entry.kind
+    check(entry.case(places))
+
+
+def test_no_source_of_the_project_is_left_out() -> None:
+    paths = [path for top in ("monitor", "training", "tests/helpers") for path in (ROOT / top).rglob("*.py")]
+    found = {name for path in paths for name in re.findall(r"(?m)^class (\w+)\(Source\)", path.read_text("utf-8"))}
+    assert found <= {entry.kind.__name__ for entry in ENTRIES}
+
+
+def test_footage_in_the_working_folder_is_named_by_the_folder_above(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(places.footage.parent)
+    assert FootageSource(Path("footage")).name == FootageSource(places.footage).name == "door"
+
+
+# Sources that can never give a frame
+
+
+def isolated_video(path: Path) -> Source:
+    return isolate(VideoSource(path), "auto")
+
+
+HOPELESS: dict[str, Callable[[Places], Source]] = {
+    "a video that is missing": lambda places: VideoSource(places.folder / "missing.mp4"),
+    "a video of garbage": lambda places: VideoSource(places.garbage),
+    "a video that is a folder": lambda places: VideoSource(places.folder),
+    "a video with a name too long for a file": lambda places: VideoSource(places.folder / ("x" * 300 + ".mp4")),
+    "a video below a file": lambda places: VideoSource(places.video / "a.mp4"),
+    "an isolated video that is missing": lambda places: isolated_video(places.folder / "missing.mp4"),
+    "an isolated video of garbage": lambda places: isolated_video(places.garbage),
+    "an isolated source without frames": lambda _: isolated(Plan(frames=0)),
+    "a folder that is missing": lambda places: FolderSource(places.folder / "missing"),
+    "a folder with a name too long": lambda places: FolderSource(places.folder / ("x" * 300)),
+    "a folder without images": lambda places: FolderSource(places.footage),
+    "a folder of garbage": lambda places: FolderSource(garbage_images(places)),
+    "a folder with no rate": lambda places: FolderSource(places.numbered, fps=0.0),
+    "a folder with a rate of nan": lambda places: FolderSource(places.numbered, fps=float("nan")),
+    "a folder with an infinite rate": lambda places: FolderSource(places.numbered, fps=float("inf")),
+    "footage without a card": lambda places: FootageSource(places.numbered),
+    "footage with an infinite rate": lambda places: FootageSource(places.card(float("inf"), "infinite")),
+    "footage with no rate": lambda places: FootageSource(places.card(0.0, "zero")),
+    "footage without pictures": lambda places: FootageSource(places.card(10.0, "none")),
+    "footage that was deleted": lambda places: deleted_footage(places),
+    "footage of garbage": lambda places: FootageSource(garbage_footage(places)),
+    "a scene without length": lambda _: SyntheticScene(duration_s=0.0),
+    "a scene with a bad seed": lambda _: SyntheticScene(seed=-1),
+    "a corrupted video of garbage": lambda places: CorruptedSource(VideoSource(places.garbage), FAULTS, "a"),
+    "joined garbage": lambda places: Joined([VideoSource(places.garbage)] * 2, lambda _: None),
+}
+
+
+def garbage_images(places: Places) -> Path:
+    folder = places.folder / "garbage"
+    folder.mkdir(exist_ok=True)
+    (folder / "1.png").write_bytes(b"not an image")
+    return folder
+
+
+def deleted_footage(places: Places) -> FootageSource:
+    folder = places.card(10.0, "deleted")
+    source = FootageSource(folder)
+    shutil.rmtree(folder)
+    return source
+
+
+def garbage_footage(places: Places) -> Path:
+    folder = places.card(10.0, "damaged")
+    (folder / "0000").mkdir(exist_ok=True)
+    (folder / "0000" / "000000000.jpg").write_bytes(b"not an image")
+    return folder
+
+
+@pytest.mark.parametrize("what", HOPELESS)
+def test_a_source_that_can_never_give_a_frame_is_refused(what: str, places: Places) -> None:
+    check_hopeless(lambda: HOPELESS[what](places))
+
+
+# Sources that wait
+
+
+WAITING: dict[str, Callable[[], Source]] = {
+    "isolated": lambda: isolated(Plan(at=1, what=Break.HANG), live=True, read_timeout_s=60.0),
+    "isolated recording": lambda: isolated(Plan(at=1, what=Break.HANG), read_timeout_s=60.0),
+    "corrupted": lambda: CorruptedSource(isolated(Plan(at=1, what=Break.HANG), read_timeout_s=60.0), Corruption(), "a"),
+    "joined": lambda: Joined([isolated(Plan(at=1, what=Break.HANG), read_timeout_s=60.0)], lambda _: None),
+}
+
+
+@pytest.mark.parametrize("what", WAITING)
+def test_interrupt_ends_a_read_that_waits(what: str) -> None:
+    source = WAITING[what]()
+    with source.open() as reader:
+        assert reader.grab() is not None
+        check_interrupted(source, reader)
+
+
+# Cameras that are lost
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["direct", "isolated"])
+@pytest.mark.parametrize("fault", [Fault.REFUSES, Fault.SILENT])
+def test_a_lost_camera_is_an_error_within_its_deadline(fault: Fault, apart: bool) -> None:
+    with FaultyCamera() as server:
+        inner = CameraSource("gate", server.url, read_timeout_s=0.5)
+        source = isolate(inner, "process") if apart else inner
+        with source.open() as reader:
+            reader.grab()
+            server.strike(fault)
+            check_lost(reader, within_s=10.0, secret=PASSWORD)
+
+
+def test_a_camera_that_cannot_be_opened_is_an_error_without_its_password() -> None:
+    source = CameraSource("gate", f"rtsp://admin:{PASSWORD}@127.0.0.1:9/live")
+    for one in (source, isolate(source, "process")):
+        with pytest.raises(CaptureError) as caught:
+            one.open()
+        assert PASSWORD not in str(caught.value)

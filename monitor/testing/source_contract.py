@@ -1,0 +1,462 @@
+"""Checks that every source passes: what ``monitor.sources.source`` promises. Use them to test a source of your own.
+
+    @pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: check.__name__)
+    def test_my_source(check: SourceCheck) -> None:
+        check(SourceCase(lambda: MySource("door")))
+
+Each check makes the source anew. It raises AssertionError with one sentence if the source breaks a promise. Checks that
+need a source in a special state are functions of their own: ``check_hopeless``, ``check_interrupted``, ``check_lost``.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise, zip_longest
+
+import numpy as np
+
+from monitor.errors import CaptureError, SourceError
+from monitor.sources.source import Position, Reader, Source
+from monitor.types import Image
+
+_CREDENTIALS = re.compile(r"://[^/\s]*:(?!\*\*\*)[^/\s@]*@")
+_MANY_FRAMES = 1000
+"""A recorded source under test is short: each check reads all of it."""
+
+
+@dataclass(frozen=True)
+class SourceCase:
+    """A source under test.
+
+    make        makes the source. If it is recorded, each one made gives the same frames, and there are few of them
+    live_frames how many frames are read from a live source
+    repeats     False for a recorded source that documents that a second ``open`` gives other frames
+    secret      a password that must not be in the label; "" if there is none
+    """
+
+    make: Callable[[], Source]
+    live_frames: int = 12
+    repeats: bool = True
+    secret: str = ""
+
+
+SourceCheck = Callable[[SourceCase], None]
+
+
+# The source
+
+
+def check_name_and_label(case: SourceCase) -> None:
+    """The name is not empty and has no ``/``; the label holds no credentials; ``live`` is a bool."""
+    source = case.make()
+    assert source.name, "the source has no name"
+    assert "/" not in source.name, f"the name '{source.name}' contains a '/'"
+    assert source.label, "the source has no label"
+    assert not case.secret or case.secret not in source.label, "the label contains the password"
+    assert not _CREDENTIALS.search(source.label), "the label contains credentials"
+    assert isinstance(source.live, bool), f"live is {source.live!r}, and not True or False"
+
+
+def check_usable(case: SourceCase) -> None:
+    """``check`` accepts a source that gives frames. The source still gives them afterwards."""
+    source = case.make()
+    with _only_capture_errors("check"):
+        source.check()
+    with _opened(source) as reader:
+        pictures = (reader.retrieve() for _ in _positions(reader, source, case))
+        assert any(image is not None for image in pictures), "check accepts a source that gives no picture"
+
+
+def check_opening_again(case: SourceCase) -> None:
+    """A recorded source gives the same frames again at each ``open``, also if two readers are open at once."""
+    source = case.make()
+    if source.live or not case.repeats:
+        return
+    with _opened(source) as first, _opened(source) as second:
+        found = list(zip_longest(_steps(first), _steps(second)))
+    assert found, "the source gives no frame"
+    one, other = ([step for step in steps if step is not None] for steps in zip(*found, strict=True))
+    _assert_same(one, other, "of two readers that are open at once")
+    with _opened(source) as reader:
+        _assert_same(list(_steps(reader)), one, "when it is opened again")
+
+
+# Stepping
+
+
+def check_positions(case: SourceCase) -> None:
+    """Times and indices increase strictly; ``grab`` passes nothing over; the frame rate is above 0."""
+    source = case.make()
+    with _opened(source) as reader:
+        assert math.isfinite(reader.fps), f"fps is {reader.fps}"
+        assert reader.fps > 0, f"fps is {reader.fps}"
+        before: Position | None = None
+        for position in _positions(reader, source, case):
+            assert isinstance(position.index, int), f"the index {position.index!r} is not an int"
+            assert isinstance(position.time_s, float), f"the time {position.time_s!r} is not a float"
+            assert position.index >= 0, f"the index {position.index} is below 0"
+            assert math.isfinite(position.time_s), f"the time is {position.time_s}"
+            assert position.passed == 0, f"grab passed {position.passed} frames over"
+            if before is not None:
+                assert position.index > before.index, f"index {position.index} follows {before.index}"
+                assert position.time_s > before.time_s, f"time {position.time_s} s follows {before.time_s} s"
+            before = position
+    assert before is not None, "the source gives no frame"
+
+
+def check_end(case: SourceCase) -> None:
+    """After its last frame a recorded source gives None, and None again."""
+    source = case.make()
+    if source.live:
+        return
+    with _opened(source) as reader:
+        for _ in _positions(reader, source, case):
+            pass
+        for step in (reader.grab, lambda: reader.skip_to(-math.inf), lambda: reader.skip_to(math.inf), reader.grab):
+            with _only_capture_errors("a step after the end"):
+                found = step()
+            assert found is None, f"frame {found} comes after the end"
+
+
+def check_skipping(case: SourceCase) -> None:
+    """``skip_to`` gives the first frame at or after the time, or one before it, and in any case the last frame.
+
+    ``passed`` is the number of frames passed over. The picture belongs to the position given. If the last frame is
+    given although it is before the time, its picture may be missing.
+    """
+    if case.make().live:
+        _check_live_skipping(case)
+        return
+    known = _walk(case)
+    times = [position.time_s for position, _ in known]
+    middle, end = len(times) // 2, len(times)
+    between = [(a + b) / 2 for a, b in pairwise(times)]
+    plans = [
+        [math.inf, math.inf],
+        [times[0], times[middle], times[0], *between[middle + 2 :: 3], *[times[-1]] * end],
+        [*[-math.inf] * min(6, middle), *between[middle::2], *[times[-1] + 1.0] * end],
+    ]
+    for plan in plans:
+        with _opened(case.make()) as reader:
+            _check_plan(reader, plan, known)
+
+
+def _check_plan(reader: Reader, plan: list[float], known: list[_Step]) -> None:
+    numbers = {position.index: number for number, (position, _) in enumerate(known)}
+    at = -1
+    for time_s in plan:
+        position = reader.skip_to(time_s)
+        if at == len(known) - 1:
+            assert position is None, f"frame {position} comes after the last one"
+            continue
+        assert position is not None, f"skip_to({time_s}) ends before it has given out the last frame"
+        assert position.index in numbers, f"skip_to({time_s}) gives frame {position.index}, which grab does not give"
+        number = numbers[position.index]
+        wanted = next((n for n in range(at + 1, len(known)) if known[n][0].time_s >= time_s), len(known) - 1)
+        assert number > at, f"skip_to({time_s}) goes back to frame {position.index}"
+        assert number <= wanted, f"skip_to({time_s}) gives frame {position.index}, later than necessary"
+        assert position.time_s == known[number][0].time_s, f"frame {position.index} has another time if skipped to"
+        passed = number - at - 1
+        assert position.passed == passed, f"skip_to({time_s}) reports {position.passed} frames passed, not {passed}"
+        image = reader.retrieve()
+        missing = image is None and number == len(known) - 1 and position.time_s < time_s
+        assert missing or _same(image, known[number][1]), f"frame {position.index} has another picture if skipped to"
+        at = number
+
+
+def _check_live_skipping(case: SourceCase) -> None:
+    with _opened(case.make()) as reader:
+        last: Position | None = None
+        for _ in range(max(2, case.live_frames // 4)):
+            position = reader.skip_to(-math.inf if last is None else last.time_s + 4 / reader.fps)
+            if position is None:
+                break
+            if last is not None:
+                assert position.time_s > last.time_s, f"time {position.time_s} s follows {last.time_s} s"
+                steps = position.index - last.index
+                assert 0 <= position.passed < steps, f"{position.passed} frames passed over in {steps} steps"
+            last = position
+        assert last is not None, "the source gives no frame"
+
+
+# Pictures
+
+
+def check_pictures(case: SourceCase) -> None:
+    """A picture is None or (H, W, 3) uint8, C-contiguous, and the same each time it is retrieved.
+
+    It does not change when the reader continues, nor when it is closed.
+    """
+    source = case.make()
+    held: list[tuple[Position, Image, Image]] = []
+    with _opened(source) as reader:
+        for position in _positions(reader, source, case):
+            assert isinstance(reader.frame_name, str), f"the name of frame {position.index} is {reader.frame_name!r}"
+            first = reader.retrieve()
+            copy = None if first is None else first.copy()
+            assert _same(copy, reader.retrieve()), f"frame {position.index} is another picture if retrieved again"
+            if first is None or copy is None:
+                continue
+            what = f"the picture of frame {position.index} is {first.shape} {first.dtype}"
+            assert first.ndim == 3, what
+            assert first.shape[2] == 3, what
+            assert min(first.shape) > 0, what
+            assert first.dtype == np.uint8, what
+            assert first.flags.c_contiguous, f"the picture of frame {position.index} is not C-contiguous"
+            held.append((position, first, copy))
+    assert held, "the source gives no picture"
+    _assert_unchanged(held)
+
+
+def check_given_memory(case: SourceCase) -> None:
+    """``retrieve_into`` gives the same picture as ``retrieve``; if it is in the memory given, it stays there.
+
+    Memory of another size is never used.
+    """
+    source = case.make()
+    held: list[tuple[Position, Image, Image]] = []
+    with _opened(source) as reader:
+        size: tuple[int, ...] = (2, 2, 3)
+        for number, position in enumerate(_positions(reader, source, case)):
+            memory = np.zeros(size, np.uint8)
+            expected = reader.retrieve() if number % 2 else None
+            found = reader.retrieve_into(memory)
+            if not number % 2:
+                expected = reader.retrieve()
+            assert _same(found, expected), f"frame {position.index} is another picture if it is put into given memory"
+            if found is None or expected is None:
+                continue
+            held.append((position, found, expected.copy()))
+            if np.shares_memory(found, memory):
+                assert found.shape == size, f"frame {position.index} is put into memory of another size"
+                assert np.array_equal(memory, expected), f"frame {position.index} is not all of the memory given"
+            size = expected.shape
+            other = np.zeros((size[0] + 2, size[1], 3), np.uint8)
+            elsewhere = reader.retrieve_into(other)
+            assert _same(elsewhere, expected), f"frame {position.index} is another picture if the memory is too large"
+            assert not np.shares_memory(elsewhere, other), (
+                f"frame {position.index} does not fit into the memory it is put into"
+            )
+    assert held, "the source gives no picture"
+    _assert_unchanged(held)
+
+
+# Closing
+
+
+def check_closing(case: SourceCase) -> None:
+    """``close`` is safe to call twice, before the first frame and after it."""
+    for frames in (0, 1):
+        source = case.make()
+        if source.live and not frames:  # connecting takes long, and changes nothing about closing
+            continue
+        with _only_capture_errors("open"):
+            reader = source.open()
+        with _only_capture_errors("grab"):
+            for _ in range(frames):
+                reader.grab()
+        for _ in range(2):
+            with _no_errors("close"):
+                reader.close()
+        with _no_errors("leaving the reader's context"), reader:
+            pass
+
+
+def check_interrupting_early(case: SourceCase) -> None:
+    """``interrupt`` is safe to call twice, before ``open``; afterwards only the errors promised are raised."""
+    source = case.make()
+    for _ in range(2):
+        with _no_errors("interrupt"):
+            source.interrupt()
+    try:
+        with source.open() as reader:
+            reader.grab()
+    except (CaptureError, SourceError) as error:
+        _assert_sentence(error)
+
+
+SOURCE_CHECKS: tuple[SourceCheck, ...] = (
+    check_name_and_label,
+    check_usable,
+    check_opening_again,
+    check_positions,
+    check_end,
+    check_skipping,
+    check_pictures,
+    check_given_memory,
+    check_closing,
+    check_interrupting_early,
+)
+
+
+# Sources in a special state
+
+
+def check_hopeless(make: Callable[[], Source], secret: str = "") -> None:
+    """A source that can never give a frame: making it or ``check`` raises SourceError, and nothing else.
+
+    If it is opened anyway, it gives no picture, and fails with CaptureError or SourceError only.
+    """
+    try:
+        source = make()
+    except SourceError as error:
+        _assert_sentence(error, secret)
+        return
+    try:
+        source.check()
+    except SourceError as error:
+        _assert_sentence(error, secret)
+    else:
+        raise AssertionError("check accepts a source that can never give a frame")
+    try:
+        with source.open() as reader:
+            while reader.grab() is not None:
+                assert reader.retrieve() is None, "check refuses a source that gives a picture"
+            assert reader.grab() is None, "a frame comes after the end"
+    except (CaptureError, SourceError) as error:
+        _assert_sentence(error, secret)
+
+
+def check_interrupted(source: Source, reader: Reader, within_s: float = 2.0) -> None:
+    """``interrupt`` ends a read that waits, for good: the next read and the next ``open`` end soon, too.
+
+    reader: an open reader of the source; its next frame does not come within ``within_s`` seconds.
+    """
+    ends: list[Exception | None] = []
+
+    def read() -> None:
+        try:
+            reader.grab()
+            ends.append(None)
+        except Exception as error:  # noqa: BLE001 - judged below, in the thread that checks
+            ends.append(error)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    # Interrupting before the read waits must end it, too, so nothing needs to wait for the thread here.
+    source.interrupt()
+    thread.join(within_s)
+    assert not thread.is_alive(), f"interrupt does not end a read within {within_s} s"
+    again = threading.Thread(target=read, daemon=True)
+    again.start()
+    again.join(within_s)
+    assert not again.is_alive(), f"a read after interrupt does not end within {within_s} s"
+    for error in ends:
+        assert error is None or isinstance(error, CaptureError), f"an interrupted read raises {error!r}"
+    started = time.monotonic()
+    try:
+        with source.open() as second:
+            second.grab()
+    except CaptureError as error:
+        _assert_sentence(error)
+    took_s = time.monotonic() - started
+    assert took_s < within_s, f"after interrupt, opening again takes {took_s:.1f} s"
+
+
+def check_lost(reader: Reader, within_s: float, secret: str = "") -> None:
+    """A live source that is lost raises CaptureError within its deadline, and again if it is asked again.
+
+    reader: an open reader of a source that gives no more frames, except a few that have arrived already.
+    """
+    deadline = time.monotonic() + within_s
+    try:
+        while True:
+            assert time.monotonic() < deadline, f"a lost source is not noticed within {within_s} s"
+            assert reader.grab() is not None, "a lost source ends as if it were a recording"
+    except CaptureError as error:
+        _assert_sentence(error, secret)
+    try:
+        reader.grab()
+    except CaptureError as error:
+        _assert_sentence(error, secret)
+
+
+# Help
+
+_Step = tuple[Position, Image | None]
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[Reader]:
+    with _only_capture_errors("open"):
+        reader = source.open()
+    with _only_capture_errors("reading"), reader:
+        yield reader
+
+
+def _positions(reader: Reader, source: Source, case: SourceCase) -> Iterator[Position]:
+    """The positions of all frames; for a live source, of some."""
+    limit = case.live_frames if source.live else _MANY_FRAMES + 1
+    for number in range(limit):
+        position = reader.grab()
+        if position is None:
+            return
+        assert number < _MANY_FRAMES, f"the recording under test has over {_MANY_FRAMES} frames: use a shorter one"
+        yield position
+
+
+def _steps(reader: Reader) -> Iterator[_Step]:
+    while (position := reader.grab()) is not None:
+        yield position, reader.retrieve()
+
+
+def _walk(case: SourceCase) -> list[_Step]:
+    """All frames of a recorded source, made anew."""
+    source = case.make()
+    with _opened(source) as reader:
+        return [(position, reader.retrieve()) for position in _positions(reader, source, case)]
+
+
+def _same(one: Image | None, other: Image | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.shape == other.shape and one.dtype == other.dtype and np.array_equal(one, other)
+
+
+def _assert_same(found: list[_Step], expected: list[_Step], when: str) -> None:
+    assert len(found) == len(expected), f"{when}, there are {len(found)} frames and not {len(expected)}"
+    for (position, image), (other, its) in zip(found, expected, strict=True):
+        assert position == other, f"{when}, a frame is {position} and not {other}"
+        assert _same(image, its), f"{when}, frame {position.index} is another picture"
+
+
+def _assert_unchanged(held: list[tuple[Position, Image, Image]]) -> None:
+    """held: positions, pictures as they were given out, and copies that were made at once."""
+    for position, image, copy in held:
+        assert np.array_equal(image, copy), f"the picture of frame {position.index} changed after it was given out"
+
+
+def _assert_sentence(error: Exception, secret: str = "") -> None:
+    text = str(error)
+    assert text.strip(), f"{type(error).__name__} says nothing"
+    assert "\n" not in text, f"an error is more than one line: {text}"
+    assert "Traceback" not in text, f"an error is a traceback: {text}"
+    assert not secret or secret not in text, "an error contains the password"
+    assert not _CREDENTIALS.search(text), "an error contains credentials"
+
+
+@contextmanager
+def _only_capture_errors(doing: str) -> Iterator[None]:
+    """A source that works raises nothing; what it raises instead of CaptureError or SourceError is a broken promise."""
+    try:
+        yield
+    except AssertionError:
+        raise
+    except (CaptureError, SourceError) as error:
+        raise AssertionError(f"{doing} fails: {error}") from error
+    except Exception as error:
+        raise AssertionError(f"{doing} raises {error!r}, which is no CaptureError and no SourceError") from error
+
+
+@contextmanager
+def _no_errors(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise AssertionError(f"{doing} raises {error!r}") from error
