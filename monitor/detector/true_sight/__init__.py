@@ -1,1 +1,1 @@
-"""The published True Sight model: autoencoder, seven-term score, and their fast implementations."""
+"""The published True Sight model: the autoencoder, the score of seven terms, and their fast implementations."""

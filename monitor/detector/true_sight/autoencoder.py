@@ -1,7 +1,7 @@
-"""The True Sight network as published: a convolutional autoencoder with a small attention between its halves.
+"""The published True Sight network: a convolutional autoencoder with a small attention between encoder and decoder.
 
-Picture in, reconstruction out. What the network never saw in training it reconstructs badly; the
-scorers turn that error into a score. There are no skip connections: everything passes the code.
+Picture in, reconstruction out. The network reconstructs objects badly that it never saw in training. The scorers turn
+this error into a score. There are no skip connections: all information passes through the code.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ INPUT_SIZE = 96
 
 PUBLISHED_WIDTH = 32
 PUBLISHED_PARAMETERS = 772_938
-"""Learned numbers of the network at the published width."""
+"""Number of parameters of the network at the published width."""
 
 
 class Reconstruction(NamedTuple):
-    """What a forward pass gives.
+    """The result of a forward pass.
 
     reconstruction  (B, 3, 96, 96) in (0, 1), RGB
     code            (B, width, 3, 3), the bottleneck
@@ -33,7 +33,7 @@ class Reconstruction(NamedTuple):
 
 
 def _down(inputs: int, outputs: int, *, drop: float = 0.0, norm: bool = True) -> nn.Sequential:
-    """Halve height and width: Conv -> BatchNorm -> LeakyReLU -> Dropout2d."""
+    """A block that halves height and width: Conv -> BatchNorm -> LeakyReLU -> Dropout2d."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, kernel_size=3, stride=2, padding=1)]
     if norm:
         layers.append(nn.BatchNorm2d(outputs))
@@ -44,7 +44,7 @@ def _down(inputs: int, outputs: int, *, drop: float = 0.0, norm: bool = True) ->
 
 
 def _up(inputs: int, outputs: int) -> nn.Sequential:
-    """Double height and width: ConvTranspose -> BatchNorm -> LeakyReLU."""
+    """A block that doubles height and width: ConvTranspose -> BatchNorm -> LeakyReLU."""
     return nn.Sequential(
         nn.ConvTranspose2d(inputs, outputs, kernel_size=4, stride=2, padding=1),
         nn.BatchNorm2d(outputs),
@@ -53,7 +53,7 @@ def _up(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class Attention(nn.Module):
-    """Three 1x1 heads, fused to one map; (B, C, h, w) -> (B, 1, h, w) in (0, 1)."""
+    """Three 1x1 heads, fused into one map: (B, C, h, w) -> (B, 1, h, w) in (0, 1)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Attention(nn.Module):
         self.fuse = nn.Conv2d(3, 1, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The map; the caller multiplies."""
+        """The attention map; the caller multiplies the features by it."""
         heads = torch.cat([torch.sigmoid(head(x)) for head in self.heads], dim=1)  # (B, 3, h, w)
         return torch.sigmoid(self.fuse(heads))
 
@@ -69,14 +69,14 @@ class Attention(nn.Module):
 class TrueSightNet(nn.Module):
     """RGB (B, 3, 96, 96) in [0, 1], no further normalisation -> Reconstruction.
 
-    width    base channel count, all others scale with it; 32 is the published network
-    dropout  factor on the published Dropout2d rates, from 0 (none) to 2
+    width    base channel count; all other channel counts scale with it; 32 is the published network
+    dropout  factor for the published Dropout2d rates, from 0 (no dropout) to 2
     """
 
     def __init__(self, width: int = PUBLISHED_WIDTH, dropout: float = 1.0) -> None:
         super().__init__()
         if width < 1:
-            raise ValueError(f"the network's width must be at least 1 channel, got {width}")
+            raise ValueError(f"the width of the network must be at least 1 channel, got {width}")
         if not 0 <= dropout <= 2:
             raise ValueError(f"the dropout factor must lie between 0 and 2, got {dropout}")
         w = width
@@ -106,5 +106,5 @@ class TrueSightNet(nn.Module):
         return Reconstruction(self.decoder(code), code, attention)
 
     def parameter_count(self) -> int:
-        """How many numbers are learned."""
+        """Number of learned parameters."""
         return sum(p.numel() for p in self.parameters())

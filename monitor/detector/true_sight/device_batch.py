@@ -1,7 +1,7 @@
-"""The published detector's work on batches that lie on a device: frames -> views -> network -> terms.
+"""The calculations of the published detector for batches on a device: frames -> views -> network -> terms.
 
-On a GPU the resizes are matrix products, so that only the camera's bytes travel. Every batch has the same shape: one
-shape gives one kernel, and a frame the same bytes whatever else is in its batch.
+On a GPU the resizes are matrix products, so that only the bytes of the frames are copied to the GPU. Every batch has
+the same shape. One shape uses one kernel, so the result of a frame does not depend on the other frames in its batch.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from monitor.types import FloatArray, Image
 log = logging.getLogger(__name__)
 
 _Result = TypeVar("_Result")
-_STEPS = 2**22  # Pillow rounds its weights to parts of this
+_STEPS = 2**22  # Pillow rounds its weights to multiples of 1 / _STEPS
 _PIECE = 2**11
 
 
 class ViewScorer:
-    """Views of frames on the network's device -> the mean over each frame's views of its terms and its error.
+    """Computes the terms and the error of each frame, as means over its views. The views are on the network's device.
 
-    sizes  how many views a frame has
+    sizes  number of views per frame
     """
 
     def __init__(self, net: FastNet, sizes: int) -> None:
@@ -49,10 +49,10 @@ class ViewScorer:
 
 
 class DeviceViews:
-    """Frames of one shape, on a device -> their views, as ``five_sizes`` gives them.
+    """Computes the views of frames of one shape on a device; the result is that of ``five_sizes``.
 
-    The reduced pictures are Pillow's to the last bit: whole grey levels times weights in two pieces of 11 bits are
-    exact, in TF32 as well, and their sums have no more bits than float32.
+    The reduced pictures are equal to Pillow's in every bit. The weights are split into two pieces of 11 bits, so their
+    products with integer grey levels are exact, also in TF32. The sums do not need more bits than float32 has.
     """
 
     def __init__(self, shape: tuple[int, int], sizes: Sequence[int], device: torch.device) -> None:
@@ -82,9 +82,9 @@ class DeviceViews:
 
 
 class DeviceScorer:
-    """Pictures in memory -> terms and errors, in batches of one shape on a device.
+    """Computes terms and errors of pictures in memory, in batches of one shape on a device.
 
-    frames  pictures in each batch, padded with black ones; halved, once for good, where memory does not suffice
+    frames  pictures per batch, padded with black ones; halved permanently if the device has too little memory
     """
 
     def __init__(self, net: FastNet, sizes: Sequence[int], device: torch.device, frames: int) -> None:
@@ -92,7 +92,7 @@ class DeviceScorer:
         self._sizes = tuple(sizes)
         self._device = device
         self._batches = Batches(frames, str(device))
-        # The shapes of a few kinds of camera stay; others come and go.
+        # Cache the matrices of the most recent frame shapes.
         self._views = lru_cache(maxsize=8)(lambda shape: DeviceViews(shape, self._sizes, device))
 
     def __call__(self, images: Sequence[Image]) -> Comparison:
@@ -118,7 +118,7 @@ class DeviceScorer:
 
 
 class Batches:
-    """Runs work on batches of at most so many items; takes half as many for good where the memory does not suffice."""
+    """Runs work on batches of at most ``frames`` items. It halves the batch size permanently if memory is too small."""
 
     def __init__(self, frames: int, device: str) -> None:
         self.frames = frames
@@ -128,9 +128,9 @@ class Batches:
     def run(
         self, items: Sequence[Image], work: Callable[[Sequence[Image], int], Sequence[_Result]]
     ) -> Iterator[_Result]:
-        """What ``work(some items, batch size)`` gives for all items, in order.
+        """Yields the results of ``work(some items, batch size)`` for all items, in order.
 
-        Raises torch.OutOfMemoryError where a single item is too much.
+        Raises torch.OutOfMemoryError if the memory is too small even for one item.
         """
         start = 0
         while start < len(items):
@@ -149,12 +149,12 @@ class Batches:
         self.frames //= 2
         if not self._said:
             self._said = True
-            words = "%s has too little memory for %d frames at once: smaller batches from now on"
+            words = "%s has too little memory for %d frames at once: using smaller batches from now on"
             log.warning(words, self._device, 2 * self.frames)
 
 
 def pillow_weights(inputs: int, outputs: int) -> NDArray[np.float64]:
-    """(outputs, inputs): Pillow's antialiased bilinear resize of a line, with its rounding of the weights."""
+    """The weights of Pillow's antialiased bilinear resize of a line, rounded as in Pillow: (outputs, inputs)."""
     scale = inputs / outputs
     support = max(scale, 1.0)
     weights = np.zeros((outputs, inputs))
@@ -166,34 +166,34 @@ def pillow_weights(inputs: int, outputs: int) -> NDArray[np.float64]:
 
 
 def pieces(weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two parts that add up to weights of 22 binary places: the first 11 of them, and the last."""
+    """Split weights with 22 binary places into two parts that add up to them: the first 11 places and the last 11."""
     high = np.floor(weights * _PIECE) / _PIECE
     return high, weights - high
 
 
 def _factors(weights: NDArray[np.float64], device: torch.device) -> Tensor:
-    """(outputs, inputs) -> (inputs, 2 * outputs) float32: both pieces side by side."""
+    """Both pieces side by side: (outputs, inputs) -> (inputs, 2 * outputs) float32."""
     return torch.from_numpy(np.concatenate(pieces(weights)).T.astype(np.float32)).to(device)
 
 
 def _rounded(products: Tensor) -> Tensor:
-    """The sums of both pieces, (..., 2 * outputs), added up and rounded half up to whole grey levels, exactly."""
+    """The sum of the products of both pieces, (..., 2 * outputs), rounded exactly (half up) to integer grey levels."""
     high, low = products.chunk(2, dim=-1)
     high = high + 0.5
     whole = high.floor()
-    # Together they have more bits than float32; the fraction and the lower piece do not.
+    # The full sum needs more bits than float32 has; the fraction plus the lower piece does not.
     return (whole + (high - whole + low).floor()).clamp_(0, 255)
 
 
 def bilinear_weights(inputs: int, outputs: int) -> FloatArray:
-    """(outputs, inputs): torch's plain bilinear resize of a line, align_corners=False."""
+    """The weights of torch's plain bilinear resize of a line, align_corners=False: (outputs, inputs)."""
     lines = torch.nn.functional.interpolate(torch.eye(inputs)[None], size=outputs, mode="linear", align_corners=False)
     return np.ascontiguousarray(lines[0].T.numpy())
 
 
 @contextmanager
 def tensor_cores(use: bool) -> Iterator[None]:
-    """Meanwhile matrix products on a GPU take TF32, which tensor cores are made for."""
+    """A context in which matrix products on a GPU use TF32, so that they run on tensor cores."""
     if not use:
         yield
         return

@@ -1,11 +1,11 @@
-"""The True Sight network rearranged for inference: the same function, less work.
+"""The True Sight network, rearranged for inference: the same function with fewer calculations.
 
-Each normalisation is folded into the convolution before it. The last layer, which doubles the size and has only
-three channels, is one convolution that gives the four pixels of each place at once.
+Each normalisation is folded into the convolution before it. The last layer doubles the size and has only three
+channels. It is replaced by one convolution that computes the four pixels of each place at once.
 
-In bfloat16 numbers have 8 bits, too few for a score that is to be the same to 1e-4. So all layers but the first
-calculate with differences: from what they would give for a usual picture, worked out once in float32. Differences are
-small, and so are their roundings.
+A bfloat16 number has only 8 bits of precision. This is not enough for a score that must be exact to 1e-4. So all layers
+except the first calculate with differences from the results for a usual picture, which are computed once in float32.
+The differences are small, and so their rounding errors are small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from monitor.detector.true_sight.autoencoder import TrueSightNet
 
 _SLOPE = 0.2
-"""Of the network's LeakyReLU below zero."""
+"""Slope of the network's LeakyReLU below zero."""
 
 _Conv = nn.Conv2d | nn.ConvTranspose2d
 _Kind = TypeVar("_Kind", bound=nn.Module)
@@ -31,12 +31,12 @@ _Kind = TypeVar("_Kind", bound=nn.Module)
 class FastNet:
     """RGB (B, 3, 96, 96) float32 in [0, 1] -> reconstruction (B, 3, 96, 96) and attention (B, 1, 6, 6), float32.
 
-    trunk  torch.bfloat16 for all layers but the first, or torch.float32
-    usual  (3, 96, 96) float32 RGB, a picture like most; without one all is in float32
+    trunk  torch.bfloat16 for all layers except the first, or torch.float32
+    usual  (3, 96, 96) float32 RGB, a typical picture; without it, everything is calculated in float32
     """
 
     def __init__(self, net: TrueSightNet, trunk: torch.dtype = torch.float32, usual: Tensor | None = None) -> None:
-        """Takes a copy of the network, on its device; it must be in eval mode."""
+        """Copies the network, which stays on its device. The network must be in eval mode."""
         first, *rest = (_folded(_only(block, nn.Sequential)) for block in net.encoder)
         blocks = [net.bottleneck, *list(net.decoder)[:-2]]
         self.trunk = torch.float32 if usual is None else trunk
@@ -52,14 +52,14 @@ class FastNet:
                 self._calculate_around(usual[None].to(first.weight.device))
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """See the class; to be called in inference mode."""
+        """See the class. Call it in inference mode."""
         features = self._encoder(self._first(x.contiguous(memory_format=torch.channels_last)))  # (B, 128, 6, 6)
         attention = self._attention(features)
         return torch.sigmoid_(self._decoder(features * attention)), attention
 
     def _attention(self, features: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, 1, h, w): as Attention, its three heads in one product."""
-        places = features.permute(0, 2, 3, 1)  # (B, h, w, C), as it lies in memory
+        """(B, C, h, w) -> (B, 1, h, w): like Attention, but the three heads are one matrix product."""
+        places = features.permute(0, 2, 3, 1)  # (B, h, w, C), the order in memory
         heads = torch.sigmoid_(functional.linear(places, *self._heads))
         return torch.sigmoid_(functional.linear(heads, *self._fuse)).permute(0, 3, 1, 2)
 
@@ -69,9 +69,9 @@ class FastNet:
 
 
 class _Chain:
-    """Convolutions, each with its LeakyReLU, and perhaps one that doubles the size, without: float32 in and out.
+    """Convolutions, each with a LeakyReLU, and optionally a last one that doubles the size, without LeakyReLU.
 
-    Between them what ``around`` says. Uses its input up: what is in it afterwards says nothing.
+    Input and output are float32; ``around`` sets the type in between. It overwrites its input.
     """
 
     def __init__(self, layers: Sequence[_Conv], last: _Doubling | None = None) -> None:
@@ -87,22 +87,22 @@ class _Chain:
         return x if self._last is None else self._last(x)
 
     def around(self, usual: Tensor, dtype: torch.dtype) -> Tensor:
-        """From now on calculate in ``dtype`` with differences from what comes of the usual input, (1, C, H, W).
+        """From now on, calculate in ``dtype`` with differences from the results for the usual input, (1, C, H, W).
 
-        Returns the usual output.
+        Returns the output for the usual input.
         """
         self._around = _Around(self._layers, self._last, usual, dtype)
         return self(usual.clone())
 
 
 class _Around:
-    """See _Chain.around. Sums and activations are float32: elementwise, the short format takes longer."""
+    """See _Chain.around. Sums and activations are float32, because elementwise operations are slower in bfloat16."""
 
     def __init__(self, layers: Sequence[_Conv], last: _Doubling | None, usual: Tensor, dtype: torch.dtype) -> None:
         self._dtype = dtype
         self._steps: list[tuple[_Conv, Tensor, Tensor]] = []
         for layer in layers:
-            sums = layer(usual)  # with the bias, which the layer therefore gives no more
+            sums = layer(usual)  # this includes the bias, so the layer must not add it again
             low = copy.deepcopy(layer).to(dtype)
             low.bias = None
             self._steps.append((low, usual.clone(), sums))
@@ -119,10 +119,10 @@ class _Around:
 
 
 class _Doubling:
-    """ConvTranspose2d(kernel 4, stride 2, padding 1) as a convolution with kernel 2 and four outputs a channel.
+    """ConvTranspose2d(kernel 4, stride 2, padding 1) as a convolution with kernel 2 and four outputs per channel.
 
-    An even row sees the rows above and at its place with the kernel's rows 3 and 1, an odd one those at and below
-    with 2 and 0; columns alike.
+    An even output row uses the input rows above and at its place, with the kernel's rows 3 and 1. An odd output row
+    uses the input rows at and below its place, with the kernel's rows 2 and 0. The same applies to columns.
     """
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
@@ -138,7 +138,7 @@ class _Doubling:
         return self.arranged(self.pixels(x))
 
     def without_bias(self, dtype: torch.dtype) -> _Doubling:
-        """A copy that calculates in this type, and adds nothing."""
+        """A copy that calculates in this type and adds no bias."""
         low = copy.copy(self)
         low._weight, low._bias = self._weight.to(dtype), None
         return low
@@ -148,7 +148,7 @@ class _Doubling:
         return functional.conv2d(x, self._weight, self._bias, padding=1)
 
     def arranged(self, pixels: Tensor) -> Tensor:
-        """What ``pixels`` gives in the order of a picture, (B, outputs, 2h, 2w), contiguous."""
+        """The result of ``pixels``, arranged as a picture: (B, outputs, 2h, 2w), contiguous."""
         batch, channels = len(pixels), pixels.shape[1] // 4
         height, width = pixels.shape[2] - 1, pixels.shape[3] - 1
         out = pixels.new_empty(batch, channels, height, 2, width, 2)
@@ -167,7 +167,7 @@ def _activated(x: Tensor) -> Tensor:
 
 
 def _folded(block: nn.Sequential) -> _Conv:
-    """A block's convolution alone, its normalisation, if it has one, folded in."""
+    """The convolution of a block, with its normalisation (if any) folded in."""
     conv: _Conv
     if isinstance(block[0], nn.ConvTranspose2d):
         conv = copy.deepcopy(block[0])

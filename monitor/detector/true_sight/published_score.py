@@ -1,4 +1,4 @@
-"""The published seven-term score, and the published way of looking at a picture in five sizes.
+"""The published score of seven terms, and the published method that resizes a picture to five sizes.
 
 All terms are differences between a picture x and its reconstruction o. A high score is abnormal.
 """
@@ -21,11 +21,11 @@ from monitor.detector.true_sight.autoencoder import INPUT_SIZE
 from monitor.types import Image
 
 PUBLISHED_SIZES = (80, 88, 96, 104, 112)
-"""Edge lengths in pixels that a picture is reduced to before it is brought to the network's 96."""
+"""Edge lengths, px, that a picture is reduced to before it is resized to the network's 96 px."""
 
 
 class Term(IntEnum):
-    """The terms in the order in which they stand in every array of terms."""
+    """The terms, in the order of every array of terms."""
 
     L1 = 0
     L2 = 1
@@ -41,17 +41,17 @@ PUBLISHED_WEIGHTS = (0.26, 0.22, 0.21, 0.15, 0.08, 0.06, 0.02)
 
 
 def five_sizes(image: Image, sizes: Sequence[int] = PUBLISHED_SIZES) -> Tensor:
-    """Bring a picture to each size s x s (not keeping its proportions), then back to 96 x 96.
+    """Resize a picture to each size s x s (the aspect ratio is not kept), then back to 96 x 96.
 
-    image: (H, W, 3) uint8 BGR of any size. Returns (len(sizes), 3, 96, 96) float32 RGB in [0, 1], on the CPU, the
+    image: (H, W, 3) uint8 BGR of any size. Returns (len(sizes), 3, 96, 96) float32 RGB in [0, 1], on the CPU, with the
     channels last in memory.
 
-    The first resize is antialiased and rounds to whole grey levels, as Pillow's bilinear resize of
-    the published code did; torch's uint8 path is the same algorithm (width first, within one grey
-    level) and reads the frame as it lies in memory. The second is plain bilinear, align_corners=False: OpenCV's is
-    torch's to within its rounding, and several times as fast for three channels.
+    The first resize is antialiased and rounds to integer grey levels, like Pillow's bilinear resize in the published
+    code. torch's uint8 path uses the same algorithm (width first, equal to one grey level) and reads the frame directly
+    from its memory. The second resize is plain bilinear, align_corners=False. OpenCV's version equals torch's except
+    for rounding, and it is several times as fast for three channels.
     """
-    # torch warns of read-only memory and refuses negative strides; this copies only then.
+    # torch warns about read-only memory and rejects negative strides; only then the frame is copied.
     writable = np.require(image, requirements=["C", "W"])
     frame = torch.from_numpy(writable).permute(2, 0, 1)[None]  # (1, 3, H, W) uint8, channels last
     views = np.empty((len(sizes), INPUT_SIZE, INPUT_SIZE, 3), np.float32)
@@ -67,13 +67,13 @@ def five_sizes(image: Image, sizes: Sequence[int] = PUBLISHED_SIZES) -> Tensor:
 
 
 def spread(attention: Tensor, height: int, width: int) -> Tensor:
-    """The attention map (B, 1, h, w) brought to the picture's size, bilinear: up(A), (B, 1, H, W)."""
+    """The attention map (B, 1, h, w), resized bilinearly to the picture's size: up(A), (B, 1, H, W)."""
     return functional.interpolate(attention, size=(height, width), mode="bilinear", align_corners=False)
 
 
 @lru_cache(maxsize=16)
 def _spreading(inputs: int, outputs: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(outputs, inputs): what ``spread`` does to a line."""
+    """The weights that ``spread`` applies to a line: (outputs, inputs)."""
     with torch.inference_mode(mode=False):
         lines = torch.eye(inputs, dtype=dtype)[None]
         longer = functional.interpolate(lines, size=outputs, mode="linear", align_corners=False)
@@ -88,7 +88,7 @@ def _std(x: Tensor) -> Tensor:
 
 
 class Comparison(NamedTuple):
-    """What is said of each of B pictures x and their reconstructions o.
+    """The comparison of B pictures x with their reconstructions o.
 
     terms  (B, 7) in the order of Term, all >= 0
     error  (B, H, W) mean absolute error over the channels
@@ -99,18 +99,18 @@ class Comparison(NamedTuple):
 
 
 def compare(x: Tensor, o: Tensor, attention: Tensor) -> Comparison:
-    """The seven terms of each picture, and where the error is.
+    """The seven terms of each picture, and its error at each place.
 
-    x, o: (B, C, H, W) float in [0, 1], picture and reconstruction; attention: (B, 1, h, w). Gives x's dtype.
+    x, o: (B, C, H, W) float in [0, 1], picture and reconstruction; attention: (B, 1, h, w). The results have x's dtype.
     """
-    x = x.contiguous()  # channels last would make everything here slower
+    x = x.contiguous()  # everything here is slower with channels last
     difference = x - o
     distance = difference.abs()  # D, (B, C, H, W)
     error = distance.mean(dim=1)
     picture = (1, 2, 3)
     place = (2, 3)
     rows, columns = (_spreading(attention.shape[i], x.shape[i], x.dtype, x.device) for i in (2, 3))
-    pooled = rows.mT @ error @ columns  # (B, h, w): error times up(A), added up, is this times A
+    pooled = rows.mT @ error @ columns  # (B, h, w): the sum of error * up(A) equals the sum of pooled * A
     texture = _std(x).mean(dim=1) - _std(o).mean(dim=1)
     peak = x.amax(dim=place).mean(dim=1) - o.amax(dim=place).mean(dim=1)
     terms = (
@@ -126,7 +126,7 @@ def compare(x: Tensor, o: Tensor, attention: Tensor) -> Comparison:
 
 
 def _magnitude(spectrum: Tensor) -> Tensor:
-    """The complex magnitude. Faster than torch's abs, which guards against squares that overflow: none here do."""
+    """The complex magnitude. It is faster than torch's abs, which avoids overflow of squares; none occurs here."""
     squares = torch.view_as_real(spectrum).square()
     return (squares[..., 0] + squares[..., 1]).sqrt_()
 

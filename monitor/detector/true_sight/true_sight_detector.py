@@ -1,7 +1,7 @@
-"""True Sight as a detector: an autoencoder's reconstruction error of single frames, without memory.
+"""True Sight as a detector: the reconstruction error of an autoencoder for single frames, without memory.
 
-Two variants of one network. "published" gives the seven-term score of the original system to the
-letter; "sound" gives the largest patch error, measured against what is usual at that place.
+There are two variants of the score with the same network. "published" is exactly the score of seven terms of the
+original system. "sound" is the largest patch error, relative to the usual error at that place.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ CUDA_FRAMES = 8
 """Frames in every batch on a GPU, padded with black ones: one shape gives one kernel and the same bytes."""
 
 USUAL_PICTURES = 32
-"""So many of the pictures for calibration are averaged to a usual one."""
+"""Number of calibration pictures that are averaged to a usual picture."""
 
 USUAL_STDS = 2.0
-"""A term is worth a reason above its normal mean plus this many standard deviations."""
+"""A term becomes a reason if it exceeds its normal mean by more than this many standard deviations."""
 
 LEAST_STD = 1 / 1020
-"""A quarter of a grey level: added to the error map's deviation, so that places which never vary do not explode."""
+"""A quarter of a grey level. It is added to the deviation of the error map, so that places without any variation do not
+get extreme values."""
 
 TERM_NAMES = {
     Term.L1: "overall error (L1)",
@@ -59,14 +60,14 @@ Size = Annotated[int, Field(ge=8, le=2048)]
 
 
 class TrueSightSettings(BaseModel):
-    """What is stored of the detector beside its tensors.
+    """The settings of the detector that are stored with its tensors.
 
-    variant     which score
-    sizes       edge lengths in pixels at which a frame is looked at, averaged
+    variant     the variant of the score
+    sizes       edge lengths, px, to which a frame is resized; the results are averaged
     width       the network's base channel count
-    patch       edge length of the sound variant's patch, pixels of the 96 x 96 input
+    patch       edge length of the sound variant's patch, px of the 96 x 96 input
     term_means  mean of each term on held-out normal frames, in the order of Term; None before calibration
-    term_stds   their standard deviations
+    term_stds   standard deviations of the terms on these frames
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -87,11 +88,11 @@ class ErrorStats(NamedTuple):
 
 
 class TrueSight(Detector):
-    """Scores single frames. Stateless: cameras share it and it never changes.
+    """Scores single frames. It is stateless: cameras share it, and it never changes.
 
-    published  score: the seven-term score, averaged over the sizes; map: mean absolute error
-    sound      score: the highest value of the map; map: the patch error at each place, as deviations
-               from its normal mean once calibrated, as plain mean absolute error before
+    published  score: the score of seven terms, averaged over the sizes; map: mean absolute error
+    sound      score: the highest value of the map; map: the patch error at each place; after calibration in standard
+               deviations from its normal mean, before calibration as plain mean absolute error
     """
 
     name = "true-sight"
@@ -105,13 +106,13 @@ class TrueSight(Detector):
         precision: Precision = "auto",
         usual: FloatArray | None = None,
     ) -> None:
-        """Takes the network over: puts it on the device, in eval mode. usual: see FastNet; known once calibrated.
+        """Takes ownership of the network: moves it to the device, in eval mode. usual: see FastNet; set by calibration.
 
-        Raises UsageError without that device, and for a precision that it only emulates.
+        Raises UsageError if the device is not available, or if it only emulates the precision.
         """
         self._device = find_device(device)
         self.device = str(self._device)
-        # Once a GPU has failed, its memory cannot be read: what ``on_cpu`` needs is kept here.
+        # After a GPU has failed, its memory cannot be read. So a copy for ``on_cpu`` is kept here.
         self._spare = copy.deepcopy(net).cpu() if self._device.type != "cpu" else None
         self._net = net.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
         self._settings = settings
@@ -137,9 +138,9 @@ class TrueSight(Detector):
         device: str = "cpu",
         precision: Precision = "auto",
     ) -> Self:
-        """Build from a trained network, which is copied. Without ``sizes``: the published five, or 96 alone for sound.
+        """Build from a copy of a trained network. Default of ``sizes``: the published five; for "sound" only 96.
 
-        Raises ModelError for settings out of range, UsageError for a device or a precision that is not there.
+        Raises ModelError for settings out of range, UsageError for a device or a precision that is not available.
         """
         if sizes is None:
             sizes = PUBLISHED_SIZES if variant == "published" else (INPUT_SIZE,)
@@ -149,10 +150,10 @@ class TrueSight(Detector):
         return cls(copy.deepcopy(net), settings, device, precision=precision)
 
     def new_stream(self) -> None:
-        """Nothing is remembered between frames."""
+        """No state: this detector remembers nothing between frames."""
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
-        """Score frames; see Detector.score and the class for what score and map are."""
+        """Score frames, see Detector.score. The class describes the score and the map."""
         terms, errors = self._look([observation.frame.image for observation in batch])
         return [self._detection(t, e) for t, e in zip(terms, errors, strict=True)]
 
@@ -164,11 +165,11 @@ class TrueSight(Detector):
         return self._look(images)[0]
 
     def calibrate(self, images: Iterable[Image]) -> Self:
-        """A copy that knows what is usual, from held-out normal pictures ((H, W, 3) uint8 BGR), at least 2.
+        """A calibrated copy. images: at least 2 held-out normal pictures, (H, W, 3) uint8 BGR.
 
-        Sets the terms' statistics, which the reasons need, for the sound variant the statistics of the patch
-        error at each place, which its score needs, and the mean of the first pictures, around which the network
-        calculates. Raises UsageError for fewer pictures.
+        The calibration sets the statistics of the terms, which the reasons need. For the sound variant it also sets the
+        statistics of the patch error at each place, which its score needs. It sets the mean of the first pictures as
+        the usual picture, see FastNet. Raises UsageError for fewer than 2 pictures.
         """
         terms: list[FloatArray] = []
         total = np.zeros((INPUT_SIZE, INPUT_SIZE))
@@ -178,7 +179,7 @@ class TrueSight(Detector):
         usual = (
             torch.cat([five_sizes(i, (INPUT_SIZE,)) for i in first]).mean(dim=0).contiguous().numpy() if first else None
         )
-        # What is usual must be measured by the very calculation that scores.
+        # The usual values must be measured with exactly the calculation that is used for scoring.
         measuring = type(self)(self._net, self._settings, str(self._device), None, self._precision, usual)
         left = chain(first, left)
         while part := list(islice(left, CUDA_FRAMES)):
@@ -206,17 +207,19 @@ class TrueSight(Detector):
         )
 
     def on_cpu(self) -> TrueSight:
-        """See Detector.on_cpu; scores differ from the GPU's by rounding."""
+        """See Detector.on_cpu. Scores differ from those on the GPU only by rounding."""
         if self._spare is None:
             return self
         return TrueSight(self._spare, self._settings, "cpu", self._error_stats, usual=self._usual)
 
     def settings(self) -> dict[str, Any]:
-        """JSON-ready; see TrueSightSettings."""
+        """The fields of TrueSightSettings, JSON-serialisable."""
         return self._settings.model_dump(mode="json")
 
     def tensors(self) -> Tensors:
-        """The network's arrays as ``network.*``; once calibrated ``usual``, if sound ``error_mean``, ``error_std``."""
+        """The network's arrays as ``network.*``. After calibration also ``usual``; for the sound variant also
+        ``error_mean`` and ``error_std``.
+        """
         found: Tensors = {
             f"network.{key}": value.cpu().contiguous().numpy().copy() for key, value in self._net.state_dict().items()
         }
@@ -234,9 +237,9 @@ class TrueSight(Detector):
         device: str,
         precision: Precision = "auto",
     ) -> Self:
-        """See Detector.load; every setting and every tensor's name, shape and kind is checked."""
+        """See Detector.load. Every setting, and the name, shape and type of every tensor are checked."""
         checked = read_settings(cls.name, TrueSightSettings, settings)
-        with torch.device("meta"):  # shapes alone: no memory, and the random state stays as it was
+        with torch.device("meta"):  # only shapes: this needs no memory and does not change the random state
             net = TrueSightNet(checked.width)
         expected = {
             f"network.{key}": (tuple(v.shape), str(v.dtype).removeprefix("torch."))
@@ -244,7 +247,7 @@ class TrueSight(Detector):
         }
         if "error_mean" in tensors or "error_std" in tensors:
             expected |= dict.fromkeys(("error_mean", "error_std"), ((INPUT_SIZE, INPUT_SIZE), "float32"))
-        if "usual" in tensors:  # models of earlier versions have none
+        if "usual" in tensors:  # models from earlier versions do not have it
             expected["usual"] = ((3, INPUT_SIZE, INPUT_SIZE), "float32")
         check_tensors(cls.name, tensors, expected)
         state = {key: torch.from_numpy(np.array(tensors[f"network.{key}"])) for key in net.state_dict()}
@@ -262,7 +265,7 @@ class TrueSight(Detector):
             return found.terms.numpy(), found.error.numpy()
         terms = np.empty((len(images), len(Term)), np.float32)
         errors = np.empty((len(images), INPUT_SIZE, INPUT_SIZE), np.float32)
-        # One frame a batch, always: what else is in the batch must not change a frame's bytes.
+        # Always one frame per batch: other frames in a batch must not change the bytes of a frame's result.
         with torch.inference_mode():
             for i, image in enumerate(images):
                 found = self._views(five_sizes(image, self._settings.sizes))
@@ -283,7 +286,7 @@ class TrueSight(Detector):
         return Detection(float(patches.max()), patches, self._reasons(terms))
 
     def _reasons(self, terms: FloatArray) -> tuple[Reason, ...]:
-        """Terms above their usual upper value, the one with the most deviations first."""
+        """The terms above their usual upper value, the term with the largest deviation first."""
         means, stds = self._settings.term_means, self._settings.term_stds
         if means is None or stds is None:
             return ()

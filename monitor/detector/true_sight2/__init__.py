@@ -1,1 +1,1 @@
-"""True Sight 2: a network trained on synthetic anomalies of the camera's own scene."""
+"""True Sight 2: a network that is trained with synthetic anomalies in the camera's own scene."""

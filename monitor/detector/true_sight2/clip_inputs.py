@@ -1,7 +1,7 @@
-"""What True Sight 2 looks at: a frame, its backgrounds, its differences from the frames of the last 0.4 s, and flow.
+"""The inputs of True Sight 2: a frame, its backgrounds, its differences from the frames of the last 0.4 s, and flow.
 
-Frames are grey and 160x96 px, whatever the camera's size and shape. Earlier frames are chosen by their age in seconds,
-so that dropped frames and another analysis rate change little in what the channels mean.
+Frames are grey and 160x96 px, independent of the camera's picture size and aspect ratio. Earlier frames are chosen by
+their age in seconds. So dropped frames or a different analysis rate hardly change the meaning of the channels.
 """
 
 from __future__ import annotations
@@ -17,34 +17,35 @@ from monitor.detector.frontend import fast_median
 from monitor.types import FloatArray, Image
 
 SIZE = (160, 96)
-"""(width, height) in px of the picture looked at."""
+"""(width, height) of the input picture, px."""
 LAGS_S = (0.1, 0.2, 0.3, 0.4)
-"""Ages of the earlier frames of a clip, seconds; the nearest there are, are taken."""
+"""Ages of the earlier frames of a clip, seconds. For each age, the frame with the nearest age is used."""
 CHANNELS = 15
 LEAST_SPAN_S = 0.24
-"""Age of the clip's oldest frame at least; with less there is no motion to see."""
+"""Minimum age of the clip's oldest frame, seconds; a shorter clip shows no motion."""
 MOST_SPAN_S = 0.82
-"""And at most: beyond it frames have nothing in common with the present."""
+"""Maximum age of the clip's oldest frame, seconds; older frames are too different from the present one."""
 
 SLOW_PER_S = 12.0
-"""Grey levels a second by which the recent background follows: who stands for some seconds becomes part of it."""
+"""Maximum change of the recent background, grey levels per second: a person who stands still for some seconds becomes
+part of it."""
 
-_SAME = 5  # grey levels by which a place may change, a little smoothed, and be the same
-_GREY = np.float32(1 / 24)  # unit of differences, grey levels: the noise of a camera is small, a person is not
+_SAME = 5  # a place has not changed if its slightly smoothed value changes by at most this, grey levels
+_GREY = np.float32(1 / 24)  # scale of differences, per grey level: camera noise becomes small, a person does not
 _UNEXPLAINED = np.float32(1 / 16)
 
 
 def choose(times: Sequence[float] | NDArray[np.float64], now: float, speed: float = 1.0) -> list[int] | None:
-    """Indices of the frames of a clip that ends at ``now``: those whose ages are nearest LAGS_S, youngest first.
+    """Indices of the earlier frames of a clip that ends at ``now``: the ages nearest to LAGS_S, youngest first.
 
-    times: of the earlier frames, ascending, seconds, all before ``now``; speed: how many times too fast to show them.
-    None where they are too few, too recent or too old.
+    times: times of the earlier frames, ascending, seconds, all before ``now``; speed: factor by which the clip is shown
+    too fast. None if the frames are too few, too recent or too old.
     """
     ages = now - np.asarray(times, dtype=np.float64)
     if not len(ages):
         return None
     wanted = np.array(LAGS_S) * speed
-    # A millisecond's preference for the later frame settles ties, which rounding would settle either way.
+    # In a tie, prefer the later frame by one millisecond. Otherwise rounding errors would decide.
     found = np.abs(ages[None, :] - wanted[:, None] + 1e-3 * (ages[None, :] > wanted[:, None])).argmin(axis=1)
     if not LEAST_SPAN_S <= ages[found[-1]] / speed <= MOST_SPAN_S:
         return None
@@ -52,12 +53,13 @@ def choose(times: Sequence[float] | NDArray[np.float64], now: float, speed: floa
 
 
 class ClipInputs:
-    """Computes the network's inputs; one for each stream, since the optical flow keeps buffers."""
+    """Computes the network's inputs. One object per stream, because the optical flow has internal buffers."""
 
     def __init__(self, usual_speed: FloatArray | None = None) -> None:
-        """usual_speed: (rows, columns) px/s of a coarse grid, above 0: the upper normal speed at each place.
+        """usual_speed: (rows, columns), a coarse grid with the upper normal speed at each place, px/s, above 0.
 
-        Flow is measured in it, since what is fast far from the camera is slow near it. Without: 10 px/s everywhere.
+        Flow is divided by it, because a speed that is high far from the camera is low near it. Default: 10 px/s
+        everywhere.
         """
         if usual_speed is None:
             usual_speed = np.full((2, 2), 10, np.float32)
@@ -73,10 +75,10 @@ class ClipInputs:
         """(CHANNELS, 96, 160) float32.
 
         now         (96, 160) uint8
-        earlier     four of them, youngest first
-        ages_s      their ages, seconds, > 0
+        earlier     four earlier pictures, (96, 160) uint8, youngest first
+        ages_s      ages of the earlier pictures, seconds, > 0
         background  (96, 160) grey levels of the empty scene
-        recent      (96, 160) grey levels, the background of the last seconds
+        recent      (96, 160) grey levels of the background of the last seconds
         """
         out = np.empty((CHANNELS, *now.shape), np.float32)
         picture = now.astype(np.float32)
@@ -89,27 +91,28 @@ class ClipInputs:
             right, down = cv2.split(flow, (out[channel], out[channel + 1]))
             there = cv2.remap(earlier[k], self._x + right, self._y + down, cv2.INTER_LINEAR)
             for part in (out[channel], out[channel + 1]):
-                part -= fast_median(part[::6, ::6].ravel())  # a shaking camera moves everything alike
+                part -= fast_median(part[::6, ::6].ravel())  # a shaking camera moves the whole picture equally
                 part *= self._per_speed
                 part *= np.float32(1 / ages_s[k])
-            # What moving the picture along the flow does not explain.
+            # The change that the flow does not explain.
             np.multiply(picture - there, _UNEXPLAINED, out=out[channel + 2])
-        # Not cv2.magnitude: its last bit depends on where the arrays lie in memory, and trainings would differ by it.
+        # Not cv2.magnitude: its last bit depends on memory addresses, so two training runs would differ.
         np.sqrt(out[9] * out[9] + out[10] * out[10], out=out[12])
         out[13:] = self._place
         np.clip(out, -4, 4, out=out)
         return out
 
     def motion(self, now: Image, then: Image) -> FloatArray:
-        """Dense flow from now back to then, (h, w, 2) px."""
+        """Dense optical flow from ``now`` back to ``then``, (h, w, 2) px."""
         return np.asarray(self._flow.calc(now, then, np.zeros((*now.shape, 2), np.float32)), dtype=np.float32)
 
 
 def settled(pictures: Sequence[Image], background: FloatArray) -> FloatArray:
-    """The recent background that a stream begins with, (96, 160) grey levels: what stands still has been there.
+    """The recent background at the start of a stream, (96, 160) grey levels. It contains everything that stands still.
 
-    pictures: its first ones, (96, 160) uint8, over LEAST_SPAN_S or more. Where something moves in them it is the
-    background's: else everyone who stands about when a camera is opened would look as if they had just appeared.
+    pictures: the first pictures, (96, 160) uint8, over LEAST_SPAN_S or more. Where something moves in them, the trained
+    background is used. Without this start value, people who already stand there when a camera is opened would look as
+    if they had just appeared.
     """
     stack = np.stack([cv2.blur(picture, (3, 3)) for picture in pictures])
     moves = cv2.dilate((np.ptp(stack, axis=0) > _SAME).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
@@ -117,6 +120,6 @@ def settled(pictures: Sequence[Image], background: FloatArray) -> FloatArray:
 
 
 def follow(recent: FloatArray, grey: Image, step_s: float) -> FloatArray:
-    """The recent background after another frame, ``step_s`` seconds later."""
+    """The recent background, updated with the next frame, ``step_s`` seconds later."""
     step = np.float32(SLOW_PER_S * min(max(step_s, 0.0), 1.0))
     return np.asarray(recent + np.clip(grey - recent, -step, step), dtype=np.float32)

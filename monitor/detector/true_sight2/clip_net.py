@@ -1,7 +1,8 @@
-"""The network of True Sight 2: an encoder-decoder whose three attention heads are the anomaly map.
+"""The network of True Sight 2: an encoder-decoder with three attention heads that form the anomaly map.
 
-The published network was free to choose where its attention looks, and chose nothing. Here each head says at a stride
-of its own (large 16, medium 8, subtle 4 px) where something is abnormal, and the three are fused by learned weights.
+In the published network the attention is not trained for any target, and it learned nothing useful. Here each head
+predicts where something is abnormal. Each has a different stride (large 16, medium 8, subtle 4 px), and learned weights
+fuse the three.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from torch.nn import functional
 
 HEADS = ("large", "medium", "subtle")
 STRIDE = 4
-"""Of the anomaly map, px of the input."""
+"""Stride of the anomaly map, px of the input."""
 COARSEST = 16
-"""Stride of the coarsest features: the input's sides are multiples of it."""
+"""Stride of the coarsest features, px of the input. Both sides of the input must be multiples of it."""
 
 
 class AnomalyLogits(NamedTuple):
-    """What a forward pass gives, all float32; above 0 is more likely abnormal than not.
+    """The result of a forward pass, all float32. A logit above 0 means that abnormal is more likely than normal.
 
     fused  (B, h/4, w/4) logits of the anomaly map
-    parts  (B, 3, h/4, w/4) what each head adds to it, in the order of HEADS
+    parts  (B, 3, h/4, w/4) contribution of each head to the map, in the order of HEADS
     heads  logits of each head at its own stride: (B, h/16, w/16), (B, h/8, w/8), (B, h/4, w/4)
     """
 
@@ -44,7 +45,7 @@ class ClipNet(nn.Module):
     """Inputs of a clip (B, C, h, w) float -> AnomalyLogits; h and w are multiples of 16.
 
     channels  C, see clip_inputs
-    width     channels of the finest features; the coarser have 2, 3 and 4 times as many
+    width     number of channels of the finest features; the coarser features have 2, 3 and 4 times as many
     """
 
     def __init__(self, channels: int, width: int) -> None:
@@ -60,14 +61,14 @@ class ClipNet(nn.Module):
         self.from_middle = nn.Conv2d(3 * w, 2 * w, kernel_size=1)
         self.at_fine = _conv(2 * w, 2 * w)
         self.attention = nn.ModuleList(nn.Conv2d(c, 1, kernel_size=1) for c in (4 * w, 3 * w, 2 * w))
-        # Positive by softplus: a head that sees something abnormal never speaks against it.
+        # softplus makes the weights positive, so a head with a higher logit always increases the fused logit.
         self.fuse_weight = nn.Parameter(torch.full((3,), -0.5))
         self.fuse_bias = nn.Parameter(torch.zeros(()))
         for head in self.attention:
-            nn.init.constant_(head.get_parameter("bias"), -2.0)  # most of any picture is normal
+            nn.init.constant_(head.get_parameter("bias"), -2.0)  # most places of a picture are normal
 
     def trunk_to(self, dtype: torch.dtype) -> None:
-        """All but the heads in another type: they stay float32, since bfloat16 would tie the scores."""
+        """Convert everything except the heads to another type. In bfloat16, heads would give many equal scores."""
         self.to(dtype)
         self.attention.float()
         self.fuse_weight.data = self.fuse_weight.data.float()
@@ -99,5 +100,5 @@ def _double(x: Tensor) -> Tensor:
 
 
 def averaged(logits: Tensor) -> Tensor:
-    """Mean over each 2x2 places: (B, h, w) -> (B, h - 1, w - 1). A single place that lights up is noise."""
+    """Mean over each 2x2 places: (B, h, w) -> (B, h - 1, w - 1). A high value at only one place is noise."""
     return functional.avg_pool2d(logits[:, None], 2, stride=1)[:, 0]

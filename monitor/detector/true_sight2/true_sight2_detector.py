@@ -1,7 +1,8 @@
-"""True Sight 2: a network that was shown synthetic anomalies of this very scene says where something is abnormal.
+"""True Sight 2: a network, trained with synthetic anomalies in the same scene, that finds abnormal places.
 
-It looks at a frame, the frames of the last 0.4 s and two backgrounds, grey and 160x96 px. Its three attention heads
-are the anomaly map. It sees what is too fast, too large, of another shape or where nothing ever moves.
+Its inputs are a frame, the frames of the last 0.4 s and two backgrounds, all grey and 160x96 px. Its three attention
+heads form the anomaly map. It finds objects that are too fast or too large, that have an unusual shape, or that move
+where normally nothing moves.
 """
 
 from __future__ import annotations
@@ -42,22 +43,22 @@ CUDA_FRAMES = 8
 """Frames in every batch on a GPU, padded: one shape gives one kernel and the same bytes."""
 
 SPEED_GRID = (6, 10)
-"""(rows, columns) of places that have a usual speed of their own."""
+"""(rows, columns) of the grid of usual speeds."""
 
-# The network looks back 0.4 s, so twice in that time is often enough. Every 0.3 s, while all is calm, cost .01 of AUC.
+# The network uses the last 0.4 s, so two scores in that time are enough. A step of 0.3 s in calm periods cost 0.01 AUC.
 _EVERY_S = 0.2
-_LEARN_PER_S = 0.8  # grey levels by which the background may follow in a second
-_RESET_SHARE = 0.5  # of the picture unlike the background: it is no longer this scene's
-_UNLIKE = 22  # grey levels
+_LEARN_PER_S = 0.8  # maximum change of the background, grey levels per second
+_RESET_SHARE = 0.5  # if more than this share of the picture differs from it, the background shows another scene
+_UNLIKE = 22  # a pixel differs from the background by at least this, grey levels
 
 
 class TrueSight2Settings(BaseModel):
-    """What is stored of the detector beside its tensors.
+    """The settings of the detector that are stored with its tensors.
 
-    width       the network's finest channels
+    width       number of channels of the network's finest features
     usual       99th percentile of the score on held-out normal frames, logits
-    head_usual  the same of what each head adds to the map at its peak, in the order of clip_net.HEADS
-    auc         with which it tells synthetic anomalies in normal footage that it has not learned from; None: not known
+    head_usual  the same for the contribution of each head at the map's peak, in the order of clip_net.HEADS
+    auc         AUC of the detection of synthetic anomalies in normal footage that was not learned; None: not known
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -69,10 +70,10 @@ class TrueSight2Settings(BaseModel):
 
 
 class Scene(NamedTuple):
-    """What is kept of the normal footage beside the network.
+    """Data about the normal footage that is stored with the network.
 
     background   (96, 160) float32 grey levels of the empty scene
-    usual_speed  (6, 10) float32 px/s of the 160x96 picture: the upper normal speed at each place, above 0
+    usual_speed  (6, 10) float32: the upper normal speed at each place, px/s of the 160x96 picture, above 0
     """
 
     background: FloatArray
@@ -80,24 +81,24 @@ class Scene(NamedTuple):
 
 
 class ClipStream:
-    """What is remembered of a camera: small frames of the last second and two backgrounds."""
+    """The state of one camera: small frames of the last second and two backgrounds."""
 
     def __init__(self, scene: Scene) -> None:
         self._background = scene.background
-        self._recent: FloatArray | None = None  # until it is known what stands still
+        self._recent: FloatArray | None = None  # None until it is known what stands still
         self._past: deque[tuple[float, Image]] = deque()
         self._inputs = ClipInputs(scene.usual_speed)
         self.paced = Paced(_EVERY_S)
 
     def update(self, frame: Frame, *, look: bool = True) -> FloatArray | None:
-        """The network's inputs for the next frame, (CHANNELS, 96, 160); None without a past to compare with.
+        """The network's inputs for the next frame, (CHANNELS, 96, 160); None if there are no suitable earlier frames.
 
-        look: False for a frame that is only remembered; None is given for it.
+        look: False for a frame that is only remembered; the result is then None.
         """
         return self.update_grey(frame.small.grey(SIZE), frame.time_s, look=look)
 
     def update_grey(self, grey: Image, time_s: float, *, look: bool = True) -> FloatArray | None:
-        """As ``update``, from a grey picture (96, 160) uint8."""
+        """Like ``update``, for a grey picture (96, 160) uint8."""
         step_s = time_s - self._past[-1][0] if self._past else 0.0
         lit = self._look_at_background(grey, step_s)
         if self._recent is None and self._past and time_s - self._past[0][0] >= LEAST_SPAN_S:
@@ -116,7 +117,7 @@ class ClipStream:
         return inputs
 
     def _look_at_background(self, grey: Image, step_s: float) -> FloatArray:
-        """The background in the light of this frame, (96, 160) grey levels; it follows slowly."""
+        """The background in the light of this frame, (96, 160) grey levels. It also updates the background slowly."""
         picture = grey.astype(np.float32)
         gain = float(fast_median((picture[::4, ::4] / np.maximum(self._background[::4, ::4], 8.0)).ravel()))
         lit = self._background * np.float32(max(gain, 0.1))
@@ -131,17 +132,17 @@ class ClipStream:
 
 
 class TrueSight2(Detector):
-    """Scores frames by the peak of the anomaly map, in logits. High is abnormal.
+    """Scores frames by the peak of the anomaly map, in logits. A high score is abnormal.
 
-    map    (23, 39) float32: the fused logits averaged over 2x2 places of 4x4 px each
-    score  the highest of them
+    map    (23, 39) float32: the fused logits, averaged over 2x2 places of 4x4 px each
+    score  the highest value of the map
     """
 
     name: ClassVar[str] = "true-sight-2"
     small: ClassVar[bool] = True
     sees: ClassVar[str] = "movement"
     min_threshold = -1.0
-    """Logits that any movement reaches: where nothing at all moved in normal footage, every score is far below."""
+    """Logits that any movement reaches. If nothing moved in the normal footage, all its scores are far below this."""
 
     def __init__(
         self,
@@ -151,29 +152,29 @@ class TrueSight2(Detector):
         device: str = "cpu",
         precision: Precision = "auto",
     ) -> None:
-        """Takes the network over: puts it on the device, in eval mode.
+        """Takes ownership of the network: moves it to the device, in eval mode.
 
-        Raises UsageError without that device, and for a precision that it only emulates.
+        Raises UsageError if the device is not available, or if it only emulates the precision.
         """
         self._device = find_device(device)
         self.device = str(self._device)
-        # Once a GPU has failed, its memory cannot be read: what ``on_cpu`` needs is kept here.
+        # After a GPU has failed, its memory cannot be read. So a copy for ``on_cpu`` is kept here.
         self._spare = copy.deepcopy(net).cpu() if self._device.type != "cpu" else None
         self._net = net.eval().requires_grad_(False).to(self._device).to(memory_format=torch.channels_last)
         self._precision = precision
         self._fast = fast_network(self._net, trunk_type(precision, self._device))
         self._settings = settings
         self.scene = scene
-        # Better than chance by so much (the Gini coefficient), squared: what it is judged by is easier than what comes.
+        # The Gini coefficient, squared: synthetic anomalies are easier to detect than real ones, so trust it less.
         if settings.auc is not None:
             self.trust = (2 * settings.auc - 1) ** 2
 
     def with_usual(self, usual: float, head_usual: tuple[float, float, float]) -> Self:
-        """A copy that knows what is usual, which the reasons need (see TrueSight2Settings)."""
+        """A copy with the usual scores, which the reasons need (see TrueSight2Settings)."""
         return self._with({"usual": usual, "head_usual": head_usual})
 
     def with_auc(self, auc: float) -> Self:
-        """A copy that knows how good it is (see TrueSight2Settings)."""
+        """A copy with a known AUC (see TrueSight2Settings)."""
         return self._with({"auc": auc})
 
     def _with(self, update: dict[str, object]) -> Self:
@@ -185,7 +186,7 @@ class TrueSight2(Detector):
         return ClipStream(self.scene)
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
-        """See Detector.score and the class; NaN for a quarter of a second at a stream's start."""
+        """See Detector.score and the class. The score is NaN for a quarter of a second at the start of a stream."""
         looks: list[tuple[Paced, bool, FloatArray | None]] = []
         for observation in batch:
             stream, frame = observation.stream, observation.frame
@@ -204,9 +205,9 @@ class TrueSight2(Detector):
         return found
 
     def look(self, inputs: Sequence[FloatArray]) -> list[tuple[FloatArray, FloatArray]]:
-        """The anomaly map (23, 39) of each of the inputs (CHANNELS, 96, 160); what each head adds to its peak, (3,)."""
+        """For each input (CHANNELS, 96, 160): the anomaly map (23, 39), and the part of each head in its peak, (3,)."""
         found: list[tuple[FloatArray, FloatArray]] = []
-        # Always the same batch shape: what else is in the batch must not change a frame's bytes.
+        # Always the same batch shape: other frames in a batch must not change the bytes of a frame's result.
         frames = 1 if self._device.type == "cpu" else CUDA_FRAMES
         for start in range(0, len(inputs), frames):
             some = inputs[start : start + frames]
@@ -231,17 +232,17 @@ class TrueSight2(Detector):
         return Detection(score, fused, (Reason(f"unlike anything learned here ({HEADS[spoke]})", score, usual),))
 
     def on_cpu(self) -> TrueSight2:
-        """See Detector.on_cpu; scores differ from the GPU's by rounding."""
+        """See Detector.on_cpu. Scores differ from those on the GPU only by rounding."""
         if self._spare is None:
             return self
         return TrueSight2(self._spare, self._settings, self.scene)
 
     def settings(self) -> dict[str, Any]:
-        """JSON-ready; see TrueSight2Settings."""
+        """The fields of TrueSight2Settings, JSON-serialisable."""
         return self._settings.model_dump(mode="json")
 
     def tensors(self) -> Tensors:
-        """The network's arrays as ``network.*``, and those of Scene."""
+        """The network's arrays as ``network.*``, and the arrays of Scene."""
         found: Tensors = {
             f"network.{key}": value.cpu().contiguous().numpy().copy() for key, value in self._net.state_dict().items()
         }
@@ -255,9 +256,9 @@ class TrueSight2(Detector):
         device: str,
         precision: Precision = "auto",
     ) -> Self:
-        """See Detector.load; every setting and every tensor's name, shape and kind is checked."""
+        """See Detector.load. Every setting, and the name, shape and type of every tensor are checked."""
         checked = read_settings(cls.name, TrueSight2Settings, settings)
-        with torch.device("meta"):  # shapes alone: no memory, and the random state stays as it was
+        with torch.device("meta"):  # only shapes: this needs no memory and does not change the random state
             net = ClipNet(CHANNELS, checked.width)
         expected: dict[str, tuple[tuple[int, ...], Any]] = {
             f"network.{key}": (tuple(v.shape), str(v.dtype).removeprefix("torch."))
@@ -275,7 +276,7 @@ class TrueSight2(Detector):
 
 
 def fast_network(net: ClipNet, trunk: torch.dtype) -> ClipNet:
-    """The network with its normalisation folded into the convolutions, all but its heads in another type."""
+    """A copy of the network with its normalisation folded into the convolutions, and all but its heads in ``trunk``."""
     fast = copy.deepcopy(net)
     _fold(fast)
     fast.requires_grad_(False)
@@ -284,7 +285,7 @@ def fast_network(net: ClipNet, trunk: torch.dtype) -> ClipNet:
 
 
 class _Folded(torch.nn.Module):
-    """A convolution with its normalisation folded in, and its ReLU in place: calls of modules take time, too."""
+    """A convolution with folded normalisation and in-place ReLU. One module instead of three saves call overhead."""
 
     def __init__(self, convolution: torch.nn.Conv2d, normalisation: torch.nn.BatchNorm2d) -> None:
         super().__init__()
@@ -296,7 +297,7 @@ class _Folded(torch.nn.Module):
 
 
 def _fold(module: torch.nn.Module) -> None:
-    """Replace every convolution that is followed by a normalisation and a ReLU, in place."""
+    """Replace, in place, every convolution that is followed by a normalisation and a ReLU, by a folded one."""
     for name, child in module.named_children():
         if isinstance(child, torch.nn.Sequential) and isinstance(child[0], torch.nn.Conv2d):
             _, normalisation, activation = child

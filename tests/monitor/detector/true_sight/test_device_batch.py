@@ -134,7 +134,7 @@ def test_batches_are_halved_until_they_fit_and_that_is_said_once(caplog: pytest.
         assert list(batches.run(numbered(3), work)) == [0, 1, 2]
     assert work.sizes == [8, 4, 2, 2, 2, 2, 2]
     assert [record.message for record in caplog.records] == [
-        "cuda:0 has too little memory for 8 frames at once: smaller batches from now on"
+        "cuda:0 has too little memory for 8 frames at once: using smaller batches from now on"
     ]
 
 
