@@ -1,1 +1,1 @@
-"""Training, evaluation and the competition's file, all by exactly the detectors that run live."""
+"""Training, evaluation and the competition's submission file. All use exactly the same detectors as a live run."""

@@ -1,4 +1,4 @@
-"""How the offline commands give out what they found."""
+"""Output of the offline commands: files, folders and terminal width."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from monitor.errors import RunError, UsageError
 
 
 class Post(StrEnum):
-    """What becomes of raw scores: ``causal`` as it runs live, ``published`` offline as in the publication."""
+    """How raw scores are processed. ``causal``: as in a live run. ``published``: offline, as in the publication."""
 
     CAUSAL = "causal"
     PUBLISHED = "published"
 
 
 def terminal_width() -> int | None:
-    """Characters in a line of the terminal that is printed to; None where it is a file or a pipe."""
+    """Characters per line of the terminal; None if stdout is a file or a pipe."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def make_writable(folder: Path, option: str) -> None:
-    """Make the folder and see that files can be written there, before long work is done for nothing.
+    """Create the folder and check that files can be written there, so that long work does not fail at its end.
 
-    option: what the user gave it with. Raises UsageError.
+    option: the command-line option that names the folder. Raises UsageError.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,15 +40,15 @@ def make_writable(folder: Path, option: str) -> None:
 
 
 def check_output_file(path: Path, option: str) -> None:
-    """Make the file's folder and see that it can be written. Raises UsageError."""
+    """Create the file's folder and check that files can be written there. Raises UsageError."""
     if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the name of a file as {option}")
+        raise UsageError(f"{path} is a folder: give the name of a file with {option}")
     make_writable(path.parent, option)
 
 
 @contextmanager
 def no_empty_folders(*folders: Path) -> Iterator[None]:
-    """Folders that were not there before are taken away again where nothing has come into them."""
+    """At the end, remove folders that did not exist before and are still empty."""
     new = {path for folder in folders for path in (folder, *folder.parents) if not path.exists()}
     try:
         yield
@@ -59,7 +59,7 @@ def no_empty_folders(*folders: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file, or leave what was there untouched. Raises RunError."""
+    """Write a text file completely or leave an existing file unchanged. Raises RunError."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

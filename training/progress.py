@@ -1,4 +1,4 @@
-"""What a long command says of itself: bars on a terminal, plain lines elsewhere."""
+"""Progress reports of long commands: bars on a terminal, otherwise plain lines."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from monitor.text.wording import counted
 
 _LOOK_S = 0.1
-"""How often what is shown may change: looking up a clock for each frame costs nothing, drawing does."""
+"""Seconds between two updates of the display. Reading the clock for each frame is cheap, but drawing is not."""
 
 
 class Steps:
-    """What is under way; called after each step.
+    """Counts the steps of a task. Call the object after each step.
 
-    show     what to do with what is said, given the steps done and the text
-    every_s  how often that is, seconds
+    show     called with the number of finished steps and the text to show
+    every_s  seconds between two calls of ``show``
     """
 
     def __init__(self, title: str, show: Callable[[int, str], None], every_s: float) -> None:
@@ -33,12 +33,12 @@ class Steps:
         self._done = self._frames = 0
 
     def __call__(self) -> None:
-        """One more step is done."""
+        """Count one finished step."""
         self._done += 1
         self._maybe_show()
 
     def frame(self) -> None:
-        """One more frame is done, of the many in a step; their number and rate are told beside the title."""
+        """Count one finished frame. A step has many frames; their number and rate are shown next to the title."""
         self._frames += 1
         self._maybe_show()
 
@@ -48,15 +48,15 @@ class Steps:
             return
         self._shown = now
         rate = self._frames / max(now - self._started, 1e-3)
-        frames = f", {counted(self._frames, 'frame')}, {rate:.0f} a second" if self._frames else ""
+        frames = f", {counted(self._frames, 'frame')}, {rate:.0f} per second" if self._frames else ""
         self._show(self._done, self._title + frames)
 
 
 class Report:
-    """Lines for people, and a bar while something is under way.
+    """Prints lines for people, and a progress bar while a task runs.
 
-    quiet    say nothing at all
-    every_s  how often a plain line says how far it is, seconds
+    quiet    print nothing
+    every_s  seconds between two plain progress lines
     """
 
     def __init__(self, *, quiet: bool = False, every_s: float = 10.0) -> None:
@@ -64,23 +64,25 @@ class Report:
         self.every_s = every_s
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self.console.print(text, markup=False)
 
     def part(self, share: float) -> None:
-        """The steps that come next are this share, 0..1, of the work that ends in a version."""
+        """Declare that the next steps are this share, 0..1, of the work on the next version."""
 
     def version(self, folder: Path) -> None:
-        """A version of a model is complete in ``folder``."""
+        """Report that a version of a model is complete in ``folder``."""
 
     def complete(self) -> None:
-        """That was the last version."""
+        """Report that the previous version was the last one."""
 
     @contextmanager
     def steps(self, title: str, total: int | None, *, announce: bool = True) -> Iterator[Steps]:
-        """Give what is to be called after each step; without a terminal a line now and then says how far it is.
+        """Yield the object to call after each step. Without a terminal, print a line every ``every_s`` seconds.
 
-        total: number of steps, None if unknown; announce: without a terminal, say the title at the start.
+        title     name of the task
+        total     number of steps; None if unknown
+        announce  without a terminal, print the title at the start
         """
         if self.console.is_terminal and not self.console.quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -95,11 +97,11 @@ class Report:
 
 
 class JsonReport(Report):
-    """The same as JSON lines on stdout, for the program that started this one.
+    """Prints the same reports as JSON lines on stdout, for the program that started this one.
 
     ``{"say": text}``, ``{"step": title, "done": n, "of": n or null, "overall": 0..1}``, ``{"version": folder}``,
     ``{"complete": true}``.
-    ``overall``, of the work that ends in the next version, never falls before that.
+    ``overall`` is the finished share of the work on the next version. It never falls until that version is complete.
     """
 
     def __init__(self) -> None:
@@ -107,25 +109,25 @@ class JsonReport(Report):
         self._before = self._share = self._overall = 0.0
 
     def part(self, share: float) -> None:
-        """What came before is done."""
+        """Declare the share of the next steps. The steps before them count as finished."""
         self._before, self._share = self._before + self._share, share
 
     def say(self, text: str) -> None:
-        """One line."""
+        """Print one line."""
         self._tell({"say": text})
 
     def version(self, folder: Path) -> None:
-        """A version of a model is complete in ``folder``; the work on the next one begins."""
+        """Report that a version of a model is complete in ``folder``. The work on the next version begins."""
         self._before = self._share = self._overall = 0.0
         self._tell({"version": str(folder)})
 
     def complete(self) -> None:
-        """That was the last version."""
+        """Report that the previous version was the last one."""
         self._tell({"complete": True})
 
     @contextmanager
     def steps(self, title: str, total: int | None, *, announce: bool = True) -> Iterator[Steps]:  # noqa: ARG002
-        """Give what is to be called after each step."""
+        """Yield the object to call after each step."""
 
         def show(done: int, text: str) -> None:
             overall = self._before + self._share * (min(1.0, done / total) if total else 0.0)

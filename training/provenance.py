@@ -1,4 +1,4 @@
-"""Which code trained a model."""
+"""Identifies the code that trained a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def code_commit() -> str | None:
-    """The commit of this code, ``-dirty`` where files differ from it; None outside a checkout."""
+    """The git commit of this code, with ``-dirty`` if tracked files differ from it; None outside a git checkout."""
     here = Path(__file__).parent
     try:
         commit = _git(here, "rev-parse", "HEAD")

@@ -1,4 +1,4 @@
-"""The same seed gives the same weights."""
+"""Makes training reproducible: the same seed gives the same weights."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import torch
 
 @contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
-    """Deterministic kernels inside the block; the caller's random state comes back afterwards."""
+    """Use deterministic kernels inside the block. Restores the caller's random state afterwards."""
     before = torch.are_deterministic_algorithms_enabled()
     if device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS asks for it, before its first use
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS requires it before its first use
     try:
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.use_deterministic_algorithms(True)

@@ -1,1 +1,1 @@
-"""Training of the published autoencoder: footage and a recipe in, a model folder out."""
+"""Trains the published autoencoder: footage and a recipe in, a model folder out."""

@@ -1,4 +1,4 @@
-"""Random changes of the training frames; all randomness comes from torch's global generator."""
+"""Random changes of the training frames. All random numbers come from torch's global generator."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from monitor.detector.true_sight.autoencoder import INPUT_SIZE
 from training.autoencoder.recipe import Recipe
 
 Augment = Callable[[Tensor], Tensor]
-"""(B, C, 96, 96) float in [0, 1] -> the same; channels 0-2 are RGB, a fourth is the foreground."""
+"""(B, C, 96, 96) float in [0, 1] -> the same shape. Channels 0-2 are RGB; an optional fourth is the foreground."""
 
 
 def augmentation(recipe: Recipe) -> Augment:
-    """The augmentation of a recipe."""
+    """The augmentation that a recipe selects."""
     if recipe.augment == "published":
         return Published()
     if recipe.augment == "light":
@@ -26,7 +26,7 @@ def augmentation(recipe: Recipe) -> Augment:
 
 
 class Published:
-    """As published, frame by frame, in the published order. RGB only."""
+    """The published augmentation, frame by frame, in the published order. RGB only."""
 
     def __init__(self) -> None:
         self._transform = v2.Compose(
@@ -46,18 +46,18 @@ class Published:
 
 
 class Light:
-    """What a fixed camera really does: brightness and contrast vary, it shakes a little, it is noisy.
+    """Changes that occur at a real fixed camera: brightness and contrast vary, it shakes a little, and it is noisy.
 
-    No flips: a place that is mirrored or stands on its head is not the place that is watched.
+    It does not flip frames, because a mirrored or upside-down place is not the place that the camera watches.
     """
 
     def __init__(self, *, brightness: float, contrast: float, shift: float, noise: float) -> None:
         self.brightness, self.contrast, self.shift, self.noise = brightness, contrast, shift, noise
 
     def __call__(self, frames: Tensor) -> Tensor:
-        """(B, C, h, w) float in [0, 1] -> the same shape; a fourth channel is only shifted."""
+        """(B, C, h, w) float in [0, 1] -> the same shape. A fourth channel is only shifted."""
         b, device = len(frames), frames.device
-        # Drawn on the CPU whatever the device, so that every device sees the same changes.
+        # Random numbers are always drawn on the CPU, so that every device gets the same changes.
         contrast = 1 + self.contrast * _uniform(b, device)
         brightness = self.brightness * _uniform(b, device)
         sigma = self.noise * torch.rand(b, 1, 1, 1).to(device)
@@ -69,7 +69,7 @@ class Light:
         return torch.cat([rgb, frames[:, 3:]], dim=1)
 
     def _shifted(self, frames: Tensor) -> Tensor:
-        """Each frame moved by whole pixels, edges repeated."""
+        """Shift each frame by whole pixels and repeat its edges."""
         b, _, h, w = frames.shape
         py, px = round(self.shift * h), round(self.shift * w)
         top = torch.randint(0, 2 * py + 1, (b,)).tolist()
@@ -79,5 +79,5 @@ class Light:
 
 
 def _uniform(n: int, device: torch.device) -> Tensor:
-    """(n, 1, 1, 1), uniform in [-1, 1)."""
+    """(n, 1, 1, 1) random numbers, uniform in [-1, 1)."""
     return (2 * torch.rand(n, 1, 1, 1) - 1).to(device)

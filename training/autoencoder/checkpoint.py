@@ -1,4 +1,4 @@
-"""Where a training stands after an epoch, in one safetensors file: nothing in it can run code."""
+"""The state of a training after an epoch, in one safetensors file. Loading such a file cannot run code."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 
 @dataclass(frozen=True)
 class EpochLoss:
-    """Losses of a finished epoch (0-based).
+    """Losses of a finished epoch.
 
-    training  mean of the loss that was minimised
+    epoch     number of the epoch, 0-based
+    training  mean of the minimised loss
     held_out  mean absolute error of the reconstruction of held-out normal frames, [0, 1]
     """
 
@@ -32,12 +33,13 @@ class EpochLoss:
 
 @dataclass(eq=False)
 class Checkpoint:
-    """Everything that the next epoch needs; the random state follows from seed and epoch.
+    """Everything that the next epoch needs. The random state is not stored, because it follows from seed and epoch.
 
-    run        what identifies the training: recipe, seed, digest of the footage
+    run        identifies the training: recipe, seed, digest of the footage
+    losses     losses of the finished epochs
     network    state of the network after the last epoch
     best       state of the network after the epoch with the lowest held-out loss
-    optimizer  state a parameter, ``{number}.{name}``
+    optimizer  state per parameter, with keys ``{number}.{name}``
     """
 
     run: dict[str, Any]
@@ -47,11 +49,11 @@ class Checkpoint:
     optimizer: dict[str, Tensor] = field(default_factory=dict)
 
     def best_epoch(self) -> EpochLoss:
-        """The epoch with the lowest held-out loss, the earliest of equals."""
+        """The epoch with the lowest held-out loss; the earliest one if several are equal."""
         return min(self.losses, key=lambda loss: loss.held_out)
 
     def save(self, folder: Path) -> None:
-        """Replace the folder's checkpoint by this one, whole. Raises RunError when the disk cannot take it."""
+        """Replace the folder's checkpoint atomically with this one. Raises RunError if it cannot be written."""
         groups = {"network": self.network, "best": self.best, "optimizer": self.optimizer}
         tensors = {
             f"{group}/{key}": tensor.detach().cpu().contiguous().clone()
@@ -69,23 +71,23 @@ class Checkpoint:
 
     @classmethod
     def load(cls, folder: Path) -> Checkpoint:
-        """Raises ModelError for a damaged file."""
+        """Read the folder's checkpoint. Raises ModelError for a damaged file."""
         path = folder / CHECKPOINT_FILE
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
         try:
             with safe_open(path, framework="pt") as file:
                 about = file.metadata()
-                for key in file.keys():  # noqa: SIM118 - not a dictionary
+                for key in file.keys():  # noqa: SIM118 - the file is not a dictionary
                     group, _, name = key.partition("/")
                     groups[group][name] = file.get_tensor(key)
             losses = [EpochLoss(**loss) for loss in json.loads(about["losses"])]
             return cls(run=json.loads(about["run"]), losses=losses, **groups)
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{path} is damaged ({error}): delete {folder} and train anew") from None
+            raise ModelError(f"{path} is damaged ({error}): delete {folder} and train again") from None
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as flat tensors, see ``Checkpoint.optimizer``."""
+    """The optimizer's state as a flat dictionary of tensors; see ``Checkpoint.optimizer``."""
     state = optimizer.state_dict()["state"]
     return {f"{number}.{name}": value for number, entry in state.items() for name, value in entry.items()}
 

@@ -1,7 +1,7 @@
 """The training loop: frames in, the weights of the best epoch out.
 
-Every epoch starts from a random state of its own, which follows from the seed, so a training that was interrupted
-goes on to exactly the weights it would have reached.
+Every epoch starts with its own random state, which follows from the seed. So an interrupted training that is resumed
+reaches exactly the same weights as one without interruption.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from training.progress import Report
 from training.reproducible import reproducible
 
 WARM_UP = 0.05
-"""Part of all steps over which the learning rate rises."""
+"""Share of all steps in which the learning rate rises."""
 FOREGROUND = 0.1
-"""Difference from the clip's median, in parts of the full range, that counts as wholly foreground."""
+"""Difference from the clip's median, as a fraction of the full range, from which a pixel counts fully as foreground."""
 SUPERVISION = 0.05
-"""Weight of the attention's own loss beside the reconstruction's."""
+"""Weight of the attention loss relative to the reconstruction loss."""
 
 
 def fit(
@@ -45,9 +45,9 @@ def fit(
     report: Report,
     after_epoch: Callable[[EpochLoss], None] | None = None,
 ) -> Checkpoint:
-    """Train a network; goes on from the folder's checkpoint if there is one.
+    """Train a network. Continues from the folder's checkpoint if there is one.
 
-    Returns the checkpoint after the last epoch. Raises UsageError if the checkpoint is of another training.
+    Returns the checkpoint after the last epoch. Raises UsageError if the checkpoint belongs to another training.
     """
     frames, held_out = footage.training(), footage.held_out()
     if recipe.attention == "supervised":
@@ -66,7 +66,7 @@ def fit(
             _check_same_run(state.run, run, folder)
             net.load_state_dict(state.network)
             restore_optimizer(optimizer, state.optimizer)
-            report.say(f"going on after epoch {len(state.losses)} of {epochs}")
+            report.say(f"continuing after epoch {len(state.losses)} of {epochs}")
         report.say(
             f"{counted(len(frames), 'frame')} to learn from, {len(held_out)} held out; "
             f"{counted(epochs, 'epoch')} of {counted(len(frames) // recipe.batch, 'step')} on {device}"
@@ -76,7 +76,9 @@ def fit(
             training = _epoch(net, optimizer, frames, recipe, augment, epoch, epochs, device, report)
             loss = EpochLoss(epoch, training, held_out_loss(net, held_out, device))
             if not math.isfinite(loss.training + loss.held_out):
-                raise RunError(f"the loss of epoch {epoch + 1} is no number: set a lower learning_rate in the recipe")
+                raise RunError(
+                    f"the loss of epoch {epoch + 1} is not a number: set a lower learning_rate in the recipe"
+                )
             state.losses.append(loss)
             state.network = _copied(net)
             if state.best_epoch() is loss:
@@ -92,8 +94,9 @@ def fit(
 def loss_of(net: TrueSightNet, frames: Tensor, recipe: Recipe) -> Tensor:
     """The loss of a batch: (B, 3 or 4, 96, 96) float in [0, 1] -> scalar. A fourth channel is the foreground.
 
-    As published: mean(|o - x| (1 + up(A))). Unless the attention is trained jointly it is detached there, since
-    otherwise the loss falls by lowering A where the error is large; supervised, it learns the foreground.
+    The published loss is mean(|o - x| (1 + up(A))), with reconstruction o, frame x and upsampled attention up(A). With
+    recipe.attention = "joint", the gradient passes through A. Otherwise A is detached, because the network could lower
+    this loss just by lowering A where the error is large. With "supervised", A also learns the foreground.
     """
     x = frames[:, :3]
     out: Reconstruction = net(x.contiguous(memory_format=torch.channels_last))
@@ -101,7 +104,7 @@ def loss_of(net: TrueSightNet, frames: Tensor, recipe: Recipe) -> Tensor:
     weight = 1 + spread(attention if recipe.attention == "joint" else attention.detach(), *x.shape[2:])
     loss: Tensor = ((out.reconstruction.float() - x).abs() * weight).mean()
     if recipe.attention == "supervised":
-        # The mean over 4 px keeps single noisy pixels from lighting up a cell.
+        # The mean over 4 px prevents single noisy pixels from activating a cell.
         target = functional.adaptive_max_pool2d(functional.avg_pool2d(frames[:, 3:], 4), attention.shape[2:])
         target = (target / FOREGROUND).clamp(0, 1)
         with torch.autocast(frames.device.type, enabled=False):
@@ -110,9 +113,9 @@ def loss_of(net: TrueSightNet, frames: Tensor, recipe: Recipe) -> Tensor:
 
 
 def held_out_loss(net: TrueSightNet, frames: Tensor, device: torch.device) -> float:
-    """Mean absolute error of the reconstruction of (N, 3, 96, 96) uint8 frames, in [0, 1]; no augmentation.
+    """Mean absolute error of the reconstruction of (N, 3, 96, 96) uint8 frames, in [0, 1]. No augmentation.
 
-    Without the attention's weight, which a collapsing attention would lower.
+    It does not use the attention weight, because a collapsing attention would lower the loss.
     """
     net.eval()
     total = 0.0
@@ -125,7 +128,7 @@ def held_out_loss(net: TrueSightNet, frames: Tensor, device: torch.device) -> fl
 
 
 def make_optimizer(net: TrueSightNet, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser."""
+    """Create the optimiser that the recipe selects."""
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(
             net.parameters(), recipe.learning_rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay
@@ -134,7 +137,7 @@ def make_optimizer(net: TrueSightNet, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Learning rate of a 0-based step of ``steps``."""
+    """Learning rate of a step (0-based) of ``steps`` steps."""
     if recipe.schedule == "constant":
         return recipe.learning_rate
     warm = max(1, round(WARM_UP * steps))
@@ -144,7 +147,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def mixed_precision(recipe: Recipe, device: torch.device) -> bool:
-    """Whether the recipe trains in bfloat16 there: 1.6 times as fast where the hardware knows it, slower elsewhere."""
+    """True if the recipe trains in bfloat16 on this device: 1.6 times as fast with hardware support, slower without."""
     if recipe.precision != "auto":
         return recipe.precision == "bfloat16"
     if device.type == "cuda":
@@ -164,7 +167,7 @@ def _epoch(
     device: torch.device,
     report: Report,
 ) -> float:
-    """One pass over the frames, shuffled, the incomplete last batch left out. Returns the mean loss."""
+    """Train one pass over the shuffled frames, without the incomplete last batch. Returns the mean loss."""
     net.train()
     per_epoch = len(frames) // recipe.batch
     order = torch.randperm(len(frames))[: per_epoch * recipe.batch].view(per_epoch, recipe.batch)
@@ -172,7 +175,7 @@ def _epoch(
     total = torch.zeros((), device=device)
     with report.steps(f"epoch {epoch + 1}/{epochs}", per_epoch, announce=False) as step_done:
         for step, chosen in enumerate(order):
-            # The published transforms work frame by frame, which is a CPU's trade; the light ones follow the device.
+            # The published transforms work frame by frame, so they run on the CPU. The light ones run on the device.
             batch = frames[chosen].float().div(255)
             batch = augment(batch).to(device) if recipe.augment == "published" else augment(batch.to(device))
             for group in optimizer.param_groups:
@@ -192,12 +195,12 @@ def _copied(net: TrueSightNet) -> dict[str, Tensor]:
 
 
 def _check_same_run(found: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
-    """Raise UsageError, naming what differs, unless the checkpoint is of this very training."""
+    """Raise UsageError that names the differences if the checkpoint belongs to another training."""
     recipes = found.get("recipe", {}), wanted["recipe"]
     changed = [key for key in wanted["recipe"] if recipes[0].get(key) != recipes[1][key]]
     changed += [key for key in ("seed", "footage") if found.get(key) != wanted[key]]
     if changed:
         raise UsageError(
-            f"the unfinished training in {folder} had another {', '.join(changed)}: "
-            "give the same again, or delete the folder to start anew"
+            f"the unfinished training in {folder} used another {', '.join(changed)}: "
+            "use the same as before, or delete the folder to start again"
         )

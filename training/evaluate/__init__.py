@@ -1,1 +1,1 @@
-"""Evaluation: labelled footage, alarms per day, submissions, what-if."""
+"""Evaluation: measures on labelled footage, alarms per day, submission files, what-if."""

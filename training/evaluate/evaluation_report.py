@@ -1,4 +1,4 @@
-"""An evaluation as text for people and as JSON for programs."""
+"""Writes an evaluation as text for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from training.evaluate.ranking import Interval, Metrics
 from training.output import write_whole
 
 _MOST = 20
-"""Alarms and missed events that the text lists; the JSON file has all."""
+"""Maximum number of alarms, and of missed events, in the text. The JSON file contains all."""
 _GAP = "   "
 _LEAST = 20
-"""Characters that a reason gets however narrow the terminal is."""
+"""Minimum width of the column of reasons in characters, even in a narrow terminal."""
 
 
 def text(found: Evaluation, width: int | None = None) -> str:
-    """The whole report, laid out for a terminal of ``width`` characters; None: for a file, in lines of any length."""
+    """The whole report, for a terminal of ``width`` characters. None: for a file, with lines of any length."""
     parts = [fitted(_heading(found), width), _ranking(found, width)]
     if found.events is not None:
         parts.append(_events(found.events, width))
@@ -35,7 +35,7 @@ def text(found: Evaluation, width: int | None = None) -> str:
 
 
 def fitted(block: str, width: int | None) -> str:
-    """Lines broken between words where they are too long; what goes on is indented by two more."""
+    """Break lines that are too long between words. The rest of a line is indented by two more characters."""
     if width is None:
         return block
     lines = []
@@ -48,7 +48,7 @@ def fitted(block: str, width: int | None) -> str:
 
 
 def columns(rows: Sequence[Sequence[str]], gap: str = _GAP, left: Sequence[int] = (0,)) -> str:
-    """Rows of words aligned by spaces: the columns numbered in ``left`` to the left, the others to the right."""
+    """Align the columns of rows with spaces: columns with a number in ``left`` to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         gap.join(
@@ -59,14 +59,14 @@ def columns(rows: Sequence[Sequence[str]], gap: str = _GAP, left: Sequence[int] 
 
 
 def figure(value: float, interval: Interval | None = None) -> str:
-    """``.842 [.801, .880]``; a dash for what cannot be told."""
+    """``0.842 [0.801, 0.880]``; a dash for NaN."""
     if math.isnan(value):
         return "-"
     return f"{value:.3f}" if interval is None else f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
 
 
 def clock(seconds: float) -> str:
-    """``0:07.2``, ``1:02:03.4``."""
+    """Format a time as ``0:07.2`` or ``1:02:03.4``."""
     tenths = round(seconds * 10)
     minutes, rest = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
@@ -75,7 +75,7 @@ def clock(seconds: float) -> str:
 
 
 def alarm_table(alarms: Sequence[Alarm], width: int | None = None) -> str:
-    """An alarm a row: where, when, how long, how high, why; that goes on in the lines below where there is no room."""
+    """One row per alarm: video, start, length, peak score, reasons. Long reasons continue on the lines below."""
     rows: list[tuple[str, ...]] = [("video", "from", "length", "peak")]
     whys = ["why"]
     for alarm in alarms:
@@ -92,7 +92,7 @@ def alarm_table(alarms: Sequence[Alarm], width: int | None = None) -> str:
 
 
 def to_json(found: object) -> str:
-    """A dataclass, or what ``asdict`` made of some, as JSON; NaN becomes null."""
+    """A dataclass, or a result of ``asdict``, as JSON; NaN becomes null."""
     plain = asdict(found) if is_dataclass(found) and not isinstance(found, type) else found
     return json.dumps(_without_nan(plain), indent=2) + "\n"
 
@@ -103,8 +103,8 @@ def write_json(found: Evaluation, path: Path) -> None:
 
 
 def _heading(found: Evaluation) -> str:
-    rate = f"{found.analysis_fps:g} frames a second analysed" if found.analysis_fps else "every frame analysed"
-    how = "causal, as it runs live" if found.post == "causal" else f"{found.post} post-processing, offline"
+    rate = f"{found.analysis_fps:g} frames per second analysed" if found.analysis_fps else "every frame analysed"
+    how = "causal, as in a live run" if found.post == "causal" else f"{found.post} post-processing, offline"
     lines = [
         f"{found.model}: {counted(found.frames, 'frame')} of {counted(found.videos, 'video')} "
         f"({found.mixed_videos} with both classes), {found.abnormal} abnormal; {how}, {rate}"
@@ -144,18 +144,18 @@ def _ranking(found: Evaluation, width: int | None) -> str:
     table = columns(rows)
     if width is not None and max(map(len, table.splitlines())) > width:
         table = "\n\n".join(columns([(row[0], *row[part]) for row in rows]) for part in (slice(1, 3), slice(3, 5)))
-    note = "[ ]: 95% of 1000 bootstrap resamples of the videos"
+    note = "[ ]: 95 % of 1000 bootstrap resamples of the videos"
     return table + (f"\n{note}" if m.auc_micro_interval else "")
 
 
 def _events(events: EventFigures, width: int | None) -> str:
-    lines = [f"At the threshold for {counted(events.budget_per_day, 'false alarm')} a day:"]
+    lines = [f"At the threshold for {counted(events.budget_per_day, 'false alarm')} per day:"]
     if events.supported_per_day > events.budget_per_day:
         lines.append(
             f"  extrapolated {about(events.supported_per_day / events.budget_per_day)} times beyond what the model's "
-            "held-out footage shows, so much is missed:"
+            "held-out footage can confirm, so many events are missed:"
         )
-        lines.append("  learn from more footage, or look at a higher --false-alarms-per-day")
+        lines.append("  learn from more footage, or use a higher --false-alarms-per-day")
     if events.events:
         delay = "" if math.isnan(events.delay_s) else f", median delay {events.delay_s:.1f} s"
         lines.append(f"  {events.found} of {counted(events.events, 'event')} found ({events.recall:.0%}){delay}")
@@ -166,7 +166,7 @@ def _events(events: EventFigures, width: int | None) -> str:
         low, high = events.false_alarms_per_hour_interval
         lines.append(
             f"  {false} in {_footage(events.normal_hours)} of normal footage: "
-            f"{about(events.false_alarms_per_hour)} an hour [{about(low)}, {about(high)}]"
+            f"{about(events.false_alarms_per_hour)} per hour [{about(low)}, {about(high)}]"
         )
     lines = [fitted(line, width) for line in lines]
     if events.false_alarms:
@@ -183,15 +183,15 @@ def _events(events: EventFigures, width: int | None) -> str:
 
 
 def _hit_rates(rates: Mapping[str, HitRate]) -> str:
-    shown = {name: rate for name, rate in rates.items() if name != "fused" or len(rates) > 3}  # one detector: the same
+    shown = {name: rate for name, rate in rates.items() if name != "fused" or len(rates) > 3}  # equal for one detector
     rows = [(f"  {name}", f"{hit.rate:.3f}", counted(hit.frames, "frame")) for name, hit in shown.items()]
-    return "Region hit rate (the map's peak lies where the masks say):\n" + columns(rows)
+    return "Region hit rate (the peak of the map is inside the mask):\n" + columns(rows)
 
 
 def timings(ms: Mapping[str, float]) -> str:
-    """What a frame takes at each stage, ms."""
+    """The median time per frame at each stage, in ms, as a sentence."""
     stages = ", ".join(f"{stage} {about(value)}" for stage, value in ms.items())
-    return f"Median ms an analysed frame: {stages}; together {about(sum(ms.values()))}"
+    return f"Median ms per analysed frame: {stages}; together {about(sum(ms.values()))}"
 
 
 def _footage(hours: float) -> str:

@@ -1,4 +1,4 @@
-"""Alerts against what was labelled: which events are found, how soon, and how many alarms are false."""
+"""Compares alerts with labels: which events are found, with what delay, and how many alarms are false."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from monitor.states import Phase
 from training.evaluate.ranking import Interval
 
 TOLERANCE_S = 2.0
-"""An alert may begin this long after an abnormal interval and still belongs to it: as in the demo."""
+"""An alert belongs to an abnormal interval if it begins at most this many seconds after it, as in the demo."""
 HOUR_S = 3600.0
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """An event of the alert rule, times in seconds of the video.
+    """An event of the alert rule. Times are seconds of the video.
 
     started_s   when the score passed the threshold
-    raised_s    when the alert was given: the rule waits for the score to stay up
-    ended_s     when the score was last over the threshold
-    peak_score  1 = the threshold
-    detector    which detector spoke loudest at the peak
-    reasons     what rose there, in words
-    notify      False where a cool-down held the notification back
+    raised_s    when the alert was raised; this is later, because the rule waits until the score has stayed high
+    ended_s     when the score was last above the threshold
+    peak_score  highest score, 1 = the threshold
+    peak_s      time of the highest score
+    detector    the detector with the highest score at the peak
+    reasons     what rose at the peak, as text
+    notify      False if a cool-down held the notification back
     """
 
     video: str
@@ -50,7 +51,7 @@ class Alarm:
 
 
 class AlarmLog:
-    """Makes one Alarm of the steps of each event."""
+    """Combines the steps of each event into one Alarm."""
 
     def __init__(self, video: str) -> None:
         self._video = video
@@ -58,7 +59,7 @@ class AlarmLog:
         self.alarms: list[Alarm] = []
 
     def take(self, alerts: Sequence[Alert], now_s: float) -> list[Alarm]:
-        """The alerts that the frame at ``now_s`` gave rise to; returns the alarms that are over with it."""
+        """Add the alerts of the frame at ``now_s``. Returns the alarms that end with this frame."""
         over = []
         for alert in alerts:
             event = alert.event
@@ -84,7 +85,7 @@ class AlarmLog:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is labelled in one video.
+    """The labels of one video.
 
     intervals  (first, last) second of each abnormal interval
     normal_s   seconds of footage that is labelled normal
@@ -96,7 +97,7 @@ class Truth:
 
     @classmethod
     def of_frames(cls, video: str, abnormal: NDArray[np.bool_], time_s: NDArray[np.float64]) -> Truth:
-        """From a label, (N,) bool, and media time, (N,) float64 seconds, a frame."""
+        """Create it from one label, (N,) bool, and one media time in seconds, (N,) float64, per frame."""
         edges = np.flatnonzero(np.diff(abnormal.astype(np.int8), prepend=0, append=0))
         intervals = tuple((float(time_s[a]), float(time_s[b - 1])) for a, b in edges.reshape(-1, 2))
         step_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
@@ -105,18 +106,18 @@ class Truth:
 
 @dataclass(frozen=True)
 class EventFigures:
-    """How the alert rule did at the threshold of a budget of false alarms.
+    """Results of the alert rule at the threshold for a false-alarm budget.
 
-    budget_per_day         false alarms a day that the threshold was worked out for
-    events, found          abnormal intervals, and those that an alert overlaps
+    budget_per_day         false alarms per day; sets the threshold
+    events, found          number of abnormal intervals, and of those that an alert overlaps
     recall                 found / events; NaN without events
-    delay_s                median over those found, from their first frame to the alert; NaN where none was found
+    delay_s                median seconds from the first frame of a found interval to its alert; NaN if none was found
     false_alarms           alerts that overlap no abnormal interval
-    normal_hours           of footage labelled normal
-    false_alarms_per_hour  on that footage; NaN without any
-    false_alarms_per_hour_interval  95%, Poisson
-    missed                 (video, first second, last second) of the intervals not found
-    supported_per_day      the lowest rate of false alarms a day that the model's held-out footage shows
+    normal_hours           hours of footage labelled normal
+    false_alarms_per_hour  false alarms per hour of that footage; NaN without such footage
+    false_alarms_per_hour_interval  95 % Poisson interval
+    missed                 (video, first second, last second) of each interval that was not found
+    supported_per_day      the lowest false-alarm rate per day that the model's held-out footage can confirm
     """
 
     budget_per_day: float
@@ -133,7 +134,7 @@ class EventFigures:
 
 
 def compare(truth: Sequence[Truth], alarms: Sequence[Alarm], budget_per_day: float) -> EventFigures:
-    """Match alarms with the abnormal intervals of their video that they overlap."""
+    """Match alarms with the abnormal intervals of the same video that they overlap."""
     delays: list[float] = []
     missed = []
     matched: set[int] = set()
@@ -165,7 +166,7 @@ def compare(truth: Sequence[Truth], alarms: Sequence[Alarm], budget_per_day: flo
 
 
 def poisson_interval(count: int, level: float = 0.95) -> Interval:
-    """Exact interval of a Poisson mean of which ``count`` were seen (Garwood, Biometrika 28, 1936)."""
+    """Exact interval of a Poisson mean after ``count`` observed events (Garwood, Biometrika 28, 1936)."""
     tail = (1 - level) / 2
     low = float(chi2.ppf(tail, 2 * count)) / 2 if count else 0.0
     return low, float(chi2.ppf(1 - tail, 2 * count + 2)) / 2

@@ -1,4 +1,4 @@
-"""Files that hold the labels of one video: ``.npy`` and ``.npz`` of a 0 or 1 a frame or of masks, Avenue's ``.mat``."""
+"""Files with the labels of one video: ``.npy`` and ``.npz`` with 0 or 1 per frame or with masks, Avenue's ``.mat``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ENDING = re.compile(r"[_\-.]?(labels?|gt|masks?|ground[_\-]?truth)$", re.IGNORE
 
 
 def video_key(path: Path) -> str:
-    """What a video and its labels have in common: the number that ends the name (``01``, ``testing_01``), or the name.
+    """The key that a video shares with its labels: the number at the end of the name (``testing_01``), or the name.
 
     ``1_label.mat`` belongs to ``01.avi``, ``door_gt.npy`` to ``door.mp4``.
     """
@@ -29,29 +29,30 @@ def video_key(path: Path) -> str:
 
 
 def label_files(folder: Path) -> dict[str, Path]:
-    """The files of labels anywhere in a folder by ``video_key``.
+    """All label files in a folder and its subfolders, by ``video_key``.
 
-    Files that say more come first: a vector of labels before masks (``masks/01.npz``), which may mark other frames.
-    Raises UsageError where two files could be meant.
+    A vector of labels has priority over masks (``masks/01.npz``), because masks may mark other frames. Raises
+    UsageError if two files could be the labels of the same video.
     """
     files = [
         p
         for p in folder.rglob("*")
-        # Avenue keeps volumes of pictures in .mat files, too.
+        # Avenue also has .mat files that contain volumes of frames.
         if p.suffix.lower() in SUFFIXES and p.is_file() and (p.suffix.lower() != ".mat" or _ENDING.search(p.stem))
     ]
     found: dict[str, Path] = {}
     for path in sorted(files, key=lambda p: (p.parent.name.lower() == "masks", natural_key(str(p)))):
         other = found.setdefault(video_key(path), path)
         if other is not path and path.parent.name.lower() != "masks":
-            raise UsageError(f"{other} and {path} could be labels of the same video: take one of them away")
+            raise UsageError(f"{other} and {path} could both be labels of the same video: remove one of them")
     return found
 
 
 def read_labels(path: Path) -> tuple[NDArray[np.bool_], bool]:
-    """(N,) bool, a label a frame, and whether the file holds masks too (see ``read_masks``).
+    """(N,) bool, one label per frame, and whether the file contains masks (see ``read_masks``).
 
-    A frame of masks is abnormal if any of its pixels is marked. Raises UsageError for a file that cannot be used.
+    In a file of masks, a frame is abnormal if any of its pixels is marked. Raises UsageError for a file that cannot be
+    used.
     """
     array = _read(path)
     if array.ndim == 3:
@@ -60,15 +61,15 @@ def read_labels(path: Path) -> tuple[NDArray[np.bool_], bool]:
 
 
 def read_masks(path: Path) -> NDArray[np.bool_]:
-    """(N, H, W) bool, where in each frame something abnormal is. Raises UsageError for a file that holds none."""
+    """(N, H, W) bool, True where a frame is abnormal. Raises UsageError for a file without masks."""
     array = _read(path)
     if array.ndim != 3:
-        raise UsageError(f"{path} holds no masks, an array (frames, height, width): correct it or take it away")
+        raise UsageError(f"{path} contains no masks, an array (frames, height, width): correct or remove the file")
     return array
 
 
 def _read(path: Path) -> NDArray[np.bool_]:
-    """(N,) or (N, H, W) bool."""
+    """Read the array of a label file: (N,) or (N, H, W) bool."""
     try:
         array = _read_mat(path) if path.suffix.lower() == ".mat" else _read_numpy(path)
     except OSError as error:
@@ -79,9 +80,9 @@ def _read(path: Path) -> NDArray[np.bool_]:
     if array.ndim == 2 and 1 in array.shape:
         array = array.reshape(-1)
     if array.ndim not in (1, 3) or not array.size:
-        raise UsageError(f"labels {path} have the shape {array.shape}: expected (frames,) or (frames, height, width)")
+        raise UsageError(f"labels {path} have the shape {array.shape}: save (frames,) or (frames, height, width)")
     if array.ndim == 1 and not np.isin(array, (0, 1)).all():
-        raise UsageError(f"labels {path} hold values other than 0 and 1: write 1 for each abnormal frame, 0 for others")
+        raise UsageError(f"labels {path} contain values other than 0 and 1: use 1 for abnormal frames, 0 for others")
     return np.asarray(array != 0)
 
 
@@ -93,18 +94,18 @@ def _read_numpy(path: Path) -> NDArray[Any]:
         names = loaded.files
         wanted = [name for name in ("labels", "label", "abnormal", "mask", "masks") if name in names] or names
         if not names or (len(names) > 1 and wanted == names):
-            raise ValueError(f"of its arrays ({', '.join(names) or 'none'}) one must be named 'labels' or 'mask'")
+            raise ValueError(f"one of its arrays ({', '.join(names) or 'none'}) must be named 'labels' or 'mask'")
         return np.asarray(loaded[wanted[0]])
 
 
 def _read_mat(path: Path) -> NDArray[Any]:
-    """Avenue's ``volLabel``, a cell array (1, frames) of masks; or a plain array of that name."""
+    """Read Avenue's ``volLabel``: a cell array (1, frames) of masks, or a plain array with that name."""
     volume = loadmat(path).get("volLabel")
     if volume is None:
-        raise ValueError("it holds no volLabel")
+        raise ValueError("it contains no volLabel")
     if volume.dtype != object:
         return np.asarray(volume)
     cells = [np.asarray(cell) != 0 for cell in volume.ravel()]
     if len({cell.shape for cell in cells}) > 1:
-        raise ValueError("its masks are of several sizes")
+        raise ValueError("its masks have several sizes")
     return np.stack(cells)

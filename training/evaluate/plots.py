@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: score curves with labels and alarms, ROC curves, heat maps where the score was highest."""
+"""Plots of an evaluation: score curves with labels and alarms, ROC curves, heat maps of the highest scores."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from training.evaluate.events import TOLERANCE_S, Alarm
 from training.evaluate.ranking import filled_scores
 from training.evaluate.watching import DIFFERENCE, FUSED, Snapshot, Watched
 
-mpl.use("Agg")  # files alone: nothing asks for a screen
+mpl.use("Agg")  # writes files only, so it needs no screen
 
 _VIDEOS_A_PAGE = 8
 _ROWS_A_STRIP = 8
 _LABEL, _FUSED, _TRUE, _FALSE = "#f4b6b0", "#1f3b64", "#1a8a4a", "#c42b1c"
 _LEGEND = ("labelled abnormal", "score", "threshold", "alarm", "false alarm")
 _OTHERS = ("#3f8fd2", "#e08e2b", "#8a5fb0", "#4aa59a", "#9a6b4f")
-_HIGHEST = 4.0  # a score this many times the threshold fills the axis
+_HIGHEST = 4.0  # the axis ends at this many times the threshold; higher scores are cut off
 
 
 def draw(found: Measured, folder: Path) -> list[Path]:
-    """Write the PNG files into a folder that is there; returns them. Raises RunError."""
+    """Write the PNG files into an existing folder and return their paths. Raises RunError."""
     files: list[Path] = []
 
     def save(figure: Figure, name: str) -> None:
@@ -48,7 +48,7 @@ def draw(found: Measured, folder: Path) -> list[Path]:
         save(_timelines(found, found.watched[start : start + _VIDEOS_A_PAGE]), f"scores{number}")
     save(_roc(found), "roc")
     shown = sorted((s for video in found.watched for s in video.snapshots), key=lambda s: -s.score)
-    # The rarest are the false ones, so they have a picture of their own.
+    # High scores on normal frames are rare, so they get a separate figure.
     for kind, abnormal in (("abnormal", True), ("normal", False)):
         chosen = [snapshot for snapshot in shown if snapshot.abnormal is abnormal][:_ROWS_A_STRIP]
         if chosen:
@@ -57,13 +57,13 @@ def draw(found: Measured, folder: Path) -> list[Path]:
 
 
 def _timelines(found: Measured, videos: Sequence[Watched]) -> Figure:
-    """One panel a video: labels, fused score, detectors, threshold, alarms."""
+    """One panel per video: labels, fused score, threshold, alarms."""
     figure = Figure(figsize=(12, 1.1 + 1.55 * len(videos)), layout="constrained")
     panels = figure.subplots(len(videos), 1, squeeze=False)[:, 0]
     for axes, video in zip(panels, videos, strict=True):
         _timeline(axes, video, found)
     panels[-1].set_xlabel("seconds")
-    # What is in any panel, and nothing that is in none.
+    # The legend contains only what at least one panel contains.
     drawn = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     labels = [label for label in _LEGEND if label in drawn]
     handles = [drawn[label] for label in labels]
@@ -91,7 +91,7 @@ def _timeline(axes: Axes, video: Watched, found: Measured) -> None:
 
 
 def _alarms(axes: Axes, video: Watched, top: float) -> None:
-    """A bar along the upper edge for each alarm, green where it belongs to a label."""
+    """Draw a bar at the upper edge for each alarm: green if it belongs to a label, otherwise red."""
     for alarm in video.alarms:
         hit = _belongs(alarm, video)
         ends = (alarm.started_s, max(alarm.ended_s, alarm.started_s + 0.05))
@@ -106,7 +106,7 @@ def _belongs(alarm: Alarm, video: Watched) -> bool:
 
 
 def _roc(found: Measured) -> Figure:
-    """Curves over all frames, of the fused score, each detector and the frame difference."""
+    """ROC curves over all frames: of the fused score, each detector and the frame difference."""
     figure = Figure(figsize=(6.2, 6), layout="constrained")
     axes = figure.subplots()
     evaluation = found.evaluation
@@ -132,14 +132,14 @@ def _roc(found: Measured) -> Figure:
 
 
 def _strips(found: Measured, snapshots: Sequence[Snapshot], kind: str) -> Figure:
-    """A row a frame: the picture with its mask, then each detector's map over it."""
+    """One row per frame: the frame with its mask, then the frame with each detector's map."""
     names = [name for name in found.evaluation.detectors if any(name in s.maps for s in snapshots)]
     height, width = snapshots[0].image.shape[:2]
     panel = 3.0
     size = (panel * (1 + len(names)), len(snapshots) * (panel * height / width + 0.22) + 0.4)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(snapshots), 1 + len(names), squeeze=False)
-    # One scale for all frames of a detector: a map is dark where nothing is unusual.
+    # All frames of a detector share one scale, so that a map is dark where nothing is unusual.
     tops = {name: max(float(s.maps[name].max()) for s in snapshots if name in s.maps) for name in names}
     lows = {name: float(np.median([np.median(s.maps[name]) for s in snapshots if name in s.maps])) for name in names}
     for row, snapshot in zip(grid, snapshots, strict=True):
@@ -176,7 +176,7 @@ def _picture(axes: Axes, image: Image) -> None:
 
 
 def _outline(axes: Axes, mask: NDArray[np.bool_], image: Image) -> None:
-    """The mask's edge; contour draws rows upwards, so the places of its rows and columns are given."""
+    """Draw the edge of the mask. contour draws rows upwards, so it gets the positions of rows and columns."""
     height, width = image.shape[:2]
     down = (np.arange(mask.shape[0]) + 0.5) * height / mask.shape[0]
     right = (np.arange(mask.shape[1]) + 0.5) * width / mask.shape[1]
@@ -184,11 +184,11 @@ def _outline(axes: Axes, mask: NDArray[np.bool_], image: Image) -> None:
 
 
 def _extent(image: Image) -> tuple[float, float, float, float]:
-    """Left, right, bottom, top: whatever is laid over a picture covers all of it."""
+    """(left, right, bottom, top) of a picture, so that a map drawn over it covers all of it."""
     height, width = image.shape[:2]
     return (0.0, float(width), float(height), 0.0)
 
 
 def _grey(image: NDArray[np.uint8]) -> Image:
-    """Without colour and a little darker, so that the heat stands out."""
+    """The picture without colour and a little darker, so that the heat map is easy to see."""
     return np.repeat((image.mean(axis=2, keepdims=True) * 0.7).astype(np.uint8), 3, axis=2)

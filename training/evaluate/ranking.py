@@ -1,4 +1,4 @@
-"""AUC and average precision of scores against frame labels, with what the choice of clips leaves uncertain."""
+"""AUC and average precision of scores compared with frame labels, with intervals for the choice of the clips."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from monitor.errors import UsageError
 
 Interval = tuple[float, float]
-"""Lower and upper end."""
+"""Lower and upper end of an interval."""
 
 RESAMPLES = 1000
 LEAST_CLIPS = 3
-"""With fewer clips a bootstrap over clips says nothing."""
+"""Minimum number of clips for a meaningful bootstrap over clips."""
 _SEED = 0
-_CHUNK = 4_000_000  # weights in memory at once, 32 MB of each array
+_CHUNK = 4_000_000  # weights in memory at once; 32 MB per array
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A video's labels and scores, frame by frame: (N,) each."""
+    """The labels and scores of a video, one per frame: (N,) each."""
 
     name: str
     abnormal: NDArray[np.bool_]
@@ -33,11 +33,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class Metrics:
-    """micro: over all frames; macro: mean over the videos that hold both classes. NaN where a class is missing.
+    """AUC and average precision (AP).
 
-    chance is the average precision of random scores: the part of the frames that is abnormal.
-    The intervals hold 95% of 1000 bootstrap resamples of the clips; None with fewer than 3 clips (macro: with both
-    classes).
+    micro     over all frames
+    macro     mean over the videos that contain both classes; NaN if there is none
+    chance    average precision of random scores: the share of abnormal frames
+    interval  contains 95 % of 1000 bootstrap resamples of the clips; None with fewer than 3 clips (macro: fewer than 3
+              clips with both classes)
     """
 
     auc_micro: float
@@ -53,9 +55,9 @@ class Metrics:
 
 
 def metrics(videos: Sequence[Judged]) -> Metrics:
-    """AUC and average precision; a frame without a score (NaN) counts as the least abnormal.
+    """Compute AUC and average precision. A frame without a score (NaN) counts as the least abnormal.
 
-    Raises UsageError where all frames are of one class.
+    Raises UsageError if all frames have the same class.
     """
     abnormal = np.concatenate([v.abnormal for v in videos])
     if not mixed(abnormal):
@@ -82,7 +84,7 @@ def metrics(videos: Sequence[Judged]) -> Metrics:
 
 
 def filled_scores(videos: Sequence[Judged]) -> list[NDArray[np.float64]]:
-    """The videos' scores with NaN put below all others."""
+    """The scores of the videos, with NaN replaced by a value below all others."""
     known = np.concatenate([v.score[~np.isnan(v.score)] for v in videos])
     lowest = float(known.min()) - 1 if known.size else 0.0
     return [np.where(np.isnan(v.score), lowest, v.score) for v in videos]
@@ -91,22 +93,22 @@ def filled_scores(videos: Sequence[Judged]) -> list[NDArray[np.float64]]:
 def bootstrap(
     abnormal: Sequence[NDArray[np.bool_]], score: Sequence[NDArray[np.float64]]
 ) -> tuple[Interval | None, Interval | None]:
-    """95% intervals of micro AUC and average precision over resamples of the clips, drawn with replacement.
+    """95 % intervals of micro AUC and average precision over resamples of the clips, drawn with replacement.
 
-    abnormal, score: (N,) a clip. Percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-    section 13.3), clustered by clip, since the frames of a clip are anything but independent. Resamples without both
-    classes are left out.
+    abnormal, score: (N,) per clip. Percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+    section 13.3), clustered by clip, because the frames of a clip are not independent. Resamples without both classes
+    are ignored.
     """
     clips = len(abnormal)
     if clips < LEAST_CLIPS:
         return None, None
     draws = np.random.default_rng(_SEED).integers(0, clips, (RESAMPLES, clips))
-    times = np.stack([np.bincount(row, minlength=clips) for row in draws])  # (resamples, clips): how often each
+    times = np.stack([np.bincount(row, minlength=clips) for row in draws])  # (resamples, clips): number of draws
     clip = np.concatenate([np.full(len(s), number) for number, s in enumerate(score)])
     labels, values = np.concatenate(abnormal), np.concatenate(score)
     order = np.argsort(-values, kind="stable")
     labels, clip, values = labels[order], clip[order], values[order]
-    last = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)  # of each stretch of equal scores
+    last = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)  # of each run of equal scores
     aucs, aps = [], []
     step = max(1, _CHUNK // len(values))
     for start in range(0, RESAMPLES, step):
@@ -124,14 +126,14 @@ def _areas(hits: NDArray[np.float64], misses: NDArray[np.float64]) -> tuple[NDAr
     """AUC and average precision of each row, from cumulative true and false positives by falling score."""
     gained = np.diff(hits, axis=1, prepend=0.0)
     before = np.concatenate([np.zeros((len(misses), 1)), misses[:, :-1]], axis=1)
-    # A trapezoid a stretch of equal scores: of the normal frames, those above are beaten by none of its abnormal ones.
+    # One trapezoid per run of equal scores: its abnormal frames beat the normal ones below and half of its own ones.
     area = (gained * (misses[:, -1:] - (before + misses) / 2)).sum(axis=1) / (hits[:, -1] * misses[:, -1])
     precision = hits / np.maximum(hits + misses, 1e-12)
     return area, (gained * precision).sum(axis=1) / hits[:, -1]
 
 
 def _bootstrap_mean(values: Sequence[float]) -> Interval | None:
-    """95% interval of the mean over resamples of the values."""
+    """95 % interval of the mean over resamples of the values."""
     if len(values) < LEAST_CLIPS:
         return None
     draws = np.random.default_rng(_SEED).integers(0, len(values), (RESAMPLES, len(values)))
@@ -146,7 +148,7 @@ def _interval(values: NDArray[np.float64]) -> Interval | None:
 
 
 def mixed(abnormal: NDArray[np.bool_]) -> bool:
-    """True where both classes are there."""
+    """True if both classes are present."""
     return bool(abnormal.any() and not abnormal.all())
 
 

@@ -1,1 +1,1 @@
-"""Learning what is normal for a camera: footage in, versions of its model out."""
+"""Learns what is normal for a camera: footage in, versions of its model out."""

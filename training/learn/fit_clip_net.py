@@ -1,4 +1,4 @@
-"""How True Sight 2 learns a scene: synthetic anomalies of it, made anew for each step, and the network finds them."""
+"""Trains True Sight 2 on a scene. Each step makes new synthetic anomalies, and the network learns to find them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ BATCH = 8
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 1e-2
 WARM_UP = 0.05
-"""Part of all steps over which the learning rate rises."""
-EMA = 0.995
+"""Share of all steps in which the learning rate rises."""
+EMA = 0.995  # final decay of the running mean of the weights (exponential moving average)
 HELD_OUT = 0.1
-"""The end of each clip, kept back to tell what is usual."""
-_LEAD = 20  # frames before the held-out ones at least, so that a stream has a past
-_TOP = 4  # places of the map that stand for a frame
+"""Share at the end of each clip that is held out, to measure the usual scores."""
+_LEAD = 20  # minimum number of frames before the held-out ones, so that the stream has a past
+_TOP = 4  # the score of a frame is the mean of this many highest cells of the map
 
 
 def fit_true_sight2(
@@ -47,11 +47,13 @@ def fit_true_sight2(
     device: str = "cpu",
     report: Report | None = None,
 ) -> TrueSight2:
-    """Learn a scene from clips of normal footage, each in order of time, analysed at about 10 frames a second.
+    """Learn a scene from clips of normal footage, each in order of time, analysed at about 10 frames per second.
 
-    steps: of 8 samples each; they take as long for an hour of footage as for a minute. width: of ClipNet.
-    The same seed and footage give the same weights on the same machine. Keeps 30 KB a frame, of 20,000 at most.
-    Raises UsageError for too little footage.
+    steps  training steps with 8 samples each; their duration does not depend on the length of the footage
+    width  base number of channels of ClipNet
+
+    The same seed and footage give the same weights on the same machine. Keeps 30 KB per frame in memory, for at most
+    20,000 frames. Raises UsageError for too little footage.
     """
     return fit_grey(grey_footage(clips), seed=seed, steps=steps, width=width, device=device, report=report)
 
@@ -65,9 +67,9 @@ def fit_grey(
     device: str = "cpu",
     report: Report | None = None,
 ) -> TrueSight2:
-    """As ``fit_true_sight2``, from footage that is small and grey already."""
+    """Like ``fit_true_sight2``, but from footage that is already small and grey."""
     if steps < 1:
-        raise UsageError(f"true-sight-2 needs at least 1 step to learn, got {steps}: give more")
+        raise UsageError(f"true-sight-2 needs at least 1 step to learn, got {steps}: give a higher number")
     target = find_device(device)
     ends = [len(clip.times) - round(HELD_OUT * len(clip.times)) for clip in clips]
     footage = GreyFootage([GreyClip(clip.times[:n], clip.frames[:n]) for clip, n in zip(clips, ends, strict=True)])
@@ -85,9 +87,9 @@ def fit_grey(
 def synthetic_auc(
     detector: TrueSight2, clips: Iterable[Sequence[Frame]], *, samples: int = 400, seed: int = 1
 ) -> float:
-    """AUC with which a detector tells synthetic anomalies in footage that it has not learned from; 0.5 is chance.
+    """AUC of a detector on synthetic anomalies in footage that it has not learned from; 0.5 is chance.
 
-    Whether a training was of use, without a label. Raises UsageError as ``fit_true_sight2`` does.
+    It shows without labels whether a training has succeeded. Raises UsageError like ``fit_true_sight2``.
     """
     scene = detector.scene
     footage = GreyFootage(grey_footage(clips), scene.background)
@@ -106,15 +108,15 @@ def synthetic_auc(
 def _usual(
     detector: TrueSight2, clips: Sequence[GreyClip], ends: Sequence[int]
 ) -> tuple[float, tuple[float, float, float]]:
-    """99th percentiles of the score and of the heads' parts at its peak, on what was not learned from.
+    """99th percentiles of the score and of the three heads' parts at its peak, on held-out frames.
 
-    On everything where the clips are so short that nothing is left to look at.
+    If the clips are so short that no frame is held out, it uses all frames.
     """
     scores: list[list[float]] = []
     held: list[bool] = []
     for clip, end in zip(clips, ends, strict=True):
         stream = detector.new_stream()
-        # A long clip has held-out frames enough; what precedes them by seconds has no influence on them.
+        # A long clip has enough held-out frames. Frames that are seconds older do not influence their scores.
         for i in range(max(0, end - max(_LEAD, len(clip.times) - end)), len(clip.times)):
             inputs = stream.update_grey(clip.frames[i], float(clip.times[i]))
             if inputs is not None and (end < len(clip.times) or not held or not any(held)):
@@ -127,12 +129,12 @@ def _usual(
 
 
 def _train(net: ClipNet, maker: AnomalyMaker, steps: int, device: torch.device, report: Report) -> ClipNet:
-    """Train and return the running mean of the weights, which depends less on the last few steps."""
+    """Train, and return the running mean of the weights, because it depends less on the last few steps."""
     mean = copy.deepcopy(net).requires_grad_(False)
     optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     mixed = bfloat16_is_fast(device)
     net.train()
-    with report.steps("learning what would be abnormal", steps) as step_done:
+    with report.steps("learning from synthetic anomalies", steps) as step_done:
         for step in range(steps):
             inputs, masks = make_batch(maker, BATCH)
             x = torch.from_numpy(inputs).to(device).contiguous(memory_format=torch.channels_last)
@@ -153,30 +155,33 @@ def _train(net: ClipNet, maker: AnomalyMaker, steps: int, device: torch.device, 
 
 
 def make_batch(maker: AnomalyMaker, size: int) -> tuple[FloatArray, FloatArray]:
-    """Half normal, half abnormal: inputs (size, CHANNELS, 96, 160) and masks (size, 96, 160), 1 where abnormal."""
+    """Make a batch, half normal, half abnormal.
+
+    Returns inputs (size, CHANNELS, 96, 160) and masks (size, 96, 160), 1 where abnormal.
+    """
     samples = [maker.abnormal() if k % 2 else maker.normal() for k in range(size)]
     inputs = np.stack([maker.inputs(s.now, s.earlier, s.ages_s, s.background, s.recent) for s in samples])
     return inputs, np.stack([s.mask for s in samples]).astype(np.float32)
 
 
 def loss_of(out: AnomalyLogits, masks: Tensor) -> Tensor:
-    """Focal and dice loss of the map and, at a third of the weight, of each head; and of the frame as a whole.
+    """Focal and dice loss of the map, the same for each head with a third of the weight, and a loss of the whole frame.
 
-    masks: (B, h, w), 1 where abnormal. A place is abnormal where a quarter of its pixels are.
+    masks: (B, h, w), 1 where abnormal. A cell is abnormal if more than a quarter of its pixels are.
     """
     target = (functional.avg_pool2d(masks[:, None], STRIDE) > 0.25).float()  # (B, 1, h/4, w/4)
     loss = _focal(out.fused, target[:, 0]) + 0.5 * _dice(out.fused, target[:, 0])
     for head in out.heads:
         coarse = functional.adaptive_max_pool2d(target, head.shape[1:])[:, 0]
         loss = loss + (_focal(head, coarse) + 0.5 * _dice(head, coarse)) / 3
-    # The score is the map's peak: it has to tell frames apart, not only places in a frame.
+    # The score is the peak of the map, so it must separate frames, not only the cells of one frame.
     peak = averaged(out.fused).flatten(1).topk(_TOP).values.mean(dim=1)
     frame = target.flatten(1).amax(dim=1)
     return loss + 0.3 * functional.binary_cross_entropy_with_logits(peak, frame)
 
 
 def _focal(logits: Tensor, target: Tensor, gamma: float = 2.0, positive: float = 0.75) -> Tensor:
-    """Focal loss (Lin et al., 2017), over the number of abnormal places, at least 1 a sample."""
+    """Focal loss (Lin et al., 2017), divided by the number of abnormal cells, at least 1 per sample."""
     entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     right = torch.exp(-entropy)
     weight = positive * target + (1 - positive) * (1 - target)
@@ -184,7 +189,7 @@ def _focal(logits: Tensor, target: Tensor, gamma: float = 2.0, positive: float =
 
 
 def _dice(logits: Tensor, target: Tensor) -> Tensor:
-    """Soft dice loss of the samples with something abnormal in them."""
+    """Soft dice loss of the samples that contain something abnormal."""
     p = torch.sigmoid(logits).flatten(1)
     t = target.flatten(1)
     dice = 1 - (2 * (p * t).sum(1) + 1) / (p.sum(1) + t.sum(1) + 1)
@@ -193,7 +198,7 @@ def _dice(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Factor of the learning rate: 5% warm-up, then half a cosine."""
+    """Factor of the learning rate: 5 % warm-up, then half a cosine period."""
     warm = max(1, round(WARM_UP * steps))
     if step < warm:
         return (step + 1) / warm

@@ -1,4 +1,4 @@
-"""Normal footage as True Sight 2 learns from it: small grey frames, their times and backgrounds."""
+"""Normal footage in the form that True Sight 2 learns from: small grey frames, their times and backgrounds."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class GreyClip:
 
 
 class GreyFootage:
-    """Clips with what belongs to them.
+    """Clips with their backgrounds.
 
     background  (96, 160) float32 grey levels of the empty scene
-    recent      of every clip (n, 96, 160) uint8, the background of the last seconds before each frame
+    recent      per clip (n, 96, 160) uint8: for each frame, the background of the seconds before it
     """
 
     def __init__(self, clips: Sequence[GreyClip], background: FloatArray | None = None) -> None:
@@ -39,7 +39,7 @@ class GreyFootage:
         self._starts: dict[float, NDArray[np.int64]] = {}
 
     def starts(self, speed: float) -> NDArray[np.int64]:
-        """(n, 2): clip and index of every frame that has earlier frames enough at this speed, to a half."""
+        """(n, 2): clip and index of every frame with enough earlier frames at this speed, rounded to a half."""
         speed = _half(speed)
         if speed not in self._starts:
             found = [
@@ -52,15 +52,15 @@ class GreyFootage:
         return self._starts[speed]
 
     def clip(self, clip: int, index: int, speed: float) -> tuple[Image, list[Image], list[float], FloatArray]:
-        """A frame, the four before it, their ages as shown at ``speed`` (seconds), and the recent background.
+        """A frame, the four earlier frames, their ages in seconds at ``speed``, and the recent background.
 
-        Only for what ``starts`` gives; raises UsageError otherwise.
+        Only for a frame that ``starts`` returns. Raises UsageError for any other.
         """
         speed = _half(speed)
         source = self.clips[clip]
         found = _earlier(source.times, index, speed)
         if found is None:
-            raise UsageError(f"frame {index} of clip {clip} has no earlier frames to look at; choose a later one")
+            raise UsageError(f"frame {index} of clip {clip} has too few earlier frames: choose a later frame")
         ages = [float(source.times[index] - source.times[i]) / speed for i in found]
         recent = self.recent[clip][index].astype(np.float32)
         return source.frames[index], [source.frames[i] for i in found], ages, recent
@@ -71,17 +71,17 @@ def _half(speed: float) -> float:
 
 
 def _earlier(times: NDArray[np.float64], index: int, speed: float) -> list[int] | None:
-    """``choose`` among the frames before one, of which the oldest do not matter."""
+    """Apply ``choose`` to the frames before this one, without those that are too old to be chosen."""
     first = int(np.searchsorted(times, times[index] - (MOST_SPAN_S + 0.1) * speed))
     found = choose(times[first:index], float(times[index]), speed)
     return None if found is None else [first + i for i in found]
 
 
 def grey_footage(clips: Iterable[Sequence[Frame]], most_frames: int = MOST_FRAMES) -> list[GreyClip]:
-    """Small grey frames of the clips, whose frames may be of any size: 15 KB a frame.
+    """Convert clips with frames of any size to small grey frames of 15 KB each.
 
-    Above ``most_frames`` every other ten seconds are left out, as often as it takes. Raises UsageError for
-    fewer than 20 frames.
+    If there are more than ``most_frames`` frames, it drops every other block of ten seconds, as often as needed. Raises
+    UsageError for fewer than 20 frames.
     """
     found: list[GreyClip] = []
     for clip in clips:
@@ -93,13 +93,13 @@ def grey_footage(clips: Iterable[Sequence[Frame]], most_frames: int = MOST_FRAME
     total = sum(len(clip.times) for clip in found)
     if total < LEAST_FRAMES:
         raise UsageError(
-            f"true-sight-2 needs at least {LEAST_FRAMES} frames of normal footage to learn from, got {total}; give more"
+            f"true-sight-2 needs at least {LEAST_FRAMES} frames of normal footage, got {total}: give more footage"
         )
     return found
 
 
 def _thinned(clips: Sequence[GreyClip]) -> list[GreyClip]:
-    """Every other stretch of ten seconds or less of the clips."""
+    """Every other block of the clips; a block has ten seconds or less."""
     stretches: list[GreyClip] = []
     for clip in clips:
         block = ((clip.times - clip.times[0]) // _BLOCK_S).astype(int)
@@ -108,10 +108,10 @@ def _thinned(clips: Sequence[GreyClip]) -> list[GreyClip]:
 
 
 def empty_scene(clips: Sequence[GreyClip], blocks: int = 64, per_block: int = 24) -> FloatArray:
-    """(96, 160) grey levels of the scene without what comes and goes.
+    """(96, 160) grey levels of the scene without objects that come and go.
 
-    Someone who stands in one clip is the median there, so the median is taken over stretches of the footage first and
-    then over the stretches, each pixel weighted down where it was not still.
+    A person who stands still in one clip is the median of that clip. So the median is first taken within stretches of
+    the footage and then over the stretches. A pixel that was not still in a stretch gets a lower weight there.
     """
     stretches: list[Image] = []
     for clip in clips:
@@ -128,7 +128,7 @@ def empty_scene(clips: Sequence[GreyClip], blocks: int = 64, per_block: int = 24
 
 
 def _weighted_median(values: FloatArray, weights: FloatArray) -> FloatArray:
-    """Along the first axis."""
+    """Weighted median along the first axis."""
     order = np.argsort(values, axis=0, kind="stable")
     sums = np.cumsum(np.take_along_axis(weights, order, axis=0), axis=0)
     middle = (sums >= sums[-1] / 2).argmax(axis=0)
@@ -137,7 +137,7 @@ def _weighted_median(values: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def _recent(clip: GreyClip, background: FloatArray) -> Image:
-    """As in ClipStream; the background for the first frames, which have no past to be looked at with."""
+    """The recent background as in ClipStream. The first frames have too short a past, so they get the background."""
     out = np.empty_like(clip.frames)
     recent = background
     start = int(np.searchsorted(clip.times, clip.times[0] + LEAST_SPAN_S))

@@ -1,4 +1,4 @@
-"""How each detector is fitted to normal footage: a new one is one function and one line here."""
+"""How each detector is fitted to normal footage. A new detector needs one function and one line here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitor.types import Frame
 from training.progress import Report
 
 LEAST_AUC = 0.7
-"""With which a network must tell synthetic anomalies from normal footage, to be part of a model; 0.5 is chance."""
+"""Lowest AUC on synthetic anomalies with which a network becomes part of a model; 0.5 is chance."""
 
 Clips = Sequence[Sequence[Frame]]
 
@@ -21,13 +21,14 @@ Clips = Sequence[Sequence[Frame]]
 class Learner:
     """How a detector learns.
 
-    fit    (clips, seed, device, report) -> the detector; imports what it needs when called, networks load slowly
-    refit  True: takes seconds, so it is cross-fitted and fitted again on all; False: takes minutes, so it is fitted
-           once, on three quarters of the footage
-    least_held_back_s  seconds of footage that must be held back from one that is fitted once: what its scores look like
-            in less says next to nothing of what is usual
-    judge   (detector, footage that it has not learned from, report) -> the detector as it is to be kept; None where it
-            did not learn what it should, and is left out of the model
+    fit    (clips, seed, device, report) -> the detector. It imports its modules when called, because networks load
+           slowly
+    refit  True: fitting takes seconds, so the detector is cross-fitted and fitted again on all footage. False: fitting
+           takes minutes, so it is fitted once, on three quarters of the footage
+    least_held_back_s  for a detector that is fitted once: minimum seconds of held-out footage. Less footage does not
+           show the usual scores
+    judge  (detector, held-out footage, report) -> the detector to keep, or None if it did not learn well enough; then
+           it does not become part of the model
     """
 
     fit: Callable[[Clips, int, str, Report], Detector]
@@ -66,7 +67,7 @@ def _judged_by_synthetic_anomalies(detector: Detector, clips: Clips, report: Rep
 
     assert isinstance(detector, TrueSight2)
     auc = synthetic_auc(detector, clips)
-    report.say(f"{detector.name}: AUC {auc:.2f} on synthetic anomalies in footage that it has not learned from")
+    report.say(f"{detector.name}: AUC {auc:.2f} on synthetic anomalies in held-out footage")
     return detector.with_auc(auc) if auc >= LEAST_AUC else None
 
 
@@ -78,16 +79,16 @@ LEARNERS = {
         _true_sight2, refit=False, least_held_back_s=LEAST_LEARNING_S, judge=_judged_by_synthetic_anomalies
     ),
 }
-"""Registry name -> how it learns, the fast ones first."""
+"""Registry name -> how this detector learns. The fast ones come first."""
 
 DEFAULT = ("motion", "static", "scene", "true-sight-2")
-"""What is learned unless the user says otherwise."""
+"""The detectors that are learned by default."""
 
 
 def chosen(names: Sequence[str]) -> dict[str, Learner]:
     """The learners of these detectors, in the registry's order. Raises UsageError for a name that cannot learn."""
     unknown = [name for name in names if name not in LEARNERS]
     if unknown or not names:
-        what = f"'{unknown[0]}' is no detector that can be learned" if unknown else "no detector is named"
+        what = f"'{unknown[0]}' is not a detector that can learn" if unknown else "no detector is named"
         raise UsageError(f"{what}: choose from {', '.join(LEARNERS)}")
     return {name: learner for name, learner in LEARNERS.items() if name in names}

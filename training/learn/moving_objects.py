@@ -1,4 +1,4 @@
-"""Moving objects of normal footage: cut out of it along their path, and put into other frames of the same scene."""
+"""Cuts moving objects out of normal footage along their path and pastes them into other frames of the same scene."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 from monitor.detector.true_sight2.clip_inputs import SIZE
 from monitor.types import FloatArray, Image
 
-_FOREGROUND = 16  # grey levels from the background that make a pixel part of an object
-_LEAST_AREA, _MOST_AREA, _MOST_SIDE = 10, 1500, 56  # px of an object
-_MOST_OBJECTS = 4  # of one clip
+_FOREGROUND = 16  # a pixel is part of an object if it differs from the background by more grey levels than this
+_LEAST_AREA, _MOST_AREA, _MOST_SIDE = 10, 1500, 56  # limits of an object, pixels
+_MOST_OBJECTS = 4  # per clip
 _WIDTH, _HEIGHT = SIZE
 _Number = TypeVar("_Number", np.uint8, np.float32)
 _SQUARE = np.ones((3, 3), np.uint8)
 
 
 class Sample(NamedTuple):
-    """A clip as the network is shown it.
+    """A clip as the input of the network.
 
-    now, earlier  (96, 160) uint8 and four older ones, youngest first
-    ages_s        of the four, seconds
+    now, earlier  (96, 160) uint8, and four older frames, youngest first
+    ages_s        ages of the four older frames, seconds
     background    (96, 160) float32 grey levels
     recent        (96, 160) float32 grey levels
-    mask          (96, 160) bool: where it is abnormal now
+    mask          (96, 160) bool, True where ``now`` is abnormal
     """
 
     now: Image
@@ -40,11 +40,11 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class MovingObject:
-    """Something that moved in normal footage, cut out of the five frames of a clip along its path.
+    """An object that moved in normal footage, cut out of the five frames of a clip along its path.
 
-    pixels    (5, h, w) uint8, now first
-    masks     (5, h, w) uint8, 0..255, soft at the edge
-    centre    (x, y) px, now
+    pixels    (5, h, w) uint8, the present frame first
+    masks     (5, h, w) uint8, 0..255, with soft edges
+    centre    (x, y) px in the present frame
     velocity  (x, y) px/s
     """
 
@@ -55,14 +55,14 @@ class MovingObject:
 
 
 def foreground(picture: Image, background: FloatArray) -> Image:
-    """Where a picture (h, w) differs from the background (h, w): uint8, 0 or 1."""
+    """Mask of where a frame (h, w) differs from the background (h, w): uint8, 0 or 1."""
     different = np.abs(cv2.blur(picture.astype(np.float32) - background, (2, 2))) > _FOREGROUND
     closed = cv2.morphologyEx(different.astype(np.uint8), cv2.MORPH_CLOSE, _SQUARE)
     return np.asarray(closed, np.uint8)
 
 
 def cut_out(sample: Sample, flow: FloatArray) -> list[MovingObject]:
-    """What moves in a clip, four objects at most. flow: apparent motion, (96, 160, 2) px/s."""
+    """Cut the moving objects out of a clip, at most four. flow: optical flow, (96, 160, 2) px/s."""
     frames = [sample.now, *sample.earlier]
     ages = [0.0, *sample.ages_s]
     masks = [foreground(frame, sample.background) for frame in frames]
@@ -71,7 +71,7 @@ def cut_out(sample: Sample, flow: FloatArray) -> list[MovingObject]:
     found: list[MovingObject] = []
     for label in range(1, count):
         x, y, w, h, area = (int(v) for v in stats[label])
-        # A crowd or its outline is no object: put elsewhere it would look like nothing that there is.
+        # Skip a crowd or its outline: pasted elsewhere, it would look like nothing that exists.
         if not _LEAST_AREA <= area <= _MOST_AREA or max(w, h) > _MOST_SIDE or area < 0.3 * w * h:
             continue
         inside = labels == label
@@ -94,14 +94,22 @@ def cut_out(sample: Sample, flow: FloatArray) -> list[MovingObject]:
 
 
 def _patch(image: Image, centre: tuple[float, float], size: tuple[int, int]) -> Image:
-    """The part around a centre, between pixels; (width, height) px; outside the picture: its edge."""
+    """The part of an image around a centre, with subpixel precision. Outside the image, its edge is repeated.
+
+    size: (width, height) px
+    """
     matrix = np.array([[1, 0, centre[0] - (size[0] - 1) / 2], [0, 1, centre[1] - (size[1] - 1) / 2]], np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 class Placed(NamedTuple):
-    """A patch in its place in a picture: where, its grey levels there and its share of every pixel, float32."""
+    """A patch at its place in a frame.
+
+    where   rows and columns
+    pixels  float32 grey levels of the patch there
+    share   float32 share of the patch in every pixel, 0..1
+    """
 
     where: tuple[slice, slice]
     pixels: FloatArray
@@ -109,7 +117,7 @@ class Placed(NamedTuple):
 
 
 def place(pixels: Image, mask: Image, centre: tuple[float, float], scale: tuple[float, float]) -> Placed:
-    """Put a patch of another scale about a centre, between pixels; what lies outside the picture is cut off."""
+    """Scale a patch and place it around a centre, with subpixel precision. Parts outside the frame are cut off."""
     height, width = pixels.shape
     sx, sy = scale
     left, top = centre[0] - sx * (width - 1) / 2, centre[1] - sy * (height - 1) / 2
@@ -128,7 +136,7 @@ def place(pixels: Image, mask: Image, centre: tuple[float, float], scale: tuple[
 
 
 def blend(picture: NDArray[_Number], placed: Placed, lighter: float = 0.0) -> NDArray[_Number]:
-    """A copy of the picture with the patch in it, its grey levels ``lighter`` than they were."""
+    """A copy of the frame that contains the patch, with ``lighter`` added to the grey levels of the patch."""
     out = picture.copy()
     old = out[placed.where].astype(np.float32)
     mixed = old + (placed.pixels + np.float32(lighter) - old) * placed.share

@@ -1,4 +1,4 @@
-"""Is this footage that a camera's normal can be learned from? What speaks against it, in one sentence."""
+"""Checks that a camera can learn what is normal from some footage; if not, an error says why in one sentence."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from monitor.text.wording import listed
 from monitor.types import FloatArray
 from training.learn.normal_footage import Normal, Stretch
 
-_SAMPLES = 25  # frames looked at of each source
+_SAMPLES = 25  # frames checked per source
 _THUMBNAIL = (80, 44)
-_EQUAL = 3  # grey levels within which pictures are equal, noise of compression included
-_SAME_SCENE = 0.2  # correlation of what two files usually show; of one scene in other light it is above
+_EQUAL = 3  # frames that differ by at most this many grey levels count as equal; covers compression noise
+_SAME_SCENE = 0.2  # two files with a higher correlation show the same scene, even in different light
 
 
 def check_suitable(normal: Normal) -> None:
-    """Raise UsageError for footage that is too short, shows nothing that changes, or shows several scenes."""
+    """Raise UsageError if the footage is too short, never changes, or shows several scenes."""
     length_s = normal.footage_s
     if normal.frames == 1 or not normal.stretches:
-        raise UsageError("the footage holds a single frame: give at least 10 min of normal footage of the camera")
-    if round(length_s) < LEAST_LEARNING_S:  # ten seconds of frames last a frame less
+        raise UsageError("the footage contains only one frame: give at least 10 min of normal footage of the camera")
+    if round(length_s) < LEAST_LEARNING_S:  # rounded, because ten seconds of frames last one frame less than 10 s
         raise UsageError(
             f"{length_s:.1f} s of footage are too short to learn from: give at least 10 min of normal footage of the "
-            f"camera ({LEAST_LEARNING_S:.0f} s is the least that is taken)"
+            f"camera (the minimum is {LEAST_LEARNING_S:.0f} s)"
         )
     by_source: dict[int, list[Stretch]] = {}
     for stretch in normal.stretches:
@@ -37,7 +37,7 @@ def check_suitable(normal: Normal) -> None:
     everything = np.concatenate(list(looks.values()))
     if np.ptp(everything, axis=0).max() <= _EQUAL:
         raise UsageError(
-            f"all pictures of these {in_words(length_s)} are equal: the camera was frozen or covered; give footage in "
+            f"all frames of these {in_words(length_s)} are equal, so the camera was frozen or covered: give footage in "
             "which something moves"
         )
     odd = odd_scenes([_usual(look) for look in looks.values()])
@@ -45,15 +45,15 @@ def check_suitable(normal: Normal) -> None:
         labels = [normal.sources[number].label for number in looks]
         named = listed([labels[i] for i in odd], 3)
         raise UsageError(
-            f"{named} shows another scene than the rest of the footage: learn each camera from its own footage"
+            f"{named} shows a different scene than the rest of the footage: learn each camera from its own footage"
         )
 
 
 def odd_scenes(usual: Sequence[FloatArray]) -> list[int]:
-    """Numbers of the sources that do not show the scene that most of them show.
+    """Numbers of the sources that do not show the scene of the majority.
 
-    usual: what each usually shows, high-passed, any shape. Sources belong together that correlate with each other,
-    directly or through others: day and night of one camera do through dusk.
+    usual: the usual picture of each source, high-pass filtered, any shape. Sources belong together if they correlate,
+    directly or through other sources. For example, day and night of one camera are connected through dusk.
     """
     flat = np.stack([picture.ravel() for picture in usual]).astype(np.float64)
     flat -= flat.mean(axis=1, keepdims=True)
@@ -69,7 +69,7 @@ def odd_scenes(usual: Sequence[FloatArray]) -> list[int]:
 
 
 def _look(stretches: Sequence[Stretch]) -> FloatArray:
-    """Some of a source's frames as small grey pictures, (n, 44, 80) float32."""
+    """Some frames of a source as small grey pictures, (n, 44, 80) float32."""
     total = sum(len(stretch) for stretch in stretches)
     numbers = np.unique(np.linspace(0, total - 1, min(total, _SAMPLES)).round().astype(int))
     starts = np.cumsum([0, *(len(stretch) for stretch in stretches)])
@@ -82,6 +82,6 @@ def _look(stretches: Sequence[Stretch]) -> FloatArray:
 
 
 def _usual(look: FloatArray) -> FloatArray:
-    """What stands still in a source: the median picture less its own blur, so that light does not count."""
+    """The static content of a source: the median frame minus its own blur, so that light has no influence."""
     median = np.median(look, axis=0).astype(np.float32)
     return np.asarray(median - cv2.GaussianBlur(median, (0, 0), 3.0), dtype=np.float32)

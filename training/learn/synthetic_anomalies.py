@@ -1,7 +1,7 @@
-"""Synthetic anomalies: what moves in normal footage, cut out and put back too fast, too large, or where nothing moves.
+"""Synthetic anomalies: objects cut out of normal footage and pasted back too fast, too large, or where nothing moves.
 
-Half of the samples stay normal, and those get normal objects pasted too, so that a network which learns from them
-cannot do so by seeing where something was pasted.
+Half of the samples stay normal. Normal objects are pasted into them too, so that a network cannot just learn to detect
+pasting.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from training.learn.usual_motion import MotionCensus
 
 _FRAMES = len(LAGS_S) + 1
 _WIDTH, _HEIGHT = SIZE
-_LEAST_SHOWN = 8  # px of an anomaly
-_CLIPS, _OBJECTS = 600, 3000  # looked at for what is usual, and cut out, at most
+_LEAST_SHOWN = 8  # px of an anomaly that must be visible
+_CLIPS, _OBJECTS = 600, 3000  # maximum number of clips that define the usual motion, and of objects to cut out
 
 
 @dataclass(eq=False)
 class AnomalyMaker:
-    """Makes samples from footage; the same footage and seed give the same samples.
+    """Makes samples from footage. The same footage and seed give the same samples.
 
-    usual_speed  (6, 10) px/s, as learned before; without it, it is learned here
+    usual_speed  (6, 10) px/s from an earlier training; None: measured here
 
-    Raises UsageError where no clip is long enough.
+    Raises UsageError if no clip is long enough.
     """
 
     footage: GreyFootage
@@ -44,8 +44,8 @@ class AnomalyMaker:
         starts = self.footage.starts(1.0)
         if not len(starts):
             raise UsageError(
-                "the clips for true-sight-2 are too short or have too few frames a second: give clips of a second "
-                "or more, at 4 frames a second or more"
+                "the clips for true-sight-2 are too short or have too few frames per second: give clips of at least "
+                "1 s with at least 4 frames per second"
             )
         census = MotionCensus()
         for clip, index in starts[self.rng.permutation(len(starts))[:_CLIPS]]:
@@ -61,12 +61,12 @@ class AnomalyMaker:
         self._noise = self.rng.standard_normal(1 << 18, dtype=np.float32)
 
     def sample(self, clip: int, index: int, speed: float = 1.0) -> Sample:
-        """The frame of a clip as it was, ``speed`` times too fast; nothing labelled."""
+        """The unchanged frame of a clip with its earlier frames, ``speed`` times too fast. Nothing is labelled."""
         now, earlier, ages, recent = self.footage.clip(clip, index, speed)
         return Sample(now, earlier, ages, self.footage.background, recent, np.zeros(now.shape, bool))
 
     def normal(self) -> Sample:
-        """A normal sample, often with a normal object pasted about where it was, sometimes into the background."""
+        """A normal sample, often with a normal object pasted near its own place, sometimes into the background."""
         sample = self._random()
         for _ in range(self.rng.choice(3, p=[0.35, 0.4, 0.25])):
             if self.objects:
@@ -76,7 +76,7 @@ class AnomalyMaker:
         return self._jitter(sample)
 
     def abnormal(self) -> Sample:
-        """A sample with an anomaly in sight: of seven kinds, with a normal object too half of the time."""
+        """A sample with a visible anomaly of one of seven kinds; half of these samples also get a normal object."""
         sample = self._abnormal()
         for _ in range(4):
             if np.count_nonzero(sample.mask) >= _LEAST_SHOWN:
@@ -102,7 +102,7 @@ class AnomalyMaker:
         return self.sample(int(clip), int(index))
 
     def _paste_normal(self, sample: Sample) -> Sample:
-        """Someone elsewhere, where people go: nearer to the camera they are larger and move faster in the picture."""
+        """Paste a normal object at another usual place. Near the camera, objects are larger and faster in the frame."""
         thing = self._maybe_rigid(self.objects[self.rng.integers(len(self.objects))], 0.3)
         x, y = thing.centre
         near = self.rng.random() < 0.5
@@ -119,14 +119,17 @@ class AnomalyMaker:
         return self._paste(sample, thing, there, (thing.velocity[0] * speed, thing.velocity[1] * speed), (scale, scale))
 
     def _maybe_rigid(self, thing: MovingObject, chance: float) -> MovingObject:
-        """What rolls does not swing its legs; that alone is not abnormal, or it would be all that is learned."""
+        """With this chance, make the object rigid, like a vehicle without moving legs.
+
+        Normal samples contain rigid objects too. Otherwise the network would learn only that rigid means abnormal.
+        """
         if self.rng.random() >= chance:
             return thing
         pixels, masks = (np.repeat(part[:1], _FRAMES, axis=0) for part in (thing.pixels, thing.masks))
         return replace(thing, pixels=pixels, masks=masks)
 
     def _ghost(self, sample: Sample) -> Sample:
-        """Someone who stood still is part of the background, and has left: nothing is abnormal about it."""
+        """Paste an object into the background only: somebody stood still there and has left. This is normal."""
         thing = self.objects[self.rng.integers(len(self.objects))]
         centre = (thing.centre[0] + self.rng.normal(0, 10.0), thing.centre[1] + self.rng.normal(0, 3.0))
         placed = place(thing.pixels[0], thing.masks[0], centre, (1.0, 1.0))
@@ -161,7 +164,7 @@ class AnomalyMaker:
         return self._paste(sample, thing, centre, velocity, scale, label=True)
 
     def _faster(self, thing: MovingObject, centre: tuple[float, float], factor: float) -> tuple[float, float]:
-        """A velocity some times its own, and at least well above the middle of what is usual there, px/s."""
+        """A velocity of ``factor`` times its own, but at least 0.6 to 1.2 times the upper usual speed there, px/s."""
         own = float(np.hypot(*thing.velocity))
         speed = max(own * factor, self.usual.speed_at(centre) * self.rng.uniform(0.6, 1.2))
         angle = np.arctan2(thing.velocity[1], thing.velocity[0]) if own > 1 else self.rng.uniform(0, 2 * np.pi)
@@ -169,7 +172,7 @@ class AnomalyMaker:
         return speed * float(np.cos(angle)), speed * float(np.sin(angle))
 
     def _paste_texture(self, sample: Sample) -> Sample:
-        """A patch of noise, of a flat grey or of another place, that moves or lies still."""
+        """Paste a patch of noise, of flat grey or of another place. It moves or stays still."""
         rng = self.rng
         width, height = (int(v) for v in np.exp(rng.uniform(np.log(4), np.log(36), 2)))
         kind = rng.integers(3)
@@ -195,7 +198,7 @@ class AnomalyMaker:
         return self._paste(sample, thing, centre, velocity, (1.0, 1.0), label=True)
 
     def _whole_too_fast(self) -> Sample | None:
-        """The clip too fast; labelled where something moves, unless it was as good as still."""
+        """A clip that runs too fast, labelled where something moves fast enough; None if no clip is long enough."""
         for speed in (self.rng.uniform(2.5, 5.0), 2.5):
             starts = self.footage.starts(speed)
             if len(starts):
@@ -233,12 +236,12 @@ class AnomalyMaker:
         recent = sample.recent
         if np.hypot(*velocity) < 1:
             placed = place(thing.pixels[0], thing.masks[0], centre, scale)
-            there_for = np.float32(self.rng.choice([0.0, 0.5, 1.0]))  # how far it has become background
+            there_for = np.float32(self.rng.choice([0.0, 0.5, 1.0]))  # how much it has already become background
             recent = blend(recent, placed._replace(share=placed.share * there_for), lighter)
         return sample._replace(now=frames[0], earlier=frames[1:], mask=mask, recent=recent)
 
     def _jitter(self, sample: Sample) -> Sample:
-        """Another light, noise, and sometimes missing frames."""
+        """Change the light, add noise, and sometimes drop frames."""
         rng = self.rng
         gain, offset = float(np.exp(rng.normal(0, 0.08))), float(rng.normal(0, 6.0))
         drift = np.float32(rng.normal(0, 2.0))
@@ -262,5 +265,5 @@ class AnomalyMaker:
         return Sample(now, earlier, ages, change(sample.background) + drift, change(sample.recent), sample.mask)
 
     def _flow(self, sample: Sample) -> FloatArray:
-        """Apparent motion, (h, w, 2) px/s."""
+        """Optical flow, (h, w, 2) px/s."""
         return -self.inputs.motion(sample.now, sample.earlier[3]) / np.float32(sample.ages_s[3])

@@ -1,4 +1,4 @@
-"""What motion is usual at each place of a scene: how fast, how large things are in a row, and where nothing moves."""
+"""The usual motion at each place of a scene: speeds, sizes of objects per row, and places where nothing moves."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from monitor.types import FloatArray
 from training.learn.moving_objects import MovingObject
 
 _WIDTH, _HEIGHT = SIZE
-_CELL = 16  # px, side of the cells in which speeds are kept
-_FASTEST = 0.95  # quantile of the speeds that is the upper usual one
-_LEAST_SPEED = 2.0  # px/s
+_CELL = 16  # px, side of the cells that hold speeds
+_FASTEST = 0.95  # quantile of the speeds that defines the upper usual speed
+_LEAST_SPEED = 2.0  # px/s, lower limit of the upper usual speed
 
 
 @dataclass(frozen=True, eq=False)
 class UsualMotion:
-    """What moved in normal footage.
+    """The usual motion in normal footage.
 
     speed  (6, 10) float32 px/s, the upper usual speed in every cell of 16x16 px
-    still  (96, 160) bool, where and about where nothing ever moved
-    level, slope  size of things in row y, relative to other rows: level + slope * y
+    still  (96, 160) bool, True where nothing has ever moved, not even nearby
+    level, slope  relative size of objects in row y: level + slope * y
     """
 
     speed: FloatArray
@@ -34,25 +34,25 @@ class UsualMotion:
     slope: float = 0.0
 
     def size_in_row(self, y: float) -> float:
-        """How large things are there, 1 in the middle of where they go; rows outside the picture are its edges."""
+        """Relative size of objects in row y, 1 in the middle of their range. A row outside the frame is its edge."""
         return float(np.clip(self.level + self.slope * np.clip(y, 0, _HEIGHT), 0.5, 2.0))
 
     def speed_at(self, place: tuple[float, float]) -> float:
-        """The upper usual speed about a place (x, y), px/s."""
+        """The upper usual speed in the cell of a place (x, y), px/s."""
         row = int(np.clip(place[1] // _CELL, 0, _HEIGHT // _CELL - 1))
         column = int(np.clip(place[0] // _CELL, 0, _WIDTH // _CELL - 1))
         return float(self.speed[row, column])
 
 
 class MotionCensus:
-    """Gathers what moves in one clip after another."""
+    """Collects the motion of one clip after another."""
 
     def __init__(self) -> None:
         self._cells: list[list[float]] = [[] for _ in range((_HEIGHT // _CELL) * (_WIDTH // _CELL))]
         self._moved = np.zeros((_HEIGHT, _WIDTH), np.uint8)
 
     def note(self, moving: NDArray[np.bool_], speed: FloatArray, rng: np.random.Generator) -> None:
-        """Take where something moves (96, 160) and how fast, px/s; 200 pixels of it, by chance."""
+        """Add the moving pixels (96, 160) and their speed in px/s; takes at most 200 of them, chosen at random."""
         self._moved |= moving.astype(np.uint8)
         rows, columns = np.nonzero(moving)
         chosen = rng.permutation(len(rows))[:200]
@@ -61,18 +61,18 @@ class MotionCensus:
             self._cells[cell].append(value)
 
     def usual(self, objects: Sequence[MovingObject], speed: FloatArray | None = None) -> UsualMotion:
-        """What it comes to; ``speed`` in place of the gathered one."""
+        """The usual motion of all clips. ``speed``, if given, replaces the measured speed."""
         still = cv2.dilate(self._moved, np.ones((19, 19), np.uint8)) == 0
         return UsualMotion(_usual_speed(self._cells) if speed is None else speed, still, *_perspective(objects))
 
 
 def _perspective(objects: Sequence[MovingObject]) -> tuple[float, float]:
-    """(level, slope a row) of the objects' size, 1 on average; no slope where it does not show in them."""
+    """(level, slope per row) of the relative size of objects, 1 on average. The slope is 0 if the objects show none."""
     if len(objects) < 30:
         return 1.0, 0.0
     rows = np.array([thing.centre[1] for thing in objects])
     sizes = np.sqrt([float((thing.masks[0] > 127).sum()) for thing in objects])
-    # Medians of thirds, since groups and fragments are far from what a person measures.
+    # Medians of thirds, because groups and fragments differ much from the size of a person.
     order = np.argsort(rows, kind="stable")
     low, high = order[: len(order) // 3], order[-(len(order) // 3) :]
     distance = float(np.median(rows[high]) - np.median(rows[low]))
@@ -85,7 +85,10 @@ def _perspective(objects: Sequence[MovingObject]) -> tuple[float, float]:
 
 
 def _usual_speed(cells: Sequence[Sequence[float]]) -> FloatArray:
-    """(6, 10) px/s: the 95th percentile of normal speeds in every cell; cells with few lean on their row and on all."""
+    """(6, 10) px/s: the 95th percentile of normal speeds per cell.
+
+    With few values, a cell is shrunk towards its row, and a row towards the whole frame.
+    """
     rows, columns = _HEIGHT // _CELL, _WIDTH // _CELL
     everything = [value for cell in cells for value in cell]
     overall = float(np.quantile(everything, _FASTEST)) if everything else 10.0

@@ -49,7 +49,7 @@ def test_flags_win_over_the_recipe() -> None:
         ("weight_decoy = 1", "unknown key 'weight_decoy', did you mean 'weight_decay'?"),
         ("batch = 1", "batch = 1: input should be greater than or equal to 2"),
         ("batch = ", "cannot be read"),
-        ('augment = "published"', "cannot go with attention = 'supervised'"),
+        ('augment = "published"', "does not work with attention = 'supervised'"),
     ],
 )
 def test_impossible_recipe_is_refused_with_one_sentence(tmp_path: Path, text: str, message: str) -> None:

@@ -92,7 +92,7 @@ def test_resume_with_another_recipe_names_what_differs(tmp_path: Path) -> None:
     data = footage(tmp_path)
     fit(data, TINY, seed=1, device=CPU, folder=tmp_path, report=QUIET)
     other = TINY.model_copy(update={"learning_rate": 0.1})
-    with pytest.raises(UsageError, match="had another learning_rate, seed"):
+    with pytest.raises(UsageError, match="used another learning_rate, seed"):
         fit(data, other, seed=2, device=CPU, folder=tmp_path, report=QUIET)
 
 

@@ -148,7 +148,7 @@ def test_missing_frames_are_left_out_and_the_labels_stay_in_step(tmp_path: Path)
 def test_labels_of_another_video_are_refused(tmp_path: Path) -> None:
     frames(tmp_path / "01", [50] * 20)
     path = labels(tmp_path, {"01": {"frames": 10, "abnormal": [[2, 4]]}})
-    with pytest.raises(UsageError, match="01 has 20 frames, its labels 10"):
+    with pytest.raises(UsageError, match="01 has 20 frames but 10 labels"):
         measured(load_labels(path))
 
 
@@ -169,7 +169,7 @@ def test_json_holds_every_figure_and_null_for_what_cannot_be_told(tmp_path: Path
 
 def test_timings_show_what_was_measured_however_short() -> None:
     shown = timings({"decode": 0.0341, "health": 0.42, "motion": 12.34})
-    assert shown == "Median ms an analysed frame: decode 0.034, health 0.42, motion 12; together 13"
+    assert shown == "Median ms per analysed frame: decode 0.034, health 0.42, motion 12; together 13"
 
 
 def test_subset_is_a_name_or_the_start_of_names(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_malformed_labels_are_refused_with_one_sentence(tmp_path: Path, entries:
 
 
 def test_file_that_the_labels_name_but_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"a/17\.avi, which is not in"):
+    with pytest.raises(UsageError, match=r"a/17\.avi, but it is not in"):
         load_labels(labels(tmp_path, {"a/17.avi": {"frames": 5, "abnormal": []}}))
 
 

@@ -92,7 +92,7 @@ def test_masks_beside_the_labels_say_where_and_the_labels_say_when(tmp_path: Pat
 
 def test_video_without_labels_and_two_files_for_one_are_named(tmp_path: Path) -> None:
     video(tmp_path / "01")
-    with pytest.raises(UsageError, match="holds no labels"):
+    with pytest.raises(UsageError, match="has no labels: add"):
         load_labels(tmp_path)
     np.save(tmp_path / "02.npy", np.array(LABELS))
     with pytest.raises(UsageError, match=r"01 has no labels in .*: add 01\.npy"):
@@ -100,7 +100,7 @@ def test_video_without_labels_and_two_files_for_one_are_named(tmp_path: Path) ->
     np.save(tmp_path / "01.npy", np.array(LABELS))
     assert len(load_labels(tmp_path)) == 1
     np.save(tmp_path / "1_labels.npy", np.array(LABELS))
-    with pytest.raises(UsageError, match="could be labels of the same video"):
+    with pytest.raises(UsageError, match="could both be labels of the same video"):
         load_labels(tmp_path)
 
 
@@ -111,7 +111,7 @@ def test_labels_that_do_not_fit_the_frames_are_refused_with_both_numbers(tmp_pat
     found.check_frames(12)
     found.check_frames(8)  # the last few may be lost
     for frames in (13, 6):
-        with pytest.raises(UsageError, match=f"01 has {frames} frames, its labels 12"):
+        with pytest.raises(UsageError, match=f"01 has {frames} frames but 12 labels"):
             found.check_frames(frames)
 
 
@@ -120,7 +120,7 @@ def test_masks_of_another_length_are_refused_with_both_numbers(tmp_path: Path) -
     np.save(tmp_path / "01.npy", np.array(LABELS))
     (tmp_path / "masks").mkdir()
     np.savez(tmp_path / "masks/01.npz", mask=masks([1] * 5))
-    with pytest.raises(UsageError, match="masks of 5 frames, the labels of 01 are of 12"):
+    with pytest.raises(UsageError, match="masks for 5 frames, but 01 has labels for 12"):
         load_labels(tmp_path)[0].masks()
 
 
@@ -147,5 +147,5 @@ def test_malformed_files_are_one_sentence(tmp_path: Path, kind: str) -> None:
 
 def test_a_vector_is_no_mask(tmp_path: Path) -> None:
     np.save(tmp_path / "01.npy", np.array(LABELS))
-    with pytest.raises(UsageError, match="holds no masks"):
+    with pytest.raises(UsageError, match="contains no masks"):
         read_masks(tmp_path / "01.npy")

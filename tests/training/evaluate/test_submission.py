@@ -191,7 +191,7 @@ def test_command_writes_the_file_and_says_how_many_rows(tmp_path: Path, model_fo
     done = CliRunner().invoke(app, [*line, "--post", "causal", "--device", "cpu"])
     assert done.exit_code == 0
     assert "scoring 1 video\n" in done.output
-    assert re.search(r"01: 5 frames, \d+ a second", done.output)
+    assert re.search(r"01: 5 frames, \d+ per second", done.output)
     assert "5 rows written" in done.output
     assert read(tmp_path / "s.csv")[0] == [f"1_{i}" for i in range(5)]
 
@@ -202,7 +202,7 @@ def test_command_measures_a_model_folder(tmp_path: Path, model_folder: Path) -> 
     line = ["evaluate", "--data", str(tmp_path / "labels.json"), "--model", str(model_folder), "--device", "cpu"]
     done = CliRunner().invoke(app, [*line, "--json", str(tmp_path / "figures.json")])
     assert done.exit_code == 0
-    assert re.search(r"01: 40 frames, \d+ a second", done.output)
+    assert re.search(r"01: 40 frames, \d+ per second", done.output)
     assert "40 frames of 1 video (1 with both classes)" in done.output
     assert "frame difference" in done.output
     assert (tmp_path / "figures.json").exists()

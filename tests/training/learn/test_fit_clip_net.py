@@ -99,7 +99,7 @@ def test_nothing_needs_to_move() -> None:
         ([], "at least 20 frames"),
         ([clip(20, 1)], "at least 20 frames"),
         ([clip(20, 0.2, start) for start in range(20)], "too short"),
-        ([clip(20, 30, rate=1)], "too few frames a second"),
+        ([clip(20, 30, rate=1)], "too few frames per second"),
     ],
 )
 def test_too_little_footage_is_refused(clips: list[list[Frame]], sentence: str) -> None:
