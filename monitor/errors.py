@@ -71,7 +71,7 @@ class CaptureError(MonitorError):
 
 
 class StallError(CaptureError):
-    """A live camera is connected but has sent nothing within the read deadline."""
+    """A live camera is connected but has sent nothing within the read timeout."""
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from monitor.types import FloatArray
 WALL = 148.0
 """Ground row where the houses end and the far pavement begins."""
 
-_HOUSES: tuple[tuple[int, int, Colour, Colour, bool], ...] = (  # left, right, wall, woodwork, of bricks
+_HOUSES: tuple[tuple[int, int, Colour, Colour, bool], ...] = (  # left, right, wall, woodwork, brick wall
     (0, 208, (96, 112, 158), (226, 232, 232), True),
     (208, 428, (182, 206, 220), (96, 74, 48), False),
     (428, 640, (178, 168, 140), (236, 238, 236), False),
