@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The command line of the monitor: arguments -> config -> wiring -> main loop -> exit code."""
+"""The monitor's command line: arguments -> config -> setup -> main loop -> exit code."""
 
 from __future__ import annotations
 
 import signal
 
-# Until the monitor can end in good order there is nothing to end: Ctrl-C during the imports just ends it.
+# During the imports there is nothing to shut down yet, so Ctrl-C ends the process at once.
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - see above
@@ -26,9 +26,10 @@ from monitor.app import flags
 from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
 from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet
-from monitor.app.planning import PlannedCamera, find_sources, plan_cameras
+from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
+from monitor.live.fleet import Camera
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.commands import monitor_command, python_command
 from monitor.text.durations import parse_duration
@@ -36,28 +37,28 @@ from monitor.text.logs import log_to_stderr, redact_tracebacks
 from monitor.text.redaction import redact
 
 FIRST_STEPS = """\
-[bold]True Sight[/] watches fixed cameras, learns what is normal, alerts on what is not.
+[bold]True Sight[/] watches fixed cameras, learns what is normal, and alerts on anything else.
 
- [bold]1.[/] See it work, without a camera:
+ [bold]1.[/] Try it without a camera:
       {monitor} --demo
 
- [bold]2.[/] Watch your camera: it learns what is normal for ten minutes, then watches
+ [bold]2.[/] Watch your camera: it learns for ten minutes what is normal, then it watches:
       {monitor} door=rtsp://user:password@192.168.1.20/stream
 
-    or learn it from footage that you have, and then do the same:
+    Or learn from footage that you have first, then run the same command:
       {python} -m training learn normal.mp4 --name door
 
  [bold]3.[/] Receive the alerts, in a second terminal or another program:
       {python} -m monitor.client
 
-Something amiss? {monitor} doctor rtsp://...
+Something wrong? {monitor} doctor rtsp://...
 All options: {monitor} --help
 """
 
 app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
+    rich_markup_mode=None,  # Rich tables would cut addresses and option names at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -73,14 +74,14 @@ def parse_speed(text: str) -> str | float:
 
 
 def parse_time(text: str | None, flag: str) -> float | None:
-    """Seconds; None where the flag was not given."""
+    """Convert a duration to seconds; None if the flag is not given."""
     try:
         return None if text is None else parse_duration(text)
     except UsageError as error:
         raise typer.BadParameter(str(error), param_hint=flag) from None
 
 
-@app.command(epilog="`run_monitor.py doctor --help`: check cameras, models, ports and disk first, and what to mend.")
+@app.command(epilog="`run_monitor.py doctor --help`: check cameras, models, ports and disk; says what to fix.")
 def main(
     sources: Annotated[
         list[str] | None,
@@ -92,19 +93,19 @@ def main(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="TOML with cameras and settings; flags win. SIGHUP: it is read again."),
+        typer.Option(metavar="FILE", help="TOML file with cameras and settings; flags override it. SIGHUP reloads it."),
     ] = None,
     watch_config: Annotated[
-        bool, typer.Option("--watch-config", help="Read the config again whenever it has changed.")
+        bool, typer.Option("--watch-config", help="Reload the config file whenever it changes.")
     ] = False,
     model: flags.Model = None,
     learn: flags.Learn = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Learn a synthetic street from a minute of it, then watch it.")
+        bool, typer.Option("--demo", help="Learn one minute of a synthetic street, then watch it.")
     ] = False,
     speed: Annotated[
         str | None,
-        typer.Option(metavar="X|max", help="Replay files this many times as fast. Default 1, real time."),
+        typer.Option(metavar="X|max", help="Speed of files: 4 = four times as fast. Default 1, real time."),
     ] = None,
     loop: Annotated[bool | None, typer.Option("--loop", help="Replay files again and again.")] = None,
     fps: flags.Fps = None,
@@ -112,12 +113,12 @@ def main(
     false_alarms_per_day: flags.FalseAlarmsPerDay = None,
     device: flags.Device = None,
     max_frames: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="End each source after so many analysed frames.")
+        int | None, typer.Option(metavar="N", min=1, help="End each source after this many analysed frames.")
     ] = None,
     duration: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End the run after so long: 90, 90s, 10m, 2h. Default: never.")
+        str | None, typer.Option(metavar="TIME", help="End the run after this time: 90, 90s, 10m, 2h. Default: never.")
     ] = None,
-    headless: Annotated[bool, typer.Option("--headless", help="Log lines in place of the dashboard.")] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="Print log lines instead of the dashboard.")] = False,
     alerts: flags.Alerts = None,
     scores: flags.Scores = None,
     history: flags.History = None,
@@ -126,8 +127,8 @@ def main(
     evidence: flags.Evidence = None,
     record_scores: flags.RecordScores = None,
     record_alerts: flags.RecordAlerts = None,
-    verbose: Annotated[bool, typer.Option("--verbose", help="More log lines.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print more log lines.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Watch cameras and files; show scores; publish alerts. Exit codes: 0 done, 1 the run failed, 2 wrong usage."""
     console = Console()
@@ -158,12 +159,14 @@ def main(
         evidence=evidence,
     )
     scene = SyntheticScene() if demo else None
-    scratch = TemporaryDirectory(prefix="true-sight-demo-") if demo else None  # the demo's model, gone with it
+    scratch = (
+        TemporaryDirectory(prefix="true-sight-demo-") if demo else None
+    )  # for the demo's model; deleted at the end
 
-    def prepare() -> tuple[MonitorConfig, list[PlannedCamera]]:
+    def prepare() -> tuple[MonitorConfig, list[Camera]]:
         settings = load_config(config, given)
         if scene is not None and (sources or settings.cameras):
-            raise UsageError("--demo brings its own scene: leave out the sources and cameras")
+            raise UsageError("--demo has its own scene: remove the sources and the cameras")
         if scratch is not None and settings.model is None:
             how = settings.learning.model_copy(update={} if learn else {"duration_s": LEARNED_S})
             usual_budget = config is None and false_alarms_per_day is None
@@ -197,7 +200,7 @@ def main(
             config=config,
             follow_config=watch_config,
         )
-        # Without a terminal there is no width to fit: nothing is cut.
+        # Without a terminal there is no width limit, so a wide console avoids cut lines.
         session = Session(planned, settings, options, console if console.is_terminal else Console(width=200), prepare)
         obey_signals(session.stop, session.reload)
         session.run()
@@ -209,7 +212,7 @@ def main(
     if scratch is not None:
         scratch.cleanup()
         console.print(
-            f"\nNext: {monitor_command()}, without arguments, shows how to watch a camera of your own.",
+            f"\nNext: {monitor_command()} without arguments shows how to watch your own camera.",
             highlight=False,
             soft_wrap=not console.is_terminal,  # a terminal would break it within a word
         )
@@ -217,7 +220,7 @@ def main(
 
 
 def refuse_record_over_source(sources: Sequence[str], *records: Path | None) -> None:
-    """Raise ConfigError before a record is written over what is to be watched."""
+    """Raise ConfigError if a record file would overwrite a source."""
     for record in records:
         for source in sources:
             path = Path(source.partition("=")[2] or source)
@@ -226,26 +229,27 @@ def refuse_record_over_source(sources: Sequence[str], *records: Path | None) -> 
 
 
 def check_device(name: str) -> None:
-    """Raise UsageError for a CUDA device that is not there, also where the model would not need it."""
+    """Raise UsageError if a CUDA device does not exist, even if the model does not need it."""
     from monitor.detector.device import find_device
 
     find_device(name)
 
 
 def leave(code: int) -> NoReturn:
-    """End with an exit code, at once if a thread still hangs in a camera's read that nothing can interrupt."""
+    """Exit with a code. Exit at once if a thread still hangs in a camera read, because nothing can interrupt that."""
     if any(thread.daemon for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
-        # Letting the interpreter end under a thread that is inside FFmpeg can abort the process.
+        # If the interpreter shuts down while a thread is inside FFmpeg, the process can abort.
         os._exit(code)
     raise typer.Exit(code)
 
 
 def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
-    """The first Ctrl-C (or SIGTERM) sets ``stop``, the second kills the process at once; SIGHUP sets ``reload``.
+    """Install the signal handlers.
 
-    A SIGHUP because the terminal was closed is a stop, too.
+    The first Ctrl-C (or SIGTERM) sets ``stop``. The second kills the process at once. SIGHUP sets ``reload``, except
+    after the terminal was closed: then it sets ``stop``.
     """
     terminal = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
 
@@ -266,14 +270,14 @@ def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
             if terminal is not None:
                 os.tcgetpgrp(terminal)
             reload.set()
-        except OSError:  # the terminal is gone
+        except OSError:  # the terminal was closed
             stop.set()
 
     signal.signal(signal.SIGHUP, on_hang_up)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["doctor"]:  # a source of that name is given as ./doctor
+    if sys.argv[1:2] == ["doctor"]:  # to watch a source with that name, write ./doctor
         from monitor.app.doctor.doctor_command import app as doctor
 
         doctor(sys.argv[2:], prog_name="run_monitor.py doctor")

@@ -27,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from monitor.errors import MonitorError, RunError
 from monitor.model.model_store import Model, load_model
+from monitor.replay import frames
+from monitor.stream.frame_rules import FrameRules, RuleSettings
 from training.autoencoder.recipe import load_recipe
 from training.autoencoder.train_model import train_model
 from training.evaluate.corrupt import Corruption
@@ -37,7 +39,7 @@ from training.evaluate.labels import load_labels
 from training.evaluate.ranking import Metrics
 from training.output import write_whole
 from training.progress import Report
-from training.sampling import recorded_sources, sampled
+from training.recordings import recorded_sources
 
 LEARNED, PUBLISHED = "learned", "published"
 HEADER = (
@@ -141,12 +143,11 @@ def train(scene: Scene, data: Path, folder: Path, seed: int) -> None:
 def _cut(video: Path, to_s: float, folder: Path) -> Path:
     """The first seconds of a video as a folder of pictures."""
     folder.mkdir()
-    with recorded_sources([str(video)], "training_videos")[0].open() as reader:
-        for sample in sampled(reader, 0.0):
-            if sample.position.time_s >= to_s:
-                break
-            if sample.image is not None:
-                cv2.imwrite(str(folder / f"{sample.position.index:06}.png"), sample.image)
+    source = recorded_sources([str(video)], "training_videos")[0]
+    for frame in frames(source, FrameRules(RuleSettings())):
+        if frame.time_s >= to_s:
+            break
+        cv2.imwrite(str(folder / f"{frame.index:06}.png"), frame.image)
     return folder
 
 

@@ -25,9 +25,13 @@ from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.states import AlertEvent, Phase, Reason, Region
+from monitor.testing.fakes import brightness_scale
 from monitor.types import Frame, Image, ScoredFrame
 
 FPS = 10.0
+
+
+SCALE = brightness_scale()
 
 
 def timed(work: Callable[[], None]) -> float:
@@ -43,7 +47,7 @@ def alert_at(frame: Frame, phase: Phase) -> Alert:
     event = AlertEvent(1, phase, frame.time_s, ended_s, 1.5, 2.0, frame.time_s, notify=True)
     heat = np.random.default_rng(0).random((23, 40), np.float32)
     regions, reasons = (Region(10, 10, 80, 60, 1.0),), (Reason("speed", 3.0, 1.0),)
-    return Alert("camera", event, 1e9, None, 0.0, ScoredFrame(frame, (), 0.0), regions, reasons, heat)
+    return Alert("camera", event, 1e9, None, 0.0, ScoredFrame(frame, (), 0.0), regions, reasons, SCALE, heat)
 
 
 def measure(images: list[Image], width: int, seconds: float, folder: Path) -> str:

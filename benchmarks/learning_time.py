@@ -28,7 +28,7 @@ from training.learn.learn_model import WORKERS, LearnSettings, learn
 from training.learn.learners import LEARNERS
 from training.learn.normal_footage import Normal, read_normal
 from training.progress import Report
-from training.sampling import recorded_sources
+from training.recordings import recorded_sources
 
 QUIET = Report(quiet=True)
 

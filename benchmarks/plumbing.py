@@ -45,7 +45,8 @@ from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
 from monitor.live.capture import CaptureSettings
-from monitor.live.pipeline import Camera, Pipeline
+from monitor.live.fleet import Camera, Fleet
+from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model, ModelCard
@@ -130,17 +131,19 @@ def ours(video: Path, count: int, isolation: Isolation, model: Model) -> Times:
     names = [source.name for source in sources]
     smoothing = SmoothingSettings()
     scale = ModelScale(model, 1.0, smoothing)
-    monitors = {name: CameraMonitor(name, scale, smoothing, AlertSettings()) for name in names}
     capture = CaptureSettings(speed=None)
+    cameras = [
+        Camera(source, model, capture, CameraMonitor(source.name, scale, smoothing, AlertSettings()))
+        for source in sources
+    ]
     times = FrameTimes(names)
     with (
         tempfile.TemporaryDirectory() as folder,
         Journal(Path(folder) / "journal.sqlite3") as journal,
         Publisher(ANY, ANY, ANY, journal=journal) as publisher,
     ):
-        sinks = [PublishSink(publisher, dict.fromkeys(names, model), 1.0), LogSink(), times]
-        pipeline = Pipeline([Camera(source, model, capture) for source in sources])
-        Watch(pipeline, monitors, dict(zip(names, sources, strict=True)), sinks).run(threading.Event())
+        sinks = [PublishSink(publisher), LogSink(), times]
+        Watch(Fleet(Pipeline(), cameras), sinks).run(threading.Event())
     return [times.times[name] for name in names]
 
 

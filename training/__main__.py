@@ -23,27 +23,27 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # its tables cut addresses and the names of options at 80 columns
+    rich_markup_mode=None,  # Rich tables would cut addresses and option names at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train a model, score a test set, measure a model.",
 )
 
 ModelFolder = Annotated[
-    Path, typer.Option("--model", metavar="FOLDER", help="Model folder, as written by learn or train.")
+    Path, typer.Option("--model", metavar="FOLDER", help="Model folder that learn or train has written.")
 ]
-Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Device for networks: auto, cpu, cuda or cuda:N.")]
 
 
-@app.command(short_help="Learn what is normal for a camera, ready to watch with.")
+@app.command(short_help="Learn what is normal for a camera.")
 def learn(
     sources: Annotated[
         list[str],
         typer.Argument(
             metavar="SOURCE...",
-            help="Normal footage of one camera: videos, folders of frames, an Avenue tree; or a URL.",
+            help="Normal footage of one camera: videos, folders of frames, an Avenue tree; or the URL of a camera.",
         ),
     ],
-    name: Annotated[str, typer.Option(metavar="NAME", help="The model's name: versions are written to DIR/NAME.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model; its versions are written to DIR/NAME.")],
     models: Annotated[Path, typer.Option(metavar="DIR", help="Folder of all models.")] = Path("models"),
     record: Annotated[
         str, typer.Option("--for", metavar="TIME", help="How long to record from a live camera: 90s, 10m, 2h.")
@@ -51,13 +51,20 @@ def learn(
     detectors: Annotated[
         str, typer.Option(metavar="A,B", help="Detectors to learn.")
     ] = "motion,static,scene,true-sight-2",
-    from_s: Annotated[float, typer.Option(min=0, metavar="S", help="Leave out what comes before in each file.")] = 0.0,
-    to_s: Annotated[float, typer.Option(min=0, metavar="S", help="Leave out what comes after.")] = math.inf,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same model.")] = 0,
+    from_s: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Skip everything before this second of each file.")
+    ] = 0.0,
+    to_s: Annotated[
+        float, typer.Option(min=0, metavar="S", help="Skip everything after this second of each file.")
+    ] = math.inf,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed; the same seed gives the same model.")] = 0,
     device: Device = "cpu",
-    json_lines: Annotated[bool, typer.Option("--json", help="Say how far it is in JSON lines, for a program.")] = False,
+    analysis_fps: Annotated[
+        float, typer.Option(min=0, metavar="N", help="Frames analysed per second, as in a live run; 0 = every frame.")
+    ] = 10.0,
+    json_lines: Annotated[bool, typer.Option("--json", help="Report progress as JSON lines, for a program.")] = False,
 ) -> None:
-    """Learn what is normal for a camera and write a version of its model, ready to watch with."""
+    """Learn what is normal for a camera and write a version of its model. The monitor can use it at once."""
     import cv2
 
     from monitor.text.durations import parse_duration
@@ -68,15 +75,17 @@ def learn(
     cv2.setNumThreads(1)
     report = JsonReport() if json_lines else Report()
     wanted = tuple(part.strip() for part in detectors.split(",") if part.strip())
-    settings = LearnSettings(name, models, wanted, seed, device, from_s, to_s, workers=WORKERS)
-    with _stoppable(report, lambda: "stopped: what had been written before is untouched"):
+    settings = LearnSettings(
+        name, models, wanted, seed, device, from_s, to_s, workers=WORKERS, analysis_fps=analysis_fps
+    )
+    with _stoppable(report, lambda: "stopped: earlier versions of the model are unchanged"):
         check_name(settings)
         with TemporaryDirectory() as folder:
-            found = footage_of(sources, Path(folder), parse_duration(record), report)
+            found = footage_of(sources, Path(folder), parse_duration(record), report, analysis_fps)
             learn_model(found, sources, settings, report, report.version)
     if not json_lines:
         elsewhere = "" if models == Path("models") else f" --model {models / name}"
-        report.say(f"watch with it: `{monitor_command(f'{name}=SOURCE{elsewhere}')}`")
+        report.say(f"to watch with this model: `{monitor_command(f'{name}=SOURCE{elsewhere}')}`")
 
 
 @app.command(short_help="Train the published network alone, with a recipe.")
@@ -85,16 +94,21 @@ def train(
         list[str], typer.Option(metavar="PATH", help="Normal footage: an Avenue tree, a folder of frames, or a video.")
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Model folder to write; an older model there is replaced when done.")
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Model folder to write; replaces an older model there when training is complete."
+        ),
     ],
-    more: Annotated[list[str] | None, typer.Argument(metavar="PATH", help="Further footage.")] = None,
-    recipe: Annotated[str, typer.Option(metavar="NAME", help="default, published, or a TOML file.")] = "default",
-    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Passes over the footage.")] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="PATH", help="More footage.")] = None,
+    recipe: Annotated[
+        str, typer.Option(metavar="NAME", help="Recipe: default, published, or the path of a TOML file.")
+    ] = "default",
+    epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of passes over the footage.")] = None,
     seed: Annotated[
-        int, typer.Option(min=0, metavar="N", help="The same seed gives the same model on the same machine.")
+        int, typer.Option(min=0, metavar="N", help="Seed; the same seed gives the same model on the same machine.")
     ] = 0,
     device: Device = "auto",
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
 ) -> None:
     """Learn what is normal from footage and write a model folder."""
     from training.autoencoder.recipe import load_recipe
@@ -105,8 +119,8 @@ def train(
     def kept() -> str:
         done = unfinished(out)
         if not done:
-            return "stopped before the first epoch was done: nothing is kept"
-        return f"stopped: {counted(done, 'epoch')} kept, the same command with --resume goes on from there"
+            return "stopped before the end of the first epoch: nothing is kept"
+        return f"stopped: {counted(done, 'epoch')} kept; to continue, run the same command with --resume"
 
     with _stoppable(report, kept):
         train_model(
@@ -130,11 +144,12 @@ def submission(
         "submission.csv"
     ),
     post: Annotated[
-        Post, typer.Option(metavar="NAME", help="published (offline) or causal (as it runs live).")
+        Post,
+        typer.Option(metavar="NAME", help="How to process scores: published (offline) or causal (as in a live run)."),
     ] = Post.PUBLISHED,
     device: Device = "auto",
 ) -> None:
-    """Write the competition's file for a test set."""
+    """Write the competition's submission file for a test set."""
     from monitor.detector.device import find_device
     from monitor.model.model_store import load_model
     from training.evaluate.submission import write_submission
@@ -145,7 +160,7 @@ def submission(
         report.say(f"{counted(rows, 'row')} written to {out}")
 
 
-@app.command(short_help="Measure a model on labelled footage; count alarms on other.")
+@app.command(short_help="Measure a model on labelled footage, or count alarms.")
 def evaluate(
     model: ModelFolder,
     data: Annotated[
@@ -153,44 +168,49 @@ def evaluate(
         typer.Option(metavar="PATH", help="labels.json, or a folder of videos and .mat, .npy or .npz labels."),
     ] = None,
     alarms_per_day: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Instead: count alarms on footage without labels, whole days.")
+        Path | None,
+        typer.Option(metavar="PATH", help="Instead of --data: count alarms on whole days of footage without labels."),
     ] = None,
     subset: Annotated[
         str | None, typer.Option(metavar="NAME", help="avenue, ped1, umn-1, umn-2, or the start of the files' names.")
     ] = None,
     false_alarms_per_day: Annotated[
-        float, typer.Option(min=1e-6, metavar="N", help="Budget that the threshold is worked out for.")
+        float, typer.Option(min=1e-6, metavar="N", help="False-alarm budget; sets the threshold.")
     ] = 1.0,
     analysis_fps: Annotated[
-        float, typer.Option(min=0, metavar="N", help="Frames analysed a second, as live; 0 for all.")
+        float, typer.Option(min=0, metavar="N", help="Frames analysed per second, as in a live run; 0 = every frame.")
     ] = 10.0,
     corrupt: Annotated[
         str | None,
         typer.Option(
-            metavar="FAULTS", help="Put faults into shares of the frames: flip=0.1,noise=0.2 (or drop=, seed=)."
+            metavar="FAULTS", help="Add faults to shares of the frames: flip=0.1,noise=0.2 (also drop=, seed=)."
         ),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures here.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures to this file.")
     ] = None,
     plots: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Draw score curves, ROC and heat maps as PNG files there.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Draw score curves, ROC curves and heat maps as PNG files in this folder."),
     ] = None,
     post: Annotated[
-        Post, typer.Option(metavar="NAME", help="causal (as it runs live) or published (offline).")
+        Post,
+        typer.Option(
+            metavar="NAME", help="How to process scores: causal (as in a live run) or published (offline)."
+        ),
     ] = Post.CAUSAL,
     streaming: Annotated[
-        bool, typer.Option("--streaming", help="As it runs live, frame after frame: the default, said in full.")
+        bool, typer.Option("--streaming", help="Process frame after frame, as in a live run. This is the default.")
     ] = False,
     device: Device = "auto",
 ) -> None:
     """Measure a model on labelled footage, or count its alarms on footage without labels."""
     if (data is None) == (alarms_per_day is None):
-        raise UsageError("evaluate takes either --data with labels or --alarms-per-day without: give one of them")
+        raise UsageError("give either --data (footage with labels) or --alarms-per-day (footage without labels)")
     if streaming and post is Post.PUBLISHED:
-        raise UsageError("--streaming and --post published exclude each other: leave one of them out")
+        raise UsageError("--streaming and --post published exclude each other: remove one of them")
     if alarms_per_day is not None and (subset or corrupt or plots or post is Post.PUBLISHED):
-        raise UsageError("--subset, --corrupt, --plots and --post belong to --data: leave them out")
+        raise UsageError("--subset, --corrupt, --plots and --post only work with --data: remove them")
     with _needs("sklearn", "scikit-learn", "evaluate"):
         from training.evaluate.evaluation import Settings, WatchSettings, overlap
         from training.evaluate.evaluation import evaluate as measure
@@ -208,7 +228,7 @@ def evaluate(
     drawing = False
 
     def stopped() -> str:
-        return f"stopped: what had been drawn is in {plots}" if drawing else "stopped: nothing is written"
+        return f"stopped: the finished plots are in {plots}" if drawing else "stopped: nothing is written"
 
     made = [folder for folder in (plots, json_file and json_file.parent) if folder is not None]
     with _stoppable(report, stopped), no_empty_folders(*made):
@@ -224,7 +244,9 @@ def evaluate(
             shown, figures = alarms.text(terminal_width()), to_json(alarms)
         else:
             if trained := overlap(videos, loaded.provenance.data):
-                report.say(f"trained on {len(trained)} of the videos ({listed(trained, 3)}): their frames are too easy")
+                report.say(
+                    f"warning: trained on {len(trained)} of these videos ({listed(trained, 3)}): results are too good"
+                )
             watching = WatchSettings(analysis_fps, faults, snapshots=4 if plots is not None else 0)
             found = measure(videos, loaded, report, Settings(post, false_alarms_per_day, watching))
             shown, figures = text(found.evaluation, terminal_width()), to_json(found.evaluation)
@@ -236,39 +258,40 @@ def evaluate(
         typer.echo(shown)
 
 
-@app.command(short_help="Which alerts a recorded run would have raised otherwise.")
+@app.command(short_help="Show which alerts a recorded run would have raised with other settings.")
 def what_if(
     scores: Annotated[
-        Path, typer.Option(metavar="FILE", help="Record of a run, as written by run_monitor.py --record-scores.")
+        Path, typer.Option(metavar="FILE", help="Score record of a run (run_monitor.py --record-scores).")
     ],
     threshold: Annotated[
         float | None,
-        typer.Option(min=0.01, metavar="N", help="Raise the threshold by this factor, or lower it: 1.2, 0.8."),
+        typer.Option(min=0.01, metavar="N", help="Multiply the threshold by this factor, such as 1.2 or 0.8."),
     ] = None,
     false_alarms_per_day: Annotated[
-        float | None, typer.Option(min=1e-6, metavar="N", help="Work the threshold out anew for this budget a camera.")
+        float | None,
+        typer.Option(min=1e-6, metavar="N", help="Compute a new threshold for this false-alarm budget per camera."),
     ] = None,
-    on: Annotated[float | None, typer.Option(metavar="N", help="An alert may begin at this score.")] = None,
+    on: Annotated[float | None, typer.Option(metavar="N", help="An alert can begin at this score.")] = None,
     off: Annotated[
-        float | None, typer.Option(metavar="N", help="It goes on while the score is at this or above.")
+        float | None, typer.Option(metavar="N", help="An alert continues while the score is at or above this.")
     ] = None,
     min_duration: Annotated[
-        float | None, typer.Option(metavar="S", help="Seconds that the score has to stay up.")
+        float | None, typer.Option(metavar="S", help="Seconds that the score must stay high before an alert begins.")
     ] = None,
     merge_gap: Annotated[
-        float | None, typer.Option(metavar="S", help="Seconds that it has to stay down for the end.")
+        float | None, typer.Option(metavar="S", help="Seconds that the score must stay low before an alert ends.")
     ] = None,
     update_every: Annotated[
         float | None, typer.Option(metavar="S", help="Seconds between updates of an open alert.")
     ] = None,
     cooldown: Annotated[
-        float | None, typer.Option(metavar="S", help="Seconds after an alert without notifications.")
+        float | None, typer.Option(metavar="S", help="Seconds without notifications after an alert.")
     ] = None,
     json_lines: Annotated[
-        bool, typer.Option("--json", help="The lines of --record-alerts, without regions and reasons.")
+        bool, typer.Option("--json", help="Print the lines of --record-alerts, without regions and reasons.")
     ] = False,
 ) -> None:
-    """Work out which alerts a recorded run would have raised with other settings, without its model and footage."""
+    """Compute which alerts a recorded run would have raised with other settings. Needs neither model nor footage."""
     from rich.console import Console
 
     from monitor.sinks.score_record import alert_line, read_scores
@@ -287,7 +310,7 @@ def what_if(
         for step in outcome.alerts:
             typer.echo(alert_line(step))
         return
-    console = Console(width=terminal_width() or 1000)  # in a file or a pipe, a row stays a line
+    console = Console(width=terminal_width() or 1000)  # in a file or a pipe, each row stays on one line
     console.print(summary_table(outcome))
     console.print()
     console.print(alert_table(outcome))
@@ -297,7 +320,7 @@ def what_if(
 
 @contextmanager
 def _needs(module: str, package: str, what: str) -> Iterator[None]:
-    """An import that fails because the package is not installed is one sentence."""
+    """Turn an import that fails because the package is not installed into a UsageError that says how to install it."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -308,7 +331,7 @@ def _needs(module: str, package: str, what: str) -> Iterator[None]:
 
 @contextmanager
 def _stoppable(report: Report, stopped: Callable[[], str]) -> Iterator[None]:
-    """Ctrl-C (or SIGTERM) ends the command with a sentence and exit code 130."""
+    """On Ctrl-C (or SIGTERM), end the command with the sentence of ``stopped`` and exit code 130."""
     try:
         yield
     except KeyboardInterrupt:
@@ -317,9 +340,9 @@ def _stoppable(report: Report, stopped: Callable[[], str]) -> Iterator[None]:
 
 
 def main() -> None:
-    """Run; an error raised on purpose is one line on stderr and its exit code. SIGTERM is like Ctrl-C."""
+    """Run the command line. A MonitorError becomes one line on stderr and its exit code. SIGTERM acts like Ctrl-C."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
     try:
         app()
     except MonitorError as error:

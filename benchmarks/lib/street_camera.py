@@ -18,12 +18,12 @@ from monitor.detector.base import Detector
 from monitor.detector.true_sight2.true_sight2_detector import TrueSight2
 from monitor.errors import ModelError, UsageError
 from monitor.model.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
+from monitor.replay import score_frames
 from monitor.scores.held_out import HeldOut
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.video import VideoSource
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.types import Image
-from training.learn.crossfit import score_frames
 from training.learn.fit_clip_net import fit_true_sight2
 from training.learn.learners import DEFAULT, chosen
 from training.learn.normal_footage import read_normal
@@ -96,7 +96,7 @@ def model_of(video: Path, folder: Path, say: Callable[[str], None]) -> Path:
     detectors: list[Detector] = [learner.fit(normal.stretches, 0, "cpu", report) for learner in chosen(fast).values()]
     detectors.append(fit_true_sight2(normal.stretches, steps=STEPS, report=report))
     scores = {
-        detector.name: np.concatenate([score_frames(detector, stretch) for stretch in normal.stretches])
+        detector.name: np.concatenate([score_frames(stretch, detector) for stretch in normal.stretches])
         for detector in detectors
     }
     held_out = HeldOut(

@@ -32,9 +32,11 @@ from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
 from monitor.app.planning import plan_cameras
 from monitor.errors import CaptureError, MonitorError
+from monitor.live.fleet import Fleet
 from monitor.live.pipeline import Pipeline
-from monitor.live.sink import RunReport, Sink
+from monitor.live.sink import Sink
 from monitor.live.watch import Watch
+from monitor.reports import RunReport
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sources.isolated.isolated_source import IsolatedSource
@@ -163,12 +165,10 @@ def watch(task: Task, stop: threading.Event) -> None:
         anywhere = "tcp://127.0.0.1:*"
         publisher = stack.enter_context(Publisher(anywhere, anywhere, anywhere, node=settings.node, journal=journal))
         say({"alerts": publisher.alerts_endpoint, "scores": publisher.scores_endpoint})
-        models = {camera.name: camera.camera.model for camera in planned}
-        sinks: list[Sink] = [PublishSink(publisher, models, settings.false_alarms_per_day), LogSink()]
+        sinks: list[Sink] = [PublishSink(publisher), LogSink()]
         sinks.append(Counts(Window(task.warm_up_s, task.seconds), stop))
-        pipeline = Pipeline([camera.camera for camera in planned], settings.queue, cpu_fallback=settings.cpu_fallback)
-        monitors = {camera.name: camera.monitor for camera in planned if camera.monitor is not None}
-        Watch(pipeline, monitors, {c.name: c.camera.source for c in planned}, sinks).run(stop)
+        fleet = Fleet(Pipeline(settings.queue, cpu_fallback=settings.cpu_fallback), planned)
+        Watch(fleet, sinks).run(stop)
 
 
 def decode(task: Task, stop: threading.Event) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
@@ -14,10 +14,10 @@ from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import ModelBands
 from monitor.judging.fusion import ModelScale
 from monitor.learning.footage import is_footage
+from monitor.learning.hold import Hold
 from monitor.learning.learning_plan import LearningPlan
 from monitor.live.capture import CaptureSettings
-from monitor.live.hold import Hold
-from monitor.live.pipeline import Camera
+from monitor.live.fleet import Camera
 from monitor.model.model_store import Model, learned_folder, load_model
 from monitor.model.unlearned import DETECTORS, LATER, unlearned_model
 from monitor.scores.calibration import DAY_S
@@ -29,26 +29,6 @@ from monitor.text.durations import in_words
 from monitor.text.wording import about
 
 log = logging.getLogger("monitor")
-
-
-@dataclass(frozen=True, eq=False)
-class PlannedCamera:
-    """A camera with everything it is watched by.
-
-    monitor   None for a camera that has no model yet
-    learning  how that one learns, or one goes on that was interrupted; None for the others
-    identity  equal for two plans of a camera between which nothing that concerns it has changed
-    """
-
-    camera: Camera
-    monitor: CameraMonitor | None
-    identity: tuple[object, ...]
-    learning: LearningPlan | None = None
-
-    @property
-    def name(self) -> str:
-        """The camera's name."""
-        return self.camera.name
 
 
 def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
@@ -77,11 +57,7 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
     return found
 
 
-def plan_cameras(
-    sources: Sequence[Source],
-    settings: MonitorConfig,
-    max_frames: int | None,
-) -> list[PlannedCamera]:
+def plan_cameras(sources: Sequence[Source], settings: MonitorConfig, max_frames: int | None) -> list[Camera]:
     """Give each source its model and its monitor. Models are loaded once and shared.
 
     A camera for which no model is named uses its own in the folder of models, or learns one first.
@@ -89,24 +65,63 @@ def plan_cameras(
     Raises ModelError for a model that cannot be used.
     """
     loaded: dict[Path, tuple[Model, ModelScale, ModelBands]] = {}
-    planned = []
+    cameras = []
     for source in sources:
         own = settings.cameras.get(source.name)
         folder = (own.model if own else None) or settings.model
         folder = folder or learned_folder(settings.models_folder, source.name)
         if folder is None:
-            planned.append(_learning_camera(source, settings.models_folder / source.name, settings, max_frames))
+            plan = _learning_plan(source, settings.models_folder / source.name, settings)
+            cameras.append(_camera(source, unlearned_model(), None, plan, settings, max_frames))
             continue
         if folder not in loaded:
-            model = used(load_model(folder, settings.device, settings.precision), settings.detectors)
-            scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
-            loaded[folder] = (model, scale, ModelBands(model, scale, settings.smoothing))
+            loaded[folder] = _load(folder, settings)
         model, scale, bands = loaded[folder]
-        monitor = CameraMonitor(source.name, scale, settings.smoothing, settings.alert, bands.watch())
-        camera = Camera(source, model, replace(_capture(settings, max_frames), learned_size=learned_size(model)))
-        identity = _identity(source, model, settings, max_frames)
-        planned.append(PlannedCamera(camera, monitor, identity, _unfinished(source, folder, model, settings)))
-    return planned
+        monitor = _monitor(source.name, scale, bands, settings)
+        plan_rest = _unfinished(source, folder, model, settings)
+        cameras.append(_camera(source, model, monitor, plan_rest, settings, max_frames))
+    return cameras
+
+
+def watching(camera: Camera, settings: MonitorConfig, model: Model, monitor: CameraMonitor) -> Camera:
+    """A camera that has learned, as it is watched from now on with the settings of the run."""
+    return _camera(camera.source, model, monitor, camera.learning, settings, camera.capture.max_frames)
+
+
+def _camera(
+    source: Source,
+    model: Model,
+    monitor: CameraMonitor | None,
+    learning: LearningPlan | None,
+    settings: MonitorConfig,
+    max_frames: int | None,
+) -> Camera:
+    own = settings.cameras.get(source.name)
+    capture = _capture(settings, max_frames)
+    opened_with = (own.source if own else source.label, capture, settings.capture)
+    # While a camera learns, another way of learning begins anew.
+    judged_by: tuple[object, ...] = (settings.learning, settings.detectors)
+    if monitor is not None:
+        judged_by = (
+            (own.model if own else None) or settings.model,
+            model.hash,
+            settings.smoothing,
+            settings.alert,
+            settings.false_alarms_per_day,
+            settings.precision,
+            settings.detectors,
+        )
+    return Camera(source, model, capture, monitor, learning, opened_with, judged_by)
+
+
+def _load(folder: Path, settings: MonitorConfig) -> tuple[Model, ModelScale, ModelBands]:
+    model = used(load_model(folder, settings.device, settings.precision), settings.detectors)
+    scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
+    return model, scale, ModelBands(model, scale, settings.smoothing)
+
+
+def _monitor(camera: str, scale: ModelScale, bands: ModelBands, settings: MonitorConfig) -> CameraMonitor:
+    return CameraMonitor(camera, scale, settings.smoothing, settings.alert, bands.watch())
 
 
 def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorConfig) -> LearningPlan | None:
@@ -121,12 +136,6 @@ def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorCon
     learned_from = [Path(data).resolve() for data in model.provenance.data]
     missing = LATER & set(plan.detectors) - {detector.name for detector in model.detectors}
     return plan if missing and learned_from == [plan.footage.resolve()] else None
-
-
-def learned_size(model: Model) -> tuple[int, int] | None:
-    """(width, height) px of the pictures that a model learned from; None where it does not say."""
-    width, height = (model.provenance.notes.get(key) for key in ("width", "height"))
-    return (width, height) if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0 else None
 
 
 def used(model: Model, detectors: Sequence[str] | None) -> Model:
@@ -144,23 +153,8 @@ def used(model: Model, detectors: Sequence[str] | None) -> Model:
 
 def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraMonitor]:
     """The model that a camera has learned, and what judges by it. Raises ModelError."""
-    model = used(load_model(plan.folder, settings.device, settings.precision), settings.detectors)
-    scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
-    bands = ModelBands(model, scale, settings.smoothing)
-    return model, CameraMonitor(plan.name, scale, settings.smoothing, settings.alert, bands.watch())
-
-
-def watching(planned: PlannedCamera, settings: MonitorConfig, model: Model, monitor: CameraMonitor) -> PlannedCamera:
-    """The plan of a camera that has learned."""
-    camera = planned.camera
-    identity = _identity(camera.source, model, settings, camera.capture.max_frames)
-    return PlannedCamera(replace(camera, model=model), monitor, identity)
-
-
-def _learning_camera(source: Source, folder: Path, settings: MonitorConfig, max_frames: int | None) -> PlannedCamera:
-    plan = _learning_plan(source, folder, settings)
-    camera = Camera(source, unlearned_model(), _capture(settings, max_frames), plan.hold)
-    return PlannedCamera(camera, None, _identity(source, camera.model, settings, max_frames), plan)
+    model, scale, bands = _load(plan.folder, settings)
+    return model, _monitor(plan.name, scale, bands, settings)
 
 
 def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> LearningPlan:
@@ -179,6 +173,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
         hold=None if source.live else Hold(settings.learning.duration_s),
         keep_footage=settings.learning.keep_footage,
         device=settings.device,
+        analysis_fps=settings.analysis_fps,
     )
 
 
@@ -196,26 +191,9 @@ def _capture(settings: MonitorConfig, max_frames: int | None) -> CaptureSettings
     )
 
 
-def _identity(source: Source, model: Model, settings: MonitorConfig, max_frames: int | None) -> tuple[object, ...]:
-    own = settings.cameras.get(source.name)
-    return (
-        own.source if own else source.label,
-        (own.model if own else None) or settings.model,
-        model.hash,
-        _capture(settings, max_frames),
-        settings.capture,
-        settings.smoothing,
-        settings.alert,
-        settings.false_alarms_per_day,
-        settings.precision,
-        settings.detectors,
-        settings.learning,
-    )
-
-
-def warn_of_short_footage(planned: Sequence[PlannedCamera]) -> None:
-    """Say so, once a model, when a threshold had to be extrapolated from too little held-out footage."""
-    scales = {id(p.camera.model): (p.camera.model, p.monitor.scale) for p in planned if p.monitor is not None}
+def warn_of_short_footage(cameras: Iterable[Camera]) -> None:
+    """Say so, once per model, when a threshold had to be extrapolated from too little held-out footage."""
+    scales = {id(c.model): (c.model, c.monitor.scale) for c in cameras if c.monitor is not None}
     for model, scale in scales.values():
         if scale.supported_per_day > scale.false_alarms_per_day:
             log.warning(

@@ -9,14 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
-from monitor.app.planning import PlannedCamera
 from monitor.errors import MonitorError
-from monitor.learning.coordinator import Learning
-from monitor.live.pipeline import Pipeline
-from monitor.live.stage import Stage
-from monitor.live.watch import Watch
-from monitor.model.model_store import Model
+from monitor.live.fleet import Camera, Fleet
 from monitor.text.redaction import redact
+from monitor.threads.stage import Stage
 
 log = logging.getLogger("monitor")
 
@@ -26,6 +22,7 @@ PER_CAMERA = frozenset(
         "model",
         "models_folder",
         "detectors",
+        "precision",
         "learning",
         "analysis_fps",
         "false_alarms_per_day",
@@ -38,53 +35,40 @@ PER_CAMERA = frozenset(
 )
 """Settings that a reload changes; the others take effect at the next start."""
 
+Prepare = Callable[[], tuple[MonitorConfig, Sequence[Camera]]]
+"""Reads and checks the config anew, models included; raises MonitorError for what cannot be used."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
     settings: MonitorConfig
-    planned: Sequence[PlannedCamera]
+    cameras: Sequence[Camera]
 
 
 class Reloader:
-    """Prepares a new config in a thread of its own, applies it in the main thread, or refuses it whole.
+    """Prepares a new config in a thread of its own, applies it to the fleet in the main thread, or refuses it whole.
 
-    path     the config file
-    prepare  reads and checks everything anew, models included; raises MonitorError for what cannot be used
-    models   camera name -> model, kept up to date for the sinks
-    follow   True to reload whenever the file has changed, not only when asked
+    path      the config file
+    settings  those of the start
+    follow    True to reload whenever the file has changed, not only when asked
     """
 
-    def __init__(
-        self,
-        path: Path,
-        prepare: Callable[[], tuple[MonitorConfig, Sequence[PlannedCamera]]],
-        settings: MonitorConfig,
-        planned: Sequence[PlannedCamera],
-        models: dict[str, Model],
-        *,
-        follow: bool,
-        learning: Learning | None = None,
-    ) -> None:
+    def __init__(self, path: Path, prepare: Prepare, settings: MonitorConfig, fleet: Fleet, *, follow: bool) -> None:
         self.requested = threading.Event()
         """Set to have the file read again; a signal handler may."""
         self.done = threading.Event()
         """Set when a reload has been applied or refused."""
+        self.settings = settings
+        """The settings that the run follows: those of the last reload that was applied."""
         self._path = path
         self._prepare = prepare
-        self._settings = settings
-        self._planned = {camera.name: camera for camera in planned}
-        self._models = models
+        self._fleet = fleet
         self._follow = follow
-        self._learning = learning
         self._seen = self._stamp()
         self._stage: Stage | None = None
         self._prepared: _Prepared | None = None
 
-    def learned(self, planned: PlannedCamera) -> None:
-        """A camera has learned: its model is no change to the next config that is read."""
-        self._planned[planned.name] = planned
-
-    def tick(self, pipeline: Pipeline, watch: Watch) -> None:
+    def tick(self) -> None:
         """Look whether there is something to do; called by the main loop."""
         if self._follow and (stamp := self._stamp()) != self._seen:
             self._seen = stamp
@@ -97,51 +81,49 @@ class Reloader:
         elif self._stage is not None and not self._stage.alive:
             error, self._stage = self._stage.error, None
             if self._prepared is not None:
-                self._apply(self._prepared, pipeline, watch)
+                self._apply(self._prepared)
             elif error is not None:
                 what = str(error) if isinstance(error, MonitorError) else f"{type(error).__name__}: {error}"
-                log.error("config refused, the one in force goes on: %s", redact(what))
+                log.error("config refused, the run continues with the one before: %s", redact(what))
             self.done.set()
 
     def _read(self) -> None:
-        settings, planned = self._prepare()
-        self._prepared = _Prepared(settings, planned)
+        settings, cameras = self._prepare()
+        self._prepared = _Prepared(settings, cameras)
 
-    def _apply(self, new: _Prepared, pipeline: Pipeline, watch: Watch) -> None:
-        planned = {camera.name: camera for camera in new.planned}
-        added = [name for name in planned if name not in self._planned]
-        removed = [name for name in self._planned if name not in planned]
-        changed = [n for n in planned if n in self._planned and planned[n].identity != self._planned[n].identity]
-        with pipeline.reconfiguring():
-            for name in removed + changed:
-                watch.remove(name)
-                pipeline.remove(name)
-                self._models.pop(name, None)
-                del self._planned[name]
-                if self._learning is not None:
-                    self._learning.end(name)
-            for name in added + changed:
-                camera = planned[name]
-                self._planned[name] = camera
-                if camera.monitor is not None:
-                    self._models[name] = camera.camera.model
-                if camera.learning is not None and self._learning is not None:
-                    self._learning.begin(camera.learning)
-                watch.add(camera.monitor, camera.camera.source, pipeline.add(camera.camera))
-        later = _differing(self._settings, new.settings) - PER_CAMERA
-        self._settings = new.settings
+    def _apply(self, new: _Prepared) -> None:
+        fleet = self._fleet
+        wanted = {camera.name: camera for camera in new.cameras}
+        present = {member.name: member.camera for member in fleet}
+        added = [name for name in wanted if name not in present]
+        removed = [name for name in present if name not in wanted]
+        reopened = [name for name in wanted if name in present and _opens_anew(present[name], wanted[name])]
+        rejudged = [
+            name
+            for name in wanted
+            if name in present and name not in reopened and wanted[name].judged_by != present[name].judged_by
+        ]
+        later = _differing(self.settings, new.settings) - PER_CAMERA
+        self.settings = new.settings
+        with fleet.pipeline.reconfiguring():
+            for name in removed + reopened:
+                fleet.remove(name)
+            for name in rejudged:
+                fleet.replace(wanted[name])
+            for name in added + reopened:
+                fleet.add(wanted[name])
         log.info(
             "config read again: %s; not touched: %d",
             ", ".join(
                 f"{what} {', '.join(names)}"
-                for what, names in (("added", added), ("removed", removed), ("changed", changed))
+                for what, names in (("added", added), ("removed", removed), ("changed", reopened + rejudged))
                 if names
             )
             or "no camera changed",
-            len(planned) - len(added) - len(changed),
+            len(wanted) - len(added) - len(reopened) - len(rejudged),
         )
         if later:
-            log.warning("changed but in force only after a restart: %s", ", ".join(sorted(later)))
+            log.warning("changed, but used only after a restart: %s", ", ".join(sorted(later)))
 
     def _stamp(self) -> tuple[int, int] | None:
         try:
@@ -149,6 +131,13 @@ class Reloader:
         except OSError:
             return None
         return status.st_mtime_ns, status.st_size
+
+
+def _opens_anew(present: Camera, wanted: Camera) -> bool:
+    """Whether a camera's stream must be opened again; another model alone is exchanged under it."""
+    if present.opened_with != wanted.opened_with or (present.monitor is None) != (wanted.monitor is None):
+        return True
+    return wanted.monitor is None and wanted.judged_by != present.judged_by
 
 
 def _differing(old: MonitorConfig, new: MonitorConfig) -> set[str]:

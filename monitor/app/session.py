@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,12 @@ from monitor.alerts.publisher import Publisher
 from monitor.app.config import JournalConfig, MonitorConfig
 from monitor.app.demo import DemoJudge, result_sentence, result_table
 from monitor.app.outcome import Outcome
-from monitor.app.planning import PlannedCamera, learned, warn_of_short_footage, watching
-from monitor.app.reload import Reloader
+from monitor.app.planning import learned, warn_of_short_footage, watching
+from monitor.app.reload import Prepare, Reloader
 from monitor.errors import MonitorError, RunError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.coordinator import Learning
+from monitor.live.fleet import Camera, Fleet
 from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
@@ -65,36 +66,29 @@ class RunOptions:
 class Session:
     """Wires everything for ``run``. ``stop`` ends it; ``reload`` has the config read again, and may be None.
 
+    cameras  what is watched at first
     prepare  reads the config anew and plans its cameras, for a reload
     """
 
     def __init__(
         self,
-        planned: Sequence[PlannedCamera],
+        cameras: Sequence[Camera],
         settings: MonitorConfig,
         options: RunOptions,
         console: Console,
-        prepare: Callable[[], tuple[MonitorConfig, Sequence[PlannedCamera]]],
+        prepare: Prepare,
     ) -> None:
-        self._planned = planned
         self._settings = settings
         self._options = options
         self._console = console
-        self._models: dict[str, Model] = {c.name: c.camera.model for c in planned if c.monitor is not None}
-        self._learning = Learning((), lambda plan: learned(plan, settings))
+        self._fleet = Fleet(Pipeline(settings.queue, cpu_fallback=settings.cpu_fallback), cameras)
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
         self._publisher: Publisher | None = None
+        self._dashboard: Dashboard | None = None
         self._reloader: Reloader | None = None
         if options.config is not None:
-            self._reloader = Reloader(
-                options.config,
-                prepare,
-                settings,
-                planned,
-                self._models,
-                follow=options.follow_config,
-                learning=self._learning,
-            )
+            self._reloader = Reloader(options.config, prepare, settings, self._fleet, follow=options.follow_config)
+        self._learning = Learning((), lambda plan: learned(plan, self._current()), current=self._current)
         self.stop = threading.Event()
 
     @property
@@ -107,40 +101,20 @@ class Session:
 
         Raises what a pipeline thread raised, and RunError when a source could not be read on or never gave a frame.
         """
-        planned, reloader, learning = self._planned, self._reloader, self._learning
+        learning, dashboard = self._learning, None
         unfinished: list[str] = []
         with ExitStack() as stack:
-            sinks, dashboard = self._sinks(stack)
-            warn_of_short_footage(planned if self._judge is None else ())
-            pipeline = Pipeline(
-                [camera.camera for camera in planned],
-                self._settings.queue,
-                cpu_fallback=self._settings.cpu_fallback,
-            )
-            watch = Watch(
-                pipeline,
-                {camera.name: camera.monitor for camera in planned if camera.monitor is not None},
-                {camera.name: camera.camera.source for camera in planned},
-                sinks,
-                learning=learning,
-            )
+            sinks = self._sinks(stack)
+            dashboard = self._dashboard
+            if self._judge is None:
+                warn_of_short_footage(member.camera for member in self._fleet)
             stack.callback(lambda: unfinished.extend(learning.close()))
-            for camera in planned:
-                if camera.learning is not None:
-                    learning.begin(camera.learning)
-
-            def adopt(name: str, model: Model, monitor: CameraMonitor) -> None:
-                self._models[name] = model
-                watch.judge(monitor)
-                pipeline.set_model(name, model)
-                self._learned(name, model, monitor)
-                if dashboard is not None:
-                    dashboard.retitle(self._title(dashboard.endpoint))
+            watch = Watch(self._fleet, sinks, learning=learning)
 
             def on_tick() -> None:
-                if reloader is not None:
-                    reloader.tick(pipeline, watch)
-                learning.tick(lambda name: pipeline.status(name).state, adopt)
+                if self._reloader is not None:
+                    self._reloader.tick()
+                learning.tick(watch.state_of, self._adopt)
 
             try:
                 report = watch.run(self.stop, self._options.duration_s, on_tick)
@@ -164,6 +138,20 @@ class Session:
         if failures := outcome.problems(logged=dashboard is None):
             raise RunError("; ".join(failures))
 
+    def _current(self) -> MonitorConfig:
+        """The settings that the run follows now: a reload may have changed them."""
+        return self._settings if self._reloader is None else self._reloader.settings
+
+    def _adopt(self, name: str, model: Model, monitor: CameraMonitor) -> None:
+        """A camera has learned: watch it with its model."""
+        member = self._fleet.get(name)
+        if member is None:
+            return
+        self._fleet.replace(watching(member.camera, self._current(), model, monitor))
+        log.info("%s: watched with what it has learned (%s)", name, model.id)
+        if self._dashboard is not None:
+            self._dashboard.retitle(self._title(self._dashboard.endpoint))
+
     def _publish_end(self, how: str) -> None:
         """At once: subscribers are not to take what is done still, such as completing clips, for a silence."""
         if self._publisher is not None:
@@ -180,18 +168,8 @@ class Session:
         }
         return joined([place for place, used in places.items() if used])
 
-    def _learned(self, name: str, model: Model, monitor: CameraMonitor) -> None:
-        """Say so; the next config that is read finds the new model in force."""
-        planned = next((camera for camera in self._planned if camera.name == name), None)
-        if planned is None:
-            return
-        planned = watching(planned, self._settings, model, monitor)
-        log.info("%s: watched with what it has learned (%s)", name, model.id)
-        if self._reloader is not None:
-            self._reloader.learned(planned)
-
     def _title(self, endpoint: str) -> RunTitle:
-        models = self._models.values()
+        models = [member.camera.model for member in self._fleet if member.monitor is not None]
         return RunTitle(
             node=self._settings.node,
             device=", ".join(sorted({d.device for m in models for d in m.detectors})) or "-",
@@ -206,27 +184,18 @@ class Session:
             self._console.print(*parts, sep="\n", highlight=False)
         self._console.file.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
 
-    def _sinks(self, stack: ExitStack) -> tuple[list[Sink], Dashboard | None]:
+    def _sinks(self, stack: ExitStack) -> list[Sink]:
         """In the order publish, record, draw."""
-        settings, options, models = self._settings, self._options, self._models
+        settings, options = self._settings, self._options
         sinks: list[Sink] = []
         endpoint = "off"
-        evidence = EvidenceSink(
-            settings.evidence,
-            models=models,
-            false_alarms_per_day=settings.false_alarms_per_day,
-            rise_s=settings.alert.min_duration_s,
-            stop=self.stop,
-        )
+        evidence = EvidenceSink(settings.evidence, stop=self.stop)
         with_dashboard = self._console.is_terminal and not options.headless
         if not with_dashboard:
             logging.getLogger().setLevel(logging.DEBUG if options.verbose else logging.INFO)
-        live = any(camera.camera.source.live for camera in self._planned) or settings.playback.loop
-        monitors = {camera.name: camera.monitor for camera in self._planned if camera.monitor is not None}
-        recorder = Recorder(
-            options.record_scores, options.record_alerts, monitors, sort=not live and options.config is None
-        )
-        stack.enter_context(recorder)
+        live = any(member.camera.source.live for member in self._fleet) or settings.playback.loop
+        sort = not live and options.config is None
+        recorder = stack.enter_context(Recorder(options.record_scores, options.record_alerts, sort=sort))
         if settings.publish.enabled:
             publisher = stack.enter_context(
                 Publisher(
@@ -241,22 +210,22 @@ class Session:
             )
             self._publisher, endpoint = publisher, publisher.alerts_endpoint
             names = evidence.names if settings.evidence.enabled else lambda _: ()
-            sinks.append(PublishSink(publisher, models, settings.false_alarms_per_day, names))
+            sinks.append(PublishSink(publisher, names))
         sinks.append(recorder)
         if self._judge is not None:
             sinks.append(self._judge)
-        dashboard = None
         if with_dashboard:
             title = self._title(endpoint)
             stack.enter_context(stderr_silenced())
             logging.getLogger().setLevel(logging.INFO)
             dashboard = Dashboard(self._console, title, self._judge.note if self._judge else None)
-            sinks.append(stack.enter_context(dashboard))
+            self._dashboard = stack.enter_context(dashboard)
+            sinks.append(dashboard)
         else:
             sinks.append(LogSink())
         if settings.evidence.enabled:
             sinks.append(stack.enter_context(evidence))
-        return sinks, dashboard
+        return sinks
 
 
 def _open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:

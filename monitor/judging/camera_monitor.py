@@ -36,6 +36,7 @@ class Alert:
                           none with an update that comes when the score is down again
     anomaly_map           (h, w) float32 of the detectors that see what scored the snapshot highest; None without one
     detector              name of the one that speaks loudest there
+    scale                 of the model and the false-alarm budget that the alert rests on
     media_s               where in its file or folder the event began, seconds from the beginning; None of a live camera
     """
 
@@ -47,6 +48,7 @@ class Alert:
     snapshot: ScoredFrame
     regions: tuple[Region, ...]
     reasons: tuple[Reason, ...]
+    scale: ModelScale
     anomaly_map: FloatArray | None = None
     detector: str = ""
     media_s: float | None = None
@@ -60,12 +62,16 @@ class Judgement:
     loudest which detector speaks loudest, an index in the model's order; None while none can judge
     advice  a sentence that advises to learn the camera again, where there is one to say now
     alerts  what there is to say now: the end of an event that a gap cut off, the present frame's step
+    scale   of the model and the false-alarm budget that the score rests on
+    by_detector  each detector's smoothed score, raw units, in the model's order; NaN if it cannot judge
     reasons why the score is so high where it is the highest so far of an event, or of what may become one; else none
     """
 
     scored: ScoredFrame
     score: float
     alerts: tuple[Alert, ...]
+    scale: ModelScale
+    by_detector: tuple[float, ...]
     loudest: int | None = None
     advice: str | None = None
     reasons: tuple[Reason, ...] = ()
@@ -128,7 +134,7 @@ class CameraMonitor:
         for i, detection in enumerate(scored.detections):
             if detection.reasons:
                 self._telling[i] = frame.time_s, scored.detections
-        fused = self._held(frame, self._fuse(scored))
+        fused, by_detector = self._held(frame, *self._fuse(scored))
         event = self._rule.update(frame.time_s, fused.score)
         reasons: tuple[Reason, ...] = ()
         if self._rule.peak_s == frame.time_s:
@@ -138,31 +144,32 @@ class CameraMonitor:
         if event is not None:
             alerts.append(self._alert(event, scored, fused.detector))
         advice = None if self._drift is None else self._drift.update(frame, fused.score, alarmed=self.alarmed)
-        return Judgement(scored, fused.score, tuple(alerts), fused.detector, advice, reasons)
+        return Judgement(scored, fused.score, tuple(alerts), self.scale, by_detector, fused.detector, advice, reasons)
 
     def close(self) -> list[Alert]:
         """End an open event: a gap, or the end of the run."""
         event = self._rule.close()
         return [self._alert(event, *self._peak)] if event is not None and self._peak is not None else []
 
-    def _fuse(self, scored: ScoredFrame) -> Fused:
-        smoothed = [
+    def _fuse(self, scored: ScoredFrame) -> tuple[Fused, tuple[float, ...]]:
+        smoothed = tuple(
             median.update(scored.frame.time_s, detection.score)
             for detection, median in zip(scored.detections, self._medians, strict=True)
-        ]
-        return self.scale.fuse(smoothed)
+        )
+        return self.scale.fuse(smoothed), smoothed
 
     def _forget(self) -> None:
         self._telling: dict[int, tuple[float, tuple[Detection, ...]]] = {}  # when a detector last had reasons, and all
-        self._known, self._known_s = Fused(math.nan, None), -math.inf
+        self._known: tuple[Fused, tuple[float, ...]] = Fused(math.nan, None), ()
+        self._known_s = -math.inf
 
-    def _held(self, frame: Frame, fused: Fused) -> Fused:
+    def _held(self, frame: Frame, fused: Fused, smoothed: tuple[float, ...]) -> tuple[Fused, tuple[float, ...]]:
         """A single frame that is not scored, such as a corrupted one, neither ends what is going on nor begins it."""
         if not math.isnan(fused.score):
-            self._known, self._known_s = fused, frame.time_s
+            self._known, self._known_s = (fused, smoothed), frame.time_s
         elif not frame.health.scored and frame.health.state not in PAUSED and frame.time_s - self._known_s <= HOLD_S:
             return self._known
-        return fused
+        return fused, smoothed
 
     def _alert(self, event: AlertEvent, scored: ScoredFrame, loudest: int | None) -> Alert:
         read_at = scored.frame.captured_at
@@ -186,6 +193,7 @@ class CameraMonitor:
             scored,
             regions,
             () if calm else detections[loudest or 0].reasons,
+            self.scale,
             heat,
             self.scale.names[loudest or 0],
             self._media_s,

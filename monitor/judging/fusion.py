@@ -76,6 +76,19 @@ class Sense:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelName:
+    """A model as messages and records name it. hash: SHA-256 of its card, or the hash's first digits."""
+
+    name: str
+    hash: str
+
+    @property
+    def id(self) -> str:
+        """Name and the hash's first 8 hex digits, for people."""
+        return f"{self.name}@{self.hash[:8]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Fused:
     """What is made of one frame's smoothed scores.
 
@@ -97,7 +110,7 @@ class ModelScale:
 
     def __init__(self, model: Model, false_alarms_per_day: float, smoothing: SmoothingSettings) -> None:
         names = tuple(detector.name for detector in model.detectors)
-        self._set(model.id, names, fit_senses(model, smoothing), false_alarms_per_day)
+        self._set(ModelName(model.name, model.hash), names, fit_senses(model, smoothing), false_alarms_per_day)
 
     @classmethod
     def of_senses(
@@ -111,13 +124,14 @@ class ModelScale:
         if sorted(members) != sorted(names):
             raise ValueError(f"the senses are of {', '.join(members)}, the detectors {', '.join(names)}")
         scale = cls.__new__(cls)
-        scale._set(model_id, tuple(names), senses, false_alarms_per_day)
+        name, _, digits = model_id.rpartition("@")
+        scale._set(ModelName(name, digits), tuple(names), senses, false_alarms_per_day)
         return scale
 
     def _set(
-        self, model_id: str, names: tuple[str, ...], senses: Mapping[str, Sense], false_alarms_per_day: float
+        self, model: ModelName, names: tuple[str, ...], senses: Mapping[str, Sense], false_alarms_per_day: float
     ) -> None:
-        self.model_id = model_id
+        self.model = model
         self.names = names
         self.senses = dict(senses)
         self.false_alarms_per_day = false_alarms_per_day

@@ -6,33 +6,61 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from monitor.detector.base import Detector, Observation
 from monitor.errors import RunError
-from monitor.model.model_store import Model
 from monitor.types import Detection, Frame, ScoredFrame
 
 log = logging.getLogger(__name__)
+
+
+class Watcher(Protocol):
+    """What scores a camera's frames: a model, or detectors that no model holds yet."""
+
+    @property
+    def id(self) -> str:
+        """Which one it is; "" if only one is possible."""
+
+    @property
+    def detectors(self) -> tuple[Detector, ...]:
+        """In the order of their detections."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bare:
+    """Detectors without a model."""
+
+    detectors: tuple[Detector, ...]
+    id: str = ""
 
 
 class Scorer:
     """Scores frames of many cameras, each by its own model; keeps every camera's stream state.
 
     models        camera name -> model; cameras may share one, and then share its batches
-    cpu_fallback  go on on the CPU when a GPU fails; otherwise RunError ends the run
+    cpu_fallback  True: continue on the CPU when a GPU fails. False: RunError ends the run
+    timed         called with a detector's name and the seconds that it took per frame, after each batch
     """
 
-    def __init__(self, models: Mapping[str, Model], *, cpu_fallback: bool = True) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, Watcher],
+        *,
+        cpu_fallback: bool = True,
+        timed: Callable[[str, float], None] | None = None,
+    ) -> None:
         self._models = dict(models)
         self._cpu_fallback = cpu_fallback
+        self._timed = timed
         self._moved: dict[int, Detector] = {}
-        self._streams: dict[str, tuple[int, Model, list[Any]]] = {}
+        self._streams: dict[str, tuple[int, Watcher, list[Any]]] = {}
 
-    def set_models(self, models: Mapping[str, Model]) -> None:
+    def set_models(self, models: Mapping[str, Watcher]) -> None:
         """Watch these cameras from the next batch on; may be called from another thread."""
-        self._models = dict(models)  # replaced as a whole: a batch being scored goes on with the old one
+        self._models = dict(models)  # replaced as a whole: a batch that is being scored continues with the old one
 
     def score(self, batch: Sequence[Frame]) -> list[ScoredFrame]:
         """Score a batch, in order. Frames of the same camera must stand in order of time.
@@ -60,12 +88,16 @@ class Scorer:
         ]
 
     def _score_model(
-        self, model: Model, batch: Sequence[Frame], indices: list[int], detections: list[list[Detection]]
+        self, model: Watcher, batch: Sequence[Frame], indices: list[int], detections: list[list[Detection]]
     ) -> None:
         streams = [self._stream(batch[i], model) for i in indices]
         for number, detector in enumerate(model.detectors):
             observations = [Observation(batch[i], s[number]) for i, s in zip(indices, streams, strict=True)]
-            for i, detection in zip(indices, self._ask(detector, observations), strict=True):
+            started = time.perf_counter()
+            found = self._ask(detector, observations)
+            if self._timed is not None:
+                self._timed(detector.name, (time.perf_counter() - started) / len(found))
+            for i, detection in zip(indices, found, strict=True):
                 detections[i].append(detection)
 
     def _ask(self, detector: Detector, observations: Sequence[Observation]) -> list[Detection]:
@@ -84,7 +116,7 @@ class Scorer:
             self._moved[id(detector)] = on_cpu = moved.on_cpu()
             return on_cpu.score(observations)
 
-    def _stream(self, frame: Frame, model: Model) -> list[Any]:
+    def _stream(self, frame: Frame, model: Watcher) -> list[Any]:
         """The camera's stream objects, one a detector; new ones where a segment begins or the model is another."""
         segment, of, streams = self._streams.get(frame.camera, (None, None, []))
         if segment != frame.segment or of is not model:

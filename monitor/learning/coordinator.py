@@ -17,15 +17,15 @@ from enum import Enum, auto
 from monitor.errors import MonitorError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning import learning_words as words
-from monitor.learning.footage import is_footage
+from monitor.learning.footage import is_footage, recording_rate
 from monitor.learning.footage_recorder import FootageRecorder
 from monitor.learning.learner_process import LearnerProcess
 from monitor.learning.learning_plan import LearningPlan
-from monitor.live.sink import CameraReport, Progress
-from monitor.live.stage import Stage
 from monitor.model.model_store import Model
+from monitor.reports import CameraReport, Progress
 from monitor.states import CameraState
 from monitor.text.redaction import redact
+from monitor.threads.stage import Stage
 from monitor.types import ScoredFrame
 
 log = logging.getLogger("monitor")
@@ -41,7 +41,7 @@ class _Phase(Enum):
     RECORDING = auto()
     WAITING = auto()
     LEARNING = auto()
-    BETTERING = auto()
+    REFINING = auto()
     FAILED = auto()
     DONE = auto()
 
@@ -56,6 +56,7 @@ class _Learner:
     process: LearnerProcess | None = None
     loading: Stage | None = None
     loaded: list[tuple[Model, CameraMonitor]] = field(default_factory=list)
+    loaded_under: object = None  # the settings of the run when that began
     why: str = ""
     last_at: float = 0.0
     since: float = 0.0  # when the work of the phase began, once it has
@@ -74,7 +75,8 @@ Adopt = Callable[[str, Model, CameraMonitor], None]
 class Learning:
     """All cameras that learn. Everything here is called by the main thread.
 
-    load  loads the newest version of a plan's model; called in a thread of its own
+    load     loads the newest version of a plan's model; called in a thread of its own
+    current  the settings that the run follows now: what was loaded under others is loaded again
     """
 
     def __init__(
@@ -82,8 +84,10 @@ class Learning:
         plans: Sequence[LearningPlan],
         load: Callable[[LearningPlan], tuple[Model, CameraMonitor]],
         clock: Callable[[], float] = time.monotonic,
+        current: Callable[[], object] = lambda: None,
     ) -> None:
         self._load = load
+        self._current = current
         self._clock = clock
         self._learners: dict[str, _Learner] = {}
         for plan in plans:
@@ -93,11 +97,13 @@ class Learning:
         """Take up a camera."""
         live = plan.hold is None  # what was recorded is kept, then
         again = not live and is_footage(plan.footage)
-        recorder = FootageRecorder(plan.footage, plan.label, plan.duration_s, live=live)
+        recorder = FootageRecorder(
+            plan.footage, plan.label, plan.duration_s, fps=recording_rate(plan.analysis_fps), live=live
+        )
         self._learners[plan.name] = _Learner(plan, recorder, last_at=self._clock(), since=self._clock())
         if plan.resumed:
             recorder.close()
-            self._learners[plan.name].phase = _Phase.BETTERING
+            self._learners[plan.name].phase = _Phase.REFINING
         log.info("%s: %s", plan.name, words.begins(plan, recorder.seen_s, again=again))
 
     def end(self, name: str) -> None:
@@ -118,11 +124,11 @@ class Learning:
                 said.append(f"{name}: {words.stopped_recording(seen_s)}")
             elif self.without_model(name) and learner.phase is not _Phase.FAILED and seen_s > 0:
                 said.append(f"{name}: {words.stopped_learning(plan)}")
-            elif learner.phase is _Phase.BETTERING and learner.process is not None:
+            elif learner.phase is _Phase.REFINING and learner.process is not None:
                 if learner.process.complete:
                     self._learned_all(plan)
                 else:
-                    said.append(f"{name}: {words.stopped_bettering(plan)}")
+                    said.append(f"{name}: {words.stopped_refining(plan)}")
             self.end(name)
         for line in said:
             log.info("%s", line)
@@ -131,7 +137,7 @@ class Learning:
     def without_model(self, name: str) -> bool:
         """True while a camera has no model yet."""
         learner = self._learners.get(name)
-        return learner is not None and learner.phase not in (_Phase.BETTERING, _Phase.DONE)
+        return learner is not None and learner.phase not in (_Phase.REFINING, _Phase.DONE)
 
     def take(self, scored: ScoredFrame) -> None:
         """A frame of a camera without a model."""
@@ -150,13 +156,13 @@ class Learning:
             return report
         if learner.phase is _Phase.FAILED:
             return replace(report, state=CameraState.FAILED, detail=learner.why)
-        if learner.phase is _Phase.BETTERING:
-            bettering = learner.process is not None and learner.process.step
-            if learner.process is None or not bettering:
+        if learner.phase is _Phase.REFINING:
+            refining = learner.process is not None and learner.process.step
+            if learner.process is None or not refining:
                 return report
             fraction = learner.process.fraction
             left_s = self._left_s(learner, fraction)
-            return replace(report, progress=Progress(fraction, bettering, left_s, of="the rest"))
+            return replace(report, progress=Progress(fraction, refining, left_s, of="the rest"))
         usual = (CameraState.ONLINE, CameraState.OVERLOADED, CameraState.CONNECTING, *_OVER)
         if report.state not in usual:
             return report  # a camera that is offline or dark says so first
@@ -178,15 +184,17 @@ class Learning:
                 learner.phase = _Phase.LEARNING
                 self._start(learner)
             # One that is watched already can wait until no other learns.
-            resumes = learner.phase is _Phase.BETTERING and learner.process is None
-            if resumes and not {_Phase.LEARNING, _Phase.BETTERING} & set(phases):
+            resumes = learner.phase is _Phase.REFINING and learner.process is None
+            if resumes and not {_Phase.LEARNING, _Phase.REFINING} & set(phases):
                 self._start(learner)
-            if learner.phase in (_Phase.LEARNING, _Phase.BETTERING) and learner.process is not None:
+            if learner.phase in (_Phase.LEARNING, _Phase.REFINING) and learner.process is not None:
                 self._look_at_process(learner, adopt)
 
     def _start(self, learner: _Learner) -> None:
         plan = learner.plan
-        learner.process = LearnerProcess(plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device)
+        learner.process = LearnerProcess(
+            plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device, plan.analysis_fps
+        )
 
     def finish(self, state_of: Callable[[str], CameraState]) -> None:
         """The run is over: files that ended before there was enough to learn from have failed."""
@@ -255,17 +263,24 @@ class Learning:
                 self._fail(learner, str(error) if isinstance(error, MonitorError) else repr(error))
                 return
             model, monitor = learner.loaded.pop()
-            learner.phase = _Phase.BETTERING
+            if learner.loaded_under is not self._current():  # a reload came in between
+                self._start_loading(learner)
+                return
+            learner.phase = _Phase.REFINING
             adopt(name, model, monitor)
             if learner.plan.hold is not None:
                 learner.plan.hold.release()
         if process.take_version() is not None:
-            learner.loading = Stage(
-                f"loading {name}", lambda: learner.loaded.append(self._load(learner.plan)), lambda _: None
-            )
-            learner.loading.start()
+            self._start_loading(learner)
         elif process.ended:
             self._ended(learner, process)
+
+    def _start_loading(self, learner: _Learner) -> None:
+        learner.loaded_under = self._current()
+        learner.loading = Stage(
+            f"loading {learner.plan.name}", lambda: learner.loaded.append(self._load(learner.plan)), lambda _: None
+        )
+        learner.loading.start()
 
     def _ended(self, learner: _Learner, process: LearnerProcess) -> None:
         plan = learner.plan

@@ -8,40 +8,36 @@ from pathlib import Path
 
 from monitor.errors import SourceError
 from monitor.learning.footage import FootageSource, FootageWriter, is_footage, recorded_s
-from monitor.live.stage import Stage, join_all
-from monitor.stream.frame_timing import Sampler
+from monitor.threads.stage import Stage, join_all
 from monitor.types import Frame
 
-PER_S = 10.0
-"""Pictures recorded a second at most."""
 MAX_PICTURES = 40_000
-"""Pictures of one recording: about a gigabyte. Of a longer one, minutes spread over it are recorded."""
+"""Pictures in one recording: about a gigabyte. In a longer one, minutes spread over it are recorded."""
 _PART_S = 60.0
-_GAP_S = 1.5  # a longer step between two frames is time in which nothing was seen
 _WAITING = 64  # frames
 _JOIN_S = 5.0
 
 
 class FootageRecorder:
-    """Takes a learning camera's frames; pictures that are not worth scoring are left out.
+    """Takes a learning camera's frames as the rules of capture chose them; those that are not scored are left out.
 
     folder      where to; what a live camera recorded there before counts, a file is read anew
     label       which camera, for people
     duration_s  how much of the stream is wanted, seconds
-    live        True: a frame is dropped where the disk cannot keep up; False: it is waited for
+    fps         pictures recorded per second, the rate of analysis
+    live        True: a frame is dropped if the disk cannot keep up; False: the caller waits
     """
 
-    def __init__(self, folder: Path, label: str, duration_s: float, *, live: bool) -> None:
+    def __init__(self, folder: Path, label: str, duration_s: float, *, fps: float, live: bool) -> None:
         self.folder = folder
         self.duration_s = duration_s
         self.dropped = 0
-        self._label, self._live = label, live
-        self._share = min(1.0, MAX_PICTURES / (duration_s * PER_S))
+        self._label, self._live, self._fps = label, live, fps
+        self._share = min(1.0, MAX_PICTURES / (duration_s * fps))
         if not live:
             shutil.rmtree(folder, ignore_errors=True)
         self.seen_s = recorded_s(folder) / self._share
         """Seconds of stream that were worth learning from, recorded or passed over."""
-        self._sampler = Sampler(PER_S)
         self._last: tuple[int, float] | None = None
         self._stretch = 0
         self._frames: queue.Queue[tuple[int, Frame] | None] = queue.Queue(_WAITING)
@@ -63,21 +59,17 @@ class FootageRecorder:
         return self.seen_s >= self.duration_s
 
     def take(self, frame: Frame) -> None:
-        """Record a frame if it is due and wanted."""
+        """Record a frame if it is wanted."""
         if not frame.health.scored or self.error is not None:
             self._last = None
             return
-        if self._last is None or self._last[0] != frame.segment or frame.time_s - self._last[1] > _GAP_S:
+        if self._last is None or self._last[0] != frame.segment:
             self._stretch += 1
-            self._sampler.reset()
         else:
             self.seen_s += frame.time_s - self._last[1]
         self._last = (frame.segment, frame.time_s)
         part = int(self.seen_s // _PART_S)
         wanted = int((part + 1) * self._share) > int(part * self._share)
-        if not self._sampler.due(frame.time_s):
-            return
-        self._sampler.take(frame.time_s)
         if not wanted:
             self._stretch += 1  # what is recorded next does not continue what was recorded before
             return
@@ -106,7 +98,7 @@ class FootageRecorder:
                 if before not in (None, own):  # what was recorded before cannot be learned from with it
                     shutil.rmtree(self.folder, ignore_errors=True)
                     self.seen_s = 0.0
-                writer, size = FootageWriter(self.folder, self._label, own, PER_S), own
+                writer, size = FootageWriter(self.folder, self._label, own, self._fps), own
             elif number != stretch:
                 writer.new_stretch()
             stretch = number

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from monitor.live.stage import Stage, join_all
+from monitor.threads.stage import Stage, join_all
 
 _ROOT = Path(__file__).resolve().parents[2]
 _NICE = 10  # watching goes before learning
@@ -27,13 +27,16 @@ class LearnerProcess:
     complete  no further version comes
     """
 
-    def __init__(self, footage: Path, name: str, models: Path, detectors: Sequence[str], device: str) -> None:
+    def __init__(
+        self, footage: Path, name: str, models: Path, detectors: Sequence[str], device: str, analysis_fps: float
+    ) -> None:
         self.step, self.fraction, self.complete = "", 0.0, False
         self._lines: deque[str] = deque(maxlen=100)
         self._versions: deque[Path] = deque()
         self._error = ""
         command = [sys.executable, "-m", "training", "learn", str(footage), "--name", name, "--models", str(models)]
         command += ["--detectors", ",".join(detectors), "--device", device, "--json"]
+        command += ["--analysis-fps", str(analysis_fps)]
         self._process = subprocess.Popen(  # noqa: S603 - this very program
             command,
             stdout=subprocess.PIPE,

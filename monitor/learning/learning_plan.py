@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.live.hold import Hold
+from monitor.learning.hold import Hold
 
 LEAST_LEARNING_S = 10.0
 """Least footage to learn from, seconds."""
@@ -17,6 +17,7 @@ class LearningPlan:
 
     folder      of its versions; footage is recorded beside them
     duration_s  seconds of stream to learn from
+    analysis_fps  frames analysed per second, while it learns and when it is watched; 0 for every frame
     detectors   what is learned
     hold        of a file: what holds it while it is learned from; None for a live camera
     resumed     it is watched already, and what an earlier run had recorded but not learned in full is learned from
@@ -30,6 +31,7 @@ class LearningPlan:
     hold: Hold | None = None
     resumed: bool = False
     keep_footage: bool = False
+    analysis_fps: float = 10.0
     device: str = "cpu"
 
     @property

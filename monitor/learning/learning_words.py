@@ -52,7 +52,7 @@ def stopped_learning(plan: LearningPlan) -> str:
     return f"stopped before it had learned: the next run {again}"
 
 
-def stopped_bettering(plan: LearningPlan) -> str:
+def stopped_refining(plan: LearningPlan) -> str:
     """The same before the last version."""
     return f"stopped before all was learned: the next run goes on with the rest, or learn it now: {_by_hand(plan)}"
 

@@ -15,23 +15,20 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from monitor.errors import CaptureError, SourceError, StallError
-from monitor.live.hold import Hold
+from monitor.learning.hold import Hold
 from monitor.live.pacing import Backoff, Pace
+from monitor.model.model_store import Model
 from monitor.sources.source import Reader, Source
 from monitor.states import PAUSED, CameraState
-from monitor.stream.frame_timing import GapRule, Sampler
-from monitor.stream.health.health_check import GOOD, HealthCheck
+from monitor.stream.frame_rules import UNCHECKED, FrameRules, RuleSettings
 from monitor.stream.health.health_settings import HealthSettings
-from monitor.stream.health.viewpoint import Viewpoint
-from monitor.stream.picture_size import Size, judge_size
-from monitor.types import CaptureStatus, Frame, Image
+from monitor.types import CaptureStatus, Frame
 
 log = logging.getLogger(__name__)
 
-# Unreadable frames named in the log, a camera; the rest are only counted.
+# Unreadable frames named in the log, per camera; the rest are only counted.
 _NAMED_AT_MOST = 20
 
-_UNCHECKED = HealthSettings(enabled=False)
 _WITH_PICTURE = (
     CameraState.ONLINE,
     *PAUSED,
@@ -58,16 +55,15 @@ class CaptureSettings:
 
     speed            1 plays files in real time, 4 four times as fast; None as fast as they are analysed. Files only
     loop             play files again from the start
-    analysis_fps     frames analysed a second of stream time; 0 for every frame
+    analysis_fps     frames analysed per second of stream time; 0 for every frame
     max_frames       frames put into the queue before the source ends; None without limit
     gap_s            a longer jump of stream time starts a new segment (at least three frames' time, see GapRule)
-    stall_after_s    a live camera without a frame for so long is shown as stalled, though its read has not returned
+    stall_after_s    a live camera without a frame for so long is shown as stalled, although its read has not returned
     backoff_min_s    first delay before a lost camera is opened again
-    backoff_max_s    longest such delay; doubled in between
+    backoff_max_s    longest such delay; the delay doubles up to it
     jitter           random part added to a delay, as a fraction of it: cameras lost together do not return together
-    healthy_after_s  a connection that delivered frames for so long makes the delays start small again
-    health           which pictures are not worth scoring, and what else is reported of them
-    learned_size     (width, height) px of the pictures that the model learned from; None where it is not known
+    healthy_after_s  after frames for so long, the next delay is the first one again
+    health           which pictures are not worth scoring, and what else is reported about them
     """
 
     speed: float | None = 1.0
@@ -80,15 +76,19 @@ class CaptureSettings:
     backoff_max_s: float = 30.0
     jitter: float = 0.3
     healthy_after_s: float = 5.0
-    health: HealthSettings = _UNCHECKED
-    learned_size: Size | None = None
+    health: HealthSettings = UNCHECKED
+
+    @property
+    def rules(self) -> RuleSettings:
+        """The settings that replay has, too."""
+        return RuleSettings(self.analysis_fps, self.gap_s, self.health)
 
 
 class Capture:
-    """Reads one source into the frame queue; ``run`` is a capture thread's whole work.
+    """Reads one source into the frame queue; ``run`` is all the work of a capture thread.
 
-    viewpoint: what the camera usually shows, for its health; None if that was not learned. prepare_small: its detectors
-    look at the frames' small pictures.
+    model: the model that watches the camera. It brings what the camera usually shows, the size of its pictures, and
+    whether its detectors look at the frames' small pictures. None if no detector looks at the frames.
 
     ``status`` may be read from any thread. A camera's own trouble (CaptureError) is shown there and retried; that of
     a file ends it as FAILED, and nothing else. Any other error ends ``run`` and is raised from it. The state is
@@ -106,31 +106,24 @@ class Capture:
         rng: random.Random | None = None,
         wall_clock: Callable[[], float] = time.time,
         first_segment: int = 0,
-        viewpoint: Viewpoint | None = None,
+        model: Model | None = None,
         hold: Hold | None = None,
-        *,
-        prepare_small: bool = False,
     ) -> None:
         self._source = source
         self._queue = queue
         self._settings = settings
         self._stop = stop
         self._hold = hold
-        self._prepare_small = prepare_small
         self._clock = clock
         self._wall_clock = wall_clock
         self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, settings.jitter, rng or random.Random())
-        self._sampler = Sampler(settings.analysis_fps)
-        self._gaps = GapRule(settings.gap_s)
-        self._health_check = HealthCheck(settings.health, viewpoint)
-        self._health = GOOD  # the verdict on the last frame analysed
-        self._paused = False  # the segment has frames that were not to be scored, for a while
+        self._rules = FrameRules(settings.rules, first_segment=first_segment)
+        self._prepare_small = False
+        if model is not None:
+            self.watch_for(model)
         self._started = clock()
         self._status = CaptureStatus(since=self._started)
         self._online_at: float | None = None  # when this connection gave its first frame
-        self._segment = first_segment
-        self._segment_size: tuple[int, int] | None = None
-        self._last_s: float | None = None  # stream time of the last frame, None at the start of a segment
         self._queued = 0
         self._pace = Pace(settings.speed, clock, stop)
         self._named_unreadable: set[str] = set()
@@ -147,10 +140,10 @@ class Capture:
         detail = f"no frame for {self._settings.stall_after_s:g} s"
         return replace(status, state=CameraState.STALLED, since=stalled_at, detail=detail)
 
-    def look_with(self, viewpoint: Viewpoint | None, *, prepare_small: bool) -> None:
-        """The camera's model is another, with this viewpoint, from the next frame on; may be called from any thread."""
-        self._prepare_small = prepare_small
-        self._health_check = HealthCheck(self._settings.health, viewpoint)
+    def watch_for(self, model: Model) -> None:
+        """Another model watches the camera, from the next frame on; may be called from any thread."""
+        self._prepare_small = model.looks_at_small
+        self._rules.watch_for(model.viewpoint, model.learned_size)
 
     def interrupt(self) -> None:
         """End a read that hangs, if the source can: call it once ``stop`` is set."""
@@ -182,10 +175,10 @@ class Capture:
             with self._source.open() as reader:
                 last = None
                 while (
-                    not self._stop.is_set() and (position := reader.skip_to(self._sampler.due_s - offset_s)) is not None
+                    not self._stop.is_set() and (position := reader.skip_to(self._rules.due_s - offset_s)) is not None
                 ):
                     time_s, index = offset_s + position.time_s, offset + position.index
-                    gap = self._is_gap(time_s, reader)
+                    gap = self._rules.is_gap(time_s, reader.fps)
                     missing = position.index - (last.index if last else -1) - 1 - position.passed
                     last = position
                     at_once = gap
@@ -201,7 +194,7 @@ class Capture:
                 return
             offset_s += last.time_s + 1.0 / reader.fps
             offset += last.index + 1
-            self._new_segment()
+            self._rules.new_segment()
             if self._hold is not None:
                 self._hold.begin_again()
 
@@ -214,7 +207,7 @@ class Capture:
             error = self._watch(lost)
             if error is None or self._stop.is_set():
                 return
-            self._new_segment()
+            self._rules.new_segment()
             if self._was_healthy():
                 self._backoff.reset()
             stalled = isinstance(error, StallError)
@@ -233,7 +226,7 @@ class Capture:
             with self._source.open() as reader:
                 offset_s = 0.0  # of our time from the reader's; the first frame is due whenever it comes
                 while not self._stop.is_set():
-                    if (position := reader.skip_to(self._sampler.due_s - offset_s)) is None:
+                    if (position := reader.skip_to(self._rules.due_s - offset_s)) is None:
                         return CaptureError(f"{self._source.label} ended the stream")
                     now = self._clock()
                     if self._online_at is None:
@@ -242,8 +235,8 @@ class Capture:
                             log.info("%s: connected again", self._source.name)
                             self._status = replace(self._status, reconnects=self._status.reconnects + 1)
                     time_s = now - self._started
-                    if self._last_s is not None:
-                        time_s = max(time_s, self._last_s + 1e-6)
+                    if self._rules.last_s is not None:
+                        time_s = max(time_s, self._rules.last_s + 1e-6)
                     offset_s = time_s - position.time_s
                     if not self._take(reader, self._status.frames_in + position.passed, time_s, position.passed):
                         return None
@@ -270,29 +263,32 @@ class Capture:
     ) -> bool:
         """Account for the frame just grabbed and queue it if it is due; False when no more are wanted."""
         captured_at, wall_time = self._clock(), self._wall_clock()
-        if self._is_gap(time_s, reader):
-            self._new_segment()
-        self._change(
-            self._health.state, self._health.detail, frames_in=1 + passed, missing=missing, last_frame_at=captured_at
-        )
-        if not self._sampler.due(time_s):
-            self._reached(time_s)
+        rules = self._rules
+        due = rules.arrive(time_s, reader.fps)
+        before = rules.health
+        self._change(before.state, before.detail, frames_in=1 + passed, missing=missing, last_frame_at=captured_at)
+        if not due:
             return True
         image = reader.retrieve()
         if image is None:
             self._unreadable(reader.frame_name or f"frame {index}")
             return True
         size = (image.shape[1], image.shape[0])
-        if self._segment_size not in (None, size):
-            self._new_segment()
-        image = self._examine(time_s, image)
-        self._segment_size = size
+        taken = rules.take(time_s, image)
+        if taken.health != before:
+            self._change(taken.health.state, taken.health.detail)
         if self._status.size != size:
             self._status = replace(self._status, size=size)
-        self._reached(time_s)
-        self._sampler.take(time_s)
         frame = Frame(
-            self._source.name, index, time_s, image, self._segment, captured_at, wall_time, self._health, media_s
+            self._source.name,
+            index,
+            time_s,
+            taken.image,
+            taken.segment,
+            captured_at,
+            wall_time,
+            taken.health,
+            media_s,
         )
         if self._prepare_small:
             frame.small.prepare()
@@ -300,43 +296,6 @@ class Capture:
             return False
         self._queued += 1
         return self._settings.max_frames is None or self._queued < self._settings.max_frames
-
-    def _examine(self, time_s: float, image: Image) -> Image:
-        """Show what there is to say of the picture; give it the right way up.
-
-        Once it is worth scoring again it starts a new segment, but not after a single corrupted frame.
-        """
-        before = self._health
-        self._health, image = self._health_check.update(time_s, image)
-        size = judge_size(self._settings.learned_size, (image.shape[1], image.shape[0]))
-        if self._health == GOOD or not size.scored:
-            self._health = size
-        if self._health.state in PAUSED:
-            self._paused = True
-        elif self._paused and self._health.scored:
-            self._new_segment()
-        if self._health != before:
-            self._change(self._health.state, self._health.detail)
-        return image
-
-    def _is_gap(self, time_s: float, reader: Reader) -> bool:
-        return self._last_s is not None and self._gaps.is_gap(time_s, reader.fps)
-
-    def _reached(self, time_s: float) -> None:
-        self._last_s = time_s
-        self._gaps.reached(time_s)
-
-    def _new_segment(self) -> None:
-        """What follows has nothing to do with what came before. An empty segment is not counted."""
-        if self._last_s is not None:
-            self._segment += 1
-        self._last_s = None
-        self._segment_size = None
-        self._sampler.reset()
-        self._health_check.reset()
-        self._paused = False
-        if not self._health.scored:
-            self._health = GOOD
 
     def _unreadable(self, what: str) -> None:
         self._status = replace(self._status, unreadable=self._status.unreadable + 1)

@@ -6,8 +6,8 @@ import logging
 import sys
 
 from monitor.judging.scorer import Scorer
-from monitor.live.channel import Channel
 from monitor.live.frame_queue import FrameQueue
+from monitor.threads.channel import Channel
 from monitor.types import ScoredFrame
 
 log = logging.getLogger(__name__)

@@ -48,7 +48,7 @@ class Quantiles:
         return self._sorted[low] + (place - low) * (self._sorted[high] - self._sorted[low])
 
 
-class History:
+class ScoreBins:
     """The highest value of each of the last ``bins`` time bins of ``bin_s`` seconds: a sparkline's data."""
 
     def __init__(self, bins: int = 60, bin_s: float = 1.0) -> None:

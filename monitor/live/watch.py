@@ -1,6 +1,6 @@
 """The main loop: results in; scores, alerts and health out to every sink, in the order publish, record, draw.
 
-Runs in the main thread, the only one that touches sinks.
+Runs in the main thread, the only one that touches sinks and the fleet.
 """
 
 from __future__ import annotations
@@ -8,18 +8,17 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
 from monitor.errors import RunError
-from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.learning.coordinator import Learning
 from monitor.learning.learning_plan import LearningPlan
-from monitor.live.pipeline import Pipeline
-from monitor.live.sink import CameraReport, RunReport, Sink
-from monitor.live.stats import History, Quantiles, Rate
-from monitor.sources.source import Source
+from monitor.live.fleet import Fleet, Member
+from monitor.live.sink import Sink
+from monitor.reports import CameraReport, RunReport
 from monitor.states import LOST, CameraState
 from monitor.types import ScoredFrame
 
@@ -27,105 +26,64 @@ TICK_S = 0.1
 """How often the loop looks at everything else but results: with many cameras, reports of all cost more than scores."""
 
 
-_BEHIND_S, _NEARLY_S = 2.0, 1.0
-"""A file that is so far behind its pace is overloaded, until it has come nearly up with it."""
-
-
-class _CameraStats:
-    """The running figures of one camera."""
-
-    def __init__(self) -> None:
-        self.score = math.nan
-        self.history = History()
-        self.fps_in, self.fps_analysed = Rate(), Rate()
-        self.overload = Rate()
-        self.behind = False  # a file that is played slower than it should be
-        self.age = Quantiles()
-        self.seen = 0  # frames that have come out of the pipeline
-        self.unscored: str | None = ""  # why not one frame has been scored so far; None once one has
-        self.state: tuple[CameraState, str] | None = None
-        self.since = self.looked_s = -math.inf  # that state; when it was looked at last
-        self.advice = ""
-
-    def add(self, judgement: Judgement) -> None:
-        frame = judgement.scored.frame
-        self.score = judgement.score
-        self.advice = judgement.advice or self.advice
-        self.age.add(judgement.scored.scored_at - frame.captured_at)
-        if not math.isnan(judgement.score):
-            self.history.add(frame.time_s, judgement.score)
-            self.unscored = None
-        elif self.unscored is not None and not frame.health.scored:
-            self.unscored = frame.health.detail
-
-
 class Watch:
-    """Runs the loop until every source has ended, ``stop`` is set or ``duration_s`` is over."""
+    """Runs the loop until every source has ended, ``stop`` is set or ``duration_s`` is over.
+
+    Follows the fleet's changes: sinks and learning hear about every camera that joins, is judged anew or leaves.
+    """
 
     def __init__(
         self,
-        pipeline: Pipeline,
-        monitors: Mapping[str, CameraMonitor],
-        sources: Mapping[str, Source],
+        fleet: Fleet,
         sinks: Sequence[Sink],
         clock: Callable[[], float] = time.monotonic,
         learning: Learning | None = None,
     ) -> None:
-        self._learning = learning or Learning((), _no_model)
-        self._pipeline = pipeline
-        self._monitors = dict(monitors)
-        self._sources = dict(sources)
+        self._fleet = fleet
         self._sinks = sinks
-        self._first_segments: dict[str, int] = {}
         self._clock = clock
+        self._learning = learning or Learning((), _no_model)
         self._started = clock()
-        self._stats = {name: _CameraStats() for name in sources}
+        fleet.observe(self)
 
-    def add(self, monitor: CameraMonitor | None, source: Source, first_segment: int) -> None:
-        """Take up a camera that the pipeline has added; frames of an earlier camera of its name are passed over.
+    def joined(self, member: Member) -> None:
+        """Tell the sinks, or begin to learn."""
+        if member.camera.learning is not None:
+            self._learning.begin(member.camera.learning)
+        if member.monitor is not None:
+            for sink in self._sinks:
+                sink.added(member.monitor)
 
-        monitor: None for a camera that learns.
-        """
-        name = source.name
-        self._sources[name] = source
-        self._stats[name], self._first_segments[name] = _CameraStats(), first_segment
-        if monitor is not None:
-            self.judge(monitor)
-
-    def judge(self, monitor: CameraMonitor) -> None:
-        """Judge a camera by this from now on: it has learned, or its model is another. Its open event ends."""
-        before = self._monitors.get(monitor.camera)
+    def judged_anew(self, member: Member, before: CameraMonitor | None) -> None:
+        """End the open event; later events of the camera are numbered on."""
+        assert member.monitor is not None
         if before is not None:
-            for alert in before.close():
-                self._tell(alert)
-            monitor.count_from(before.events)
-        self._monitors[monitor.camera] = monitor
+            self._close(member, before)
+            member.monitor.count_from(before.events)
         for sink in self._sinks:
-            sink.added(monitor)
+            sink.added(member.monitor)
 
-    def remove(self, name: str) -> None:
-        """Let go of a camera, before the pipeline does: its open event ends, its state is told as removed."""
-        monitor = self._monitors.pop(name, None)
-        for alert in monitor.close() if monitor is not None else ():
-            self._tell(alert)
-        report = replace(self._report(name, self._clock()), state=CameraState.ENDED, detail="removed", alarmed=False)
+    def leaving(self, member: Member) -> None:
+        """End the open event and report the camera as removed."""
+        if member.monitor is not None:
+            self._close(member, member.monitor)
+        report = replace(self._report(member, self._clock()), state=CameraState.ENDED, detail="removed", alarmed=False)
         for sink in self._sinks:
             sink.health(report)
-            sink.removed(name)
-        del self._sources[name], self._stats[name]
-        self._first_segments.pop(name, None)
+            sink.removed(member.name)
+        self._learning.end(member.name)
 
     def run(
         self, stop: threading.Event, duration_s: float | None = None, on_tick: Callable[[], None] = lambda: None
     ) -> RunReport:
         """Watch; at the end close open events, tell every sink, and return the last report.
 
-        on_tick: called about ten times a second between frames; may add and remove cameras.
+        on_tick: called about ten times per second between frames; may change the fleet.
 
         Raises the first error of a pipeline thread, after the sinks have been told.
         """
         next_tick = -math.inf
-        with self._pipeline.running() as results:
+        with self._fleet.pipeline.running() as results:
             try:
                 while not stop.is_set() and (duration_s is None or self._clock() - self._started < duration_s):
                     batch = results.get_all(TICK_S)
@@ -140,103 +98,77 @@ class Watch:
                     if tick:
                         on_tick()
             finally:
-                for monitor in self._monitors.values():
-                    for alert in monitor.close():
-                        self._tell(alert)
-                self._learning.finish(lambda name: self._pipeline.status(name).state)
+                for member in self._fleet:
+                    if member.monitor is not None:
+                        self._close(member, member.monitor)
+                self._learning.finish(self.state_of)
                 last = self._tick()
         return last
 
+    def state_of(self, name: str) -> CameraState:
+        """What a camera's capture is doing; ENDED for a camera that is not in the fleet."""
+        member = self._fleet.get(name)
+        return CameraState.ENDED if member is None else member.feed.status.state
+
     def _take(self, scored: ScoredFrame) -> None:
-        name = scored.frame.camera
-        if name not in self._sources or scored.frame.segment < self._first_segments.get(name, 0):
+        member = self._fleet.get(scored.frame.camera)
+        if member is None or scored.frame.segment < member.first_segment:
             return  # the camera has been removed, or replaced by another of its name
-        self._stats[name].seen += 1
-        if self._learning.without_model(name):
-            self._stats[name].age.add(scored.scored_at - scored.frame.captured_at)
+        member.figures.seen += 1
+        if self._learning.without_model(member.name):
+            member.figures.arrived(scored)
             self._learning.take(scored)
             return
-        monitor = self._monitors.get(name)
-        if monitor is None or scored.model not in ("", monitor.scale.model_id):
+        monitor = member.monitor
+        if monitor is None or scored.model not in ("", monitor.scale.model.id):
             return  # scored before the model was exchanged
         judgement = monitor.update(scored)
-        self._stats[name].add(judgement)
+        member.figures.arrived(scored)
+        member.figures.judged(judgement)
         for sink in self._sinks:
             sink.score(judgement)
         for alert in judgement.alerts:
-            self._tell(alert)
+            self._tell(member, alert)
 
-    def _tell(self, alert: Alert) -> None:
-        report = self._report(alert.camera, self._clock())
+    def _close(self, member: Member, monitor: CameraMonitor) -> None:
+        for alert in monitor.close():
+            self._tell(member, alert)
+
+    def _tell(self, member: Member, alert: Alert) -> None:
+        report = self._report(member, self._clock())
         for sink in self._sinks:
             sink.alert(alert, report)
 
     def _end_of_the_lost(self) -> None:
         """End the open events of cameras and files that give no more frames, once their last ones have been judged."""
-        for name, monitor in self._monitors.items():
-            if not monitor.alarmed or self._pipeline.status(name).state not in LOST:
+        for member in self._fleet:
+            monitor = member.monitor
+            if monitor is None or not monitor.alarmed or member.feed.status.state not in LOST:
                 continue
-            queue = self._pipeline.counters(name)
-            if self._stats[name].seen >= queue.put - queue.dropped:
-                for alert in monitor.close():
-                    self._tell(alert)
+            queue = member.feed.counters
+            if member.figures.seen >= queue.put - queue.dropped:
+                self._close(member, monitor)
 
     def _tick(self) -> RunReport:
         now = self._clock()
         self._end_of_the_lost()
-        reports = tuple(self._report(name, now) for name in self._sources)
-        for report in reports:
-            stats = self._stats[report.name]
-            if stats.state != (report.state, report.detail):
-                stats.state = (report.state, report.detail)
+        reports = []
+        for member in self._fleet:
+            report = self._report(member, now)
+            reports.append(report)
+            if member.figures.changed(report, now):
                 for sink in self._sinks:
                     sink.health(report)
-            stats.since, stats.looked_s = report.since, now
-        run = RunReport(now - self._started, self._pipeline.depth(), reports)
+        run = RunReport(now - self._started, self._fleet.pipeline.depth(), tuple(reports))
         for sink in self._sinks:
             sink.tick(run)
         return run
 
-    def _report(self, name: str, now: float) -> CameraReport:
-        status, queue = self._pipeline.status(name), self._pipeline.counters(name)
-        stats, monitor = self._stats[name], self._monitors.get(name)
-        state, detail = status.state, status.detail
-        stats.behind = status.behind_s > (_NEARLY_S if stats.behind else _BEHIND_S)
-        if state is CameraState.ONLINE and stats.overload.update(now, queue.dropped) > 0:
-            state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
-        elif state is CameraState.ONLINE and stats.behind:
-            state, detail = CameraState.OVERLOADED, "played slower than asked for: lower analysis_fps or the speed"
-        elif state is CameraState.ONLINE and stats.advice:
-            state, detail = CameraState.DRIFTED, stats.advice
-        report = CameraReport(
-            name=name,
-            source=self._sources[name].label,
-            state=state,
-            since=status.since,
-            detail=detail,
-            score=stats.score,
-            alarmed=monitor is not None and monitor.alarmed,
-            history=tuple(stats.history.values()),
-            fps_in=stats.fps_in.update(now, status.frames_in),
-            fps_analysed=stats.fps_analysed.update(now, stats.age.count),
-            age_p50_s=stats.age.quantile(0.5),
-            age_p99_s=stats.age.quantile(0.99),
-            frames_in=status.frames_in,
-            analysed=stats.age.count,
-            unscored=stats.unscored or "",
-            dropped=queue.dropped,
-            reconnects=status.reconnects,
-            stalls=status.stalls,
-            missing=status.missing,
-            unreadable=status.unreadable,
-            events=0 if monitor is None else monitor.events,
-            rests_on_s=None if monitor is None else monitor.scale.rests_on_s,
+    def _report(self, member: Member, now: float) -> CameraReport:
+        feed, source = member.feed, member.camera.source
+        return member.figures.report(
+            source.name, source.label, feed.status, feed.counters, member.monitor, now, self._learning.amend
         )
-        report = self._learning.amend(report)
-        # The state told may be another than the capture's, and begins when it is told first.
-        if stats.state is not None and status.since < stats.looked_s:
-            report = replace(report, since=stats.since if report.state is stats.state[0] else now)
-        return report
 
 
 def _no_model(plan: LearningPlan) -> NoReturn:

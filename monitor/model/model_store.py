@@ -122,6 +122,19 @@ class Model:
         return f"{self.card.name}@{self.hash[:8]}"
 
     @property
+    def learned_size(self) -> tuple[int, int] | None:
+        """(width, height) px of the pictures that the model learned from; None if it does not say."""
+        width, height = (self.provenance.notes.get(key) for key in ("width", "height"))
+        if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+            return width, height
+        return None
+
+    @property
+    def looks_at_small(self) -> bool:
+        """Whether a detector looks at the frames' small pictures."""
+        return any(detector.small for detector in self.detectors)
+
+    @property
     def provenance(self) -> Provenance:
         """How the model was made."""
         return self.card.provenance

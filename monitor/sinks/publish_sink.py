@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from monitor.alerts.messages import ModelRef
 from monitor.alerts.publisher import Publisher
-from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
-from monitor.live.sink import CameraReport, RunReport, Sink
-from monitor.model.model_store import Model
+from monitor.judging.camera_monitor import Alert, Judgement
+from monitor.judging.fusion import ModelScale
+from monitor.live.sink import Sink
+from monitor.reports import CameraReport, RunReport
 from monitor.sinks.evidence.alert_pictures import snapshot, to_jpeg
 from monitor.states import Phase
 
@@ -24,22 +25,11 @@ SNAPSHOT_QUALITY = 80
 class PublishSink(Sink):
     """Turns what the main loop says into ZeroMQ messages.
 
-    models                camera name -> the model that watches it; looked at anew each time
-    false_alarms_per_day  the budget that the threshold stands for, of the cameras that are there at the start
-    evidence              names the files kept of an alert's event
+    evidence: names the files that are kept of an alert's event
     """
 
-    def __init__(
-        self,
-        publisher: Publisher,
-        models: Mapping[str, Model],
-        false_alarms_per_day: float,
-        evidence: Callable[[Alert], Sequence[str]] = lambda _: (),
-    ) -> None:
+    def __init__(self, publisher: Publisher, evidence: Callable[[Alert], Sequence[str]] = lambda _: ()) -> None:
         self._publisher = publisher
-        self._models = models
-        self._false_alarms_per_day = false_alarms_per_day
-        self._budgets: dict[str, float] = {}
         self._evidence = evidence
 
     def score(self, judgement: Judgement) -> None:
@@ -52,7 +42,7 @@ class PublishSink(Sink):
             frame_index=frame.index,
             score=judgement.score,
             captured_at=frame.wall_time,
-            raw=dict(zip((d.name for d in self._models[frame.camera].detectors), raw, strict=True)),
+            raw=dict(zip(judgement.scale.names, raw, strict=True)),
         )
 
     def alert(self, alert: Alert, report: CameraReport) -> None:
@@ -62,20 +52,16 @@ class PublishSink(Sink):
             alert.event,
             started_at=alert.started_at,
             ended_at=alert.ended_at,
-            model=model_ref(self._models[alert.camera]),
+            model=model_ref(alert.scale),
             frame_age_s=time.monotonic() - alert.read_at,
             dropped_frames=report.dropped,
             regions=alert.regions,
             reasons=alert.reasons,
-            expected_false_alarms_per_day=self._budgets.get(alert.camera, self._false_alarms_per_day),
+            expected_false_alarms_per_day=alert.scale.false_alarms_per_day,
             evidence=self._evidence(alert),
             media_s=alert.media_s,
             jpeg=None if alert.event.phase is Phase.UPDATE else snapshot_jpeg(alert),
         )
-
-    def added(self, monitor: CameraMonitor) -> None:
-        """A reload may have changed the budget."""
-        self._budgets[monitor.camera] = monitor.scale.false_alarms_per_day
 
     def health(self, report: CameraReport) -> None:
         """Publish the camera's new state."""
@@ -87,9 +73,9 @@ class PublishSink(Sink):
         self._publisher.tick(time.monotonic())
 
 
-def model_ref(model: Model) -> ModelRef:
-    """A model as messages and evidence name it."""
-    return ModelRef(id=model.name, hash=model.hash)
+def model_ref(scale: ModelScale) -> ModelRef:
+    """A model as messages name it."""
+    return ModelRef(id=scale.model.name, hash=scale.model.hash)
 
 
 def snapshot_jpeg(alert: Alert) -> bytes:

@@ -64,7 +64,7 @@ class RecordHeader(_Line):
         return cls(
             camera=monitor.camera,
             sorted=sort,
-            model=monitor.scale.model_id,
+            model=monitor.scale.model.id,
             false_alarms_per_day=monitor.scale.false_alarms_per_day,
             detectors=monitor.scale.names,
             senses=monitor.scale.senses,
@@ -94,7 +94,7 @@ def header_line(monitor: CameraMonitor, *, sort: bool) -> str:
     return RecordHeader.of(monitor, sort=sort).model_dump_json()
 
 
-def score_line(judgement: Judgement, detectors: tuple[str, ...]) -> str:
+def score_line(judgement: Judgement) -> str:
     """A frame's score as JSON, smoothed and raw."""
     frame = judgement.scored.frame
     raw = [_number(detection.score) for detection in judgement.scored.detections]
@@ -104,7 +104,7 @@ def score_line(judgement: Judgement, detectors: tuple[str, ...]) -> str:
         "index": frame.index,
         "segment": frame.segment,
         "score": _number(judgement.score),
-        "raw": dict(zip(detectors, raw, strict=True)),
+        "raw": dict(zip(judgement.scale.names, raw, strict=True)),
     }
     return json.dumps(line, allow_nan=False)
 

@@ -7,13 +7,13 @@ put in order (camera, time) when the run ends, since how their lines interleave 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Self, TextIO
 
 from monitor.errors import ConfigError, RunError
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
-from monitor.live.sink import CameraReport, Sink
+from monitor.live.sink import Sink
+from monitor.reports import CameraReport
 from monitor.sinks.score_record import alert_line, header_line, is_record, score_line
 
 
@@ -21,17 +21,13 @@ class Recorder(Sink):
     """Writes one line a score and one line an alert step. A context manager.
 
     scores, alerts  files to write, or None
-    monitors        camera name -> what judges its scores, for the header of each camera
     sort            True when every source ends: lines are put in order at the end
 
     Raises ConfigError on entry if a file cannot be opened, RunError on exit if the disk did not take everything.
     """
 
-    def __init__(
-        self, scores: Path | None, alerts: Path | None, monitors: Mapping[str, CameraMonitor], *, sort: bool
-    ) -> None:
+    def __init__(self, scores: Path | None, alerts: Path | None, *, sort: bool) -> None:
         self._paths = {"score": scores, "alert": alerts}
-        self._monitors = dict(monitors)
         self._sort = sort
         self._files: dict[str, TextIO] = {}
         self._failure: str | None = None
@@ -49,8 +45,6 @@ class Recorder(Sink):
                 raise ConfigError(
                     f"cannot write {path}: {error.strerror}; choose a file in an existing folder"
                 ) from error
-        for monitor in self._monitors.values():
-            self._write("score", header_line(monitor, sort=self._sort))
         return self
 
     def _check(self) -> None:
@@ -77,13 +71,11 @@ class Recorder(Sink):
 
     def added(self, monitor: CameraMonitor) -> None:
         """Record what the camera's alerts follow from, before its first score."""
-        self._monitors[monitor.camera] = monitor
         self._write("score", header_line(monitor, sort=self._sort))
 
     def score(self, judgement: Judgement) -> None:
         """Record a score, smoothed and raw."""
-        detectors = self._monitors[judgement.scored.frame.camera].scale.names
-        self._write("score", score_line(judgement, detectors))
+        self._write("score", score_line(judgement))
 
     def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - a report differs from run to run
         """Record a step of an event."""

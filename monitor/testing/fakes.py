@@ -10,8 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detector.base import Detector, Observation, Precision, Tensors
+from monitor.judging.alerting import AlertSettings
+from monitor.judging.camera_monitor import CameraMonitor, Judgement
+from monitor.judging.fusion import ModelScale
+from monitor.live.capture import CaptureSettings
+from monitor.live.fleet import Camera, Fleet
+from monitor.live.pipeline import Pipeline
 from monitor.model.model_store import Model, ModelCard, Provenance
 from monitor.scores.held_out import HeldOut
+from monitor.scores.smoothing import SmoothingSettings
 from monitor.sources.source import Position, Reader, Source
 from monitor.states import Reason
 from monitor.types import Detection, Frame, Image, ScoredFrame
@@ -126,3 +133,30 @@ class _LevelReader(Reader):
 
     def retrieve(self) -> Image | None:
         return picture(self._level)
+
+
+def brightness_scale(model: Model | None = None, false_alarms_per_day: float = 1.0) -> ModelScale:
+    """The scale of a model, or of the one that measures brightness."""
+    return ModelScale(model or brightness_model(), false_alarms_per_day, SmoothingSettings())
+
+
+def monitor_of(camera: str, model: Model | None = None, alert: AlertSettings | None = None) -> CameraMonitor:
+    """What judges a camera's scores, with default settings."""
+    return CameraMonitor(camera, brightness_scale(model), SmoothingSettings(), alert or AlertSettings())
+
+
+def judgement(scored: ScoredFrame, score: float, reasons: tuple[Reason, ...] = ()) -> Judgement:
+    """A judgement of a frame, without alerts."""
+    return Judgement(scored, score, (), brightness_scale(), (score,), reasons=reasons)
+
+
+def watched_by(source: Source, model: Model | None = None, capture: CaptureSettings | None = None) -> Camera:
+    """A source as a camera of a fleet, watched by a model or by the one that measures brightness."""
+    chosen = model or brightness_model()
+    capture = capture or CaptureSettings(speed=None)
+    return Camera(source, chosen, capture, monitor_of(source.name, chosen))
+
+
+def fleet_of(*cameras: Camera) -> Fleet:
+    """A fleet with a pipeline of its own."""
+    return Fleet(Pipeline(), cameras)

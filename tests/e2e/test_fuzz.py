@@ -356,7 +356,7 @@ def record() -> tuple[str, ...]:
     monitor = CameraMonitor("cam", scale, SmoothingSettings(), MonitorConfig().alert)
     levels = [25] * 8 + [200] * 15 + [25] * 4
     judged = [monitor.update(scored(number / 10, level)) for number, level in enumerate(levels)]
-    return (header_line(monitor, sort=True), *(score_line(judgement, scale.names) for judgement in judged))
+    return (header_line(monitor, sort=True), *(score_line(judgement) for judgement in judged))
 
 
 def what_if(content: bytes, changes: Changes) -> None:

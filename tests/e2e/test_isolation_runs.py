@@ -16,20 +16,16 @@ from pathlib import Path
 import pytest
 
 from monitor.errors import CaptureError
-from monitor.judging.alerting import AlertSettings
-from monitor.judging.camera_monitor import CameraMonitor
-from monitor.judging.fusion import ModelScale
 from monitor.live.capture import Capture
-from monitor.live.pipeline import Camera, Pipeline
-from monitor.live.sink import RunReport, Sink
+from monitor.live.sink import Sink
 from monitor.live.watch import Watch
-from monitor.scores.smoothing import SmoothingSettings
+from monitor.reports import RunReport
 from monitor.sources.isolated.isolated_source import IsolatedSource, isolate
 from monitor.sources.source import Source
 from monitor.sources.video import VideoSource
 from monitor.states import CameraState
 from monitor.testing.captured import QUICK, captured, eventually
-from monitor.testing.fakes import brightness_model
+from monitor.testing.fakes import brightness_model, fleet_of, watched_by
 from monitor.testing.injected_faults import Noted
 from monitor.testing.scripted import FAST, RecordingSink
 from tests.helpers.decoders import Break, NoiseSource, Plan
@@ -125,8 +121,8 @@ def test_a_whole_run_outlives_a_file_that_aborts_its_decoder(tmp_path: Path) -> 
         assert run.returncode == 1, run.stderr
         last = run.stderr.splitlines()[-1]
         failed, _, unscored = last.partition("; ")
-        assert failed == "error: 1 of 2 sources could not be watched to the end: crashes_decoder (why: see above)"
-        assert unscored == "not one frame was scored of sound (the picture is black or covered: scoring pauses)"
+        assert failed == "error: 1 of 2 sources could not be watched to the end: crashes_decoder (see the reason above)"
+        assert unscored == "no frame was scored for sound (the picture is black or covered: scoring pauses)"
         # By a signal, as a rule; but what a process still does whose memory was overwritten, nobody can say.
         assert run.stderr.count("the decoder died (") == 1
     assert "Traceback" not in run.stderr
@@ -146,9 +142,7 @@ def test_a_pipeline_outlives_a_decoder_and_ends_at_once_though_another_hangs() -
         IsolatedSource(NoiseSource(plan, name=name), open_timeout_s=5.0, read_timeout_s=60.0)
         for name, plan in plans.items()
     ]
-    scale = ModelScale(model, 1.0, SmoothingSettings())
-    pipeline = Pipeline([Camera(source, model, FAST) for source in sources])
-    monitors = {name: CameraMonitor(name, scale, SmoothingSettings(), AlertSettings()) for name in plans}
+    fleet = fleet_of(*(watched_by(source, model, FAST) for source in sources))
     stop = threading.Event()
 
     class UntilSoundHasEnded(Sink):
@@ -163,7 +157,7 @@ def test_a_pipeline_outlives_a_decoder_and_ends_at_once_though_another_hangs() -
                 stop.set()
 
     until = UntilSoundHasEnded()
-    report = Watch(pipeline, monitors, {source.name: source for source in sources}, [until]).run(stop, 30.0)
+    report = Watch(fleet, [until]).run(stop, 30.0)
     assert 0.0 < time.monotonic() - until.ended_at < 1.5
     crash, hang, sound = report.cameras
     assert (crash.state, crash.detail, crash.frames_in) == (

@@ -10,20 +10,17 @@ import pytest
 
 from monitor.detector.base import Observation
 from monitor.errors import CaptureError
-from monitor.judging.alerting import AlertSettings
-from monitor.judging.camera_monitor import CameraMonitor, Judgement
-from monitor.judging.fusion import ModelScale
+from monitor.judging.camera_monitor import Judgement
 from monitor.judging.scorer import Scorer
 from monitor.live.capture import CaptureSettings
 from monitor.live.frame_queue import FrameQueue, QueueSettings
-from monitor.live.pipeline import Camera, Pipeline
-from monitor.live.sink import CameraReport, Sink
+from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
-from monitor.scores.smoothing import SmoothingSettings
+from monitor.reports import CameraReport
 from monitor.sources.source import Position, Reader, Source
 from monitor.states import CameraState
-from monitor.testing.fakes import Brightness, brightness_model, frame, picture
+from monitor.testing.fakes import Brightness, brightness_model, fleet_of, frame, picture, watched_by
 from monitor.testing.scripted import Clock
 from monitor.types import Detection, Image
 
@@ -244,11 +241,9 @@ def test_an_overloaded_pipeline_says_so_drops_and_recovers() -> None:
     cameras = [MeteredCamera(name) for name in ("a", "b", "c", "d")]
     detector = Metered(cameras, clock)
     model = model_of(detector)
-    scale = ModelScale(model, 1.0, SmoothingSettings())
-    monitors = {c.name: CameraMonitor(c.name, scale, SmoothingSettings(), AlertSettings()) for c in cameras}
     notes = Relieve(detector, [camera.name for camera in cameras], stop)
-    pipeline = Pipeline([Camera(camera, model, CaptureSettings()) for camera in cameras])
-    watch = Watch(pipeline, monitors, {camera.name: camera for camera in cameras}, [notes], clock)
+    fleet = fleet_of(*(watched_by(camera, model, CaptureSettings()) for camera in cameras))
+    watch = Watch(fleet, [notes], clock)
     deadline = time.monotonic() + DEADLINE_S
 
     def on_tick() -> None:
@@ -263,4 +258,4 @@ def test_an_overloaded_pipeline_says_so_drops_and_recovers() -> None:
         assert camera.analysed == notes.scored[camera.name]
         assert camera.frames_in >= camera.analysed + camera.dropped
     assert notes.details == {"frames are dropped: lower analysis_fps or use a faster device"}
-    assert pipeline.depth() == 0
+    assert fleet.pipeline.depth() == 0

@@ -4,15 +4,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
-from monitor.judging.fusion import ModelScale
 from monitor.live.sink import Sink
-from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
-from monitor.testing.fakes import brightness_model, scored
+from monitor.testing.fakes import monitor_of, scored
 from monitor.types import ScoredFrame
 
 DEADLINE_S = 20
@@ -20,8 +17,7 @@ CALM, BRIGHT = 25, 200
 
 
 def monitor(camera: str = "cam") -> CameraMonitor:
-    scale = ModelScale(brightness_model(), 1.0, SmoothingSettings())
-    return CameraMonitor(camera, scale, SmoothingSettings(), AlertSettings())
+    return monitor_of(camera)
 
 
 def levels(*parts: tuple[float, int], fps: float = 10.0) -> list[ScoredFrame]:
@@ -54,13 +50,9 @@ def tell(sink: Sink, judgement: Judgement, report: object = None) -> None:
 
 def sink_for(folder: Path, stop: threading.Event | None = None) -> EvidenceSink:
     settings = EvidenceSettings(enabled=True, folder=folder)
-    return EvidenceSink(
-        settings,
-        models={"cam": brightness_model()},
-        false_alarms_per_day=1.0,
-        rise_s=0.5,
-        stop=stop or threading.Event(),
-    )
+    sink = EvidenceSink(settings, stop=stop or threading.Event())
+    sink.added(monitor())
+    return sink
 
 
 def files_in(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from training.autoencoder.checkpoint import EpochLoss
 from training.autoencoder.recipe import Recipe
 from training.autoencoder.training_clips import Footage, load_clips, split
 from training.progress import Report
-from training.sampling import recorded_sources
+from training.recordings import recorded_sources
 
 CPU = torch.device("cpu")
 QUIET = Report(quiet=True)

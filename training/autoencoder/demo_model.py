@@ -1,7 +1,7 @@
-"""The small model that ships with the project: this module, run as a program, learns the synthetic street anew.
+"""Creates the small model that ships with the project. As a program, this module learns the synthetic street again.
 
-Both detectors learn from two minutes of normal footage; other people in other light give the held-out scores. None of
-it is the demo's own footage.
+Both detectors learn from two minutes of normal footage. The held-out scores come from other clips with other people and
+other light. Neither is the footage that the demo shows.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from monitor.detector.base import Detector, Observation
+from monitor.detector.base import Detector
 from monitor.detector.motion.motion_detector import Motion
 from monitor.detector.static_detector import StaticAge
 from monitor.errors import MonitorError
+from monitor.judging.scorer import Bare
 from monitor.model.model_store import Provenance, save_model
+from monitor.replay import scored
 from monitor.scores.held_out import HeldOut
 from monitor.sources.synthetic.synthetic_scene import FPS, SyntheticScene
 from monitor.types import Frame
@@ -31,7 +33,7 @@ HELD_OUT_SEEDS, HELD_OUT_CLIP_S = (201, 202, 203, 204, 205, 206), 60.0
 
 
 def normal_clip(seed: int, duration_s: float) -> Iterator[Frame]:
-    """Normal footage of the street, at the rate at which it is analysed."""
+    """Normal footage of the street, at the analysis rate."""
     scene = SyntheticScene(seed=seed, duration_s=duration_s, abnormal=False)
     for step in range(int(duration_s * ANALYSED_PER_S)):
         index = round(step * FPS / ANALYSED_PER_S)
@@ -39,24 +41,23 @@ def normal_clip(seed: int, duration_s: float) -> Iterator[Frame]:
 
 
 def fit_detectors() -> tuple[Motion, StaticAge]:
-    """Fit both on the training seeds. Holds one clip of frames (200 MB) at a time."""
+    """Fit both detectors on the training seeds. Keeps one clip of frames (200 MB) in memory at a time."""
     motion = Motion.fit(list(normal_clip(seed, TRAINING_CLIP_S)) for seed in TRAINING_SEEDS)
     static = StaticAge.fit(list(normal_clip(seed, TRAINING_CLIP_S)) for seed in TRAINING_SEEDS)
     return motion, static
 
 
 def score_held_out(detectors: tuple[Detector, ...]) -> HeldOut:
-    """Raw scores of the held-out seeds."""
+    """Compute the raw scores of the held-out seeds."""
     times: list[float] = []
     clips: list[int] = []
     scores: dict[str, list[float]] = {detector.name: [] for detector in detectors}
     for clip, seed in enumerate(HELD_OUT_SEEDS):
-        streams = [detector.new_stream() for detector in detectors]
-        for frame in normal_clip(seed, HELD_OUT_CLIP_S):
-            times.append(frame.time_s)
+        for each in scored(normal_clip(seed, HELD_OUT_CLIP_S), Bare(detectors)):
+            times.append(each.frame.time_s)
             clips.append(clip)
-            for detector, stream in zip(detectors, streams, strict=True):
-                scores[detector.name].append(detector.score([Observation(frame, stream)])[0].score)
+            for detector, detection in zip(detectors, each.detections, strict=True):
+                scores[detector.name].append(detection.score)
     raw = {name: np.array(values, np.float64) for name, values in scores.items()}
     return HeldOut(np.array(times, np.float64), np.array(clips, np.int32), raw)
 

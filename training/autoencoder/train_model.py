@@ -1,10 +1,10 @@
-"""From footage to a model folder."""
+"""Trains the published network on footage and writes a model folder."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -14,9 +14,14 @@ from monitor.detector.device import find_device
 from monitor.detector.true_sight.autoencoder import TrueSightNet
 from monitor.detector.true_sight.true_sight_detector import TrueSight
 from monitor.errors import UsageError
+from monitor.judging.scorer import Bare
 from monitor.model.model_store import Provenance, check_replaceable, save_model, utc_now
+from monitor.replay import LIVE_FPS, frames, scored
+from monitor.sources.source import Source
+from monitor.stream.frame_rules import FrameRules, RuleSettings
 from monitor.text.durations import in_words
 from monitor.text.wording import counted
+from monitor.types import Frame
 from training.autoencoder.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochLoss
 from training.autoencoder.recipe import Recipe
 from training.autoencoder.training_clips import Footage, load_clips, split
@@ -25,8 +30,8 @@ from training.learn.learn_model import RECOMMENDED_S
 from training.output import make_writable
 from training.progress import Report
 from training.provenance import code_commit as code_commit
-from training.sampling import LIVE_PER_S, recorded_sources
-from training.scoring import held_out_scores, pictures, score_source
+from training.recordings import nothing_readable, recorded_sources
+from training.score_table import Scores, ScoreTable, held_out_scores
 
 
 def train_model(
@@ -40,10 +45,10 @@ def train_model(
     report: Report,
     after_epoch: Callable[[EpochLoss], None] | None = None,
 ) -> None:
-    """Train on the footage at the paths and write the model folder ``out``, replacing an older model.
+    """Train on the footage at the paths and write the model folder ``out``. Replaces an older model there.
 
-    Working files live in ``<out>.training`` until the model is complete. Raises UsageError and its kind for
-    what cannot be used; an interruption leaves the last finished epoch to go on from with ``resume``.
+    Working files are in ``<out>.training`` until the model is complete. Raises UsageError or a similar error for input
+    that cannot be used. After an interruption, ``resume`` continues from the last finished epoch.
     """
     out = out.absolute()
     check_replaceable(out)
@@ -58,7 +63,7 @@ def train_model(
         clips = load_clips(sources, frames_per_s=recipe.frames_per_s, max_frames=recipe.max_frames, report=report)
         footage = split(clips, recipe.held_out, min_training=recipe.batch)
         learned_s, held_s = footage.lengths_s()
-        report.say(f"footage: {in_words(learned_s)} to learn from, {in_words(held_s)} held out to set the threshold by")
+        report.say(f"footage: {in_words(learned_s)} to learn from, {in_words(held_s)} held out to set the threshold")
         warning = too_short(learned_s, held_s)
         if warning is not None:
             report.say(warning)
@@ -80,25 +85,25 @@ def train_model(
 
 
 def too_short(learned_s: float, held_s: float) -> str | None:
-    """A warning for people where there is less than the recommended footage, seconds."""
+    """A warning if the footage is shorter than recommended; None if it is long enough. Both lengths in seconds."""
     if learned_s + held_s >= RECOMMENDED_S:
         return None
     held = in_words(held_s)
     return (
-        f"warning: {in_words(learned_s + held_s)} of footage is too little: the {held} held out cannot show that there "
-        f"is less than one false alarm in {held}, so expect many; give at least {in_words(RECOMMENDED_S)} in all, "
-        "better an hour, with everything that is normal for this camera"
+        f"warning: {in_words(learned_s + held_s)} of footage is too short: the {held} of held-out footage cannot "
+        f"confirm fewer than one false alarm per {held}, so expect many false alarms; give at least "
+        f"{in_words(RECOMMENDED_S)} in total, better an hour, that shows everything that is normal for this camera"
     )
 
 
 def unfinished(out: Path) -> int:
-    """Epochs that an interrupted training for the model folder ``out`` can go on from."""
+    """Number of finished epochs of an interrupted training for the model folder ``out``; 0 if there is none."""
     folder = working_folder(out.absolute())
     return len(Checkpoint.load(folder).losses) if (folder / CHECKPOINT_FILE).exists() else 0
 
 
 def working_folder(out: Path) -> Path:
-    """Where an unfinished training keeps its files: beside the model folder."""
+    """The folder for the files of an unfinished training, next to the model folder."""
     return out.with_name(f"{out.name}.training")
 
 
@@ -112,19 +117,19 @@ def _finish(
     seed: int,
     report: Report,
 ) -> None:
-    """Calibrate the best network on the held-out footage, score that, and write the model folder."""
+    """Calibrate the best network on the held-out footage, score this footage, and write the model folder."""
     net = TrueSightNet(width=recipe.width, dropout=recipe.dropout)
     net.load_state_dict(state.best)
     held = footage.held_sources()
     limit = max(2, recipe.calibration_frames // len(held))
     with report.steps("calibrating on the held-out footage", None):
         detector = TrueSight.from_network(net, variant=recipe.variant, device=str(device)).calibrate(
-            image for s, start in held for image in pictures(s, per_s=LIVE_PER_S, from_s=start, limit=limit)
+            frame.image for source, start in held for frame in _held_frames(source, start, limit)
         )
     with report.steps("scoring the held-out footage", len(held)) as step:
         parts = []
         for source, start in held:
-            parts.append(score_source(source, [detector], per_s=LIVE_PER_S, from_s=start, limit=limit))
+            parts.append(_scores(source, start, limit, detector))
             step()
     best = state.best_epoch()
     mean, spatial = _attention_spread(net, footage.held_out())
@@ -150,8 +155,22 @@ def _finish(
     save_model(out, out.name, [detector], held_out_scores(parts, [detector]), provenance)
 
 
+def _held_frames(source: Source, from_s: float, limit: int) -> Iterator[Frame]:
+    """Held-out frames at the live rate, as they are: the published recipe knows no health check."""
+    return frames(source, FrameRules(RuleSettings(analysis_fps=LIVE_FPS)), from_s=from_s, limit=limit)
+
+
+def _scores(source: Source, from_s: float, limit: int, detector: TrueSight) -> Scores:
+    table = ScoreTable()
+    for each in scored(_held_frames(source, from_s, limit), Bare((detector,))):
+        table.add(each)
+    if not len(table):
+        raise nothing_readable(source)
+    return table.scores()
+
+
 def _attention_spread(net: TrueSightNet, frames: Tensor) -> tuple[float, float]:
-    """Mean of the attention and its mean deviation over the 36 places; a deviation near 0 is a collapse."""
+    """Mean of the attention, and its mean standard deviation over the 36 cells. Near 0, the attention has collapsed."""
     with torch.inference_mode():
         attention = net.cpu().eval()(frames[:256].float().div(255)).attention.flatten(1)  # (N, 36)
     return attention.mean().item(), attention.std(dim=1).mean().item()
@@ -160,8 +179,8 @@ def _attention_spread(net: TrueSightNet, frames: Tensor) -> tuple[float, float]:
 def _check_working_folder(folder: Path, *, resume: bool) -> None:
     unfinished = (folder / CHECKPOINT_FILE).exists()
     if folder.exists() and not unfinished and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is in the way and holds no unfinished training: move it or choose another --out")
+        raise UsageError(f"{folder} exists but is not an unfinished training: move it or choose another --out")
     if unfinished and not resume:
-        raise UsageError(f"{folder} holds an unfinished training: add --resume to go on, or delete it to start anew")
+        raise UsageError(f"{folder} contains an unfinished training: add --resume to continue, or delete the folder")
     if resume and not unfinished:
-        raise UsageError(f"there is no unfinished training in {folder}: leave out --resume")
+        raise UsageError(f"there is no unfinished training in {folder}: remove --resume")

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.fusion import ModelScale
 from monitor.model.model_store import Model
+from monitor.replay import AS_LIVE, LIVE_FPS, ReplayLog, medians, replay
 from monitor.scores.calibration import DAY_S
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.text.durations import in_words
 from monitor.text.wording import about, counted
-from training.evaluate.analysis import Account, analyse, live_check, medians, nothing_readable
 from training.evaluate.evaluation_report import alarm_table, fitted, timings
 from training.evaluate.events import Alarm, AlarmLog, poisson_interval
 from training.evaluate.joined_recordings import Joined
 from training.evaluate.ranking import Interval
 from training.progress import Report
-from training.sampling import LIVE_PER_S, recorded_sources
+from training.recordings import nothing_readable, recorded_sources
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class AlarmCount:
 
 
 def count_alarms(
-    path: Path, model: Model, budget_per_day: float, report: Report, analysis_fps: float = LIVE_PER_S
+    path: Path, model: Model, budget_per_day: float, report: Report, analysis_fps: float = LIVE_FPS
 ) -> AlarmCount:
     """Watch the recordings at ``path``, in the order of their names, as one camera's stream; keeps no pictures.
 
@@ -98,13 +98,14 @@ def count_alarms(
     source = Joined(sources, skip)
     scale = ModelScale(model, budget_per_day, SmoothingSettings())
     monitor = CameraMonitor(source.name, scale, SmoothingSettings(), AlertSettings())
-    account, log = Account(), AlarmLog("")
+    replayed, log = ReplayLog(), AlarmLog("")
+    rules = replace(AS_LIVE, analysis_fps=analysis_fps)
     frames, footage_s, last = 0, 0.0, (-1, 0.0)
     with report.steps(f"watching {counted(len(sources), 'file')}", len(sources)) as step:
         begun = 1
-        for analysed in analyse(source, model.detectors, per_s=analysis_fps, check=live_check(model), account=account):
-            frame = analysed.scored.frame
-            for alarm in log.take(monitor.update(analysed.scored).alerts, frame.time_s):
+        for judgement in replay(source, model, monitor, rules, replayed):
+            frame = judgement.scored.frame
+            for alarm in log.take(judgement.alerts, frame.time_s):
                 where, second = source.place(alarm.started_s)
                 report.say(f"alarm in {Path(where).name} at {second:.1f} s: peak {alarm.peak_score:.2f}")
             if last[0] == frame.segment:
@@ -132,10 +133,10 @@ def count_alarms(
         per_day_interval=(low / days, high / days),
         alarms=tuple(_in_file(alarm, source) for alarm in log.alarms),
         at_s=tuple(alarm.started_s for alarm in log.alarms),
-        unreadable=account.unreadable,
-        not_scored=account.unscored,
+        unreadable=len(replayed.unreadable),
+        not_scored=replayed.unscored,
         skipped=tuple(skipped),
-        ms=medians([account]),
+        ms=medians([replayed]),
     )
 
 

@@ -1,7 +1,7 @@
-"""How well a model does on labelled footage, beside the mean frame difference on the same frames.
+"""Measures a model on labelled footage, and for comparison the mean frame difference on the same frames.
 
-Everything is causal, as it runs live, unless the published protocol is asked for by name: no frame sees the future, no
-score is scaled by the video or the test set.
+Everything is causal, as in a live run: no score depends on a later frame, on the rest of the video, or on the test set.
+Only the published protocol, if selected, is not causal.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from monitor.errors import SourceError
 from monitor.judging.fusion import ModelScale
 from monitor.judging.published_postprocess import published_postprocess
 from monitor.model.model_store import Model
+from monitor.replay import medians
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.text.wording import counted
-from training.evaluate.analysis import medians
 from training.evaluate.events import EventFigures, compare
+from training.evaluate.frame_difference import smoothed_difference
 from training.evaluate.labels import LabelledVideo
 from training.evaluate.localisation import HitRate, Hits
 from training.evaluate.ranking import Judged, Metrics, metrics, mixed
 from training.evaluate.watching import DIFFERENCE, FUSED, Watched, WatchSettings, watch
 from training.output import Post
 from training.progress import Report
-from training.scoring import raw_fused, smoothed
+from training.score_table import raw_fused
 
 __all__ = ["Evaluation", "Judged", "Measured", "Metrics", "Settings", "WatchSettings", "evaluate", "metrics", "overlap"]
 
@@ -37,9 +38,9 @@ __all__ = ["Evaluation", "Judged", "Measured", "Metrics", "Settings", "WatchSett
 class Settings:
     """How a model is measured.
 
-    post                  ``causal`` as it runs live, or ``published``: every frame, offline post-processing, no events
-    false_alarms_per_day  budget that the threshold is worked out for
-    watch                 rate of analysis, faults, frames to keep for pictures
+    post                  ``causal``: as in a live run; ``published``: every frame, offline post-processing, no events
+    false_alarms_per_day  false-alarm budget; sets the threshold
+    watch                 analysis rate, faults, frames to keep for the plots
     """
 
     post: Post = Post.CAUSAL
@@ -49,16 +50,16 @@ class Settings:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's figures and, on the same frames, those of the mean absolute frame difference.
+    """The figures of a model, and those of the mean absolute frame difference on the same frames.
 
-    analysed      frames that were analysed; each score holds until the next
-    not_scored    state of health -> analysed frames that were not worth scoring for it
-    analysis_fps  frames analysed a second, 0 for all
-    scores        of the fused score
-    detectors     name -> of each detector by itself
-    events        at the threshold; None with the published protocol, which has none
+    analysed      frames that were analysed; each score is valid until the next one
+    not_scored    state of health -> number of analysed frames that were not scored because of it
+    analysis_fps  frames analysed per second, 0 for all
+    scores        metrics of the fused score
+    detectors     name -> metrics of each detector alone
+    events        events at the threshold; None with the published protocol, which has no events
     hit_rates     ``fused``, each detector and ``frame difference`` -> share of map peaks inside the masks
-    ms            stage (decode, health, each detector) -> median milliseconds an analysed frame
+    ms            stage (decode, health, each detector) -> median milliseconds per analysed frame
     """
 
     model: str
@@ -81,13 +82,13 @@ class Evaluation:
 
     @property
     def ms_per_frame(self) -> float:
-        """Median milliseconds an analysed frame, all stages together."""
+        """Median milliseconds per analysed frame, all stages together."""
         return sum(self.ms.values())
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """An evaluation with what its pictures are made of.
+    """An evaluation with the data for its plots.
 
     watched  the videos
     judged   ``fused``, each detector and ``frame difference`` -> labels and scores of every frame, video by video
@@ -101,10 +102,10 @@ class Measured:
 def evaluate(
     videos: Sequence[LabelledVideo], model: Model, report: Report, settings: Settings | None = None
 ) -> Measured:
-    """Watch the videos, each as a camera of its own, and compare with their labels.
+    """Watch the videos, each as a separate camera, and compare the scores with the labels.
 
-    Raises UsageError where all frames are of one class or a video is not the one that was labelled, ModelError where
-    the held-out scores give no threshold, or the published protocol does not suit the model.
+    Raises UsageError if all frames have the same class or if a video is not the one that was labelled. Raises
+    ModelError if the held-out scores give no threshold or if the published protocol does not fit the model.
     """
     chosen = settings or Settings()
     watching = chosen.watch
@@ -117,14 +118,14 @@ def evaluate(
             started = time.perf_counter()
             watched.append(found := watch(video, model, scale, watching, step))
             rate = len(found.index) / (time.perf_counter() - started)
-            report.say(f"{found.name}: {counted(len(found.index), 'frame')}, {rate:.0f} a second")
+            report.say(f"{found.name}: {counted(len(found.index), 'frame')}, {rate:.0f} per second")
             step()
     judged = _published(watched, model) if chosen.post is Post.PUBLISHED else _causal(watched, model)
     hits = Hits()
     not_scored: dict[str, int] = {}
     for found in watched:
         hits.merge(found.hits)
-        for state, frames in found.account.unscored.items():
+        for state, frames in found.log.unscored.items():
             not_scored[state] = not_scored.get(state, 0) + frames
     events = None
     if chosen.post is Post.CAUSAL:
@@ -141,30 +142,32 @@ def evaluate(
         frames=sum(len(found.index) for found in watched),
         abnormal=int(sum(found.abnormal.sum() for found in watched)),
         analysed=sum(len(found.scores.index) for found in watched),
-        unreadable=sum(found.account.unreadable for found in watched),
+        unreadable=sum(len(found.log.unreadable) for found in watched),
         not_scored=not_scored,
         scores=metrics(judged[FUSED]),
         detectors={detector.name: metrics(judged[detector.name]) for detector in model.detectors},
         frame_difference=metrics(judged[DIFFERENCE]),
         events=events,
         hit_rates=hits.rates(),
-        ms=medians([found.account for found in watched]),
+        ms=medians([found.log for found in watched]),
     )
     return Measured(evaluation, tuple(watched), judged)
 
 
 def _causal(watched: Sequence[Watched], model: Model) -> dict[str, list[Judged]]:
-    """Scores as live: each detector's causal median by itself, and the camera monitor's fused score."""
-    smoothing = SmoothingSettings()
+    """Scores as in a live run: each detector's causal median, and the fused score of the camera monitor."""
     found = {FUSED: [video.judged(video.fused) for video in watched]}
     for i, detector in enumerate(model.detectors):
-        found[detector.name] = [v.judged(smoothed(v.scores.detectors[i], v.scores, smoothing)) for v in watched]
-    found[DIFFERENCE] = [v.judged(smoothed(v.scores.difference, v.scores, smoothing)) for v in watched]
+        found[detector.name] = [video.judged(video.by_detector[i]) for video in watched]
+    found[DIFFERENCE] = [
+        v.judged(smoothed_difference(v.difference, v.scores.time_s, v.scores.segment, SmoothingSettings()))
+        for v in watched
+    ]
     return found
 
 
 def _published(watched: Sequence[Watched], model: Model) -> dict[str, list[Judged]]:
-    """The published offline post-processing of all videos together; a frame that is not scored takes the one before."""
+    """The published offline post-processing of all videos together. A frame without a score gets the previous score."""
 
     def done(columns: Sequence[NDArray[np.float64]]) -> list[Judged]:
         scores = {video.name: _held(column) for video, column in zip(watched, columns, strict=True)}
@@ -174,19 +177,19 @@ def _published(watched: Sequence[Watched], model: Model) -> dict[str, list[Judge
 
     found = {FUSED: done([raw_fused(video.scores, model) for video in watched])}
     found[model.detectors[0].name] = found[FUSED]
-    found[DIFFERENCE] = done([video.scores.difference for video in watched])
+    found[DIFFERENCE] = done([video.difference for video in watched])
     return found
 
 
 def _held(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NaN replaced by the last number before it, at the start by the first one. Raises SourceError without any."""
+    """Replace NaN by the last number before it, at the start by the first number. Raises SourceError if all are NaN."""
     known = np.flatnonzero(~np.isnan(column))
     if not known.size:
-        raise SourceError("a video has no frame that is worth scoring: take it out of the labels")
+        raise SourceError("a video has no frame that can be scored: remove it from the labels")
     return column[known[np.maximum(np.searchsorted(known, np.arange(len(column)), side="right") - 1, 0)]]
 
 
 def overlap(videos: Sequence[LabelledVideo], data: Sequence[str]) -> list[str]:
-    """Names of the videos that the model was trained on, as far as its provenance says."""
+    """Names of the videos that the model was trained on, according to its provenance."""
     trained = [Path(entry).resolve() for entry in data]
     return [v.name for v in videos if any(t == v.path.resolve() or t in v.path.resolve().parents for t in trained)]

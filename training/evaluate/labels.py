@@ -1,6 +1,6 @@
-"""Frame labels of recorded footage: ``labels.json`` maps a file to its frames and abnormal intervals.
+"""Frame labels of recorded footage: ``labels.json`` maps a file to its number of frames and its abnormal intervals.
 
-Instead of it, a folder may hold videos and, anywhere in it, a file of labels for each: see ``label_files``.
+Alternatively, a folder contains videos and, anywhere in it, one label file per video: see ``label_files``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from monitor.errors import SourceError, UsageError, first_problem
 from training.evaluate.label_files import label_files, read_labels, read_masks, video_key
-from training.sampling import recorded_sources
+from training.recordings import recorded_sources
 
 SUBSETS = {
     "avenue": ("avenue/testing_videos/", "avenue/training_videos/10"),
@@ -23,7 +23,7 @@ SUBSETS = {
     "umn-1": ("umn/lawn_1.",),
     "umn-2": ("umn/lawn_2.",),
 }
-"""Named subsets: prefixes of files. Training video 10 of Avenue, not trained on, gives further normal frames."""
+"""Named subsets: prefixes of files. Training video 10 of Avenue is not used for training; it adds normal frames."""
 NotNegative = Annotated[int, Field(ge=0)]
 
 
@@ -37,7 +37,7 @@ class _Entry(BaseModel):
     def _inside(self) -> _Entry:
         for first, last in self.abnormal:
             if not first <= last < self.frames:
-                raise ValueError(f"interval [{first}, {last}] does not lie within frames 0 to {self.frames - 1}")
+                raise ValueError(f"interval [{first}, {last}] is not within frames 0 to {self.frames - 1}")
         return self
 
 
@@ -45,10 +45,10 @@ class _Entry(BaseModel):
 class LabelledVideo:
     """A video or folder of frames with its labels.
 
-    name        as written in the labels file
-    path        where it lies
-    abnormal    (N,) bool, a label a frame
-    masks_file  where it says in which part of the picture, None if nowhere
+    name        name in the labels file
+    path        path of the video or folder
+    abnormal    (N,) bool, one label per frame
+    masks_file  file with masks of the abnormal regions; None if there is none
     """
 
     name: str
@@ -57,35 +57,35 @@ class LabelledVideo:
     masks_file: Path | None = None
 
     def masks(self) -> NDArray[np.bool_] | None:
-        """(N, H, W) bool: where in each frame something abnormal is; None if nothing says so. Read anew each time.
+        """(N, H, W) bool, True where a frame is abnormal; None without masks. Each call reads the file again.
 
-        Raises UsageError for a file that cannot be used or is of another number of frames.
+        Raises UsageError for a file that cannot be used or that has another number of frames.
         """
         if self.masks_file is None:
             return None
         masks = read_masks(self.masks_file)
         if len(masks) != len(self.abnormal):
             raise UsageError(
-                f"{self.masks_file} has masks of {len(masks)} frames, the labels of {self.name} are of "
-                f"{len(self.abnormal)}: correct one of them or take the masks away"
+                f"{self.masks_file} has masks for {len(masks)} frames, but {self.name} has labels for "
+                f"{len(self.abnormal)}: correct one of them or remove the masks"
             )
         return masks
 
     def check_frames(self, frames: int) -> None:
-        """Raise UsageError unless a video of so many frames can be the one that was labelled.
+        """Raise UsageError if a video with this number of frames cannot be the one that was labelled.
 
-        The last few frames of a video may be lost: files of a folder, what a decoder leaves out.
+        A few frames at the end may be missing: lost files of a folder, or frames that a decoder drops.
         """
         labels = len(self.abnormal)
         if frames > labels or labels - frames > max(5, 0.02 * labels):
-            raise UsageError(f"{self.name} has {frames} frames, its labels {labels}: correct the labels or the file")
+            raise UsageError(f"{self.name} has {frames} frames but {labels} labels: correct the labels or the file")
 
 
 def load_labels(path: Path, subset: str | None = None) -> list[LabelledVideo]:
-    """The labelled videos, those of a subset (avenue, ped1, umn-1, umn-2, or a prefix of the names) if one is given.
+    """The labelled videos, or only those of a subset (avenue, ped1, umn-1, umn-2, or a prefix of the names).
 
-    path: a JSON file, or a folder of videos and files of labels. Raises UsageError for malformed labels, a subset that
-    holds nothing, a video that is not there and one without labels, SourceError for a folder without footage.
+    path: a JSON file, or a folder of videos and label files. Raises UsageError for malformed labels, an empty subset, a
+    missing video, and a video without labels. Raises SourceError for a folder without footage.
     """
     prefixes = SUBSETS.get(subset, (subset,)) if subset else ("",)
     found = _of_folder(path, prefixes) if path.is_dir() else _of_json(path, prefixes)
@@ -111,23 +111,23 @@ def _of_json(path: Path, prefixes: tuple[str, ...]) -> list[LabelledVideo]:
 
 
 def _of_folder(folder: Path, prefixes: tuple[str, ...]) -> list[LabelledVideo]:
-    """Videos as the monitor finds them (of a data set, its ``testing_videos``) with the labels of the same name."""
+    """Videos as the monitor finds them (in a data set: its ``testing_videos``), with the labels of the same name."""
     files = label_files(folder)
     if not files:
-        raise UsageError(f"{folder} holds no labels: add a .mat, .npy or .npz file for each video, or give labels.json")
+        raise UsageError(f"{folder} has no labels: add a .mat, .npy or .npz file for each video, or give labels.json")
     found = []
     for source in recorded_sources([str(folder)], split="testing_videos"):
         path = Path(source.label)
         try:
             name = path.resolve().relative_to(folder.resolve()).as_posix()
         except ValueError:
-            raise SourceError(f"{path} does not lie in {folder}: give the folder that holds it") from None
+            raise SourceError(f"{path} is not in {folder}: give the folder that contains it") from None
         if not name.startswith(prefixes):
             continue
         labels = files.get(video_key(path))
         if labels is None:
             raise UsageError(
-                f"{name} has no labels in {folder}: add {path.stem}.npy or {path.stem}_label.mat, or move it away"
+                f"{name} has no labels in {folder}: add {path.stem}.npy or {path.stem}_label.mat, or remove the video"
             )
         abnormal, masked = read_labels(labels)
         found.append(LabelledVideo(name, path, abnormal, labels if masked else _masks_of(path)))
@@ -135,19 +135,19 @@ def _of_folder(folder: Path, prefixes: tuple[str, ...]) -> list[LabelledVideo]:
 
 
 def _masks_of(video: Path) -> Path | None:
-    """``masks/NAME.npz`` beside the video or beside its folder."""
+    """``masks/NAME.npz`` next to the video or next to its folder."""
     candidates = (folder / "masks" / f"{video.stem}.npz" for folder in (video.parent, video.parent.parent))
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _find(folder: Path, name: str) -> Path:
-    """The file, or one of the same stem: data sets are often converted, their labels left alone."""
+    """The file, or another one with the same stem, because people convert data sets without changing the labels."""
     exact = folder / name
     if exact.exists():
         return exact
     others = sorted(p for p in exact.parent.glob(f"{exact.stem}*") if p.stem == exact.stem)
     if not others:
-        raise UsageError(f"the labels name {name}, which is not in {folder}: add it or choose another --subset")
+        raise UsageError(f"the labels name {name}, but it is not in {folder}: add it or choose another --subset")
     return others[0]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -14,18 +14,19 @@ from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.fusion import ModelScale
 from monitor.model.model_store import Model
+from monitor.replay import AS_LIVE, LIVE_FPS, ReplayLog, replay
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sources.source import Source
-from monitor.types import Detection, FloatArray, Image
-from training.evaluate.analysis import Account, Analysed, analyse, live_check, nothing_readable
+from monitor.types import Detection, FloatArray, Image, ScoredFrame
 from training.evaluate.corrupt import CorruptedSource, Corruption
 from training.evaluate.events import Alarm, AlarmLog, Truth
+from training.evaluate.frame_difference import FrameDifference
 from training.evaluate.labels import LabelledVideo
 from training.evaluate.localisation import Hits, change_map, dilated
 from training.evaluate.ranking import Judged
 from training.progress import Steps
-from training.sampling import LIVE_PER_S, recorded_sources
-from training.scoring import Scores, ScoreTable
+from training.recordings import nothing_readable, recorded_sources
+from training.score_table import Scores, ScoreTable
 
 FUSED, DIFFERENCE = "fused", "frame difference"
 """Names of what is measured beside the detectors."""
@@ -61,10 +62,12 @@ class Watched:
     abnormal   (N,) bool, their labels
     scores     raw scores of the analysed frames
     fused      (M,) float64, smoothed and fused, 1 = the threshold; NaN while no detector can judge
+    by_detector  one (M,) float64 per detector, smoothed as live, raw units; NaN while it cannot judge
+    difference  (M,) float64, mean frame difference, grey levels; 0 at the start of a segment
     alarms     of the live alert rule
     hits       peaks of maps inside masks
     snapshots  highest peaks of the score, in order of time
-    account    what else there is to tell
+    log        counts of frames, and timings
     """
 
     name: str
@@ -73,10 +76,12 @@ class Watched:
     abnormal: NDArray[np.bool_]
     scores: Scores
     fused: NDArray[np.float64]
+    by_detector: tuple[NDArray[np.float64], ...]
+    difference: NDArray[np.float64]
     alarms: tuple[Alarm, ...]
     hits: Hits
     snapshots: tuple[Snapshot, ...]
-    account: Account
+    log: ReplayLog
 
     @property
     def truth(self) -> Truth:
@@ -101,7 +106,7 @@ class WatchSettings:
     snapshots     peaks of the score to keep of each video, of frames labelled abnormal and normal each
     """
 
-    analysis_fps: float = LIVE_PER_S
+    analysis_fps: float = LIVE_FPS
     corruption: Corruption | None = None
     snapshots: int = 0
 
@@ -123,22 +128,28 @@ def watch(
     smoothing = SmoothingSettings()
     monitor = CameraMonitor(source.name, scale, smoothing, AlertSettings())
     names = [detector.name for detector in model.detectors]
-    account, table, log = Account(keep_positions=True), ScoreTable(), AlarmLog(video.name)
+    replayed, table, alarms = ReplayLog(keep_positions=True), ScoreTable(), AlarmLog(video.name)
     fused: list[float] = []
+    by_detector: list[tuple[float, ...]] = []
+    differences: list[float] = []
+    frame_difference = FrameDifference()
     nothing = tuple(Detection(math.nan) for _ in names)
     found = nothing
     hits, peaks, masks = Hits(), _Peaks(video.name, settings.snapshots), video.masks()
-    per_s = settings.analysis_fps
-    for analysed in analyse(source, model.detectors, per_s=per_s, check=live_check(model), account=account):
-        index, time_s = analysed.scored.frame.index, analysed.scored.frame.time_s
+    rules = replace(AS_LIVE, analysis_fps=settings.analysis_fps)
+    for judgement in replay(source, model, monitor, rules, replayed):
+        scored = judgement.scored
+        index, time_s = scored.frame.index, scored.frame.time_s
+        alarms.take(judgement.alerts, time_s)
         if index >= len(video.abnormal):
-            continue  # said with the number of all frames, once they are known
-        judgement = monitor.update(analysed.scored)
-        table.add(analysed)
+            continue  # reported with the number of all frames, once they are known
+        difference, change = frame_difference.update(scored.frame)
+        table.add(scored)
         fused.append(judgement.score)
-        log.take(judgement.alerts, time_s)
-        if analysed.scored.frame.health.scored:
-            found = analysed.scored.detections
+        by_detector.append(judgement.by_detector)
+        differences.append(difference)
+        if scored.frame.health.scored:
+            found = scored.detections
         elif math.isnan(judgement.score):
             found = nothing  # else the maps stand as long as the score does that they belong to
         mask = None if masks is None or not masks[index].any() else masks[index]
@@ -148,25 +159,27 @@ def watch(
             hits.add(FUSED, fused_map, near)
             for name, detection in zip(names, found, strict=True):
                 hits.add(name, detection.anomaly_map, near)
-            hits.add(DIFFERENCE, None if analysed.change is None else change_map(analysed.change), near)
-        peaks.take(analysed, names, judgement.score, bool(video.abnormal[index]), mask)
+            hits.add(DIFFERENCE, None if change is None else change_map(change), near)
+        peaks.take(scored, names, judgement.score, bool(video.abnormal[index]), mask)
         step.frame()
-    log.take(monitor.close(), math.nan)
+    alarms.take(monitor.close(), math.nan)
     if not len(table):
         raise nothing_readable(source)
-    video.check_frames(account.positions[-1].index + 1)
-    index_of = np.array([position.index for position in account.positions], np.int64)
+    video.check_frames(replayed.positions[-1].index + 1)
+    index_of = np.array([position.index for position in replayed.positions], np.int64)
     return Watched(
         video.name,
         index_of,
-        np.array([position.time_s for position in account.positions], np.float64),
+        np.array([position.time_s for position in replayed.positions], np.float64),
         video.abnormal[index_of],
-        table.scores(account.unreadable),
+        table.scores(),
         np.array(fused, np.float64),
-        tuple(log.alarms),
+        tuple(np.array(column, np.float64) for column in zip(*by_detector, strict=True)),
+        np.array(differences, np.float64),
+        tuple(alarms.alarms),
         hits,
         tuple(peaks.found),
-        account,
+        replayed,
     )
 
 
@@ -184,11 +197,11 @@ class _Peaks:
         return sorted((*self._kept[True], *self._kept[False]), key=lambda snapshot: snapshot.time_s)
 
     def take(
-        self, analysed: Analysed, names: list[str], score: float, abnormal: bool, mask: NDArray[np.bool_] | None
+        self, scored: ScoredFrame, names: list[str], score: float, abnormal: bool, mask: NDArray[np.bool_] | None
     ) -> None:
         if not self._most or math.isnan(score):
             return
-        frame, kept = analysed.scored.frame, self._kept[abnormal]
+        frame, kept = scored.frame, self._kept[abnormal]
         near = bool(kept) and frame.time_s - kept[-1].time_s < _PEAK_APART_S
         if near and score <= kept[-1].score:
             return
@@ -201,7 +214,7 @@ class _Peaks:
             kept.pop()
         maps = {
             name: detection.anomaly_map
-            for name, detection in zip(names, analysed.scored.detections, strict=True)
+            for name, detection in zip(names, scored.detections, strict=True)
             if detection.anomaly_map is not None
         }
         shown = _small(frame.image)

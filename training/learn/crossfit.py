@@ -1,14 +1,14 @@
 """Cross-fitting: every second of short footage is scored by a detector that has not learned from it.
 
-The footage is dealt into folds: whole stretches where there are many, contiguous parts of each where there are few. A
-detector is fitted on all folds but one and scores that one, in turn; the detector that goes into the model is fitted
-on all (Stone, Cross-validatory choice and assessment of statistical predictions, 1974). A detector that takes long to
-fit is fitted once, without the last fold, and scores that alone.
+The footage is split into folds: whole stretches if there are many, contiguous parts of each stretch if there are few.
+For each fold, a detector is fitted on the other folds and scores this fold. The detector for the model is fitted on all
+folds (Stone, Cross-validatory choice and assessment of statistical predictions, 1974). A detector that is slow to fit
+is fitted only once, without the last fold, and scores only that fold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,23 +17,28 @@ from multiprocessing import get_context
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detector.base import Detector, Observation
+from monitor.detector.base import Detector
+from monitor.replay import score_frames
 from monitor.scores.held_out import HeldOut
 from monitor.stream.regimes import regime_number
 from monitor.types import Frame
 from training.learn.normal_footage import Stretch
 
 FOLDS = 4
-_BATCH = 8
 _LOOK_EVERY = 10  # frames
 
 Fit = Callable[[Sequence[Sequence[Frame]]], Detector]
-"""Fits a detector to clips of normal footage, each in order of time."""
+"""A function that fits a detector to clips of normal footage, each in order of time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A part of the footage that is held out as one. fold: in turn with which others."""
+    """A part of the footage that is held out as a whole.
+
+    stretch      number of the stretch
+    start, stop  first frame of the part in the stretch, and the frame after its last one
+    fold         number of the fold; all pieces of a fold are held out together
+    """
 
     stretch: int
     start: int
@@ -42,7 +47,7 @@ class Piece:
 
 
 def deal(lengths: Sequence[int], folds: int = FOLDS) -> list[Piece]:
-    """Deal stretches of these numbers of frames into folds of about equal length, in order of the footage."""
+    """Split stretches with these numbers of frames into folds of about equal length, in order of the footage."""
     if len(lengths) >= 3 * folds:
         held = [0] * folds
         pieces = []
@@ -59,7 +64,7 @@ def deal(lengths: Sequence[int], folds: int = FOLDS) -> list[Piece]:
 
 
 def without(stretches: Sequence[Stretch], pieces: Sequence[Piece], fold: int) -> list[Stretch]:
-    """The footage without a fold; what follows a hole is a clip of its own."""
+    """The footage without a fold. The part after a removed piece becomes a separate clip."""
     found: list[tuple[int, int, int]] = []
     for piece in pieces:
         if piece.fold == fold:
@@ -73,7 +78,7 @@ def without(stretches: Sequence[Stretch], pieces: Sequence[Piece], fold: int) ->
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """A detector for the model, and its scores of footage it had not seen: one (n,) float64 a piece, NaN elsewhere."""
+    """A detector for the model, and scores of unseen footage: one (n,) float64 per piece, NaN for unscored frames."""
 
     detector: Detector
     scores: list[NDArray[np.float64]]
@@ -88,11 +93,12 @@ def cross_fit(
     workers: int = 1,
     step: Callable[[], None] = lambda: None,
 ) -> CrossFitted:
-    """Fit and score in turn.
+    """Fit and score fold by fold.
 
-    refit    False: fit once, without the last fold
-    workers  processes that fit folds, while this one fits on all, if more than 1; the same scores for any number
-    step     called after each fold, and after the last fit
+    refit    False: fit only once, without the last fold
+    workers  number of processes that fit folds; with more than 1, this process fits on all folds at the same time. The
+             scores do not depend on it
+    step     called after each fold and after the last fit
     """
     folds = sorted({piece.fold for piece in pieces})
     scores = [np.full(piece.stop - piece.start, np.nan) for piece in pieces]
@@ -109,10 +115,10 @@ def cross_fit(
         step()
         return CrossFitted(detector, scores)
     if workers > 1:
-        global _task  # what forked processes inherit rather than receive: it is large
+        global _task  # forked processes inherit it, because it is too large to send
         _task = task
         try:
-            # As many for the folds alone: the fit on all is done long before them, and a core would idle.
+            # All workers fit folds, because the fit on all in this process ends early and would leave a core idle.
             with ProcessPoolExecutor(workers, get_context("fork")) as pool:
                 futures = [pool.submit(_scores_of_fold, fold) for fold in folds]
                 for future in futures:
@@ -139,10 +145,10 @@ class _Task:
     fit: Fit
 
     def fold(self, fold: int) -> tuple[Detector, list[NDArray[np.float64]]]:
-        """What is fitted without a fold, and its scores of the fold's pieces."""
+        """A detector fitted without this fold, and its scores of the fold's pieces."""
         detector = self.fit(without(self.stretches, self.pieces, fold))
         own = [piece for piece in self.pieces if piece.fold == fold]
-        return detector, [score_frames(detector, self.stretches[p.stretch][p.start : p.stop]) for p in own]
+        return detector, [score_frames(self.stretches[p.stretch][p.start : p.stop], detector) for p in own]
 
 
 _task: _Task | None = None
@@ -153,32 +159,8 @@ def _scores_of_fold(fold: int) -> list[NDArray[np.float64]]:
     return _task.fold(fold)[1]
 
 
-def score_frames(detector: Detector, frames: Iterable[Frame]) -> NDArray[np.float64]:
-    """Raw scores of frames of one stream, (n,) float64."""
-    stream = detector.new_stream()
-    return np.array(
-        [
-            detection.score
-            for batch in _batches(frames)
-            for detection in detector.score([Observation(frame, stream) for frame in batch])
-        ],
-        np.float64,
-    )
-
-
-def _batches(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
-    batch: list[Frame] = []
-    for frame in frames:
-        batch.append(frame)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def held_out_of(stretches: Sequence[Stretch], pieces: Sequence[Piece], fitted: Sequence[CrossFitted]) -> HeldOut:
-    """The scores of all detectors on one time axis; every piece is a clip."""
+    """The scores of all detectors on one time axis. Every piece is a clip."""
     times = [np.array(stretches[p.stretch].times[p.start : p.stop], np.float64) for p in pieces]
     clips = [np.full(p.stop - p.start, number, np.int32) for number, p in enumerate(pieces)]
     scores = {each.detector.name: np.concatenate(each.scores) for each in fitted}
@@ -187,7 +169,7 @@ def held_out_of(stretches: Sequence[Stretch], pieces: Sequence[Piece], fitted: S
 
 
 def _regimes(stretch: Stretch) -> NDArray[np.int8]:
-    """(n,) the regime of each frame; light is looked at once a second, since it does not change from frame to frame."""
+    """(n,) regime of each frame, computed once per 10 frames, because light does not change from frame to frame."""
     found = np.empty(len(stretch), np.int8)
     for start in range(0, len(stretch), _LOOK_EVERY):
         found[start : start + _LOOK_EVERY] = regime_number(stretch[start].image)

@@ -6,19 +6,23 @@ window is longer than the chunks that are learned from: what stands still for mi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from monitor.detector.base import Detector, Observation
+from monitor.detector.base import Detector
 from monitor.errors import CaptureError, SourceError
+from monitor.judging.scorer import Bare
+from monitor.replay import AS_LIVE, LIVE_FPS, frames, scored
 from monitor.scores.held_out import HeldOut
+from monitor.sources.source import Source
+from monitor.stream.frame_rules import FrameRules
+from monitor.stream.health.viewpoint import Viewpoint
 from monitor.stream.regimes import regime_number
 from monitor.types import Frame
 from training.learn.normal_footage import CHUNK_S, Normal
 from training.progress import Report
-from training.sampling import LIVE_PER_S, sampled
 
 WINDOW_CHUNKS = 4
 """A window is at most this many chunks long: three minutes."""
@@ -62,50 +66,58 @@ def windows(normal: Normal, frames_per_s: float) -> list[Window]:
     return found
 
 
-def score_windows(normal: Normal, chosen: Sequence[Window], detectors: Sequence[Detector], report: Report) -> HeldOut:
+def score_windows(
+    normal: Normal,
+    chosen: Sequence[Window],
+    detectors: Sequence[Detector],
+    report: Report,
+    viewpoint: Viewpoint,
+    analysis_fps: float = LIVE_FPS,
+) -> HeldOut:
     """Raw scores of all detectors; every window, and every part of one between gaps, is a clip.
 
-    A source that cannot be read a second time as far as before gives what it can.
+    viewpoint: what the camera usually shows, as the live monitor has it. A source that cannot be read a second time as
+    far as before gives what it can.
     """
     times: list[float] = []
     clips: list[int] = []
     scores: dict[str, list[float]] = {detector.name: [] for detector in detectors}
     regimes: list[int] = []
-    clip = -1
     sources = sorted({window.source for window in chosen})
     with report.steps("scoring held-out footage", len(sources)) as step:
         for number in sources:
             own = [window for window in chosen if window.source == number]
-            source = normal.sources[number]
-            before: tuple[Window, int] | None = None
-            streams = [detector.new_stream() for detector in detectors]
-
-            def window_at(time_s: float, own: Sequence[Window] = own) -> Window | None:
-                return next((window for window in own if window.from_s <= time_s < window.to_s), None)
-
+            source, clip, segment = normal.sources[number], clips[-1] if clips else -1, -1
+            rules = FrameRules(replace(AS_LIVE, analysis_fps=analysis_fps), viewpoint)
             try:
-                with source.open() as reader:
-                    for sample in sampled(
-                        reader, LIVE_PER_S, own[0].from_s, lambda time_s: window_at(time_s) is not None
-                    ):
-                        time_s, image = sample.position.time_s, sample.image
-                        window = window_at(time_s)
-                        if image is not None and window is not None:
-                            if before != (window, sample.segment):
-                                before, clip = (window, sample.segment), clip + 1
-                                streams = [detector.new_stream() for detector in detectors]
-                            frame = Frame(source.name, sample.position.index, time_s, image)
-                            times.append(time_s)
-                            clips.append(clip)
-                            regimes.append(regime_number(image))
-                            for detector, stream in zip(detectors, streams, strict=True):
-                                found = detector.score([Observation(frame, stream)])
-                                scores[detector.name].append(found[0].score)
-                            step.frame()
-                        if time_s >= own[-1].to_s:
-                            break
+                for each in scored(_windows_of(source, own, rules), Bare(tuple(detectors))):
+                    frame = each.frame
+                    if frame.segment != segment:
+                        segment, clip = frame.segment, clip + 1
+                    if frame.health.scored:
+                        times.append(frame.time_s)
+                        clips.append(clip)
+                        regimes.append(regime_number(frame.image))
+                        for detector, detection in zip(detectors, each.detections, strict=True):
+                            scores[detector.name].append(detection.score)
+                    step.frame()
             except (CaptureError, SourceError) as error:
                 report.say(f"{error}: the held-out footage ends there")
             step()
     raw = {name: np.array(values, np.float64) for name, values in scores.items()}
     return HeldOut(np.array(times, np.float64), np.array(clips, np.int32), raw, np.array(regimes, np.int8))
+
+
+def _windows_of(source: Source, own: Sequence[Window], rules: FrameRules) -> Iterator[Frame]:
+    """The frames of one source's windows, each window a segment of its own."""
+    present: Window | None = None
+
+    def wanted(time_s: float) -> bool:
+        nonlocal present
+        window = next((window for window in own if window.from_s <= time_s < window.to_s), None)
+        if window is not None and window != present:
+            rules.new_segment()
+        present = window
+        return window is not None
+
+    yield from frames(source, rules, from_s=own[0].from_s, to_s=own[-1].to_s, wanted=wanted)

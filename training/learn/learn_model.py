@@ -21,6 +21,7 @@ from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.model.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
 from monitor.model.model_versions import next_version, prune, version_number
+from monitor.replay import LIVE_FPS
 from monitor.scores.calibration import DAY_S, fit_tail
 from monitor.scores.held_out import HeldOut
 from monitor.scores.smoothing import SmoothingSettings
@@ -58,6 +59,7 @@ class LearnSettings:
     device     where networks are trained: cpu, cuda or cuda:N
     from_s, to_s  media time of each source that counts, seconds
     workers    processes that fit folds at once, beside this one
+    analysis_fps  frames analysed per second, as live; 0 for every frame
     """
 
     name: str
@@ -69,6 +71,7 @@ class LearnSettings:
     to_s: float = np.inf
     false_alarms_per_day: float = 1.0
     workers: int = 1
+    analysis_fps: float = LIVE_FPS
 
     @property
     def folder(self) -> Path:
@@ -105,7 +108,9 @@ def learn(
     make_writable(settings.models, "--models")
     started = time.monotonic()
     report.part(_READING)
-    normal = read_normal(sources, report, from_s=settings.from_s, to_s=settings.to_s)
+    normal = read_normal(
+        sources, report, from_s=settings.from_s, to_s=settings.to_s, analysis_fps=settings.analysis_fps
+    )
     check_suitable(normal)
     report.say(what_was_read(normal))
     if (warning := too_short(normal.footage_s)) is not None:
@@ -210,14 +215,18 @@ class _Fit:
         before = self._scored
         known = before.scores if before is not None else {}
         fresh = [detector for detector in self.detectors if detector.name not in known]
-        found = score_windows(self.normal, self._windows, fresh, self._report)
+        found = self._score_windows(fresh)
         if before is not None:
             if not np.array_equal(before.time_s, found.time_s):  # it could not be read as far as before
-                found = score_windows(self.normal, self._windows, self.detectors, self._report)
+                found = self._score_windows(self.detectors)
             else:
                 found = replace(found, scores={**known, **found.scores})
         self._scored = found
         return found
+
+    def _score_windows(self, detectors: Sequence[Detector]) -> HeldOut:
+        fps = self._settings.analysis_fps
+        return score_windows(self.normal, self._windows, detectors, self._report, self.viewpoint, fps)
 
     def usable(self, held_out: HeldOut) -> list[Detector]:
         """The detectors whose held-out scores give a threshold; the others are named and left out.
@@ -269,6 +278,7 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
         "footage_s": round(normal.footage_s, 1),
         "learned_s": round(normal.kept_s, 1),
         "cross_fitted": int(normal.whole),
+        "analysis_fps": settings.analysis_fps,
     }
     provenance = Provenance(
         recipe="learn",

@@ -7,8 +7,8 @@ known: whenever too many are held, every second one is dropped and only every se
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import overload
 
 import cv2
@@ -16,11 +16,13 @@ import numpy as np
 
 from monitor.errors import CaptureError, SourceError, UsageError
 from monitor.learning.footage import FootageSource, shrunk
+from monitor.replay import AS_LIVE, LIVE_FPS, ReplayLog, frames
 from monitor.sources.source import Source
+from monitor.states import CameraState
+from monitor.stream.frame_rules import UNCHECKED, FrameRules
 from monitor.text.wording import counted
 from monitor.types import Frame, Image
 from training.progress import Report, Steps
-from training.sampling import LIVE_PER_S, sampled
 
 CHUNK_S = 45.0
 """Long footage is kept in chunks of so many seconds."""
@@ -75,6 +77,7 @@ class Normal:
     sources     what they were read from, unreadable ones left out
     lengths_s   seconds of each source from its first frame to its last, kept or not
     first_s     media time of each source's first frame, seconds
+    unscored    state of health -> frames left out because live they would not be scored
     stride      1: all is kept; n: of n chunks of CHUNK_S seconds, counted over all sources, one is
     size        (width, height) px of the footage itself
     """
@@ -85,6 +88,7 @@ class Normal:
     first_s: tuple[float, ...]
     stride: int
     size: tuple[int, int]
+    unscored: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -193,8 +197,18 @@ class _Keeper:
             yield Stretch(part.source, part.name, part.times, part.packed)
 
 
-def read_normal(sources: Sequence[Source], report: Report, *, from_s: float = 0.0, to_s: float = np.inf) -> Normal:
-    """Read the footage at the rate at which it is analysed live, from ``from_s`` to ``to_s`` of each source, seconds.
+def read_normal(
+    sources: Sequence[Source],
+    report: Report,
+    *,
+    from_s: float = 0.0,
+    to_s: float = np.inf,
+    analysis_fps: float = LIVE_FPS,
+) -> Normal:
+    """Read the footage by the rules of a live camera, from ``from_s`` to ``to_s`` of each source, seconds.
+
+    analysis_fps: frames per second, 0 for all. Frames that live would not be scored (frozen, dark, the light is
+    switched) are left out; a recording made by the monitor holds none of these.
 
     A source that cannot be read to its end is named; what could be read of it counts. Raises UsageError where nothing
     can be read, or where the pictures' sizes differ.
@@ -204,11 +218,12 @@ def read_normal(sources: Sequence[Source], report: Report, *, from_s: float = 0.
     lengths: list[float] = []
     firsts: list[float] = []
     failed: list[str] = []
+    log = ReplayLog()
     base = 0
     with report.steps("reading the footage", len(sources)) as step:
         for source in sources:
             try:
-                first_s, last_s = _read(source, len(read), base, keeper, step, from_s, to_s)
+                first_s, last_s = _read(source, len(read), base, keeper, step, from_s, to_s, analysis_fps, log)
             except _BrokenOffError as error:
                 failed.append(str(error))
                 if len(sources) > 1 or keeper.size is not None:  # else it is the error, below
@@ -221,11 +236,16 @@ def read_normal(sources: Sequence[Source], report: Report, *, from_s: float = 0.
                 lengths.append(last_s - first_s)
                 base += int(lengths[-1] // CHUNK_S) + 1
             step()
+    if keeper.size is None and log.unscored:
+        raise UsageError(
+            f"no frame of this footage can be learned from ({left_out(log.unscored)}): give footage of a camera that "
+            "sees its scene"
+        )
     if keeper.size is None:
         raise UsageError(f"{_nothing(sources, failed)}: convert the footage or give other files")
     stretches = tuple(stretch for stretch in keeper.stretches() if len(stretch) > 1)
     size = next((source.camera_size for source in read if isinstance(source, FootageSource)), keeper.size)
-    return Normal(stretches, tuple(read), tuple(lengths), tuple(firsts), keeper.stride, size)
+    return Normal(stretches, tuple(read), tuple(lengths), tuple(firsts), keeper.stride, size, log.unscored)
 
 
 class _BrokenOffError(Exception):
@@ -237,36 +257,54 @@ class _BrokenOffError(Exception):
 
 
 def _read(
-    source: Source, number: int, base: int, keeper: _Keeper, step: Steps, from_s: float, to_s: float
+    source: Source,
+    number: int,
+    base: int,
+    keeper: _Keeper,
+    step: Steps,
+    from_s: float,
+    to_s: float,
+    analysis_fps: float,
+    log: ReplayLog,
 ) -> tuple[float, float]:
-    """Media times of the first and the last frame of a source, seconds; nan where it holds none."""
+    """Media times of the first and the last frame of a source, seconds; nan if it holds none."""
     first_s = last_s = np.nan
-    lost = 0
+    passed_over = False
+    checked = UNCHECKED if isinstance(source, FootageSource) else AS_LIVE.health  # a recording was checked before
+    rules = FrameRules(replace(AS_LIVE, analysis_fps=analysis_fps, health=checked))
+    lost_before = len(log.unreadable)
 
     def wanted(time_s: float) -> bool:
-        nonlocal first_s, last_s
+        nonlocal first_s, last_s, passed_over
         step.frame()
         if not np.isfinite(first_s):
             first_s = time_s
         last_s = time_s
-        return _chunk(base, time_s - first_s) % keeper.stride == 0
+        keep = _chunk(base, time_s - first_s) % keeper.stride == 0
+        if keep and passed_over:
+            rules.new_segment()  # nothing was seen of the chunks between
+        passed_over = not keep
+        return keep
 
     try:
-        with source.open() as reader:
-            for sample in sampled(reader, LIVE_PER_S, from_s, wanted):
-                if sample.position.time_s > to_s:
-                    break
-                if sample.image is None:
-                    lost += 1
-                    continue
-                chunk = _chunk(base, sample.position.time_s - first_s)
-                keeper.take(number, source.label, chunk, sample.segment, sample.position.time_s, sample.image)
+        for frame in frames(source, rules, from_s=from_s, to_s=to_s, wanted=wanted, log=log):
+            if frame.health.scored:
+                chunk = _chunk(base, frame.time_s - first_s)
+                keeper.take(number, source.label, chunk, frame.segment, frame.time_s, frame.image)
     except (CaptureError, SourceError) as error:
         raise _BrokenOffError(str(error), first_s, last_s) from error
+    lost = len(log.unreadable) > lost_before
     if not np.isfinite(first_s) or (lost and all(part.source != number for part in keeper.parts)):
         what = "cannot be read: not one picture of it can be decoded" if lost else "holds no frame"
         raise _BrokenOffError(f"{source.label} {what}", np.nan, np.nan)
     return first_s, last_s
+
+
+def left_out(unscored: Mapping[str, int]) -> str:
+    """``120 frames dark, 30 frames frozen``."""
+    shown = {state: "unsteady or corrupted" if state == CameraState.ONLINE else state for state in unscored}
+    words = [f"{counted(count, 'frame')} {shown[state].replace('_', ' ')}" for state, count in unscored.items()]
+    return ", ".join(words)
 
 
 def _chunk(base: int, since_first_s: float) -> int:

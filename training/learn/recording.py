@@ -5,23 +5,26 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from monitor.errors import CaptureError, RunError, UsageError
-from monitor.learning.footage import FootageSource, FootageWriter, is_footage
+from monitor.learning.footage import FootageSource, FootageWriter, is_footage, recording_rate
 from monitor.live.pacing import Backoff
+from monitor.replay import AS_LIVE, frames
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
 from monitor.sources.source import Source
+from monitor.stream.frame_rules import FrameRules
 from monitor.text.durations import in_words
 from training.progress import Report
-from training.sampling import LIVE_PER_S, recorded_sources, sampled
+from training.recordings import recorded_sources
 
 _NOTHING_FOR_S = 60.0
 """A camera that has given no picture for so long is given up."""
 
 
-def footage_of(specs: Sequence[str], folder: Path, for_s: float, report: Report) -> list[Source]:
+def footage_of(specs: Sequence[str], folder: Path, for_s: float, report: Report, analysis_fps: float) -> list[Source]:
     """The recorded sources that the user names; of a live camera, a recording of ``for_s`` seconds made now.
 
     Raises UsageError for cameras and files together, or for several cameras: a model is one camera's.
@@ -32,7 +35,7 @@ def footage_of(specs: Sequence[str], folder: Path, for_s: float, report: Report)
     if len(specs) > 1:
         raise UsageError(f"{live[0].label} is a live camera: learn it alone, a model is one camera's")
     footage = folder / "footage"
-    record(isolate(live[0], "process"), footage, for_s, report)
+    record(isolate(live[0], "process"), footage, for_s, report, analysis_fps)
     if not is_footage(footage):
         raise UsageError(f"not one picture came from {live[0].label} in {in_words(for_s)}: check the address")
     return [FootageSource(footage)]
@@ -43,40 +46,42 @@ def specs_of_cameras(specs: Sequence[str]) -> list[str]:
     return [spec for spec in specs if not Path(spec).exists()]
 
 
-def record(source: Source, folder: Path, for_s: float, report: Report) -> None:
+def record(source: Source, folder: Path, for_s: float, report: Report, analysis_fps: float) -> None:
     """Record a live camera for ``for_s`` seconds into a folder of footage; a lost camera is opened again.
+
+    Frames are chosen by the rules of a live camera, and only those that would be scored are recorded.
 
     Raises UsageError when nothing comes from it, RunError when the disk takes no more.
     """
     backoff = Backoff(0.5, 10.0, 0.3, random.Random())
+    rules = FrameRules(replace(AS_LIVE, analysis_fps=analysis_fps))
     writer: FootageWriter | None = None
     started = last_at = time.monotonic()
     with report.steps(f"recording {source.label} for {in_words(for_s)}", round(for_s)) as step:
         seconds = 0
+        segment = None
         while time.monotonic() - started < for_s:
             try:
-                with source.open() as reader:
-                    segment = None
-                    for sample in sampled(reader, LIVE_PER_S):
-                        now = time.monotonic()
-                        if now - started >= for_s:
-                            return
-                        if sample.image is None:
-                            continue
-                        last_at = now
-                        size = (sample.image.shape[1], sample.image.shape[0])
-                        writer = writer or FootageWriter(folder, source.label, size, LIVE_PER_S)
-                        if sample.segment != segment:
-                            segment = sample.segment
-                            writer.new_stretch()
-                        writer.add(sample.position.time_s, sample.image)
-                        while seconds < now - started:
-                            seconds += 1
-                            step()
+                for frame in frames(source, rules):
+                    last_at = now = time.monotonic()
+                    if now - started >= for_s:
+                        return
+                    while seconds < now - started:
+                        seconds += 1
+                        step()
+                    if not frame.health.scored:
+                        continue
+                    size = (frame.image.shape[1], frame.image.shape[0])
+                    writer = writer or FootageWriter(folder, source.label, size, recording_rate(analysis_fps))
+                    if frame.segment != segment:
+                        segment = frame.segment
+                        writer.new_stretch()
+                    writer.add(frame.time_s, frame.image)
             except CaptureError as error:
                 if time.monotonic() - last_at > _NOTHING_FOR_S:
                     raise UsageError(f"{error}: nothing came for {_NOTHING_FOR_S:.0f} s; check the address") from error
                 report.say(f"{error}; trying again")
+                rules.new_segment()
                 time.sleep(backoff.next())
             except OSError as error:
                 raise RunError(f"cannot record to {folder}: {error.strerror}") from error

@@ -14,7 +14,6 @@ import numpy as np
 
 from monitor.app.config import MonitorConfig
 from monitor.app.doctor.finding_report import Finding, ModelFacts, State, from_error
-from monitor.app.planning import learned_size
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.judging.scorer import Scorer
@@ -66,7 +65,7 @@ def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, de
         device=", ".join(sorted({detector.device for detector in model.detectors})),
         width=size[0],
         height=size[1],
-        learned_size=learned_size(model),
+        learned_size=model.learned_size,
         ms_a_frame=ms,
         analysis_fps=fps,
         cameras_a_thread=int(1000.0 / (ms * fps)),

@@ -1,4 +1,4 @@
-"""One camera's evidence: frames and steps of events in, files out. Without threads; the evidence thread runs it."""
+"""Evidence of one camera: takes frames and alerts, writes files. It has no threads; the evidence thread runs it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ from monitor.types import Frame, Image
 
 @dataclass(slots=True)
 class _OpenClip:
-    """A clip that grows. until_s: the stream's time up to which; first_s, last_s: of its frames so far."""
+    """A clip that is being written. Times are on the stream's clock, seconds.
+
+    until_s          the clip ends at this time
+    first_s, last_s  times of its first and last frame so far
+    """
 
     clip: Clip
     files: EvidenceFiles
@@ -32,12 +36,10 @@ class _OpenClip:
 
 
 class CameraEvidence:
-    """Keeps the camera's last seconds and writes an event's pictures, facts and clip.
+    """Keeps the last seconds of a camera, and writes the pictures, facts and clip of each event.
 
-    model                 the model that watches the camera
-    false_alarms_per_day  what the threshold stands for
-    rise_s                seconds from an event's start to its first step, at most: what the ring keeps beyond before_s
-    late                  True once the run's end can wait no longer: clips are given up, pictures and facts are not
+    rise_s  longest time from an event's start to its start alert, seconds; the ring adds it to before_s
+    late    True when the end of the run cannot wait longer: clips are dropped, pictures and facts still written
     """
 
     def __init__(
@@ -46,16 +48,12 @@ class CameraEvidence:
         settings: EvidenceSettings,
         disk: Disk,
         *,
-        model: ModelRef | None = None,
-        false_alarms_per_day: float | None = None,
         rise_s: float = 1.5,
         late: Callable[[], bool] = lambda: False,
     ) -> None:
         self.camera = camera
         self._settings = settings
         self._disk = disk
-        self._model = model
-        self._false_alarms_per_day = false_alarms_per_day
         self._ring = FrameRing(camera, settings.memory_bytes, settings.before_s + rise_s)
         self._late = late
         self._segment: int | None = None
@@ -64,11 +62,11 @@ class CameraEvidence:
 
     @property
     def open_name(self) -> str | None:
-        """The name of the event whose clip is being written, if any (see EvidenceFiles.name)."""
+        """Name of the event with the open clip (see EvidenceFiles.name); None if no clip is open."""
         return None if self._open is None else self._open.files.name
 
     def frame(self, frame: Frame) -> None:
-        """Take the next analysed frame."""
+        """Add the next analysed frame."""
         if frame.segment != self._segment:
             self.finish()
             self._ring.clear()
@@ -79,20 +77,19 @@ class CameraEvidence:
             self._extend(frame.time_s, image)
             self._finish_if_over(frame.time_s)
 
-    def judged_by(self, model: ModelRef | None, false_alarms_per_day: float | None, rise_s: float) -> None:
-        """Events from now on are described by this; see the class. A clip that is open goes on, under its own model."""
-        self._model, self._false_alarms_per_day = model, false_alarms_per_day
+    def keep_before(self, rise_s: float) -> None:
+        """Set ``rise_s`` of a new alert rule, see the class. An open clip continues."""
         self._ring.keep_s = self._settings.before_s + rise_s
 
     def step(self, alert: Alert) -> None:
-        """Take a step of an event: its start or its end; updates say nothing new."""
+        """Handle the start or the end of an event. Updates are ignored."""
         if alert.event.phase is Phase.START:
             self._start(alert)
         elif alert.event.phase is Phase.END:
             self._end(alert)
 
     def finish(self) -> None:
-        """Complete the open clip, if there is one, as it is now."""
+        """Complete the open clip, if there is one, with its frames so far."""
         now_open, self._open = self._open, None
         if now_open is None:
             return
@@ -111,14 +108,14 @@ class CameraEvidence:
         self._write_facts(now_open.files)
 
     def abandon(self) -> None:
-        """Throw the open clip away: there is no time to complete it."""
+        """Discard the open clip: there is no time to complete it."""
         if self._open is not None:
             self._open.clip.abandon()
             self._disk.lost += 1
             self._open = None
 
     def _start(self, alert: Alert) -> None:
-        self.finish()  # the last event's: what it lacks of its end is in the new clip's beginning
+        self.finish()  # the last event's clip: its missing end is the beginning of the new clip
         files = EvidenceFiles.of(alert.camera, alert.started_at, alert.event.number, clip_suffix())
         self._facts = self._describe(alert, files)
         self._write_picture(files.start, alert)
@@ -136,7 +133,7 @@ class CameraEvidence:
             self._finish_if_over(self._open.last_s)
 
     def _open_clip(self, alert: Alert, files: EvidenceFiles) -> None:
-        """Begin the clip with what the ring holds."""
+        """Begin the clip with the frames in the ring."""
         first_s = alert.event.started_s - self._settings.before_s
         stored = self._ring.since(first_s)
         if not self._disk.usable or not stored or self._late():
@@ -152,7 +149,7 @@ class CameraEvidence:
             return
         until_s = stored[0].time_s + self._settings.max_clip_s
         self._open = _OpenClip(clip, files, until_s, (width, height), stored[0].time_s)
-        for entry in stored:  # the longest piece of work there is
+        for entry in stored:  # the longest task of the thread
             if self._late():
                 self.abandon()
                 return
@@ -181,7 +178,7 @@ class CameraEvidence:
         self._disk.write(files.facts, (json.dumps(self._facts, indent=1) + "\n").encode())
 
     def _describe(self, alert: Alert, files: EvidenceFiles) -> dict[str, Any]:
-        """What the alert says, for the file beside the pictures."""
+        """Return the facts of the alert, for the JSON file beside the pictures."""
         event = alert.event
         return {
             "camera": alert.camera,
@@ -194,9 +191,9 @@ class CameraEvidence:
             "peak_score": float(event.peak_score),
             "peak_s": event.peak_s,
             "threshold": 1.0,
-            "expected_false_alarms_per_day": self._false_alarms_per_day,
+            "expected_false_alarms_per_day": alert.scale.false_alarms_per_day,
             "notify": event.notify,
-            "model": None if self._model is None else self._model.model_dump(),
+            "model": ModelRef(id=alert.scale.model.name, hash=alert.scale.model.hash).model_dump(),
             "regions": [RegionBody.of(region).model_dump() for region in alert.regions],
             "reasons": [ReasonBody.of(reason).model_dump() for reason in alert.reasons],
             "files": [name.rpartition("/")[2] for name in files.all],

@@ -10,18 +10,14 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from monitor.alerts.messages import ModelRef
 from monitor.allocator import release_free_memory
 from monitor.errors import ConfigError
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
-from monitor.live.channel import HandOver
-from monitor.live.sink import CameraReport, Sink
-from monitor.live.stage import Stage, join_all
-from monitor.model.model_store import Model
+from monitor.live.sink import Sink
+from monitor.reports import CameraReport
 from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.clips import clip_suffix
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
@@ -30,6 +26,8 @@ from monitor.sinks.evidence.retention import Retention
 from monitor.states import Phase
 from monitor.text.redaction import redact
 from monitor.text.wording import counted
+from monitor.threads.channel import HandOver
+from monitor.threads.stage import Stage, join_all
 from monitor.types import Frame
 
 log = logging.getLogger(__name__)
@@ -49,11 +47,12 @@ RELEASE_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """How a camera is watched from here on. What it says stands in the order of frames and events, as a reload does."""
+    """A camera's alert rule from here on: it waits in line with frames and events, as a reload comes between them.
+
+    rise_s: seconds for which its score has to stay up before an event starts (AlertSettings.min_duration_s)
+    """
 
     camera: str
-    model: ModelRef | None
-    false_alarms_per_day: float
     rise_s: float
 
 
@@ -67,35 +66,20 @@ class _Left:
 class EvidenceSink(Sink):
     """Writes evidence while inside its context.
 
-    models                camera name -> the model that watches it; looked at anew when a camera is added
-    false_alarms_per_day  what the threshold stands for, of the cameras that are there at the start
-    rise_s                seconds for which their score has to stay up before an event starts
-                          (AlertSettings.min_duration_s)
-    stop                  set when the user asks for the end of the run: then what is not done in time is given up
+    stop: set when the user asks for the end of the run; then what is not done in time is given up
 
     Raises ConfigError on entry where the folder's path is something else. A folder that cannot be written costs
     evidence only: a monitor whose disk is full must start all the same.
     """
 
-    def __init__(
-        self,
-        settings: EvidenceSettings,
-        *,
-        models: Mapping[str, Model],
-        false_alarms_per_day: float,
-        rise_s: float,
-        stop: threading.Event,
-    ) -> None:
+    def __init__(self, settings: EvidenceSettings, *, stop: threading.Event) -> None:
         self.dropped = 0
         """Frames and steps of events that the thread was too slow for."""
         self.disk = Disk(settings.folder)
         self._settings = settings
-        self._models = models
         self._stop = stop
         self._waiting: HandOver[Frame | Alert | _Watched | _Left] = HandOver()
         self._cameras: dict[str, CameraEvidence] = {}
-        for name in models:
-            self._watch(_Watched(name, self._model_of(name), false_alarms_per_day, rise_s))
         self._retention = Retention(settings.folder, settings.keep_days, settings.keep_bytes)
         self._give_up_at = math.inf
         self._open_names: set[str] = set()
@@ -161,9 +145,8 @@ class EvidenceSink(Sink):
             log.warning("%s: evidence of alert %d is lost, its thread is behind", alert.camera, alert.event.number)
 
     def added(self, monitor: CameraMonitor) -> None:
-        """Have what comes from now on described by the camera's new model, budget and alert rule."""
-        budget, rise_s = monitor.scale.false_alarms_per_day, monitor.settings.min_duration_s
-        watched = _Watched(monitor.camera, self._model_of(monitor.camera), budget, rise_s)
+        """Keep frames for as long as the camera's alert rule needs before an event starts."""
+        watched = _Watched(monitor.camera, monitor.settings.min_duration_s)
         self._waiting.offer(watched, 0, WAITING_BYTES * 3 // 2)
 
     def removed(self, camera: str) -> None:
@@ -193,25 +176,16 @@ class EvidenceSink(Sink):
     def _late(self) -> bool:
         return time.monotonic() > self._give_up_at
 
-    def _model_of(self, camera: str) -> ModelRef | None:
-        model = self._models.get(camera)
-        return None if model is None else ModelRef(id=model.name, hash=model.hash)
-
     def _watch(self, watched: _Watched) -> None:
-        """Take a camera up, or describe a present one's next events by another model: its last seconds stay."""
+        """Take a camera up, or give a present one another alert rule: its last seconds stay."""
         # A step comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
         rise_s = watched.rise_s + 1.0
-        if watched.camera in self._cameras:
-            self._cameras[watched.camera].judged_by(watched.model, watched.false_alarms_per_day, rise_s)
+        present = self._cameras.get(watched.camera)
+        if present is not None:
+            present.keep_before(rise_s)
             return
         self._cameras[watched.camera] = CameraEvidence(
-            watched.camera,
-            self._settings,
-            self.disk,
-            model=watched.model,
-            false_alarms_per_day=watched.false_alarms_per_day,
-            rise_s=rise_s,
-            late=self._late,
+            watched.camera, self._settings, self.disk, rise_s=rise_s, late=self._late
         )
 
     def _leave(self, name: str) -> None:

@@ -11,25 +11,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from monitor.app.config import MonitorConfig
-from monitor.app.planning import PlannedCamera
 from monitor.app.reload import Reloader
 from monitor.errors import ConfigError, MonitorError
-from monitor.judging.alerting import AlertSettings
-from monitor.judging.camera_monitor import CameraMonitor, Judgement
-from monitor.judging.fusion import ModelScale
+from monitor.judging.camera_monitor import Judgement
 from monitor.live.capture import CaptureSettings
-from monitor.live.pipeline import Camera, Pipeline
-from monitor.live.sink import CameraReport, Sink
+from monitor.live.fleet import Camera
+from monitor.live.sink import Sink
 from monitor.live.watch import Watch
-from monitor.scores.smoothing import SmoothingSettings
+from monitor.reports import CameraReport
 from monitor.states import CameraState
-from monitor.testing.fakes import LevelSource, brightness_model
+from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, watched_by
 from tests.places import ROOT
 
 DEADLINE_S = 30
@@ -37,11 +35,9 @@ MODEL = brightness_model()
 LOOP = CaptureSettings(speed=20.0, loop=True)
 
 
-def planned(name: str, level: int = 25) -> PlannedCamera:
-    source = LevelSource(name, [level] * 500)
-    scale = ModelScale(MODEL, 1.0, SmoothingSettings())
-    monitor = CameraMonitor(name, scale, SmoothingSettings(), AlertSettings())
-    return PlannedCamera(Camera(source, MODEL, LOOP), monitor, (name, level))
+def planned(name: str, level: int = 25) -> Camera:
+    camera = watched_by(LevelSource(name, [level] * 500), MODEL, LOOP)
+    return replace(camera, opened_with=(name, level))
 
 
 class Script(Sink):
@@ -72,36 +68,29 @@ class Script(Sink):
 class Bench:
     """A pipeline, its main loop and a reloader whose next plan the test sets."""
 
-    def __init__(self, tmp_path: Path, *cameras: PlannedCamera) -> None:
-        self.plan: list[PlannedCamera] | MonitorError = list(cameras)
+    def __init__(self, tmp_path: Path, *cameras: Camera) -> None:
+        self.plan: list[Camera] | MonitorError = list(cameras)
         self.settings = MonitorConfig()
-        self.models = {camera.name: MODEL for camera in cameras}
         self.file = tmp_path / "cameras.toml"
         self.file.write_text("")
-        self.reloader = Reloader(self.file, self._prepare, self.settings, cameras, self.models, follow=True)
-        self.pipeline = Pipeline([camera.camera for camera in cameras])
-        self.cameras = cameras
+        self.fleet = fleet_of(*cameras)
+        self.reloader = Reloader(self.file, self._prepare, self.settings, self.fleet, follow=True)
 
-    def _prepare(self) -> tuple[MonitorConfig, list[PlannedCamera]]:
+    def _prepare(self) -> tuple[MonitorConfig, list[Camera]]:
         if isinstance(self.plan, MonitorError):
             raise self.plan
         return self.settings, self.plan
 
-    def reload(self, plan: list[PlannedCamera] | MonitorError) -> None:
+    def reload(self, plan: list[Camera] | MonitorError) -> None:
         self.plan = plan
         self.reloader.done.clear()
         self.reloader.requested.set()
 
     def run(self, script: Script) -> None:
-        watch = Watch(
-            self.pipeline,
-            {camera.name: camera.monitor for camera in self.cameras if camera.monitor is not None},
-            {camera.name: camera.camera.source for camera in self.cameras},
-            [script],
-        )
+        watch = Watch(self.fleet, [script])
 
         def on_tick() -> None:
-            self.reloader.tick(self.pipeline, watch)
+            self.reloader.tick()
             script.next()
 
         watch.run(script.stop, DEADLINE_S, on_tick)
@@ -131,7 +120,7 @@ def test_cameras_are_added_removed_and_changed_and_the_others_are_not_touched(tm
     assert set(changing) == {25, 50}
     times = script.times["steady"]
     assert max(b - a for a, b in pairwise(times)) < 0.05, "not one frame of the steady one was lost"
-    assert bench.models.keys() == {"steady", "changing", "new"}
+    assert {member.name for member in bench.fleet} == {"steady", "changing", "new"}
     assert not [t.name for t in threading.enumerate() if t.name == "capture leaving"]
 
 
@@ -160,8 +149,8 @@ def test_a_config_that_cannot_be_used_is_refused_whole(tmp_path: Path, caplog: p
         (lambda: len(script.levels.get("a", [])) > 10, lambda: None),
     ]
     bench.run(script)
-    assert "config refused, the one in force goes on: unknown setting 'x'" in caplog.text
-    assert bench.models.keys() == {"a"}
+    assert "config refused, the run continues with the one before: unknown setting 'x'" in caplog.text
+    assert {member.name for member in bench.fleet} == {"a"}
 
 
 def test_a_changed_file_is_noticed_without_being_asked(tmp_path: Path) -> None:

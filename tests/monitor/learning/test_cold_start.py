@@ -25,11 +25,11 @@ from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.coordinator import Learning
 from monitor.learning.footage import FootageSource, recorded_s
 from monitor.learning.footage_recorder import FootageRecorder
+from monitor.learning.hold import Hold
 from monitor.learning.learning_plan import LearningPlan
-from monitor.live.hold import Hold
-from monitor.live.sink import CameraReport, Progress, RunReport
 from monitor.model.model_store import Model, load_model
 from monitor.model.unlearned import unlearned_model
+from monitor.reports import CameraReport, Progress, RunReport
 from monitor.sinks.log_sink import LogSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.states import CameraState
@@ -83,7 +83,7 @@ def test_what_speaks_against_the_footage_reaches_the_user(tmp_path: Path) -> Non
     writer.release()
     result = run(tmp_path, path, "--learn", "12s", config="[health]\nenabled = false\n")
     assert result.returncode == 1
-    assert "nothing could be learned: all pictures of these 12 s are equal" in result.stderr
+    assert "nothing could be learned: all frames of these 12 s are equal" in result.stderr
     assert "-m training learn models/frozen/footage --name frozen --models models` tries again" in result.stderr
     assert recorded_s(tmp_path / "models/frozen/footage") == pytest.approx(11.9)
 
@@ -92,7 +92,7 @@ def test_a_file_that_is_too_short_says_so_once(video: Path, tmp_path: Path) -> N
     result = run(tmp_path, f"door={video}", "--learn", "30s")
     assert result.returncode == 1
     assert result.stderr.count("18 s of it are shorter than the 30 s to learn from: give --learn a shorter time") == 1
-    assert result.stderr.splitlines()[-1].endswith("could not be watched to the end: door (why: see above)")
+    assert result.stderr.splitlines()[-1].endswith("could not be watched to the end: door (see the reason above)")
     assert not (tmp_path / "models/door").exists()
 
 
@@ -121,11 +121,11 @@ def frame(time_s: float, segment: int = 0) -> Frame:
 
 
 def test_a_live_camera_goes_on_with_what_it_recorded_before(tmp_path: Path) -> None:
-    first = FootageRecorder(tmp_path / "footage", "door", 30.0, live=False)
+    first = FootageRecorder(tmp_path / "footage", "door", 30.0, fps=10.0, live=False)
     for number in range(60):
         first.take(frame(number / 10))
     first.close()
-    second = FootageRecorder(tmp_path / "footage", "door", 8.0, live=True)
+    second = FootageRecorder(tmp_path / "footage", "door", 8.0, fps=10.0, live=True)
     assert second.seen_s == pytest.approx(5.9)
     for number in range(25):
         second.take(frame(100 + number / 10))
@@ -140,16 +140,17 @@ def test_a_live_camera_goes_on_with_what_it_recorded_before(tmp_path: Path) -> N
 
 
 def test_pictures_that_are_not_worth_scoring_and_gaps_count_for_nothing(tmp_path: Path) -> None:
-    recorder = FootageRecorder(tmp_path / "footage", "door", 30.0, live=False)
+    recorder = FootageRecorder(tmp_path / "footage", "door", 30.0, fps=10.0, live=False)
     recorder.take(frame(0.0))
     recorder.take(frame(0.5))
     recorder.take(replace(frame(0.6), health=Health(CameraState.DARK, "black", scored=False)))
     recorder.take(frame(0.7))
     recorder.take(frame(0.8, segment=1))
-    recorder.take(frame(9.0, segment=1))
-    recorder.take(frame(9.25, segment=1))
+    recorder.take(frame(9.0, segment=2))
+    recorder.take(frame(9.25, segment=2))
+    recorder.take(frame(14.25, segment=2))
     recorder.close()
-    assert recorder.seen_s == pytest.approx(0.75)
+    assert recorder.seen_s == pytest.approx(5.75), "a slow camera has no gaps, though its frames are seconds apart"
 
 
 def test_a_long_recording_is_thinned_to_what_the_disk_is_meant_to_take(
@@ -157,7 +158,7 @@ def test_a_long_recording_is_thinned_to_what_the_disk_is_meant_to_take(
 ) -> None:
     monkeypatch.setattr("monitor.learning.footage_recorder.MAX_PICTURES", 60)
     monkeypatch.setattr("monitor.learning.footage_recorder._PART_S", 2.0)
-    recorder = FootageRecorder(tmp_path / "footage", "door", 18.0, live=False)
+    recorder = FootageRecorder(tmp_path / "footage", "door", 18.0, fps=10.0, live=False)
     for number in range(200):
         recorder.take(frame(number / 10))
     recorder.close()
@@ -168,7 +169,7 @@ def test_a_long_recording_is_thinned_to_what_the_disk_is_meant_to_take(
 
 def test_a_disk_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "footage").write_text("in the way")
-    recorder = FootageRecorder(tmp_path / "footage", "door", 30.0, live=True)
+    recorder = FootageRecorder(tmp_path / "footage", "door", 30.0, fps=10.0, live=True)
     recorder.take(frame(0.0))
     recorder.close()
     assert recorder.error == f"cannot record to {tmp_path / 'footage'}: File exists"
@@ -194,7 +195,7 @@ def test_a_held_file_runs_ahead_and_waits_for_its_model() -> None:
 
 
 def test_what_an_interrupted_run_had_not_learned_is_learned_by_the_next(video: Path, tmp_path: Path) -> None:
-    recorder = FootageRecorder(tmp_path / "models/door/footage", "door", 30.0, live=True)
+    recorder = FootageRecorder(tmp_path / "models/door/footage", "door", 30.0, fps=10.0, live=True)
     for number in range(180):
         recorder.take(frame(number / 10))
     recorder.close()

@@ -8,21 +8,18 @@ import pytest
 
 from monitor.detector.base import Observation
 from monitor.errors import CaptureError, RunError, SourceError, StageError
-from monitor.judging.alerting import AlertSettings
-from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
-from monitor.judging.fusion import ModelScale
+from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.judging.scorer import Scorer
 from monitor.learning.coordinator import Learning
 from monitor.live.capture import CaptureSettings
-from monitor.live.pipeline import Camera, Pipeline
-from monitor.live.sink import CameraReport, RunReport, Sink
+from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
-from monitor.scores.smoothing import SmoothingSettings
+from monitor.reports import CameraReport, RunReport
 from monitor.sinks.score_recorder import Recorder
 from monitor.sources.source import Reader, Source
 from monitor.states import CameraState, Phase
-from monitor.testing.fakes import Brightness, LevelSource, brightness_model, frame
+from monitor.testing.fakes import Brightness, LevelSource, brightness_model, fleet_of, frame, watched_by
 from monitor.types import Detection
 
 DEADLINE_S = 20
@@ -46,19 +43,11 @@ class Notes(Sink):
         self.states.append((report.name, report.state))
 
 
-def monitors(*names: str) -> dict[str, CameraMonitor]:
-    scale = ModelScale(brightness_model(), 1.0, SmoothingSettings())
-    return {name: CameraMonitor(name, scale, SmoothingSettings(), AlertSettings()) for name in names}
-
-
 def watch(
     sources: Sequence[Source], *sinks: Sink, capture: CaptureSettings = FAST, stop: threading.Event | None = None
 ) -> RunReport:
-    model = brightness_model()
-    pipeline = Pipeline([Camera(source, model, capture) for source in sources])
-    return Watch(pipeline, monitors(*(s.name for s in sources)), {s.name: s for s in sources}, sinks).run(
-        stop or threading.Event(), DEADLINE_S
-    )
+    fleet = fleet_of(*(watched_by(source, capture=capture) for source in sources))
+    return Watch(fleet, sinks).run(stop or threading.Event(), DEADLINE_S)
 
 
 def test_files_are_scored_whole_and_their_events_end_with_them() -> None:
@@ -83,10 +72,9 @@ def test_the_event_of_a_file_that_has_ended_ends_though_others_go_on() -> None:
 
     notes = Until()
     endless = replace(FAST, loop=True)
-    model = brightness_model()
-    sources = LevelSource("a", [25] * 20 + [200] * 30), LevelSource("b", [25] * 100)
-    cameras = [Camera(sources[0], model, FAST), Camera(sources[1], model, endless)]
-    Watch(Pipeline(cameras), monitors("a", "b"), {s.name: s for s in sources}, [notes]).run(stop, DEADLINE_S)
+    ending = watched_by(LevelSource("a", [25] * 20 + [200] * 30))
+    fleet = fleet_of(ending, watched_by(LevelSource("b", [25] * 100), capture=endless))
+    Watch(fleet, [notes]).run(stop, DEADLINE_S)
     assert [(a.camera, a.event.phase) for a in notes.alerts] == [("a", Phase.START), ("a", Phase.END)]
     assert [j.scored.frame.index for j in notes.scores if j.scored.frame.camera == "a"] == list(range(50))
     assert stop.is_set(), "not only at the end of the run"
@@ -111,10 +99,8 @@ def test_a_state_that_is_not_the_capture_s_own_has_a_beginning_of_its_own() -> N
             for camera in report.cameras:
                 times.setdefault(camera.state, set()).add(camera.since)
 
-    pipeline = Pipeline([Camera(source, brightness_model(), CaptureSettings(speed=1.0))])
-    Watch(pipeline, monitors("a"), {"a": source}, [Times()], learning=LearningAtFirst()).run(
-        threading.Event(), DEADLINE_S
-    )
+    fleet = fleet_of(watched_by(source, capture=CaptureSettings(speed=1.0)))
+    Watch(fleet, [Times()], learning=LearningAtFirst()).run(threading.Event(), DEADLINE_S)
     (learns,), (online,) = times[CameraState.LEARNING], times[CameraState.ONLINE]
     assert online - learns > 0.5, "watched since it is, and not since the camera was opened"
 
@@ -139,7 +125,7 @@ def test_records_are_byte_identical_whatever_the_timing(tmp_path: Path, other_sp
     for number, speed in enumerate((None, other_speed)):
         paths = (tmp_path / f"scores{number}.jsonl", tmp_path / f"alerts{number}.jsonl")
         cameras = [LevelSource("a", SCENE), LevelSource("b", SCENE[30:])]
-        with Recorder(*paths, monitors("a", "b"), sort=True) as recorder:
+        with Recorder(*paths, sort=True) as recorder:
             watch(cameras, recorder, capture=CaptureSettings(speed=speed, analysis_fps=10))
         records.append([path.read_bytes() for path in paths])
     assert records[0] == records[1]
@@ -157,9 +143,9 @@ def test_an_error_in_the_worker_stops_a_waiting_reader_and_is_raised() -> None:
     model = brightness_model()
     broken = type(model)(model.card, (Broken(),), model.held_out, model.hash)
     source = LevelSource("a", [25] * 10_000)
-    pipeline = Pipeline([Camera(source, broken, FAST)])
+    fleet = fleet_of(watched_by(source, broken))
     with pytest.raises(StageError, match="the inference thread failed: ZeroDivisionError"):
-        Watch(pipeline, monitors("a"), {"a": source}, []).run(threading.Event(), DEADLINE_S)
+        Watch(fleet, []).run(threading.Event(), DEADLINE_S)
     assert not [t.name for t in threading.enumerate() if t.name in ("inference", "capture a")]
 
 

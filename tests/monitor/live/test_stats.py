@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from monitor.live.stats import History, Quantiles, Rate
+from monitor.live.stats import Quantiles, Rate, ScoreBins
 
 
 def test_a_rate_covers_its_window_only() -> None:
@@ -34,7 +34,7 @@ def test_quantiles_are_those_of_numpy(count: int, q: float) -> None:
 
 
 def test_history_keeps_the_highest_of_each_second_and_shows_gaps() -> None:
-    history = History(bins=4)
+    history = ScoreBins(bins=4)
     for time_s, value in ((0.1, 1.0), (0.9, 3.0), (1.5, 2.0), (3.2, 5.0)):
         history.add(time_s, value)
     assert history.values() == [3.0, 2.0, None, 5.0]

@@ -16,7 +16,7 @@ from tests.helpers.tiny_training import QUIET, scene, write_folder
 from training.autoencoder.train_model import too_short
 from training.autoencoder.training_clips import MANY_CLIPS, Clip, load_clips, network_input, split
 from training.progress import Report
-from training.sampling import recorded_sources
+from training.recordings import recorded_sources
 
 
 class Dying(VideoSource):
@@ -91,7 +91,7 @@ def test_video_that_crashes_the_decoder_is_left_out(tmp_path: Path, capfd: pytes
     assert found.source.label == str(good)
     error = capfd.readouterr().err
     assert "the decoder died (SIGKILL)" in error
-    assert "1 of 2 sources left out" in error
+    assert "1 of 2 sources skipped" in error
 
 
 def test_footage_of_which_nothing_can_be_read_is_one_sentence(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_lengths_of_footage_are_told_apart(tmp_path: Path) -> None:
 def test_too_little_footage_is_said_in_terms_of_false_alarms() -> None:
     warning = too_short(51, 9)
     assert warning is not None
-    assert "1 min of footage is too little" in warning
-    assert "less than one false alarm in 9 s" in warning
-    assert "at least 10 min in all" in warning
+    assert "1 min of footage is too short" in warning
+    assert "fewer than one false alarm per 9 s" in warning
+    assert "at least 10 min in total" in warning
     assert too_short(510, 90) is None

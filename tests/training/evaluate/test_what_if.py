@@ -12,16 +12,17 @@ from rich.console import Console
 
 from monitor.errors import UsageError
 from monitor.judging.alerting import AlertSettings
-from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.judging.fusion import ModelScale
 from monitor.live.capture import CaptureSettings
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.score_record import ScoreLine, alert_line, header_line, read_scores, score_line
 from monitor.sinks.score_recorder import Recorder
 from monitor.states import Phase
-from monitor.testing.fakes import LevelSource, brightness_model, scored
+from monitor.testing.fakes import LevelSource, brightness_model, judgement, monitor_of, scored
 from monitor.types import ScoredFrame
-from tests.monitor.live.test_pipeline import SCENE, monitors, watch
+from tests.helpers.commands import Finished, monitor, training
+from tests.monitor.live.test_pipeline import SCENE, watch
 from tests.places import ROOT
 from training.evaluate.what_if import CameraOutcome, Changes, Outcome, notes, rate_text, replay, summary_table
 
@@ -55,13 +56,13 @@ def judge(
 ) -> list[str]:
     """Write a score record and return the alert lines of the same run."""
     scale = ModelScale(brightness_model(), budget, SMOOTHING)
-    monitor = CameraMonitor("cam", scale, SMOOTHING, alert or AlertSettings())
-    written, alerts = [header_line(monitor, sort=True)], list[Alert]()
+    watched = CameraMonitor("cam", scale, SMOOTHING, alert or AlertSettings())
+    written, alerts = [header_line(watched, sort=True)], list[Alert]()
     for item in frames() if items is None else items:
-        judgement = monitor.update(item)
-        written.append(score_line(judgement, scale.names))
-        alerts.extend(judgement.alerts)
-    alerts.extend(monitor.close())
+        judged = watched.update(item)
+        written.append(score_line(judged))
+        alerts.extend(judged.alerts)
+    alerts.extend(watched.close())
     path.write_text("".join(line + "\n" for line in written))
     return without_model([alert_line(alert) for alert in alerts])
 
@@ -70,7 +71,7 @@ def judge(
 def test_the_same_settings_give_the_run_s_own_alert_log(tmp_path: Path, sort: bool) -> None:
     paths = (tmp_path / "scores.jsonl", tmp_path / "alerts.jsonl")
     cameras = [LevelSource("yard", SCENE), LevelSource("door", [25] * 20 + [200] * 30)]
-    with Recorder(*paths, monitors("yard", "door"), sort=sort) as recorder:
+    with Recorder(*paths, sort=sort) as recorder:
         watch(cameras, recorder, capture=CaptureSettings(speed=None, analysis_fps=10))
     recorded = paths[1].read_text().splitlines()
     assert len(recorded) == 4
@@ -79,26 +80,15 @@ def test_the_same_settings_give_the_run_s_own_alert_log(tmp_path: Path, sort: bo
 
 def test_every_alert_of_the_demo_comes_again_from_the_command_line(tmp_path: Path) -> None:
     scores, alerts = tmp_path / "scores.jsonl", tmp_path / "alerts.jsonl"
-    command: list[str | Path] = [
-        sys.executable,
-        "run_monitor.py",
-        "--demo",
-        "--model",
-        "monitor/assets/demo",
-        "--speed",
-        "max",
-        "--no-publish",
-    ]
-    command += ["--record-scores", scores, "--record-alerts", alerts]
-    subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=100)
+    demo = ("--demo", "--model", "monitor/assets/demo", "--speed", "max", "--no-publish")
+    assert monitor(*demo, "--record-scores", scores, "--record-alerts", alerts).returncode == 0
     recorded = alerts.read_text().splitlines()
     assert len(recorded) >= 10
     assert what_if("--scores", scores, "--json").stdout.splitlines() == without_model(recorded)
 
 
-def what_if(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "training", "what-if", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+def what_if(*arguments: str | Path) -> Finished:
+    return training("what-if", *arguments)
 
 
 @pytest.mark.parametrize("budget", [0.01, 50.0, 1e5])
@@ -143,13 +133,13 @@ def test_a_budget_that_the_footage_does_not_show_is_called_extrapolated(tmp_path
 
 def test_numbers_that_json_does_not_know_come_back(tmp_path: Path) -> None:
     path = tmp_path / "scores.jsonl"
-    monitor = next(iter(monitors("cam").values()))
-    blind = Judgement(scored(0.0), float("nan"), ())
-    path.write_text(header_line(monitor, sort=True) + "\n" + score_line(blind, ("brightness",)) + "\n")
+    watched = monitor_of("cam")
+    blind = judgement(scored(0.0), float("nan"))
+    path.write_text(header_line(watched, sort=True) + "\n" + score_line(blind) + "\n")
     header, line = read_scores(path)
     assert not isinstance(header, ScoreLine)
-    assert header.scale().senses == monitor.scale.senses, "a least threshold of minus infinity"
-    assert header.scale().scales == monitor.scale.scales
+    assert header.scale().senses == watched.scale.senses, "a least threshold of minus infinity"
+    assert header.scale().scales == watched.scale.scales
     assert isinstance(line, ScoreLine)
     assert line.score != line.score
 
@@ -216,7 +206,9 @@ def test_a_row_stays_one_line_in_a_pipe_however_long_the_name(tmp_path: Path) ->
     path, name = tmp_path / "scores.jsonl", "the-camera-at-the-far-end-of-the-northern-gate-of-the-harbour"
     judge(path)
     path.write_text(path.read_text().replace('"cam"', f'"{name}"'))
-    rows = [line for line in what_if("--scores", path).stdout.splitlines() if line.startswith(f"{name} ")]
+    command = [sys.executable, "-m", "training", "what-if", "--scores", path]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
+    rows = [line for line in shown.splitlines() if line.startswith(f"{name} ")]
     assert len(rows) == 1 + len(outcome(path).cameras[0].events)
 
 

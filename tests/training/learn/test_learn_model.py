@@ -30,7 +30,7 @@ from training.learn.learners import LEARNERS, Learner
 from training.learn.normal_footage import read_normal
 from training.learn.suitability import check_suitable, odd_scenes
 from training.progress import JsonReport, Report
-from training.sampling import recorded_sources
+from training.recordings import recorded_sources
 
 QUIET = Report(quiet=True)
 
@@ -187,7 +187,7 @@ def test_the_last_versions_stay_and_numbers_go_on(tmp_path: Path) -> None:
 
 def test_footage_of_two_scenes_is_refused_and_the_odd_one_named(footage: Path, tmp_path: Path) -> None:
     other = record_street(tmp_path / "upside-down/footage", 12.0, flip=True)
-    with pytest.raises(UsageError, match=r"upside-down.* shows another scene"):
+    with pytest.raises(UsageError, match=r"upside-down.* shows a different scene"):
         check_suitable(read_normal([FootageSource(footage), FootageSource(other)], QUIET))
     again = record_street(tmp_path / "again/footage", 12.0, seed=44)
     check_suitable(read_normal([FootageSource(footage), FootageSource(again)], QUIET))
@@ -203,7 +203,7 @@ def test_scenes_that_go_over_into_each_other_are_one() -> None:
     assert odd_scenes([a, b, a, a]) == [1]
 
 
-@pytest.mark.parametrize(("seconds", "why"), [(0.1, "a single frame"), (4.0, "too short to learn from")])
+@pytest.mark.parametrize(("seconds", "why"), [(0.1, "only one frame"), (4.0, "too short to learn from")])
 def test_too_little_footage_is_refused_and_nothing_written(tmp_path: Path, seconds: float, why: str) -> None:
     source = FootageSource(record_street(tmp_path / "f", seconds))
     with pytest.raises(UsageError, match=why):
@@ -216,7 +216,7 @@ def test_a_camera_that_was_frozen_cannot_be_learned_from(tmp_path: Path) -> None
     picture = street(1.0)
     for number in range(150):
         writer.add(number / 10, picture)
-    with pytest.raises(UsageError, match="all pictures of these 15 s are equal"):
+    with pytest.raises(UsageError, match="all frames of these 15 s are equal"):
         check_suitable(read_normal([FootageSource(tmp_path / "f")], QUIET))
 
 
@@ -257,7 +257,7 @@ def test_a_model_folder_is_not_overwritten_by_versions(tmp_path: Path, footage: 
 
 
 def test_a_detector_that_cannot_be_learned_is_refused(tmp_path: Path, footage: Path) -> None:
-    with pytest.raises(UsageError, match="'colour' is no detector that can be learned: choose from motion, static"):
+    with pytest.raises(UsageError, match="'colour' is not a detector that can learn: choose from motion, static"):
         learn([FootageSource(footage)], ["f"], LearnSettings("door", tmp_path, ("colour",)), QUIET)
 
 

@@ -8,15 +8,17 @@ import pytest
 from rich.console import Console
 
 from monitor.judging.camera_monitor import Alert, Judgement
-from monitor.live.sink import CameraReport, Progress, RunReport
+from monitor.reports import CameraReport, Progress, RunReport
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.dashboard.style import sparkline
 from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.log_sink import LogSink
 from monitor.states import AlertEvent, CameraState, Phase, Reason
-from monitor.testing.fakes import scored
+from monitor.testing.fakes import brightness_scale, judgement, scored
 
 TITLE = RunTitle("node-1", "cpu", "street@01234567", "tcp://127.0.0.1:5560", 1.0)
+
+SCALE = brightness_scale()
 
 
 def camera(
@@ -50,7 +52,7 @@ def alert(name: str, number: int, phase: Phase) -> Alert:
     ended = 14.5 if phase is Phase.END else None
     event = AlertEvent(number, phase, 10.0, ended, 1.2, 1.75, 11.0, notify=True)
     reason = Reason("speed", 4.1, 1.6, "px/s")
-    return Alert(name, event, time.time(), None, 0.0, scored(0.0), (), (reason,))
+    return Alert(name, event, time.time(), None, 0.0, scored(0.0), (), (reason,), SCALE)
 
 
 def lines(dashboard: Dashboard, report: RunReport, width: int, height: int) -> list[str]:
@@ -77,7 +79,7 @@ def test_everything_fits_the_terminal_and_what_matters_is_there(width: int, heig
     assert len(shown) <= height
     assert max(map(len, shown)) <= width
     text = "\n".join(shown)
-    for needed in ("1:02:03", "queue 5", "device cpu", "street@", "1 false alarm a day"):
+    for needed in ("1:02:03", "queue 5", "device cpu", "street@", "1 false alarm per day"):
         assert needed in text
     assert ("reconn" if width >= 120 else " rec ") in text
     row = next(line for line in shown if "ALARM" in line)
@@ -254,10 +256,10 @@ def test_what_an_extrapolated_threshold_rests_on_is_said_and_what_helps() -> Non
         cameras = tuple(replace(camera(f"front-door{i}"), rests_on_s=s) for i, s in enumerate(rests_on_s))
         return "\n".join(lines(dashboard(), RunReport(0.0, 0, cameras), 80, 24))
 
-    assert "threshold" not in text(None, None)
-    assert " threshold of front-door1 rests on 28 s: longer footage makes it surer ─" in text(None, 28.4)
+    assert "longer footage" not in text(None, None)
+    assert " threshold of front-door1 needs longer footage (only 28 s) ─" in text(None, 28.4)
     shown = text(*[3600.0] * 9, 570.0, *[None] * 3, *[2 * 3600.0] * 6)
-    assert " 16 thresholds rest on little (front-door9: 9.5 min): longer footage helps ─" in shown
+    assert " 16 thresholds need longer footage (front-door9: only 9.5 min) ─" in shown
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
@@ -293,7 +295,7 @@ def test_the_peak_of_an_open_alert_is_the_highest_score_so_far() -> None:
 
     def judged(score: float, name: str = "yard") -> Judgement:
         seen = scored(0.0)
-        return Judgement(replace(seen, frame=replace(seen.frame, camera=name)), score, ())
+        return judgement(replace(seen, frame=replace(seen.frame, camera=name)), score)
 
     def shown() -> str:
         return "\n".join(lines(board, RunReport(0.0, 0, (loud,)), 80, 24))
@@ -322,8 +324,8 @@ def test_the_reason_of_an_open_alert_is_that_of_its_peak() -> None:
     seen = replace(seen, frame=replace(seen.frame, camera="yard"))
     board.alert(alert("yard", 1, Phase.START), loud)
     assert "1.75   open speed 4.1 px/s" in why()
-    board.score(Judgement(seen, 2.81, (), reasons=(Reason("speed", 8.2, 1.6, "px/s"),)))
-    board.score(Judgement(seen, 2.5, (), reasons=()))
+    board.score(judgement(seen, 2.81, (Reason("speed", 8.2, 1.6, "px/s"),)))
+    board.score(judgement(seen, 2.5))
     update = alert("yard", 1, Phase.UPDATE)
     board.alert(replace(update, event=replace(update.event, peak_score=2.81)), loud)
     assert "2.81   open speed 8.2 px/s" in why()
@@ -364,9 +366,9 @@ def test_log_lines_of_an_alert_say_why_at_its_start_and_its_end(caplog: pytest.L
         sink.alert(loud, camera("yard"))
         sink.alert(replace(loud, event=replace(loud.event, notify=False)), camera("yard"))
     why = ": speed 4.1 px/s, usual here up to 1.6 px/s"
-    quiet = " (soon after another alert: kept, nobody is notified)"
+    quiet = " (soon after another alert: recorded, but nobody is notified)"
     start = f"yard: alert 1 starts at 10.0 s of footage{why}"
-    end = f"yard: alert 1 ends, 4.5 s of footage long, peak 1.75{why}"
+    end = f"yard: alert 1 ends after 4.5 s of footage, peak 1.75{why}"
     assert caplog.messages == [start, start + quiet, end, end + quiet]
 
 

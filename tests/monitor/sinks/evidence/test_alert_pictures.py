@@ -6,8 +6,10 @@ import pytest
 from monitor.judging.camera_monitor import Alert
 from monitor.sinks.evidence.alert_pictures import fit, heated, relative_heat, snapshot
 from monitor.states import AlertEvent, Phase, Reason, Region
-from monitor.testing.fakes import frame, picture
+from monitor.testing.fakes import brightness_scale, frame, picture
 from monitor.types import ScoredFrame
+
+SCALE = brightness_scale()
 
 
 def test_pictures_are_scaled_to_the_width_and_to_even_sides() -> None:
@@ -35,7 +37,8 @@ def test_boxes_are_given_in_source_pixels_and_drawn_to_scale() -> None:
     item = ScoredFrame(frame(1.0), (), 0.0)
     wide = ScoredFrame(type(item.frame)("cam", 0, 1.0, picture(0, 1280, 720)), (), 0.0)
     event = AlertEvent(1, Phase.START, 1.0, None, 1.2, 1.2, 1.0, notify=True)
-    alert = Alert("cam", event, 1e9, None, 0.0, wide, (Region(200, 100, 400, 300, 1.0),), (Reason("speed", 3.0, 1.0),))
+    region, reason = Region(200, 100, 400, 300, 1.0), Reason("speed", 3.0, 1.0)
+    alert = Alert("cam", event, 1e9, None, 0.0, wide, (region,), (reason,), SCALE)
     drawn = snapshot(alert, 640)
     assert drawn.shape[1] == 640
     red = np.argwhere((drawn[..., 2] > 200) & (drawn[..., 0] < 50))
@@ -48,7 +51,7 @@ def test_boxes_are_given_in_source_pixels_and_drawn_to_scale() -> None:
 def test_a_caption_is_never_cut(width: int, at_least: int) -> None:
     item = ScoredFrame(type(frame(1.0))("front-door", 0, 1.0, picture(0, width, 48)), (), 0.0)
     event = AlertEvent(1, Phase.START, 1.0, None, 3.47, 3.47, 1.0, notify=True)
-    alert = Alert("front-door", event, 1e9, None, 0.0, item, (), (Reason("speed", 3.0, 1.0),))
+    alert = Alert("front-door", event, 1e9, None, 0.0, item, (), (Reason("speed", 3.0, 1.0),), SCALE)
     strip = snapshot(alert, width)[48:]
     assert strip.shape[0] >= 18 * at_least + 6, "it goes on in further lines"
     assert not strip[:, -3:].any(), "all of it ends before the edge"

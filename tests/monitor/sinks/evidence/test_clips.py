@@ -9,7 +9,6 @@ import av
 import cv2
 import pytest
 
-from monitor.alerts.messages import ModelRef
 from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.clips import WebmClip, open_clip
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles, folder_name
@@ -18,11 +17,9 @@ from monitor.states import Phase
 from monitor.testing.fakes import picture, scored
 from tests.helpers.bright_events import BRIGHT, CALM, files_in, levels, monitor, play
 
-MODEL = ModelRef(id="brightness", hash="0" * 64)
-
 
 def keeper(folder: Path, settings: EvidenceSettings | None = None) -> CameraEvidence:
-    return CameraEvidence("cam", settings or EvidenceSettings(), Disk(folder), model=MODEL, false_alarms_per_day=1.0)
+    return CameraEvidence("cam", settings or EvidenceSettings(), Disk(folder))
 
 
 def decoded(path: Path) -> tuple[list[float], list[float]]:

@@ -68,7 +68,7 @@ def test_a_full_disk_loses_evidence_says_so_once_and_goes_on_when_there_is_room(
         assert (disk.written, disk.lost) == (0, 5), "two pictures, twice the facts, the clip"
         assert not files_in(folder / "evidence")
         assert len(caplog.records) == 1
-        assert "No space left on device; alerts go on" in caplog.text
+        assert "No space left on device; alerts continue" in caplog.text
 
         filler.unlink()
         play(scene, CameraEvidence("cam", EvidenceSettings(), disk))

@@ -11,9 +11,8 @@ import pytest
 
 from monitor.errors import ConfigError
 from monitor.judging.alerting import AlertSettings
-from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
+from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.judging.fusion import ModelScale
-from monitor.live.channel import HandOver
 from monitor.model.model_store import Model
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.evidence import evidence_sink
@@ -22,7 +21,8 @@ from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.evidence.ring import OVERHEAD_BYTES, FrameRing
 from monitor.states import Phase
-from monitor.testing.fakes import brightness_model, scored
+from monitor.testing.fakes import brightness_model, judgement, monitor_of, scored
+from monitor.threads.channel import HandOver
 from tests.helpers.bright_events import BRIGHT, CALM, DEADLINE_S, files_in, levels, monitor, sink_for, tell
 
 # What waits
@@ -74,9 +74,9 @@ def test_the_thread_writes_what_the_alerts_named_and_ends_with_the_run(tmp_path:
     with sink_for(tmp_path / "new") as sink:
         named: list[tuple[str, ...]] = []
         for item in levels((6, CALM), (2, BRIGHT), (4, CALM)):
-            judgement = watched.update(item)
-            tell(sink, judgement)
-            named.extend(sink.names(alert) for alert in judgement.alerts)
+            step = watched.update(item)
+            tell(sink, step)
+            named.extend(sink.names(alert) for alert in step.alerts)
     assert len(named) == 2
     assert named[0] == named[1], "the same at the start and at the end"
     assert files_in(tmp_path / "new") == sorted(named[0])
@@ -86,30 +86,30 @@ def test_the_thread_writes_what_the_alerts_named_and_ends_with_the_run(tmp_path:
 
 def test_after_a_reload_events_are_described_by_the_model_and_budget_that_saw_them(tmp_path: Path) -> None:
     card = brightness_model().card.model_copy(update={"name": "later"})
-    models = {"cam": brightness_model()}
-    later = Model(card, models["cam"].detectors, models["cam"].held_out, "1" * 64)
+    first = brightness_model()
+    later = Model(card, first.detectors, first.held_out, "1" * 64)
     watched = monitor()
     settings = EvidenceSettings(enabled=True, folder=tmp_path)
     stop = threading.Event()
     starts: list[Alert] = []
-    with EvidenceSink(settings, models=models, false_alarms_per_day=1.0, rise_s=0.5, stop=stop) as sink:
+    with EvidenceSink(settings, stop=stop) as sink:
+        sink.added(watched)
         for item in levels((6, CALM), (2, BRIGHT)):
-            judgement = watched.update(item)
-            tell(sink, judgement)
-            starts.extend(judgement.alerts)
+            step = watched.update(item)
+            tell(sink, step)
+            starts.extend(step.alerts)
         for alert in watched.close():
             sink.alert(alert, None)  # type: ignore[arg-type]
         sink.removed("cam")
-        models["cam"] = later
         watched = CameraMonitor(
             "cam", ModelScale(later, 0.1, SmoothingSettings()), SmoothingSettings(), AlertSettings()
         )
         sink.added(watched)
         for item in levels((6, CALM), (2, BRIGHT), (8, CALM)):
             moved = replace(item, frame=replace(item.frame, segment=1_000_000, wall_time=item.frame.wall_time + 60))
-            judgement = watched.update(moved)
-            tell(sink, judgement)
-            starts.extend(judgement.alerts)
+            step = watched.update(moved)
+            tell(sink, step)
+            starts.extend(step.alerts)
     facts = [
         json.loads((tmp_path / EvidenceFiles.of("cam", a.started_at, a.event.number, ".mp4").facts).read_text())
         for a in starts
@@ -122,19 +122,18 @@ def test_after_a_reload_events_are_described_by_the_model_and_budget_that_saw_th
 
 
 def test_a_model_exchanged_in_mid_stream_costs_no_clip_and_a_camera_that_only_learned_may_go(tmp_path: Path) -> None:
-    models = {"cam": brightness_model()}
-    later = replace(models["cam"], hash="1" * 64)
+    later = replace(brightness_model(), hash="1" * 64)
     watched = monitor()
     settings = EvidenceSettings(enabled=True, folder=tmp_path)
-    with EvidenceSink(settings, models=models, false_alarms_per_day=1.0, rise_s=0.5, stop=threading.Event()) as sink:
+    with EvidenceSink(settings, stop=threading.Event()) as sink:
+        sink.added(watched)
         sink.removed("learning")
         for number, item in enumerate(levels((6, CALM), (2, BRIGHT), (20, CALM), (2, BRIGHT), (8, CALM))):
             if number == 75:  # in the event
                 for alert in watched.close():
                     sink.alert(alert, None)  # type: ignore[arg-type]
-                before, watched = watched, monitor()
+                before, watched = watched, monitor_of("cam", later)
                 watched.count_from(before.events)
-                models["cam"] = later
                 sink.added(watched)
             tell(sink, watched.update(item))
     facts = [json.loads(path.read_text()) for path in sorted(tmp_path.rglob("*.json"))]
@@ -171,9 +170,9 @@ def test_a_thread_that_fails_says_so_and_takes_nothing_more(tmp_path: Path, capl
     broken = scored(0.0)
     broken.frame.image.resize((0, 0, 3), refcheck=False)
     with sink_for(tmp_path) as sink:
-        sink.score(Judgement(broken, 0.0, ()))
+        sink.score(judgement(broken, 0.0))
         assert not wait_for_end(sink)
-        sink.score(Judgement(scored(1.0), 0.0, ()))
+        sink.score(judgement(scored(1.0), 0.0))
     assert sink.dropped == 1
     assert "evidence has stopped, alerts go on without it" in caplog.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from monitor.states import CameraState
 from monitor.stream.health.health_check import GOOD, HealthCheck
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
+from monitor.testing.fakes import brightness_model
 from monitor.testing.scripted import Clock, ClockedStop, RecordingSink
 from monitor.types import Frame, Health, Image
 from tests.monitor.stream.health.test_health_check import Pictures
@@ -365,7 +367,8 @@ def test_a_camera_that_sends_its_picture_in_another_size_is_recognised() -> None
 def captured(pictures: Sequence[Image]) -> list[Frame]:
     clock, sink = Clock(), RecordingSink(room=len(pictures) - 1)
     source, live = Pictures(pictures, clock), CaptureSettings(health=HealthSettings())
-    Capture(source, sink, live, ClockedStop(clock), clock, viewpoint=VIEWPOINT).run()
+    model = replace(brightness_model(), viewpoint=VIEWPOINT)
+    Capture(source, sink, live, ClockedStop(clock), clock, model=model).run()
     return sink.frames
 
 

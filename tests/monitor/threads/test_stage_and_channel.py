@@ -1,7 +1,7 @@
 import threading
 
-from monitor.live.channel import Channel
-from monitor.live.stage import Stage, join_all
+from monitor.threads.channel import Channel
+from monitor.threads.stage import Stage, join_all
 
 DEADLINE_S = 10
 

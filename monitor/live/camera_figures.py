@@ -1,0 +1,110 @@
+"""The running figures of one camera, and the report that is made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from monitor.judging.camera_monitor import CameraMonitor, Judgement
+from monitor.live.frame_queue import QueueCounters
+from monitor.live.stats import Quantiles, Rate, ScoreBins
+from monitor.reports import CameraReport
+from monitor.states import CameraState
+from monitor.types import CaptureStatus, ScoredFrame
+
+_BEHIND_S, _NEARLY_S = 2.0, 1.0
+"""A file that is so far behind its pace is overloaded, until it has nearly caught up."""
+
+
+class CameraFigures:
+    """What was counted and measured of one camera since it was added."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        """Frames that have come out of the pipeline."""
+        self._score = math.nan
+        self._history = ScoreBins()
+        self._fps_in, self._fps_analysed = Rate(), Rate()
+        self._overload = Rate()
+        self._behind = False  # a file is played more slowly than it should be
+        self._age = Quantiles()
+        self._unscored: str | None = ""  # why no frame has been scored so far; None once one has
+        self._advice = ""
+        self._state: tuple[CameraState, str] | None = None  # as reported last
+        self._since = self._looked_s = -math.inf  # when that state began; when it was looked at last
+
+    def arrived(self, scored: ScoredFrame) -> None:
+        """A frame has come out of the pipeline, judged or not."""
+        self._age.add(scored.scored_at - scored.frame.captured_at)
+
+    def judged(self, judgement: Judgement) -> None:
+        """A frame has been judged."""
+        frame = judgement.scored.frame
+        self._score = judgement.score
+        self._advice = judgement.advice or self._advice
+        if not math.isnan(judgement.score):
+            self._history.add(frame.time_s, judgement.score)
+            self._unscored = None
+        elif self._unscored is not None and not frame.health.scored:
+            self._unscored = frame.health.detail
+
+    def changed(self, report: CameraReport, now: float) -> bool:
+        """Whether the state differs from the one reported last; the new one is then taken as reported."""
+        differs = self._state != (report.state, report.detail)
+        self._state = (report.state, report.detail)
+        self._since, self._looked_s = report.since, now
+        return differs
+
+    def report(
+        self,
+        name: str,
+        label: str,
+        status: CaptureStatus,
+        queue: QueueCounters,
+        monitor: CameraMonitor | None,
+        now: float,
+        amend: Callable[[CameraReport], CameraReport] = lambda report: report,
+    ) -> CameraReport:
+        """How the camera is doing at ``now`` (time.monotonic(), seconds).
+
+        amend: completes the report, for example while the camera learns
+        """
+        state, detail = status.state, status.detail
+        self._behind = status.behind_s > (_NEARLY_S if self._behind else _BEHIND_S)
+        if state is CameraState.ONLINE and self._overload.update(now, queue.dropped) > 0:
+            state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
+        elif state is CameraState.ONLINE and self._behind:
+            state, detail = CameraState.OVERLOADED, "played slower than asked for: lower analysis_fps or the speed"
+        elif state is CameraState.ONLINE and self._advice:
+            state, detail = CameraState.DRIFTED, self._advice
+        report = amend(
+            CameraReport(
+                name=name,
+                source=label,
+                state=state,
+                since=status.since,
+                detail=detail,
+                score=self._score,
+                alarmed=monitor is not None and monitor.alarmed,
+                history=tuple(self._history.values()),
+                fps_in=self._fps_in.update(now, status.frames_in),
+                fps_analysed=self._fps_analysed.update(now, self._age.count),
+                age_p50_s=self._age.quantile(0.5),
+                age_p99_s=self._age.quantile(0.99),
+                frames_in=status.frames_in,
+                analysed=self._age.count,
+                unscored=self._unscored or "",
+                dropped=queue.dropped,
+                reconnects=status.reconnects,
+                stalls=status.stalls,
+                missing=status.missing,
+                unreadable=status.unreadable,
+                events=0 if monitor is None else monitor.events,
+                rests_on_s=None if monitor is None else monitor.scale.rests_on_s,
+            )
+        )
+        # The state reported may be another than the capture's, and begins when it is reported first.
+        if self._state is not None and status.since < self._looked_s:
+            report = replace(report, since=self._since if report.state is self._state[0] else now)
+        return report

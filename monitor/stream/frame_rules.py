@@ -1,0 +1,149 @@
+"""The rules around the detectors: which frames of a stream are analysed, what is a gap, and which frames are scored.
+
+Pure: no thread, no clock, no source. Live capture and replay both call these rules, so recorded footage gets the same
+frames, segments and verdicts as a live camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from monitor.states import PAUSED
+from monitor.stream.frame_timing import GapRule, Sampler
+from monitor.stream.health.health_check import GOOD, HealthCheck
+from monitor.stream.health.health_settings import HealthSettings
+from monitor.stream.health.viewpoint import Viewpoint
+from monitor.stream.picture_size import Size, judge_size
+from monitor.types import Health, Image
+
+UNCHECKED = HealthSettings(enabled=False)
+"""Every frame is scored as it is."""
+
+
+@dataclass(frozen=True)
+class RuleSettings:
+    """Settings of ``FrameRules``.
+
+    analysis_fps  frames analysed per second of stream time; 0 for every frame
+    gap_s         a longer jump of stream time starts a new segment (at least three frames' time, see GapRule)
+    health        which pictures are not worth scoring, and what else is reported about them
+    """
+
+    analysis_fps: float = 0.0
+    gap_s: float = 1.0
+    health: HealthSettings = UNCHECKED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Examined:
+    """A frame as the detectors get it.
+
+    image    (H, W, 3) uint8 BGR, turned upright
+    segment  number of its segment: temporal state starts anew when it changes
+    health   whether it is to be scored, and what is wrong with it
+    """
+
+    image: Image
+    segment: int
+    health: Health
+
+
+class FrameRules:
+    """Takes one stream's frames in order of time. Call ``arrive`` for each frame, ``take`` for each that is analysed.
+
+    viewpoint      what the camera usually shows, for its health; None if that was not learned
+    learned_size   (width, height) px of the pictures that the model learned from; None if unknown
+    first_segment  number of the first segment
+
+    Used by one thread, except ``watch_for``.
+    """
+
+    def __init__(
+        self,
+        settings: RuleSettings,
+        viewpoint: Viewpoint | None = None,
+        learned_size: Size | None = None,
+        first_segment: int = 0,
+    ) -> None:
+        self._settings = settings
+        self._sampler = Sampler(settings.analysis_fps)
+        self._gaps = GapRule(settings.gap_s)
+        self._expected: Callable[[Size], Health] = lambda size: judge_size(learned_size, size)
+        self._health_check = HealthCheck(settings.health, viewpoint)
+        self.health = GOOD
+        """Verdict on the last frame taken."""
+        self._segment = first_segment
+        self._paused = False  # the segment has frames that were not scored for a while
+        self._size: Size | None = None  # of the segment's frames, as they came
+        self._last_s: float | None = None  # stream time of the last frame; None at the start of a segment
+
+    @property
+    def due_s(self) -> float:
+        """Stream time from which on the next frame is analysed; minus infinity for whenever it comes."""
+        return self._sampler.due_s
+
+    @property
+    def last_s(self) -> float | None:
+        """Stream time of the segment's last frame, seconds; None before its first."""
+        return self._last_s
+
+    def watch_for(self, viewpoint: Viewpoint | None, learned_size: Size | None) -> None:
+        """The camera has another model, from the next frame on; may be called from any thread."""
+        self._health_check = HealthCheck(self._settings.health, viewpoint)
+        self._expected = lambda size: judge_size(learned_size, size)
+
+    def is_gap(self, time_s: float, fps: float) -> bool:
+        """Whether a frame at this time comes after a gap. fps: nominal frames per second of the source."""
+        return self._last_s is not None and self._gaps.is_gap(time_s, fps)
+
+    def arrive(self, time_s: float, fps: float) -> bool:
+        """A frame has come, not decoded yet; True if it is to be analysed. After a gap a new segment begins."""
+        if self.is_gap(time_s, fps):
+            self.new_segment()
+        if self._sampler.due(time_s):
+            return True
+        self._reached(time_s)
+        return False
+
+    def pass_over(self, time_s: float) -> None:
+        """A frame that is to be analysed is not wanted: it counts as analysed, without being decoded."""
+        self._reached(time_s)
+        self._sampler.take(time_s)
+
+    def take(self, time_s: float, image: Image) -> Examined:
+        """Examine a decoded frame, (H, W, 3) uint8 BGR. A change of size starts a new segment.
+
+        When frames are worth scoring again after a pause, a new segment starts, but not after a single corrupted frame.
+        """
+        size = (image.shape[1], image.shape[0])
+        if self._size not in (None, size):
+            self.new_segment()
+        self.health, image = self._health_check.update(time_s, image)
+        fits = self._expected((image.shape[1], image.shape[0]))
+        if self.health == GOOD or not fits.scored:
+            self.health = fits
+        if self.health.state in PAUSED:
+            self._paused = True
+        elif self._paused and self.health.scored:
+            self.new_segment()
+        self._size = size
+        self._reached(time_s)
+        self._sampler.take(time_s)
+        return Examined(image, self._segment, self.health)
+
+    def new_segment(self) -> None:
+        """What follows has nothing to do with what came before. An empty segment is not counted."""
+        if self._last_s is not None:
+            self._segment += 1
+        self._last_s = None
+        self._size = None
+        self._sampler.reset()
+        self._health_check.reset()
+        self._paused = False
+        if not self.health.scored:
+            self.health = GOOD
+
+    def _reached(self, time_s: float) -> None:
+        self._last_s = time_s
+        self._gaps.reached(time_s)

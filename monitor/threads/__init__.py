@@ -1,0 +1,1 @@
+"""Threads and the ways between them: a thread that keeps its error, bounded channels."""

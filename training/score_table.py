@@ -1,0 +1,79 @@
+"""Raw scores of recorded footage as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.detector.base import Detector
+from monitor.errors import ModelError
+from monitor.model.model_store import Model
+from monitor.scores.held_out import HeldOut
+from monitor.types import ScoredFrame
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Raw scores of one source's analysed frames, before smoothing. A high score is abnormal.
+
+    index      (N,) int64, 0-based number of the frame in the source
+    time_s     (N,) float64, media time in seconds
+    segment    (N,) int32, grows at every gap
+    detectors  one (N,) float64 per detector, in the model's order; NaN where a detector did not judge
+    """
+
+    index: NDArray[np.int64]
+    time_s: NDArray[np.float64]
+    segment: NDArray[np.int32]
+    detectors: tuple[NDArray[np.float64], ...]
+
+
+class ScoreTable:
+    """Collects scored frames, row by row, without their pictures."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, float, int, list[float]]] = []
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, scored: ScoredFrame) -> None:
+        """Take the next frame."""
+        frame = scored.frame
+        self._rows.append((frame.index, frame.time_s, frame.segment, [d.score for d in scored.detections]))
+
+    def scores(self) -> Scores:
+        """What was collected; at least one row."""
+        index, time_s, segment, raw = zip(*self._rows, strict=True)
+        table = np.array(raw, np.float64).reshape(len(self), -1)
+        return Scores(
+            np.array(index, np.int64),
+            np.array(time_s, np.float64),
+            np.array(segment, np.int32),
+            tuple(table[:, i] for i in range(table.shape[1])),
+        )
+
+
+def held_out_scores(parts: Sequence[Scores], detectors: Sequence[Detector]) -> HeldOut:
+    """What a model folder keeps of the scores of held-out normal clips."""
+    clips = [np.full(len(part.time_s), number, np.int32) for number, part in enumerate(parts)]
+    return HeldOut(
+        time_s=np.concatenate([part.time_s for part in parts]),
+        clip=np.concatenate(clips),
+        scores={d.name: np.concatenate([part.detectors[i] for part in parts]) for i, d in enumerate(detectors)},
+    )
+
+
+def raw_fused(scores: Scores, model: Model) -> NDArray[np.float64]:
+    """One raw score per frame, (N,) float64, for post-processing that brings its own scale.
+
+    Raw scores of several detectors have units of their own, so only a model with one detector has such a score.
+    Raises ModelError otherwise.
+    """
+    if len(scores.detectors) != 1:
+        names = ", ".join(detector.name for detector in model.detectors)
+        raise ModelError(f"the published post-processing takes a model with one detector, not {names}: use causal")
+    return scores.detectors[0]
