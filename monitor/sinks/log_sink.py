@@ -1,4 +1,4 @@
-"""The sink that writes log lines in place of the dashboard."""
+"""The sink that writes log lines instead of the dashboard."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import math
 
 from monitor.alerts.messages import NOT_NOTIFIED
 from monitor.judging.camera_monitor import Alert, Judgement
-from monitor.live.sink import CameraReport, Progress, RunReport, Sink
+from monitor.live.sink import Sink
+from monitor.reports import CameraReport, Progress, RunReport
 from monitor.states import CameraState, Phase
 
 log = logging.getLogger("monitor")
@@ -17,9 +18,9 @@ _USUAL = (CameraState.CONNECTING, CameraState.LEARNING, CameraState.ONLINE, Came
 
 
 class LogSink(Sink):
-    """Log lines in place of the dashboard: alerts, changes of state, and now and then figures and progress.
+    """Writes log lines instead of the dashboard: alerts, changes of state, and regularly figures and progress.
 
-    every_s  how often the figures are logged, seconds
+    every_s  interval between two logs of the figures, seconds
     """
 
     def __init__(self, every_s: float = 10.0) -> None:
@@ -27,16 +28,16 @@ class LogSink(Sink):
         self._next_s = every_s
         self._scored: set[str] = set()
         self._states: dict[str, CameraState] = {}
-        self._told: dict[str, tuple[float, float]] = {}  # when progress was last told, and how far it was
+        self._logged: dict[str, tuple[float, float]] = {}  # when progress was last logged, and its fraction
 
     def score(self, judgement: Judgement) -> None:
-        """Say so when a camera's first score is there."""
+        """Log the first score of each camera."""
         camera = judgement.scored.frame.camera
         if camera not in self._scored and not math.isnan(judgement.score):
             self._scored.add(camera)
-            log.info("%s: first score %.2f (0 is typical, 1.00 the threshold)", camera, judgement.score)
+            log.info("%s: first score %.2f (0 is typical, 1.00 is the threshold)", camera, judgement.score)
 
-    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - the figures have a line of their own
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - the figures have their own line
         """Log the event's start and end."""
         event = alert.event
         why = f": {alert.reasons[0]}" if alert.reasons else ""
@@ -47,7 +48,7 @@ class LogSink(Sink):
             )
         elif event.ended_s is not None:
             log.warning(
-                "%s: alert %d ends, %.1f s of footage long, peak %.2f%s%s",
+                "%s: alert %d ends after %.1f s of footage, peak %.2f%s%s",
                 alert.camera,
                 event.number,
                 event.ended_s - event.started_s,
@@ -57,7 +58,7 @@ class LogSink(Sink):
             )
 
     def health(self, report: CameraReport) -> None:
-        """Log the new state; how a camera that learns goes on is told as its progress."""
+        """Log the new state. While a camera continues to learn, ``tick`` logs its progress instead."""
         before, self._states[report.name] = self._states.get(report.name), report.state
         if before is report.state is CameraState.LEARNING:
             return
@@ -66,10 +67,10 @@ class LogSink(Sink):
         log.log(level, "%s: %s%s", report.name, report.state, f" ({report.detail})" if report.detail else "")
 
     def tick(self, report: RunReport) -> None:
-        """Log how far those are that learn, and the others' figures, when it is time."""
+        """Log the progress of learning cameras and the figures of the others, when due."""
         for camera in report.cameras:
             if camera.progress is not None:
-                self._tell(camera.name, camera.progress, report.elapsed_s)
+                self._log_progress(camera.name, camera.progress, report.elapsed_s)
         if report.elapsed_s < self._next_s:
             return
         self._next_s = report.elapsed_s + self._every_s
@@ -77,17 +78,17 @@ class LogSink(Sink):
             if camera.state is not CameraState.LEARNING:  # it has no score yet
                 log.info("%s", describe(camera))
 
-    def _tell(self, camera: str, progress: Progress, now_s: float) -> None:
-        """After a tenth of the whole, and after half a minute; a new stage of another whole begins anew."""
-        told_s, told = self._told.get(camera, (-math.inf, 0.0))
-        further = not told <= progress.fraction < told + _PROGRESS
-        if now_s - told_s >= _PROGRESS_S or (further and now_s - told_s >= _PROGRESS_LEAST_S):
-            self._told[camera] = (now_s, math.floor(progress.fraction / _PROGRESS + 1e-9) * _PROGRESS)
+    def _log_progress(self, camera: str, progress: Progress, now_s: float) -> None:
+        """Log the progress after each tenth and after 30 s. A fraction that falls (of another whole) counts as new."""
+        logged_s, logged = self._logged.get(camera, (-math.inf, 0.0))
+        further = not logged <= progress.fraction < logged + _PROGRESS
+        if now_s - logged_s >= _PROGRESS_S or (further and now_s - logged_s >= _PROGRESS_LEAST_S):
+            self._logged[camera] = (now_s, math.floor(progress.fraction / _PROGRESS + 1e-9) * _PROGRESS)
             log.info("%s: %s", camera, progress)
 
 
 def describe(camera: CameraReport) -> str:
-    """A camera's figures in one line."""
+    """Format the figures of a camera as one line."""
     age = "-" if camera.age_p50_s is None else f"{camera.age_p50_s * 1e3:.0f}/{(camera.age_p99_s or 0) * 1e3:.0f} ms"
     score = "-" if math.isnan(camera.score) else f"{camera.score:.2f}"
     return (

@@ -1,4 +1,4 @@
-"""The dashboard's row a camera, and the line below that says what the columns have no room for."""
+"""The dashboard's camera table, one row per camera, and the lines below for text that does not fit a column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from monitor.live.sink import CameraReport
+from monitor.reports import CameraReport
 from monitor.sinks.dashboard.style import (
     STATE_STYLES,
     age,
@@ -29,21 +29,21 @@ from monitor.text.wording import shortened
 
 
 def camera_table(cameras: Sequence[CameraReport], width: int, rows: int) -> Table:
-    """At most ``rows`` of the cameras in ``width`` characters, those that need to be looked at before the others."""
+    """Draw at most ``rows`` cameras in ``width`` characters. Cameras that need attention come first."""
     shown = list(cameras)
-    if len(shown) > rows:  # those that need to be looked at first
+    if len(shown) > rows:  # cameras that need attention come first
         shown = sorted(shown, key=lambda c: (not c.alarmed, c.state is CameraState.ONLINE, -_or_zero(c.score)))
         shown = shown[: rows - 1]
     wide = is_wide(width)
     table = plain_table()
     longest = longest_name(width)
-    # A long detail must not squeeze the names: they get their room first.
+    # A long detail must not shrink the names: they get their room first.
     room = min(longest, max((len(camera.name) for camera in shown), default=6))
     table.add_column("camera", no_wrap=True, overflow="ellipsis", min_width=max(6, room), max_width=longest)
     table.add_column("state", no_wrap=True, min_width=10)
     table.add_column("score", justify="right", no_wrap=True, min_width=5)
     table.add_column("thr", justify="right", no_wrap=True, min_width=4)
-    spark_width = 60 if width >= 180 else 30 if width >= 140 else 12  # the rest is for the detail
+    spark_width = 60 if width >= 180 else 30 if width >= 140 else 12  # the detail column takes the rest
     table.add_column("last minute", no_wrap=True, min_width=spark_width)
     for column in ("fps in", "done", "age ms", "drop", "reconn" if wide else "rec"):
         table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
@@ -53,7 +53,7 @@ def camera_table(cameras: Sequence[CameraReport], width: int, rows: int) -> Tabl
     for camera in shown:
         lost = camera.state in LOST
         state = Text(camera.state, STATE_STYLES[camera.state])
-        if camera.alarmed:  # of a camera that is lost, that is known no more; the list says that the alert is open
+        if camera.alarmed:  # a lost camera shows its state; the alert list shows the open alert
             state = Text(camera.state, "bold red") if lost else Text("ALARM", "bold white on red")
         cells: list[str | Text | _Source] = [
             shortened(camera.name, longest),
@@ -82,7 +82,7 @@ def camera_table(cameras: Sequence[CameraReport], width: int, rows: int) -> Tabl
 
 
 def why_lost(cameras: Sequence[CameraReport], width: int, rows: int) -> list[Text]:
-    """At most ``rows`` lines that say why cameras are lost: no column has room for an address and what helps."""
+    """Return at most ``rows`` lines with the reasons of lost cameras: an address and advice fit in no column."""
     found: list[str] = []
     for camera in cameras:
         if camera.state in LOST and camera.detail and len(found) < rows:
@@ -92,13 +92,13 @@ def why_lost(cameras: Sequence[CameraReport], width: int, rows: int) -> list[Tex
 
 
 def foot(cameras: Sequence[CameraReport], width: int) -> Text:
-    """How far learning is, or what thresholds rest on; of one that is too long the end is cut."""
+    """Return the progress of learning, or the thresholds that need longer footage. A long line is cut at its end."""
     longest = longest_name(width)
     return Text(_under_way(cameras, longest) or _extrapolated(cameras, longest), no_wrap=True, overflow="ellipsis")
 
 
 def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:
-    """What the first of the cameras that learn is doing: how far it is before what, which may be cut."""
+    """Progress of the first learning camera. The figures come first, because the end of the line may be cut."""
     learning = [(camera.name, camera.progress) for camera in cameras if camera.progress is not None]
     if not learning:
         return ""
@@ -109,15 +109,15 @@ def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:
 
 
 def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str:
-    """Which threshold stands for rarer false alarms than the footage learned shows, the shortest first; what helps."""
+    """Name the thresholds that allow rarer false alarms than their footage can show; the shortest footage first."""
     short = sorted((camera.rests_on_s, camera.name) for camera in cameras if camera.rests_on_s is not None)
     if not short:
         return ""
     seconds, name = short[0]
     on, name = in_words(seconds), shortened(name, longest)
     if len(short) == 1:
-        return f"threshold of {name} rests on {on}: longer footage makes it surer"
-    return f"{len(short)} thresholds rest on little ({name}: {on}): longer footage helps"
+        return f"threshold of {name} needs longer footage (only {on})"
+    return f"{len(short)} thresholds need longer footage ({name}: only {on})"
 
 
 def _or_zero(score: float) -> float:
@@ -126,7 +126,7 @@ def _or_zero(score: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where a camera's frames come from, cut to the room that its column has: the end of it is what tells it apart."""
+    """The source of a camera, shortened to the width of its column. The end stays, because it differs most."""
 
     label: str
 

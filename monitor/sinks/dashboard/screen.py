@@ -1,7 +1,7 @@
-"""The live view: a row a camera, the last alerts, the last log lines.
+"""The live view: one row per camera, the last alerts, the last log lines.
 
-Drawn by the main thread, about four times a second, on the terminal's alternate screen; leaving it gives the terminal
-back as it was. Reads well from 80x24 up.
+The main thread draws it about four times per second on the terminal's alternate screen. On exit, the terminal shows
+its earlier content again. The view needs at least 80x24 characters to be readable.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from rich.table import Table
 from rich.text import Text
 
 from monitor.judging.camera_monitor import Alert, Judgement
-from monitor.live.sink import CameraReport, RunReport, Sink
+from monitor.live.sink import Sink
+from monitor.reports import CameraReport, RunReport
 from monitor.sinks.dashboard.alert_list import LastAlerts
 from monitor.sinks.dashboard.camera_table import camera_table, foot, why_lost
 from monitor.sinks.dashboard.style import clock, is_wide
@@ -34,12 +35,12 @@ from monitor.text.wording import counted
 log = logging.getLogger("monitor")
 
 REFRESH_S = 0.25
-_AFTER_CLOCK = " " * 9  # under the text of a log line
+_AFTER_CLOCK = " " * 9  # aligns with the text of a log line
 
 
 @dataclass(frozen=True, slots=True)
 class RunTitle:
-    """What the header says and does not change: names for people."""
+    """The constant parts of the header: names for people."""
 
     node: str
     device: str
@@ -51,7 +52,7 @@ class RunTitle:
 class Dashboard(Sink):
     """A context manager: the live view lasts as long as the context.
 
-    note: called at each drawing for a line of its own under the header (the demo says what is going on), or None.
+    note: called at each refresh; its text is an extra line in the header (the demo explains itself). None: no line.
     """
 
     def __init__(self, console: Console, title: RunTitle, note: Callable[[], str] | None = None) -> None:
@@ -65,11 +66,11 @@ class Dashboard(Sink):
 
     @property
     def endpoint(self) -> str:
-        """Where alerts are published, as the header says."""
+        """The alerts address in the header."""
         return self._title.endpoint
 
     def retitle(self, title: RunTitle) -> None:
-        """Say something else in the header from now on."""
+        """Replace the header."""
         self._title = title
 
     def __enter__(self) -> Self:
@@ -82,33 +83,33 @@ class Dashboard(Sink):
         logging.getLogger().removeHandler(self._log)
 
     def score(self, judgement: Judgement) -> None:
-        """An open event's peak follows the score."""
+        """Raise the peak of an open event to the score."""
         self._alerts.raise_peak(judgement)
 
-    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - drawn from the event alone
-        """Remember the event for the list of the last alerts."""
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - only the event is drawn
+        """Add the event to the list of the last alerts."""
         self._alerts.take(alert)
 
     def health(self, report: CameraReport) -> None:
-        """A source that failed stays so: why is not left to a column that a narrow terminal has no room for."""
+        """Log why a source failed. It stays failed, and a narrow terminal has no column for the reason."""
         if report.state is CameraState.FAILED:
             log.error("%s: %s", report.name, report.detail)
 
     def tick(self, report: RunReport) -> None:
-        """Draw, if the last drawing is old enough."""
+        """Draw the screen if the last refresh is old enough."""
         now = time.monotonic()
         if now - self._drawn_at >= REFRESH_S:
             self._drawn_at = now
             self._live.update(self.render(report, self._console.width, self._console.height), refresh=True)
 
     def render(self, report: RunReport, width: int, height: int) -> Group:
-        """The whole screen for a terminal of ``width`` x ``height`` characters."""
+        """Return the whole screen for a terminal of ``width`` x ``height`` characters."""
         note = self._note() if self._note else ""
         header = self._header(report, width, note)
         header_rows = 3 + bool(note)
         log_rows = _log_rows(self._log.lines, width, 6 if height >= 30 else 4)
-        free = height - header_rows - len(log_rows) - 6  # two panels' borders and column titles
-        most = free - min(4, max(1, len(self._alerts)))  # the last alerts get these rows at least
+        free = height - header_rows - len(log_rows) - 6  # borders and column titles of two panels
+        most = free - min(4, max(1, len(self._alerts)))  # leaves a minimum of rows for the last alerts
         lost = why_lost(report.cameras, width - 4, max(2, most - len(report.cameras)))
         camera_rows = max(1, min(len(report.cameras), most - len(lost)))
         alert_rows = max(1, free - camera_rows - len(lost))
@@ -116,7 +117,7 @@ class Dashboard(Sink):
             header,
             Panel(
                 Group(camera_table(report.cameras, width - 4, camera_rows), *lost),
-                title="cameras · score: 0 typical, below 0 calmer, 1.00 alarms",
+                title="cameras · score: 0 typical, below 0 calmer, 1.00 threshold",
                 subtitle=foot(report.cameras, width - 4),
                 border_style="blue",
             ),
@@ -126,7 +127,7 @@ class Dashboard(Sink):
 
     def _header(self, report: RunReport, width: int, note: str) -> Panel:
         title = self._title
-        budget = f"{counted(title.false_alarms_per_day, 'false alarm')} a day"
+        budget = f"{counted(title.false_alarms_per_day, 'false alarm')} per day"
         facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
         if is_wide(width):
             facts += [f"alerts {title.endpoint}", f"node {title.node}"]
@@ -135,9 +136,9 @@ class Dashboard(Sink):
         return Panel(body, title=f"[bold]True Sight[/] {clock(report.elapsed_s)}", border_style="blue")
 
     def last_alerts(self, kept: str) -> Panel:
-        """What was alerted last, for the terminal after the live view is gone.
+        """Return the last alerts, to print in the terminal after the live view has closed.
 
-        kept: where all alerts are to be found, in words; empty where nowhere.
+        kept: where all alerts are stored, in words; empty if they are not stored.
         """
         table = self._alerts.table(self._console.width - 4, 20)
         more = len(self._alerts) - table.row_count if isinstance(table, Table) else 0
@@ -146,7 +147,7 @@ class Dashboard(Sink):
 
 
 class _LastLines(logging.Handler):
-    """Keeps the last log lines: under a live view they would be drawn over."""
+    """Keeps the last log lines, because the live view would cover them on the terminal."""
 
     def __init__(self, keep: int) -> None:
         super().__init__(logging.INFO)
@@ -158,9 +159,9 @@ class _LastLines(logging.Handler):
 
 
 def _log_rows(lines: Sequence[tuple[int, str]], width: int, rows: int) -> list[Text]:
-    """The last log lines, wrapped, oldest first: as many as fit whole in so many rows, and the last in any case.
+    """Wrap the last log lines, oldest first: as many complete lines as fit in ``rows``, and always the last line.
 
-    Of one that is too long itself the middle is left out: it begins with whom it concerns and ends with what to do.
+    A line that is too long itself loses its middle: its start names the camera, and its end says what to do.
     """
     styles = {logging.INFO: "dim", logging.WARNING: "yellow"}
     found: list[Text] = []

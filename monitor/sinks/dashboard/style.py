@@ -1,4 +1,4 @@
-"""What the dashboard's parts have in common: colours, bars, widths, clocks."""
+"""Shared parts of the dashboard: colours, bars, widths, clocks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from monitor.live.sink import CameraReport, Progress
+from monitor.reports import CameraReport, Progress
 from monitor.states import CameraState
 
 BARS = "▁▂▃▄▅▆▇█"
 BARS_TOP = 1.6
-"""The score at which a sparkline's bar is full: the threshold (1) stands clearly below it."""
+"""The score of a full sparkline bar: clearly above the threshold (1)."""
 
 STATE_STYLES = {
     CameraState.CONNECTING: "yellow",
@@ -36,27 +36,27 @@ STATE_STYLES = {
 
 
 def plain_table() -> Table:
-    """A table without lines, as wide as there is room."""
+    """Return a table without lines that fills the available width."""
     return Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, expand=True, header_style="dim")
 
 
 def is_wide(width: int) -> bool:
-    """Whether a terminal, of ``width`` characters, has room for what is not needed all the time."""
+    """Return True if a terminal of ``width`` characters has room for the optional columns and facts."""
     return width >= 110
 
 
 def longest_name(width: int) -> int:
-    """Characters that a camera's name may have before it is shortened."""
+    """Return the longest camera name in characters; longer names are shortened."""
     return 24 if is_wide(width) else 11
 
 
 def score_style(score: float) -> str:
-    """The colour of a score."""
+    """Return the colour of a score."""
     return "bold red" if score >= 1 else "yellow" if score >= 0.8 else "green"
 
 
 def progress_bar(progress: Progress | None, width: int) -> Text:
-    """How far a camera is with learning, as a bar with its share of the whole."""
+    """Draw the learning progress of a camera as a bar with a percentage."""
     fraction = 0.0 if progress is None else min(max(progress.fraction, 0.0), 1.0)
     room = width - 5
     done = int(fraction * room)
@@ -64,10 +64,10 @@ def progress_bar(progress: Progress | None, width: int) -> Text:
 
 
 def sparkline(history: Sequence[float | None], width: int) -> Text:
-    """Scores as bars, the last on the right; red from the threshold up, a dot where there was none."""
+    """Draw scores as bars, the latest on the right: red from the threshold up, a dot if there was no score."""
     if not history:
         return Text("·" * width, "dim")
-    per_bar = -(-60 // width)  # one minute over the width
+    per_bar = -(-60 // width)  # the width shows one minute
     padded = [None] * (-len(history) % per_bar) + list(history)
     text = Text()
     groups = [padded[i : i + per_bar] for i in range(0, len(padded), per_bar)][-width:]
@@ -84,14 +84,14 @@ def sparkline(history: Sequence[float | None], width: int) -> Text:
 
 
 def age(camera: CameraReport) -> str:
-    """p50/p99 of the age of a frame when it is scored, in ms."""
+    """Return p50/p99 of the age of a frame when it is scored, in ms."""
     if camera.age_p50_s is None or camera.age_p99_s is None:
         return "-"
     return f"{camera.age_p50_s * 1e3:.0f}/{camera.age_p99_s * 1e3:.0f}"
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds since the start."""
+    """Format seconds since the start as hours, minutes and seconds."""
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02d}:{second:02d}"

@@ -1,4 +1,4 @@
-"""What remains on the terminal when the run is over."""
+"""The summary that stays on the terminal after the run."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from monitor.live.sink import RunReport
+from monitor.reports import RunReport
 from monitor.sinks.dashboard.style import STATE_STYLES, age, clock
 from monitor.text.wording import counted, shortened
 
 _FIGURES = 69
-"""Characters that all columns but the names may take."""
+"""Width of all columns except the names, in characters."""
 
 
 def summary(report: RunReport, width: int) -> Group:
-    """A row a camera in ``width`` characters, and what was missing or unreadable."""
+    """Return one row per camera in ``width`` characters, then the missing and unreadable frames."""
     room = max(8, width - _FIGURES)
     table = Table(
         title=f"True Sight ran for {clock(report.elapsed_s)}",
@@ -41,7 +41,7 @@ def summary(report: RunReport, width: int) -> Group:
         )
     holes = [
         Text(
-            f"{camera.name}: {counted(camera.missing, 'frame')} missing in the numbering, "
+            f"{camera.name}: {counted(camera.missing, 'frame')} missing in the frame numbers, "
             f"{camera.unreadable} unreadable"
         )
         for camera in report.cameras
