@@ -33,7 +33,7 @@ from monitor.types import Detection, FloatArray, Image
 Variant = Literal["published", "sound"]
 
 CUDA_FRAMES = 8
-"""Frames per batch on a GPU, padded with black ones. A fixed shape always uses the same kernel and gives the same bytes."""
+"""Frames per batch on a GPU, padded with black ones. A fixed shape uses one kernel and gives the same bytes."""
 
 USUAL_PICTURES = 32
 """Number of calibration pictures that are averaged to a usual picture."""

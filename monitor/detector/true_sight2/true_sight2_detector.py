@@ -40,7 +40,7 @@ from monitor.states import Reason
 from monitor.types import Detection, FloatArray, Frame, Image
 
 CUDA_FRAMES = 8
-"""Frames per batch on a GPU, padded with zeros. A fixed shape always uses the same kernel and gives the same bytes."""
+"""Frames per batch on a GPU, padded with zeros. A fixed shape uses one kernel and gives the same bytes."""
 
 SPEED_GRID = (6, 10)
 """(rows, columns) of the grid of usual speeds."""
