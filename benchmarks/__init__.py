@@ -1,1 +1,1 @@
-"""Programs that print figures: speed, latency, accuracy. None of them is a test."""
+"""Programs that measure and print figures: speed, latency, accuracy. They are not tests."""

@@ -1,12 +1,12 @@
-"""How well a model learned from ordinary footage does on four scenes, beside the published recipe and no model at all.
+"""Accuracy of a learned model on four scenes, compared with the published recipe and with the plain frame difference.
 
-    python benchmarks/accuracy.py --data PATH   # the folder that holds labels.json, avenue/, ped1/ and umn/
-    ... --without motion true-sight-2           # a line more for the learned model without each of them
-    ... --corrupt flip=0.1,noise=0.2,drop=0.05  # and one for it with such faults put into the videos
+    python benchmarks/accuracy.py --data PATH   # the folder that contains labels.json, avenue/, ped1/ and umn/
+    ... --without motion true-sight-2           # one more line for the learned model without each of these detectors
+    ... --corrupt flip=0.1,noise=0.2,drop=0.05  # one more line for the learned model with these faults in the videos
 
-Models learn from normal footage, none of which is tested on. Scores are causal, as live; no setting depends on the
-scene. The published recipe's scores are causal, too. Figures in brackets hold 95% of bootstrap resamples of the videos;
-a scene with fewer than three has none.
+Models learn from normal footage that is not used for testing. Scores are causal, as in a live run; no setting depends
+on the scene. The scores of the published recipe are causal, too. Figures in brackets contain 95 % of the bootstrap
+resamples of the videos; a scene with fewer than three videos has none.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ from training.recordings import recorded_sources
 
 LEARNED, PUBLISHED = "learned", "published"
 HEADER = (
-    "scene", "model", "AUC micro", "AUC macro", "AP micro (chance)", "events", "delay s", "false alarms an hour",
+    "scene", "model", "AUC micro", "AUC macro", "AP micro (chance)", "events", "delay s", "false alarms per hour",
     "region hits", "learning s", "ms",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is tested on and what is learned from.
+    """A scene with its test videos and its normal footage.
 
-    name    also the name of its model's folder
-    subset  of the labels
-    paths   normal footage, beside the labels
+    name    name of the scene and of its model folder
+    subset  subset of the labels to test on
+    paths   normal footage to learn from, relative to the folder of the labels
     to_s    seconds of each file that are normal; None: all
     """
 
@@ -66,7 +66,7 @@ class Scene:
 
 SCENES = (
     Scene("ped1", "ped1", ("ped1/normal",)),
-    # Each clip is tested with what was learned from the other, up to a second before its crowd runs.
+    # Each clip is tested with a model of the other one, learned up to one second before the crowd in it runs.
     Scene("umn-1", "umn-1", ("umn/lawn_2.mp4",), 21.6),
     Scene("umn-2", "umn-2", ("umn/lawn_1.mp4",), 15.9),
     Scene("avenue", "avenue", tuple(f"avenue/training_videos/{n}" for n in ("01.mp4", "11.mp4", "12.avi", "16.avi"))),
@@ -75,7 +75,7 @@ SCENES = (
 
 @dataclass(frozen=True)
 class Result:
-    """A model on a scene, and how long its learning took in seconds; NaN for one that was there already."""
+    """The result of a model on a scene. learning_s: seconds of learning; NaN if the model already existed."""
 
     scene: str
     model: str
@@ -85,13 +85,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Variants:
-    """What else is measured of a learned model: it without each of these detectors, and with these faults."""
+    """Variants of a learned model to measure: without each of these detectors, and with these faults in the videos."""
 
     without: Sequence[str] = ()
     corruption: Corruption | None = None
 
     def of(self, model: Model) -> Iterator[tuple[str, Model, Corruption | None]]:
-        """What the line is called, the model and the faults."""
+        """Yield the name of the line, the model and the faults."""
         yield LEARNED, model, None
         for name in self.without:
             if any(detector.name == name for detector in model.detectors) and len(model.detectors) > 1:
@@ -104,7 +104,7 @@ class Variants:
 def measure(
     scene: Scene, model: str, data: Path, models: Path, seed: int, budget: float, variants: Variants
 ) -> Iterator[Result]:
-    """Learn unless ``models`` holds the model already, then evaluate."""
+    """Learn if ``models`` does not contain the model yet, then evaluate it."""
     folder = models / (scene.name if model == LEARNED else f"{scene.name}-{model}")
     learning_s = float("nan")
     if not folder.exists():
@@ -120,17 +120,17 @@ def measure(
 
 
 def learn(scene: Scene, data: Path, folder: Path, seed: int) -> None:
-    """``training learn``, as a user calls it."""
+    """Run ``training learn`` as a user does."""
     line = [sys.executable, "-m", "training", "learn", *(str(data / path) for path in scene.paths)]
     line += ["--name", folder.name, "--models", str(folder.parent), "--seed", str(seed)]
     if scene.to_s is not None:
         line += ["--to-s", str(scene.to_s)]
     if subprocess.run(line, check=False).returncode:
-        raise RunError(f"nothing was learned for {scene.name}: see above")
+        raise RunError(f"learning {scene.name} failed: see the error above")
 
 
 def train(scene: Scene, data: Path, folder: Path, seed: int) -> None:
-    """The published recipe, to the letter."""
+    """Train with exactly the published recipe."""
     with tempfile.TemporaryDirectory() as temporary:
         paths = [data / path for path in scene.paths]
         if scene.to_s is not None:
@@ -141,7 +141,7 @@ def train(scene: Scene, data: Path, folder: Path, seed: int) -> None:
 
 
 def _cut(video: Path, to_s: float, folder: Path) -> Path:
-    """The first seconds of a video as a folder of pictures."""
+    """Write the first ``to_s`` seconds of a video as a folder of frames."""
     folder.mkdir()
     source = recorded_sources([str(video)], "training_videos")[0]
     for frame in frames(source, FrameRules(RuleSettings())):
@@ -152,7 +152,7 @@ def _cut(video: Path, to_s: float, folder: Path) -> Path:
 
 
 def rows(results: list[Result]) -> list[tuple[str, ...]]:
-    """The header, then for each scene the frame difference and a line a model."""
+    """The header, then for each scene a line for the frame difference and one line per model."""
     table: list[tuple[str, ...]] = [HEADER]
     for result in results:
         found = result.found
@@ -192,7 +192,7 @@ def _events(events: EventFigures | None) -> tuple[str, ...]:
 
 
 def markdown(table: list[tuple[str, ...]]) -> str:
-    """As a Markdown table."""
+    """The table in Markdown."""
     lines = [table[0], tuple("---" for _ in table[0]), *table[1:]]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -201,16 +201,20 @@ def main() -> None:
     """Measure and print."""
     names = [scene.name for scene in SCENES]
     parser = argparse.ArgumentParser(description="Accuracy of learned models and of the published recipe.")
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds labels.json and the footage")
-    parser.add_argument("--models", type=Path, help="keep the models here, and learn only those that are not here yet")
+    parser.add_argument("--data", type=Path, required=True, help="folder with labels.json and the footage")
+    parser.add_argument("--models", type=Path, help="folder to keep models in; only missing models are learned")
     parser.add_argument("--scenes", nargs="+", choices=names, default=names)
     parser.add_argument("--kinds", nargs="+", choices=(LEARNED, PUBLISHED), default=[LEARNED, PUBLISHED])
-    parser.add_argument("--false-alarms-per-day", type=float, default=1.0, help="budget for the threshold")
-    parser.add_argument("--json", type=Path, help="also write every figure of each scene and model here")
+    parser.add_argument(
+        "--false-alarms-per-day", type=float, default=1.0, help="false-alarm budget; sets the threshold"
+    )
+    parser.add_argument("--json", type=Path, help="also write all figures of each scene and model to this file")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--without", nargs="+", default=[], metavar="DETECTOR", help="also the model without each")
-    parser.add_argument("--corrupt", metavar="FAULTS", help="also with faults in the videos, as training evaluate")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch and OpenCV")
+    parser.add_argument(
+        "--without", nargs="+", default=[], metavar="DETECTOR", help="also measure the model without each"
+    )
+    parser.add_argument("--corrupt", metavar="FAULTS", help="also measure with faults, as training evaluate")
+    parser.add_argument("--threads", type=int, default=1, help="number of threads of torch and of OpenCV")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     cv2.setNumThreads(given.threads)

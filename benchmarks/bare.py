@@ -1,4 +1,4 @@
-"""The least that reading a video can cost: OpenCV's read loop and nothing else.
+"""The minimum cost of reading a video: the read loop of OpenCV and nothing else.
 
 python -m benchmarks.bare VIDEO   # prints time.monotonic() of every frame as a JSON list
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def read(video: Path) -> list[float]:
-    """time.monotonic() after each frame; opened as the monitor opens it, with as many threads."""
+    """time.monotonic() after each frame. Opens the video like the monitor, with the same number of threads."""
     capture = open_capture(str(video))
     times = []
     while capture.read()[0]:
@@ -29,13 +29,13 @@ def read(video: Path) -> list[float]:
 
 
 def in_threads(video: Path, count: int) -> Times:
-    """So many loops in threads of this process."""
+    """Run ``count`` read loops in threads of this process."""
     with ThreadPoolExecutor(count) as pool:
         return list(pool.map(read, [video] * count))
 
 
 def in_processes(video: Path, count: int) -> Times:
-    """So many loops in processes of their own."""
+    """Run ``count`` read loops, each in its own process."""
     command = [sys.executable, "-m", "benchmarks.bare", str(video)]
     processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(count)]
     with ThreadPoolExecutor(count) as pool:

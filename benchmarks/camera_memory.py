@@ -1,14 +1,16 @@
-"""Memory that the monitor holds with 1, 8 and 24 cameras, how it grows, and how soon it scores.
+"""Memory of the monitor with 1, 8 and 24 cameras, its growth, and the time to the first score.
 
     python -m benchmarks.camera_memory [--minutes 10] [--cameras 1 8 24] [--video FILE] [--model DIR] [--json FILE]
 
-The monitor and its cameras are those of ``benchmarks.cameras``: all four detectors, journal, publisher, a decoder's
-process a camera. Each count runs for so many minutes. Memory is that of the monitor and its decoders, shared pages
-counted once (PSS); beside it what only they hold (USS). The slope is that of a line through the second half of the
-latter (least squares): a shared page counts more for those who stay when others end. Start-up counts from the start of
-the process to the receipt of the first score, and of every camera's first.
+The monitor and its cameras are the same as in ``benchmarks.cameras``: all four detectors, journal, publisher, and one
+decoder process per camera. Each count of cameras runs for ``--minutes``. The memory is that of the monitor and its
+decoders. PSS counts shared pages once; USS counts only pages that no other process shares. The slope is that of a line
+through the second half of the USS (least squares), because the PSS of a process rises when others that share its pages
+end. Start-up is the time from the start of the process to the receipt of the first score, and of the first score of
+every camera.
 
-A machine that is too slow for a count drops frames and says so; memory is bounded all the same.
+If the machine is too slow for a count, the monitor drops frames; the column ``dropped`` shows this. Memory is still
+bounded then.
 """
 
 from __future__ import annotations
@@ -31,15 +33,15 @@ from benchmarks.lib.watched import Snapshot, Task
 from monitor.errors import MonitorError, RunError, UsageError
 
 SAMPLES = 60
-"""Looks at the memory in a run, at most one a second: each takes the kernel some milliseconds a process."""
+"""Memory samples per run, at most one per second, because each costs the kernel some milliseconds per process."""
 
 LEAST_S = 50.0
-"""Of a second half, for a slope to be told."""
+"""Minimum length of the second half in seconds for a slope."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What is held ``at_s`` seconds after the last camera's first score: by the monitor, by all decoders together."""
+    """The memory of the monitor and of all decoders together, ``at_s`` seconds after the last camera's first score."""
 
     at_s: float
     monitor: Memory
@@ -47,16 +49,17 @@ class Sample:
 
     @property
     def total(self) -> Memory:
-        """All of it."""
+        """Memory of the monitor and its decoders together."""
         return self.monitor + self.decoders
 
 
 @dataclass(frozen=True)
 class Held:
-    """How a count of cameras went.
+    """The result for one count of cameras.
 
-    first_score_s, all_scores_s  from the start of the process to the first score, and to that of the last camera
-    dropped                      frames never scored, because inference was behind
+    first_score_s  seconds from the start of the process to the first score
+    all_scores_s   seconds from the start of the process until every camera has a score
+    dropped        frames never scored, because inference was too slow
     """
 
     cameras: int
@@ -72,12 +75,12 @@ class Held:
         return tuple(sample for sample in self.samples if sample.at_s >= middle_s)
 
     def median(self, value: Callable[[Sample], float]) -> float:
-        """Of a figure in the second half, megabytes."""
+        """The median of a figure in the second half, in units of 2^20 bytes."""
         return statistics.median(map(value, self.second_half))
 
     @property
     def slope_mb_an_hour(self) -> float | None:
-        """Of the total in the second half; None where that is too short to tell growth from coming and going."""
+        """Slope of the total USS in the second half; None if it is too short to separate growth from fluctuation."""
         half = self.second_half
         if half[-1].at_s - half[0].at_s < LEAST_S:
             return None
@@ -85,7 +88,7 @@ class Held:
 
 
 def measure(task: Task, log: Path) -> Held:
-    """Run a count of cameras. Raises RunError where it cannot be watched."""
+    """Run one count of cameras. Raises RunError if the monitor cannot watch them."""
     seen, samples, snapshots = Seen(), list[Sample](), list[Snapshot]()
     every_s = max(1.0, task.seconds / SAMPLES)
     begun_at = time.time()
@@ -100,28 +103,28 @@ def measure(task: Task, log: Path) -> Held:
 
         def look() -> None:
             nonlocal next_s
-            if (now_s := time.monotonic()) >= next_s and len(snapshots) < 2:  # after the second it is being taken down
+            if (now_s := time.monotonic()) >= next_s and len(snapshots) < 2:  # after the second snapshot the run ends
                 alive = decoders_of(child.pid)
-                if len(alive) == task.cameras:  # fewer: it is being taken down already
+                if len(alive) == task.cameras:  # with fewer decoders, the run is already ending
                     decoders = sum(map(memory_of, alive), Memory())
                     samples.append(Sample(now_s - begins_s, memory_of(child.pid), decoders))
                 next_s += every_s
 
         failure = follow(child, task, seen, keep, look)
     if failure or len(seen.first_at) < task.cameras:
-        raise RunError(f"{task.cameras} cameras cannot be watched: {failure or 'some were never scored'}")
+        raise RunError(f"{task.cameras} cameras cannot be watched: {failure or 'some cameras were never scored'}")
     scored_s = sorted(at - begun_at for at in seen.first_at.values())
     return Held(task.cameras, tuple(samples), scored_s[0], scored_s[-1], sum(snapshots[-1].dropped))
 
 
 HEADER = (
-    "cameras", "total PSS", "a camera", "monitor", "a decoder", "total USS", "slope", "first score", "all cameras",
+    "cameras", "total PSS", "per camera", "monitor", "per decoder", "total USS", "slope", "first score", "all cameras",
     "dropped",
 )  # fmt: skip
 
 
 def row_of(held: Held) -> tuple[str, ...]:
-    """One line of the table; medians of the second half."""
+    """One row of the table, with medians of the second half."""
     total, slope = held.median(lambda s: s.total.pss), held.slope_mb_an_hour
     return (
         str(held.cameras),
@@ -138,18 +141,18 @@ def row_of(held: Held) -> tuple[str, ...]:
 
 
 def print_row(cells: Sequence[str]) -> None:
-    """Columns as wide as their headings."""
+    """Print a row with columns that are as wide as their headings."""
     print("  ".join(f"{cell:>{max(len(name), 10)}}" for cell, name in zip(cells, HEADER, strict=True)), flush=True)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Measure each count, print, write."""
+    """Measure each count, print the rows, write the file."""
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     print(this_machine(), flush=True)
     video, model = scene_of(work, arguments.video, arguments.model, lambda line: print(line, flush=True))
     seconds = arguments.minutes * 60
-    print(f"video {video}, model {model}; {arguments.minutes:g} min a count, the second half of which is told")
+    print(f"video {video}, model {model}; {arguments.minutes:g} min per count; medians of the second half")
     print_row(HEADER)
     everything = []
     for count in arguments.cameras:
@@ -164,13 +167,13 @@ def run(arguments: argparse.Namespace) -> None:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10.0, help="of each count")
-    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 8, 24], help="counts")
-    parser.add_argument("--video", type=Path, help="1280x720 at 25 frames a second; default: a synthetic street")
-    parser.add_argument("--model", type=Path, help="model folder; default: one that is learned from the video, once")
-    parser.add_argument("--device", default="auto", help="where networks run: auto, cpu, cuda")
-    parser.add_argument("--json", type=Path, help="write every sample here, too")
-    parser.add_argument("--work", type=Path, default=Path("runs/cameras"), help="where video and model are kept")
+    parser.add_argument("--minutes", type=float, default=10.0, help="minutes per count")
+    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 8, 24], help="counts of cameras")
+    parser.add_argument("--video", type=Path, help="1280x720 at 25 frames per second; default: a synthetic street")
+    parser.add_argument("--model", type=Path, help="model folder; default: a model learned from the video, only once")
+    parser.add_argument("--device", default="auto", help="device for networks: auto, cpu, cuda")
+    parser.add_argument("--json", type=Path, help="also write all samples to this file")
+    parser.add_argument("--work", type=Path, default=Path("runs/cameras"), help="folder for the video and the model")
     arguments = parser.parse_args()
     try:
         if not (arguments.minutes >= 0.1 and min(arguments.cameras) >= 1):

@@ -1,21 +1,25 @@
-"""How many cameras this machine watches at once, beside how many it can decode.
+"""How many cameras this machine can watch at once, compared with how many it can decode.
 
     python -m benchmarks.cameras [--video FILE] [--model DIR] [--seconds 8] [--json FILE]
 
-Cameras of 1280x720 pixels and 25 frames a second, H.264, of which ten frames a second go through all four detectors. A
-count of cameras passes if none of their frames was dropped, at least 99 % of the frames that were due came and 99 % of
-those to be analysed were, and the 99th percentile from reading a frame to having received its score, and the alert that
-it decided, is 200 ms at most. Counts are doubled, then bisected; the result is confirmed by a longer run.
+The cameras have 1280x720 pixels and 25 frames per second, H.264. Ten frames per second pass through all four detectors.
+A count of cameras passes if
 
-Beside it, found in the same way, the number that decoding alone allows: the same cameras, processes and threads, each
-frame thrown away once it has been grabbed.
+- no frame was dropped,
+- at least 99 % of the due frames arrived, and at least 99 % of the frames to analyse were analysed,
+- the 99th percentile of the time from reading a frame to receiving its score, and to receiving the alert that it
+  triggered, is at most 200 ms.
 
-Cameras are files that give each frame when it is due and wait for nobody, each decoded in a process of its own, as
-network cameras are, out of step with each other. The monitor is a process of its own with journal and publisher;
-alerts and scores are received in this one. Alerts begin where a tenth of the frames are, so that there are many.
+The search doubles the count, then bisects; a longer run confirms the result. In the same way it finds the number of
+cameras that decoding alone allows: the same cameras, processes and threads, but each frame is discarded after it was
+grabbed.
 
-Other programs take part in the result: each step waits some seconds for them to calm down, a count that fails is tried
-again, and the end says if steps failed beside others' work: then the machine can do more than was found.
+The cameras are files that give each frame when it is due. Each is decoded in its own process, like a network camera,
+and they have different phases. The monitor is a separate process with journal and publisher; this process receives its
+alerts and scores. Alerts begin at a score that a tenth of the frames exceed, so that there are many alerts.
+
+Other programs on the machine change the result. Each step waits some seconds until they are quiet, and a count that
+fails is tried again. The last lines say if steps failed while other programs were busy; then the machine can do more.
 
 Limits: 16 cameras on 2 cores; 60 % of the cameras that decoding alone allows.
 """
@@ -39,29 +43,29 @@ from monitor.errors import MonitorError, RunError, UsageError
 LEAST_CAMERAS, ON_CORES = 16, 2
 SHARE_OF_DECODING = 0.6
 PROBED = 4
-"""Cameras whose scores give the threshold: they show different parts of the video."""
+"""Number of cameras that define the alert score; they show different parts of the video."""
 
 DISTURBED = 0.25
-"""Cores used by other programs, this one's receiving included, above which a failure may be theirs."""
+"""Cores used by other programs, including this one. Above this, other programs may have caused a failure."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One count of cameras, tried once."""
+    """One attempt with one count of cameras."""
 
     measured: Measured
     faults: tuple[str, ...]
 
 
 class Trials:
-    """Tries counts of cameras, and prints and keeps how each went."""
+    """Tries counts of cameras. Prints and keeps the result of each step."""
 
     def __init__(self, task: Task, tries: int, patience_s: float, log: Path) -> None:
         self._task, self._tries, self._patience_s, self._log = task, tries, patience_s, log
         self.steps: list[Step] = []
 
     def passes(self, cameras: int, seconds: float, *, decode_only: bool = False) -> bool:
-        """Whether so many are watched, or decoded, for so long. What fails is tried again: a machine has other work."""
+        """True if the machine can watch, or decode, so many cameras. Retries, because other programs may disturb it."""
         task = replace(self._task, cameras=cameras, seconds=seconds, decode_only=decode_only)
         for _ in range(self._tries):
             wait_until_quiet(DISTURBED, self._patience_s)
@@ -94,16 +98,16 @@ def line_of(step: Step) -> str:
 
 
 def high_score(task: Task, log: Path) -> float:
-    """The 90th percentile of a few cameras' scores. Raises RunError where they are not scored."""
+    """The 90th percentile of the scores of a few cameras. Raises RunError if they are not scored."""
     measured, seen = measure(replace(task, cameras=PROBED), log)
     if measured.failure or len(seen.scores) <= seen.unscored:
-        reason = measured.failure or "most pictures are not scored: is the model of another video?"
+        reason = measured.failure or "most frames are not scored; check that the model fits the video"
         raise RunError(f"{PROBED} cameras cannot be watched: {reason}")
     return quantile(seen.scores, 0.9)
 
 
 def figures_of(steps: list[Step]) -> list[dict[str, object]]:
-    """All that is known of each step, latencies as quantiles in seconds."""
+    """All figures of each step, with latencies as quantiles in seconds."""
     found = []
     for step in steps:
         figures: dict[str, object] = {**vars(step.measured), "faults": step.faults}
@@ -116,7 +120,7 @@ def figures_of(steps: list[Step]) -> list[dict[str, object]]:
 
 
 def summary(watched: int, decoded: int, machine_cores: int, steps: list[Step], limit: int) -> list[str]:
-    """The result, line by line; ``steps``: all that were tried, with ``limit`` cameras at most."""
+    """The result, line by line. ``steps``: all steps; ``limit``: the largest count that was allowed."""
     rows = [f"cameras watched: {watched}, decoded alone: {decoded}"]
     kept_up = [s.measured for s in steps if not s.faults and not s.measured.decode_only]
     if last := next((m for m in reversed(kept_up) if m.cameras == watched), None):
@@ -128,9 +132,9 @@ def summary(watched: int, decoded: int, machine_cores: int, steps: list[Step], l
     if machine_cores == ON_CORES:
         rows.append(f"at least {LEAST_CAMERAS} on {ON_CORES} cores: {kept(watched >= LEAST_CAMERAS)}")
     else:
-        rows.append(f"at least {LEAST_CAMERAS} on {ON_CORES} cores: this machine has {machine_cores}, so it cannot say")
+        rows.append(f"at least {LEAST_CAMERAS} on {ON_CORES} cores: unknown, because this machine has {machine_cores}")
     if decoded >= limit:
-        rows.append(f"no more than {limit} were tried, so it is not known what share of decoding alone that is")
+        rows.append(f"share of decoding alone: unknown, because no more than {limit} cameras were tried")
     elif decoded:
         share = watched / decoded
         rows.append(f"{share:.0%} of decoding alone; aim {SHARE_OF_DECODING:.0%}: {kept(share >= SHARE_OF_DECODING)}")
@@ -138,18 +142,18 @@ def summary(watched: int, decoded: int, machine_cores: int, steps: list[Step], l
     if disturbed := [other for other in failed if other > DISTURBED]:
         rows.append(
             f"note: in {len(disturbed)} of {len(failed)} steps that failed, other programs used up to "
-            f"{max(disturbed):.1f} cores: an idle machine can do more than this"
+            f"{max(disturbed):.1f} cores: an idle machine can watch more cameras"
         )
     return rows
 
 
 def kept(is_kept: bool) -> str:
-    """Whether a limit is kept, in words."""
+    """The words for a limit that is met or not met."""
     return "kept" if is_kept else "not kept"
 
 
 def run(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
-    """Search, print, write."""
+    """Search, print the result, write the file."""
     work: Path = arguments.work
     work.mkdir(parents=True, exist_ok=True)
     log = work / "monitor.log"
@@ -158,7 +162,7 @@ def run(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     say(f"video {video}, model {model}")
     base = Task(str(video), str(model), 1, arguments.seconds, arguments.warm_up, device=arguments.device)
     on = high_score(base, log)
-    say(f"alerts begin and end at a score of {on:.2f} (1 is the threshold), which a tenth of the frames pass")
+    say(f"alerts begin and end at a score of {on:.2f} (1 is the threshold); a tenth of the frames exceed it")
     trials = Trials(replace(base, on=on), arguments.tries, arguments.patience, log)
     seconds, longer = arguments.seconds, arguments.confirm_seconds
     start, limit = arguments.start, arguments.limit
@@ -176,18 +180,18 @@ def run(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--video", type=Path, help="1280x720 at 25 frames a second; default: a synthetic street")
-    parser.add_argument("--model", type=Path, help="model folder; default: one that is learned from the video, once")
-    parser.add_argument("--seconds", type=float, default=8.0, help="that count of each step")
-    parser.add_argument("--warm-up", type=float, default=8.0, help="seconds before that")
-    parser.add_argument("--confirm-seconds", type=float, default=30.0, help="of the final number; 0 leaves that out")
-    parser.add_argument("--start", type=int, default=4, help="count of cameras that is tried first")
-    parser.add_argument("--limit", type=int, default=256, help="no more cameras than this are tried")
-    parser.add_argument("--tries", type=int, default=2, help="how often a count may be tried until it passes")
-    parser.add_argument("--patience", type=float, default=15.0, help="seconds to wait for other programs at a step")
-    parser.add_argument("--device", default="auto", help="where networks run: auto, cpu, cuda")
-    parser.add_argument("--json", type=Path, help="write every figure here, too")
-    parser.add_argument("--work", type=Path, default=Path("runs/cameras"), help="where video and model are kept")
+    parser.add_argument("--video", type=Path, help="1280x720 at 25 frames per second; default: a synthetic street")
+    parser.add_argument("--model", type=Path, help="model folder; default: a model learned from the video, only once")
+    parser.add_argument("--seconds", type=float, default=8.0, help="measured seconds of each step")
+    parser.add_argument("--warm-up", type=float, default=8.0, help="seconds before the measured time")
+    parser.add_argument("--confirm-seconds", type=float, default=30.0, help="seconds of the longer run; 0: none")
+    parser.add_argument("--start", type=int, default=4, help="first count of cameras to try")
+    parser.add_argument("--limit", type=int, default=256, help="largest count of cameras to try")
+    parser.add_argument("--tries", type=int, default=2, help="attempts per count until it passes")
+    parser.add_argument("--patience", type=float, default=15.0, help="seconds to wait for other programs in a step")
+    parser.add_argument("--device", default="auto", help="device for networks: auto, cpu, cuda")
+    parser.add_argument("--json", type=Path, help="also write all figures to this file")
+    parser.add_argument("--work", type=Path, default=Path("runs/cameras"), help="folder for the video and the model")
     arguments = parser.parse_args()
     try:
         check(arguments)
@@ -198,7 +202,7 @@ def main() -> None:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Raise UsageError for numbers that cannot be."""
+    """Raise UsageError for arguments that are out of range."""
     if not (1 <= arguments.start <= arguments.limit and arguments.tries >= 1):
         raise UsageError("--start and --tries must be at least 1, and --start no more than --limit")
     if not (arguments.seconds >= 1 and min(arguments.warm_up, arguments.confirm_seconds, arguments.patience) >= 0):

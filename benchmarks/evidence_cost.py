@@ -1,9 +1,9 @@
-"""What evidence costs: milliseconds a frame in its thread, bytes of memory, size of a clip.
+"""The cost of evidence: milliseconds per frame in the evidence thread, memory per second, size of a clip.
 
     python -m benchmarks.evidence_cost VIDEO [--seconds 10]
 
-Frames of the video, scaled to 640x360 and to 1280x720, ten a second, go through the code of the evidence thread:
-without an event, while a clip is written, and at the start of an event (picture, facts, pre-roll of the clip).
+Frames of the video, scaled to 640x360 and to 1280x720, ten per second, pass through the code of the evidence thread:
+without an event, while it writes a clip, and at the start of an event (picture, facts, pre-roll of the clip).
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ SCALE = brightness_scale()
 
 
 def timed(work: Callable[[], None]) -> float:
-    """Milliseconds that ``work`` takes."""
+    """The duration of ``work`` in milliseconds."""
     started = time.perf_counter()
     work()
     return (time.perf_counter() - started) * 1e3
 
 
 def alert_at(frame: Frame, phase: Phase) -> Alert:
-    """A step of an event that began at this frame."""
+    """A step of an event that begins at this frame."""
     ended_s = frame.time_s if phase is Phase.END else None
     event = AlertEvent(1, phase, frame.time_s, ended_s, 1.5, 2.0, frame.time_s, notify=True)
     heat = np.random.default_rng(0).random((23, 40), np.float32)
@@ -51,7 +51,7 @@ def alert_at(frame: Frame, phase: Phase) -> Alert:
 
 
 def measure(images: list[Image], width: int, seconds: float, folder: Path) -> str:
-    """One line of figures for frames stored at ``width``."""
+    """One line of figures for frames that are stored with this width."""
     settings = EvidenceSettings(width=width, memory_mb=200.0)
     evidence = CameraEvidence("camera", settings, Disk(folder))
     count = round(seconds * FPS)
@@ -79,7 +79,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     source = read_some(arguments.video, 200)[::2]
-    print(f"{arguments.video.name}, {FPS:g} frames a second; medians of a frame's cost in the evidence thread")
+    print(f"{arguments.video.name}, {FPS:g} frames per second; medians of the cost per frame in the evidence thread")
     for size, width in (((640, 360), 640), ((1280, 720), 640), ((1280, 720), 1280)):
         images = [np.asarray(cv2.resize(image, size), np.uint8) for image in source]
         with tempfile.TemporaryDirectory() as folder:

@@ -1,16 +1,17 @@
-"""Every fault that a camera can have, injected: what is shown, how soon, how soon it is over, and what is missed.
+"""Injects every fault that a camera can have. Measures how the monitor detects it, recovers, and how much it misses.
 
     python -m benchmarks.faults [--json] [--only silent,frozen]
 
-Each fault strikes one of two cameras (RTSP over loopback, H.264, 160x120, 25 frames a second, 10 analysed), goes
-on for 5 s once it is shown, and is mended. The monitor's settings are its defaults: 5 s to connect, 4 s to read, waits
-of 0.5 to 30 s between attempts, frozen after 5 s, dark after 2 s. Faults that happen once (a camera dies, a decoder
-is killed) are over at once; their recovery counts from the fault itself.
+Each fault hits one of two cameras (RTSP over loopback, H.264, 160x120, 25 frames per second, 10 analysed). It continues
+for 5 s after the monitor has shown it, and then it is removed. The settings of the monitor are the defaults: 5 s to
+connect, 4 s to read, waits of 0.5 to 30 s between attempts, frozen after 5 s, dark after 2 s. Faults that happen once
+(a camera dies, a decoder is killed) are over at once; their recovery counts from the fault itself.
 
-  shown          the camera's state meanwhile
-  detected       from the fault to that state
-  recovered      from the end of the fault to the first frame that is scored again
-  missed during  frames of a sound camera that did not come while it lasted; after: from its end to the recovery
+  shown          state of the camera during the fault
+  detected       time from the fault to that state
+  recovered      time from the end of the fault to the first frame that is scored again
+  missed during  frames that a camera without fault would have sent during the fault and that did not arrive
+  after          the same, from the end of the fault to the recovery
   other          longest pause between two analysed frames of the other camera, which has no fault
 """
 
@@ -42,9 +43,9 @@ def rows(results: Iterator[FaultResult]) -> Iterator[str]:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="a line of JSON a fault, in place of the table")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per fault instead of the table")
     parser.add_argument(
-        "--only", default="", help=f"comma separated: {','.join(fault.name.lower() for fault in Fault)}"
+        "--only", default="", help=f"faults, separated by commas: {','.join(fault.name.lower() for fault in Fault)}"
     )
     arguments = parser.parse_args()
     wanted = {name for name in arguments.only.upper().split(",") if name}

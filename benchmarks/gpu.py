@@ -1,12 +1,12 @@
-"""Frames a second of the published detector and of True Sight 2's network on a GPU, from bytes in the host's memory.
+"""Frames per second of the published detector and of True Sight 2's network on a GPU, from bytes in host memory.
 
     python -m benchmarks.gpu [--device cuda:0] [--precision auto] [--batches 1 8 64 512 4096]
 
-Batches travel from pinned memory while the one before is worked on; the published detector's five sizes are made on the
-GPU, the other network's inputs come ready. Each is run as it is and as a recorded CUDA graph; the stages are timed by
-themselves; what is calculated and moved is counted, and compared with a matrix product and a copy measured in this run.
-A batch for which the memory does not suffice is halved. Without a GPU (or with --device cpu) only the path is shown to
-run and its results to be equal: no figure is printed.
+Each batch is copied from pinned memory while the GPU works on the batch before it. The GPU makes the five sizes of the
+published detector; the inputs of the other network are ready. Each network runs directly and as a recorded CUDA graph,
+and each stage is timed alone. The arithmetic and the memory traffic are counted and compared with a matrix product and
+a copy that are measured in the same run. A batch that does not fit into memory is halved. Without a GPU (or with
+--device cpu) the program only checks that the same path runs and gives equal results; it prints no speed.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ from monitor.errors import MonitorError, RunError
 from monitor.types import Image
 
 AIM = 25_000
-"""Frames of the published detector a second."""
+"""Target for the published detector, frames per second."""
 TOLERANCE = 1e-4
 GPU_BATCHES, CPU_BATCHES = (1, 8, 64, 512, 4096), (1, 4, 16)
 PICTURES = 16
-_SECONDS = 1.0  # that each measurement takes about
+_SECONDS = 1.0  # approximate duration of each measurement
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Work to be measured.
+    """Work to measure.
 
-    items   (N, ...) on the host, N different ones, which batches are made of
+    items   (N, ...) on the host: N different items that form the batches
     work    a batch on the device -> its results
-    stages  the work in parts, each taking what the one before gives
+    stages  the parts of the work; each takes the result of the part before it
     """
 
     name: str
@@ -64,12 +64,12 @@ class Subject:
     stages: tuple[tuple[str, Callable[[Tensor], Tensor]], ...]
 
     def batch(self, size: int) -> Tensor:
-        """So many items, the same ones again and again."""
+        """A batch of this size; it repeats the items."""
         return self.items[torch.arange(size) % len(self.items)]
 
 
 def published(net: TrueSightNet, images: Sequence[Image], device: torch.device, precision: Precision) -> Subject:
-    """The published detector's path from bytes to the seven terms."""
+    """The path of the published detector from bytes to the seven terms."""
     usual = torch.cat([five_sizes(image, (96,)) for image in images]).mean(dim=0)
     fast = FastNet(net.to(device), trunk_type(precision, device), usual)
     height, width = images[0].shape[:2]
@@ -106,16 +106,16 @@ def true_sight2(device: torch.device, precision: Precision) -> Subject:
 
 
 def measure(subject: Subject, size: int, device: torch.device, *, graph: bool) -> tuple[int, float]:
-    """(batch size that fits, items a second), copies included."""
+    """(batch size that fits, items per second), including the copies."""
     while True:
         try:
             return size, _rate(subject, size, device, graph=graph)
         except torch.OutOfMemoryError:
             if size == 1:
                 raise RunError(f"{device} has too little memory for one frame of the {subject.name}") from None
-        # Outside of the handler: what the failed attempt held is free only here.
+        # Outside the handler, because only here the memory of the failed attempt is free.
         torch.cuda.empty_cache()
-        print(f"  {device} has too little memory for a batch of {size}: going on with {size // 2}")
+        print(f"  {device} has too little memory for a batch of {size}: continuing with {size // 2}")
         size //= 2
 
 
@@ -131,7 +131,7 @@ def _rate(subject: Subject, size: int, device: torch.device, *, graph: bool) -> 
 
 
 def stage_lines(subject: Subject, size: int, device: torch.device, limits: Peak) -> list[str]:
-    """Milliseconds a batch of each stage, what it costs, and how near it comes to what the device allows."""
+    """Milliseconds per batch of each stage, its cost, and its speed as a share of what the device allows."""
     lines = []
     with torch.inference_mode(), exact(device):
         x = subject.batch(size).to(device)
@@ -158,23 +158,23 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
 
 
 def check(subject: Subject, detector: TrueSight, images: Sequence[Image], device: torch.device) -> float:
-    """The greatest difference of the scores from the detector's on the CPU. Raises RunError for too great a one."""
+    """The largest difference between these scores and the detector's on the CPU. Raises RunError if it is too large."""
     expected = published_score(torch.from_numpy(detector.terms(images)))
     worst = 0.0
     for graph in {False, device.type == "cuda"}:
         found = Streamed(subject.work, subject.batch(len(images)), device, graph=graph).run(3)
         worst = max(worst, (published_score(found) - expected).abs().max().item())
     if worst > TOLERANCE:
-        raise RunError(f"scores on {device} differ from the CPU's by up to {worst:.1e}, more than {TOLERANCE:g}")
+        raise RunError(f"scores on {device} differ from those on the CPU by up to {worst:.1e}, above {TOLERANCE:g}")
     return worst
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="auto", help="cuda:0, cpu ...; auto: a GPU if there is one")
+    parser.add_argument("--device", default="auto", help="cuda:0, cpu, ...; auto: a GPU if there is one")
     parser.add_argument("--precision", choices=get_args(Precision), default="auto")
-    parser.add_argument("--batches", type=int, nargs="+", help="frames in a batch")
+    parser.add_argument("--batches", type=int, nargs="+", help="frames per batch")
     arguments = parser.parse_args()
     device = find_device(arguments.device)
     on_gpu = device.type == "cuda"
@@ -194,11 +194,11 @@ def main() -> None:
             for size in batches:
                 assert len(Streamed(one.work, one.batch(size), device, graph=False).run(2)) == size
         print(f"no GPU is used: batches of {', '.join(map(str, batches))} ran through the same path on the CPU;")
-        print(f"the figures are a GPU's alone (the aim is {AIM:,} frames/s)")
+        print(f"speeds are measured on a GPU only (the target is {AIM:,} frames/s)")
         return
     limits = peak(device, trunk)
     print(f"{torch.cuda.get_device_name(device)}, layers in {str(trunk).removeprefix('torch.')}: matrix product")
-    print(f"{limits.flop_s / 1e12:.0f} TFLOP/s, copy {limits.bytes_s / 1e9:.0f} GB/s; the aim is {AIM:,} frames/s")
+    print(f"{limits.flop_s / 1e12:.0f} TFLOP/s, copy {limits.bytes_s / 1e9:.0f} GB/s; the target is {AIM:,} frames/s")
     for one in (subject, others):
         best, fits = 0.0, 1
         for size in batches:
@@ -210,7 +210,7 @@ def main() -> None:
             print(f"{one.name:24s} batch {fits:5d} {rates[0]:10,.0f} frames/s, as a CUDA graph {rates[1]:10,.0f}")
         print("\n".join(stage_lines(one, min(fits, 512), device, limits)))
         if one is subject:
-            print(f"  best {best:,.0f} frames/s, {best / AIM:.0%} of the aim")
+            print(f"  best {best:,.0f} frames/s, {best / AIM:.0%} of the target")
 
 
 if __name__ == "__main__":

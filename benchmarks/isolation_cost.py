@@ -1,10 +1,10 @@
-"""What decoding in a process of its own costs: frames a second, CPU time a frame, start-up and memory.
+"""The cost of decoding in a separate process: frames per second, CPU time per frame, start-up and memory.
 
     python -m benchmarks.isolation_cost VIDEO... [--every 3]
 
-Each video is decoded as fast as possible in this process's thread and in a child, in turns, three times; every
-``--every``-th picture is fetched, as a monitor does that analyses some. Given are the medians. The CPU time is that of
-both processes without the child's start-up, which stands on its own.
+Each video is decoded as fast as possible, in turns in a thread of this process and in a child process, three times. One
+of ``--every`` frames is fetched, like in a monitor that analyses some frames. The figures are medians. The CPU time is
+that of both processes without the start-up of the child, which has its own column.
 """
 
 from __future__ import annotations
@@ -27,7 +27,14 @@ TICKS_S = 1.0 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Run:
-    """One video, once: seconds to open it and of CPU until then, frames/s, CPU seconds a frame, the child's memory."""
+    """One run of one video.
+
+    open_s      seconds to open it
+    open_cpu_s  CPU seconds to open it
+    fps         frames per second
+    cpu_s       CPU seconds per frame
+    private_mb  private memory of the child in units of 2^20 bytes
+    """
 
     open_s: float
     open_cpu_s: float
@@ -37,7 +44,7 @@ class Run:
 
 
 def cpu_s(reader: Reader | None = None) -> float:
-    """CPU seconds of this process, and of a reader's child."""
+    """CPU seconds of this process and of the reader's child process."""
     used = time.process_time()
     if isinstance(reader, IsolatedReader):
         fields = Path(f"/proc/{reader.pid}/stat").read_text().rpartition(")")[2].split()
@@ -46,7 +53,7 @@ def cpu_s(reader: Reader | None = None) -> float:
 
 
 def private_mb(reader: Reader) -> float:
-    """Megabytes that a reader's child holds for itself alone; 0 without a child."""
+    """Private memory of the reader's child process, in units of 2^20 bytes; 0 without a child."""
     if not isinstance(reader, IsolatedReader):
         return 0.0
     lines = Path(f"/proc/{reader.pid}/smaps_rollup").read_text().splitlines()
@@ -72,11 +79,11 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="+", type=Path)
-    parser.add_argument("--every", type=int, default=3, help="fetch every so many pictures")
+    parser.add_argument("--every", type=int, default=3, help="fetch one of this many frames")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     row = "| {:<28} | {:<7} | {:>8} | {:>12} | {:>10} | {:>12} | {:>14} |"
-    print(row.format("video", "in a", "frames/s", "CPU a frame", "opened in", "CPU for it", "child's memory"))
+    print(row.format("video", "in a", "frames/s", "CPU/frame", "opened in", "CPU to open", "child's memory"))
     for video in arguments.videos:
         source = VideoSource(video)
         runs: dict[str, list[Run]] = {"thread": [], "process": []}

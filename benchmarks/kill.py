@@ -1,15 +1,15 @@
-"""SIGKILL the monitor's publisher at random moments under alert load: is any journalled alert lost or doubled?
+"""Kills the monitor's publisher (SIGKILL) at random moments under alert load; checks that no journalled alert is lost.
 
     python -m benchmarks.kill [--times 200]
     python -m benchmarks.kill --stop-subscriber 60
 
-A program of its own publishes alerts as fast as it can, as the monitor does: into the journal, then out. It is killed
-and started again, time after time. Another follows with ``AlertSubscriber`` and writes down what it gets; every tenth
-time it is killed as well, and goes on from the token that it wrote down last. In the end what it has written must be
-what the journal holds, each alert once and in order.
+A separate program publishes alerts as fast as it can, like the monitor: first into the journal, then to subscribers. It
+is killed and started again many times. Another program follows with ``AlertSubscriber`` and records what it receives.
+Every tenth time it is killed as well, and continues from the last token that it recorded. At the end, its record must
+equal the content of the journal: each alert exactly once and in order.
 
-With --stop-subscriber the subscriber is instead stopped (SIGSTOP) for so many seconds while alerts with pictures are
-published: the publisher's memory must not grow with them, and the subscriber must still get every one.
+With --stop-subscriber, the subscriber is instead stopped (SIGSTOP) for this many seconds while alerts with pictures are
+published. The memory of the publisher must not grow with them, and the subscriber must still receive all of them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TICK_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What came out of a run. ``published``: sends that had returned, over all runs of the publisher."""
+    """The result of a run. ``published``: number of sends that returned, over all starts of the publisher."""
 
     kills: int
     subscriber_kills: int
@@ -56,19 +56,19 @@ class Figures:
 
     @property
     def good(self) -> bool:
-        """Every journalled alert came once, in order, and every published one had been journalled."""
+        """True if every journalled alert arrived once and in order, and every published alert was journalled."""
         return self.published <= self.journalled == self.received and not self.doubled and self.in_order
 
     def __str__(self) -> str:
         return (
             f"{self.kills} kills of the publisher, {self.subscriber_kills} of the subscriber, {self.seconds:.0f} s\n"
             f"published   {self.published}\njournalled  {self.journalled}\nreceived    {self.received}\n"
-            f"doubled     {self.doubled}\nmissing     {self.missing}\nin order    {'yes' if self.in_order else 'NO'}"
+            f"duplicate   {self.doubled}\nmissing     {self.missing}\nin order    {'yes' if self.in_order else 'NO'}"
         )
 
 
 def publish_for_ever(folder: Path, alerts: str, history: str, picture_bytes: int) -> None:
-    """Publish events until told to stop by a line on stdin, then only answer; a dot on stdout for each alert sent."""
+    """Publish events until a line arrives on stdin, then only answer requests. Prints one dot per sent alert."""
     picture = os.urandom(picture_bytes) or None
     with (
         Journal(folder / "journal.sqlite3", max_mb=10_000) as journal,
@@ -92,7 +92,7 @@ def publish_for_ever(folder: Path, alerts: str, history: str, picture_bytes: int
                 os.write(1, b".")
                 position = sent.position or 0
             if picture is not None:
-                time.sleep(0.01)  # 200 pictures a second: many, and the disk does not fill
+                time.sleep(0.01)  # about 200 pictures per second: many, but the disk does not fill up
             if time.monotonic() >= tick_at:
                 publisher.tick(time.monotonic())
                 tick_at = time.monotonic() + TICK_S
@@ -105,7 +105,7 @@ def publish_for_ever(folder: Path, alerts: str, history: str, picture_bytes: int
 
 
 def follow(alerts: str, log: Path) -> None:
-    """Write a line for each alert: its position and the token with which to go on. Begins after the last line."""
+    """Write one line per alert: its position and the token to continue from. Continues after the last line."""
     lines = log.read_text().splitlines() if log.exists() else []
     since = lines[-1].split()[1] if lines else "1h"
     with log.open("ab", buffering=0) as file, AlertSubscriber(alerts, since=since) as subscriber:
@@ -114,7 +114,7 @@ def follow(alerts: str, log: Path) -> None:
 
 
 class Child:
-    """This program again, in another role."""
+    """This program in another role, as a child process."""
 
     def __init__(self, *arguments: str | Path) -> None:
         command = [sys.executable, "-m", "benchmarks.kill", *map(str, arguments)]
@@ -122,7 +122,7 @@ class Child:
         self.output = b""
 
     def read(self, seconds: float, until: bytes | None = None) -> bool:
-        """Read what it prints for so long, or until it has printed something; True if it has."""
+        """Read its output for this many seconds, or until it has printed ``until``; True if it has."""
         assert self.process.stdout is not None
         ends_at = time.monotonic() + seconds
         while until is None or until not in self.output:
@@ -135,7 +135,7 @@ class Child:
         return True
 
     def kill(self) -> None:
-        """SIGKILL, and read what it had printed; nothing if that has been done."""
+        """Kill it (SIGKILL) and read the rest of its output. Does nothing the second time."""
         assert self.process.stdout is not None
         if self.process.stdout.closed:
             return
@@ -145,7 +145,7 @@ class Child:
 
 
 def run(times: int, folder: Path, seed: int = 0, kill_subscriber_every: int = 10) -> Figures:
-    """Kill the publisher so often and see what the subscriber got."""
+    """Kill the publisher this many times and compare what the subscriber received."""
     random_moment = random.Random(seed)
     alerts, history = (f"tcp://127.0.0.1:{port}" for port in _free_ports())
     log = folder / "received.txt"
@@ -156,7 +156,7 @@ def run(times: int, folder: Path, seed: int = 0, kill_subscriber_every: int = 10
         for kill in range(times + 1):
             children.append(publisher := Child("publish", folder, alerts, history, "0"))
             if not publisher.read(DEADLINE_S, until=b"."):
-                raise RuntimeError("the publisher does not publish")
+                raise RuntimeError("the publisher does not publish anything")
             publisher.read(random_moment.uniform(0.0, 0.5))
             if kill == times:
                 break
@@ -175,7 +175,10 @@ def run(times: int, folder: Path, seed: int = 0, kill_subscriber_every: int = 10
 
 
 def run_stopped(seconds: float, folder: Path, picture_bytes: int = 50_000) -> tuple[Figures, float, float]:
-    """Stop the subscriber for so long; returns what it got, and the publisher's memory before and at most, in MB."""
+    """Stop the subscriber for this many seconds.
+
+    Returns the result, and the memory of the publisher before and its largest memory, both in MB.
+    """
     alerts, history = (f"tcp://127.0.0.1:{port}" for port in _free_ports())
     log = folder / "received.txt"
     began = time.monotonic()
@@ -185,7 +188,7 @@ def run_stopped(seconds: float, folder: Path, picture_bytes: int = 50_000) -> tu
         while not log.exists() or not log.stat().st_size:
             publisher.read(0.1)
             if time.monotonic() > began + DEADLINE_S:
-                raise RuntimeError("the subscriber gets nothing")
+                raise RuntimeError("the subscriber receives nothing")
         before = largest = _memory_mb(publisher)
         subscriber.process.send_signal(signal.SIGSTOP)
         ends_at = time.monotonic() + seconds
@@ -202,7 +205,7 @@ def run_stopped(seconds: float, folder: Path, picture_bytes: int = 50_000) -> tu
 
 
 def _stop(publisher: Child, log: Path) -> None:
-    """Let it publish no more, and wait until the subscriber has written down the last alert."""
+    """Stop publishing, and wait until the subscriber has recorded the last alert."""
     assert publisher.process.stdin is not None
     publisher.process.stdin.write(b"stop\n")
     if not publisher.read(DEADLINE_S, until=b"stopped\n"):
@@ -212,11 +215,11 @@ def _stop(publisher: Child, log: Path) -> None:
     while f"\n{last} " not in _tail(log):
         publisher.read(0.1)
         if time.monotonic() > ends_at:
-            raise RuntimeError("the subscriber never got the last alert")
+            raise RuntimeError("the subscriber never received the last alert")
 
 
 def _figures(folder: Path, log: Path, kills: int, subscriber_kills: int, published: int, seconds: float) -> Figures:
-    """Compare what was received with what the journal holds."""
+    """Compare the received alerts with the content of the journal."""
     received = [int(line.split()[0]) for line in log.read_text().splitlines()]
     with closing(sqlite3.connect(folder / "journal.sqlite3")) as journal:
         kept = [p for (p,) in journal.execute("SELECT position FROM messages WHERE topic LIKE 'alert/%' ORDER BY 1")]
@@ -234,7 +237,7 @@ def _figures(folder: Path, log: Path, kills: int, subscriber_kills: int, publish
 
 
 def _memory_mb(child: Child) -> float:
-    """Resident memory of a process."""
+    """Resident memory of a process, MB."""
     pages = int(Path(f"/proc/{child.process.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -244,7 +247,7 @@ def _tail(file: Path) -> str:
 
 
 def _free_ports() -> list[int]:
-    """Two ports that nobody uses."""
+    """Two free ports."""
     with socket.socket() as first, socket.socket() as second:
         for holder in (first, second):
             holder.bind(("127.0.0.1", 0))
@@ -252,7 +255,7 @@ def _free_ports() -> list[int]:
 
 
 def main() -> None:
-    """Run in one of the three roles."""
+    """Run one of the three roles."""
     if sys.argv[1:2] == ["publish"]:
         publish_for_ever(Path(sys.argv[2]), sys.argv[3], sys.argv[4], int(sys.argv[5]))
     elif sys.argv[1:2] == ["follow"]:

@@ -1,18 +1,19 @@
-"""Glass to alert: from the moment a camera gives a frame to its encoder to the moment its alert has been received.
+"""Glass-to-alert latency: the time from when a camera gives a frame to its encoder until its alert is received.
 
     python -m benchmarks.latency [--cameras 1 8] [--seconds 30] [--evidence] [--detector default] [--model DIR]
 
-Real RTSP cameras (GStreamer on loopback, H.264, 640x360, 25 frames a second, not in step with each other) write the
-time at which they give a frame to the encoder into that frame's pixels. The monitor runs in a process of its own and
-notes the time that it finds in each picture (see ``stamped_monitor``); a subscriber here notes when scores and alerts
-arrive. An alert is sent by the same thread right after the score of the very frame that decided, and before the
-camera's next: so the last score sent before it names that frame. All processes share one machine's clock.
+Real RTSP cameras (GStreamer on loopback, H.264, 640x360, 25 frames per second, with different phases) write into the
+pixels of each frame the time at which they give it to the encoder. The monitor runs in a separate process and records
+the time stamp in each frame (see ``stamped_monitor``). A subscriber in this process records when scores and alerts
+arrive. One thread sends an alert right after the score of the frame that triggered it, and before the next score of
+that camera. So the last score before an alert identifies that frame. All processes use the clock of one machine.
 
-The scene is calm for a second and abnormal for a second, so that every camera starts and ends an alert in every two;
-the alert rule's own minimum duration and merge gap lie before the deciding frame and do not count. The detectors are
-the published network with untrained weights and five sizes (its speed does not depend on its weights); with
-``--detector default`` those that a camera learns by itself, learned from the calm scene (minutes, once); or a model of
-your own, which must tell the two seconds apart. The journal is on. What comes in the first seconds is not counted.
+The scene alternates every second between calm and abnormal, so that every camera starts and ends one alert every two
+seconds. The minimum duration and the merge gap of the alert rule are over before the triggering frame, so they do not
+count. The detector is the published network with untrained weights and five sizes (its speed does not depend on the
+weights). With ``--detector default`` the detectors are those that a camera learns by itself; they are learned from the
+calm scene, which takes minutes, once. You can also use your own model; it must separate the two kinds of seconds. The
+journal is on. The first seconds are not measured.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from monitor.model.model_store import load_model
 from monitor.model.unlearned import DETECTORS
 
 LIMITS_S = {1: 0.050, 8: 0.100}
-"""For up to so many cameras, 99 of 100 alerts are to come within so many seconds."""
+"""Up to this number of cameras -> limit in seconds for 99 of 100 alerts."""
 START_DEADLINE_S, WARM_UP_S, CALM_S = 60.0, 3.0, 60.0
 CONFIG = """\
 model = "{model}"
@@ -69,7 +70,7 @@ history = "tcp://127.0.0.1:{ports[2]}"
 
 @dataclass(frozen=True)
 class Watching:
-    """How the monitor watches: its model, and the alert rule's thresholds between the scores of the two seconds."""
+    """How the monitor watches: its model, and alert thresholds between the scores of calm and abnormal seconds."""
 
     model: Path
     what: str
@@ -80,15 +81,15 @@ class Watching:
 
 
 def published(work: Path) -> Watching:
-    """The published network, untrained; the calm scene is its held-out footage."""
+    """The published network, untrained. The calm scene is its held-out footage."""
     images = [stamped(picture(index, calm=True)) for index in range(30)]
     untrained_model(work / "published", images, PUBLISHED_SIZES, "published")
-    # An untrained network tells the two seconds apart: near 0.5 and near 2 times the threshold.
+    # An untrained network separates calm and abnormal seconds: about 0.5 and about 2 times the threshold.
     return Watching(work / "published", "the published network, five sizes", 1.0, 0.8)
 
 
 def learned(work: Path) -> Watching:
-    """What a camera learns by itself, learned once and kept."""
+    """The detectors that a camera learns by itself. They are learned once and kept."""
     detectors = ",".join(DETECTORS)
     if not (work / "models" / "calm").exists():
         write_calm(work / "calm.mp4", CALM_S)
@@ -103,12 +104,15 @@ def learned(work: Path) -> Watching:
         ]
         command += ["--name", "calm", "--models", work / "models"]
         if subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=False).returncode:
-            raise RunError("nothing was learned of the calm scene: see above")
+            raise RunError("learning the calm scene failed: see the error above")
     return Watching(work / "models" / "calm", f"the detectors {detectors}")
 
 
 def listen(ports: Sequence[int], cameras: int, seconds: float, monitor: subprocess.Popen[bytes]) -> Heard:
-    """What comes in so many seconds, once every camera has been scored for a while. Raises RunError if one is not."""
+    """The messages of this many seconds, from some seconds after every camera has a score.
+
+    Raises RunError if a camera gets no score.
+    """
     heard, scored = Heard(), set[str]()
     deadline = time.monotonic() + START_DEADLINE_S
     begins_at = float("inf")
@@ -134,11 +138,11 @@ def listen(ports: Sequence[int], cameras: int, seconds: float, monitor: subproce
                 heard.scores.append((now, item.message))
             elif isinstance(item.message, AlertMessage):
                 heard.alerts.append((now, item.message))
-    raise RunError(f"only {len(scored)} of {cameras} cameras were scored within {START_DEADLINE_S:g} s")
+    raise RunError(f"only {len(scored)} of {cameras} cameras have scores within {START_DEADLINE_S:g} s")
 
 
 def measure(cameras: int, seconds: float, watching: Watching, work: Path) -> None:
-    """Run so many cameras, and print."""
+    """Run this number of cameras and print the latencies."""
     stamps = work / "stamps.tsv"
     ports = free_ports(3)
     with stamped_cameras(work / "frames.i420", cameras) as urls, (work / "monitor.log").open("wb") as log:
@@ -173,7 +177,7 @@ def measure(cameras: int, seconds: float, watching: Watching, work: Path) -> Non
     known = read_stamps(stamps)
     scores, alerts = list(score_delays(heard, known)), list(alert_delays(heard, known))
     if not alerts:
-        raise RunError(f"not one alert came of {cameras} cameras; see {work / 'monitor.log'}")
+        raise RunError(f"no alert arrived from {cameras} cameras: see {work / 'monitor.log'}")
     print(
         f"{cameras} RTSP camera{'s' if cameras > 1 else ''}, {seconds:g} s, {watching.what}, evidence "
         f"{'on' if watching.evidence else 'off'}: {len(scores) / seconds:.1f} frames/s scored, "
@@ -187,7 +191,7 @@ def measure(cameras: int, seconds: float, watching: Watching, work: Path) -> Non
 
 
 def dropped(heard: Heard) -> int:
-    """Frames that were not scored for want of time, from each camera's first alert to its last."""
+    """Frames that were not scored because there was no time, from each camera's first alert to its last."""
     counts: dict[str, list[int]] = {}
     for _, alert in heard.alerts:
         counts.setdefault(alert.camera, []).append(alert.dropped_frames)
@@ -201,7 +205,7 @@ def line(name: str, values_s: Sequence[float]) -> str:
 
 
 def limited(name: str, values_s: Sequence[float], cameras: int) -> str:
-    """The same, with the limit that holds for so many cameras."""
+    """The same, with the limit for this number of cameras."""
     limit_s = next((limit for most, limit in sorted(LIMITS_S.items()) if cameras <= most), None)
     if limit_s is None:
         return line(name, values_s)
@@ -212,22 +216,22 @@ def limited(name: str, values_s: Sequence[float], cameras: int) -> str:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 8], help="how many, one run each")
+    parser.add_argument("--cameras", type=int, nargs="+", default=[1, 8], help="numbers of cameras, one run each")
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--evidence", action="store_true", help="with evidence on")
+    parser.add_argument("--evidence", action="store_true", help="switch evidence on")
     parser.add_argument("--detector", choices=("published", "default"), default="published")
-    parser.add_argument("--model", type=Path, help="a model folder in place of --detector")
-    parser.add_argument("--analysis-fps", type=float, help="frames analysed a second and camera; 0: every frame")
-    parser.add_argument("--work", type=Path, default=ROOT / "runs/latency", help="where everything is written")
+    parser.add_argument("--model", type=Path, help="a model folder instead of --detector")
+    parser.add_argument("--analysis-fps", type=float, help="frames analysed per second and camera; 0: every frame")
+    parser.add_argument("--work", type=Path, default=ROOT / "runs/latency", help="folder for all files")
     given = parser.parse_args()
     if min(given.cameras) < 1 or not given.seconds > 0:
-        parser.error("there must be at least 1 camera and more than 0 seconds")
+        parser.error("--cameras must be at least 1 and --seconds above 0")
     work: Path = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     try:
         write_frames(work / "frames.i420")
         if given.model is not None:
-            load_model(given.model)  # what is wrong with it is better said here than in the monitor's log
+            load_model(given.model)  # so that an error appears here and not only in the monitor's log
             watching = Watching(given.model, str(given.model))
         else:
             watching = published(work) if given.detector == "published" else learned(work)

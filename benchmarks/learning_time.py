@@ -1,10 +1,10 @@
-"""How long it takes to learn a camera: each detector by itself, and until the versions of its model are there.
+"""How long it takes to learn a camera: each detector alone, and the time until each version of its model is complete.
 
     python -m benchmarks.learning_time SOURCE... [--to-s 600]
 
-SOURCE is normal footage of one camera, a file or a folder. Each fast detector is fitted once to all that is kept of
-it. Then it is learned as ``python -m training learn`` does: every fast detector is fitted five times, four times to
-three quarters so that the fourth can be scored, and the network learns last.
+SOURCE is normal footage of one camera, a file or a folder. First, each fast detector is fitted once to all footage that
+is kept. Then the camera is learned as with ``python -m training learn``: every fast detector is fitted five times, four
+of them to three quarters of the footage so that the last quarter can be scored, and the network learns last.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ QUIET = Report(quiet=True)
 
 
 def timed(what: str, task: Callable[[], Any]) -> Any:
-    """Do it, and print the seconds that it took, and those that all programs together had of the cores meanwhile."""
+    """Run a task. Print its duration and how many cores all programs together used in this time."""
     started, busy = time.perf_counter(), busy_s()
     result = task()
     took = time.perf_counter() - started
@@ -43,7 +43,7 @@ def timed(what: str, task: Callable[[], Any]) -> Any:
 
 
 def measure(sources: list[str], to_s: float) -> None:
-    """Print all of it. Raises MonitorError where the footage cannot be learned from."""
+    """Measure and print everything. Raises MonitorError if the footage is not suitable for learning."""
     opened = recorded_sources(sources, "training_videos")
     normal: Normal = timed("reading", lambda: read_normal(opened, QUIET, to_s=to_s))
     width, height = normal.size
@@ -65,9 +65,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description="How long it takes to learn a camera.")
     parser.add_argument("sources", nargs="+", help="normal footage of one camera")
-    parser.add_argument("--to-s", type=float, default=600.0, help="media time that counts of each source")
+    parser.add_argument("--to-s", type=float, default=600.0, help="use each source up to this media time, seconds")
     given = parser.parse_args()
-    cv2.setNumThreads(1)  # as training learn does
+    cv2.setNumThreads(1)  # like training learn
     print(this_machine())
     try:
         measure(given.sources, given.to_s)

@@ -1,16 +1,17 @@
-"""What everything but the detectors costs: the whole pipeline with an empty one, beside a bare OpenCV read loop.
+"""The cost of everything except the detectors: the pipeline with an empty detector, compared with a bare read loop.
 
     python -m benchmarks.plumbing [VIDEO] [--files 1 8] [--rounds 3] [--published] [--peer-python PYTHON]
 
-Every frame of the video (a synthetic street, 1280x720 H.264, is made where none is given) goes as fast as it can
-through decoding, capture, queue, inference worker, smoothing, alert rule, journal and publisher; the detector looks at
-nothing, and the health check is off. One file, and several side by side; decoded in processes of their own, as files
-are by default, and in threads. The bare loop reads the same file into nothing; of several, in threads and in
-processes: the faster is the baseline. Rates are those while all files were being read; rounds are interleaved, and the
-medians of the rates and of each round's shares of its baseline are printed. The limit: 95% of the bare loop.
+Every frame of the video (by default a synthetic street, 1280x720 H.264) passes as fast as possible through decoding,
+capture, queue, inference worker, smoothing, alert rule, journal and publisher. The detector does nothing, and the
+health check is off. It runs with one file and with several in parallel, decoded in separate processes (the default for
+files) and in threads. The bare OpenCV loop reads the same file and discards the frames; several files are read in
+threads and in processes, and the faster one is the baseline. Rates count only the time in which all files were read.
+The rounds are interleaved. The program prints the medians of the rates and of the shares of the baseline of each round.
+The limit is 95 % of the bare loop.
 
-``--published`` adds the published network with one size and with five. Where the package ``inference`` is installed,
-in this Python or in the one named, its InferencePipeline runs with an empty model in the same rounds.
+``--published`` adds the published network with one size and with five. If the package ``inference`` is installed in
+this Python or in the given one, its InferencePipeline runs with an empty model in the same rounds.
 """
 
 from __future__ import annotations
@@ -64,23 +65,23 @@ VIDEO_S = 20.0
 
 
 class Empty(Detector):
-    """Scores 0, and looks at nothing."""
+    """A detector that does nothing and scores 0."""
 
     name = "empty"
 
     def new_stream(self) -> None:
-        """Nothing to remember."""
+        """There is no state."""
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """0 for every frame."""
         return [Detection(0.0)] * len(batch)
 
     def settings(self) -> dict[str, Any]:
-        """None."""
+        """There are no settings."""
         return {}
 
     def tensors(self) -> Tensors:
-        """None."""
+        """There are no tensors."""
         return {}
 
     @classmethod
@@ -91,12 +92,12 @@ class Empty(Detector):
         device: str,  # noqa: ARG003 - for detectors with a network
         precision: Precision = "auto",  # noqa: ARG003
     ) -> Self:
-        """One is like another."""
+        """Create a new one; all are equal."""
         return cls()
 
 
 def empty_model() -> Model:
-    """A model in memory of the empty detector; its held-out scores lie around 0."""
+    """A model of the empty detector, in memory only. Its held-out scores are random values around 0."""
     scores = np.random.default_rng(0).standard_normal(600)
     card = {
         "format": "true-sight-model",
@@ -115,18 +116,18 @@ def empty_model() -> Model:
 
 
 class FrameTimes(Sink):
-    """Notes when each camera's frames were judged; the last of the sinks."""
+    """Records the time at which each frame of each camera was judged. It must be the last sink."""
 
     def __init__(self, cameras: Sequence[str]) -> None:
         self.times: dict[str, list[float]] = {camera: [] for camera in cameras}
 
     def score(self, judgement: Judgement) -> None:
-        """Note it."""
+        """Record the time of this frame."""
         self.times[judgement.scored.frame.camera].append(time.monotonic())
 
 
 def ours(video: Path, count: int, isolation: Isolation, model: Model) -> Times:
-    """The file so many times side by side through the whole pipeline."""
+    """Run the file ``count`` times in parallel through the whole pipeline."""
     sources = [isolate(VideoSource(video, f"file{number}"), isolation) for number in range(count)]
     names = [source.name for source in sources]
     smoothing = SmoothingSettings()
@@ -148,7 +149,7 @@ def ours(video: Path, count: int, isolation: Isolation, model: Model) -> Times:
 
 
 def measure(video: Path, count: int, rounds: int, models: Mapping[str, Model], peer: str | None) -> None:
-    """Run every case in every round, and print."""
+    """Run every case in every round and print the rates."""
     bare_loops: dict[str, Callable[[], Times]] = {"bare loop, thread": partial(bare.in_threads, video, count)}
     if count > 1:
         bare_loops["bare loop, process"] = partial(bare.in_processes, video, count)
@@ -163,7 +164,7 @@ def measure(video: Path, count: int, rounds: int, models: Mapping[str, Model], p
         for name, case in cases.items():
             rates[name].append(steady_rate(case()))
     baseline = max(bare_loops, key=lambda name: median(rates[name]))
-    print(f"{video.name}, {count} side by side, {rounds} rounds; 100% is the {baseline}")
+    print(f"{video.name}, {count} in parallel, {rounds} rounds; 100 % is the {baseline}")
     for name, found in rates.items():
         share = median(of_baseline(found, rates[baseline]))
         judged = name.startswith("empty")
@@ -175,15 +176,15 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path, nargs="?")
-    parser.add_argument("--files", type=int, nargs="+", default=[1, 8], help="how many side by side, one run each")
+    parser.add_argument("--files", type=int, nargs="+", default=[1, 8], help="files in parallel, one run per number")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--published", action="store_true", help="also with the published network")
-    parser.add_argument("--peer-python", default=sys.executable, help="a Python that has the package inference")
-    parser.add_argument("--work", type=Path, default=Path("runs/plumbing"), help="where the video and models are put")
+    parser.add_argument("--published", action="store_true", help="also run the published network")
+    parser.add_argument("--peer-python", default=sys.executable, help="a Python with the package inference")
+    parser.add_argument("--work", type=Path, default=Path("runs/plumbing"), help="folder for the video and the models")
     given = parser.parse_args()
     if min(given.files) < 1 or given.rounds < 1:
-        parser.error("there must be at least 1 file and 1 round")
-    logging.getLogger().addHandler(logging.NullHandler())  # log lines are made, and go nowhere
+        parser.error("--files and --rounds must be at least 1")
+    logging.getLogger().addHandler(logging.NullHandler())  # log lines are created and discarded
     try:
         video = given.video or street_video(given.work, VIDEO_S, print)
         VideoSource(video).check()
@@ -196,7 +197,7 @@ def main() -> None:
             )
         peer = given.peer_python if inference_peer.installed(given.peer_python) else None
         if peer is None:
-            print("the package inference is not installed: its InferencePipeline is left out")
+            print("the package inference is not installed: its InferencePipeline is skipped")
         for count in given.files:
             try:
                 measure(video, count, given.rounds, models, peer)

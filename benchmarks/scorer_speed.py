@@ -1,10 +1,11 @@
-"""The published score as it is here beside a plain re-implementation of the published code; and all detectors.
+"""Speed of the published score here, compared with a simple re-implementation; and speed of all detectors.
 
     python -m benchmarks.scorer_speed [--video PATH] [--precision auto]
 
-Both score the same pictures with the same network, trained for a few seconds, on the same threads, in turns; medians of
-the rounds are printed, and the greatest difference of the scores. Then how near the network is to what the processor's
-matrix products allow at all, and the milliseconds a frame of every detector by stage, for one camera and for sixteen.
+Both score the same frames with the same network (trained for a few seconds), on the same threads, in turns. The program
+prints the medians of the rounds and the largest difference of the scores. Then it prints how close the network is to
+the limit that the processor's matrix products set, and the milliseconds per frame of every detector by stage, for one
+camera and for sixteen.
 """
 
 from __future__ import annotations
@@ -33,16 +34,16 @@ from monitor.errors import MonitorError
 from monitor.types import Image
 
 LEARNED, LOOKED_AT = 160, 40
-"""Pictures that are learned from, and pictures that are scored."""
+"""Number of frames to learn from, and number of frames to score."""
 LARGER = (1280, 720)
 AIM = 5.0
-"""Times as fast as the plain re-implementation."""
+"""Target: this many times as fast as the simple re-implementation."""
 TOLERANCE = 1e-4
 _STEPS = 60
 
 
 def fast_scores(detector: TrueSight, images: Sequence[Image]) -> np.ndarray:
-    """(N,) of the detector's own path."""
+    """(N,) scores of the detector's own path."""
     return published_score(torch.from_numpy(detector.terms(images))).numpy()
 
 
@@ -51,20 +52,20 @@ def _one_by_one(detector: TrueSight, images: Sequence[Image]) -> list[np.ndarray
 
 
 def equality(net: TrueSightNet, detectors: dict[str, TrueSight], images: Sequence[Image]) -> list[str]:
-    """The greatest difference from the plain scores, of the fast ones and of a network wholly in bfloat16."""
+    """The largest difference from the reference scores: of the fast scores, and of a network fully in bfloat16."""
     plain = PlainPublished(net)
     expected = np.array([plain.score(image) for image in images])
     rounded = PlainPublished(net, torch.bfloat16)
     found = {name: fast_scores(detector, images) for name, detector in detectors.items()}
     found["for comparison: whole network in bfloat16"] = np.array([rounded.score(image) for image in images])
-    lines = [f"greatest difference of {len(images)} scores, median {np.median(expected):.4f}, allowed {TOLERANCE:g}"]
+    lines = [f"largest difference of {len(images)} scores, median {np.median(expected):.4f}, allowed {TOLERANCE:g}"]
     return lines + [f"  {name:44s}{np.abs(scores - expected).max():.1e}" for name, scores in found.items()]
 
 
 def speed(
     net: TrueSightNet, detectors: dict[str, TrueSight], images: Sequence[Image], threads: int, rounds: int
 ) -> list[str]:
-    """Milliseconds a frame of the plain path and of the fast ones, and how many times as fast they are."""
+    """Milliseconds per frame of the reference and of the fast detectors, and the speed-up of the fast ones."""
     plain = PlainPublished(net)
     few = images[:: max(1, len(images) // 4)]
     cases: dict[str, Case] = {"plain": lambda: [plain.score(image) for image in few]}
@@ -80,12 +81,12 @@ def speed(
     lines = [f"{width}x{height}, {threads} torch thread{'s' if threads > 1 else ''}"]
     for name, ms in found.items():
         times = f"{found['plain'] / ms:6.1f} times as fast" if name != "plain" else ""
-        lines.append(f"  {name:12s}{ms:8.2f} ms a frame{times}")
+        lines.append(f"  {name:12s}{ms:8.2f} ms per frame{times}")
     return lines
 
 
 def bound(net: TrueSightNet, rounds: int) -> list[str]:
-    """What the five forward passes would take at the speed of large matrix products, on one thread."""
+    """The time of the five forward passes at the speed of large matrix products, on one thread."""
     views = torch.zeros(len(PUBLISHED_SIZES), 3, 96, 96)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         net(views)
@@ -98,7 +99,9 @@ def bound(net: TrueSightNet, rounds: int) -> list[str]:
         found = medians(cases, rounds)
     finally:
         torch.set_num_threads(before)
-    lines = [f"the five forward passes are {flop / 1e6:.0f} MFLOP; as matrix products of 1024 alone they would take"]
+    lines = [
+        f"the five forward passes are {flop / 1e6:.0f} MFLOP; at the speed of 1024x1024 matrix products they would take"
+    ]
     for name, ms in found.items():
         rate = 2 * 1024**3 / ms / 1e6  # GFLOP/s
         lines.append(
@@ -110,10 +113,10 @@ def bound(net: TrueSightNet, rounds: int) -> list[str]:
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--video", type=Path, help="footage to measure on; the synthetic street without")
+    parser.add_argument("--video", type=Path, help="footage to measure on; default: the synthetic street")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--precision", choices=get_args(Precision), default="auto")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16], help="cameras at once, of the stages")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 16], help="numbers of cameras for the stages")
     arguments = parser.parse_args()
     if arguments.rounds < 1 or min(arguments.batches) < 1:
         parser.error("--rounds and --batches must be at least 1")
@@ -138,7 +141,7 @@ def main() -> None:
     for images in sizes:
         for count in sorted({1, threads}):
             print("\n".join(speed(net, detectors, images, count, arguments.rounds)))
-    print(f"  the aim is {AIM:g} times")
+    print(f"  the target is {AIM:g} times")
     print("\n".join(bound(net, arguments.rounds)))
     torch.set_num_threads(1)  # as in the monitor
     walk = seen[: LOOKED_AT // 2]

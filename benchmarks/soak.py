@@ -1,15 +1,16 @@
-"""A monitor under faults for as long as you like: what it holds and how late it is, as time goes on.
+"""Soak test: runs a monitor under faults for any length of time and records its resources and its latency.
 
     python -m benchmarks.soak --minutes 60 [--seed 1] [--json]
 
-The whole monitor (``run_monitor.py``, a process of its own, evidence on, the model that ships along) watches eight
-cameras: three that misbehave on command, two of GStreamer's RTSP server, three looped files. Meanwhile cameras fail,
-servers are killed or frozen, decoders are killed and the subscriber is stopped, in an order that the seed decides. All
+The whole monitor (``run_monitor.py`` as a separate process, with evidence on and the shipped model) watches eight
+cameras: three that fail on command, two of GStreamer's RTSP server, and three looped files. During the run, cameras
+fail, servers are killed or frozen, decoders are killed and the subscriber is stopped. The seed decides the order. All
 files are kept in a folder under ``runs/``.
 
-A line a minute: what has happened so far and what the monitor holds. The end: each figure's first and last value and
-its slope an hour (least squares, without the first two minutes). Exit code 1 if the monitor's log holds a traceback,
-if it ended by itself or not with 0, or if its subscriber missed an alert without a word.
+The program prints one line per minute with the events so far and the resources of the monitor. At the end it prints the
+first and the last value of each figure and its slope per hour (least squares, without the first two minutes). The exit
+code is 1 if the monitor's log contains a traceback, if the monitor ended by itself or with an exit code other than 0,
+or if the subscriber missed an alert that was not reported as missing.
 """
 
 from __future__ import annotations
@@ -66,11 +67,11 @@ keep_gb = 0.05
 """
 
 
-# What the monitor watches, and who follows it
+# The sources of the monitor, and its subscriber
 
 
 def write_video(path: Path, seed: int, seconds: float = 40.0, fps: int = 25) -> None:
-    """A noisy ground with a slow disc, and for a quarter of the time something large and quick across it."""
+    """Write a video: noisy background with a slow disc, and in the last quarter a large, fast disc across it."""
     rng = np.random.default_rng(seed)
     width, height, frames = 320, 240, round(seconds * fps)
     ground = [rng.normal(110, 6, (height, width, 3)).clip(0, 255).astype(np.uint8) for _ in range(5)]
@@ -87,7 +88,7 @@ def write_video(path: Path, seed: int, seconds: float = 40.0, fps: int = 25) -> 
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody uses now."""
+    """Ports that are free now."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]
@@ -97,7 +98,7 @@ def free_ports(count: int) -> list[int]:
 def program(
     *command: str | Path, out: Path | None = None, err: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A program of this project in a process of its own; killed at the end, stopped or not."""
+    """Run a program of this project in a separate process. At the end it is killed if it still runs."""
     with ExitStack() as stack:
         stdout = stack.enter_context(out.open("wb")) if out else subprocess.DEVNULL
         stderr = stack.enter_context(err.open("wb")) if err else subprocess.DEVNULL
@@ -114,10 +115,11 @@ def program(
 
 @dataclass(frozen=True)
 class Soak:
-    """How it went.
+    """The result of a soak test.
 
-    survived   the monitor ran until it was stopped; exit_code: of the monitor, None if it had to be killed
-    cut_short  what ended the run early, if the soak itself failed, not the monitor
+    survived   True if the monitor ran until it was stopped
+    exit_code  exit code of the monitor; None if it had to be killed
+    cut_short  the reason if the soak test itself, not the monitor, failed and ended the run early
     """
 
     samples: tuple[Sample, ...]
@@ -128,23 +130,23 @@ class Soak:
 
     @property
     def failures(self) -> list[str]:
-        """What must not be, in sentences."""
+        """Sentences about everything that must not happen; empty if nothing failed."""
         tally, found = self.tally, []
         if self.cut_short:
-            found.append(f"the soak itself was cut short: {self.cut_short}")
+            found.append(f"the soak test itself failed early: {self.cut_short}")
         if not self.survived:
             found.append("the monitor ended by itself")
         if self.exit_code != 0:
             found.append(f"the monitor's exit code was {self.exit_code}")
         if tally.tracebacks:
-            found.append(f"its log holds {tally.tracebacks} tracebacks")
+            found.append(f"its log contains {tally.tracebacks} tracebacks")
         if tally.alerts_sent != tally.alerts_received + tally.alerts_lost:
-            found.append("the subscriber missed alerts without a word")
+            found.append("the subscriber missed alerts that were not reported as missing")
         return found
 
 
 def run(minutes: float, seed: int, work: Path, say: Callable[[str], None]) -> Soak:
-    """Watch for so long; ``say`` takes a line a minute."""
+    """Run for this many minutes. Calls ``say`` with one line per minute."""
     alerts, scores, history = free_ports(3)
     work.mkdir(parents=True)
     lines = [CONFIG.format(root=ROOT, work=work, alerts=alerts, scores=scores, history=history)]
@@ -182,11 +184,11 @@ def run(minutes: float, seed: int, work: Path, say: Callable[[str], None]) -> So
                 assert isinstance(message, ScoreMessage)
                 ages_s.append(message.sent_at - message.captured_at)
                 tally.scores += 1
-            if tally.scores:  # once it watches
+            if tally.scores:  # inject faults only after the monitor has started to watch
                 try:
                     injector.act(at_s)
                 except (OSError, RuntimeError, subprocess.SubprocessError) as error:
-                    # On a busy machine a server may fail to start: what was measured for hours is not thrown away.
+                    # On a busy machine a server may fail to start. Keep the figures, which may be of many hours.
                     cut_short = f"{type(error).__name__}: {error}"
                     break
             if at_s >= next_sample_s:
@@ -206,13 +208,13 @@ def run(minutes: float, seed: int, work: Path, say: Callable[[str], None]) -> So
             exit_code: int | None = monitor.wait(timeout=30)
         except subprocess.TimeoutExpired:
             exit_code = None
-        time.sleep(2.0)  # for what the subscriber has not read yet
+        time.sleep(2.0)  # so that the subscriber can read the rest
         tally.faults = injector.faults
         read_files(work, tally)
     return Soak(tuple(samples), tally, survived, exit_code, cut_short)
 
 
-# What is printed
+# Output
 
 
 def milliseconds(value: float | None) -> str:
@@ -221,7 +223,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def minute_line(now: Sample, tally: Tally) -> str:
-    """The state of things."""
+    """One line with the present state."""
     return (
         f"{now.at_s / 60:5.0f} min  rss {now.rss_mb:6.1f} MB  {now.decoders} decoders {now.children_mb:6.1f} MB  "
         f"threads {now.threads:3d}  fds {now.fds:3d}  "
@@ -234,7 +236,7 @@ def minute_line(now: Sample, tally: Tally) -> str:
 def summary(soak: Soak) -> Iterator[str]:
     """The end of the run, line by line."""
     row = "| {:<12} | {:>9} | {:>9} | {:>15} |"
-    yield row.format("figure", "first", "last", "slope an hour")
+    yield row.format("figure", "first", "last", "slope per hour")
     yield row.format("---", "---:", "---:", "---:")
     for name, (first, last, slope) in trends(soak.samples).items():
         yield row.format(name, f"{first:.1f}", f"{last:.1f}", "-" if slope is None else f"{slope:+.2f}")
@@ -246,12 +248,12 @@ def summary(soak: Soak) -> Iterator[str]:
         f"alert messages sent {tally.alerts_sent}, received {tally.alerts_received}, "
         f"reported missing {tally.alerts_lost}, gaps {tally.gaps}, tracebacks {tally.tracebacks}"
     )
-    yield "; ".join(soak.failures) or "sound"
+    yield "; ".join(soak.failures) or "no failures"
 
 
 def as_json(soak: Soak) -> str:
-    """Everything: each sample, the tally, the trends and what must not be."""
-    # asdict takes a Counter apart as if it were a list of pairs.
+    """The full result as JSON: samples, tally, trends and failures."""
+    # asdict would convert a Counter as if it were a list of pairs.
     tally = asdict(replace(soak.tally, faults=Counter())) | {"faults": dict(soak.tally.faults)}
     samples = [asdict(each) for each in soak.samples]
     more = {"samples": samples, "tally": tally, "trends": trends(soak.samples), "failures": soak.failures}
@@ -262,8 +264,8 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, required=True)
-    parser.add_argument("--seed", type=int, default=1, help="decides which faults strike when")
-    parser.add_argument("--json", action="store_true", help="one JSON object at the end, in place of lines")
+    parser.add_argument("--seed", type=int, default=1, help="decides which faults happen at what time")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end instead of lines")
     arguments = parser.parse_args()
     work = ROOT / "runs" / time.strftime("soak-%Y%m%d-%H%M%S")
     said: Callable[[str], None] = (lambda _: None) if arguments.json else (lambda line: print(line, flush=True))

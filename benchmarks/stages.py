@@ -1,4 +1,4 @@
-"""Milliseconds a frame of each detector, stage by stage, with one camera and with sixteen."""
+"""Milliseconds per frame of each detector, stage by stage, with one camera and with sixteen."""
 
 from __future__ import annotations
 
@@ -35,24 +35,24 @@ from monitor.types import Frame, Image
 
 Batch = Sequence[Frame]
 Work = Callable[[Batch, Laps], None]
-"""Scores the same moment of all cameras and laps its stages."""
+"""Scores one frame of each camera and records a lap after each stage."""
 
 WARM_UP = 8
-"""Frames before those that are timed: streams begin without a past."""
+"""Frames before the timed ones, because streams begin without a past."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A detector to be timed.
+    """A detector to time.
 
-    fresh  (how many cameras) -> work on new streams
+    fresh  number of cameras -> work on new streams
     """
 
     name: str
     fresh: Callable[[int], Work]
 
     def stages(self, images: Sequence[Image], cameras: int) -> dict[str, float]:
-        """Mean milliseconds a frame of each stage, in order, over a walk through the pictures."""
+        """Mean milliseconds per frame of each stage, in order, over all images."""
         work, laps = self.fresh(cameras), Laps()
         streams = [as_frames(images, f"camera {k}") for k in range(cameras)]
         for number, batch in enumerate(zip(*streams, strict=True)):
@@ -65,7 +65,7 @@ class Subject:
 
 
 def subjects(normal: Sequence[Image], net: TrueSightNet) -> list[Subject]:
-    """All detectors, fitted to these pictures, and the health check."""
+    """All detectors, fitted to these images, and the health check."""
     clip = as_frames(normal)
     return [
         Subject("true-sight", partial(_true_sight, _fast(net, normal))),
@@ -78,13 +78,13 @@ def subjects(normal: Sequence[Image], net: TrueSightNet) -> list[Subject]:
 
 
 def table(found: Sequence[Subject], images: Sequence[Image], rounds: int, batches: Sequence[int]) -> list[str]:
-    """Lines to print: the median over interleaved rounds of each stage and of the whole."""
+    """The lines to print: for each stage and for the whole, the median over interleaved rounds."""
     seen: dict[tuple[str, int], list[dict[str, float]]] = {}
     for _ in range(rounds):
         for subject in found:
             for cameras in batches:
                 seen.setdefault((subject.name, cameras), []).append(subject.stages(images, cameras))
-    lines = [f"{'ms a frame':26s}" + "".join(f"{f'batch {cameras}':>12s}" for cameras in batches)]
+    lines = [f"{'ms per frame':26s}" + "".join(f"{f'batch {cameras}':>12s}" for cameras in batches)]
     for subject in found:
         stages = list(seen[subject.name, batches[0]][0])
         for stage in [*stages, "all of it"] if len(stages) > 1 else stages:
@@ -101,7 +101,7 @@ def _fast(net: TrueSightNet, normal: Sequence[Image]) -> FastNet:
     return FastNet(net, trunk_type("auto", torch.device("cpu")), usual)
 
 
-def _true_sight(fast: FastNet, cameras: int) -> Work:  # noqa: ARG001 - it remembers nothing of a camera
+def _true_sight(fast: FastNet, cameras: int) -> Work:  # noqa: ARG001 - it keeps no state per camera
     def work(batch: Batch, laps: Laps) -> None:
         with torch.inference_mode():
             for frame in batch:
@@ -116,7 +116,7 @@ def _true_sight(fast: FastNet, cameras: int) -> Work:  # noqa: ARG001 - it remem
 
 
 def _clip_detector(background: Image) -> TrueSight2:
-    """With random weights: its speed does not depend on them."""
+    """A detector with random weights; its speed does not depend on them."""
     grey = background.mean(axis=2)
     small = torch.nn.functional.interpolate(
         torch.from_numpy(grey)[None, None].float(), size=(SIZE[1], SIZE[0]), mode="area"

@@ -1,1 +1,1 @@
-"""Parts that several benchmarks share."""
+"""Modules that several benchmarks share."""

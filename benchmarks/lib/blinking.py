@@ -1,5 +1,5 @@
-"""A scene that is calm for a second and abnormal for a second: dark with a small thing that strolls, then bright with a
-large one that races."""
+"""A scene that alternates every second between calm and abnormal: first dark with a small object that moves slowly,
+then bright with a large object that moves fast."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from monitor.types import Image
 
 WIDTH, HEIGHT, FPS = 640, 360, 25
 CYCLE = 2 * FPS
-"""Frames of a calm and an abnormal second."""
+"""Number of frames of one calm and one abnormal second."""
 
 
 def picture(index: int, *, calm: bool = False) -> Image:
     """Frame ``index`` of the cycle, or of a scene that is always calm; (360, 640, 3) uint8 BGR.
 
-    It has structure and noise, and something moves: a flat or still one counts as covered or frozen.
+    It has structure, noise and a moving object. Otherwise the health check would report it as covered or frozen.
     """
     step = index % CYCLE
     bright = step >= FPS and not calm
@@ -37,13 +37,13 @@ def picture(index: int, *, calm: bool = False) -> Image:
 
 
 def write_frames(path: Path) -> None:
-    """One cycle as raw I420 pictures, one after the other."""
+    """Write one cycle as raw I420 frames, one after the other."""
     pictures = (cv2.cvtColor(picture(index), cv2.COLOR_BGR2YUV_I420) for index in range(CYCLE))
     path.write_bytes(b"".join(each.tobytes() for each in pictures))
 
 
 def write_calm(path: Path, seconds: float) -> None:
-    """A video of the calm scene with the blocks of a stamp along its edge, H.264, to learn from."""
+    """Write a video of the calm scene to learn from: H.264, with the blocks of a stamp along its edge."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", FPS, {"preset": "ultrafast", "tune": "zerolatency"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -54,7 +54,7 @@ def write_calm(path: Path, seconds: float) -> None:
 
 
 def stamped(image: Image) -> Image:
-    """The picture with the present time in it, as a camera of ``stamped_server`` sends it."""
+    """Write the present time into the frame, as a camera of ``stamped_server`` does. Returns the same array."""
     luma = np.frombuffer(strip(time.time(), WIDTH), np.uint8).reshape(HEIGHT_PX, WIDTH)
     image[:HEIGHT_PX] = luma[:, :, np.newaxis]
     return image

@@ -1,4 +1,4 @@
-"""Models that benchmarks make for themselves."""
+"""Models that benchmarks create for themselves."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from monitor.types import Frame, Image
 
 
 def untrained_model(folder: Path, images: Sequence[Image], sizes: tuple[int, ...], name: str) -> Model:
-    """The published network with random weights (its speed does not depend on them), as a model folder.
+    """Write a model folder with the published network and random weights (its speed does not depend on the weights).
 
-    images: (H, W, 3) uint8 BGR, ten a second; their scores are its held-out scores.
+    images: (H, W, 3) uint8 BGR, ten per second; their scores become its held-out scores.
     """
     torch.manual_seed(0)
     detector = TrueSight.from_network(TrueSightNet(), variant="published", sizes=sizes).calibrate(list(images))

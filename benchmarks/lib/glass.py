@@ -1,4 +1,4 @@
-"""From what a subscriber received and what the pictures' stamps say to how long everything took."""
+"""Computes latencies from the messages that a subscriber received and from the time stamps in the frames."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitor.alerts.messages import AlertMessage, ScoreMessage
 
 @dataclass
 class Heard:
-    """Messages with the time at which a subscriber had them, unix seconds. ``lost``: scores that never came."""
+    """Messages with the time of their receipt in unix seconds. ``lost``: number of messages that never arrived."""
 
     scores: list[tuple[float, ScoreMessage]] = field(default_factory=list)
     alerts: list[tuple[float, AlertMessage]] = field(default_factory=list)
@@ -21,11 +21,11 @@ class Heard:
 
 @dataclass(frozen=True)
 class Passage:
-    """What became of one frame, in unix seconds.
+    """The times of one frame, in unix seconds.
 
     glass     when the camera gave it to its encoder
-    read      when the monitor had it, decoded
-    received  when a subscriber had what came of it
+    read      when the monitor had decoded it
+    received  when a subscriber had received its score or alert
     """
 
     glass: float
@@ -34,7 +34,7 @@ class Passage:
 
 
 def score_delays(heard: Heard, stamps: Mapping[tuple[str, int], float]) -> Iterator[Passage]:
-    """Of every frame that could be judged and whose stamp could be read.
+    """The times of every frame that has a score and a readable stamp.
 
     stamps: (camera, frame index) -> unix seconds.
     """
@@ -45,7 +45,7 @@ def score_delays(heard: Heard, stamps: Mapping[tuple[str, int], float]) -> Itera
 
 
 def alert_delays(heard: Heard, stamps: Mapping[tuple[str, int], float]) -> Iterator[Passage]:
-    """Of every frame that decided an alert: its camera's last whose score was sent before the alert."""
+    """The times of every frame that triggered an alert: the last frame of the camera with a score sent before it."""
     by_camera: defaultdict[str, list[ScoreMessage]] = defaultdict(list)
     for _, score in heard.scores:
         by_camera[score.camera].append(score)

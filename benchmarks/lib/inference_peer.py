@@ -1,8 +1,9 @@
 """Roboflow's InferencePipeline with an empty model, run by any Python that has the package ``inference``.
 
-    python benchmarks/inference_peer.py VIDEO COUNT   # prints time.monotonic() of every frame, a JSON list a stream
+    python benchmarks/lib/inference_peer.py VIDEO COUNT   # prints time.monotonic() of every frame: one JSON list
+                                                          # per stream
 
-Nothing but that package and the standard library: its Python need not be this project's.
+It imports only that package and the standard library, so it can run in a Python without this project.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any
 
 
 def installed(python: str) -> bool:
-    """Whether that Python has the package."""
+    """True if that Python has the package."""
     code = "import importlib.util; raise SystemExit(importlib.util.find_spec('inference') is None)"
     return subprocess.run([python, "-c", code], check=False).returncode == 0
 
 
 def times(python: str, video: Path, count: int) -> list[list[float]]:
-    """One list a stream of the times at which its frames were done, read by that Python."""
+    """Run this file in that Python. Returns one list per stream with the times at which its frames were finished."""
     done = subprocess.run(
         [python, __file__, str(video), str(count)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     )
@@ -31,7 +32,7 @@ def times(python: str, video: Path, count: int) -> list[list[float]]:
 
 
 def main() -> None:
-    """Run the pipeline and print."""
+    """Run the pipeline and print the times."""
     from inference import InferencePipeline  # type: ignore[import-not-found]
 
     video, count = sys.argv[1], int(sys.argv[2])

@@ -1,4 +1,4 @@
-"""Cases timed in turns, so that what else the machine does falls on all of them alike."""
+"""Times several cases in turns, so that other programs on the machine disturb all of them equally."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ Case = Callable[[], object]
 
 
 def medians(cases: Mapping[str, Case], rounds: int, repeats: int = 1) -> dict[str, float]:
-    """Milliseconds of one call of each case: the median over the rounds of a round's mean over its repeats."""
+    """Milliseconds per call of each case: the median over the rounds of the mean over the repeats of a round."""
     for case in cases.values():
-        case()  # what is only done once is not timed
+        case()  # the first call is not timed, because it may include one-time work
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():
@@ -25,18 +25,18 @@ def medians(cases: Mapping[str, Case], rounds: int, repeats: int = 1) -> dict[st
 
 
 class Laps:
-    """Adds up how long each stage of a repeated work takes."""
+    """Adds up the time of each stage of repeated work."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self._at = time.perf_counter()
 
     def start(self) -> None:
-        """What went before does not count."""
+        """Start the clock. The time before does not count."""
         self._at = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """The time since the last call was this stage's."""
+        """Add the time since the last call to this stage."""
         now = time.perf_counter()
         self.seconds[stage] += now - self._at
         self._at = now

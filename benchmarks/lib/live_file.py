@@ -1,4 +1,4 @@
-"""A video file that behaves like a live camera: for ever, each frame when it is due, ready or not."""
+"""A video file that behaves like a live camera: it loops without end and gives each frame when the frame is due."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from monitor.sources.video import VideoReader
 from monitor.types import Image
 
 STAGGER_S = 0.2
-"""Cameras are out of step with each other by up to so much: of 25 frames a second ten are analysed, two in 0.2 s."""
+"""Largest phase offset between cameras. With 25 frames per second and ten analysed, two are analysed in this time."""
 
 
 class LiveFile(Source):
     """A camera that needs no network.
 
-    fps      frames a second of the wall clock, whatever the file says
-    phase_s  its first frame is due when the monotonic clock is so far, seconds, into a period of STAGGER_S; that clock
-             is the same in all processes, so cameras keep their distance whenever they are opened
-    begin    0..1, the part of the file that is passed over at first: cameras of one file do not show the same at once
-    blind    pictures are decoded and thrown away: none is ever given out
+    fps      frames per second of wall-clock time, independent of the rate that the file declares
+    phase_s  the first frame is due this many seconds after the start of a period of STAGGER_S on the monotonic clock.
+             All processes share that clock, so cameras keep their offsets at any time of opening
+    begin    0..1, share of the file to skip at first, so that cameras of one file do not show the same at once
+    blind    True: frames are decoded and discarded; retrieve always gives None
     """
 
     live = True
@@ -43,17 +43,18 @@ class LiveFile(Source):
 
     def open(self) -> LiveFileReader:
         """Open the file. Raises CaptureError."""
-        # One thread, as for a network camera: decoding on more delays every picture.
+        # One thread, as for a network camera, because decoding with more threads delays every frame.
         capture = open_capture(str(self.path), parameters=[cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
-            raise CaptureError(f"{self.path} is no video that OpenCV can read")
+            raise CaptureError(f"{self.path} is not a video that OpenCV can read")
         return LiveFileReader(capture, self)
 
 
 class LiveFileReader(VideoReader):
-    """Waits for each frame's time and then decodes it; a reader that is late gets what is due at once, all of it.
+    """Waits until each frame is due and then decodes it. A reader that is late gets all due frames at once.
 
-    clock  monotonic seconds; sleep  waits so many
+    clock  returns monotonic seconds
+    sleep  waits this number of seconds
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class LiveFileReader(VideoReader):
         self._first_s = next_in_phase(self._opened_s, source.phase_s)
 
     def grab(self) -> Position:
-        """Wait for the next frame's time, then step to it. Raises CaptureError for a file without frames."""
+        """Wait until the next frame is due, then step to it. Raises CaptureError for a file without frames."""
         self._index += 1
         due_s = self._first_s + self._index / self.fps
         if (wait_s := due_s - self._clock()) > 0.0:
@@ -88,22 +89,22 @@ class LiveFileReader(VideoReader):
         return Position(self._index, due_s - self._opened_s)
 
     def retrieve(self) -> Image | None:
-        """See VideoReader; always None for a blind one."""
+        """See VideoReader; always None for a blind camera."""
         return None if self._blind else super().retrieve()
 
     def retrieve_into(self, memory: Image) -> Image | None:
-        """See VideoReader; always None for a blind one."""
+        """See VideoReader; always None for a blind camera."""
         return None if self._blind else super().retrieve_into(memory)
 
 
 def next_in_phase(now_s: float, phase_s: float) -> float:
-    """The first time from now on that is ``phase_s`` after a multiple of STAGGER_S, seconds."""
+    """The first time from now on that is ``phase_s`` after a multiple of STAGGER_S, in seconds."""
     return now_s + (phase_s - now_s) % STAGGER_S
 
 
 def live_files(path: Path, count: int, *, fps: float, blind: bool = False) -> list[LiveFile]:
-    """Cameras ``cam01``, ``cam02`` ... of one file, spread over its length and out of step with each other."""
-    golden = (math.sqrt(5) - 1) / 2  # its multiples are spread evenly, however many there are
+    """Cameras ``cam01``, ``cam02`` ... of one file, with start positions and phases that are spread evenly."""
+    golden = (math.sqrt(5) - 1) / 2  # its multiples modulo 1 are spread evenly for any number of cameras
     return [
         LiveFile(
             path,

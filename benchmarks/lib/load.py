@@ -1,4 +1,4 @@
-"""Starts a monitor on live files (benchmarks.lib.watched), receives what it publishes, and says how it kept up."""
+"""Starts a monitor on live files (benchmarks.lib.watched), receives its messages, and reports whether it keeps up."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from monitor.errors import RunError
 
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 90.0
-"""In which all cameras must have given a frame: so long, many at once may take on a busy machine."""
+"""Time in which all cameras must give a frame. Many cameras at once may need this long on a busy machine."""
 GRACE_S = 15.0
-"""A monitor that says nothing for so much longer than it should is ended."""
+"""A monitor that is silent for this much longer than expected is killed."""
 LOOK_S = 0.2
 SHARE = 0.99
-"""Of the frames that are due, so many must come and be analysed."""
+"""Share of the due frames that must arrive, and of those to analyse that must be analysed."""
 LATENCY_S = 0.2
-"""Within this the 99th percentile must stay, from reading a frame to having received what came of it."""
+"""Limit of the 99th percentile of the time from reading a frame to receiving its score or alert."""
 
 
 class Child:
-    """The monitor's process.
+    """The process of the monitor.
 
-    stdout  file descriptor; call ``read`` when there is something to read
-    lines   what it has said and nobody has taken yet
+    stdout  file descriptor; call ``read`` when it has data
+    lines   lines of its output that nobody has taken yet
     """
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -52,7 +52,7 @@ class Child:
 
     @property
     def ended(self) -> bool:
-        """Whether it has ended; what it said last may still be there to be read."""
+        """True if it has ended. Its last output may still be unread."""
         return self.process.poll() is not None
 
     @property
@@ -61,19 +61,19 @@ class Child:
         return self.process.pid
 
     def read(self) -> None:
-        """Take in what has come."""
+        """Read the available output."""
         *lines, self._rest = (self._rest + os.read(self.stdout, 65536)).split(b"\n")
         self.lines += map(json.loads, lines)
 
     def why(self) -> str:
-        """The last that it wrote to its log."""
+        """The last line of its log."""
         lines = self._log.read_text(errors="replace").strip().splitlines()
-        return lines[-1].removeprefix("error: ") if lines else "it said nothing"
+        return lines[-1].removeprefix("error: ") if lines else "its log is empty"
 
 
 @contextmanager
 def started(task: Task, log: Path) -> Iterator[Child]:
-    """The task in a process of its own; ended, and killed if need be, at the end."""
+    """Run the task in a separate process. At the end the process is stopped, or killed if it does not stop."""
     command = [sys.executable, "-m", "benchmarks.lib.watched", json.dumps(asdict(task))]
     with log.open("wb") as errors:
         process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
@@ -91,10 +91,13 @@ def started(task: Task, log: Path) -> Iterator[Child]:
 
 @dataclass
 class Seen:
-    """What a subscriber received: (unix seconds of sending, age in seconds at receipt) of each message.
+    """What a subscriber received. Ages are (unix seconds of sending, age in seconds at receipt) of each message.
 
-    scores    smoothed scores as they came; unscored: messages without one
-    first_at  camera -> unix seconds of its first score
+    score_ages  ages of the score messages
+    alert_ages  ages of the alert messages
+    scores      smoothed scores in order of arrival
+    unscored    number of score messages without a score
+    first_at    camera -> unix seconds of its first score
     """
 
     score_ages: list[tuple[float, float]] = field(default_factory=list)
@@ -104,7 +107,7 @@ class Seen:
     first_at: dict[str, float] = field(default_factory=dict)
 
     def take(self, message: object, now: float) -> None:
-        """A message received now, unix seconds."""
+        """Add a message that was received at ``now``, unix seconds."""
         if isinstance(message, AlertMessage):
             self.alert_ages.append((message.sent_at, message.frame_age_s + now - message.sent_at))
         elif isinstance(message, ScoreMessage):
@@ -118,11 +121,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Measured:
-    """How a step went. Numbers a camera are those of the time that counted, ``seconds`` long.
+    """The result of a step. Numbers per camera refer to the measured time, which is ``seconds`` long.
 
-    failure      what kept it from being measured; "" where it was
-    cpu, other   CPU cores used by the monitor and its decoders, and by everything else on the machine
-    score_ages_s, alert_ages_s  from reading a frame to having received its score, or the alert that it decided
+    failure      why the step could not be measured; empty if it was measured
+    frames_in, analysed, dropped, reconnects  counts per camera
+    cpu, other   CPU cores used by the monitor and its decoders, and by all other programs
+    score_ages_s, alert_ages_s  seconds from reading a frame to receiving its score, or the alert that it triggered
     """
 
     cameras: int
@@ -139,11 +143,11 @@ class Measured:
     alert_ages_s: tuple[float, ...] = ()
 
     def faults(self) -> list[str]:
-        """What was not as it has to be, in words; empty if it kept up."""
+        """Sentences that say which limits were not met; empty if it kept up."""
         if self.failure:
             return [self.failure]
         found = []
-        # One frame is cut off by the edges of the time; of those analysed, as many as may come late.
+        # The edges of the measured time may cut off one frame, and as many analysed frames as the latency allows.
         if _too_few(self.frames_in, self.seconds * CAMERA_FPS, 1):
             found.append(f"a camera gave {min(self.frames_in)} of {self.seconds * CAMERA_FPS:.0f} frames due")
         if self.decode_only:
@@ -154,7 +158,7 @@ class Measured:
             found.append(f"{sum(self.reconnects)} cameras lost")
         if _too_few(self.analysed, self.seconds * ANALYSED_PER_S, LATENCY_S * ANALYSED_PER_S):
             due = self.seconds * ANALYSED_PER_S
-            found.append(f"of a camera {min(self.analysed)} of {due:.0f} frames due were analysed")
+            found.append(f"only {min(self.analysed)} of {due:.0f} frames due of a camera were analysed")
         for what, ages in (("score", self.score_ages_s), ("alert", self.alert_ages_s)):
             if not ages:
                 found.append(f"no {what} came")
@@ -168,17 +172,17 @@ def _too_few(counts: Sequence[int], due: float, edge: float) -> bool:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value that ``share`` of them do not pass; NaN of none."""
+    """The quantile of the values for this share; NaN without values."""
     return float(np.quantile(values, share)) if len(values) else float("nan")
 
 
 def between(ages: Sequence[tuple[float, float]], begin: float, end: float) -> tuple[float, ...]:
-    """Ages of what was sent from ``begin`` to ``end``, unix seconds."""
+    """Ages of the messages that were sent from ``begin`` to ``end``, unix seconds."""
     return tuple(age for sent_at, age in ages if begin <= sent_at <= end)
 
 
 def measure(task: Task, log: Path) -> tuple[Measured, Seen]:
-    """Run a task and judge what counted of it. Raises RunError where the monitor ended by itself."""
+    """Run a task and measure it. Raises RunError if the monitor ended by itself."""
     seen, snapshots, busy = Seen(), list[Snapshot](), list[float]()
 
     def keep(snapshot: Snapshot) -> None:
@@ -218,11 +222,12 @@ def follow(
     keep: Callable[[Snapshot], None],
     on_look: Callable[[], None] = lambda: None,
 ) -> str:
-    """Receive until the time that counts is over. Returns why it never was; "" if all went well.
+    """Receive messages until the measured time is over. Returns the reason if this fails, otherwise an empty string.
 
-    keep     told both snapshots as they come; on_look: called a few times a second
+    keep     called with each of the two snapshots when it arrives
+    on_look  called a few times per second
 
-    Raises RunError where the monitor ended by itself.
+    Raises RunError if the monitor ended by itself.
     """
     endpoints = {} if task.decode_only else _first_line(child)
     left, deadline = 2, time.monotonic() + START_S
@@ -239,7 +244,7 @@ def follow(
             if child.stdout in ready:
                 child.read()
             elif ended:
-                raise RunError(f"the monitor that was to be measured ended: {child.why()}")
+                raise RunError(f"the measured monitor ended by itself: {child.why()}")
             while child.lines:
                 keep(Snapshot(**child.lines.popleft()))
                 left -= 1
@@ -257,5 +262,5 @@ def _first_line(child: Child) -> dict[str, Any]:
             if child.lines:
                 return child.lines.popleft()
         elif ended:
-            raise RunError(f"the monitor that was to be measured did not start: {child.why()}")
-    raise RunError(f"the monitor that was to be measured did not start within {START_S:g} s")
+            raise RunError(f"the measured monitor did not start: {child.why()}")
+    raise RunError(f"the measured monitor did not start within {START_S:g} s")

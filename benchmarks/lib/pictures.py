@@ -1,4 +1,4 @@
-"""Pictures to measure on: of a video, or of the synthetic street."""
+"""Frames to measure on: from a video, or from the synthetic street."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from monitor.sources.video import VideoSource
 from monitor.types import Frame, Image
 
 PER_S = 10.0
-"""Pictures a second, as many as the monitor analyses."""
+"""Frames per second, as many as the monitor analyses."""
 
 
 def street_pictures(count: int, *, seed: int, abnormal: bool) -> list[Image]:
-    """The synthetic street, (360, 640, 3) uint8 BGR, ten a second."""
+    """Frames of the synthetic street, (360, 640, 3) uint8 BGR, ten per second."""
     scene = SyntheticScene(seed=seed, duration_s=count / PER_S + 1, abnormal=abnormal)
     return [scene.render(round(i * FPS / PER_S)) for i in range(count)]
 
 
 def video_pictures(path: Path, count: int) -> list[Image]:
-    """Pictures of a video, (H, W, 3) uint8 BGR, ten a second. Raises SourceError where it has not so many."""
+    """Frames of a video, (H, W, 3) uint8 BGR, ten per second. Raises SourceError if it has fewer than ``count``."""
     images: list[Image] = []
     due_s = 0.0
     with VideoSource(path, "video").open() as reader:
@@ -35,7 +35,7 @@ def video_pictures(path: Path, count: int) -> list[Image]:
                     images.append(image)
     if len(images) < count:
         raise SourceError(
-            f"{path} gives {len(images)} pictures at {PER_S:g} a second, {count} are needed: longer footage"
+            f"{path} gives {len(images)} frames at {PER_S:g} per second, but {count} are needed: give longer footage"
         )
     return images
 
@@ -52,10 +52,10 @@ def read_some(video: Path, count: int) -> list[Image]:
 
 
 def resized(images: Sequence[Image], width: int, height: int) -> list[Image]:
-    """The same pictures in another size."""
+    """The same frames in another size."""
     return [np.asarray(cv2.resize(image, (width, height)), np.uint8) for image in images]
 
 
 def as_frames(images: Sequence[Image], camera: str = "street") -> list[Frame]:
-    """A stream of these pictures, new frames: nothing of them has been worked out before."""
+    """A stream of these images as new Frame objects, so that no result of an earlier computation is cached."""
     return [Frame(camera, i, i / PER_S, image) for i, image in enumerate(images)]

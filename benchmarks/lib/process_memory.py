@@ -1,4 +1,4 @@
-"""What a process holds, with memory that several processes share counted once."""
+"""Memory of processes; memory that several processes share counts once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Memory:
-    """Megabytes (2^20 bytes) of a process, or of several together.
+    """Memory of one or several processes, in units of 2^20 bytes.
 
-    pss  resident, pages shared by n processes counted as an n-th each: those of a monitor and its decoders add up
-    uss  resident and shared with nobody: what ending the process would free
+    pss  resident memory; a page that n processes share counts 1/n in each, so values of several processes add up
+    uss  resident memory that no other process shares; this is what the end of the process would free
     """
 
     pss: float = 0.0
@@ -22,20 +22,20 @@ class Memory:
 
 
 def parse_rollup(text: str) -> Memory:
-    """The content of /proc/PID/smaps_rollup. Raises ValueError for anything else."""
+    """Parse the content of /proc/PID/smaps_rollup. Raises ValueError for anything else."""
     kilobytes = {
         key: int(value.split()[0])
         for key, _, value in (line.partition(":") for line in text.splitlines())
         if key in ("Pss", "Private_Clean", "Private_Dirty", "Private_Hugetlb")
     }
     if "Pss" not in kilobytes:
-        raise ValueError("no Pss in it: this is no smaps_rollup")
+        raise ValueError("there is no Pss: this is not the content of smaps_rollup")
     pss = kilobytes.pop("Pss")
     return Memory(pss / 1024, sum(kilobytes.values()) / 1024)
 
 
 def memory_of(pid: int) -> Memory:
-    """A process's memory now; nothing for one that has just ended."""
+    """The present memory of a process; zero for one that has just ended."""
     try:
         return parse_rollup(Path(f"/proc/{pid}/smaps_rollup").read_text())
     except (FileNotFoundError, ProcessLookupError):

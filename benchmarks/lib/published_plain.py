@@ -1,4 +1,4 @@
-"""The published system's way to a score, re-implemented plainly: what the fast one is compared with."""
+"""A simple re-implementation of the published score, as the reference for the fast one."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ from monitor.types import Image
 
 
 class PlainPublished:
-    """Pillow's resize, one forward pass a size in float32, the seven terms one by one. A high score is abnormal."""
+    """Resizes with Pillow, runs one forward pass per size in float32, and computes the seven terms one by one.
+
+    A high score is abnormal.
+    """
 
     def __init__(self, net: TrueSightNet, dtype: torch.dtype = torch.float32) -> None:
-        """dtype: of the whole network, to see what another one would do to the score."""
+        """dtype: number format of the whole network, to measure its effect on the score."""
         self._net = copy.deepcopy(net).eval().to(dtype)
         self._dtype = dtype
 
     def score(self, image: Image) -> float:
-        """image: (H, W, 3) uint8 BGR."""
+        """The score of an image, (H, W, 3) uint8 BGR."""
         with torch.no_grad():
             return sum(self._score(self._view(image, size)).item() for size in PUBLISHED_SIZES) / len(PUBLISHED_SIZES)
 
@@ -53,9 +56,9 @@ class PlainPublished:
 
 
 def learn_a_little(images: Sequence[Image], steps: int = 60) -> TrueSightNet:
-    """A network of the published width, in eval mode, trained on pictures for so few steps that it takes seconds.
+    """A network of the published width, in eval mode, trained on frames for a few steps, which takes seconds.
 
-    Its speed is that of any other, and its weights are no longer random: roundings act as in a trained one.
+    Its speed is that of any other network. Its weights are no longer random, so rounding acts as in a trained network.
     """
     x = torch.cat([five_sizes(image, (INPUT_SIZE,)) for image in images])
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""What a piece of work calculates and moves, and what a device could do at best, measured in the same run."""
+"""Counts the arithmetic and the memory traffic of some work, and measures the peak rates of the device."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 _VIEWS_ONLY = ("view", "_unsafe_view", "permute", "expand", "t.", "transpose", "slice", "select", "split", "unsqueeze")
-"""Operations whose names begin like this move no memory."""
+"""Operations with names that begin like this move no memory."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """flop: of matrix products and convolutions; moved: bytes that all operations read and write, caches aside."""
+    """Cost of some work.
+
+    flop   floating-point operations of matrix products and convolutions
+    moved  bytes that all operations read and write, without the effect of caches
+    """
 
     flop: int
     moved: int
@@ -26,13 +30,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Peak:
-    """flop_s: FLOP a second of a large matrix product; bytes_s: bytes a second read and written by a large copy."""
+    """Peak rates of a device.
+
+    flop_s   FLOP per second of a large matrix product
+    bytes_s  bytes per second that a large copy reads and writes
+    """
 
     flop_s: float
     bytes_s: float
 
     def least_s(self, cost: Cost) -> float:
-        """Seconds below which the work cannot be done: the larger of calculating and moving alone."""
+        """Minimum seconds for this work: the larger of the time for arithmetic and the time for memory traffic."""
         return max(cost.flop / self.flop_s, cost.moved / self.bytes_s)
 
 
@@ -57,14 +65,14 @@ def _size(value: Any) -> int:
 
 
 def cost(work: Callable[[], object]) -> Cost:
-    """Count one run."""
+    """Count the cost of one call."""
     with FlopCounterMode(display=False) as flops, _Bytes() as moved:
         work()
     return Cost(int(flops.get_total_flops()), moved.moved)
 
 
 def peak(device: torch.device, dtype: torch.dtype, side: int = 8192) -> Peak:
-    """Measure; side: of the square matrices."""
+    """Measure the peak rates. side: rows and columns of the square matrices."""
     factor = torch.rand(side, side, device=device).to(dtype)
     flop_s = 2 * side**3 / _fastest(lambda: factor @ factor, device)
     source = torch.empty(64 << 20 if device.type == "cuda" else 8 << 20, device=device)  # float32
@@ -84,6 +92,6 @@ def _fastest(work: Callable[[], object], device: torch.device, rounds: int = 5) 
 
 
 def wait(device: torch.device) -> None:
-    """Until all work given to the device is done."""
+    """Wait until the device has finished all its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""How many: the largest count at which something still works, found by doubling and bisecting."""
+"""Finds the largest count at which something still works, by doubling and bisection."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 
 def largest(passes: Callable[[int], bool], start: int, limit: int) -> int:
-    """The largest count of 1..limit that passes, 0 if none does; each count is tried once at most.
+    """The largest count in 1..limit that passes; 0 if none does. It tries each count at most once.
 
-    passes  True up to some count and False beyond; start: the first that is tried, doubled while it passes
+    passes  True up to some count and False above it
+    start   the first count to try; it is doubled while it passes
     """
     good, bad, count = 0, limit + 1, min(start, limit)
     while good < count:
@@ -26,5 +27,5 @@ def largest(passes: Callable[[int], bool], start: int, limit: int) -> int:
 
 
 def confirmed(passes: Callable[[int], bool], found: int) -> int:
-    """``found`` if it passes a stricter trial, or else the next lower count that does; 0 if none does."""
+    """``found`` if it passes a stricter trial, otherwise the next lower count that does; 0 if none does."""
     return next((count for count in range(found, 0, -1) if passes(count)), 0)

@@ -1,4 +1,4 @@
-"""The random faults of a soak: cameras, servers, decoders and the subscriber, in an order that the seed decides."""
+"""The random faults of a soak test: cameras, servers, decoders and the subscriber. The seed decides their order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BETWEEN_FAULTS_S, FAULT_LASTS_S = (3.0, 9.0), (1.0, 12.0)
 
 
 class Injector:
-    """Strikes at random times what is not struck yet, and mends it later."""
+    """Injects faults at random times into parts that have none, and removes them later."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Injector:
         self._next_s = 0.0
 
     def act(self, now_s: float) -> None:
-        """Do what is due."""
+        """Remove and inject the faults that are due."""
         for target, (due_s, mend) in list(self._mends.items()):
             if now_s >= due_s:
                 mend()
@@ -47,7 +47,7 @@ class Injector:
             self._rng.choices(strikes, (5, 3, 2, 1))[0](now_s + self._rng.uniform(*FAULT_LASTS_S))
 
     def mend_all(self) -> None:
-        """Let everything work again."""
+        """Remove all faults."""
         for _, mend in self._mends.values():
             mend()
         self._mends.clear()
@@ -74,7 +74,7 @@ class Injector:
 
     def _decoder(self, _: float) -> None:
         if decoders := [pid for pid in decoders_of(self._monitor.pid) if is_on_the_network(pid)]:
-            os.kill(self._rng.choice(decoders), signal.SIGKILL)  # a zombie at worst: its number is not yet free
+            os.kill(self._rng.choice(decoders), signal.SIGKILL)  # at worst a zombie, so its id is not reused
             self.faults["a decoder is killed"] += 1
 
     def _stop_subscriber(self, until_s: float) -> None:

@@ -1,4 +1,4 @@
-"""What a running monitor holds and says: memory, threads, descriptors, decoders, and the files of a soak."""
+"""Measures a running monitor (memory, threads, descriptors, decoders) and reads the files of a soak test."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ WARM_UP_S = 120.0
 
 @dataclass(frozen=True)
 class Sample:
-    """What the monitor holds at a moment, and how late the scores of the last 10 s were.
+    """The resources of the monitor at one moment, and the latency of the scores of the last 10 s.
 
-    at_s             seconds since the start
-    rss_mb           resident memory of the monitor; children_mb: of its decoders, all together
-    threads, fds     of the monitor; decoders: how many there are
-    p50_ms, p99_ms   from reading a frame to sending its score; None where none came
+    at_s            seconds since the start
+    rss_mb          resident memory of the monitor
+    children_mb     resident memory of all its decoders together
+    threads, fds    threads and file descriptors of the monitor
+    decoders        number of decoders
+    p50_ms, p99_ms  milliseconds from reading a frame to sending its score; None without scores
     """
 
     at_s: float
@@ -36,7 +38,7 @@ class Sample:
 
 @dataclass
 class Tally:
-    """What has happened: faults by kind; what the subscriber received; what the monitor says itself."""
+    """Counts of a soak test: faults by kind, messages that the subscriber received, figures of the monitor's log."""
 
     faults: Counter[str] = field(default_factory=Counter)
     scores: int = 0
@@ -50,13 +52,13 @@ class Tally:
 
 
 def status_of(pid: int) -> dict[str, str]:
-    """Fields of /proc/PID/status."""
+    """The fields of /proc/PID/status."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
 def memory_mb(pid: int) -> float:
-    """Resident memory; 0 for a process that has just ended."""
+    """Resident memory in units of 2^20 bytes; 0 for a process that has just ended."""
     try:
         return int(status_of(pid).get("VmRSS", "0 kB").split()[0]) / 1024
     except (FileNotFoundError, ProcessLookupError):
@@ -64,18 +66,21 @@ def memory_mb(pid: int) -> float:
 
 
 def decoders_of(pid: int) -> list[int]:
-    """Process ids of a monitor's decoders."""
+    """The process ids of a monitor's decoders."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:
             found += map(int, (task / "children").read_text().split())
-        except (FileNotFoundError, ProcessLookupError):  # that thread has just ended
+        except (FileNotFoundError, ProcessLookupError):  # the thread has just ended
             continue
     return found
 
 
 def is_on_the_network(decoder: int) -> bool:
-    """Whether a decoder has a connection beside the one to its monitor; a file whose decoder dies ends for good."""
+    """True if a decoder has another connection than the one to its monitor, so it does not decode a file.
+
+    A file ends for good if its decoder dies.
+    """
     try:
         links = [str(link.readlink()) for link in Path(f"/proc/{decoder}/fd").iterdir()]
     except (FileNotFoundError, ProcessLookupError):
@@ -84,7 +89,7 @@ def is_on_the_network(decoder: int) -> bool:
 
 
 def sample(pid: int, at_s: float, ages_s: Sequence[float]) -> Sample:
-    """Look at the monitor now."""
+    """Measure the monitor now."""
     decoders = decoders_of(pid)
     p50, p99 = (float(q) * 1e3 for q in np.quantile(ages_s, (0.5, 0.99))) if ages_s else (None, None)
     return Sample(
@@ -100,7 +105,7 @@ def sample(pid: int, at_s: float, ages_s: Sequence[float]) -> Sample:
 
 
 def read_files(work: Path, tally: Tally) -> None:
-    """Bring up to date what the run's files tell."""
+    """Update the tally from the files of the run."""
     log = (work / "monitor.log").read_text(errors="replace")
     tally.tracebacks = log.count("Traceback")
     latest = dict(re.findall(r"INFO +(\S+): .* reconnects (\d+), alerts", log))
@@ -116,7 +121,7 @@ def read_files(work: Path, tally: Tally) -> None:
 
 
 def slope_an_hour(points: Sequence[tuple[float, float]]) -> float | None:
-    """Least squares over (seconds, value); None for fewer than 3 points."""
+    """Least-squares slope per hour of (seconds, value); None for fewer than 3 points."""
     if len(points) < 3:
         return None
     at_s, values = zip(*points, strict=True)
@@ -124,7 +129,7 @@ def slope_an_hour(points: Sequence[tuple[float, float]]) -> float | None:
 
 
 def trends(samples: Sequence[Sample]) -> dict[str, tuple[float, float, float | None]]:
-    """Figure -> its first and last value after the warm-up, and its slope an hour."""
+    """Figure -> its first and last value after the warm-up, and its slope per hour."""
     found = {}
     for name in ("rss_mb", "children_mb", "threads", "fds", "p50_ms", "p99_ms"):
         points = [(s.at_s, float(getattr(s, name))) for s in samples if getattr(s, name) is not None]

@@ -1,7 +1,7 @@
-"""A time in the picture itself: black and white blocks along its upper edge, large enough to survive any encoder.
+"""A time stamp in the frame itself: black and white blocks along its upper edge, large enough to survive any encoder.
 
-64 blocks in two rows: 52 bits of unix microseconds and 12 of a checksum. The blocks are macroblocks of H.264, so that
-none of them shares one with the scene. Plain Python: the server that writes them runs where NumPy may be missing.
+64 blocks in two rows: 52 bits of unix microseconds and 12 bits of a checksum. Each block is a macroblock of H.264, so
+it shares no macroblock with the scene. Plain Python, because the server that writes them may run without NumPy.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ BLOCK_PX = 16
 ROWS, COLUMNS = 2, 32
 HEIGHT_PX, WIDTH_PX = ROWS * BLOCK_PX, COLUMNS * BLOCK_PX
 _CHECK_BITS = 12
-_BLACK, _WHITE = b"\x10", b"\xeb"  # the ends of video's range of luma
+_BLACK, _WHITE = b"\x10", b"\xeb"  # the limits of the luma range of video
 _BLOCKS = {"0": _BLACK * BLOCK_PX, "1": _WHITE * BLOCK_PX}
-_MARGIN_PX = 4  # of a block: its edges are blurred
+_MARGIN_PX = 4  # ignored at the edges of a block, because they are blurred
 
 
 def strip(unix_s: float, width: int) -> bytes:
-    """Luma of the upper HEIGHT_PX rows of a picture ``width`` px wide (at least WIDTH_PX), row by row."""
+    """Luma of the upper HEIGHT_PX rows of a frame that is ``width`` px wide (at least WIDTH_PX), row by row."""
     micros = round(unix_s * 1e6)
     bits = f"{micros << _CHECK_BITS | _check(micros):0{ROWS * COLUMNS}b}"
     rows = (bits[row * COLUMNS : (row + 1) * COLUMNS] for row in range(ROWS))
@@ -30,7 +30,7 @@ def strip(unix_s: float, width: int) -> bytes:
 
 
 def read(image: Image) -> float | None:
-    """The time in a picture, (H, W, 3) uint8 BGR, unix seconds; None if there is none or it is damaged."""
+    """The time stamp of a frame, (H, W, 3) uint8 BGR, in unix seconds; None if it is missing or damaged."""
     if image.shape[0] < HEIGHT_PX or image.shape[1] < WIDTH_PX:
         return None
     inner = slice(_MARGIN_PX, BLOCK_PX - _MARGIN_PX)

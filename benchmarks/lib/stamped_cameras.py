@@ -1,4 +1,4 @@
-"""Starts and ends the server of stamped cameras (``stamped_server``), a process of its own."""
+"""Starts and ends the server of stamped cameras (``stamped_server``), which is a separate process."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ START_DEADLINE_S = 20.0
 
 @contextmanager
 def stamped_cameras(frames: Path, count: int) -> Iterator[list[str]]:
-    """RTSP URLs of so many cameras on loopback that play the frames (see ``blinking.write_frames``) in a circle.
+    """RTSP URLs of ``count`` cameras on loopback that play the frames (see ``blinking.write_frames``) in a loop.
 
-    Raises RunError where GStreamer's RTSP server is missing.
+    Raises RunError if GStreamer's RTSP server is missing.
     """
     shape = f"{WIDTH}x{HEIGHT}@{FPS}"
     command = [SYSTEM_PYTHON, "-m", "benchmarks.lib.stamped_server", str(frames), shape, str(count)]
@@ -29,7 +29,7 @@ def stamped_cameras(frames: Path, count: int) -> Iterator[list[str]]:
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
     except OSError as error:
-        raise RunError(f"no cameras without {SYSTEM_PYTHON}: {error.strerror}") from error
+        raise RunError(f"the cameras need {SYSTEM_PYTHON}, but it cannot start: {error.strerror}") from error
     try:
         port = _port(process)
         yield [f"rtsp://127.0.0.1:{port}/{number}" for number in range(count)]
@@ -44,9 +44,9 @@ def _port(process: subprocess.Popen[str]) -> int:
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         if not selector.select(START_DEADLINE_S):
-            raise RunError(f"the cameras' server was not ready within {START_DEADLINE_S:g} s")
+            raise RunError(f"the server of the cameras was not ready within {START_DEADLINE_S:g} s")
     line = process.stdout.readline()
     if not line.startswith("ready "):
         reason = process.stderr.read().strip().rpartition("\n")[2]
-        raise RunError(f"no cameras, as GStreamer's RTSP server does not start (.ci/run lists its packages): {reason}")
+        raise RunError(f"GStreamer's RTSP server does not start (install its packages, see .ci/run): {reason}")
     return int(line.removeprefix("ready "))

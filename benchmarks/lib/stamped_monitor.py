@@ -1,10 +1,10 @@
-"""The monitor as ``run_monitor.py`` runs it, which besides notes the time that it finds in each picture.
+"""The monitor as ``run_monitor.py`` runs it. In addition, it records the time stamp in each frame.
 
     python -m benchmarks.lib.stamped_monitor CONFIG STAMPS
 
-Every source is wrapped in one that looks at the pictures as they pass (0.02 ms each) and changes nothing. At the end,
-STAMPS holds ``camera<TAB>frame index<TAB>unix seconds`` a line, for every picture with a readable stamp (see
-``stamp``); the frame's index is that of the score messages.
+Every source is wrapped in one that reads the stamps of the frames (0.02 ms each) and changes nothing. At the end, the
+file STAMPS has one line ``camera<TAB>frame index<TAB>unix seconds`` per frame with a readable stamp (see ``stamp``).
+The frame index is the same as in the score messages.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from run_monitor import obey_signals
 
 @dataclass
 class Stamps:
-    """What was found: a list a camera of (frame index, unix seconds). Each is written by one thread."""
+    """The stamps that were found: per camera, a list of (frame index, unix seconds). One thread writes each list."""
 
     found: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
-        """As a file."""
+        """Write the stamps to a file."""
         with path.open("w") as file:
             for camera, entries in self.found.items():
                 file.writelines(f"{camera}\t{index}\t{unix_s!r}\n" for index, unix_s in entries)
 
 
 def read_stamps(path: Path) -> dict[tuple[str, int], float]:
-    """(camera, frame index) -> unix seconds at which the frame was given to its encoder."""
+    """Read such a file: (camera, frame index) -> unix seconds at which the camera gave the frame to its encoder."""
     lines = (line.split("\t") for line in path.read_text().splitlines())
     return {(camera, int(index)): float(unix_s) for camera, index, unix_s in lines}
 
 
 class Stamped(Source):
-    """A source whose pictures are looked at."""
+    """Wraps a source and reads the stamps in its frames."""
 
     def __init__(self, inner: Source, stamps: Stamps) -> None:
         super().__init__(inner.name, inner.label)
@@ -58,19 +58,19 @@ class Stamped(Source):
         self._grabbed = 0
 
     def open(self) -> Reader:
-        """Open the source within; frames are counted on from its last reader's, as the capture thread does."""
+        """Open the wrapped source. The frame count continues from its last reader, as in the capture thread."""
         return _StampedReader(self._inner.open(), self)
 
     def interrupt(self) -> None:
-        """Interrupt the source within."""
+        """Interrupt the wrapped source."""
         self._inner.interrupt()
 
     def step(self, frames: int) -> None:
-        """So many frames were grabbed."""
+        """Count this number of grabbed frames."""
         self._grabbed += frames
 
     def look(self, image: Image) -> None:
-        """Keep the time in the frame grabbed last."""
+        """Store the time stamp of the last grabbed frame."""
         if (unix_s := read(image)) is not None:
             self._found.append((self._grabbed - 1, unix_s))
 
@@ -101,7 +101,7 @@ class _StampedReader(Reader):
 
 
 def main() -> None:
-    """Run until a signal ends it."""
+    """Run until a signal stops it."""
     config, path = (Path(word) for word in sys.argv[1:])
     log_to_stderr(verbose=False)
     stamps = Stamps()
@@ -118,7 +118,7 @@ def main() -> None:
         code = error.exit_code
     stamps.write(path)
     sys.stdout.flush()
-    os._exit(code)  # a thread may still hang in a camera's read
+    os._exit(code)  # a thread may still hang in a camera read
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 # mypy: ignore-errors
-# It runs under the system's own Python, whose gi bindings carry no types.
-"""RTSP cameras whose frames carry the time at which they were given to the encoder (see ``stamp``).
+# This file runs in the system's Python; the gi bindings there have no types.
+"""RTSP cameras that write into each frame the time at which they give it to the encoder (see ``stamp``).
 
-Runs under the system's Python, which has GStreamer's bindings (the packages are those of ``tests/rtsp/server.py``):
+Runs in the system's Python, which has GStreamer's bindings (packages: see ``monitor/testing/gst_rtsp_server.py``):
 
     python3 -m benchmarks.lib.stamped_server FRAMES WIDTHxHEIGHT@FPS CAMERAS
 
-FRAMES is a file of raw I420 pictures, which every camera plays in a circle, each from a picture and with a phase of its
-own, as cameras that know nothing of each other do. Prints ``ready PORT``; camera N is at ``/N``. Ends when its standard
-input is closed, so that it never outlives the program that started it.
+FRAMES is a file of raw I420 frames that every camera plays in a loop. Each camera starts at another frame and with
+another phase, like independent cameras. Prints ``ready PORT``; camera N is at ``/N``. Ends when its standard input is
+closed, so that it never runs longer than the program that started it.
 """
 
 import random
@@ -35,7 +35,7 @@ LAUNCH = (
 
 
 class StampedCamera(GstRtspServer.RTSPMediaFactory):
-    """One camera: a thread gives it a frame whenever one is due."""
+    """One camera. A thread pushes each frame when it is due."""
 
     def __init__(self, number, frames, width, height, fps):
         super().__init__()
@@ -46,12 +46,12 @@ class StampedCamera(GstRtspServer.RTSPMediaFactory):
         self.first, self.phase_s = chance.randrange(len(frames)), chance.random() * self.period_s
 
     def do_media_configure(self, media):
-        """A client has come: begin to film."""
+        """Start to push frames, because a client has connected."""
         source = media.get_element().get_by_name("src")
         threading.Thread(target=self.feed, args=(source,), daemon=True).start()
 
     def feed(self, source):
-        """Push frames until nobody takes them any more."""
+        """Push frames until no client takes them any more."""
         started = time.monotonic()
         count = 0
         while True:
@@ -66,7 +66,7 @@ class StampedCamera(GstRtspServer.RTSPMediaFactory):
 
 
 def main():
-    """Serve until the standard input ends."""
+    """Serve until standard input is closed."""
     Gst.init(None)
     file, shape, cameras = sys.argv[1:]
     width, height, fps = map(int, re.fullmatch(r"(\d+)x(\d+)@(\d+)", shape).groups())
@@ -78,7 +78,7 @@ def main():
     for number in range(int(cameras)):
         server.get_mount_points().add_factory(f"/{number}", StampedCamera(number, frames, width, height, fps))
     if server.attach(None) == 0:
-        sys.exit("cannot listen on a port of loopback")
+        sys.exit("cannot listen on a loopback port")
     loop = GLib.MainLoop()
     GLib.io_add_watch(sys.stdin.fileno(), GLib.PRIORITY_DEFAULT, GLib.IO_HUP, lambda *_: loop.quit())
     sys.stdout.write(f"ready {server.get_bound_port()}\n")

@@ -1,4 +1,4 @@
-"""Batches that travel from the host to a device while the one before is worked on."""
+"""Copies each batch from the host to a device while the device works on the batch before it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from benchmarks.lib.roofline import wait
 from monitor.detector.precision import exact
 
 Work = Callable[[Tensor], Tensor]
-"""A batch on the device -> what is wanted of it, a row an item."""
+"""A batch on the device -> its results, one row per item."""
 
 
 class Streamed:
-    """Runs work on batches from pinned host memory, by two buffers: one is filled while the other is worked on.
+    """Runs work on batches from pinned host memory with two buffers: one is filled while the device works on the other.
 
     graph: record the work once as a CUDA graph and replay it; only on a GPU
     """
 
     def __init__(self, work: Work, batch: Tensor, device: torch.device, *, graph: bool) -> None:
-        """batch: on the host; every batch is of its shape. Raises torch.OutOfMemoryError."""
+        """batch: a batch on the host; all batches have its shape. Raises torch.OutOfMemoryError."""
         self._device = device
         self._cuda = device.type == "cuda"
         self._host = batch.pin_memory() if self._cuda else batch
@@ -36,7 +36,7 @@ class Streamed:
                 self._steps = [partial(work, buffer) for buffer in self._buffers]
 
     def run(self, batches: int) -> Tensor:
-        """Work through so many batches, to the end; what came of the last one, on the host."""
+        """Process this number of batches and wait for the end. Returns the result of the last one, on the host."""
         with self._mode():
             out = self._overlapped(batches) if self._copies is not None else self._in_turn(batches)
         wait(self._device)
@@ -78,11 +78,11 @@ class Streamed:
 
 
 def _recorded(work: Work, buffer: Tensor) -> Callable[[], Tensor]:
-    """Replays the work on this buffer; its result is overwritten by the next replay."""
+    """A function that replays the work on this buffer. The next replay overwrites its result."""
     side = _stream(buffer.device)
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        for _ in range(3):  # plans and kernels are chosen before they are recorded
+        for _ in range(3):  # PyTorch must select plans and kernels before the recording
             work(buffer)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
@@ -97,7 +97,7 @@ def _recorded(work: Work, buffer: Tensor) -> Callable[[], Tensor]:
 
 
 def _stream(device: torch.device) -> torch.cuda.Stream:
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch gives it no types
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no types for it
 
 
 def _event() -> torch.cuda.Event:

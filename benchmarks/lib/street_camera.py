@@ -1,6 +1,6 @@
-"""What cameras see in a benchmark: the synthetic street as a camera would send it, and a model of what is normal there.
+"""The scene of the cameras in a benchmark: the synthetic street as a camera would send it, and a model of it.
 
-Both are made once and kept.
+Both are created once and kept.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from training.provenance import code_commit
 WIDTH, HEIGHT, FPS = 1280, 720, 25.0
 BITS_A_SECOND, GOP = 2_000_000, 50
 SENSOR_NOISE = 3.0
-"""Standard deviation, grey levels."""
+"""Standard deviation in grey levels."""
 STEPS = 100
-"""Of the network's learning, a seventh of what a camera's takes."""
-_MARGIN = 64  # px by which the noise picture is larger than a frame
+"""Training steps of the network, a seventh of those for a real camera."""
+_MARGIN = 64  # px by which the noise image is larger than a frame
 
-# What cameras' encoders make: high profile, no B-frames, a key frame every two seconds, a bounded rate.
+# Settings like those of cameras: high profile, no B-frames, a key frame every two seconds, a limited rate.
 _ENCODER = {"preset": "veryfast", "profile": "high", "bf": "0", "g": str(GOP), "sc_threshold": "0"}
 _ENCODER |= {"maxrate": str(BITS_A_SECOND), "bufsize": str(BITS_A_SECOND)}
 
 
 def street_video(folder: Path, seconds: float, say: Callable[[str], None]) -> Path:
-    """The file in ``folder``, which is written if it is not there yet."""
+    """The path of the video in ``folder``; writes it if it does not exist."""
     path = folder / f"street-{WIDTH}x{HEIGHT}-{seconds:g}s.mp4"
     if not path.exists():
-        say(f"writing {path}, once")
+        say(f"writing {path} (only once)")
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         write_street(partial, seconds)
@@ -56,7 +56,7 @@ def street_video(folder: Path, seconds: float, say: Callable[[str], None]) -> Pa
 
 
 def write_street(path: Path, seconds: float, seed: int = 5) -> None:
-    """The street in which nothing unusual happens, as H.264 in MP4; takes about a third of its duration."""
+    """Write the street without any anomaly as H.264 in MP4. This takes about a third of its duration."""
     scene = SyntheticScene(seed=seed, duration_s=seconds, abnormal=False)
     rng = np.random.default_rng(seed)
     noise = rng.normal(0, SENSOR_NOISE, (HEIGHT + _MARGIN, WIDTH + _MARGIN, 3)).round().astype(np.int16)
@@ -70,7 +70,7 @@ def write_street(path: Path, seconds: float, seed: int = 5) -> None:
 
 
 def _as_large(picture: Image, noise: np.ndarray, rng: np.random.Generator) -> Image:
-    """A picture of the scene at the camera's size, with the noise of the camera's own pixels."""
+    """A frame of the scene at the size of the camera, with the noise of the camera's own pixels."""
     large = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
     row, column = rng.integers(0, _MARGIN, 2)
     own = noise[row : row + HEIGHT, column : column + WIDTH]
@@ -78,17 +78,17 @@ def _as_large(picture: Image, noise: np.ndarray, rng: np.random.Generator) -> Im
 
 
 def model_of(video: Path, folder: Path, say: Callable[[str], None]) -> Path:
-    """A model of the video's scene with all four detectors, learned if it is not in ``folder`` yet.
+    """A model of the video's scene with all four detectors; learns it if it is not in ``folder`` yet.
 
-    All take part, however well they have learned, the network learns briefly, and all footage counts as held out: how
-    fast they are does not depend on how good they are, and thresholds are not taken from it.
+    It keeps all detectors, even those that learned badly. The network learns only briefly, and all footage counts as
+    held out. This is enough, because speed does not depend on quality and the benchmarks do not use its thresholds.
     """
     path = folder / f"model-{video.stem}-{video.stat().st_size}"
     if (path / CARD_FILE).exists():
-        with suppress(ModelError):  # one of an earlier version is learned anew
+        with suppress(ModelError):  # a model of an earlier version is learned again
             load_model(path, "cpu")
             return path
-    say(f"learning {', '.join(DEFAULT)} from {video}, once")
+    say(f"learning {', '.join(DEFAULT)} from {video} (only once)")
     started, report = time.monotonic(), Report(every_s=30.0)
     cv2.setNumThreads(1)
     normal = read_normal([VideoSource(video)], report)
@@ -120,19 +120,19 @@ def model_of(video: Path, folder: Path, say: Callable[[str], None]) -> Path:
 
 
 def detectors_of(model: Path) -> tuple[str, ...]:
-    """Names of a model's detectors. Raises ModelError."""
+    """The names of a model's detectors. Raises ModelError."""
     return tuple(detector.name for detector in load_model(model, "cpu").detectors)
 
 
 def scene_of(
     work: Path, video: Path | None, model: Path | None, say: Callable[[str], None], seconds: float = 60.0
 ) -> tuple[Path, Path]:
-    """(video, model): what the user gave, or else what is made once in ``work``. Raises UsageError, ModelError."""
+    """(video, model): those that the user gave, or those created once in ``work``. Raises UsageError, ModelError."""
     if video is not None and not video.is_file():
-        raise UsageError(f"no such file: {video}")
+        raise UsageError(f"there is no file {video}: check the path")
     video = (video or street_video(work, seconds, say)).resolve()
     model = (model or model_of(video, work, say)).resolve()
     names = detectors_of(model)
     if missing := [name for name in DEFAULT if name not in names]:
-        say(f"note: {model} lacks {', '.join(missing)}: figures are for {', '.join(names)} only")
+        say(f"note: {model} has no {', '.join(missing)}: figures are for {', '.join(names)} only")
     return video, model

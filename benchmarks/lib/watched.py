@@ -1,13 +1,13 @@
-"""The monitor that a benchmark measures, in a process of its own: live files through everything that a run has.
+"""The monitor that a benchmark measures, in a separate process: live files pass through all parts of a real run.
 
-    python -m benchmarks.lib.watched TASK     # JSON of a Task; benchmarks.lib.load starts it
+    python -m benchmarks.lib.watched TASK     # TASK: a Task as JSON; benchmarks.lib.load starts it
 
-Each camera is decoded in a process of its own, as network cameras are; frames go through capture, health, the queue,
-the detectors, smoothing, the alert rule, the journal and ZeroMQ. With ``decode_only`` there are the same cameras,
-processes and threads, and every frame is thrown away once it has been grabbed.
+Each camera is decoded in its own process, like a network camera. Frames pass through capture, health check, queue,
+detectors, smoothing, alert rule, journal and ZeroMQ. With ``decode_only`` there are the same cameras, processes and
+threads, but every frame is discarded after it was grabbed.
 
-It says on stdout, one JSON object a line, where it publishes, and how far all cameras are when the time that counts
-begins and when it ends. It ends then, or when its stdin does.
+It prints one JSON object per line on stdout: first its addresses, then the counts of all cameras at the start and at
+the end of the measured time. Then it ends. It also ends when its stdin is closed.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 class Task:
     """What to run.
 
-    warm_up_s    from the first frame of the last camera to the beginning of what counts
-    seconds      that count
-    on           score at which alerts begin and end, chosen so that they do so often; None: the alert rule's defaults
-    decode_only  no monitor, only the cameras
+    seconds      length of the measured time
+    warm_up_s    seconds from the first frame of the last camera to the start of the measured time
+    on           score at which alerts begin and end, chosen so that this happens often; None: the defaults of the
+                 alert rule
+    decode_only  True: no monitor, only the cameras
     """
 
     video: str
@@ -70,12 +71,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How far all cameras are at a moment, each a number a camera since the start.
+    """The counts of all cameras at one moment: one number per camera since the start.
 
     at          unix seconds
     cpu_s       CPU seconds of this process and its decoders
-    frames_in   pictures received; analysed: scored; dropped: never scored, because inference was behind
-    reconnects  cameras that were lost and opened again
+    frames_in   frames received
+    analysed    frames scored
+    dropped     frames never scored, because inference was too slow
+    reconnects  how often the camera was lost and opened again
     """
 
     at: float
@@ -87,7 +90,7 @@ class Snapshot:
 
 
 class Window:
-    """Decides when what counts begins and ends."""
+    """Decides when the measured time begins and ends."""
 
     def __init__(self, warm_up_s: float, seconds: float) -> None:
         self._warm_up_s, self._seconds = warm_up_s, seconds
@@ -96,7 +99,7 @@ class Window:
         self.over = False
 
     def due(self, now_s: float, counts: Sequence[int]) -> bool:
-        """Whether to look now; twice in all. ``counts``: frames of each camera so far."""
+        """True if a snapshot is due now; this happens twice. ``counts``: frames of each camera so far."""
         if self._ends_s is not None:
             self.over = self.over or now_s >= self._ends_s
             return self.over
@@ -111,15 +114,15 @@ class Window:
 
 
 class Counts(Sink):
-    """Says what the window asks for, and ends the run with it."""
+    """Prints a snapshot when the window asks for one, and stops the run after the second."""
 
     def __init__(self, window: Window, stop: threading.Event) -> None:
         self._window, self._stop = window, stop
 
     def tick(self, report: RunReport) -> None:
-        """Look at all cameras."""
+        """Take a snapshot of all cameras if one is due."""
         cameras = report.cameras
-        # Until there is a score its model may still be warming up.
+        # Counts analysed frames, because a camera without a score may still be warming up its model.
         if not self._stop.is_set() and self._window.due(time.monotonic(), [c.analysed for c in cameras]):
             snapshot = Snapshot(
                 time.time(),
@@ -135,7 +138,7 @@ class Counts(Sink):
 
 
 def settings_of(task: Task) -> MonitorConfig:
-    """The monitor's defaults; alerts as often as the task wants them."""
+    """The monitor's defaults, with settings for frequent alerts if the task asks for them."""
     settings: dict[str, object] = {"model": task.model, "device": task.device, "analysis_fps": ANALYSED_PER_S}
     if task.on is not None:
         settings |= {"alert.on": task.on, "alert.off": task.on, "alert.cooldown_s": 0.0}
@@ -144,7 +147,7 @@ def settings_of(task: Task) -> MonitorConfig:
 
 
 def cameras_of(task: Task, settings: MonitorConfig) -> list[IsolatedSource]:
-    """Live files, decoded as ``isolation = "auto"`` has network cameras decoded."""
+    """Live files, decoded like network cameras with ``isolation = "auto"``."""
     capture = settings.capture
     return [
         IsolatedSource(camera, open_timeout_s=capture.open_timeout_s, read_timeout_s=capture.read_timeout_s)
@@ -153,7 +156,7 @@ def cameras_of(task: Task, settings: MonitorConfig) -> list[IsolatedSource]:
 
 
 def watch(task: Task, stop: threading.Event) -> None:
-    """Run the monitor, wired as a session is."""
+    """Run the monitor with the same parts as a session."""
     settings = settings_of(task)
     planned = plan_cameras(cameras_of(task, settings), settings, None)
     with ExitStack() as stack:
@@ -172,12 +175,12 @@ def watch(task: Task, stop: threading.Event) -> None:
 
 
 def decode(task: Task, stop: threading.Event) -> None:
-    """A thread a camera that counts frames and does nothing with them; told of them a few times a second."""
+    """Run one thread per camera that counts frames and discards them. It gets the count a few times per second."""
     sources = cameras_of(task, settings_of(task))
     counts = [0] * len(sources)
 
     def read(number: int) -> None:
-        with suppress(CaptureError), sources[number].open() as reader:  # seen as frames that did not come
+        with suppress(CaptureError), sources[number].open() as reader:  # shows in the result as missing frames
             seen_s = -math.inf
             while not stop.is_set() and (position := reader.skip_to(seen_s + TOLD_S)) is not None:
                 counts[number] += 1 + position.passed
@@ -206,13 +209,13 @@ def cpu_s() -> float:
 def _cpu_s_of(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+    except (FileNotFoundError, ProcessLookupError):  # the process has just ended
         return 0.0
     return (int(fields[11]) + int(fields[12])) / _TICKS_A_SECOND
 
 
 def say(line: object) -> None:
-    """One line to who started this."""
+    """Print one line for the program that started this one."""
     print(json.dumps(line), flush=True)
 
 
@@ -222,7 +225,7 @@ def _stop_with_stdin(stop: threading.Event) -> None:
 
 
 def main() -> None:
-    """Do the task."""
+    """Run the task."""
     log_to_stderr(verbose=False)
     task, stop = Task(**json.loads(sys.argv[1])), threading.Event()
     threading.Thread(target=_stop_with_stdin, args=(stop,), daemon=True).start()
@@ -235,7 +238,7 @@ def main() -> None:
     else:
         code = 0
     sys.stdout.flush()
-    os._exit(code)  # a thread waits for stdin, and perhaps one in a decoder that hangs
+    os._exit(code)  # one thread still waits for stdin, and another may hang in a decoder
 
 
 if __name__ == "__main__":
