@@ -1,4 +1,4 @@
-"""The demo: a synthetic street through the real pipeline, and its alerts against the ground truth."""
+"""The demo: runs a synthetic street through the real pipeline and compares the alerts with the ground truth."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.table import Table
 
 from monitor.judging.camera_monitor import Alert, Judgement
-from monitor.live.sink import CameraReport, Sink
+from monitor.live.sink import Sink
+from monitor.reports import CameraReport
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.synthetic.script import Episode
 from monitor.sources.synthetic.synthetic_scene import FPS, SyntheticScene
@@ -18,26 +19,27 @@ from monitor.text.wording import counted
 from monitor.types import Image
 
 MODEL_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "demo"
-"""The small model that ships with the project, made by ``python -m training.autoencoder.demo_model``."""
+"""The small model that ships with the project. ``python -m training.autoencoder.demo_model`` creates it."""
 
 LEARNED_S = 60.0
-"""The demo learns from so many seconds of street in which nothing happens."""
+"""The demo learns from this many seconds of the street without any episode."""
 DEMO_FALSE_ALARMS_PER_DAY = 10.0
-"""The demo's budget: at 1 a day a minute of street bears no threshold that the mildest episode passes for sure."""
+"""The demo's false-alarm budget. With a budget of 1 per day, the threshold from a minute of street is so high that the
+weakest episode may stay below it."""
 LEARNED_SEED = 11
 DEMO_DETECTORS = ("motion", "static")
-"""What the demo learns: a network would take longer than the demo lasts."""
-_PAUSE_S = 2.0  # between what is learned from and what is watched: they are two streams
+"""Detectors that the demo learns. A network would take longer to learn than the demo lasts."""
+_PAUSE_S = 2.0  # between the learned footage and the watched scene, because they are two streams
 
 TOLERANCE_S = 2.0
-"""An alert may begin this long after an episode has left the picture and still belongs to it."""
+"""An alert belongs to an episode if it begins at most this many seconds after the episode has left the picture."""
 
 
 class DemoStreet(Source):
-    """A minute in which nothing happens, with other people in other light, and then a scene; for a camera that learns.
+    """A minute without any episode, with other people and other light, followed by a scene. For a camera that learns.
 
-    The minute has negative times, so that the scene has its own. It is shown once: a second ``open`` begins with the
-    scene.
+    The minute has negative times, so that the times of the scene do not change. It is played once: a second ``open``
+    begins with the scene.
     """
 
     def __init__(self, scene: SyntheticScene, learned_s: float = LEARNED_S) -> None:
@@ -79,7 +81,11 @@ class _StreetReader(Reader):
 
 @dataclass(frozen=True, slots=True)
 class EpisodeResult:
-    """What became of one abnormal episode. delay_s: from its start to the alert's; None where it was missed."""
+    """The result for one abnormal episode.
+
+    delay_s     seconds from the start of the episode to the start of the alert; None if it was missed
+    peak_score  highest score of its alerts; None if it was missed
+    """
 
     episode: Episode
     delay_s: float | None
@@ -100,7 +106,7 @@ class DemoResult:
 
 
 class DemoJudge(Sink):
-    """Collects the demo's alerts and knows, for the dashboard, what is going on."""
+    """Collects the demo's alerts. Also tells the dashboard which episode is in the scene now."""
 
     def __init__(self, scene: SyntheticScene) -> None:
         self._lap = scene.truth
@@ -109,17 +115,17 @@ class DemoJudge(Sink):
         self._alerts: dict[int, tuple[float, float, float]] = {}
 
     def score(self, judgement: Judgement) -> None:
-        """Remember how far the stream has come."""
+        """Remember the current time of the stream."""
         self._now_s = judgement.scored.frame.time_s
 
     def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - only the event counts
-        """Remember the event as far as it has come."""
+        """Remember the event up to now."""
         event = alert.event
         ended_s = self._now_s if event.ended_s is None else event.ended_s
         self._alerts[event.number] = (event.started_s, ended_s, event.peak_score)
 
     def _truth(self) -> list[Episode]:
-        """The episodes that have begun so far; a looped scene repeats them."""
+        """The episodes that have started so far. A looped scene repeats them."""
         laps = range(int(self._now_s // self._lap_s) + 1) if self._now_s >= 0 else ()
         shifted = [
             Episode(e.kind, e.started_s + lap * self._lap_s, e.ended_s + lap * self._lap_s)
@@ -129,21 +135,21 @@ class DemoJudge(Sink):
         return [episode for episode in shifted if episode.started_s <= self._now_s]
 
     def note(self) -> str:
-        """What is going on in the scene now, in words."""
+        """A sentence about what happens in the scene now."""
         if self._now_s < 0:
-            return "learning this street from a minute in which nothing happens"
+            return "learning this street from a minute in which nothing unusual happens"
         now = [e.kind for e in self._truth() if e.ended_s >= self._now_s]
-        return f"in the street now: {', '.join(now) if now else 'nothing out of the ordinary'}"
+        return f"in the street now: {', '.join(now) if now else 'nothing unusual'}"
 
     def result(self) -> DemoResult:
-        """Compare what was alerted so far with the episodes so far; one that still goes on counts once it is caught."""
+        """Compare the alerts so far with the episodes so far. An unfinished episode counts only after it is caught."""
         alerts = list(self._alerts.values())
         over = [e for e in self._truth() if e.ended_s <= self._now_s or any(a[1] >= e.started_s for a in alerts)]
         return compare(over, alerts)
 
 
 def compare(truth: Sequence[Episode], alerts: Sequence[tuple[float, float, float]]) -> DemoResult:
-    """Match alerts (started_s, ended_s, peak score) with episodes that they overlap."""
+    """Match alerts (started_s, ended_s, peak score) with the episodes that they overlap."""
     results, matched = [], set()
     for episode in truth:
         hits = [
@@ -158,8 +164,8 @@ def compare(truth: Sequence[Episode], alerts: Sequence[tuple[float, float, float
 
 
 def result_table(result: DemoResult) -> Table:
-    """The comparison, for the end of the demo."""
-    table = Table(title="Alerts against the ground truth", title_justify="left", box=None, pad_edge=False)
+    """The comparison as a table, for the end of the demo."""
+    table = Table(title="Alerts compared with the ground truth", title_justify="left", box=None, pad_edge=False)
     for column in ("episode", "visible", "alert after", "peak score"):
         table.add_column(column, justify="left" if column == "episode" else "right")
     for entry in result.episodes:

@@ -1,4 +1,4 @@
-"""What a run came to: what it failed of, and how it ended, in words."""
+"""Describes in sentences how a run ended and why it failed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.live.sink import CameraReport, RunReport
+from monitor.reports import CameraReport, RunReport
 from monitor.states import CameraState
 from monitor.text.commands import monitor_command
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A run that is over.
+    """A run that has ended.
 
-    stopped     the user asked for the end: a camera that had given no frame by then is no failure
+    stopped     True if the user stopped it; then a camera without any frame is not a failure
     config      the config file of the run, or None
-    configured  names of the cameras that stand in it
+    configured  names of the cameras in the config file
     """
 
     report: RunReport
@@ -27,12 +27,15 @@ class Outcome:
     configured: Collection[str] = ()
 
     def problems(self, *, logged: bool = False) -> list[str]:
-        """What the run failed of. logged: a line that the user sees says already why sources failed."""
+        """Why the run failed; empty if it did not fail.
+
+        logged  True if an earlier line on the user's screen already explains why sources failed
+        """
         cameras, found = self.report.cameras, list[str]()
         failed = [camera for camera in cameras if camera.state is CameraState.FAILED]
         if failed:
             share = f"{len(failed)} of {len(cameras)}"
-            which = ", ".join(camera.name for camera in failed) + " (why: see above)"
+            which = ", ".join(camera.name for camera in failed) + " (see the reason above)"
             why = "; ".join(f"{camera.name}: {camera.detail}" for camera in failed)
             found.append(f"{share} sources could not be watched to the end: {which if logged else why}")
         if not self.stopped and (nothing := self.nothing_came()):
@@ -40,18 +43,18 @@ class Outcome:
         unscored = [c for c in cameras if c.state is CameraState.ENDED and c.unscored]
         if unscored:
             which = "; ".join(f"{camera.name} ({camera.unscored})" for camera in unscored)
-            found.append(f"not one frame was scored of {which}")
+            found.append(f"no frame was scored for {which}")
         return found
 
     def nothing_came(self) -> str:
-        """Which cameras never gave a frame, and what to do about it; empty where all did."""
+        """A sentence that names the cameras without any frame and says what to do; empty if there is none."""
         silent = [c for c in self.report.cameras if not c.frames_in and c.state is not CameraState.FAILED]
         if not silent:
             return ""
-        return f"not one frame came from {', '.join(_with_reason(c) for c in silent)}: {self._see_why(silent)}"
+        return f"no frame came from {', '.join(_with_reason(c) for c in silent)}: {self._see_why(silent)}"
 
     def how_it_ended(self) -> str:
-        """``done``, ``stopped`` or ``failed``, and why."""
+        """``done``, ``stopped`` or ``failed``, and the reason."""
         if failures := self.problems():
             return f"failed: {'; '.join(failures)}"
         if self.stopped:
@@ -60,7 +63,11 @@ class Outcome:
         return "done: every source has ended" if over else "done: --duration is over"
 
     def _see_why(self, cameras: Collection[CameraReport]) -> str:
-        """The command that looks at these cameras. Of the config file's it shows no address, so it can be pasted."""
+        """The command that checks these cameras.
+
+        For cameras of the config file, the command names the file. It shows no address, which would be redacted, so the
+        user can paste the command.
+        """
         if self.config is not None and all(camera.name in self.configured for camera in cameras):
             sources = ["--config", str(self.config)]
         else:
