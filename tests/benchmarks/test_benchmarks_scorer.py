@@ -1,12 +1,11 @@
 """The parts of the detectors' benchmarks that could print a wrong figure."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks.lib import published_plain
 from benchmarks.lib.interleaved import Laps, medians
 from benchmarks.lib.pictures import street_pictures, video_pictures
 from benchmarks.lib.published_plain import PlainPublished, learn_a_little
@@ -14,6 +13,7 @@ from benchmarks.lib.roofline import Cost, Peak, cost
 from benchmarks.lib.streamed import Streamed
 from benchmarks.stages import WARM_UP, subjects, table
 from monitor.errors import SourceError
+from tests.helpers.commands import module
 
 
 def test_cases_are_timed_in_turns() -> None:
@@ -85,16 +85,15 @@ def test_a_video_that_is_no_video_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_gpu_benchmark_cannot_use_is_said_in_a_sentence(arguments: list[str], said: str) -> None:
-    command = [sys.executable, "-m", "benchmarks.gpu", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    done = module("benchmarks.gpu", *arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_without_a_gpu_the_path_runs_and_no_figure_is_printed() -> None:
-    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--batches", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110)
+def test_without_a_gpu_the_path_runs_and_no_figure_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(published_plain, "learn_a_little", lambda images, **_: learn_a_little(images, steps=1))
+    done = module("benchmarks.gpu", "--device", "cpu", "--batches", "2")
     assert done.returncode == 0, done.stderr
     assert "no GPU is used: batches of 2 ran" in done.stdout
     assert "frames/s, as" not in done.stdout

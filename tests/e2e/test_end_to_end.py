@@ -20,6 +20,7 @@ import pytest
 
 from monitor.testing.faulty_camera import Fault, FaultyCamera
 from monitor.testing.rtsp_server import RtspServer
+from tests.helpers.commands import monitor as run_monitor
 from tests.places import ROOT, SHARED_DATA
 
 DEMO_MODEL = ROOT / "monitor/assets/demo"
@@ -181,23 +182,9 @@ def test_the_demo_s_alerts_reach_a_subscriber_with_reason_and_place_and_match_th
 def test_a_real_clip_is_scored_to_its_last_frame(tmp_path: Path, clip: str) -> None:
     path = SHARED_DATA / "clips" / clip
     scores = tmp_path / "scores.jsonl"
-    command: list[str | Path] = [
-        sys.executable,
-        ROOT / "run_monitor.py",
-        path,
-        "--model",
-        DEMO_MODEL,
-        "--speed",
-        "max",
-        "--no-publish",
-    ]
-    result = subprocess.run(
-        [*command, "--analysis-fps", "5", "--record-scores", scores],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=True,
-    )
+    fast = ("--speed", "max", "--analysis-fps", "5", "--no-publish")
+    result = run_monitor(path, "--model", DEMO_MODEL, *fast, "--record-scores", scores)
+    assert result.returncode == 0, result.stderr
     capture = cv2.VideoCapture(str(path))
     frames = 0
     while capture.grab():
@@ -212,20 +199,9 @@ def test_a_real_clip_is_scored_to_its_last_frame(tmp_path: Path, clip: str) -> N
 @pytest.mark.skipif(not SHARED_DATA.exists(), reason="the real footage (shared/data) is not here")
 def test_an_avenue_tree_is_replayed_with_a_stream_a_video(tmp_path: Path) -> None:
     scores = tmp_path / "scores.jsonl"
-    command: list[str | Path] = [
-        sys.executable,
-        ROOT / "run_monitor.py",
-        SHARED_DATA / "avenue",
-        "--model",
-        DEMO_MODEL,
-        "--no-publish",
-    ]
-    subprocess.run(
-        [*command, "--speed", "max", "--max-frames", "30", "--record-scores", scores],
-        capture_output=True,
-        timeout=DEADLINE_S,
-        check=True,
-    )
+    fast = ("--speed", "max", "--max-frames", "30", "--no-publish")
+    result = run_monitor(SHARED_DATA / "avenue", "--model", DEMO_MODEL, *fast, "--record-scores", scores)
+    assert result.returncode == 0, result.stderr
     lines = [json.loads(line) for line in scores.read_text().splitlines()]
     cameras = [line["camera"] for line in lines if "score" in line]
     assert {name: cameras.count(name) for name in set(cameras)} == {"17": 30, "19": 30, "20": 30}

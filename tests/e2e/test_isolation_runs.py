@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -28,6 +26,7 @@ from monitor.testing.captured import QUICK, captured, eventually
 from monitor.testing.fakes import brightness_model, fleet_of, watched_by
 from monitor.testing.injected_faults import Noted
 from monitor.testing.scripted import FAST, RecordingSink
+from tests.helpers.commands import monitor
 from tests.helpers.decoders import Break, NoiseSource, Plan
 from tests.helpers.isolated import isolated
 from tests.helpers.made_footage import write_video
@@ -107,16 +106,7 @@ def write_config(folder: Path, *sources: Path) -> Path:
 def test_a_whole_run_outlives_a_file_that_aborts_its_decoder(tmp_path: Path) -> None:
     config = write_config(tmp_path, CRASHES_DECODER, write_video(tmp_path / "sound.avi", frames=50))
     scores = tmp_path / "scores.jsonl"
-    command: list[str | Path] = [
-        sys.executable,
-        ROOT / "run_monitor.py",
-        "--config",
-        config,
-        "--no-publish",
-        "--speed",
-        "max",
-    ]
-    run = subprocess.run([*command, "--record-scores", scores], capture_output=True, text=True, timeout=60, check=False)
+    run = monitor("--config", config, "--no-publish", "--speed", "max", "--record-scores", scores)
     if "crashes_decoder: ended" not in run.stderr:  # as above
         assert run.returncode == 1, run.stderr
         last = run.stderr.splitlines()[-1]

@@ -50,18 +50,23 @@ def doctor(*arguments: str | Path, cwd: Path = ROOT) -> Finished:
 
 def training(*arguments: str | Path, cwd: Path = ROOT) -> Finished:
     """``python -m training ARGUMENTS``."""
-    return _run(lambda: _run_module("training"), "training", arguments, cwd)
+    return module("training", *arguments, cwd=cwd)
 
 
 def client(*arguments: str | Path, cwd: Path = ROOT) -> Finished:
     """``python -m monitor.client ARGUMENTS``."""
-    return _run(lambda: _run_module("monitor.client"), "client", arguments, cwd)
+    return module("monitor.client", *arguments, cwd=cwd)
+
+
+def module(name: str, *arguments: str | Path, cwd: Path = ROOT) -> Finished:
+    """``python -m NAME ARGUMENTS``."""
+    return _run(lambda: _run_module(name), name, arguments, cwd)
 
 
 def _run_module(name: str) -> None:
     with warnings.catch_warnings():
         # The module may have been imported before, by a test that calls a function of it.
-        warnings.filterwarnings("ignore", f"'{name}.__main__' found in sys.modules", RuntimeWarning)
+        warnings.filterwarnings("ignore", rf"'{name}(\.__main__)?' found in sys.modules", RuntimeWarning)
         runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 

@@ -5,8 +5,6 @@ import re
 import select
 import socket
 import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber, Received
 from monitor.errors import ConfigError, RefusedError
 from monitor.states import AlertEvent, Phase
+from tests.helpers import commands
 
 ANY = "tcp://127.0.0.1:*"
 DEADLINE_S = 20.0
@@ -111,11 +110,11 @@ def test_keys_that_cannot_be_used_are_one_sentence(tmp_path: Path, keys: Path) -
 
 
 def test_the_program_makes_keys_says_what_to_do_with_them_and_refuses_twice(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "monitor.client", "keys", str(tmp_path / "keys")]
-    result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    result = commands.client("keys", tmp_path / "keys")
+    assert result.returncode == 0
     assert f'set keys = "{tmp_path}/keys/monitor" under [publish]' in result.stdout
     assert f"--keys {tmp_path}/keys/client" in result.stdout
-    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    again = commands.client("keys", tmp_path / "keys")
     assert again.returncode == 2
     assert "never overwritten" in again.stderr
     assert again.stderr.count("\n") == 1

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import subprocess
 import sys
 from typing import Any, NoReturn
 
@@ -30,6 +29,7 @@ from monitor.alerts.messages import (
 )
 from monitor.errors import ConfigError
 from monitor.states import CameraState, Phase, Reason, Region
+from tests.helpers.commands import module
 from tests.places import ROOT
 
 ENVELOPE: dict[str, Any] = {"schema": 1, "node": "lab", "epoch": "0a", "seq": 7, "sent_at": 1.5e9}
@@ -205,11 +205,9 @@ def test_the_documentation_has_a_row_for_every_field(message: Message) -> None:
 
 
 def test_the_module_prints_its_schema() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "monitor.alerts.messages"], capture_output=True, timeout=60, check=True
-    )
+    done = module("monitor.alerts.messages")
     assert json.loads(done.stdout) == json_schema()
-    assert done.stderr == b""
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:5560", "tcp://*:*", "tcp://[::1]:0", "ipc:///run/alerts"])
