@@ -117,7 +117,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("no pictures here")
-    refused(monitor(tmp_path / "notes.mp4", "--model", DEMO_MODEL), 2, "notes.mp4", "no video", "copy it again")
+    refused(monitor(tmp_path / "notes.mp4", "--model", DEMO_MODEL), 2, "notes.mp4", "not a video", "copy it again")
 
 
 def test_an_unknown_setting(tmp_path: Path) -> None:
@@ -384,7 +384,7 @@ def test_one_address_for_two_sockets(video: Path) -> None:
 
 
 def test_a_cuda_device_that_is_not_there_is_refused_by_any_model(video: Path) -> None:
-    refused(monitor(video, "--model", DEMO_MODEL, "--device", "cuda:77"), 2, "here")
+    refused(monitor(video, "--model", DEMO_MODEL, "--device", "cuda:77"), 2, "this machine has no")
 
 
 def test_ctrl_c_while_the_program_is_still_loading_leaves_no_traceback() -> None:
