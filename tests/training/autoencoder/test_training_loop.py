@@ -17,6 +17,8 @@ from training.autoencoder.recipe import load_recipe
 from training.autoencoder.training_loop import fit, loss_of
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
+TWICE = TINY.model_copy(update={"epochs": 2})
+QUICK = TINY.model_copy(update={"epochs": 1})
 
 
 # Loss
@@ -73,7 +75,7 @@ def test_seed_decides_the_weights(tmp_path: Path) -> None:
     states = []
     for run, seed in enumerate((1, 1, 2)):
         (tmp_path / str(run)).mkdir()
-        states.append(fit(data, TINY, seed=seed, device=CPU, folder=tmp_path / str(run), report=QUIET).network)
+        states.append(fit(data, TWICE, seed=seed, device=CPU, folder=tmp_path / str(run), report=QUIET).network)
     once, again, other = states
     assert all(torch.equal(once[key], again[key]) for key in once)
     assert not all(torch.equal(once[key], other[key]) for key in once)
@@ -84,14 +86,14 @@ def test_training_leaves_torch_s_random_state_alone(tmp_path: Path) -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
-    fit(data, TINY, seed=1, device=CPU, folder=tmp_path, report=QUIET)
+    fit(data, QUICK, seed=1, device=CPU, folder=tmp_path, report=QUIET)
     assert torch.equal(torch.rand(4), expected)
 
 
 def test_resume_with_another_recipe_names_what_differs(tmp_path: Path) -> None:
     data = footage(tmp_path)
-    fit(data, TINY, seed=1, device=CPU, folder=tmp_path, report=QUIET)
-    other = TINY.model_copy(update={"learning_rate": 0.1})
+    fit(data, QUICK, seed=1, device=CPU, folder=tmp_path, report=QUIET)
+    other = QUICK.model_copy(update={"learning_rate": 0.1})
     with pytest.raises(UsageError, match="used another learning_rate, seed"):
         fit(data, other, seed=2, device=CPU, folder=tmp_path, report=QUIET)
 

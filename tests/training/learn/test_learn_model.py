@@ -40,6 +40,26 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return record_street(tmp_path_factory.mktemp("recorded") / "footage", 20.0)
 
 
+@pytest.fixture(scope="module")
+def known_motion() -> Learner:
+    """Learns as the real one, but each part of the footage once for all tests."""
+    known: dict[object, Detector] = {}
+
+    def fit(clips: Sequence[Sequence[Frame]], seed: int, device: str, report: Report) -> Detector:
+        key = (seed, *((clip[0].time_s, clip[-1].time_s, len(clip)) for clip in clips))
+        if key not in known:
+            known[key] = motion.fit(clips, seed, device, report)
+        return known[key]
+
+    motion = LEARNERS["motion"]
+    return Learner(fit)
+
+
+@pytest.fixture
+def motion_is_known(monkeypatch: pytest.MonkeyPatch, known_motion: Learner) -> None:
+    monkeypatch.setitem(LEARNERS, "motion", known_motion)
+
+
 def test_a_recording_gives_its_pictures_at_their_times_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
     writer = FootageWriter(tmp_path / "f", "door", (1280, 720), 10.0)
     for number in range(5):
@@ -102,6 +122,7 @@ def test_what_follows_a_held_out_part_is_a_clip_of_its_own(footage: Path) -> Non
     assert [(c.times[0], c.times[-1]) for c in clips] == [(0.0, 4.9), (10.0, 19.9)]
 
 
+@pytest.mark.usefixtures("motion_is_known")
 def test_learning_writes_a_version_that_its_folder_loads(footage: Path, tmp_path: Path) -> None:
     told: list[Path] = []
     written = learn(
@@ -116,6 +137,7 @@ def test_learning_writes_a_version_that_its_folder_loads(footage: Path, tmp_path
     assert np.isfinite(model.held_out.scores["motion"]).mean() > 0.9
 
 
+@pytest.mark.usefixtures("motion_is_known")
 def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
     footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,6 +165,7 @@ def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
     assert [d.name for d in load_model(only).detectors] == ["motion"]
 
 
+@pytest.mark.usefixtures("motion_is_known")
 def test_a_network_is_left_out_where_next_to_nothing_could_be_held_back_from_it(
     footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -261,6 +284,7 @@ def test_a_detector_that_cannot_be_learned_is_refused(tmp_path: Path, footage: P
         learn([FootageSource(footage)], ["f"], LearnSettings("door", tmp_path, ("colour",)), QUIET)
 
 
+@pytest.mark.usefixtures("motion_is_known")
 def test_how_far_learning_is_never_falls_until_a_version_is_written(
     footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
