@@ -26,6 +26,7 @@ from monitor.errors import ModelError, MonitorError, UsageError
 from monitor.states import Reason
 from monitor.types import Detection, Frame
 
+_DAMAGED = 4
 _PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
 _NONSENSE: tuple[Any, ...] = ("nonsense", -1, 0, 1e30, 10**9, None, True, [], {}, math.nan)
 
@@ -113,7 +114,7 @@ def check_batches(case: DetectorCase) -> None:
     assert case.detector.score([]) == [], "an empty batch gives detections"
     for clip in case.clips:
         expected = _alone(case.detector, clip)
-        for size in (3, 8, len(clip)):
+        for size in (3, 8):
             stream = case.detector.new_stream()
             seen = [Observation(frame, stream) for frame in _anew(clip)]
             found: list[Detection] = []
@@ -129,7 +130,7 @@ def check_cameras(case: DetectorCase) -> None:
     order = sorted(
         (frame.time_s, number, at) for number, clip in enumerate(case.clips) for at, frame in enumerate(clip)
     )
-    for size in (1, 2, 8):
+    for size in (1, 8):
         streams = [case.detector.new_stream() for _ in case.clips]
         frames = [_anew(clip) for clip in case.clips]
         found: list[list[Detection]] = [[] for _ in case.clips]
@@ -223,9 +224,15 @@ def check_storing(case: DetectorCase) -> None:
 
 
 def check_damaged_tensors(case: DetectorCase) -> None:
-    """``load`` raises ModelError if a tensor is missing, has another shape, another type or is not finite."""
+    """``load`` raises ModelError if a tensor is missing, has another shape, another type or is not finite.
+
+    Of the many layers of a network it checks some.
+    """
     settings, tensors = _stored(case.detector)
-    for name, tensor in tensors.items():
+    names = sorted(tensors, key=lambda name: (name.count("."), name))
+    own, rest = names[:_DAMAGED], names[_DAMAGED:]
+    for name in [*own, *rest[:: max(1, len(rest) // _DAMAGED)]]:
+        tensor = tensors[name]
         others = {key: value for key, value in tensors.items() if key != name}
         if name not in case.optional:
             _assert_refused(case, settings, others, f"without the tensor '{name}'")
@@ -271,12 +278,13 @@ def check_cpu(case: DetectorCase) -> None:
 
 def check_devices(case: DetectorCase) -> None:
     """``load`` accepts any device and precision, or raises UsageError for one that is not there."""
-    for device in ("auto", "cpu", "cuda", "cuda:99", "nonsense"):
-        loaded = _load_or_none(case, device)
-        assert loaded is not None or device not in ("auto", "cpu"), f"load refuses the device {device}"
+    stored = _stored(case.detector)
+    for device in ("auto", "cuda", "cuda:99", "nonsense"):
+        loaded = _load_or_none(case, stored, device)
+        assert loaded is not None or device != "auto", "load refuses the device auto"
         assert loaded is None or loaded.device, f"loaded for {device}, the detector does not say where it runs"
     for precision in _PRECISIONS:
-        loaded = _load_or_none(case, "cpu", precision)
+        loaded = _load_or_none(case, stored, "cpu", precision)
         assert loaded is not None or precision == "bfloat16", f"load refuses the precision {precision}"
         found = [] if loaded is None else _alone(loaded, case.clips[0])
         assert loaded is None or any(not math.isnan(one.score) for one in found), f"in {precision} there is no score"
@@ -302,6 +310,8 @@ DETECTOR_CHECKS: tuple[DetectorCheck, ...] = (
 
 
 # Help
+
+_Stored = tuple[dict[str, Any], Tensors]
 
 
 def _anew(frames: Sequence[Frame]) -> list[Frame]:
@@ -339,7 +349,7 @@ def _assert_same(found: Sequence[Detection], expected: Sequence[Detection], when
             assert equal, f"{when}, frame {number} has another {part} (scores {scores[0]!r} and {scores[1]!r})"
 
 
-def _stored(detector: Detector) -> tuple[dict[str, Any], Tensors]:
+def _stored(detector: Detector) -> _Stored:
     """Settings and tensors as a model folder gives them back."""
     try:
         settings = json.loads(json.dumps(detector.settings(), allow_nan=False))
@@ -354,9 +364,7 @@ def _stored(detector: Detector) -> tuple[dict[str, Any], Tensors]:
     return settings, found
 
 
-def _assert_same_parts(
-    found: tuple[Mapping[str, Any], Tensors], expected: tuple[Mapping[str, Any], Tensors], when: str
-) -> None:
+def _assert_same_parts(found: _Stored, expected: _Stored, when: str) -> None:
     assert found[0] == expected[0], f"{when}, the settings are others"
     assert found[1].keys() == expected[1].keys(), f"{when}, there are other tensors"
     for name, tensor in found[1].items():
@@ -371,10 +379,9 @@ def _damaged(tensor: NDArray[Any]) -> list[NDArray[Any]]:
     found = [tensor[None], np.concatenate([np.atleast_1d(tensor)] * 2)]
     found.append(tensor.astype(np.float32 if tensor.dtype == np.float64 else np.float64))
     if tensor.dtype.kind == "f":
-        for value in (math.nan, math.inf):
-            spoiled = np.array(tensor)
-            spoiled.flat[0] = value
-            found.append(spoiled)
+        spoiled = np.array(tensor)
+        spoiled.flat[0] = math.nan
+        found.append(spoiled)
     return found
 
 
@@ -394,10 +401,10 @@ def _load_or_refuse(case: DetectorCase, settings: Mapping[str, Any], tensors: Te
     return True
 
 
-def _load_or_none(case: DetectorCase, device: str, precision: Precision = "auto") -> Detector | None:
+def _load_or_none(case: DetectorCase, stored: _Stored, device: str, precision: Precision = "auto") -> Detector | None:
     """None if the device or the precision is not there."""
     try:
-        return type(case.detector).load(*_stored(case.detector), device, precision)
+        return type(case.detector).load(*stored, device, precision)
     except UsageError as error:
         _assert_sentence(error)
         return None

@@ -40,7 +40,8 @@ class Brightness(Detector):
             observation.stream[0] += 1
             grey = observation.frame.image.mean(axis=2)
             level = float(grey.mean()) / 255
-            found.append(Detection(level, grey.astype(np.float32), (Reason("brightness", level, 0.2),)))
+            reasons = (Reason("brightness", level, 0.2),) if level > 0.2 else ()
+            found.append(Detection(level, grey.astype(np.float32), reasons))
         return found
 
     def settings(self) -> dict[str, Any]:

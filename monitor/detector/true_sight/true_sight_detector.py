@@ -245,7 +245,8 @@ class TrueSight(Detector):
             f"network.{key}": (tuple(v.shape), str(v.dtype).removeprefix("torch."))
             for key, v in net.state_dict().items()
         }
-        if "error_mean" in tensors or "error_std" in tensors:
+        calibrated = checked.variant == "sound" and checked.term_means is not None
+        if calibrated or "error_mean" in tensors or "error_std" in tensors:
             expected |= dict.fromkeys(("error_mean", "error_std"), ((INPUT_SIZE, INPUT_SIZE), "float32"))
         if "usual" in tensors:  # models from earlier versions do not have it
             expected["usual"] = ((3, INPUT_SIZE, INPUT_SIZE), "float32")

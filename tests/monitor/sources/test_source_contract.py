@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,12 @@ import pytest
 
 from benchmarks.lib.live_file import LiveFile
 from monitor.app.demo import DemoStreet
-from monitor.errors import CaptureError
+from monitor.errors import CaptureError, SourceError
 from monitor.learning.footage import CARD, FootageSource, FootageWriter
 from monitor.sources.camera import CameraSource
 from monitor.sources.folder import FolderSource
 from monitor.sources.isolated.isolated_source import IsolatedSource, isolate
-from monitor.sources.source import Source
+from monitor.sources.source import Position, Reader, Source
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.video import VideoSource
 from monitor.testing.fakes import LevelSource, picture
@@ -38,6 +38,7 @@ from monitor.testing.source_contract import (
     check_interrupted,
     check_lost,
 )
+from monitor.types import Image
 from tests.helpers.decoders import Break, NoiseSource, Plan
 from tests.helpers.isolated import isolated
 from tests.helpers.made_footage import write_image, write_video
@@ -335,3 +336,113 @@ def test_a_camera_that_cannot_be_opened_is_an_error_without_its_password() -> No
         with pytest.raises(CaptureError) as caught:
             one.open()
         assert PASSWORD not in str(caught.value)
+
+
+# The checks themselves
+
+
+class BrokenReader(Reader):
+    """Gives ten pictures; with a fault it breaks one promise."""
+
+    fps = 25.0
+
+    def __init__(self, fault: str, first: int = 0) -> None:
+        self.fault = fault
+        self.at = first - 1
+        self.closed = 0
+        self.memory = np.zeros((6, 8, 3), np.uint8)
+
+    def grab(self) -> Position | None:
+        self.at += 1
+        if self.at >= 10:
+            if self.fault == "end":
+                raise IndexError(self.at)
+            return None
+        passed = 1 if self.fault == "passed" else 0
+        return Position(self.at // 2 if self.fault == "index" else self.at, self.time_s, passed)
+
+    @property
+    def time_s(self) -> float:
+        return 0.0 if self.fault == "time" else self.at / self.fps
+
+    def skip_to(self, time_s: float) -> Position | None:
+        before = self.at
+        while self.fault in ("late", "count") and self.at < 8 and (self.at + 1) / self.fps < time_s:
+            self.at += 1
+        if self.fault == "late" and 0.0 < time_s < 0.3:
+            self.at += 1
+        found = self.grab()
+        return None if found is None else replace(found, passed=0 if self.fault == "count" else self.at - before - 1)
+
+    def retrieve(self) -> Image | None:
+        if self.fault == "again":
+            self.memory = self.memory + 1
+            return self.memory
+        if self.fault == "reused":
+            self.memory[:] = self.at
+            return self.memory
+        return np.full((6, 8, 3), self.at, np.float32 if self.fault == "type" else np.uint8)
+
+    def retrieve_into(self, memory: Image) -> Image | None:
+        if self.fault == "memory":
+            memory[:1] = self.at
+            return memory
+        return self.retrieve()
+
+    def close(self) -> None:
+        self.closed += 1
+        if self.fault == "close" and self.closed > 1:
+            raise ValueError("closed already")
+
+
+class BrokenSource(Source):
+    def __init__(self, fault: str) -> None:
+        super().__init__("a/b" if fault == "name" else "a", "rtsp://me:secret@b/" if fault == "label" else "a label")
+        self.fault = fault
+        self.opened = 0
+
+    def open(self) -> Reader:
+        self.opened += 1
+        if self.fault == "open":
+            raise OSError("no such thing")
+        return BrokenReader(self.fault, self.opened - 1 if self.fault == "second" else 0)
+
+    def check(self) -> None:
+        if self.fault == "check":
+            raise SourceError("this source gives nothing")
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("name", "contains a '/'"),
+        ("label", "contains credentials"),
+        ("open", "raises OSError"),
+        ("check", "check fails: this source gives nothing"),
+        ("second", "of two readers that are open at once, there are 10 frames and not 9"),
+        ("index", "index 0 follows 0"),
+        ("time", "time 0.0 s follows 0.0 s"),
+        ("passed", "grab passed 1 frames over"),
+        ("end", "raises IndexError"),
+        ("late", "later than necessary"),
+        ("count", "reports 0 frames passed"),
+        ("again", "another picture if retrieved again"),
+        ("reused", "changed after it was given out"),
+        ("type", "float32"),
+        ("memory", "put into given memory"),
+        ("close", "close raises ValueError"),
+    ],
+)
+def test_a_broken_promise_is_found(fault: str, sentence: str) -> None:
+    found = []
+    for check in SOURCE_CHECKS:
+        try:
+            check(SourceCase(lambda: BrokenSource(fault)))
+        except AssertionError as error:
+            found.append(str(error))
+    assert any(sentence in text for text in found), found
+
+
+def test_a_sound_source_passes_the_checks() -> None:
+    for check in SOURCE_CHECKS:
+        check(SourceCase(lambda: BrokenSource("")))
