@@ -66,6 +66,8 @@ class RunOptions:
 class Session:
     """Wires everything for ``run``. ``stop`` ends it; ``reload`` has the config read again, and may be None.
 
+    ``fleet`` is the table of its cameras.
+
     cameras  what is watched at first
     prepare  reads the config anew and plans its cameras, for a reload
     """
@@ -81,13 +83,13 @@ class Session:
         self._settings = settings
         self._options = options
         self._console = console
-        self._fleet = Fleet(Pipeline(settings.queue, cpu_fallback=settings.cpu_fallback), cameras)
+        self.fleet = Fleet(Pipeline(settings.queue, cpu_fallback=settings.cpu_fallback), cameras)
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
         self._publisher: Publisher | None = None
         self._dashboard: Dashboard | None = None
         self._reloader: Reloader | None = None
         if options.config is not None:
-            self._reloader = Reloader(options.config, prepare, settings, self._fleet, follow=options.follow_config)
+            self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
         self._learning = Learning((), lambda plan: learned(plan, self._current()), current=self._current)
         self.stop = threading.Event()
 
@@ -107,9 +109,9 @@ class Session:
             sinks = self._sinks(stack)
             dashboard = self._dashboard
             if self._judge is None:
-                warn_of_short_footage(member.camera for member in self._fleet)
+                warn_of_short_footage(member.camera for member in self.fleet)
             stack.callback(lambda: unfinished.extend(learning.close()))
-            watch = Watch(self._fleet, sinks, learning=learning)
+            watch = Watch(self.fleet, sinks, learning=learning)
 
             def on_tick() -> None:
                 if self._reloader is not None:
@@ -144,10 +146,10 @@ class Session:
 
     def _adopt(self, name: str, model: Model, monitor: CameraMonitor) -> None:
         """A camera has learned: watch it with its model."""
-        member = self._fleet.get(name)
+        member = self.fleet.get(name)
         if member is None:
             return
-        self._fleet.replace(watching(member.camera, self._current(), model, monitor))
+        self.fleet.replace(watching(member.camera, self._current(), model, monitor))
         log.info("%s: watched with what it has learned (%s)", name, model.id)
         if self._dashboard is not None:
             self._dashboard.retitle(self._title(self._dashboard.endpoint))
@@ -169,7 +171,7 @@ class Session:
         return joined([place for place, used in places.items() if used])
 
     def _title(self, endpoint: str) -> RunTitle:
-        models = [member.camera.model for member in self._fleet if member.monitor is not None]
+        models = [member.camera.model for member in self.fleet if member.monitor is not None]
         return RunTitle(
             node=self._settings.node,
             device=", ".join(sorted({d.device for m in models for d in m.detectors})) or "-",
@@ -193,7 +195,7 @@ class Session:
         with_dashboard = self._console.is_terminal and not options.headless
         if not with_dashboard:
             logging.getLogger().setLevel(logging.DEBUG if options.verbose else logging.INFO)
-        live = any(member.camera.source.live for member in self._fleet) or settings.playback.loop
+        live = any(member.camera.source.live for member in self.fleet) or settings.playback.loop
         sort = not live and options.config is None
         recorder = stack.enter_context(Recorder(options.record_scores, options.record_alerts, sort=sort))
         if settings.publish.enabled:
