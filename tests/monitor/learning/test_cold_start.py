@@ -38,6 +38,7 @@ from monitor.testing.faulty_camera import FaultyCamera
 from monitor.text.commands import python_command
 from monitor.text.durations import in_words, parse_duration
 from monitor.types import Frame, Health, ScoredFrame
+from tests.helpers.commands import Finished, monitor
 from tests.helpers.normal_street import SIZE, record_street, street
 from tests.places import ROOT
 from training.learn.learn_model import LearnSettings, learn
@@ -54,10 +55,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(folder: Path, *arguments: str | Path, config: str = "") -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *arguments: str | Path, config: str = "") -> Finished:
     (folder / "c.toml").write_text(f'detectors = ["static"]\n{config}[publish]\nenabled = false\n')
-    command = [sys.executable, ROOT / "run_monitor.py", *arguments, "--config", "c.toml", "--headless"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110, stdin=subprocess.DEVNULL)
+    return monitor(*arguments, "--config", "c.toml", "--headless", cwd=folder)
 
 
 def test_a_file_is_learned_from_at_once_and_its_rest_watched(video: Path, tmp_path: Path) -> None:
@@ -409,9 +409,9 @@ def test_lengths_in_words() -> None:
 def test_what_was_not_learned_in_full_is_said_when_the_dashboard_is_gone(tmp_path: Path) -> None:
     in_a_terminal = (sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)")
     with FaultyCamera() as camera:
-        monitor = (sys.executable, ROOT / "run_monitor.py", f"door={camera.url}", "--no-publish", "--max-frames", "12")
+        command = (sys.executable, ROOT / "run_monitor.py", f"door={camera.url}", "--no-publish", "--max-frames", "12")
         result = subprocess.run(
-            [*in_a_terminal, *monitor],
+            [*in_a_terminal, *command],
             cwd=tmp_path,
             capture_output=True,
             text=True,
