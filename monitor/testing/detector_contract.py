@@ -375,9 +375,9 @@ def _assert_same_parts(found: _Stored, expected: _Stored, when: str) -> None:
 
 
 def _damaged(tensor: NDArray[Any]) -> list[NDArray[Any]]:
-    """The tensor in other shapes, another type and, if it can hold such values, not finite."""
-    found = [tensor[None], np.concatenate([np.atleast_1d(tensor)] * 2)]
-    found.append(tensor.astype(np.float32 if tensor.dtype == np.float64 else np.float64))
+    """The tensor in another shape, in another type and, if it can hold such values, not finite."""
+    another = np.float32 if tensor.dtype == np.float64 else np.float64
+    found: list[NDArray[Any]] = [np.concatenate([np.atleast_1d(tensor)] * 2), tensor.astype(another)]
     if tensor.dtype.kind == "f":
         spoiled = np.array(tensor)
         spoiled.flat[0] = math.nan

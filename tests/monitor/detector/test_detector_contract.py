@@ -25,7 +25,7 @@ from monitor.detector.true_sight2.true_sight2_detector import TrueSight2, TrueSi
 from monitor.errors import ModelError
 from monitor.states import Reason
 from monitor.testing.detector_contract import DETECTOR_CHECKS, DetectorCase, DetectorCheck, check_foreign_parts
-from monitor.testing.fakes import Brightness
+from monitor.testing.fakes import Brightness, frame
 from monitor.types import Detection, Frame, Image
 from tests.helpers.gliding import clip, ground, picture
 
@@ -245,12 +245,11 @@ class Broken(Brightness):
     ],
 )
 def test_a_broken_promise_is_found(fault: str, sentence: str) -> None:
-    frames = [Frame("a", f.index, f.time_s, f.image.copy()) for f in clip(20.0, 1.0)]
-    dark = [Frame("b", f.index, f.time_s, f.image // 4) for f in frames]
+    clips = [[frame(0.1 * number, 20 * light + number, name) for number in range(9)] for light, name in enumerate("ab")]
     found = []
     for check in DETECTOR_CHECKS:
         try:
-            check(DetectorCase(Broken(fault), [frames, dark]))
+            check(DetectorCase(Broken(fault), clips))
         except AssertionError as error:
             found.append(str(error))
     assert any(sentence in text for text in found), found
