@@ -37,10 +37,10 @@ from benchmarks.lib.stamped_monitor import read_stamps
 from benchmarks.soak import free_ports
 from monitor.alerts.messages import AlertMessage, ScoreMessage
 from monitor.client import AlertSubscriber, Gap, Received
+from monitor.detector.registry import LEARNED
 from monitor.detector.true_sight.published_score import PUBLISHED_SIZES
 from monitor.errors import MonitorError, RunError
 from monitor.model.model_store import load_model
-from monitor.model.unlearned import DETECTORS
 
 LIMITS_S = {1: 0.050, 8: 0.100}
 """Up to this number of cameras -> limit in seconds for 99 of 100 alerts."""
@@ -90,7 +90,7 @@ def published(work: Path) -> Watching:
 
 def learned(work: Path) -> Watching:
     """The detectors that a camera learns by itself. They are learned once and kept."""
-    detectors = ",".join(DETECTORS)
+    detectors = ",".join(LEARNED)
     if not (work / "models" / "calm").exists():
         write_calm(work / "calm.mp4", CALM_S)
         command: list[str | Path] = [

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from monitor.detector.registry import LEARNED
 from monitor.errors import MonitorError, UsageError
 from monitor.text.commands import monitor_command, python_command
 from monitor.text.wording import counted, listed
@@ -50,7 +51,7 @@ def learn(
     ] = "10m",
     detectors: Annotated[
         str, typer.Option(metavar="A,B", help="Detectors to learn.")
-    ] = "motion,static,scene,true-sight-2",
+    ] = ",".join(LEARNED),
     from_s: Annotated[
         float, typer.Option(min=0, metavar="S", help="Skip everything before this second of each file.")
     ] = 0.0,

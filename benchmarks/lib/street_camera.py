@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from monitor.detector.base import Detector
+from monitor.detector.registry import LEARNED
 from monitor.detector.true_sight2.true_sight2_detector import TrueSight2
 from monitor.errors import ModelError, UsageError
 from monitor.model.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
@@ -25,7 +26,7 @@ from monitor.sources.video import VideoSource
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.types import Image
 from training.learn.fit_clip_net import fit_true_sight2
-from training.learn.learners import DEFAULT, chosen
+from training.learn.learners import chosen
 from training.learn.normal_footage import read_normal
 from training.progress import Report
 from training.provenance import code_commit
@@ -88,11 +89,11 @@ def model_of(video: Path, folder: Path, say: Callable[[str], None]) -> Path:
         with suppress(ModelError):  # a model of an earlier version is learned again
             load_model(path, "cpu")
             return path
-    say(f"learning {', '.join(DEFAULT)} from {video} (only once)")
+    say(f"learning {', '.join(LEARNED)} from {video} (only once)")
     started, report = time.monotonic(), Report(every_s=30.0)
     cv2.setNumThreads(1)
     normal = read_normal([VideoSource(video)], report)
-    fast = [name for name in DEFAULT if name != TrueSight2.name]
+    fast = [name for name in LEARNED if name != TrueSight2.name]
     detectors: list[Detector] = [learner.fit(normal.stretches, 0, "cpu", report) for learner in chosen(fast).values()]
     detectors.append(fit_true_sight2(normal.stretches, steps=STEPS, report=report))
     scores = {
@@ -133,6 +134,6 @@ def scene_of(
     video = (video or street_video(work, seconds, say)).resolve()
     model = (model or model_of(video, work, say)).resolve()
     names = detectors_of(model)
-    if missing := [name for name in DEFAULT if name not in names]:
+    if missing := [name for name in LEARNED if name not in names]:
         say(f"note: {model} has no {', '.join(missing)}: figures are for {', '.join(names)} only")
     return video, model

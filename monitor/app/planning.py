@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
+from monitor.detector.registry import LATER, LEARNED
 from monitor.errors import ConfigError, ModelError, SourceError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import ModelBands
@@ -19,7 +20,7 @@ from monitor.learning.learning_plan import LearningPlan
 from monitor.live.capture import CaptureSettings
 from monitor.live.fleet import Camera
 from monitor.model.model_store import Model, learned_folder, load_model
-from monitor.model.unlearned import DETECTORS, LATER, unlearned_model
+from monitor.model.unlearned import unlearned_model
 from monitor.scores.calibration import DAY_S
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
@@ -159,7 +160,7 @@ def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraM
 
 def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> LearningPlan:
     for name in settings.detectors or ():
-        if name not in DETECTORS:
+        if name not in LEARNED:
             raise ConfigError(
                 f"setting 'detectors': '{name}' does not learn from a camera, and {source.name} has no model: leave it "
                 f"out, or give a model that has it (`{python_command('-m training train')}`)"
@@ -169,7 +170,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
         label=source.label,
         folder=folder,
         duration_s=settings.learning.duration_s,
-        detectors=settings.detectors or DETECTORS,
+        detectors=settings.detectors or LEARNED,
         hold=None if source.live else Hold(settings.learning.duration_s),
         keep_footage=settings.learning.keep_footage,
         device=settings.device,

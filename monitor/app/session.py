@@ -33,7 +33,7 @@ from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.publish_sink import PublishSink
-from monitor.sinks.score_recorder import Recorder
+from monitor.sinks.score_record import Recorder
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.logs import stderr_silenced
 from monitor.text.redaction import redact

@@ -17,6 +17,13 @@ REGISTRY = {
 }
 
 
+LEARNED = ("motion", "static", "scene", "true-sight-2")
+"""The detectors that are learned by default."""
+
+LATER = frozenset({"true-sight-2"})
+"""Those that are learned later, while the camera is already watched with the others."""
+
+
 def detector_class(name: str) -> type[Detector]:
     """The detector class registered under a name. Raises ModelError for an unknown name."""
     if name not in REGISTRY:

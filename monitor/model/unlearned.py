@@ -10,12 +10,6 @@ from monitor import __version__
 from monitor.model.model_store import FORMAT_VERSION, HeldOutSummary, Model, ModelCard, Provenance
 from monitor.scores.held_out import HeldOut
 
-DETECTORS = ("motion", "static", "scene", "true-sight-2")
-"""The detectors that are learned by default."""
-
-LATER = frozenset({"true-sight-2"})
-"""The detectors that are learned later, while the camera is already watched with the others."""
-
 
 @cache
 def unlearned_model() -> Model:

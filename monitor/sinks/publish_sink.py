@@ -6,12 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from monitor.alerts.messages import ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.judging.camera_monitor import Alert, Judgement
-from monitor.judging.fusion import ModelScale
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, RunReport
+from monitor.sinks.alert_facts import model_ref
 from monitor.sinks.evidence.alert_pictures import snapshot, to_jpeg
 from monitor.states import Phase
 
@@ -71,11 +70,6 @@ class PublishSink(Sink):
     def tick(self, report: RunReport) -> None:  # noqa: ARG002 - the heartbeat says only that the loop turns
         """Send the heartbeat when it is due, answer clients, look after the journal."""
         self._publisher.tick(time.monotonic())
-
-
-def model_ref(scale: ModelScale) -> ModelRef:
-    """A model as messages name it."""
-    return ModelRef(id=scale.model.name, hash=scale.model.hash)
 
 
 def snapshot_jpeg(alert: Alert) -> bytes:

@@ -15,6 +15,7 @@ from rich.table import Table
 from monitor.errors import UsageError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
+from monitor.replay import judged
 from monitor.scores.calibration import DAY_S
 from monitor.sinks.score_record import RecordHeader, ScoreLine
 from monitor.states import Phase
@@ -92,7 +93,7 @@ class _Replay:
         self._last = (line.segment, line.time_s)
         frame = Frame(line.camera, line.index, line.time_s, _NO_IMAGE, line.segment)
         detections = tuple(Detection(line.raw[name]) for name in self._detectors)
-        judgement = self._monitor.update(ScoredFrame(frame, detections, 0.0))
+        (judgement,) = judged([ScoredFrame(frame, detections, 0.0)], self._monitor)
         if math.isinf(judgement.score):
             raise ValueError("a score is infinite")
         self.outcome.alerts.extend(judgement.alerts)

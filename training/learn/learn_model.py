@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from monitor.detector.base import Detector
+from monitor.detector.registry import LEARNED
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.model.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
@@ -32,7 +33,7 @@ from monitor.text.wording import about, counted, joined
 from monitor.types import Frame
 from training.learn.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
 from training.learn.held_out_windows import score_windows, windows
-from training.learn.learners import DEFAULT, LEARNERS, Learner, chosen
+from training.learn.learners import LEARNERS, Learner, chosen
 from training.learn.normal_footage import Normal, Stretch, read_normal
 from training.learn.suitability import check_suitable
 from training.output import make_writable
@@ -64,7 +65,7 @@ class LearnSettings:
 
     name: str
     models: Path = Path("models")
-    detectors: tuple[str, ...] = DEFAULT
+    detectors: tuple[str, ...] = LEARNED
     seed: int = 0
     device: str = "cpu"
     from_s: float = 0.0

@@ -81,9 +81,6 @@ LEARNERS = {
 }
 """Registry name -> how this detector learns. The fast ones come first."""
 
-DEFAULT = ("motion", "static", "scene", "true-sight-2")
-"""The detectors that are learned by default."""
-
 
 def chosen(names: Sequence[str]) -> dict[str, Learner]:
     """The learners of these detectors, in the registry's order. Raises UsageError for a name that cannot learn."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from monitor.alerts.messages import ModelRef, ReasonBody, RegionBody
 from monitor.judging.camera_monitor import Alert
+from monitor.sinks.alert_facts import alert_facts
 from monitor.sinks.evidence.alert_pictures import fit, from_jpeg, snapshot, to_jpeg
 from monitor.sinks.evidence.clips import Clip, clip_suffix, open_clip
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
@@ -179,23 +179,15 @@ class CameraEvidence:
 
     def _describe(self, alert: Alert, files: EvidenceFiles) -> dict[str, Any]:
         """Return the facts of the alert, for the JSON file beside the pictures."""
-        event = alert.event
+        facts = alert_facts(alert)
+        names = ("started_s", "ended_s", "peak_score", "peak_s", "threshold", "expected_false_alarms_per_day", "notify")
         return {
-            "camera": alert.camera,
-            "event": event.number,
-            "phase": event.phase,
-            "started_at": _iso(alert.started_at),
-            "ended_at": None if alert.ended_at is None else _iso(alert.ended_at),
-            "started_s": event.started_s,
-            "ended_s": event.ended_s,
-            "peak_score": float(event.peak_score),
-            "peak_s": event.peak_s,
-            "threshold": 1.0,
-            "expected_false_alarms_per_day": alert.scale.false_alarms_per_day,
-            "notify": event.notify,
-            "model": ModelRef(id=alert.scale.model.name, hash=alert.scale.model.hash).model_dump(),
-            "regions": [RegionBody.of(region).model_dump() for region in alert.regions],
-            "reasons": [ReasonBody.of(reason).model_dump() for reason in alert.reasons],
+            "camera": facts["camera"],
+            "event": facts["number"],
+            "phase": facts["phase"],
+            "started_at": _iso(facts["started_at"]),
+            "ended_at": None if facts["ended_at"] is None else _iso(facts["ended_at"]),
+            **{name: facts[name] for name in (*names, "model", "regions", "reasons")},
             "files": [name.rpartition("/")[2] for name in files.all],
             "clip": None,
         }

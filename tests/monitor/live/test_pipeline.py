@@ -16,7 +16,7 @@ from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
 from monitor.reports import CameraReport, RunReport
-from monitor.sinks.score_recorder import Recorder
+from monitor.sinks.score_record import Recorder
 from monitor.sources.source import Reader, Source
 from monitor.states import CameraState, Phase
 from monitor.testing.fakes import Brightness, LevelSource, brightness_model, fleet_of, frame, watched_by

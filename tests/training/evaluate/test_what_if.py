@@ -16,8 +16,7 @@ from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.judging.fusion import ModelScale
 from monitor.live.capture import CaptureSettings
 from monitor.scores.smoothing import SmoothingSettings
-from monitor.sinks.score_record import ScoreLine, alert_line, header_line, read_scores, score_line
-from monitor.sinks.score_recorder import Recorder
+from monitor.sinks.score_record import Recorder, ScoreLine, alert_line, header_line, read_scores, score_line
 from monitor.states import Phase
 from monitor.testing.fakes import LevelSource, brightness_model, judgement, monitor_of, scored
 from monitor.types import ScoredFrame

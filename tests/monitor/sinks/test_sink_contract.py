@@ -1,0 +1,79 @@
+"""Every sink passes the contract of sinks, and leaves no thread and no file descriptor behind."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from monitor.alerts.journal import Journal
+from monitor.alerts.publisher import Publisher
+from monitor.app.demo import DemoJudge
+from monitor.live.sink import Sink
+from monitor.sinks.dashboard.screen import Dashboard, RunTitle
+from monitor.sinks.evidence.evidence_settings import EvidenceSettings
+from monitor.sinks.evidence.evidence_sink import EvidenceSink
+from monitor.sinks.log_sink import LogSink
+from monitor.sinks.publish_sink import PublishSink
+from monitor.sinks.score_record import Recorder
+from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.testing.sink_contract import SINK_CHECKS, SinkCheck
+
+ANY = "tcp://127.0.0.1:*"
+
+
+@contextmanager
+def plain(sink: Sink) -> Iterator[Sink]:
+    yield sink
+
+
+@contextmanager
+def publishing(folder: Path) -> Iterator[Sink]:
+    with Journal(folder / "journal.sqlite3") as journal, Publisher(ANY, ANY, ANY, journal=journal) as publisher:
+        yield PublishSink(publisher)
+
+
+def dashboard() -> Dashboard:
+    console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
+    return Dashboard(console, RunTitle("node-1", "cpu", "street@01234567", ANY, 1.0))
+
+
+SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
+    "interface": lambda _: plain(Sink()),
+    "publish": publishing,
+    "log": lambda _: plain(LogSink(every_s=0.1)),
+    "record": lambda folder: Recorder(folder / "scores.jsonl", folder / "alerts.jsonl", sort=True),
+    "demo": lambda _: plain(DemoJudge(SyntheticScene(duration_s=10.0))),
+    "dashboard": lambda _: dashboard(),
+    "evidence": lambda folder: EvidenceSink(
+        EvidenceSettings(enabled=True, folder=folder / "evidence"), stop=threading.Event()
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SINKS)
+@pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
+def test_every_sink_keeps_the_contract(name: str, check: SinkCheck, tmp_path: Path) -> None:
+    before = set(threading.enumerate())
+    with SINKS[name](tmp_path) as sink:
+        check(sink)
+        if isinstance(sink, EvidenceSink):
+            assert sink.dropped == 0
+    assert not [thread.name for thread in threading.enumerate() if thread not in before and thread.is_alive()]
+
+
+def test_every_sink_of_the_product_is_in_the_suite() -> None:
+    def below(kind: type[Sink]) -> Iterator[type[Sink]]:
+        for child in kind.__subclasses__():
+            yield child
+            yield from below(child)
+
+    known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink}
+    product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
+    assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
+    assert len(known) == len(SINKS) - 1
