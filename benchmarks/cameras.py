@@ -65,7 +65,7 @@ class Trials:
         self.steps: list[Step] = []
 
     def passes(self, cameras: int, seconds: float, *, decode_only: bool = False) -> bool:
-        """True if the machine can watch, or decode, so many cameras. Retries, because other programs may disturb it."""
+        """True if the machine can watch, or decode, this many cameras. Retries, because other programs may disturb."""
         task = replace(self._task, cameras=cameras, seconds=seconds, decode_only=decode_only)
         for _ in range(self._tries):
             wait_until_quiet(DISTURBED, self._patience_s)

@@ -1,4 +1,4 @@
-"""The mean frame difference, a score without any model: the bar that every detector must clear."""
+"""The mean frame difference: a score without any model, which every detector must exceed to be useful."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from monitor.types import Frame, Image
 
 
 class FrameDifference:
-    """Compares each analysed frame with the one before it; starts anew with each segment."""
+    """Compares each analysed frame with the frame before it. Starts again at each new segment."""
 
     def __init__(self) -> None:
         self._before: NDArray[Any] | None = None
         self._segment: int | None = None
 
     def update(self, frame: Frame) -> tuple[float, Image | None]:
-        """Mean absolute grey difference, grey levels, and that difference at each pixel, (H, W) uint8.
+        """Mean absolute difference in grey levels, and the difference at each pixel, (H, W) uint8.
 
-        0 and None for the first frame of a segment.
+        Returns 0 and None for the first frame of a segment.
         """
         grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
         before = self._before if frame.segment == self._segment else None
@@ -39,7 +39,7 @@ def smoothed_difference(
     segment: NDArray[np.int32],
     smoothing: SmoothingSettings,
 ) -> NDArray[np.float64]:
-    """The causal median of the frame difference, which starts anew with each segment: (N,) float64."""
+    """The causal median of the frame difference, (N,) float64. It starts again at each new segment."""
     found = np.empty_like(difference)
     median = smoothing.smoother()
     for i, (at_s, value) in enumerate(zip(time_s.tolist(), difference.tolist(), strict=True)):
