@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
 
 from monitor.errors import ModelError
 from monitor.scores.held_out import HeldOut
@@ -110,6 +109,8 @@ class Surprise:
 
 def fit_surprise(smoothed: NDArray[np.float64], trust: float = 1.0) -> Surprise:
     """Fit a Surprise to ``smoothed`` normal scores, (N,); NaN means unknown; at least one must be known."""
+    from scipy.special import gammaincinv  # a quarter of a second, which only models of several detectors pay
+
     known = smoothed[~np.isnan(smoothed)]
     quantiles = np.quantile(known, np.linspace(0, TAIL_QUANTILE, 20))
     above = known[known > quantiles[-1]] - quantiles[-1]
