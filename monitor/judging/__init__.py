@@ -1,1 +1,1 @@
-"""From detections to alerts: smoothing, calibration, fusion, the alert rule, drift. Pure: no threads, no clock."""
+"""From frames to alerts: scoring, fusion, regions, alert rule and drift. No threads; only the scorer reads a clock."""

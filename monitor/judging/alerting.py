@@ -1,4 +1,4 @@
-"""The alert rule: smoothed scores in, events with a start, updates and an end out.
+"""The alert rule: it takes smoothed scores and returns events, each with a start, updates and an end.
 
 Pure: no threads, no clock; all times are seconds on the stream's own clock. A high score is abnormal.
 """
@@ -14,14 +14,15 @@ from monitor.states import AlertEvent, Phase
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """When a score becomes an event. Scores are in units of the threshold (1 = the threshold).
+    """Settings that decide when a score becomes an event. Scores are in units of the threshold (1 = the threshold).
 
-    on              an event may begin at this score or above
-    off             it goes on while the score is at this or above (hysteresis), <= on
-    min_duration_s  it begins only after the score has stayed up this long
-    merge_gap_s     it ends only after the score has stayed down longer than this; a new rise within it goes on
-    update_every_s  an open event is reported again this often
-    cooldown_s      for this long after a notified event's end, further events are recorded but do not notify
+    on              an event can start at this score or above
+    off             an event continues while the score is at this value or above (hysteresis); <= on
+    min_duration_s  an event starts only after the score has stayed high this long, seconds
+    merge_gap_s     an event ends only after the score has stayed low longer than this, seconds; if the score rises
+                    again before, the event continues
+    update_every_s  interval between the updates of an open event, seconds
+    cooldown_s      for this long after the end of a notified event, seconds, new events are recorded but do not notify
     """
 
     on: float = 1.0
@@ -43,7 +44,7 @@ class AlertSettings:
 
 @dataclass(slots=True)
 class _Rise:
-    """A stretch over the threshold: a candidate until ``event`` gives it a number."""
+    """A period with a high score: only a candidate until it becomes an event and ``event`` holds its number."""
 
     started_s: float
     last_high_s: float
@@ -71,7 +72,7 @@ class AlertRule:
         return self._rise is not None and self._rise.event is not None
 
     def count_from(self, events: int) -> None:
-        """Events are numbered on from here: the rule before this one had so many."""
+        """Continue the numbering of events after ``events``, the number of events that the previous rule started."""
         self._events = events
 
     @property
@@ -81,13 +82,13 @@ class AlertRule:
 
     @property
     def peak_s(self) -> float | None:
-        """When the present rise, an event or not yet, was highest; None between rises."""
+        """Time of the highest score of the current rise, even if it is not an event yet; None between rises."""
         return None if self._rise is None else self._rise.peak_s
 
     def update(self, time_s: float, score: float) -> AlertEvent | None:
-        """Take the score at ``time_s``; returns what there is to say now. NaN scores count as low.
+        """Take the score at ``time_s``. Returns the step of an event to report now, or None. A NaN score counts as low.
 
-        Raises ValueError when time does not move forward.
+        Raises ValueError if the time does not increase.
         """
         if time_s <= self._last_s:
             raise ValueError(f"scores must come in order of time: {time_s} s after {self._last_s} s")
@@ -95,7 +96,7 @@ class AlertRule:
         rule = self.settings
         self._high = score >= (rule.off if self._high else rule.on)
         if math.isnan(score):
-            score = 0.0  # an event says that it was low: messages and records know no NaN
+            score = 0.0  # an event reports a low score, because messages and records cannot hold NaN
         rise = self._rise
         if rise is None:
             if not self._high:
@@ -118,7 +119,7 @@ class AlertRule:
         if not self._high:
             self._rise = None
             return None
-        # The same allowance for sums of floating-point frame times as the smoothing window has.
+        # Frame times are sums in floating point. The tolerance is the same as that of the smoothing window.
         if time_s - rise.started_s < self.settings.min_duration_s - 1e-6:
             return None
         self._events += 1
@@ -131,12 +132,15 @@ class AlertRule:
         rise = self._rise
         assert rise is not None
         self._rise, self._high = None, False
-        if rise.notify:  # an event that did not notify starts no cool-down, or a busy scene would stay silent for ever
+        if rise.notify:  # other events start no cool-down; otherwise a busy scene would stay silent forever
             self._quiet_until_s = rise.last_high_s + self.settings.cooldown_s
         return self._event(rise, Phase.END, score, rise.last_high_s)
 
     def close(self) -> AlertEvent | None:
-        """End an open event now (gap, reconnect, end of the run) and forget a candidate; returns its end."""
+        """End an open event now (gap, reconnect, end of the run) and drop a candidate.
+
+        Returns the end of the event, or None if no event was open.
+        """
         if self.open:
             return self._end(0.0)
         self._rise, self._high = None, False

@@ -1,7 +1,7 @@
-"""One camera's way from raw detections to score and events: scale, smooth, fuse, decide.
+"""Turns the raw detections of one camera into scores and events: smooth, fuse on a common scale, decide.
 
-Pure: no threads and no clock. Times are the stream's own, so the same frames give the same events however fast they
-come. A high score is abnormal; 0 is typical normal footage, 1 is the threshold.
+Pure: no threads and no clock. Times are the stream's own, so the same frames give the same events at any playback
+speed. A high score is abnormal; 0 is typical normal footage, 1 is the threshold.
 """
 
 from __future__ import annotations
@@ -20,24 +20,26 @@ from monitor.states import PAUSED, AlertEvent, Phase, Reason, Region
 from monitor.types import Detection, FloatArray, Frame, ScoredFrame
 
 HOLD_S = 1.0
-"""Seconds for which a score stands for single frames that are not scored."""
+"""Seconds for which the last score, and the last reasons, are used for frames that have none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alert:
-    """An event's step with what people need to believe it.
+    """One step of an event (start, update or end), with the evidence for it.
 
-    started_at, ended_at  unix seconds at which the frames were read
-    read_at               time.monotonic() at which the frame that decided was read, seconds
-    snapshot              the frame to show: of the highest score so far, for which the alert was raised; with an update
-                          the present one
-    regions               boxes in pixels of the snapshot's frame, highest first
-    reasons               what rose on the snapshot's frame, or within the second before where nothing did on itself;
-                          none with an update that comes when the score is down again
-    anomaly_map           (h, w) float32 of the detectors that see what scored the snapshot highest; None without one
-    detector              name of the one that speaks loudest there
-    scale                 of the model and the false-alarm budget that the alert rests on
-    media_s               where in its file or folder the event began, seconds from the beginning; None of a live camera
+    started_at   unix time at which the event's first frame was read, seconds
+    ended_at     unix time at which the last frame with a high score was read, seconds; None while the event is open
+    read_at      time.monotonic() at which the frame that caused this step was read, seconds
+    snapshot     the frame to show: at the start and the end, the frame with the highest score so far; in an update, the
+                 current frame
+    regions      boxes in pixels of the snapshot's frame, highest first
+    reasons      terms that rose on the snapshot's frame. If none rose on it, those of the second before it. Empty for
+                 updates sent after the score has dropped
+    anomaly_map  (h, w) float32, the sum of the maps of ``detector`` and all detectors that respond to the same; None if
+                 none of them gives a map
+    detector     name of the detector that contributes most to the snapshot's score
+    scale        the scale that the scores are measured on; it names the model and the false-alarm budget
+    media_s      position in the file or folder at which the event starts, seconds; None for a live camera
     """
 
     camera: str
@@ -56,15 +58,17 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Judgement:
-    """What is made of one scored frame.
+    """The result for one scored frame.
 
-    score   smoothed and fused; NaN while no detector can judge
-    loudest which detector speaks loudest, an index in the model's order; None while none can judge
-    advice  a sentence that advises to learn the camera again, where there is one to say now
-    alerts  what there is to say now: the end of an event that a gap cut off, the present frame's step
-    scale   of the model and the false-alarm budget that the score rests on
+    score        smoothed and fused; NaN while no detector can judge
+    alerts       steps of events to report now: the end of an event that a gap cut off, then the step of this frame
+    scale        the scale that the score is measured on; it names the model and the false-alarm budget
     by_detector  each detector's smoothed score, raw units, in the model's order; NaN if it cannot judge
-    reasons why the score is so high where it is the highest so far of an event, or of what may become one; else none
+    loudest      index, in the model's order, of the detector that contributes most to the score; None while none can
+                 judge
+    advice       a sentence that advises to learn the camera again; None if there is no new advice
+    reasons      terms that explain the score if it is the highest so far of an event or of a rise that may become one;
+                 otherwise empty
     """
 
     scored: ScoredFrame
@@ -78,7 +82,7 @@ class Judgement:
 
 
 class CameraMonitor:
-    """Takes a camera's scored frames in order of time; keeps the open event's peak frame and nothing else."""
+    """Takes one camera's scored frames in order of time. The only frame it keeps is the peak frame of an event."""
 
     def __init__(
         self,
@@ -117,7 +121,7 @@ class CameraMonitor:
         return self._rule.events
 
     def count_from(self, events: int) -> None:
-        """Number events on from here: the camera had so many before it was judged by this."""
+        """Continue the numbering of events after ``events``, the number of the camera's events before this monitor."""
         self._rule.count_from(events)
 
     def update(self, scored: ScoredFrame) -> Judgement:
@@ -159,12 +163,16 @@ class CameraMonitor:
         return self.scale.fuse(smoothed), smoothed
 
     def _forget(self) -> None:
-        self._telling: dict[int, tuple[float, tuple[Detection, ...]]] = {}  # when a detector last had reasons, and all
+        # Index of a detector -> time of the last frame for which it gave reasons, and all detections of that frame.
+        self._telling: dict[int, tuple[float, tuple[Detection, ...]]] = {}
         self._known: tuple[Fused, tuple[float, ...]] = Fused(math.nan, None), ()
         self._known_s = -math.inf
 
     def _held(self, frame: Frame, fused: Fused, smoothed: tuple[float, ...]) -> tuple[Fused, tuple[float, ...]]:
-        """A single frame that is not scored, such as a corrupted one, neither ends what is going on nor begins it."""
+        """The result to use: for a single frame that is not scored (a corrupted one), the result of the last frame.
+
+        So such a frame neither starts nor ends an event.
+        """
         if not math.isnan(fused.score):
             self._known, self._known_s = (fused, smoothed), frame.time_s
         elif not frame.health.scored and frame.health.state not in PAUSED and frame.time_s - self._known_s <= HOLD_S:
@@ -182,7 +190,7 @@ class CameraMonitor:
         height, width = scored.frame.image.shape[:2]
         heat = self.scale.anomaly_map(detections, loudest or 0)
         regions = () if heat is None else tuple(find_regions(heat, width, height))
-        # While an event only waits to be over, what rises a little is not why it goes on.
+        # The score has dropped, and the event only waits for its end: a small rise now is not the reason for the event.
         calm = event.phase is Phase.UPDATE and event.score < self._rule.settings.off
         return Alert(
             self.camera,
@@ -200,9 +208,10 @@ class CameraMonitor:
         )
 
     def _telling_of(self, scored: ScoredFrame, loudest: int) -> tuple[Detection, ...]:
-        """What was said of a frame, or of one just before it where the loudest detector finds nothing in this very one.
+        """The detections of a frame with reasons from shortly before, if the loudest detector gives no reason for it.
 
-        The smoothed score may be high on a frame whose own is not: the reason was in the frames before.
+        The smoothed score may be high on a frame that has a low score itself: the reason was in the frames before it.
+        If the detector finds nothing in this frame at all, all detections are those of the earlier frame.
         """
         now = scored.detections[loudest]
         time_s, before = self._telling.get(loudest, (-math.inf, scored.detections))
@@ -214,6 +223,6 @@ class CameraMonitor:
         return (*scored.detections[:loudest], told, *scored.detections[loudest + 1 :])
 
     def _when_read(self, time_s: float) -> tuple[float, float | None]:
-        """When the frame at ``time_s`` on the stream's clock was read, unix seconds, and its ``media_s``."""
+        """Unix time in seconds at which the frame at ``time_s`` on the stream's clock was read, and its ``media_s``."""
         at = bisect_right(self._read, time_s, key=lambda entry: entry[0])
         return self._read[max(0, at - 1)][1:]

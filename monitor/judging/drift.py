@@ -1,7 +1,7 @@
-"""Drift: is what is normal still what it was when the model was calibrated? Slow, for each regime of the light.
+"""Detects drift: whether normal scores differ from those at calibration. It is slow and separate for each light regime.
 
 Pure: no clock; times are the stream's own. Scores are calibrated: 0 = typical normal, 1 = the threshold. Nothing is
-adapted here, so nobody can teach the monitor an anomaly by patience; people are told that a new calibration is due.
+adapted here, so nobody can train the monitor slowly to accept an anomaly. It only advises a new calibration.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from monitor.stream.regimes import Regime, regime_of, small_picture
 from monitor.types import Frame
 
 WINDOW_S = 600.0
-"""Seconds of normal footage whose median score is one value of the slow statistic."""
+"""Length of a window of normal footage, seconds. The median score of each window is one value of the slow statistic."""
 WINDOWS = 6
-"""So many of these, an hour of normal footage, are judged together."""
+"""Number of windows that are judged together: one hour of normal footage."""
 
-_SAMPLE_S = 1.0  # one score a second is enough for a median over minutes
-_LONGEST_STEP_S = 10.0  # a longer pause counts as this
-_FEWEST_WINDOWS = 6  # of a regime in the held-out footage, for a band that means anything
+_SAMPLE_S = 1.0  # one score per second is enough for a median over minutes
+_LONGEST_STEP_S = 10.0  # a longer pause counts as this long
+_FEWEST_WINDOWS = 6  # in the held-out footage of a regime; fewer give no useful band
 _LEAST_MARGIN = 0.1
 _LEAST_S = 1800.0  # of held-out footage in a regime
-_SHORTEST_S = 20.0  # of a clip, for a median of its own
+_SHORTEST_S = 20.0  # a clip that is shorter gives no median
 _REPEAT_S = 86_400.0
-_UNKNOWN_S = 600.0  # in a regime that was not learned, before it is said
-_ENDLESS_S = 3600.0  # of alarm within twice as long, before the model is doubted rather than the scene
+_UNKNOWN_S = 600.0  # a regime that was not learned is reported after this time
+_ENDLESS_S = 3600.0  # after this much alarm, minus the calm between, the model may be wrong, and not the scene
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """Where the hourly median of a regime's scores belongs: at most ``high``, in units of the threshold."""
+    """The normal range of the hourly median score in a regime: at most ``high``, in units of the threshold."""
 
     high: float
 
@@ -47,11 +47,11 @@ class Band:
 def learn_bands(
     time_s: NDArray[np.float64], clip: NDArray[np.int32], scores: NDArray[np.float64], regimes: Sequence[Regime]
 ) -> dict[Regime, Band]:
-    """The band of each regime that held-out normal footage shows well enough, half an hour of it at least.
+    """The band of each regime with enough held-out normal footage: at least half an hour and 6 medians.
 
-    time_s, clip, scores: (N,) as in HeldOut, calibrated and smoothed; regimes: N. The band ends above the 99th
-    percentile of the medians over 10 minutes (or over clips that are shorter), by the distance between their
-    quartiles: few windows show little of what another day brings.
+    time_s, clip, scores: (N,) as in HeldOut, calibrated and smoothed; regimes: N. A median is taken over 10 minutes, or
+    over a shorter clip. The band ends at the 99th percentile of the medians plus their interquartile range, or plus 0.1
+    if that is more: a few windows do not show how much another day may differ.
     """
     bands = {}
     for regime in Regime:
@@ -65,7 +65,7 @@ def learn_bands(
                 if median is not None:
                     medians.append(median)
                     seconds += WINDOW_S
-            # A shorter clip's median varies more than one over 10 minutes would: the band is the wider for it.
+            # The median of a shorter clip varies more than a median over 10 minutes. This makes the band wider.
             if window.seconds >= _SHORTEST_S:
                 medians.append(float(np.median(window.scores)))
                 seconds += window.seconds
@@ -77,7 +77,7 @@ def learn_bands(
 
 @dataclass(slots=True, eq=False)
 class _Window:
-    """Gathers at most one score a second; 600 seconds of them, longer gaps not counted, make a median."""
+    """Collects at most one score per second. 600 s of them give a median; a longer pause counts as 10 s."""
 
     last_s: float = -math.inf
     seconds: float = 0.0
@@ -99,10 +99,10 @@ class _Window:
 
 
 class DriftWatch:
-    """One camera's drift. ``update`` takes each judged frame once, in order of time.
+    """Watches the drift of one camera. ``update`` takes each judged frame once, in order of time.
 
-    bands    see ``learn_bands``; a regime without one is not watched
-    learned  the regimes that the model learned; staying in another one is said
+    bands    see ``learn_bands``; a regime without a band is not watched
+    learned  the regimes that the model learned; if the camera stays in another one, this is reported
     """
 
     def __init__(self, bands: Mapping[Regime, Band], learned: Sequence[Regime]) -> None:
@@ -115,21 +115,21 @@ class DriftWatch:
         self._alarmed_s = 0.0
 
     def update(self, time_s: float, score: float, alarmed: bool, regime: Regime) -> str | None:
-        """What is to be said now: a sentence that advises a new calibration and why, or None.
+        """Take a frame. Returns a sentence that advises a new calibration and says why, or None.
 
-        score: calibrated and smoothed, NaN where no detector could judge. The statistic stands still while
-        ``alarmed``. The same advice comes again after a day at the earliest.
+        score: calibrated and smoothed, NaN if no detector could judge. The statistic does not change while ``alarmed``.
+        The same advice is repeated after one day at the earliest.
         """
         step = 0.0 if self._last_s is None else min(max(time_s - self._last_s, 0.0), _SAMPLE_S)
         self._last_s = time_s
-        # An hour of alarm counts as endless even where short pauses interrupt it: calm takes away as much as it lasts.
+        # An hour of alarm counts as endless even if short pauses interrupt it: their length is subtracted.
         self._alarmed_s = min(max(self._alarmed_s + (step if alarmed else -step), 0.0), 2 * _ENDLESS_S)
         if self._alarmed_s >= _ENDLESS_S:
             return self._say(
                 "alarm",
                 time_s,
-                "recalibration advised: alarmed for an hour and more, so the scene itself may be another now; "
-                "look at it, and train on new footage if it is as it should be",
+                "recalibration advised: the alarm has lasted an hour or more, so the scene itself may have changed; "
+                "look at the camera, and train on new footage if the scene is as it should be",
             )
         if alarmed:
             return None
@@ -138,8 +138,8 @@ class DriftWatch:
             return self._say(
                 f"unknown {regime}",
                 time_s,
-                f"recalibration advised: the picture is {regime} for {_UNKNOWN_S / 60:.0f} minutes, which the model "
-                "has not learned; train on footage that has it",
+                f"recalibration advised: the picture has been {regime} for {_UNKNOWN_S / 60:.0f} minutes, and the "
+                "model has not learned such pictures; train on footage that shows them",
             )
         band = self._bands.get(regime)
         median = None if band is None else self._windows[regime].add(time_s, score)
@@ -154,7 +154,7 @@ class DriftWatch:
             f"band {regime}",
             time_s,
             f"recalibration advised: the usual score of {regime} pictures is {hourly:.2f} of the threshold over an "
-            f"hour without alarm, and was at most {band.high:.2f} in calibration; train on new footage",
+            f"hour without alarm, but it was at most {band.high:.2f} at calibration; train on new footage",
         )
 
     def _say(self, what: str, time_s: float, sentence: str) -> str | None:
@@ -165,7 +165,7 @@ class DriftWatch:
 
 
 class Drift:
-    """Watches one camera's judged frames for drift; knows from the model what is usual."""
+    """Watches one camera's judged frames for drift. The watch holds the bands of the camera's model."""
 
     def __init__(self, watch: DriftWatch) -> None:
         self._watch = watch
@@ -173,7 +173,7 @@ class Drift:
         self._looked_s = -math.inf
 
     def update(self, frame: Frame, score: float, *, alarmed: bool) -> str | None:
-        """As DriftWatch.update; the light is looked at once a second."""
+        """See DriftWatch.update. The light regime is determined once per second."""
         if frame.time_s - self._looked_s >= _SAMPLE_S or self._regime is None:
             self._looked_s = frame.time_s
             self._regime = regime_of(small_picture(frame.small.sample), self._regime)
@@ -181,7 +181,7 @@ class Drift:
 
 
 class ModelBands:
-    """What a model's held-out footage says of drift: work it out once, share it among cameras."""
+    """The drift bands of a model's held-out footage. Compute them once and share them among cameras."""
 
     def __init__(self, model: Model, scale: ModelScale, smoothing: SmoothingSettings) -> None:
         held_out = model.held_out
@@ -199,5 +199,5 @@ class ModelBands:
         self._bands = learn_bands(held_out.time_s[once], held_out.clip[once], np.array(fused), regimes)
 
     def watch(self) -> Drift | None:
-        """A new watch for a camera; None where the model says nothing of its light."""
+        """A new watch for one camera; None if the model has no data about light regimes."""
         return Drift(DriftWatch(self._bands, self._learned)) if self._learned else None

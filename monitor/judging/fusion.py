@@ -1,12 +1,14 @@
-"""One score of several detectors, for one budget of false alarms a day.
+"""Fuses the scores of several detectors into one score, for one budget of false alarms per day.
 
-Detectors that see the same kind of thing (``Detector.sees``) are added up, each first turned into how rare its score is
-in normal footage: what two of them find odd counts for more than what one does, and what one finds that is hardly
-better than chance for little (``Detector.trust``). Those that see different things are not, since one's silence says
-nothing of the other: each such sense has a share of the budget, and what is above typical in several of them stands at
-right angles. So what one finds counts in full, and what two find odd at once for more. Were they independent of each
-other, with exponential tails, three senses together would pass the threshold a third more often than each by itself
-does in sum; their scores added up would pass it several times as often.
+Detectors that respond to the same kind of anomaly (``Detector.sees``) form a sense. Within a sense, each score is
+converted to its rarity in normal footage, and the rarities are added. So an anomaly that two detectors find counts more
+than one that a single detector finds. A detector that is hardly better than chance counts little (``Detector.trust``).
+
+The scores of different senses are not added, because a low score in one sense is no evidence against another. Each
+sense has its own share of the budget, and the scores above typical are combined as a Euclidean norm. So an anomaly in
+one sense counts in full, and anomalies in two senses at the same time count more. If three senses were independent and
+had exponential tails, the norm would pass the threshold one third more often than the three senses separately in
+total. The sum of their scores would pass it several times as often.
 """
 
 from __future__ import annotations
@@ -37,26 +39,26 @@ from monitor.types import Detection, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Sense:
-    """Detectors whose scores are added up, and what held-out footage says of the sum.
+    """Detectors that respond to the same kind of anomaly, and the tail of their common score in held-out footage.
 
-    members  name -> how rare its smoothed scores are; None for the only one, whose scores stay in their own units
-    tail     of the sum, or of the only member's smoothed scores
+    members  name of a detector -> the rarity of its smoothed scores; None for an only member: its scores stay raw
+    tail     of the sum of the rarities, or of an only member's smoothed scores
     """
 
     members: dict[str, Surprise | None]
     tail: ScoreTail
 
     def rarities(self, smoothed: Mapping[str, float]) -> dict[str, float]:
-        """What each member adds to the sum; NaN for one that cannot judge."""
+        """Each member's contribution to the sum; NaN for a member that cannot judge."""
         return {
             name: smoothed[name] if surprise is None else surprise.of(smoothed[name])
             for name, surprise in self.members.items()
         }
 
     def map(self, maps: Mapping[str, FloatArray]) -> FloatArray | None:
-        """The members' anomaly maps (h, w) as one, on the finest of their grids: places that several find odd are high.
+        """The sum of the members' anomaly maps, (h, w) on the finest of their grids, each as rarity.
 
-        None where no member gives one.
+        A single map is returned as it is. None if no member gives a map.
         """
         found = {
             name: heat if surprise is None else surprise.of_map(heat)
@@ -70,32 +72,32 @@ class Sense:
         return np.asarray(np.sum(resized, axis=0), np.float32)
 
     def sum(self, smoothed: Mapping[str, float]) -> float:
-        """The members' smoothed scores as one; NaN where none can judge."""
+        """The common score from the members' smoothed scores; NaN if none can judge."""
         known = [value for value in self.rarities(smoothed).values() if not math.isnan(value)]
         return math.fsum(known) if known else math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class ModelName:
-    """A model as messages and records name it. hash: SHA-256 of its card, or the hash's first digits."""
+    """The name of a model in messages and records. hash: SHA-256 of its card, or the first digits of that hash."""
 
     name: str
     hash: str
 
     @property
     def id(self) -> str:
-        """Name and the hash's first 8 hex digits, for people."""
+        """Name and the first 8 hex digits of the hash, for display."""
         return f"{self.name}@{self.hash[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """What is made of one frame's smoothed scores.
+    """The fused score of one frame.
 
-    score     of the senses together, each in units of its threshold: 0 is typical normal footage, 1 the threshold; NaN
-              where no detector can judge
-    detector  which detector of the highest sense speaks loudest, an index in the model's order; None where none can
-              judge
+    score     of all senses, each in units of its threshold: 0 is typical normal footage, 1 is the threshold; NaN if no
+              detector can judge
+    detector  the detector that contributes most to the sense with the highest score, an index in the model's order;
+              None if none can judge
     """
 
     score: float
@@ -103,9 +105,9 @@ class Fused:
 
 
 class ModelScale:
-    """The scales of a model's detectors for one budget: work them out once, share them among cameras.
+    """The scales of a model's senses for one false-alarm budget. Compute them once and share them among cameras.
 
-    Raises ModelError where the held-out scores cannot give a threshold.
+    Raises ModelError if the held-out scores cannot give a threshold.
     """
 
     def __init__(self, model: Model, false_alarms_per_day: float, smoothing: SmoothingSettings) -> None:
@@ -116,13 +118,15 @@ class ModelScale:
     def of_senses(
         cls, model_id: str, names: Sequence[str], senses: Mapping[str, Sense], false_alarms_per_day: float
     ) -> Self:
-        """The same without the model, from what its detectors' held-out scores looked like.
+        """The scale of a model that is not at hand, from its senses.
 
-        names: of the detectors, in the model's order. Raises ValueError where the senses are not of these detectors.
+        names: the detectors, in the model's order. Raises ValueError if the senses belong to other detectors.
         """
         members = [name for sense in senses.values() for name in sense.members]
         if sorted(members) != sorted(names):
-            raise ValueError(f"the senses are of {', '.join(members)}, the detectors {', '.join(names)}")
+            raise ValueError(
+                f"the senses belong to the detectors {', '.join(members)}, but the model has {', '.join(names)}"
+            )
         scale = cls.__new__(cls)
         name, _, digits = model_id.rpartition("@")
         scale._set(ModelName(name, digits), tuple(names), senses, false_alarms_per_day)
@@ -137,24 +141,24 @@ class ModelScale:
         self.false_alarms_per_day = false_alarms_per_day
         share = false_alarms_per_day / len(senses)
         self.scales: dict[str, ScoreScale] = {name: sense.tail.scale(name, share) for name, sense in senses.items()}
-        """One a sense, under its name."""
+        """Name of a sense -> its scale."""
 
     @property
     def supported_per_day(self) -> float:
-        """The lowest rate of false alarms a day that the model's held-out footage shows without extrapolation."""
+        """The lowest rate of false alarms per day that the model's held-out footage supports without extrapolation."""
         return max(scale.supported_per_day for scale in self.scales.values())
 
     @property
     def rests_on_s(self) -> float | None:
-        """Seconds of that footage, where it is too short to show the false alarms asked for; None where it shows them.
+        """Seconds of held-out footage if it is too short for the requested budget: then the threshold is extrapolated.
 
-        The threshold is extrapolated then.
+        None if the footage is long enough.
         """
         short = self.supported_per_day > self.false_alarms_per_day
         return DAY_S / self.supported_per_day if short else None
 
     def fuse(self, smoothed: Sequence[float]) -> Fused:
-        """One score from the detectors' smoothed scores, in the model's order."""
+        """Fuse the detectors' smoothed scores, given in the model's order."""
         by_name = dict(zip(self.names, smoothed, strict=True))
         units = {name: self.scales[name].units(sense.sum(by_name)) for name, sense in self.senses.items()}
         known = {name: score for name, score in units.items() if not math.isnan(score)}
@@ -171,7 +175,7 @@ class ModelScale:
         return Fused(score, self.names.index(loudest))
 
     def anomaly_map(self, detections: Sequence[Detection], loudest: int) -> FloatArray | None:
-        """Where a frame is abnormal: the map of all detectors that see what the loudest does; None without one."""
+        """Where a frame is abnormal: the common map of the sense of detector number ``loudest``; None without one."""
         sense = _sense_of(self.senses, self.names[loudest])
         return sense.map(
             {
@@ -187,7 +191,7 @@ def _sense_of(senses: Mapping[str, Sense], detector: str) -> Sense:
 
 
 def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:
-    """A model's senses by name, in the order of its detectors. Raises ModelError where too few scores are held out."""
+    """A model's senses by name, in the order of its detectors. Raises ModelError if too few scores are held out."""
     groups: dict[str, list[Detector]] = {}
     for detector in model.detectors:
         groups.setdefault(detector.sees or detector.name, []).append(detector)
@@ -202,9 +206,9 @@ def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:
             continue
         smoothed = {d.name: smooth_clips(held_out.scores[d.name], held_out, smoothing.smoother) for d in detectors}
         for detector in detectors:
-            tail_of(smoothed[detector.name], held_out, detector.name)  # says which detector has too few scores
+            tail_of(smoothed[detector.name], held_out, detector.name)  # its error names a detector with too few scores
         members = {d.name: fit_surprise(smoothed[d.name], d.trust) for d in detectors}
-        # Where one cannot judge the sum is NaN: it would not be what it is live.
+        # If one member cannot judge, the sum is NaN and does not count: a partial sum differs from the usual live sum.
         sums = [
             math.fsum(surprise.of(value) for surprise, value in zip(members.values(), row, strict=True))
             for row in zip(*(values.tolist() for values in smoothed.values()), strict=True)

@@ -1,7 +1,7 @@
 """The published offline post-processing of a test set's scores.
 
-It looks into the future and needs every video before it gives the first number, so it serves the
-comparison with published figures alone; a live monitor smooths with monitor.scores.smoothing instead.
+It uses future frames, and it needs every video before it gives the first number. So it is only for comparison with
+published figures. The live monitor uses monitor.scores.smoothing instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.ndimage import median_filter
 from monitor.errors import UsageError
 
 PERCENTILES = (0.5, 99.5)
-"""Scores of all videos together are clipped to these before they are brought to [0, 1]."""
+"""The scores of all videos together are clipped to these percentiles before they are scaled to [0, 1]."""
 
 
 def published_window(n: int) -> int:
@@ -25,11 +25,11 @@ def published_window(n: int) -> int:
 
 
 def published_postprocess(scores: Mapping[str, NDArray[np.floating]]) -> dict[str, NDArray[np.float64]]:
-    """Smooth each video by a centred median (edges repeated), then bring all to [0, 1] together.
+    """Smooth each video with a centred median (edge values repeated), then scale all videos together to [0, 1].
 
     scores: video -> (n,) raw score of each frame, n >= 1. A high score is abnormal.
-    Returns the same videos in the same order. Where all scores are alike the result is 0.
-    Raises UsageError when there is no score at all or one is not a number.
+    Returns the same videos in the same order. If all scores are equal, the result is 0.
+    Raises UsageError if there is no video, a video has no score, or a score is not a finite number.
     """
     smooth: dict[str, NDArray[np.float64]] = {}
     for video, raw in scores.items():
@@ -40,7 +40,7 @@ def published_postprocess(scores: Mapping[str, NDArray[np.floating]]) -> dict[st
             raise UsageError(f"video '{video}' has a score that is not a finite number: score every frame first")
         smooth[video] = median_filter(values, size=published_window(values.size), mode="nearest")
     if not smooth:
-        raise UsageError("there are no videos to post-process: give the scores of at least one")
+        raise UsageError("there are no videos to post-process: give the scores of at least one video")
     low, high = np.percentile(np.concatenate(list(smooth.values())), PERCENTILES)
     span = float(high - low) or 1.0
     return {video: (np.clip(values, low, high) - low) / span for video, values in smooth.items()}

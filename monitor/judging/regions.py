@@ -1,4 +1,4 @@
-"""Where on the source frame an anomaly map is high."""
+"""Finds the regions of a source frame in which an anomaly map is high."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from monitor.types import FloatArray
 
 
 def find_regions(anomaly_map: FloatArray, width: int, height: int, most: int = 3, share: float = 0.6) -> list[Region]:
-    """Boxes, in pixels of a ``width`` x ``height`` frame, around the map's highest places; highest first.
+    """Boxes, in pixels of a ``width`` x ``height`` frame, around the highest parts of the map; highest first.
 
-    anomaly_map: (h, w) float32 over the whole frame. share: a place belongs to a region where the map is above this
-    share of the way from its median to its peak. Returns [] for a flat map.
+    anomaly_map: (h, w) float32 over the whole frame. most: number of boxes, at most. share: a cell belongs to a region
+    if its value is at least ``median + share * (peak - median)`` of the map. Returns [] for a flat map.
     """
     peak, middle = float(anomaly_map.max()), float(np.median(anomaly_map))
     if not peak > middle:

@@ -1,4 +1,4 @@
-"""The scorer: frames of many cameras in, raw detections of each camera's own model out."""
+"""The scorer: it takes frames of many cameras and returns raw detections of each camera's own model."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ log = logging.getLogger(__name__)
 
 
 class Watcher(Protocol):
-    """What scores a camera's frames: a model, or detectors that no model holds yet."""
+    """Scores a camera's frames: a model, or detectors that do not belong to a model yet."""
 
     @property
     def id(self) -> str:
-        """Which one it is; "" if only one is possible."""
+        """The model's id; "" if only one is possible."""
 
     @property
     def detectors(self) -> tuple[Detector, ...]:
-        """In the order of their detections."""
+        """The detectors, in the order of their detections."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +38,11 @@ class Bare:
 
 
 class Scorer:
-    """Scores frames of many cameras, each by its own model; keeps every camera's stream state.
+    """Scores frames of many cameras, each with its own model. Keeps the stream state of every camera.
 
-    models        camera name -> model; cameras may share one, and then share its batches
-    cpu_fallback  True: continue on the CPU when a GPU fails. False: RunError ends the run
-    timed         called with a detector's name and the seconds that it took per frame, after each batch
+    models        camera name -> model; cameras with the same model are scored in the same batches
+    cpu_fallback  True: continue on the CPU if a GPU fails. False: end the run with a RunError
+    timed         called after each batch with a detector's name and the seconds that it took per frame
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Scorer:
         self._streams: dict[str, tuple[int, Watcher, list[Any]]] = {}
 
     def set_models(self, models: Mapping[str, Watcher]) -> None:
-        """Watch these cameras from the next batch on; may be called from another thread."""
-        self._models = dict(models)  # replaced as a whole: a batch that is being scored continues with the old one
+        """Score these cameras from the next batch on. Any thread may call it."""
+        self._models = dict(models)  # replaced as a whole: a batch in progress continues with the old one
 
     def score(self, batch: Sequence[Frame]) -> list[ScoredFrame]:
-        """Score a batch, in order. Frames of the same camera must stand in order of time.
+        """Score a batch. Returns the frames in the same order. Frames of the same camera must be in order of time.
 
-        A frame that is not to be scored gets NaN, and no detector sees it. Frames of unknown cameras are left out.
+        A frame that must not be scored gets NaN, and no detector sees it. Frames of unknown cameras are left out.
         """
         models = self._models
         for gone in self._streams.keys() - models.keys():
@@ -101,23 +101,23 @@ class Scorer:
                 detections[i].append(detection)
 
     def _ask(self, detector: Detector, observations: Sequence[Observation]) -> list[Detection]:
-        """The detector's answer; from the CPU once its own device has failed."""
+        """The detections of a detector; it runs on the CPU after its own device has failed."""
         moved = self._moved.get(id(detector), detector)
         try:
             return moved.score(observations)
-        except RuntimeError as error:  # what torch raises for a GPU that is out of memory, broken or gone
+        except RuntimeError as error:  # torch raises it for a GPU that is out of memory, broken or gone
             if moved.device == "cpu":
                 raise
             reason = str(error).strip().partition("\n")[0]
             if not self._cpu_fallback:
-                raise RunError(f"{moved.device} has failed ({reason}): mend it, or run with --device cpu") from error
-            words = "%s has failed (%s): '%s' goes on on the CPU, more slowly"
+                raise RunError(f"{moved.device} has failed ({reason}): fix it, or run with --device cpu") from error
+            words = "%s has failed (%s): '%s' continues on the CPU, more slowly"
             log.error(words, moved.device, reason, detector.name)  # noqa: TRY400 - its traceback helps nobody
             self._moved[id(detector)] = on_cpu = moved.on_cpu()
             return on_cpu.score(observations)
 
     def _stream(self, frame: Frame, model: Watcher) -> list[Any]:
-        """The camera's stream objects, one a detector; new ones where a segment begins or the model is another."""
+        """The camera's stream objects, one per detector; new ones if a segment starts or the model has changed."""
         segment, of, streams = self._streams.get(frame.camera, (None, None, []))
         if segment != frame.segment or of is not model:
             streams = [detector.new_stream() for detector in model.detectors]

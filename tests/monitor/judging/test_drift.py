@@ -129,7 +129,7 @@ def test_a_camera_whose_usual_score_rises_is_to_be_learned_again() -> None:
 def test_light_that_was_not_learned_is_said() -> None:
     advices = _advices(_model(Regime.COLOUR), 25, 1200)
     assert len(advices) == 1
-    assert "the picture is grey for 10 minutes" in advices[0]
+    assert "the picture has been grey for 10 minutes" in advices[0]
 
 
 def test_the_light_of_held_out_footage_is_kept_with_the_model(tmp_path: Path) -> None:

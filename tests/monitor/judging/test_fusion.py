@@ -124,7 +124,7 @@ def test_a_detector_without_held_out_scores_is_named() -> None:
 
 def test_senses_of_other_detectors_are_refused() -> None:
     senses = fit_senses(model(), SMOOTHING)
-    with pytest.raises(ValueError, match="the senses are of"):
+    with pytest.raises(ValueError, match="the senses belong to"):
         ModelScale.of_senses("m", ["sharp"], senses, 1.0)
     again = ModelScale.of_senses("m", ["sharp", "brightness", "fast"], senses, 1.0)
     assert again.scales == ModelScale(model(), 1.0, SMOOTHING).scales

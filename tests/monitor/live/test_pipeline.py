@@ -253,7 +253,7 @@ def test_a_gpu_that_fails_hands_over_to_the_cpu_and_no_frame_is_lost(caplog: pyt
     assert scores == [pytest.approx(25 / 255)] * 10
     assert [record.getMessage() for record in caplog.records] == [
         "cuda:0 has failed (CUDA error: an illegal memory access was encountered): "
-        "'brightness' goes on on the CPU, more slowly"
+        "'brightness' continues on the CPU, more slowly"
     ]
 
 
