@@ -49,9 +49,7 @@ def learn(
     record: Annotated[
         str, typer.Option("--for", metavar="TIME", help="How long to record from a live camera: 90s, 10m, 2h.")
     ] = "10m",
-    detectors: Annotated[
-        str, typer.Option(metavar="A,B", help="Detectors to learn.")
-    ] = ",".join(LEARNED),
+    detectors: Annotated[str, typer.Option(metavar="A,B", help="Detectors to learn.")] = ",".join(LEARNED),
     from_s: Annotated[
         float, typer.Option(min=0, metavar="S", help="Skip everything before this second of each file.")
     ] = 0.0,
@@ -196,9 +194,7 @@ def evaluate(
     ] = None,
     post: Annotated[
         Post,
-        typer.Option(
-            metavar="NAME", help="How to process scores: causal (as in a live run) or published (offline)."
-        ),
+        typer.Option(metavar="NAME", help="How to process scores: causal (as in a live run) or published (offline)."),
     ] = Post.CAUSAL,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Process frame after frame, as in a live run. This is the default.")
