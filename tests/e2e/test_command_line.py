@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -321,14 +322,24 @@ def test_subscribers_are_told_that_the_run_ended_and_how(
 ) -> None:
     addresses = [f"ipc://{tmp_path}/{name}" for name in ("alerts", "scores", "history")]
     sockets = ("--alerts", addresses[0], "--scores", addresses[1], "--history", addresses[2], "--no-journal")
-    given = [argument.format(video=video) for argument in arguments]
-    with AlertSubscriber(addresses[0], timeout_s=DEADLINE_S) as subscriber:
-        process = start([*given, "--model", DEMO_MODEL, "--headless", *sockets])
-        if stopped:
-            next(item for item in subscriber if isinstance(item, Contact))
-            process.send_signal(signal.SIGINT)
-        ended = next(item for item in subscriber if isinstance(item, Ended))
+    given = [*(argument.format(video=video) for argument in arguments), "--model", DEMO_MODEL, "--headless", *sockets]
+
+    def told(process: subprocess.Popen[str] | None = None) -> Ended:
+        with AlertSubscriber(addresses[0], timeout_s=DEADLINE_S) as subscriber:
+            if process is not None:
+                next(item for item in subscriber if isinstance(item, Contact))
+                process.send_signal(signal.SIGINT)
+            return next(item for item in subscriber if isinstance(item, Ended))
+
+    if stopped:
+        process = start(given)
+        ended = told(process)
         process.communicate(timeout=DEADLINE_S)
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            telling = pool.submit(told)
+            monitor(*given)
+            ended = telling.result()
     assert ended.how.startswith(how)
 
 
@@ -345,7 +356,7 @@ def test_a_second_ctrl_c_kills() -> None:
 
 def test_no_password_is_ever_shown() -> None:
     url = "rtsp://admin:hunter2@127.0.0.1:9/live"
-    result = monitor(f"yard={url}", "--model", DEMO_MODEL, "--headless", "--verbose", "--duration", "2", *FREE_PORTS)
+    result = monitor(f"yard={url}", "--model", DEMO_MODEL, "--headless", "--verbose", "--duration", "3", *FREE_PORTS)
     assert result.returncode == 1, "no frame came"
     assert "hunter2" not in result.stdout + result.stderr
     assert "offline" in result.stderr
