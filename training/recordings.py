@@ -1,4 +1,4 @@
-"""Recorded footage to learn from, to evaluate on and to submit."""
+"""Opens recorded footage for learning, evaluation and submission."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from monitor.sources.source import Source
 
 
 def recorded_sources(paths: Sequence[str], split: Split) -> list[Source]:
-    """The recorded streams at the paths, each a file or folder; for the root of a data set, the split that is meant.
+    """Open the recorded footage at the paths. Each path is a file or a folder.
 
-    Each video is decoded in a process of its own: a file that crashes the decoder is then an error like any other.
+    split: the part to use if a path is the root of a data set
 
-    Raises SourceError for a path that holds no footage, UsageError for a camera.
+    Each video is decoded in a separate process, so a file that crashes the decoder only causes a normal error. Raises
+    SourceError for a path without footage and UsageError for a camera.
     """
     recordings = [path for path in paths if is_footage(Path(path))]
     others = [path for path in paths if path not in recordings]
@@ -30,5 +31,5 @@ def recorded_sources(paths: Sequence[str], split: Split) -> list[Source]:
 
 
 def nothing_readable(source: Source) -> SourceError:
-    """The error for a source that gave no frame."""
-    return SourceError(f"{source.label} holds no readable frame: take it out or give another path")
+    """The error for a source without any readable frame."""
+    return SourceError(f"{source.label} contains no readable frame: remove it or give another path")

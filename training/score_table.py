@@ -1,4 +1,4 @@
-"""Raw scores of recorded footage as arrays."""
+"""Collects the raw scores of recorded footage in arrays."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from monitor.types import ScoredFrame
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Raw scores of one source's analysed frames, before smoothing. A high score is abnormal.
+    """Raw scores of one source's analysed frames, before smoothing. A higher score is more abnormal.
 
     index      (N,) int64, 0-based number of the frame in the source
     time_s     (N,) float64, media time in seconds
-    segment    (N,) int32, grows at every gap
-    detectors  one (N,) float64 per detector, in the model's order; NaN where a detector did not judge
+    segment    (N,) int32, number of the segment; increases at every gap
+    detectors  one (N,) float64 per detector, in the model's order; NaN for frames that it did not judge
     """
 
     index: NDArray[np.int64]
@@ -32,7 +32,7 @@ class Scores:
 
 
 class ScoreTable:
-    """Collects scored frames, row by row, without their pictures."""
+    """Collects the scores of frames, one row per frame, without the pictures."""
 
     def __init__(self) -> None:
         self._rows: list[tuple[int, float, int, list[float]]] = []
@@ -41,12 +41,12 @@ class ScoreTable:
         return len(self._rows)
 
     def add(self, scored: ScoredFrame) -> None:
-        """Take the next frame."""
+        """Add the scores of the next frame."""
         frame = scored.frame
         self._rows.append((frame.index, frame.time_s, frame.segment, [d.score for d in scored.detections]))
 
     def scores(self) -> Scores:
-        """What was collected; at least one row."""
+        """The collected scores. Needs at least one row."""
         index, time_s, segment, raw = zip(*self._rows, strict=True)
         table = np.array(raw, np.float64).reshape(len(self), -1)
         return Scores(
@@ -58,7 +58,7 @@ class ScoreTable:
 
 
 def held_out_scores(parts: Sequence[Scores], detectors: Sequence[Detector]) -> HeldOut:
-    """What a model folder keeps of the scores of held-out normal clips."""
+    """The scores of held-out normal clips in the form that a model folder stores."""
     clips = [np.full(len(part.time_s), number, np.int32) for number, part in enumerate(parts)]
     return HeldOut(
         time_s=np.concatenate([part.time_s for part in parts]),
@@ -68,12 +68,14 @@ def held_out_scores(parts: Sequence[Scores], detectors: Sequence[Detector]) -> H
 
 
 def raw_fused(scores: Scores, model: Model) -> NDArray[np.float64]:
-    """One raw score per frame, (N,) float64, for post-processing that brings its own scale.
+    """One raw score per frame, (N,) float64, for post-processing that has its own scale.
 
-    Raw scores of several detectors have units of their own, so only a model with one detector has such a score.
-    Raises ModelError otherwise.
+    Raw scores of different detectors have different units, so the model must have only one detector. Raises ModelError
+    otherwise.
     """
     if len(scores.detectors) != 1:
         names = ", ".join(detector.name for detector in model.detectors)
-        raise ModelError(f"the published post-processing takes a model with one detector, not {names}: use causal")
+        raise ModelError(
+            f"the published post-processing needs a model with one detector, not {names}: use --post causal"
+        )
     return scores.detectors[0]

@@ -1,4 +1,4 @@
-"""Footage without labels, whole days of it: how many alarms a day, when, how high and why."""
+"""Counts alarms on footage without labels, such as whole days: how many per day, when, how high and why."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from training.recordings import nothing_readable, recorded_sources
 
 @dataclass(frozen=True)
 class AlarmCount:
-    """Alarms on one camera's footage, which is taken for normal.
+    """Alarms on the footage of one camera. All of the footage is assumed to be normal.
 
-    alarms           times in seconds of the file that ``video`` names
-    at_s             of each alarm, seconds from the start of all footage to its start
-    footage_s        seconds of footage analysed, gaps left out
-    per_day          alarms in 24 h of footage
-    per_day_interval 95%, Poisson
-    not_scored       state of health -> frames that were not worth scoring for it
-    skipped          files that could not be read, or not to their end, and why
-    ms               stage -> median milliseconds an analysed frame
+    alarms           their times are seconds of the file that ``video`` names
+    at_s             start of each alarm, seconds from the start of all footage
+    footage_s        seconds of footage analysed, without gaps
+    per_day          alarms per 24 h of footage
+    per_day_interval 95 % Poisson interval
+    not_scored       state of health -> number of analysed frames that were not scored because of it
+    skipped          one reason for each file that could not be read, or not to its end
+    ms               stage -> median milliseconds per analysed frame
     """
 
     model: str
@@ -54,7 +54,7 @@ class AlarmCount:
     ms: dict[str, float]
 
     def text(self, width: int | None = None) -> str:
-        """For people, laid out for a terminal of ``width`` characters; None: in lines of any length."""
+        """The report as text for a terminal of ``width`` characters. None: for a file, with lines of any length."""
         low, high = self.per_day_interval
         lines = [
             f"{self.model}: {in_words(self.footage_s)} of footage in {counted(self.files, 'file')}, "
@@ -64,12 +64,14 @@ class AlarmCount:
         ]
         if self.supported_per_day > self.budget_per_day:
             lines.append(
-                f"the model's held-out footage shows no rate below {about(self.supported_per_day)} a day: the "
+                f"the model's held-out footage can confirm no rate below {about(self.supported_per_day)} per day: the "
                 "threshold for this budget is extrapolated"
             )
         silent = sum(not alarm.notify for alarm in self.alarms)
         if silent:
-            lines.append(f"{silent} of them within the cool-down of another: recorded, without a notification")
+            lines.append(
+                f"{silent} of them began in the cool-down of another alarm: recorded, but without a notification"
+            )
         lost = [f"{frames} {state}" for state, frames in self.not_scored.items()]
         if self.unreadable:
             lost.append(f"{self.unreadable} unreadable")
@@ -84,9 +86,9 @@ class AlarmCount:
 def count_alarms(
     path: Path, model: Model, budget_per_day: float, report: Report, analysis_fps: float = LIVE_FPS
 ) -> AlarmCount:
-    """Watch the recordings at ``path``, in the order of their names, as one camera's stream; keeps no pictures.
+    """Watch the recordings at ``path``, in the order of their names, as the stream of one camera. Keeps no frames.
 
-    Raises SourceError where nothing can be read, ModelError where the held-out scores give no threshold.
+    Raises SourceError if nothing can be read, ModelError if the held-out scores give no threshold.
     """
     sources = recorded_sources([str(path)], split="testing_videos")
     skipped: list[str] = []
@@ -141,7 +143,7 @@ def count_alarms(
 
 
 def _in_file(alarm: Alarm, source: Joined) -> Alarm:
-    """The alarm with the times of the recording that it began in."""
+    """The alarm with times relative to the recording in which it began."""
     label, second = source.place(alarm.started_s)
     offset = alarm.started_s - second
     return Alarm(

@@ -1,4 +1,4 @@
-"""Several recordings of one camera as one stream: the hours of a day as one day."""
+"""Joins several recordings of one camera into one stream, for example the hours of a day."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from monitor.errors import CaptureError, SourceError
 from monitor.sources.source import Position, Reader, Source
 from monitor.types import Image
 
-_LOST_S = 10.0  # what is lost of a file that breaks off leaves a gap, so that nothing is compared across it
+_LOST_S = 10.0  # gap after a file that breaks off, so that nothing is compared across it
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One recording in the stream. start_s: the stream's time of its first frame; index: and its number there."""
+    """One recording in the stream. start_s, index: time and number of its first frame in the stream."""
 
     label: str
     start_s: float
@@ -23,9 +23,10 @@ class Part:
 
 
 class Joined(Source):
-    """Recordings in a row, one right after the other. Frames go on counting, and so does the time.
+    """Recordings one after another, without a gap. Frame numbers and times continue from one to the next.
 
-    skipped  told of each recording that cannot be read, or not to its end; the stream goes on with the next
+    skipped  called with the reason for each recording that cannot be read, or not to its end. The stream then continues
+             with the next recording
     """
 
     def __init__(self, sources: Sequence[Source], skipped: Callable[[str], None]) -> None:
@@ -33,10 +34,10 @@ class Joined(Source):
         self._sources = sources
         self._skipped = skipped
         self.parts: list[Part] = []
-        """Those that have begun."""
+        """The recordings that have begun."""
 
     def place(self, time_s: float) -> tuple[str, float]:
-        """Which recording a time of the stream is in, and the second in it."""
+        """The label of the recording that contains a time of the stream, and the time in it, seconds."""
         at = max(0, bisect_right(self.parts, time_s, key=lambda part: part.start_s) - 1)
         return self.parts[at].label, time_s - self.parts[at].start_s
 
@@ -72,7 +73,7 @@ class _JoinedReader(Reader):
         self._parts = parts
         self._skipped = skipped
         self._reader: Reader | None = None
-        self._next = Position(0, 0.0)  # where the next recording begins
+        self._next = Position(0, 0.0)  # of the first frame of the next recording
         self._begin()
 
     def grab(self) -> Position | None:
@@ -112,7 +113,7 @@ class _JoinedReader(Reader):
         self._begin()
 
     def _begin(self) -> None:
-        """Go on with the next recording that can be opened."""
+        """Continue with the next recording that can be opened."""
         self.close()
         self._reader = None
         for source in self._left:

@@ -1,4 +1,4 @@
-"""The competition's file: ``Id,Predicted``, one row a frame that exists, Id = ``{video}_{frame}``."""
+"""Writes the competition's file: ``Id,Predicted``, one row per existing frame, Id = ``{video}_{frame}``."""
 
 from __future__ import annotations
 
@@ -31,17 +31,18 @@ from training.recordings import nothing_readable, recorded_sources
 from training.score_table import ScoreTable, raw_fused
 
 CAUSAL = SmoothingSettings(min_window_s=0.2, max_window_s=0.36)
-"""The published median of 5 to 9 frames at 25 frames a second."""
+"""The published median of 5 to 9 frames at 25 frames per second."""
 
 
 def write_submission(data: str, model: Model, out: Path, post: Post, report: Report) -> int:
-    """Score every frame of the numbered videos at ``data`` and write the file, whole or not at all.
+    """Score every frame of the numbered videos at ``data`` and write the file, completely or not at all.
 
     published  the offline post-processing, which needs all videos
-    causal     as it runs live: causal median, then 0 = typical normal and 1 = the threshold by the model's
-               held-out statistics; see ``squeezed`` for how that comes into the file's [0, 1]
-    Returns the number of rows. Raises SourceError for data that is no numbered video, UsageError when the file cannot
-    be written, before any scoring.
+    causal     as in a live run: causal median, then the scale of the model's held-out scores (0 = typical normal, 1 =
+               the threshold). ``squeezed`` maps this scale to [0, 1] for the file
+
+    Returns the number of rows. Before it scores anything, it raises SourceError for a video without a number and
+    UsageError if the file cannot be written.
     """
     sources = numbered(recorded_sources([data], split="testing_videos"))
     check_output_file(out, "--out")
@@ -55,7 +56,7 @@ def write_submission(data: str, model: Model, out: Path, post: Post, report: Rep
             rate = len(indices[number]) / (time.perf_counter() - started)
             report.say(f"{source.label}: {counted(len(indices[number]), 'frame')}, {rate:.0f} per second")
             if lost := len(log.unreadable):
-                report.say(f"{counted(lost, 'unreadable frame')} of {source.label} without a row in the file")
+                report.say(f"{source.label}: no row in the file for {counted(lost, 'unreadable frame')}")
             step()
     predicted = published_predictions(scores) if post is Post.PUBLISHED else causal_predictions(scores)
     rows = sorted(
@@ -68,13 +69,13 @@ def write_submission(data: str, model: Model, out: Path, post: Post, report: Rep
 
 
 Found = tuple[NDArray[np.int64], NDArray[np.float64]]
-"""(N,) 0-based numbers of the frames in the source, and (N,) their scores."""
+"""(N,) 0-based numbers of the frames in the source, and (N,) scores."""
 
 
 def _published_scores(source: Source, model: Model, log: ReplayLog, step: Steps) -> Found:
-    """Raw scores of every frame as it is: the published protocol knows no health check.
+    """Raw scores of every frame, unchanged, because the published protocol has no health check.
 
-    Raises SourceError if nothing can be read, ModelError for a model of several detectors.
+    Raises SourceError if nothing can be read, ModelError for a model with several detectors.
     """
     table = ScoreTable()
     for each in scored(frames(source, FrameRules(RuleSettings()), log=log), model, log):
@@ -87,9 +88,9 @@ def _published_scores(source: Source, model: Model, log: ReplayLog, step: Steps)
 
 
 def _causal_scores(source: Source, model: Model, log: ReplayLog, step: Steps) -> Found:
-    """Scores of every frame as live, 0 = typical normal, 1 = the threshold; NaN where nothing can be judged.
+    """Scores of every frame as in a live run, 0 = typical normal, 1 = the threshold; NaN if no detector can judge.
 
-    Raises SourceError where nothing can be read.
+    Raises SourceError if nothing can be read.
     """
     monitor = CameraMonitor(source.name, ModelScale(model, 1.0, CAUSAL), CAUSAL, AlertSettings())
     found = []
@@ -103,44 +104,49 @@ def _causal_scores(source: Source, model: Model, log: ReplayLog, step: Steps) ->
 
 
 def published_predictions(scores: Mapping[int, NDArray[np.float64]]) -> dict[int, NDArray[np.float64]]:
-    """Raw scores by video -> predictions in [0, 1], by the published offline post-processing of all videos."""
+    """Raw scores per video -> predictions in [0, 1], with the published offline post-processing of all videos."""
     done = published_postprocess({str(number): values for number, values in scores.items()})
     return {int(number): values for number, values in done.items()}
 
 
 def causal_predictions(scores: Mapping[int, NDArray[np.float64]]) -> dict[int, NDArray[np.float64]]:
-    """Live scores by video -> predictions in [0, 1]; a frame that no detector could judge is taken as most normal."""
+    """Live scores per video -> predictions in [0, 1]. A frame that no detector could judge gets 0, the most normal."""
     return {number: np.nan_to_num(squeezed(values), nan=0.0) for number, values in scores.items()}
 
 
 def squeezed(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Live scores into (0, 1) without a clip that would make the highest alike: 0.5 is the threshold.
+    """Map live scores to (0, 1); 0.5 is the threshold. It does not clip, because all high scores would become equal.
 
-    Monotone, so every ranking stays; the same for every frame, so nothing of the test set goes in.
+    The mapping is monotone, so it keeps every ranking. It is the same for every frame, so it uses no information about
+    the test set.
     """
     over = score - 1
     return np.asarray(0.5 + 0.5 * over / (1 + np.abs(over)), np.float64)
 
 
 def numbered(sources: Sequence[Source]) -> dict[int, Source]:
-    """Sources by the number that names their file or folder: 3 for ``03``, ``03.avi`` or ``testing_03``.
+    """Sources by the number in the name of their file or folder: 3 for ``03``, ``03.avi`` or ``testing_03``.
 
-    Raises SourceError for a name without a number and for a number that stands twice.
+    Raises SourceError for a name without a number and for a number that occurs twice.
     """
     found: dict[int, Source] = {}
     for source in sources:
         digits = re.search(r"([0-9]+)$", Path(source.label).resolve().stem)
         if digits is None:
-            raise SourceError(f"{source.label} is not named by a number: the competition's Ids need names such as 01")
+            raise SourceError(
+                f"{source.label} has no number at the end of its name: the competition's Ids need names such as 01"
+            )
         number = int(digits[1])
         if number in found:
-            raise SourceError(f"two videos have the number {number}: {found[number].label} and {source.label}")
+            raise SourceError(
+                f"two videos have the number {number}, {found[number].label} and {source.label}: rename one"
+            )
         found[number] = source
     return found
 
 
 def frame_number(source: Source, index: int) -> int:
-    """The number in the file's name for a folder of frames, the 0-based index for a video."""
+    """For a folder of frames: the number in the name of the file. For a video: the 0-based index."""
     return source.number(index) if isinstance(source, FolderSource) else index
 
 

@@ -1,4 +1,4 @@
-"""A labelled video as the live monitor sees it: scores, alarms, where the maps point, and frames worth showing."""
+"""Watches a labelled video as the live monitor does: scores, alarms, peaks of the maps, and frames to show."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from training.recordings import nothing_readable, recorded_sources
 from training.score_table import Scores, ScoreTable
 
 FUSED, DIFFERENCE = "fused", "frame difference"
-"""Names of what is measured beside the detectors."""
+"""Names of the scores that are measured in addition to the detectors."""
 _SHOWN_WIDTH = 320
-_PEAK_APART_S = 3.0  # frames closer than this show the same
+_PEAK_APART_S = 3.0  # frames closer together look alike
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A frame on which the score had a peak.
+    """A frame at which the score had a peak.
 
-    image  (h, w, 3) uint8 BGR, 320 px wide or less
-    maps   detector -> anomaly map, without those that have none
-    mask   (H, W) bool, where something abnormal is; None where nothing says so
+    image  (h, w, 3) uint8 BGR, at most 320 px wide
+    maps   detector -> anomaly map, without detectors that gave none
+    mask   (H, W) bool, True where something is abnormal; None if no pixel is labelled abnormal
     """
 
     video: str
@@ -55,17 +55,17 @@ class Snapshot:
 
 @dataclass(frozen=True, eq=False)
 class Watched:
-    """What became of one labelled video of N frames, M of which were analysed.
+    """The results for one labelled video of N frames, of which M were analysed.
 
-    index      (N,) int64, the frames that there were, 0-based
-    time_s     (N,) float64, their media time, seconds
+    index      (N,) int64, 0-based numbers of the frames that exist
+    time_s     (N,) float64, their media times, seconds
     abnormal   (N,) bool, their labels
     scores     raw scores of the analysed frames
     fused      (M,) float64, smoothed and fused, 1 = the threshold; NaN while no detector can judge
-    by_detector  one (M,) float64 per detector, smoothed as live, raw units; NaN while it cannot judge
+    by_detector  one (M,) float64 per detector, smoothed as in a live run, raw units; NaN while it cannot judge
     difference  (M,) float64, mean frame difference, grey levels; 0 at the start of a segment
-    alarms     of the live alert rule
-    hits       peaks of maps inside masks
+    alarms     alarms of the live alert rule
+    hits       number of map peaks inside masks
     snapshots  highest peaks of the score, in order of time
     log        counts of frames, and timings
     """
@@ -85,13 +85,13 @@ class Watched:
 
     @property
     def truth(self) -> Truth:
-        """Its abnormal intervals."""
+        """The abnormal intervals of the video."""
         return Truth.of_frames(self.name, self.abnormal, self.time_s)
 
     def judged(self, score: NDArray[np.float64]) -> Judged:
-        """Labels and scores of every frame from scores of the analysed ones, (M,): each holds until the next.
+        """Labels and scores of all frames, from the scores (M,) of the analysed frames.
 
-        That is what somebody sees who looks at the live score at that frame.
+        Each score is valid until the next one. So every frame gets the score that the live monitor shows at that time.
         """
         at = np.searchsorted(self.scores.index, self.index, side="right") - 1
         return Judged(self.name, self.abnormal, np.where(at >= 0, score[np.maximum(at, 0)], math.nan))
@@ -101,9 +101,9 @@ class Watched:
 class WatchSettings:
     """How videos are watched.
 
-    analysis_fps  frames analysed a second, 0 for all
-    corruption    faults put into the frames before anything sees them
-    snapshots     peaks of the score to keep of each video, of frames labelled abnormal and normal each
+    analysis_fps  frames analysed per second; 0: every frame
+    corruption    faults that are added to the frames before the analysis
+    snapshots     maximum number of score peaks to keep per video and per label (abnormal, normal)
     """
 
     analysis_fps: float = LIVE_FPS
@@ -118,9 +118,9 @@ def watch(
     settings: WatchSettings,
     step: Steps,
 ) -> Watched:
-    """Watch a video from its start as a camera of its own.
+    """Watch a video from its start, as a separate camera.
 
-    Raises SourceError for one that cannot be read, UsageError where the labels are not of this video.
+    Raises SourceError if the video cannot be read, UsageError if the labels belong to another video.
     """
     source: Source = recorded_sources([str(video.path)], split="testing_videos")[0]
     if settings.corruption is not None:
@@ -142,7 +142,7 @@ def watch(
         index, time_s = scored.frame.index, scored.frame.time_s
         alarms.take(judgement.alerts, time_s)
         if index >= len(video.abnormal):
-            continue  # reported with the number of all frames, once they are known
+            continue  # check_frames reports it when the number of all frames is known
         difference, change = frame_difference.update(scored.frame)
         table.add(scored)
         fused.append(judgement.score)
@@ -151,7 +151,7 @@ def watch(
         if scored.frame.health.scored:
             found = scored.detections
         elif math.isnan(judgement.score):
-            found = nothing  # else the maps stand as long as the score does that they belong to
+            found = nothing  # otherwise the maps are valid as long as their score
         mask = None if masks is None or not masks[index].any() else masks[index]
         if mask is not None:
             near = dilated(mask)
@@ -184,7 +184,7 @@ def watch(
 
 
 class _Peaks:
-    """Keeps the frames of the highest scores that are some seconds apart, as many labelled abnormal as normal."""
+    """Keeps the frames with the highest scores that are some seconds apart: up to ``most`` per label."""
 
     def __init__(self, video: str, most: int) -> None:
         self._video = video
@@ -193,7 +193,7 @@ class _Peaks:
 
     @property
     def found(self) -> list[Snapshot]:
-        """In order of time."""
+        """The snapshots, in order of time."""
         return sorted((*self._kept[True], *self._kept[False]), key=lambda snapshot: snapshot.time_s)
 
     def take(
@@ -233,7 +233,7 @@ class _Peaks:
 
 
 def _small(image: Image) -> Image:
-    """A copy of at most 320 px width."""
+    """A copy that is at most 320 px wide."""
     height, width = image.shape[:2]
     if width <= _SHOWN_WIDTH:
         return image.copy()

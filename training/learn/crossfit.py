@@ -118,7 +118,8 @@ def cross_fit(
         global _task  # forked processes inherit it, because it is too large to send
         _task = task
         try:
-            # All workers fit folds, because the fit on all in this process ends early and would leave a core idle.
+            # The pool uses all workers, because the fit in this process ends early. With one worker less, a core would
+            # then be idle.
             with ProcessPoolExecutor(workers, get_context("fork")) as pool:
                 futures = [pool.submit(_scores_of_fold, fold) for fold in folds]
                 for future in futures:

@@ -1,7 +1,8 @@
-"""Long footage: which parts of it are held out, and how they score.
+"""Chooses the held-out parts of long footage and scores them.
 
-What is held out was not kept while reading, so it is read once more, in windows spread evenly over the footage. A
-window is longer than the chunks that are learned from: what stands still for minutes must be able to grow old in it.
+Held-out parts are not kept while the footage is read, so they are read a second time. They are windows, spread evenly
+over the footage. A window is longer than the chunks to learn from, because ``static`` measures how long something stays
+still, and that can be minutes.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from training.learn.normal_footage import CHUNK_S, Normal
 from training.progress import Report
 
 WINDOW_CHUNKS = 4
-"""A window is at most this many chunks long: three minutes."""
+"""Maximum number of chunks per window: three minutes."""
 HELD_OUT_S = 7200.0
-"""Windows take at most so many seconds together ..."""
+"""Maximum length of all windows together, seconds."""
 HELD_OUT_FRAMES = 36_000
-"""... and this many frames: an hour at ten a second, two at five."""
+"""Maximum number of frames of all windows: one hour at 10 frames per second, two hours at 5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Window:
 
 
 def windows(normal: Normal, frames_per_s: float) -> list[Window]:
-    """Windows of chunks that were not kept, spread evenly over the footage, in its order."""
+    """Choose windows of chunks that were not kept, spread evenly over the footage, in order of the footage."""
     found: list[Window] = []
     for source, (chunks, first_s, length_s) in enumerate(
         zip(normal.chunk_numbers(), normal.first_s, normal.lengths_s, strict=True)
@@ -74,10 +75,10 @@ def score_windows(
     viewpoint: Viewpoint,
     analysis_fps: float = LIVE_FPS,
 ) -> HeldOut:
-    """Raw scores of all detectors; every window, and every part of one between gaps, is a clip.
+    """Compute the raw scores of all detectors. Each window is a clip; a gap within a window starts another clip.
 
-    viewpoint: what the camera usually shows, as the live monitor has it. A source that cannot be read a second time as
-    far as before gives what it can.
+    viewpoint: the usual views of the camera, as the live monitor uses them. If a source cannot be read again to the
+    same point, the frames before the error are scored.
     """
     times: list[float] = []
     clips: list[int] = []
@@ -102,14 +103,14 @@ def score_windows(
                             scores[detector.name].append(detection.score)
                     step.frame()
             except (CaptureError, SourceError) as error:
-                report.say(f"{error}: the held-out footage ends there")
+                report.say(f"{error}: the held-out footage of this source ends here")
             step()
     raw = {name: np.array(values, np.float64) for name, values in scores.items()}
     return HeldOut(np.array(times, np.float64), np.array(clips, np.int32), raw, np.array(regimes, np.int8))
 
 
 def _windows_of(source: Source, own: Sequence[Window], rules: FrameRules) -> Iterator[Frame]:
-    """The frames of one source's windows, each window a segment of its own."""
+    """The frames of the windows of one source. Each window is a separate segment."""
     present: Window | None = None
 
     def wanted(time_s: float) -> bool:

@@ -1,7 +1,7 @@
-"""From normal footage to a version of a model: every detector fitted, calibrated on scores of footage it had not seen.
+"""Learns a version of a model from normal footage. Each detector is calibrated on scores of footage it has not seen.
 
-Short footage is cross-fitted, so that all of it calibrates. Of long footage, chunks spread over it are learned from
-and others held out, in bounded memory and time.
+Short footage is cross-fitted, so all of it is used for calibration. If the footage is long, the detectors learn from
+chunks spread over it, and other chunks are held out. So memory and time are bounded.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ from training.progress import Report
 from training.provenance import code_commit
 
 RECOMMENDED_S = 600.0
-"""Footage below which thresholds are guesses; better is six times as much."""
+"""Recommended minimum of footage, seconds. With less, thresholds are unreliable; six times as much is better."""
 _READING, _LOOKING, _FITTING = 0.1, 0.05, 0.75
-"""About what share of the time to the first version each takes; scoring what was held out takes the rest."""
+"""Approximate shares of the time to the first version. Scoring the held-out footage takes the rest."""
 _FITTING_SLOW = 0.8
-"""The same of a network, until the second version."""
+"""Approximate share of fitting a network in the time from the first to the second version."""
 WORKERS = min(3, os.cpu_count() or 1)
-"""Processes that fit folds at once: more would each hold what they learn from in memory."""
+"""Processes that fit folds at the same time. Each keeps its footage in memory, so there are at most three."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
 class LearnSettings:
-    """What is learned, and where the versions go.
+    """What is learned, and where the versions are written.
 
-    name       the model's name: its versions are written to models/name
+    name       name of the model; its versions are written to models/name
     detectors  registry names
-    device     where networks are trained: cpu, cuda or cuda:N
-    from_s, to_s  media time of each source that counts, seconds
-    workers    processes that fit folds at once, beside this one
-    analysis_fps  frames analysed per second, as live; 0 for every frame
+    device     device that trains networks: cpu, cuda or cuda:N
+    from_s, to_s  the part of each source to use, media time in seconds
+    workers    processes that fit folds at the same time, in addition to this one
+    analysis_fps  frames analysed per second, as in a live run; 0: every frame
     """
 
     name: str
@@ -81,11 +81,11 @@ class LearnSettings:
 
 
 def check_name(settings: LearnSettings) -> None:
-    """Raise UsageError where versions cannot be written."""
+    """Raise UsageError if no versions can be written under this name."""
     if not _NAME.fullmatch(settings.name) or settings.name.startswith("."):
-        raise UsageError(f"'{settings.name}' cannot name a model: use letters, digits, '-', '_' and '.'")
+        raise UsageError(f"'{settings.name}' is not a valid name for a model: use letters, digits, '-', '_' and '.'")
     if (settings.folder / CARD_FILE).exists():
-        raise UsageError(f"{settings.folder} is a model folder, not one of versions: choose another --name")
+        raise UsageError(f"{settings.folder} is a single model, not a folder of versions: choose another --name")
     if settings.folder.exists() and not settings.folder.is_dir():
         raise UsageError(f"{settings.folder} is a file: choose another --name")
 
@@ -97,12 +97,12 @@ def learn(
     report: Report,
     written: Callable[[Path], None] = lambda _: None,
 ) -> list[Path]:
-    """Learn from recorded sources and write one version, or two where a detector takes minutes to learn.
+    """Learn from recorded sources. Write one version, or two if a detector takes minutes to learn.
 
-    data     what the footage is called, for the model's provenance
-    written  told each version as soon as it is complete
+    data     names of the footage, for the provenance of the model
+    written  called with the folder of each version as soon as the version is complete
 
-    Returns the versions written. Raises UsageError for footage that cannot be learned from; nothing is written then.
+    Returns the folders of the versions. Raises UsageError for footage that is not suitable; then it writes nothing.
     """
     check_name(settings)
     learners = chosen(settings.detectors)
@@ -122,27 +122,27 @@ def learn(
     for name, learner in list(slow.items()) if fast else ():
         if round(fit.held_back_s) < learner.least_held_back_s:
             report.say(
-                f"warning: '{name}' is left out: it is judged by a quarter of the footage that is held back from it, "
-                f"and {fit.held_back_s:.0f} s are too little; give at least {FOLDS * learner.least_held_back_s:.0f} s"
+                f"warning: '{name}' is left out: one quarter of the footage is held out to test it, and "
+                f"{fit.held_back_s:.0f} s are too short; give at least {FOLDS * learner.least_held_back_s:.0f} s"
             )
             del slow[name]
     versions: list[Path] = []
     for group in filter(None, (fast, slow)):
         if not fit.add(group) and versions:
-            break  # nothing that the version already written has not
+            break  # it would equal the version that is already written
         version = _write(fit, data, settings)
         versions.append(version)
         report.say(f"version {version_number(version)} written to {version} after {time.monotonic() - started:.0f} s")
         written(version)
         if group is fast and slow:
-            report.say("it can be used from now on; a network learns meanwhile, which takes a minute or two")
+            report.say("the monitor can use it now; a network is still learning, which takes one or two minutes")
     report.complete()
-    report.say(what_is_supported(versions[-1], settings))  # a network has less held out than the version before it
+    report.say(what_is_supported(versions[-1], settings))  # less footage is held out for a network
     return versions
 
 
 class _Fit:
-    """Fits detectors one after the other and keeps the held-out scores of all on one time axis."""
+    """Fits detectors one after another and keeps the held-out scores of all of them on one time axis."""
 
     def __init__(self, normal: Normal, settings: LearnSettings, report: Report) -> None:
         self.normal = normal
@@ -158,28 +158,28 @@ class _Fit:
 
     @property
     def detectors(self) -> list[Detector]:
-        """Those that can judge this footage."""
+        """The detectors that can judge this footage."""
         return [fitted.detector for fitted in self._fitted]
 
     @property
     def held_back_s(self) -> float:
-        """Seconds of footage that a detector which is fitted once does not learn from."""
+        """Seconds of footage that are held out for a detector that is fitted only once."""
         return sum(stretch.duration_s for stretch in self._never_learned())
 
     def add(self, learners: Mapping[str, Learner]) -> bool:
-        """Fit further detectors; short footage is scored by them meanwhile. False where none is kept."""
+        """Fit more detectors; they also score short footage now. Returns False if none of them is kept."""
         before = len(self._fitted)
         fast = all(learner.refit for learner in learners.values())
         steps = len(learners) * (1 if self._windows else len({piece.fold for piece in self._pieces}) + 1)
         self._report.part(_FITTING if fast else _FITTING_SLOW)
-        # One that takes minutes says itself how far it is.
+        # A detector that takes minutes to learn reports its own progress.
         what = f"learning {joined(tuple(learners))}"
         with self._report.steps(what, steps) if fast else nullcontext(_nothing) as step:
             for name, learner in learners.items():
                 try:
                     fitted = self._fit(learner, step)
                     kept = learner.judge(fitted.detector, self._never_learned(), self._report)
-                except UsageError as error:  # too little for this one is not too little for all
+                except UsageError as error:  # footage too short for this one can be enough for others
                     if not before:
                         raise
                     self._report.say(f"warning: '{name}' is left out: {error}")
@@ -203,13 +203,13 @@ class _Fit:
         return cross_fit(stretches, self._pieces, fit, refit=learner.refit, workers=settings.workers, step=step)
 
     def _never_learned(self) -> list[Stretch]:
-        """What a detector that is fitted once has not learned from."""
+        """The footage that is held out for a detector that is fitted only once."""
         stretches = self.normal.stretches
         last = [piece for piece in self._pieces if piece.fold == FOLDS - 1]
         return [stretches[p.stretch][p.start : p.stop] for p in last if p.stop - p.start > 1]
 
     def held_out(self) -> HeldOut:
-        """The scores of all detectors, of footage that each had not seen."""
+        """The scores of all detectors, each on footage that it has not seen."""
         if not self._windows:
             return held_out_of(self.normal.stretches, self._pieces, self._fitted)
         self._report.part(1.0 - (_READING + _LOOKING + _FITTING if self._scored is None else _FITTING_SLOW))
@@ -218,7 +218,7 @@ class _Fit:
         fresh = [detector for detector in self.detectors if detector.name not in known]
         found = self._score_windows(fresh)
         if before is not None:
-            if not np.array_equal(before.time_s, found.time_s):  # it could not be read as far as before
+            if not np.array_equal(before.time_s, found.time_s):  # other frames were readable this time
                 found = self._score_windows(self.detectors)
             else:
                 found = replace(found, scores={**known, **found.scores})
@@ -230,9 +230,9 @@ class _Fit:
         return score_windows(self.normal, self._windows, detectors, self._report, self.viewpoint, fps)
 
     def usable(self, held_out: HeldOut) -> list[Detector]:
-        """The detectors whose held-out scores give a threshold; the others are named and left out.
+        """The detectors with held-out scores that give a threshold. The others are reported and left out.
 
-        Raises UsageError where none is left.
+        Raises UsageError if none is left.
         """
         found: list[Detector] = []
         unshown: list[Detector] = []
@@ -249,14 +249,14 @@ class _Fit:
                 continue
             (found if detector.shown_by(clip_s, threshold) else unshown).append(detector)
         if not found and not unshown:
-            raise UsageError(f"this footage cannot be learned from: {why}")
+            raise UsageError(f"this footage is not suitable for learning: {why}")
         for detector in unshown if found else ():
-            pieces = f"footage held out in pieces of {in_words(clip_s)}"
-            self._leave_out(detector, f"{pieces} cannot show how often it would alarm falsely")
+            pieces = f"held-out pieces of {in_words(clip_s)}"
+            self._leave_out(detector, f"{pieces} are too short to show how often it raises false alarms")
         return found or unshown
 
     def _leave_out(self, detector: Detector, why: str) -> None:
-        """Say it, but not again for the second version."""
+        """Report that a detector is left out, but not again for the second version."""
         if detector.name not in self._left_out:
             self._left_out.add(detector.name)
             self._report.say(f"warning: '{detector.name}' is left out: {why}")
@@ -297,27 +297,27 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
 
 
 def what_was_read(normal: Normal) -> str:
-    """How much footage there is and what becomes of it, in words."""
+    """The length of the footage and how it is used, as text."""
     total = f"footage: {in_words(normal.footage_s)} of {normal.size[0]}x{normal.size[1]}"
     if len(normal.sources) > 1:
         total += f" in {counted(len(normal.sources), 'file')}"
     if normal.whole:
-        return f"{total}: all of it is learned from, and each part scored by what learned from the others"
-    return f"{total}: {in_words(normal.kept_s)} spread over it are learned from, other parts held out"
+        return f"{total}: detectors learn from all of it; each part is scored by detectors that learned from the others"
+    return f"{total}: detectors learn from {in_words(normal.kept_s)} spread over it; other parts are held out"
 
 
 def too_short(footage_s: float) -> str | None:
-    """A warning where there is less than the recommended footage, seconds."""
+    """A warning if the footage, in seconds, is shorter than recommended; otherwise None."""
     if footage_s >= RECOMMENDED_S:
         return None
     return (
-        f"warning: {in_words(footage_s)} of footage is little: what is normal but did not happen in it will alarm; "
-        f"give at least {in_words(RECOMMENDED_S)}, better an hour, with everything that is normal for this camera"
+        f"warning: {in_words(footage_s)} of footage is short: normal events that it does not show will raise alarms; "
+        f"give at least {in_words(RECOMMENDED_S)}, better an hour, that shows everything that is normal for this camera"
     )
 
 
 def what_is_supported(version: Path, settings: LearnSettings) -> str:
-    """What the held-out footage says of false alarms, in words: as much as the run says that uses this version."""
+    """The false-alarm rate that the held-out footage can confirm, as text. A run with this version reports it too."""
     model = load_model(version)
     scale = ModelScale(model, settings.false_alarms_per_day, SmoothingSettings())
     shown = scale.supported_per_day
@@ -327,6 +327,6 @@ def what_is_supported(version: Path, settings: LearnSettings) -> str:
     if once:
         held += f" that {joined(once)} has not learned from"
     return (
-        f"{held}, which show no rate below {about(shown)} false alarms a day; a threshold for fewer is an estimate "
-        "from these: longer footage makes it surer"
+        f"{held}, which can confirm no rate below {about(shown)} false alarms per day; a threshold for a lower rate is "
+        "an estimate: longer footage makes it more reliable"
     )

@@ -1,8 +1,8 @@
-"""Normal footage in memory, small and in colour: all of it where it is short, chunks spread over it where it is long.
+"""Keeps normal footage in memory, small and in colour: all of it if it is short, otherwise chunks spread over it.
 
-A frame of 320x176 takes 84 KB (luma for each pixel, colour for each four), so ten minutes at ten frames a second take
-500 MB, and hours no more than the limit. Which chunks of long footage are kept does not depend on its length being
-known: whenever too many are held, every second one is dropped and only every second one is taken from then on.
+A frame of 320x176 takes 84 KB (luma for each pixel, colour for every four pixels). So ten minutes at 10 frames per
+second take 500 MB. Hours take no more than the limit. The length of the footage need not be known in advance: whenever
+too much is in memory, every second chunk is dropped, and from then on only every second chunk is kept.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from monitor.types import Frame, Image
 from training.progress import Report, Steps
 
 CHUNK_S = 45.0
-"""Long footage is kept in chunks of so many seconds."""
+"""Seconds per chunk of long footage."""
 WHOLE_FRAMES, WHOLE_BYTES = 12_000, 800_000_000
-"""Footage of up to so much is kept whole: twenty minutes at ten frames a second."""
+"""Footage up to these limits is kept completely: 20 minutes at 10 frames per second."""
 CHUNKED_FRAMES, CHUNKED_BYTES = 8_000, 600_000_000
-"""Of longer footage, so much is kept at most."""
+"""Limits of what is kept of longer footage."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stretch(Sequence[Frame]):
-    """Frames of one source without a gap between them, unpacked one at a time when asked for.
+    """Frames of one source without a gap between them. Each frame is unpacked when it is requested.
 
     source   number of the source
     times    seconds on the source's clock, increasing
-    packed   (h * 3 / 2, w) uint8 each, YUV 4:2:0
+    packed   one (h * 3 / 2, w) uint8 array per frame, YUV 4:2:0
     """
 
     source: int
@@ -71,15 +71,15 @@ class Stretch(Sequence[Frame]):
 
 @dataclass(frozen=True, eq=False)
 class Normal:
-    """Normal footage as far as it is kept.
+    """The normal footage that is kept in memory.
 
-    stretches   in the sources' order
-    sources     what they were read from, unreadable ones left out
-    lengths_s   seconds of each source from its first frame to its last, kept or not
-    first_s     media time of each source's first frame, seconds
-    unscored    state of health -> frames left out because live they would not be scored
-    stride      1: all is kept; n: of n chunks of CHUNK_S seconds, counted over all sources, one is
-    size        (width, height) px of the footage itself
+    stretches   in the order of the sources
+    sources     the sources that were read, without unreadable ones
+    lengths_s   seconds from the first to the last frame of each source, kept or not
+    first_s     media time of the first frame of each source, seconds
+    unscored    state of health -> number of frames left out, because a live monitor would not score them
+    stride      1: everything is kept; n: one of n chunks of CHUNK_S seconds is kept, counted over all sources
+    size        (width, height) px of the original frames
     """
 
     stretches: tuple[Stretch, ...]
@@ -92,12 +92,12 @@ class Normal:
 
     @property
     def whole(self) -> bool:
-        """True where all the footage is kept."""
+        """True if all of the footage is kept."""
         return self.stride == 1
 
     @property
     def frames(self) -> int:
-        """Frames kept."""
+        """Number of frames kept."""
         return sum(len(stretch) for stretch in self.stretches)
 
     @property
@@ -107,11 +107,11 @@ class Normal:
 
     @property
     def footage_s(self) -> float:
-        """Seconds of footage there were, without the gaps in it; of long footage, not kept whole, with them."""
+        """Seconds of footage, kept or not. Gaps count only if the footage is not kept completely."""
         return self.kept_s if self.whole else sum(self.lengths_s)
 
     def chunk_numbers(self) -> tuple[range, ...]:
-        """The numbers of each source's chunks; those divisible by ``stride`` are kept."""
+        """The numbers of the chunks of each source. A chunk is kept if its number is divisible by ``stride``."""
         found, base = [], 0
         for length_s in self.lengths_s:
             count = int(length_s // CHUNK_S) + 1
@@ -122,7 +122,7 @@ class Normal:
 
 @dataclass(eq=False)
 class _Part:
-    """What is kept of one chunk between two gaps."""
+    """The kept frames of one chunk between two gaps."""
 
     source: int
     name: str
@@ -133,7 +133,7 @@ class _Part:
 
 
 class _Keeper:
-    """Takes frames in order; holds no more than the limits allow."""
+    """Takes frames in order and keeps no more than the limits allow."""
 
     def __init__(self) -> None:
         self.parts: list[_Part] = []
@@ -142,14 +142,14 @@ class _Keeper:
         self._frames = self._bytes = 0
 
     def take(self, source: int, name: str, chunk: int, segment: int, time_s: float, image: Image) -> None:
-        """Keep a frame of a chunk that is wanted."""
+        """Keep a frame of a wanted chunk. If there are then too many frames, drop every second chunk."""
         size = (image.shape[1], image.shape[0])
         if self.size is None:
             self.size = size
         elif size != self.size:
             raise UsageError(
-                f"the pictures differ in size: {name} has {size[0]}x{size[1]}, those before it "
-                f"{self.size[0]}x{self.size[1]}; give footage of one camera at one size"
+                f"the frames differ in size: {name} has {size[0]}x{size[1]}, frames before it have "
+                f"{self.size[0]}x{self.size[1]}; give footage of one camera with one frame size"
             )
         part = self.parts[-1] if self.parts else None
         if part is None or (part.source, part.chunk, part.segment) != (source, chunk, segment):
@@ -174,7 +174,7 @@ class _Keeper:
         return self._frames > CHUNKED_FRAMES or self._bytes > CHUNKED_BYTES
 
     def stretches(self) -> Iterator[Stretch]:
-        """Chunks that follow each other without a gap, joined."""
+        """The kept stretches. Chunks that follow each other without a gap are joined."""
         joined: list[_Part] = []
         for part in self.parts:
             before = joined[-1] if joined else None
@@ -205,13 +205,13 @@ def read_normal(
     to_s: float = np.inf,
     analysis_fps: float = LIVE_FPS,
 ) -> Normal:
-    """Read the footage by the rules of a live camera, from ``from_s`` to ``to_s`` of each source, seconds.
+    """Read the footage with the rules of a live camera, from ``from_s`` to ``to_s`` of each source, seconds.
 
-    analysis_fps: frames per second, 0 for all. Frames that live would not be scored (frozen, dark, the light is
-    switched) are left out; a recording made by the monitor holds none of these.
+    analysis_fps: frames per second; 0: every frame. Frames that a live monitor would not score (frozen, dark, during a
+    change of the light) are left out. A recording made by the monitor contains no such frames.
 
-    A source that cannot be read to its end is named; what could be read of it counts. Raises UsageError where nothing
-    can be read, or where the pictures' sizes differ.
+    A source that cannot be read to its end is reported, and the frames before the error are used. Raises UsageError if
+    nothing can be read or if the frames have different sizes.
     """
     keeper = _Keeper()
     read: list[Source] = []
@@ -226,8 +226,8 @@ def read_normal(
                 first_s, last_s = _read(source, len(read), base, keeper, step, from_s, to_s, analysis_fps, log)
             except _BrokenOffError as error:
                 failed.append(str(error))
-                if len(sources) > 1 or keeper.size is not None:  # else it is the error, below
-                    since = " from there on" if error.last_s > error.first_s else ""
+                if len(sources) > 1 or keeper.size is not None:  # otherwise the error below reports it
+                    since = " from this point on" if error.last_s > error.first_s else ""
                     report.say(f"{error}: left out{since}")
                 first_s, last_s = error.first_s, error.last_s
             if np.isfinite(first_s):
@@ -238,8 +238,8 @@ def read_normal(
             step()
     if keeper.size is None and log.unscored:
         raise UsageError(
-            f"no frame of this footage can be learned from ({left_out(log.unscored)}): give footage of a camera that "
-            "sees its scene"
+            f"no frame of this footage is suitable for learning ({left_out(log.unscored)}): give footage that shows "
+            "the scene"
         )
     if keeper.size is None:
         raise UsageError(f"{_nothing(sources, failed)}: convert the footage or give other files")
@@ -249,7 +249,7 @@ def read_normal(
 
 
 class _BrokenOffError(Exception):
-    """A source could not be read on; what had been read of it before."""
+    """Reading a source failed. Has the media times of the first and last frame before that, seconds; NaN if none."""
 
     def __init__(self, text: str, first_s: float, last_s: float) -> None:
         super().__init__(text)
@@ -267,10 +267,11 @@ def _read(
     analysis_fps: float,
     log: ReplayLog,
 ) -> tuple[float, float]:
-    """Media times of the first and the last frame of a source, seconds; nan if it holds none."""
+    """Read a source. Returns the media times of its first and last frame, seconds; NaN if it contains no frame."""
     first_s = last_s = np.nan
     passed_over = False
-    checked = UNCHECKED if isinstance(source, FootageSource) else AS_LIVE.health  # a recording was checked before
+    # The frames of a recording were checked when they were recorded.
+    checked = UNCHECKED if isinstance(source, FootageSource) else AS_LIVE.health
     rules = FrameRules(replace(AS_LIVE, analysis_fps=analysis_fps, health=checked))
     lost_before = len(log.unreadable)
 
@@ -282,7 +283,7 @@ def _read(
         last_s = time_s
         keep = _chunk(base, time_s - first_s) % keeper.stride == 0
         if keep and passed_over:
-            rules.new_segment()  # nothing was seen of the chunks between
+            rules.new_segment()  # the chunks in between were skipped
         passed_over = not keep
         return keep
 
@@ -295,13 +296,13 @@ def _read(
         raise _BrokenOffError(str(error), first_s, last_s) from error
     lost = len(log.unreadable) > lost_before
     if not np.isfinite(first_s) or (lost and all(part.source != number for part in keeper.parts)):
-        what = "cannot be read: not one picture of it can be decoded" if lost else "holds no frame"
+        what = "cannot be read: none of its frames can be decoded" if lost else "contains no frame"
         raise _BrokenOffError(f"{source.label} {what}", np.nan, np.nan)
     return first_s, last_s
 
 
 def left_out(unscored: Mapping[str, int]) -> str:
-    """``120 frames dark, 30 frames frozen``."""
+    """The numbers of frames that are left out, as text: ``120 frames dark, 30 frames frozen``."""
     shown = {state: "unsteady or corrupted" if state == CameraState.ONLINE else state for state in unscored}
     words = [f"{counted(count, 'frame')} {shown[state].replace('_', ' ')}" for state, count in unscored.items()]
     return ", ".join(words)

@@ -1,4 +1,4 @@
-"""Recording normal footage from live cameras, for as long as asked."""
+"""Records normal footage from a live camera for a given time."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from training.progress import Report
 from training.recordings import recorded_sources
 
 _NOTHING_FOR_S = 60.0
-"""A camera that has given no picture for so long is given up."""
+"""After this many seconds without a frame, recording fails."""
 
 
 def footage_of(specs: Sequence[str], folder: Path, for_s: float, report: Report, analysis_fps: float) -> list[Source]:
-    """The recorded sources that the user names; of a live camera, a recording of ``for_s`` seconds made now.
+    """Open the recorded sources that the user names. For a live camera, record ``for_s`` seconds of footage first.
 
-    Raises UsageError for cameras and files together, or for several cameras: a model is one camera's.
+    Raises UsageError for several cameras and for a camera together with files, because a model belongs to one camera.
     """
     live = [source for source in open_sources(specs_of_cameras(specs)) if source.live]
     if not live:
         return recorded_sources(specs, split="training_videos")
     if len(specs) > 1:
-        raise UsageError(f"{live[0].label} is a live camera: learn it alone, a model is one camera's")
+        raise UsageError(f"{live[0].label} is a live camera: give it alone, because a model belongs to one camera")
     footage = folder / "footage"
     record(isolate(live[0], "process"), footage, for_s, report, analysis_fps)
     if not is_footage(footage):
-        raise UsageError(f"not one picture came from {live[0].label} in {in_words(for_s)}: check the address")
+        raise UsageError(f"no usable frame came from {live[0].label} within {in_words(for_s)}: check the address")
     return [FootageSource(footage)]
 
 
 def specs_of_cameras(specs: Sequence[str]) -> list[str]:
-    """Those that are no path on the disk."""
+    """The specs that are not paths on the disk."""
     return [spec for spec in specs if not Path(spec).exists()]
 
 
 def record(source: Source, folder: Path, for_s: float, report: Report, analysis_fps: float) -> None:
-    """Record a live camera for ``for_s`` seconds into a folder of footage; a lost camera is opened again.
+    """Record a live camera for ``for_s`` seconds into a folder of footage. If the connection is lost, it reconnects.
 
-    Frames are chosen by the rules of a live camera, and only those that would be scored are recorded.
+    The rules of a live camera choose the frames. Only frames that would be scored are recorded.
 
-    Raises UsageError when nothing comes from it, RunError when the disk takes no more.
+    Raises UsageError if the camera gives no frame for a minute, RunError if the disk cannot be written.
     """
     backoff = Backoff(0.5, 10.0, 0.3, random.Random())
     rules = FrameRules(replace(AS_LIVE, analysis_fps=analysis_fps))
@@ -79,7 +79,7 @@ def record(source: Source, folder: Path, for_s: float, report: Report, analysis_
                     writer.add(frame.time_s, frame.image)
             except CaptureError as error:
                 if time.monotonic() - last_at > _NOTHING_FOR_S:
-                    raise UsageError(f"{error}: nothing came for {_NOTHING_FOR_S:.0f} s; check the address") from error
+                    raise UsageError(f"{error}: no frame came for {_NOTHING_FOR_S:.0f} s; check the address") from error
                 report.say(f"{error}; trying again")
                 rules.new_segment()
                 time.sleep(backoff.next())

@@ -87,7 +87,7 @@ def test_file_that_cannot_be_read_is_named_and_the_others_are_counted(tmp_path: 
 
 def test_nothing_readable_at_all_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "00.avi").write_bytes(b"no video")
-    with pytest.raises(SourceError, match="holds no readable frame"):
+    with pytest.raises(SourceError, match="contains no readable frame"):
         count_alarms(tmp_path, brightness_model(), 1.0, QUIET)
 
 

@@ -145,7 +145,7 @@ def test_unreadable_frame_gets_no_row(tmp_path: Path, model: Model) -> None:
 
 @pytest.mark.parametrize(
     ("folders", "message"),
-    [(("street",), "is not named by a number"), (("a/03", "b/3"), "two videos have the number 3")],
+    [(("street",), "has no number at the end of its name"), (("a/03", "b/3"), "two videos have the number 3")],
 )
 def test_videos_without_a_number_of_their_own_are_refused(
     tmp_path: Path, model: Model, folders: tuple[str, ...], message: str
