@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     TypeAdapter,
@@ -34,17 +32,12 @@ from monitor.judging.alerting import AlertSettings
 from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.live.frame_queue import QueueSettings
 from monitor.scores.smoothing import SmoothingSettings
+from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.stream.health.health_settings import HealthSettings
 
 CameraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")]
 """Letters, digits, ``-`` ``_`` ``.``, because the name becomes part of ZeroMQ topics and file names."""
-
-
-class Settings(BaseModel):
-    """Base class of all groups of settings: frozen, unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class CameraConfig(Settings):
@@ -155,7 +148,7 @@ class MonitorConfig(Settings):
     """Frames to analyse per camera and per second of stream; 0 = every frame."""
     false_alarms_per_day: float = Field(1.0, gt=0, allow_inf_nan=False)
     """False-alarm budget per camera per day; sets the threshold."""
-    cameras: dict[CameraName, CameraConfig] = {}
+    cameras: dict[CameraName, CameraConfig] = Field(default_factory=dict)
     capture: CaptureConfig = CaptureConfig()
     learning: LearningConfig = LearningConfig()
     health: HealthSettings = HealthSettings()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from copy import deepcopy
-from dataclasses import is_dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,7 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
     return f"setting '{key}': {sentence[:1].lower()}{sentence[1:]}"
 
 
-_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+_UNKNOWN_KEY = ("extra_forbidden",)
 
 _EXPECTED = {
     "cameras": "should be groups with the names of the cameras: write [cameras.NAME], not [[cameras]]",
@@ -169,6 +168,4 @@ def _known_keys(location: list[int | str]) -> list[str]:
         if group is MonitorConfig and part == "cameras":
             return list(CameraConfig.model_fields)
         group = group.model_fields[part].annotation
-    if is_dataclass(group):
-        return list(group.__dataclass_fields__)
     return list(getattr(group, "model_fields", ()))

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Self
 
+from pydantic import model_validator
+
+from monitor.settings import Settings
 from monitor.states import AlertEvent, Phase
 
 
-@dataclass(frozen=True, slots=True)
-class AlertSettings:
+class AlertSettings(Settings):
     """Settings that decide when a score becomes an event. Scores are in units of the threshold (1 = the threshold).
 
     on              an event can start at this score or above
@@ -32,14 +34,14 @@ class AlertSettings:
     update_every_s: float = 5.0
     cooldown_s: float = 30.0
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # an unknown key in a config file is an error
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if self.off > self.on:
             raise ValueError(f"off ({self.off}) must not be above on ({self.on})")
         for name in ("min_duration_s", "merge_gap_s", "update_every_s", "cooldown_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more seconds, got {getattr(self, name)}")
+        return self
 
 
 @dataclass(slots=True)

@@ -12,13 +12,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Self
 
+from pydantic import model_validator
+
+from monitor.settings import Settings
 from monitor.types import Frame
 
 
-@dataclass(frozen=True, slots=True)
-class QueueSettings:
+class QueueSettings(Settings):
     """Bounds of the frame queue.
 
     capacity         frames waiting a camera
@@ -30,11 +32,11 @@ class QueueSettings:
     max_frame_age_s: float = 2.0
     max_batch: int = 16
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # an unknown key in a config file is an error
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if self.capacity < 1 or self.max_batch < 1 or self.max_frame_age_s <= 0:
             raise ValueError("capacity and max_batch must be at least 1, max_frame_age_s above 0")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

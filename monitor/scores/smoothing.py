@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
 from statistics import median
-from typing import ClassVar
+from typing import Self
+
+from pydantic import model_validator
+
+from monitor.settings import Settings
 
 # Frame times such as 0.36 are sums of 1/25 s in floating point. Without this tolerance, a frame exactly one window old
 # would sometimes count and sometimes not.
@@ -59,18 +62,17 @@ class CausalMedian:
         self._values.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class SmoothingSettings:
+class SmoothingSettings(Settings):
     """Settings of the rolling median's window, seconds (see CausalMedian)."""
 
     min_window_s: float = 0.2
     max_window_s: float = 0.5
     growth: float = 15.0
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # an unknown key in a config file is an error
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         self.smoother()
+        return self
 
     def smoother(self) -> CausalMedian:
         """A new median. Raises ValueError if the window settings are out of range."""

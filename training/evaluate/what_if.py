@@ -1,18 +1,20 @@
-"""What alerts would there have been: recorded scores through the live alert rule again, with other settings.
+"""Computes which alerts a recorded run would have raised with other settings.
 
-The same code as live (CameraMonitor, AlertRule), without model and footage; the settings of the run give its alerts.
+The recorded scores pass through the code of a live run (CameraMonitor, AlertRule), without model and footage. The
+settings of the run give the alerts of the run.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+from pydantic import ValidationError
 from rich.table import Table
 
-from monitor.errors import UsageError
+from monitor.errors import UsageError, first_problem
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.replay import judged
@@ -28,11 +30,11 @@ _NO_IMAGE = np.zeros((1, 1, 3), np.uint8)
 
 @dataclass(frozen=True)
 class Changes:
-    """What differs from the run; None: as recorded.
+    """Settings that differ from those of the run. None: as recorded.
 
     threshold             factor on the alert rule's ``on`` and ``off``
-    false_alarms_per_day  budget from which the threshold is worked out anew
-    alert                 names of AlertSettings -> values
+    false_alarms_per_day  false-alarm budget; sets a new threshold
+    alert                 name of a setting in AlertSettings -> value
     """
 
     threshold: float | None = None
@@ -40,18 +42,19 @@ class Changes:
     alert: Mapping[str, float | None] = field(default_factory=dict)
 
     def rule(self, recorded: AlertSettings) -> AlertSettings:
-        """The settings of the alert rule. Raises UsageError where they contradict each other."""
+        """The settings of the alert rule. Raises UsageError if they contradict each other."""
         factor = self.threshold or 1.0
         given = {name: value for name, value in self.alert.items() if value is not None}
         try:
-            return replace(recorded, **{"on": recorded.on * factor, "off": recorded.off * factor} | given)
-        except ValueError as error:
-            raise UsageError(f"{error}: choose other values") from error
+            return recorded.but(**{"on": recorded.on * factor, "off": recorded.off * factor} | given)
+        except ValidationError as error:
+            what = first_problem(error)[1].removeprefix("Value error, ")
+            raise UsageError(f"{what}: choose other values") from error
 
 
 @dataclass
 class CameraOutcome:
-    """What became of one camera. seconds: of scored footage, gaps left out; supported_per_day: see ModelScale."""
+    """The result for one camera. seconds: scored footage without gaps; supported_per_day: see ModelScale."""
 
     camera: str
     supported_per_day: float
@@ -60,25 +63,25 @@ class CameraOutcome:
 
     @property
     def events(self) -> list[Alert]:
-        """The end of each event: every event that has begun has one."""
+        """The last step of each event. Every event that has begun has one."""
         return [alert for alert in self.alerts if alert.event.phase is Phase.END]
 
     @property
     def per_day(self) -> float | None:
-        """Events a day; None without footage."""
+        """Events per day; None without footage."""
         return len(self.events) * DAY_S / self.seconds if self.seconds else None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of all cameras. alerts: every step in the order in which the run would have recorded it."""
+    """The results for all cameras. alerts: every step, in the order in which the run would have recorded it."""
 
     cameras: tuple[CameraOutcome, ...]
     alerts: tuple[Alert, ...]
 
 
 class _Replay:
-    """One camera: its scores through a monitor of its own."""
+    """Passes the scores of one camera through a separate CameraMonitor."""
 
     def __init__(self, header: RecordHeader, changes: Changes) -> None:
         scale = header.scale(changes.false_alarms_per_day)
@@ -106,9 +109,9 @@ class _Replay:
 
 
 def replay(lines: Iterable[RecordHeader | ScoreLine], changes: Changes) -> Outcome:
-    """Work out the alerts of a score record with the changed settings.
+    """Compute the alerts of a score record with the changed settings.
 
-    Raises UsageError where the record or the changes make no sense, ModelError where no threshold can be set.
+    Raises UsageError if the record or the changes are invalid, ModelError if no threshold can be set.
     """
     replays: dict[str, _Replay] = {}
     alerts: list[Alert] = []
@@ -116,25 +119,27 @@ def replay(lines: Iterable[RecordHeader | ScoreLine], changes: Changes) -> Outco
     for line in lines:
         if isinstance(line, RecordHeader):
             if line.camera in replays:
-                raise UsageError(f"the record has two headers of '{line.camera}': take one run a file")
+                raise UsageError(f"the record has two headers for '{line.camera}': give a file with only one run")
             replays[line.camera] = _Replay(line, changes)
             in_order = line.sorted
         else:
             try:
                 alerts.extend(replays[line.camera].take(line))
             except (KeyError, ValueError) as error:
-                raise UsageError(f"the scores of '{line.camera}' at {line.time_s} s make no sense: {error}") from error
+                raise UsageError(
+                    f"the scores of '{line.camera}' at {line.time_s} s are invalid ({error}): record the run again"
+                ) from error
     for entry in replays.values():
         alerts.extend(entry.close())
-    if in_order:  # as the recorder does it, so that the same settings give the same file
+    if in_order:  # as the recorder does, so that the same settings give the same file
         alerts.sort(key=lambda alert: alert.camera)
     return Outcome(tuple(entry.outcome for entry in replays.values()), tuple(alerts))
 
 
 def summary_table(outcome: Outcome) -> Table:
-    """A line a camera: how much there would have been to look at."""
+    """One row per camera: how many alerts a user would have had to check."""
     table = Table(title="Alerts by camera", title_justify="left", box=None, pad_edge=False)
-    for column in ("camera", "footage", "alerts", "of these notify", "rate"):
+    for column in ("camera", "footage", "alerts", "notifications", "rate"):
         table.add_column(column, overflow="fold", justify="left" if column == "camera" else "right")
     for camera in outcome.cameras:
         notify = sum(alert.event.notify for alert in camera.events)
@@ -144,7 +149,7 @@ def summary_table(outcome: Outcome) -> Table:
 
 
 def alert_table(outcome: Outcome) -> Table:
-    """A line an event."""
+    """One row per event."""
     table = Table(title="Alerts", title_justify="left", box=None, pad_edge=False)
     for column in ("camera", "alert", "starts at", "length", "peak", ""):
         table.add_column(column, overflow="fold", justify="left" if column in ("camera", "") else "right")
@@ -159,23 +164,23 @@ def alert_table(outcome: Outcome) -> Table:
 
 
 def notes(outcome: Outcome, false_alarms_per_day: float | None) -> list[str]:
-    """What to know of the figures, in sentences."""
+    """Limits of the figures, one sentence each."""
     said = []
     supported = max((camera.supported_per_day for camera in outcome.cameras), default=0.0)
     if false_alarms_per_day is not None and supported > false_alarms_per_day:
         said.append(
-            f"The model's held-out footage shows rates down to {about(supported)} false alarms a day; "
+            f"The model's held-out footage can confirm rates down to {about(supported)} false alarms per day; "
             f"the threshold for {false_alarms_per_day:g} is extrapolated."
         )
     seconds = sum(camera.seconds for camera in outcome.cameras)
     if seconds < DAY_S:
-        said.append(f"The rate is counted in only {in_words(seconds)} of footage: the less, the rougher.")
+        said.append(f"The rate is counted in only {in_words(seconds)} of footage, so it is not precise.")
     return said
 
 
 def rate_text(per_day: float) -> str:
-    """A rate in the unit that suits it: ``2.5 a day``, ``4 an hour``, ``1.2 a minute``."""
+    """A rate in a suitable unit: ``2.5 per day``, ``4 per hour``, ``1.2 per minute``."""
     if per_day <= 24:
-        return f"{about(per_day)} a day"
+        return f"{about(per_day)} per day"
     per_hour = per_day / 24
-    return f"{about(per_hour)} an hour" if per_hour <= 60 else f"{about(per_hour / 60)} a minute"
+    return f"{about(per_hour)} per hour" if per_hour <= 60 else f"{about(per_hour / 60)} per minute"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Self
+
+from pydantic import model_validator
+
+from monitor.settings import Settings
 
 MEGABYTE = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceSettings:
+class EvidenceSettings(Settings):
     """What is stored for every event, where and for how long.
 
     enabled     write evidence; off by default, because it stores pictures of a place on the disk
@@ -37,9 +39,8 @@ class EvidenceSettings:
     keep_days: float = 30.0
     keep_gb: float = 10.0
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # an unknown key in a config file is an error
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         for name in ("before_s", "after_s"):
             if not 0 <= getattr(self, name) <= 600:
                 raise ValueError(f"{name} must be 0 to 600 seconds, got {getattr(self, name)}")
@@ -52,6 +53,7 @@ class EvidenceSettings:
         for name in ("memory_mb", "keep_days", "keep_gb"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        return self
 
     @property
     def memory_bytes(self) -> int:

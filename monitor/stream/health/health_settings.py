@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Self
+
+from pydantic import model_validator
+
+from monitor.settings import Settings
 
 _SHARES = ("defocused_below", "changed_share")
 
 
-@dataclass(frozen=True, slots=True)
-class HealthSettings:
+class HealthSettings(Settings):
     """Grey levels are 0..255. Each check has a setting with its name that turns it off.
 
     enabled          False: score every picture without any check
@@ -63,12 +65,11 @@ class HealthSettings:
     noisy_after_s: float = 5.0
     noisy_above: float = 2.0
 
-    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for name, value in self:
             if not 0.0 <= value < float("inf"):
-                raise ValueError(f"{field.name} must be 0 or more, got {value}")
-            if field.name in _SHARES and value > 1.0:
-                raise ValueError(f"{field.name} must be a share from 0 to 1, got {value}")
+                raise ValueError(f"{name} must be 0 or more, got {value}")
+            if name in _SHARES and value > 1.0:
+                raise ValueError(f"{name} must be a share from 0 to 1, got {value}")
+        return self

@@ -60,4 +60,4 @@ def test_the_median_never_looks_ahead_and_stays_within_what_it_saw(values: list[
 @pytest.mark.parametrize(("low", "high", "growth"), [(0.0, 1.0, 1.0), (2.0, 1.0, 1.0), (0.1, 1.0, 0.0)])
 def test_senseless_windows_are_refused(low: float, high: float, growth: float) -> None:
     with pytest.raises(ValueError, match="must"):
-        SmoothingSettings(low, high, growth)
+        SmoothingSettings(min_window_s=low, max_window_s=high, growth=growth)

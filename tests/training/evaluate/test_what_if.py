@@ -25,7 +25,7 @@ from tests.monitor.live.test_pipeline import SCENE, watch
 from tests.places import ROOT
 from training.evaluate.what_if import CameraOutcome, Changes, Outcome, notes, rate_text, replay, summary_table
 
-SMOOTHING = SmoothingSettings(0.2, 0.4, 10.0)
+SMOOTHING = SmoothingSettings(min_window_s=0.2, max_window_s=0.4, growth=10.0)
 
 
 def without_model(lines: Sequence[str]) -> list[str]:
@@ -126,7 +126,7 @@ def test_a_day_s_alerts_are_counted_in_scored_footage_without_its_gaps(tmp_path:
 def test_a_budget_that_the_footage_does_not_show_is_called_extrapolated(tmp_path: Path) -> None:
     judge(tmp_path / "one.jsonl")
     found = outcome(tmp_path / "one.jsonl")
-    assert any("rates down to 1400 false alarms a day" in note for note in notes(found, 1.0))
+    assert any("rates down to 1400 false alarms per day" in note for note in notes(found, 1.0))
     assert not any("extrapolated" in note for note in notes(found, 5000.0))
 
 
@@ -157,8 +157,8 @@ def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
         (lambda text: "hello\n" + text, r"is no score record, or one of another version \(line 1\)"),
         (lambda text: text.replace('"time_s": 0.5', '"time_s": "x"', 1), r"is damaged \(line 7\)"),
         (lambda text: text.partition("\n")[2], "without its header"),
-        (lambda text: text.partition("\n")[0] + "\n" + text, "two headers of 'cam'"),
-        (lambda text: text.replace('"time_s": 0.5', '"time_s": 0.1', 1), "at 0.1 s make no sense"),
+        (lambda text: text.partition("\n")[0] + "\n" + text, "two headers for 'cam'"),
+        (lambda text: text.replace('"time_s": 0.5', '"time_s": 0.1', 1), "at 0.1 s are invalid"),
         (lambda text: text.replace('"version":2', '"version":3', 1), "another version"),
     ],
 )
@@ -187,7 +187,7 @@ def test_the_table_names_every_alert_and_how_many_a_day_that_makes(tmp_path: Pat
     shown = what_if("--scores", tmp_path / "one.jsonl", "--threshold", "4").stdout
     assert "28 s" in shown
     assert "counted in only 28 s of footage" in shown
-    assert "a minute" in shown
+    assert "per minute" in shown
     rows = [line.split() for line in shown.splitlines() if line.startswith("cam ")]
     assert len(rows) == 1 + len(outcome(tmp_path / "one.jsonl", threshold=4.0).cameras[0].events)
 
@@ -212,7 +212,7 @@ def test_a_row_stays_one_line_in_a_pipe_however_long_the_name(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("per_day", "text"), [(0.5, "0.5 a day"), (24, "24 a day"), (47, "2 an hour"), (5555, "3.9 a minute")]
+    ("per_day", "text"), [(0.5, "0.5 per day"), (24, "24 per day"), (47, "2 per hour"), (5555, "3.9 per minute")]
 )
 def test_a_rate_is_told_in_a_unit_that_suits_it(per_day: float, text: str) -> None:
     assert rate_text(per_day) == text

@@ -200,7 +200,7 @@ def wait_for_end(sink: EvidenceSink) -> bool:
 )
 def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        EvidenceSettings(**wrong)  # type: ignore[arg-type]
+        EvidenceSettings.model_validate(wrong)
 
 
 def test_a_file_in_the_folder_s_place_is_refused(tmp_path: Path) -> None:
