@@ -18,8 +18,8 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 @pytest.fixture
 def one_torch_thread() -> Iterator[None]:
-    """Tiny networks gain nothing from more, and lose much where others want the cores."""
-    import torch  # not by every test
+    """Tiny networks gain nothing from more threads, and lose much time if other processes use the cores."""
+    import torch  # not every test needs it
 
     before = torch.get_num_threads()
     torch.set_num_threads(1)

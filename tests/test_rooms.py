@@ -1,4 +1,4 @@
-"""A module's name says which file is meant, and its tests stand where its package stands."""
+"""Every module has a unique name, and its tests are in the folder that matches its package."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -52,7 +52,7 @@ def test_a_learned_model_is_also_measured_without_each_detector_and_with_faults(
         ["brightness", "other"],
     ]
     assert [line[2] for line in lines] == [None, None, faults]
-    (alone,) = Variants(("brightness",)).of(brightness_model())  # nothing is left without its only detector
+    (alone,) = Variants(("brightness",)).of(brightness_model())  # without its only detector, no variant is left
     assert alone[0] == LEARNED
 
 

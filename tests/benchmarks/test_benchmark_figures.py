@@ -1,4 +1,4 @@
-"""What the benchmarks of latency and plumbing work out of what they have seen."""
+"""The figures that the benchmarks of latency and plumbing compute from their measurements."""
 
 import numpy as np
 import pytest
@@ -41,14 +41,14 @@ def test_a_picture_without_a_stamp_or_with_a_damaged_one_has_none() -> None:
 
 
 def test_stamps_are_kept_by_the_index_that_the_score_messages_have() -> None:
-    # The source's own indices begin anew at every connection; those of a live camera's frames do not.
+    # The indices of the source start again at each connection. Those of the frames of a live camera continue.
     stamps = Stamps()
     source = Stamped(ScriptedSource([[Shot(0.0, size=(640, 360)), Shot(0.1, size=(640, 360))]], live=False), stamps)
     for _ in range(2):
         with source.open() as reader:
             while reader.grab() is not None:
                 reader.retrieve()
-    assert stamps.found == {"scripted": []}, "black pictures carry no stamp"
+    assert stamps.found == {"scripted": []}, "black frames contain no stamp"
     source.look(stamped(5.0))
     assert stamps.found == {"scripted": [(3, 5.0)]}
 

@@ -1,4 +1,4 @@
-"""The reckoning behind the benchmarks of cameras and memory; nothing here is about speed."""
+"""The calculations of the benchmarks of cameras and memory. These tests do not measure speed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.helpers.made_footage import write_video
 
 
 class SleepyClock:
-    """Time that passes only while somebody sleeps or is busy."""
+    """A clock that advances only while somebody sleeps or is busy."""
 
     def __init__(self, now_s: float = 0.0) -> None:
         self.now_s = now_s
@@ -51,7 +51,7 @@ def opened(source: LiveFile, clock: SleepyClock) -> Iterator[LiveFileReader]:
 
 
 def shade(reader: LiveFileReader) -> int:
-    """Which frame of ``write_video`` that is: they grow brighter by 20."""
+    """The index of a frame of ``write_video``: each frame is brighter than the one before by 20."""
     image = reader.retrieve()
     assert image is not None
     return round(float(image.mean()) / 20)
@@ -116,7 +116,7 @@ def test_cameras_of_a_file_differ_in_name_phase_and_place() -> None:
     assert all(camera.live for camera in cameras)
 
 
-# How many
+# The number of cameras
 
 
 @pytest.mark.parametrize("start", [1, 4, 100])

@@ -1,4 +1,4 @@
-"""The soak's own reckoning, without the hours."""
+"""The calculations of the soak benchmark, without a run of hours."""
 
 import json
 from collections import Counter

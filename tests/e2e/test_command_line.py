@@ -39,7 +39,7 @@ def in_a_process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def in_a_terminal(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """One of 80 columns; what it shows is ``stdout``."""
+    """Run a command in a terminal with 80 columns; ``stdout`` is what it shows."""
     terminal = (sys.executable, "-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)")
     return subprocess.run(
         [*terminal, sys.executable, ROOT / "run_monitor.py", *arguments],
@@ -91,7 +91,7 @@ def test_what_is_said_before_the_first_frame_has_its_time(video: Path) -> None:
 def test_in_a_terminal_what_is_printed_at_the_end_is_broken_between_words() -> None:
     demo = ("--demo", "--model", DEMO_MODEL, "--speed", "max", "--max-frames", "3", "--no-publish")
     words = "without arguments shows how to watch your own camera."
-    assert words in monitor(*demo, "--headless").stdout, "whole where it is no terminal"
+    assert words in monitor(*demo, "--headless").stdout, "unbroken if stdout is not a terminal"
     shown = in_a_terminal(*demo)
     assert shown.returncode == 0, shown.stdout
     after = shown.stdout.rpartition("\x1b[?1049l")[2]
@@ -214,7 +214,7 @@ def test_a_video_is_watched_to_its_end_and_summed_up(video: Path, tmp_path: Path
     assert "square" in result.stdout
     header, *recorded = [json.loads(line) for line in scores.read_text().splitlines()]
     assert header["record"] == "true-sight-scores"
-    assert len(recorded) == 40, "4 s at 10 frames a second"
+    assert len(recorded) == 40, "4 s at 10 frames per second"
     assert all(entry["camera"] == "square" for entry in recorded)
 
 
@@ -346,7 +346,7 @@ def test_subscribers_are_told_that_the_run_ended_and_how(
 def test_a_second_ctrl_c_kills() -> None:
     process = start(["--demo", "--model", DEMO_MODEL, "--headless", *FREE_PORTS])
     wait_for_line(process, "first score")
-    os.kill(process.pid, signal.SIGSTOP)  # both signals wait until it runs again: the second comes during the first
+    os.kill(process.pid, signal.SIGSTOP)  # both signals wait until it continues, so the second one interrupts the first
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     os.kill(process.pid, signal.SIGCONT)

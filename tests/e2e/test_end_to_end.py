@@ -28,11 +28,11 @@ DEADLINE_S = 60.0
 
 
 class JsonClient:
-    """``python -m monitor.client --json`` in its own process; keeps everything it printed."""
+    """``python -m monitor.client --json`` in its own process; keeps everything that it has printed."""
 
     def __init__(self, folder: Path) -> None:
         endpoints = ("--endpoint", f"ipc://{folder}/alerts", "--scores-endpoint", f"ipc://{folder}/scores")
-        # From the start, however late a busy machine starts it: the journal is each test's own.
+        # It gets all alerts, even if a busy machine starts it late, because each test has its own journal.
         command = [sys.executable, "-m", "monitor.client", "--json", "--health", "--since", "1h", *endpoints]
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.seen: list[dict[str, Any]] = []
@@ -54,7 +54,7 @@ class JsonClient:
         self.process.stdout.close()
 
     def wait_for(self, wanted: Callable[[dict[str, Any]], bool], within_s: float = DEADLINE_S) -> dict[str, Any]:
-        """The next message that is wanted; AssertionError if none comes in time."""
+        """The next message that is wanted. AssertionError if none arrives in time."""
         deadline = time.monotonic() + within_s
         while True:
             try:
@@ -73,12 +73,12 @@ class JsonClient:
 
 @contextmanager
 def running(folder: Path, *arguments: str | Path) -> Iterator[tuple[subprocess.Popen[str], JsonClient]]:
-    """The monitor with a subscriber that was there first."""
+    """The monitor, with a subscriber that starts before it."""
     client = JsonClient(folder)
     command = [sys.executable, "-u", ROOT / "run_monitor.py", *arguments, "--headless"]
     addresses = [f"ipc://{folder}/{name}" for name in ("alerts", "scores", "history")]
     command += ["--alerts", addresses[0], "--scores", addresses[1], "--history", addresses[2]]
-    # There, as its journal goes into the working directory.
+    # In this folder, because the monitor writes its journal to the working directory.
     monitor = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, text=True)
     try:
         yield monitor, client
@@ -118,7 +118,7 @@ def test_a_camera_is_scored_lost_and_found_frozen_and_found_while_another_never_
         server.freeze()
         frozen_at = time.monotonic()
         client.wait_for(state_of("yard", "stalled"), within_s=6.0)
-        # 5 s after its last picture, with half a second for the two other processes on a busy machine.
+        # 5 s after its last frame, and half a second for the two other processes on a busy machine.
         assert time.monotonic() - frozen_at < 5.5
         server.thaw()
         client.wait_for(state_of("yard", "online"))

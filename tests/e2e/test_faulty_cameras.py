@@ -1,4 +1,4 @@
-"""What a camera can do wrong, one by one: shown in time, over in time, and another camera never notices."""
+"""Each fault of a camera is shown in time, ends in time, and does not affect another camera."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESTARTS = tuple(fault for fault in Fault if set(EXPECTED[fault]) & {CameraState
 
 @pytest.fixture(scope="module")
 def results() -> Iterator[dict[Fault, Future[FaultResult]]]:
-    """All faults, three at a time: each has cameras of its own, and most of the time is waiting."""
+    """All faults, three at a time. Each has its own cameras, and most of the time they only wait."""
     with ThreadPoolExecutor(3) as pool:
         yield {fault: pool.submit(run_fault, fault, SHORT) for fault in Fault}
 
@@ -34,11 +34,11 @@ def test_a_fault_is_shown_and_over_in_time(fault: Fault, results: dict[Fault, Fu
     result = results[fault].result()
     assert result.state in (EXPECTED[fault] or (CameraState.ONLINE,))
     if result.detected_s is not None:
-        # The deadline of a read (1.5 s), or of the verdict on the picture; a flapping camera has its 2 s.
+        # The deadline of a read (1.5 s) or the time of the health check. A flapping camera has 2 s.
         assert result.detected_s < 4.5
     assert "s3cret" not in result.detail
-    # A new process, a new connection and the wait before it; a camera that flapped waits its turn.
-    # A picture that comes back from black has changed as a whole: it is scored once it has been at rest for 3 s.
+    # A new process, a new connection and the backoff before it, also after flapping.
+    # After black, the whole picture has changed. It is scored when it has been stable for 3 s.
     settles = 3.0 if fault is Fault.BLACK else 0.0
     assert result.recovered_s < (6.0 if fault in RESTARTS else 3.0) + settles
     assert result.other_gap_s < 1.0
@@ -60,7 +60,7 @@ def test_temporal_state_starts_anew_where_the_stream_was_broken_and_only_there(
     segments = {fault: results[fault].result().segments for fault in Fault}
     assert all(segments[fault] >= 1 for fault in (*RESTARTS, Fault.FROZEN, Fault.BLACK)), segments
     assert segments[Fault.LOSS] == segments[Fault.RESIZED] == 0, segments
-    assert segments[Fault.SLOW] <= 2, "a slow camera is no row of gaps"
+    assert segments[Fault.SLOW] <= 2, "a slow camera does not cause a gap per frame"
 
 
 def test_another_frame_size_is_taken_after_a_reconnect_and_scaled_within_a_stream(
@@ -73,7 +73,7 @@ def test_another_frame_size_is_taken_after_a_reconnect_and_scaled_within_a_strea
 def test_what_can_be_watched_loses_next_to_nothing(results: dict[Fault, Future[FaultResult]]) -> None:
     for fault in (Fault.RESIZED, Fault.FROZEN, Fault.BLACK):
         assert results[fault].result().missed_during <= 10, fault
-    assert results[Fault.LOSS].result().missed_during <= 25  # of 50; those that came are patched from their neighbours
+    assert results[Fault.LOSS].result().missed_during <= 25  # of 50; the decoder repairs the received ones
     assert not [fault for fault in Fault if fault not in RESTARTS and results[fault].result().missed_after > 10]
 
 

@@ -1,6 +1,6 @@
-"""Whatever is read or received may be anything: it is understood, or refused with a sentence. Never a traceback.
+"""Reads and receives arbitrary input. It is accepted or refused with a sentence, never with a traceback.
 
-A few seconds' worth of cases; ``HYPOTHESIS_PROFILE=nightly pytest tests/test_fuzz.py`` tries over 10,000.
+The cases take a few seconds. ``HYPOTHESIS_PROFILE=nightly pytest tests/e2e/test_fuzz.py`` tries over 10,000.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ pytestmark = pytest.mark.timeout(1800 if NIGHTLY else 120)
 
 
 def cases(few: int, many: int) -> settings:
-    """So many cases, few with every change and many in the nightly run."""
+    """The number of cases: few for every change, many in the nightly run."""
     return settings(
         max_examples=many if NIGHTLY else few,
         deadline=None,
@@ -60,7 +60,7 @@ def cases(few: int, many: int) -> settings:
 
 
 def said(error: MonitorError | MalformedError) -> None:
-    assert str(error).strip(), "a sentence"
+    assert str(error).strip(), "an error has a sentence"
 
 
 # Damage
@@ -87,7 +87,7 @@ def places(content: Any) -> list[Place]:
 
 @st.composite
 def damaged(draw: st.DrawFn, content: Any, changes: int = 3) -> Any:
-    """The tree with some values replaced, taken away, renamed, doubled or exchanged."""
+    """The tree with some values replaced, removed, renamed, duplicated or swapped."""
     content = copy.deepcopy(content)
     for _ in range(draw(st.integers(1, changes))):
         found = places(content)
@@ -112,7 +112,7 @@ def damaged(draw: st.DrawFn, content: Any, changes: int = 3) -> Any:
 
 @st.composite
 def broken(draw: st.DrawFn, content: bytes) -> bytes:
-    """The bytes with some bits flipped, cut short, or with other bytes in between."""
+    """The bytes with some bits flipped, truncated, or with other bytes inserted."""
     found = bytearray(content)
     for _ in range(draw(st.integers(0, 4))):
         if found:
@@ -134,7 +134,7 @@ def broken(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def toml(value: Any) -> str:
-    """A value as TOML writes it, tables inline."""
+    """A value in TOML syntax, with inline tables."""
     match value:
         case bool():
             return str(value).lower()
@@ -197,7 +197,7 @@ WEIGHTS = (MODEL_FOLDER / WEIGHTS_FILE).read_bytes()
 
 
 def use_model(card: bytes, weights: bytes) -> None:
-    """Load a model, set its thresholds and score a few frames; or a ModelError."""
+    """Load a model, set its thresholds and score a few frames. May raise ModelError."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / CARD_FILE).write_bytes(card)
@@ -295,7 +295,7 @@ BODIES += [(topic, body | {"history": "tcp://127.0.0.1:9", "position": 3}) for t
 
 @st.composite
 def wire(draw: st.DrawFn) -> list[bytes]:
-    """The parts of a message that is damaged one way or another."""
+    """The parts of a message that is damaged in some way."""
     topic, body = draw(st.sampled_from(BODIES))
     content = draw(damaged(body).map(lambda b: json.dumps(b).encode()) | broken(json.dumps(body).encode()))
     topic = draw(st.just(topic) | broken(topic) | st.binary(max_size=20))
@@ -319,7 +319,7 @@ def test_any_message_is_decoded_or_malformed(parts: list[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def line() -> Iterator[tuple[zmq.Socket[bytes], AlertSubscriber]]:
-    """A publisher's bare socket and a subscriber that is connected to it."""
+    """The plain socket of a publisher, and a subscriber that is connected to it."""
     with zmq.Context() as context, context.socket(zmq.XPUB) as xpub:
         port = xpub.bind_to_random_port("tcp://127.0.0.1")
         with AlertSubscriber(f"tcp://127.0.0.1:{port}", health=True, silence_s=3600.0) as subscriber:

@@ -1,4 +1,4 @@
-"""Runs whose decoders crash, hang or are killed: no other camera notices, and a stop waits for none of them."""
+"""Runs with decoders that crash, hang or are killed. Other cameras are not affected, and a stop does not wait."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_the_file_that_corrupts_the_memory_of_every_process_that_reads_it_harms_
     source.check()
     started = time.monotonic()
     status = play(source, RecordingSink()).status
-    if status.state is CameraState.ENDED:  # once in a while the memory that it overwrites is no one's
+    if status.state is CameraState.ENDED:  # sometimes nothing uses the memory that it overwrites
         assert status.frames_in == 51
     else:
         assert status.state is CameraState.FAILED
@@ -113,10 +113,10 @@ def test_a_whole_run_outlives_a_file_that_aborts_its_decoder(tmp_path: Path) -> 
         failed, _, unscored = last.partition("; ")
         assert failed == "error: 1 of 2 sources could not be watched to the end: crashes_decoder (see the reason above)"
         assert unscored == "no frame was scored for sound (the picture is black or covered: scoring pauses)"
-        # By a signal, as a rule; but what a process still does whose memory was overwritten, nobody can say.
+        # Usually by a signal. But a process with overwritten memory can do anything before it ends.
         assert run.stderr.count("the decoder died (") == 1
     assert "Traceback" not in run.stderr
-    assert "malloc" not in run.stderr, "the decoder's last words stay its own"
+    assert "malloc" not in run.stderr, "the last output of the decoder is not shown"
     sound = [line for line in map(json.loads, scores.read_text().splitlines()) if line["camera"] == "sound"]
     assert sound[-1]["index"] >= 47
 

@@ -30,7 +30,7 @@ TOO_MANY = 4000
 
 
 class Monitor:
-    """A publisher with a journal, started and stopped at will on the same addresses; and what it has sent."""
+    """A publisher with a journal that can be restarted on the same addresses, and the messages that it has sent."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "journal.sqlite3"
@@ -65,11 +65,11 @@ class Monitor:
             self.sent.append(message)
 
     def receive(self, subscriber: AlertSubscriber, alerts: int) -> list[Item]:
-        """Turn the publisher's crank until so many alerts have come; all items until then."""
+        """Run the publisher until this many alerts have arrived. Returns all items until then."""
         items: list[Item] = []
         deadline = time.monotonic() + DEADLINE_S
         while alerts:
-            assert time.monotonic() < deadline, f"{alerts} alerts did not come: {items[-3:]}"
+            assert time.monotonic() < deadline, f"{alerts} alerts did not arrive: {items[-3:]}"
             self.publisher.tick(time.monotonic())
             item = subscriber.next_now()
             if item is not None:
@@ -107,7 +107,7 @@ def test_a_late_subscriber_gets_the_open_events_and_then_the_live_stream(monitor
         received = of(monitor.receive(subscriber, 1))
         while received[-1] not in monitor.sent[3:]:
             received += of(monitor.receive(subscriber, 1))
-        # Since when it has been there it knows to the time that a heartbeat takes: what came just before may come, too.
+        # It knows its own start only to the accuracy of a heartbeat, so alerts from just before may arrive too.
         assert received == monitor.sent[4 - len(received) :]
         assert len(received) <= 3
 
@@ -175,7 +175,7 @@ def test_without_a_journal_losses_are_said_and_with_strict_raised(monitor: Monit
 
         def follow() -> None:
             for _ in subscriber.alerts(strict=True):
-                monitor.send(1)  # shows the hole as soon as there is room again
+                monitor.send(1)  # reveals the loss as soon as the queue has room again
 
         with pytest.raises(LostError, match="lost: alert/cam1/"):
             follow()
@@ -209,7 +209,7 @@ def test_the_history_moves_with_a_monitor_that_is_restarted_elsewhere(monitor: M
         assert of(monitor.receive(subscriber, 2)) == monitor.sent[1:]
 
 
-# Where to begin
+# The first alert to receive
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_fifty_subscribers_at_once_each_get_every_alert_in_order(tmp_path: Path)
     for number in range(50):
         sub = context.socket(zmq.SUB)
         sub.subscribe("alert/cam1/")
-        sub.subscribe(f"ready/{number}/")  # tells the publisher that this one is there
+        sub.subscribe(f"ready/{number}/")  # reports to the publisher that this one is connected
         sub.connect(publisher.alerts_endpoint)
         sockets.append(sub)
     wanted = {f"ready/{number}/" for number in range(50)}
@@ -317,7 +317,7 @@ def test_fifty_subscribers_at_once_each_get_every_alert_in_order(tmp_path: Path)
         for sub in sockets:
             seqs: list[int] = []
             while len(seqs) < 200:
-                assert sub.poll(int(DEADLINE_S * 1000)), f"only {len(seqs)} of 200 came"
+                assert sub.poll(int(DEADLINE_S * 1000)), f"only {len(seqs)} of 200 arrived"
                 seqs.append(AlertMessage.model_validate_json(sub.recv_multipart()[1]).seq)
             assert seqs == list(range(1, 201))
     finally:

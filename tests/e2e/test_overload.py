@@ -1,4 +1,4 @@
-"""Twice the load that can be borne: what is shed, that it is shed evenly and shown, and that it ends with the load."""
+"""Twice the load that the machine can process: frames are dropped evenly, this is shown, and it ends with the load."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ from monitor.testing.scripted import Clock
 from monitor.types import Detection, Image
 
 DEADLINE_S = 30.0
-FPS = 32.0  # its times are exact, and so are the bounds
+FPS = 32.0  # a power of two, so that times and bounds are exact
 
 
 def model_of(detector: Brightness) -> Model:
@@ -35,7 +35,7 @@ def model_of(detector: Brightness) -> Model:
 
 @dataclass
 class Taken:
-    """A frame that was scored: when, and how old it was when it was taken and when it was done, all seconds."""
+    """A scored frame: its time, and its age when it was taken and when it was finished, all in seconds."""
 
     camera: str
     at_s: float
@@ -45,9 +45,10 @@ class Taken:
 
 @dataclass
 class World:
-    """Live cameras, the queue and a detector that takes ``cost_s`` a frame, on a clock that only they move.
+    """Live cameras, the queue and a detector that takes ``cost_s`` per frame, on a clock that only they advance.
 
-    period_s  seconds between two frames of a camera; flood: the first camera gives so many times as many
+    period_s  seconds between two frames of a camera
+    flood     factor on the number of frames of the first camera
     """
 
     settings: QueueSettings
@@ -61,14 +62,14 @@ class World:
     def __post_init__(self) -> None:
         self.queue = FrameQueue(self.settings.capacity, self.settings.max_frame_age_s, self.clock)
         self._inlets = {name: self.queue.register(name, live=True) for name in self.cameras}
-        # Cameras know nothing of each other: they do not give their frames at the same time.
+        # Cameras are not synchronised: they do not give their frames at the same time.
         share_s = self.period_s / len(self.cameras)
         self._due_s = {name: number * share_s for number, name in enumerate(self.cameras)}
         self._scorer = Scorer(dict.fromkeys(self.cameras, model_of(Slow(self))))
         self._never = threading.Event()
 
     def spend(self, seconds: float) -> None:
-        """Time passes, and with it the cameras' frames come."""
+        """Advance the clock. The cameras give the frames that are due."""
         until_s = self.clock.now + seconds
         while (due_s := min(self._due_s.values())) <= until_s:
             name = min(self._due_s, key=lambda camera: self._due_s[camera])
@@ -78,7 +79,7 @@ class World:
         self.clock.now = until_s
 
     def run(self, seconds: float) -> list[Taken]:
-        """Score what comes for so long, as the inference worker does."""
+        """Score the frames of this many seconds, as the inference worker does."""
         before, until_s = len(self.taken), self.clock.now + seconds
         while self.clock.now < until_s:
             batch = self.queue.get_batch(self.settings.max_batch, timeout_s=0)
@@ -107,7 +108,7 @@ class Slow(Brightness):
 
 @pytest.mark.parametrize("settings", [QueueSettings(), QueueSettings(capacity=1), QueueSettings(max_batch=3)])
 def test_under_twice_the_load_frames_stay_young_and_every_camera_has_its_share(settings: QueueSettings) -> None:
-    cost_s = 1 / (4 * FPS / 2)  # half of what four cameras give
+    cost_s = 1 / (4 * FPS / 2)  # time to score half of the frames of four cameras
     world = World(settings, cost_s)
     taken = world.run(20.0)
     a_batch_s = cost_s * min(settings.max_batch, settings.capacity * 4)
@@ -124,7 +125,7 @@ def test_under_twice_the_load_frames_stay_young_and_every_camera_has_its_share(s
 
 def test_a_camera_that_gives_more_frames_has_no_larger_share() -> None:
     world = World(QueueSettings(), cost_s=1 / (4 * FPS / 2), flood=8)
-    world.run(1.0)  # until all have as many waiting as may wait
+    world.run(1.0)  # until the queue of every camera is full
     share = Counter(each.camera for each in world.run(20.0))
     assert max(share.values()) - min(share.values()) <= 2
 
@@ -142,7 +143,7 @@ def test_it_is_over_with_the_load() -> None:
     world.run(10.0)
     assert world.dropped() > 0
     world.cost_s /= 4
-    world.run(1.0)  # what had piled up is worked off
+    world.run(1.0)  # the queued frames are processed
     before = world.dropped()
     taken = world.run(10.0)
     assert world.dropped() == before
@@ -154,7 +155,7 @@ def test_it_is_over_with_the_load() -> None:
 
 
 class Metered(Brightness):
-    """For every frame that it scores the cameras give ``factor`` frames, all together."""
+    """For every frame that it scores, the cameras together give ``factor`` frames."""
 
     def __init__(self, cameras: Sequence["MeteredCamera"], clock: Clock) -> None:
         self.factor = 2
@@ -173,7 +174,7 @@ class Metered(Brightness):
 
 
 class MeteredCamera(Source):
-    """A live camera that gives a frame whenever it is told to, and its first at once."""
+    """A live camera that gives its first frame at once, and each other frame on request."""
 
     live = True
 
@@ -214,7 +215,7 @@ class _MeteredReader(Reader):
 
 
 class Relieve(Sink):
-    """Halves the load once every camera has been shown as overloaded; stops once all are well again."""
+    """Halves the load when every camera has been shown as overloaded. Stops when all are online again."""
 
     def __init__(self, detector: Metered, cameras: Sequence[str], stop: threading.Event) -> None:
         self.states: dict[str, list[CameraState]] = {name: [] for name in cameras}

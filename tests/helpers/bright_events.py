@@ -1,4 +1,4 @@
-"""Events of a camera whose picture turns bright, and what keeps evidence of them, for tests."""
+"""Events of a camera with a picture that becomes bright, and sinks that keep evidence of them, for tests."""
 
 import threading
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ def play(frames: Sequence[ScoredFrame], evidence: CameraEvidence) -> list[Alert]
 
 
 def tell(sink: Sink, judgement: Judgement, report: object = None) -> None:
-    """What the main loop does."""
+    """Pass a judgement to a sink, as the main loop does."""
     sink.score(judgement)
     for alert in judgement.alerts:
         sink.alert(alert, report)  # type: ignore[arg-type]

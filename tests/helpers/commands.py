@@ -1,7 +1,7 @@
-"""The project's commands as calls. They give the exit code and the output of a process, without its time to start.
+"""The project's commands as calls. They give the exit code and the output of a process, without its start time.
 
-A command runs in this process as its script does: the module is executed as ``__main__``. Afterwards everything that
-would end with a process is restored. What depends on the process itself (a signal, a terminal, a kill) needs one.
+A command runs in this process as its script does: the module is executed as ``__main__``. Afterwards, everything that
+would end with a process is restored. Tests that depend on a process (a signal, a terminal, a kill) start one.
 """
 
 from __future__ import annotations
@@ -209,4 +209,4 @@ def _no_thread_left() -> Iterator[None]:
     deadline = time.monotonic() + DEADLINE_S
     for thread in set(threading.enumerate()) - before:
         thread.join(max(0.0, deadline - time.monotonic()))
-        assert not thread.is_alive(), f"{thread.name} still runs: start this command in a process of its own"
+        assert not thread.is_alive(), f"{thread.name} still runs: start this command in a separate process"

@@ -1,4 +1,4 @@
-"""What the doctor is asked in tests, and what it must say of a source that cannot be watched."""
+"""Requests to the doctor in tests, and its findings for a source that cannot be watched."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def request(kind: Kind, target: str, seconds: float = 1.0, open_timeout_s: float
 
 
 def failure(kind: Kind, target: str, open_timeout_s: float = 3.0) -> Finding:
-    """What is said of a source that cannot be watched."""
+    """The finding for a source that cannot be watched."""
     asked = request(kind, target, open_timeout_s=open_timeout_s)
     found = probe(asked)
     assert isinstance(found, Failure), found

@@ -1,4 +1,4 @@
-"""Decoder processes of known sources, whether one is alive and how it fails, for tests."""
+"""Helpers for tests of decoder processes: known sources, whether a process is alive, and how it fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def isolated(plan: Plan, *, live: bool = False, read_timeout_s: float = 5.0, sec
 
 
 def alive(pid: int) -> bool:
-    """Does a process run? One that has ended and waits to be collected does not."""
+    """True if a process runs. A zombie does not run."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:

@@ -9,14 +9,14 @@ import numpy as np
 
 
 def write_image(path: Path, shade: int = 100) -> Path:
-    """A 16x12 picture of one shade; folders are made as needed."""
+    """Write a 16x12 image of one shade. Creates its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), np.full((12, 16, 3), shade, np.uint8))
     return path
 
 
 def write_video(path: Path, frames: int = 4, fps: float = 10.0) -> Path:
-    """A 32x24 Motion-JPEG file, whatever its suffix, whose frames grow brighter by 20 from black, over and over."""
+    """Write a 32x24 Motion-JPEG file with any suffix. Each frame is brighter by 20, from black, repeated."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft.avi")
     writer = cv2.VideoWriter(str(draft), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), fps, (32, 24))

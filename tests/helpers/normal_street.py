@@ -1,4 +1,4 @@
-"""A recording of the synthetic street while nothing happens in it, for tests of learning."""
+"""A recording of the synthetic street without abnormal events, for tests of learning."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SIZE = (160, 96)
 
 
 def street(time_s: float, seed: int = 31) -> Image:
-    """The street at a time, small."""
+    """A small picture of the street at this time."""
     scene = SyntheticScene(seed=seed, duration_s=600.0, abnormal=False)
     return np.asarray(cv2.resize(scene.render(round(time_s * FPS)), SIZE, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def record_street(folder: Path, seconds: float, seed: int = 31, *, flip: bool = False) -> Path:
-    """Ten pictures a second in a folder of footage; ``flip``: as if another camera had taken them."""
+    """Record ten pictures per second in a folder of footage. ``flip``: upside down, like another scene."""
     writer = FootageWriter(folder, "street", SIZE, 10.0)
     for number in range(round(seconds * 10)):
         image = street(number / 10, seed)

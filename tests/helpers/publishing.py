@@ -1,4 +1,4 @@
-"""What publishers send in tests, and when their subscribers are there to get it."""
+"""Messages that publishers send in tests, and a wait until their subscribers are connected."""
 
 from __future__ import annotations
 
@@ -47,5 +47,5 @@ def await_subscriptions(publisher: Publisher, *topics: str) -> None:
 
 
 def local(unix_s: float, shape: str = "%H:%M:%S") -> str:
-    """How a time reads where the tests run."""
+    """A time as text in the time zone of the machine that runs the tests."""
     return time.strftime(shape, time.localtime(unix_s))

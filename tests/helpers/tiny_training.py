@@ -1,4 +1,4 @@
-"""A training that takes a second: of a small network, on a grey place through which a light square walks."""
+"""A training of a small network that takes one second. It learns a grey scene through which a bright square moves."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TINY = Recipe(width=4, batch=8, epochs=3, frames_per_s=0)
 
 
 def scene(i: int, *, size: tuple[int, int] = (72, 128)) -> Image:
-    """A grey place through which a light square walks."""
+    """A grey scene through which a bright square moves."""
     image = np.full((*size, 3), 90, np.uint8)
     image[size[0] // 2 :] = (60, 80, 100)
     x = i * 3 % (size[1] - 12)
@@ -44,7 +44,7 @@ def footage(tmp_path: Path, n: int = 120, recipe: Recipe = TINY) -> Footage:
 
 
 class StopAfter:
-    """Interrupts a training as Ctrl-C does, once so many epochs are done."""
+    """Interrupts a training like Ctrl-C, after this many epochs."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
