@@ -38,7 +38,7 @@ def publish_alert(
 
 
 def ask(publisher: Publisher, payload: bytes, kind: int = zmq.DEALER) -> Answer:
-    """Send a request to the history socket and turn the publisher's crank until the reply is there."""
+    """Send a request to the history socket and run the publisher until the reply arrives."""
     assert publisher.history_endpoint is not None
     with zmq.Context() as context, context.socket(kind) as asking:
         asking.linger = 0
@@ -47,7 +47,7 @@ def ask(publisher: Publisher, payload: bytes, kind: int = zmq.DEALER) -> Answer:
         deadline = time.monotonic() + DEADLINE_S
         while not asking.poll(10):
             publisher.tick(time.monotonic())
-            assert time.monotonic() < deadline, "no reply came"
+            assert time.monotonic() < deadline, "no reply arrived"
         return decode_answer(asking.recv_multipart())
 
 
@@ -215,7 +215,7 @@ def test_a_client_that_asks_and_never_reads_does_not_hold_up_the_publisher(publi
             began = time.monotonic()
             publisher.tick(began)
             longest = max(longest, time.monotonic() - began)
-        assert longest < 1.0  # a page takes about 10 ms, and a tick stops asking after 20; the machine may be busy
+        assert longest < 1.0  # a page takes about 10 ms, a tick stops after 20 ms; the rest is for a busy machine
 
 
 # Events that were open when the monitor was killed

@@ -37,7 +37,7 @@ def positions(journal: Journal, after: int = 0, topics: tuple[str, ...] = ALL) -
 
 
 def keep_up(journal: Journal, unix_s: float = 1e9) -> None:
-    """Upkeep until there is nothing left to do."""
+    """Run the upkeep until nothing is left to do."""
     size = -1
     while size != (size := journal.size_bytes):
         for _ in range(20):
@@ -140,7 +140,7 @@ def test_removing_takes_small_steps(tmp_path: Path) -> None:
             journal.append(an_entry(position, sent_at=0.0), {})
         began = time.monotonic()
         journal.upkeep(0.0, 10 * DAY_S)
-        assert time.monotonic() - began < 0.5  # the budget is 0.01 s; the machine may be busy
+        assert time.monotonic() - began < 0.5  # the budget is 0.01 s; the rest is for a busy machine
         assert PRUNE_ROWS // 50 <= journal.kept_after < 20_000
 
 
@@ -153,7 +153,7 @@ def test_a_new_journal_begins_after_every_earlier_one(tmp_path: Path) -> None:
         assert second.kept_after == second.last_position
 
 
-# What can go wrong
+# Failures
 
 
 def test_a_journal_in_use_is_one_sentence(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_damage_that_shows_only_later_costs_no_alert(tmp_path: Path, caplog: pyt
         for position in range(1, 3000):
             journal.append(an_entry(position), {})
     size = path.stat().st_size
-    with path.open("r+b") as file:  # the middle of the table; its root and its end stay whole
+    with path.open("r+b") as file:  # the middle of the table; its root and its end stay intact
         file.seek(size // 4096 // 2 * 4096)
         file.write(b"\xee" * 4096 * 8)
     with Journal(path) as journal:
@@ -213,7 +213,7 @@ def test_damage_that_shows_only_later_costs_no_alert(tmp_path: Path, caplog: pyt
 
 @contextmanager
 def full_disk(limit: int) -> Iterator[None]:
-    """Writes beyond so many bytes into a file fail in this process, as on a full disk."""
+    """In this process, writing more than this many bytes into a file fails, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
     try:

@@ -29,7 +29,7 @@ DEADLINE_S = 20.0
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keys of a monitor and of two clients, and those of a stranger and of another monitor."""
+    """Keys of a monitor, of two clients, of an unknown client and of another monitor."""
     folder = tmp_path_factory.mktemp("keys")
     make_keys(folder / "keys")
     make_keys(folder / "keys", "second")
@@ -50,11 +50,11 @@ def publish_alert(publisher: Publisher, number: int) -> AlertMessage:
 
 
 def crank(publisher: Publisher, subscriber: AlertSubscriber, done: Callable[[list[object]], bool]) -> list[object]:
-    """Publish and receive by turns until ``done`` with what has come."""
+    """Publish and receive in turn until ``done`` accepts the received items."""
     items: list[object] = []
     deadline = time.monotonic() + DEADLINE_S
     while not done(items):
-        assert time.monotonic() < deadline, f"never done: {items}"
+        assert time.monotonic() < deadline, f"still not done: {items}"
         publisher.update_subscriptions(timeout_s=0.01)
         publisher.tick(time.monotonic())
         item = subscriber.next_now()
@@ -152,7 +152,7 @@ def test_allowed_clients_get_alerts_scores_and_history(keys: Path, tmp_path: Pat
 
 
 class Eavesdropper:
-    """Passes one connection on, and keeps every byte that comes back."""
+    """Forwards one connection and records every byte that comes back."""
 
     def __init__(self, port: int) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -164,7 +164,7 @@ class Eavesdropper:
 
     def _run(self) -> None:
         with (
-            suppress(ConnectionError),  # whoever closes first may reset the other
+            suppress(ConnectionError),  # the side that closes first may reset the other
             self._listening,
             self._listening.accept()[0] as client,
             socket.create_connection(("127.0.0.1", self._port)) as server,
@@ -248,7 +248,7 @@ def test_a_client_without_keys_is_told_by_its_address(keys: Path, caplog: pytest
         Publisher(ANY, ANY, ANY, keys=keys / "keys/monitor") as publisher,
         socket.create_connection(("127.0.0.1", int(publisher.alerts_endpoint.rpartition(":")[2]))) as client,
     ):
-        publisher.update_subscriptions(timeout_s=0.5)  # from farther away, too, a greeting takes a while
+        publisher.update_subscriptions(timeout_s=0.5)  # a greeting also takes a while over a network
         client.sendall(b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x01NULL" + bytes(48))
         deadline = time.monotonic() + DEADLINE_S
         while "refused a client at 127.0.0.1: it uses no keys" not in caplog.text:

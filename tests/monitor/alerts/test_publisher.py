@@ -55,7 +55,7 @@ def publish_score(publisher: Publisher, camera: str = "cam1", score: float = 0.5
 
 @contextmanager
 def subscribed(publisher: Publisher, endpoint: str, *topics: str, room: int = 1000) -> Iterator[zmq.Socket[bytes]]:
-    """A plain SUB socket whose subscriptions the publisher has taken."""
+    """A plain SUB socket. The publisher has received its subscriptions."""
     with zmq.Context() as context, context.socket(zmq.SUB) as sub:
         sub.linger = 0
         sub.rcvhwm = room
@@ -177,7 +177,7 @@ def test_a_heartbeat_is_due_once_a_second() -> None:
 
 
 class WatchedJournal(Journal):
-    """Notes whether anything had arrived at a subscriber when a message was kept; can be full."""
+    """Records whether a message was stored before a subscriber received it. Can be full."""
 
     sub: zmq.Socket[bytes]
     full = False
@@ -350,7 +350,7 @@ def test_a_subscriber_that_does_not_read_neither_stops_the_publisher_nor_a_secon
         subscribed(publisher, publisher.alerts_endpoint, "alert/cam1/", room=1) as stuck,
         subscribed(publisher, publisher.alerts_endpoint, "health/") as reading,
     ):
-        for number in range(1, sent + 1):  # returns at all: nothing waits for the one that does not read
+        for number in range(1, sent + 1):  # publishing does not block on the subscriber that does not read
             publish_alert(publisher, number=number, jpeg=bytes(20_000))
             if number % 100 == 0:
                 publisher.publish_health("cam1", CameraState.ONLINE, since=0.0)

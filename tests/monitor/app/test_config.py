@@ -114,7 +114,7 @@ def test_what_follows_from_a_guess_is_no_second_mistake(tmp_path: Path, text: st
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, text))
     assert "did you mean" in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1, "whether the value is right is not known"
+    assert len(str(caught.value).splitlines()) == 1, "the value of an unknown key is not checked"
 
 
 def test_flags_that_were_not_given_change_nothing() -> None:
@@ -173,8 +173,8 @@ def test_the_example_config_is_valid_and_shows_every_group() -> None:
     text = (CONFIGS / "cameras.toml").read_text()
     groups = [name for name, field in MonitorConfig.model_fields.items() if f"[{name}" in text or f"{name} =" in text]
     assert set(groups) == set(MonitorConfig.model_fields)
-    assert config.model_copy(update={"cameras": {}}) == MonitorConfig(), "all but the cameras is the default"
-    assert not any(camera.model for camera in config.cameras.values()), "no model that is not there"
+    assert config.model_copy(update={"cameras": {}}) == MonitorConfig(), "everything except the cameras has its default"
+    assert not any(camera.model for camera in config.cameras.values()), "no camera names a model that is missing"
 
 
 def test_the_schema_knows_every_setting() -> None:

@@ -1,4 +1,4 @@
-"""Reading the config again while the monitor runs."""
+"""Reloading the config while the monitor runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def planned(name: str, level: int = 25) -> Camera:
 
 
 class Script(Sink):
-    """Waits for conditions in turn, doing something when each has come true; ends the run after the last."""
+    """Waits for conditions one after another and acts when each becomes true. Ends the run after the last."""
 
     def __init__(self, *steps: tuple[Callable[[], bool], Callable[[], object]]) -> None:
         self.steps = list(steps)
@@ -66,7 +66,7 @@ class Script(Sink):
 
 
 class Bench:
-    """A pipeline, its main loop and a reloader whose next plan the test sets."""
+    """A pipeline, its main loop and a reloader. The test sets the next plan."""
 
     def __init__(self, tmp_path: Path, *cameras: Camera) -> None:
         self.plan: list[Camera] | MonitorError = list(cameras)
@@ -94,7 +94,7 @@ class Bench:
             script.next()
 
         watch.run(script.stop, DEADLINE_S, on_tick)
-        assert not script.steps, "the run ended before everything had happened"
+        assert not script.steps, "the run ended before all steps were done"
 
 
 def test_cameras_are_added_removed_and_changed_and_the_others_are_not_touched(tmp_path: Path) -> None:
@@ -116,10 +116,10 @@ def test_cameras_are_added_removed_and_changed_and_the_others_are_not_touched(tm
     bench.run(script)
     assert {round(level) for level in script.levels["new"]} == {75}
     changing = [round(level) for level in script.levels["changing"]]
-    assert changing == sorted(changing), "no frame of the old one after the first of the new"
+    assert changing == sorted(changing), "no frame of the old source after the first frame of the new one"
     assert set(changing) == {25, 50}
     times = script.times["steady"]
-    assert max(b - a for a, b in pairwise(times)) < 0.05, "not one frame of the steady one was lost"
+    assert max(b - a for a, b in pairwise(times)) < 0.05, "no frame of the steady camera was lost"
     assert {member.name for member in bench.fleet} == {"steady", "changing", "new"}
     assert not [t.name for t in threading.enumerate() if t.name == "capture leaving"]
 
@@ -203,7 +203,7 @@ def test_sighup_takes_a_new_model_adds_a_camera_refuses_a_bad_file_and_takes_a_g
     card = json.loads((model / "model.json").read_text()) | {"name": "newer"}
     (own / "model.json").write_text(json.dumps(card))
     process.send_signal(signal.SIGHUP)
-    assert "changed one; not touched: 0" in wait_for("config read again"), "the folder's new model is taken"
+    assert "changed one; not touched: 0" in wait_for("config read again"), "the new model of the folder is used"
     write("one", "two")
     process.send_signal(signal.SIGHUP)
     assert "added two; not touched: 1" in wait_for("config read again")
@@ -237,7 +237,7 @@ def test_closing_the_terminal_ends_a_monitor_that_has_a_config(tmp_path: Path) -
         f'model = "{ROOT / "monitor/assets/demo"}"\n[playback]\nloop = true\n[publish]\nenabled = false\n'
         f'[cameras.one]\nsource = "{frames}"\n'
     )
-    alive, held = os.pipe()  # the monitor inherits one end: once it is gone, the other reads as ended
+    alive, held = os.pipe()  # the monitor inherits one end; when it ends, the other end reads EOF
     in_a_terminal = (sys.executable, "-c", "import pty, sys; pty.spawn(sys.argv[1:])")
     terminal = subprocess.Popen(
         [*in_a_terminal, sys.executable, ROOT / "run_monitor.py", "--config", config],
@@ -257,5 +257,5 @@ def test_closing_the_terminal_ends_a_monitor_that_has_a_config(tmp_path: Path) -
     terminal.stdout.close()
     with open(alive, "rb") as end, selectors.DefaultSelector() as selector:  # noqa: PTH123 - a descriptor
         selector.register(end, selectors.EVENT_READ)
-        assert selector.select(DEADLINE_S), "the monitor goes on without its terminal"
+        assert selector.select(DEADLINE_S), "the monitor continues without its terminal"
         assert end.read() == b""

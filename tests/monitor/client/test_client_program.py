@@ -1,4 +1,4 @@
-"""``python -m monitor.client``: what it prints, and its exit codes; in its own process if a monitor speaks to it."""
+"""``python -m monitor.client``: its output and its exit codes. Runs in a process if a monitor sends messages to it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.helpers.publishing import ANY, DEADLINE_S, START, await_subscriptions
 
 
 class ClientProcess:
-    """``python -m monitor.client`` with what it prints, each line awaited with a deadline."""
+    """``python -m monitor.client`` in a process. Waits for each line of output with a deadline."""
 
     def __init__(self, *arguments: str) -> None:
         self.publisher: Publisher | None = None
-        """Its crank is turned while a line is awaited."""
+        """It runs while a line is awaited."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "monitor.client", *arguments],
             stdout=subprocess.PIPE,
@@ -53,7 +53,7 @@ class ClientProcess:
         return line.decode()
 
     def end(self) -> tuple[int, str, str]:
-        """Exit code, and what was left on stdout and stderr."""
+        """Exit code, and the rest of stdout and stderr."""
         deadline = time.monotonic() + DEADLINE_S
         while self.publisher is not None and self.process.poll() is None and time.monotonic() < deadline:
             self.publisher.tick(time.monotonic())
@@ -113,7 +113,7 @@ def test_a_mistyped_camera_is_told_with_those_that_are_known_once_a_run_and_foll
         with client(*asking, publisher=publisher) as program:
             assert program.line("stderr") == "connected to lab"
             assert program.line("stderr") == "lab knows no camera gaet: did you mean gate? It watches door, gate"
-            publish_alert(publisher, "gaet")  # added by a reload meanwhile
+            publish_alert(publisher, "gaet")  # a reload has added it in the meantime
             assert "gaet" in program.line()
             assert program.end() == (0, "", "")
 
@@ -144,7 +144,7 @@ def test_a_restart_of_the_monitor_is_noticed_and_nothing_is_lost_by_it(tmp_path:
             first.__exit__()
             with Publisher(first.alerts_endpoint, ANY, ANY, node="lab", journal=journal) as second:
                 program.publisher = second
-                publish_alert(second)  # nobody is connected yet
+                publish_alert(second)  # no subscriber is connected yet
                 line = json.loads(program.line())
                 assert (line["seq"], line["epoch"], line["lost"]) == (1, second.epoch, 0)
                 assert program.line("stderr") == "lab has restarted"

@@ -1,4 +1,4 @@
-"""What a subscriber makes of losses, restarts and pages of history, without sockets."""
+"""How a subscriber handles losses, restarts and pages of history, without sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from monitor.states import Phase
 
 
 class UnreliableJournal(Journal):
-    """In memory, and full on demand."""
+    """A journal in memory that can be full."""
 
     full = False
 
@@ -32,7 +32,7 @@ class UnreliableJournal(Journal):
 
 @dataclass
 class Monitor:
-    """The sending side and the wire: what was sent, what of it was kept, and what lies in the subscriber's socket."""
+    """The sending side and the wire: messages that were sent, stored, or are in the subscriber's socket."""
 
     journal: UnreliableJournal
     history: History = field(init=False)
@@ -214,7 +214,7 @@ def test_a_restart_loses_nothing_of_what_was_kept_before_and_after_it() -> None:
     with monitor() as m:
         subscriber = joined(m)
         m.send()
-        m.send(arrives=False)  # kept, and the monitor was killed before it was sent
+        m.send(arrives=False)  # stored, but the monitor was killed before it was sent
         m.restart()
         m.send(arrives=False)
         subscriber.finish()

@@ -1,4 +1,4 @@
-"""What the client prints: a line a message, as text and as JSON."""
+"""The output of the client: one line per message, as text and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The subscriber on real sockets: what arrives, what is missing, silence, and garbage on the wire."""
+"""The subscriber on real sockets: received and missing messages, silence, and garbage on the wire."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.helpers.publishing import ANY, DEADLINE_S, START, an_alert, await_sub
 def connected(
     *, topics: tuple[str, ...] = ("alert/", "heartbeat/"), **options: Any
 ) -> Iterator[tuple[Publisher, AlertSubscriber]]:
-    """A publisher, and a subscriber whose subscriptions it has taken."""
+    """A publisher and a subscriber. The publisher has received the subscriptions."""
     with (
         Publisher(ANY, ANY, node="lab") as publisher,
         AlertSubscriber(
@@ -52,7 +52,7 @@ def connected(
 
 
 class RawPublisher:
-    """Sends whatever it is told to: a faulty network, or a foreign program."""
+    """Sends arbitrary messages, like a faulty network or another program."""
 
     def __init__(self, xpub: zmq.Socket[bytes]) -> None:
         self.xpub = xpub
@@ -88,7 +88,7 @@ def raw(zmq_context: zmq.Context[zmq.Socket[bytes]]) -> Iterator[RawPublisher]:
 
 
 def short(item: Item) -> tuple[Any, ...]:
-    """What matters of an item in most tests."""
+    """The parts of an item that most tests check."""
     match item:
         case Received():
             return ("got", item.message.topic, item.message.seq, item.lost)
@@ -130,7 +130,7 @@ def test_a_subscriber_that_was_there_first_gets_what_was_sent_before_it_was_conn
         Journal(tmp_path / "j") as journal,
         Publisher(endpoint, ANY, ANY, node="lab", journal=journal) as publisher,
     ):
-        publish_alert(publisher)  # nobody is connected yet
+        publish_alert(publisher)  # no subscriber is connected yet
         publish_alert(publisher, event=replace(START, phase=Phase.END, ended_s=12.5))
         phases: list[Phase] = []
         deadline = time.monotonic() + DEADLINE_S
@@ -233,7 +233,7 @@ def test_a_monitor_that_says_that_it_ends_is_told_from_one_that_falls_silent() -
             ("contact", publisher.epoch, False),
             ("got", "alert/cam1/", 1, 0),
             ("ended", "done: every source has ended"),
-        ], "and no silence"
+        ], "no silence is reported"
 
 
 def test_after_its_end_a_monitor_that_is_started_again_is_heard(raw: RawPublisher) -> None:
@@ -268,7 +268,7 @@ def test_a_slow_caller_finds_messages_and_no_silence() -> None:
         publish_alert(publisher)
         assert take(subscriber, 1) == [("contact", publisher.epoch, False)]
         publish_alert(publisher)
-        with zmq.Context() as context, context.socket(zmq.SUB) as other:  # lets time pass: nothing ever comes here
+        with zmq.Context() as context, context.socket(zmq.SUB) as other:  # only to let time pass: nothing arrives here
             assert not other.poll(200)
         assert take(subscriber, 2) == [("got", "alert/cam1/", 1, 0), ("got", "alert/cam1/", 2, 0)]
 

@@ -1,4 +1,4 @@
-"""What a subscriber tells from the numbers of messages: which are new, and which are missing."""
+"""Which messages are new and which are missing, according to their numbers."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ def test_whatever_is_lost_each_message_is_received_or_reported_missing_exactly_o
             found.append((topic, last[topic]))
     assert len(found) == len(set(found))
     assert sorted(found) == sorted((topic, seq) for topic in last for seq in range(1, last[topic] + 1))
-    for topic in last:  # in order, too
+    for topic in last:  # also in order
         assert [seq for name, seq in found if name == topic] == list(range(1, last[topic] + 1))

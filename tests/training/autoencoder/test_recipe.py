@@ -1,4 +1,4 @@
-"""What a recipe says of a training: its defaults, its epochs and rates, and how frames are changed."""
+"""Recipes of a training: defaults, epochs, learning rates, and augmentation of frames."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_learning_rate_warms_up_and_falls_to_nothing() -> None:
 
 def test_light_augmentation_never_flips_and_keeps_the_foreground_in_place() -> None:
     frame = torch.zeros(1, 4, 96, 96)
-    frame[:, :3, 10:30, 10:30] = 1.0  # a bright square in the upper left, and so its foreground
+    frame[:, :3, 10:30, 10:30] = 1.0  # a bright square in the upper left, and the same for the foreground
     frame[:, 3, 10:30, 10:30] = 1.0
     torch.manual_seed(0)
     found = Light(brightness=0.0, contrast=0.1, shift=0.05, noise=0.01)(frame.repeat(64, 1, 1, 1))
@@ -93,7 +93,7 @@ def test_light_augmentation_never_flips_and_keeps_the_foreground_in_place() -> N
     assert found.max() <= 1
     assert (found[:, :3, :48, :48].mean(dim=(1, 2, 3)) > found[:, :3, 48:, :].mean(dim=(1, 2, 3)) + 0.05).all()
     assert torch.equal(found[:, 0] > 0.5, found[:, 3] > 0.5)
-    assert len({tuple(f[3].nonzero()[0].tolist()) for f in found}) > 5  # it does shift
+    assert len({tuple(f[3].nonzero()[0].tolist()) for f in found}) > 5  # the frame is shifted
 
 
 def test_published_augmentation_changes_each_frame_by_itself() -> None:

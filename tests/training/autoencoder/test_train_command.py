@@ -1,4 +1,4 @@
-"""``python -m training train`` as a user meets it: what it says, its exit codes, and what a signal does."""
+"""``python -m training train`` for a user: its output, its exit codes, and its reaction to a signal."""
 
 from __future__ import annotations
 

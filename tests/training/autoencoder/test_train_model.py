@@ -1,4 +1,4 @@
-"""A whole training: the model folder that it leaves, and what it leaves alone."""
+"""A complete training: the model folder that it writes, and the files that it does not touch."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_folder_that_is_no_model_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_place_that_cannot_be_written_is_found_before_the_footage_is_read(tmp_path: Path) -> None:
-    write_folder(tmp_path / "clip", range(20))  # too few to train on, which would be found next
+    write_folder(tmp_path / "clip", range(20))  # too few to train on, which it would report next
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match=r"cannot write to .*file.*give another --out"):
         train_model([str(tmp_path / "clip")], tmp_path / "file/model", TINY, seed=1, device="cpu", resume=False,

@@ -1,4 +1,4 @@
-"""How a network is fitted: its loss, that a seed decides its weights, and that an interrupted fit goes on."""
+"""How a network is fitted: its loss, the same weights for the same seed, and a fit that continues after a stop."""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ CHECKERS = np.kron(np.tile([[0, 20], [20, 0]], (6, 8)), np.ones((4, 4)))[..., No
 
 
 def recording(path: Path, levels: list[int]) -> None:
-    """A folder of frames, 25 a second; they vary a little, or the camera would be taken for frozen.
+    """Write a folder of frames at 25 per second. They vary a little, so that the camera does not count as frozen.
 
-    A third of the picture stays as it is, or a change would be taken for that of the light.
+    One third of the picture never changes, so that a change does not count as a change of the light.
     """
     path.mkdir(parents=True)
     for i, level in enumerate(levels):

@@ -1,4 +1,4 @@
-"""The evaluate command: its report, JSON file and pictures, and its answers to wrong words."""
+"""The evaluate command: its report, JSON file and plots, and its errors for wrong arguments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COUNT, LEARNED = 100, 110
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Pictures this small gain nothing from more, and lose much where others want the cores."""
+    """Small frames gain nothing from more threads, and lose much time if other processes use the cores."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     yield
@@ -49,7 +49,7 @@ def one_thread() -> Iterator[None]:
 
 
 def scene(x: float) -> Image:
-    """A grey place through which a light square walks, ``x`` px so far."""
+    """A grey scene with a bright square that has moved ``x`` px."""
     image = np.full((96, 160, 3), 90, np.uint8)
     image[64:] = (60, 80, 100)
     image[::7, ::5] += 20
@@ -65,7 +65,7 @@ def scores(detector: Detector, frames: Sequence[Frame]) -> NDArray[np.float64]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Motion and static age, learned from squares that walk."""
+    """Motion and static age, learned from squares that move at walking speed."""
     frames = [Frame("cam", i, i / 10, scene(2 * i)) for i in range(LEARNED)]
     detectors = [Motion.fit([frames]), StaticAge.fit([frames])]
     held = {detector.name: scores(detector, frames) for detector in detectors}
@@ -77,7 +77,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three folders of frames, 25 a second, in which the square runs at the end; labels, and masks for two."""
+    """Three folders of frames at 25 per second. The square runs at the end. All have labels, and two have masks."""
     folder = tmp_path_factory.mktemp("data")
     entries = {}
     (folder / "masks").mkdir()
@@ -85,7 +85,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         start = 40 + 5 * int(video)
         (folder / video).mkdir()
         for i in range(COUNT):
-            x = 0.8 * i + 3.6 * max(0, i - start)  # 20 px a second, then 110
+            x = 0.8 * i + 3.6 * max(0, i - start)  # 20 px/s, then 110
             cv2.imwrite(str(folder / video / f"{i:04}.png"), scene(x))
         entries[video] = {"frames": COUNT, "abnormal": [[start, COUNT - 1]]}
         if video != "03":
@@ -99,7 +99,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(*words: object) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["evaluate", *map(str, words), "--device", "cpu"])
     if done.exception is not None and not isinstance(done.exception, SystemExit):
-        return 2, str(done.exception)  # main() makes one line of it
+        return 2, str(done.exception)  # main() prints it as one line
     return done.exit_code, done.output
 
 
@@ -147,7 +147,7 @@ def test_the_legend_names_what_is_drawn_and_nothing_else(data: Path, model: Path
     assert legend(first) == ["labelled abnormal", "score", "threshold", "alarm"]
     quiet = replace(first, alarms=(), abnormal=np.zeros(COUNT, np.bool_))
     assert legend(quiet) == ["score", "threshold"]
-    assert legend(quiet, second) == ["labelled abnormal", "score", "threshold", "alarm"], "whichever panel it is in"
+    assert legend(quiet, second) == ["labelled abnormal", "score", "threshold", "alarm"], "the panel does not matter"
     false = replace(quiet, alarms=first.alarms)
     assert legend(false) == ["score", "threshold", "false alarm"]
 
@@ -231,7 +231,7 @@ def test_ctrl_c_leaves_nothing_behind_and_says_so(data: Path, model: Path, tmp_p
         process.send_signal(signal.SIGINT)
         _, rest = process.communicate(timeout=30)
     assert (process.returncode, rest.splitlines()[-1]) == (130, "stopped: nothing is written")
-    assert [path.name for path in tmp_path.rglob("*")] == ["there"], "what was there before stays"
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"], "older files are kept"
 
 
 def test_without_matplotlib_the_command_says_what_to_install(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ CHECKERS = np.kron(np.tile([[0, 16], [16, 0]], (4, 6)), np.ones((2, 2)))[..., No
 
 
 class GreyLevel(Brightness):
-    """The mean grey level as it is, 0..255: a detector whose every score is known."""
+    """The score is the mean grey level, 0..255, so every score is known."""
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         return [Detection(float(o.frame.image.mean())) for o in batch]
@@ -56,8 +56,8 @@ def brightness_model() -> Model:
 def frames(folder: Path, levels: Sequence[int]) -> None:
     folder.mkdir(parents=True)
     for i, level in enumerate(levels):
-        # A picture without any structure is taken for that of a covered camera, one that changes as a whole for a
-        # switch of the light: neither is scored. So five rows stay, and the mean is what was asked for all the same.
+        # A frame without structure counts as a covered camera, and a change of the whole frame counts as a change of
+        # the light. Neither is scored. So five rows never change, and the other rows give the requested mean.
         picture = np.full((16, 24, 3), round(level + (level - levels[0]) * 5 / 11), np.uint8)
         picture[:5] = levels[0]
         cv2.imwrite(str(folder / f"{i:04}.png"), picture + CHECKERS)
@@ -108,7 +108,7 @@ def test_one_class_alone_cannot_be_measured(kind: int) -> None:
         metrics([judged("a", [kind] * 3, [0.1, 0.2, 0.3])])
 
 
-# --- the whole way
+# --- a complete evaluation
 
 
 def test_detector_that_sees_the_abnormal_stretch_reaches_one(tmp_path: Path) -> None:
@@ -117,14 +117,14 @@ def test_detector_that_sees_the_abnormal_stretch_reaches_one(tmp_path: Path) -> 
     path = labels(tmp_path, {"a/01": {"frames": 80, "abnormal": [[45, 79]]}})
     found = measured(load_labels(path))
     assert (found.frames, found.abnormal, found.videos, found.mixed_videos) == (80, 35, 1, 1)
-    # The median lags two frames behind, so the three normal ones before frame 45 still beat none of the abnormal ones.
+    # The median has a delay of two frames, but no normal frame before frame 45 scores higher than an abnormal one.
     assert found.scores.auc_micro > 0.95
-    # Only the frame of the step differs from the one before, and that is a normal one: chance, or below.
+    # Only the frame at the step differs from the frame before it, and it is normal. So the AUC is at most chance.
     assert found.frame_difference.auc_micro <= 0.5
     assert "frame difference" in text(found)
     narrow = text(found, 80)
     assert max(map(len, narrow.splitlines())) <= 80
-    assert set(narrow.split()) == set(text(found).split()), "nothing is left out"
+    assert set(narrow.split()) == set(text(found).split()), "no word is missing"
 
 
 def test_causal_and_published_post_processing_are_both_reported(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_json_holds_every_figure_and_null_for_what_cannot_be_told(tmp_path: Path
     written = json.loads((tmp_path / "figures.json").read_text())
     assert written.keys() == asdict(found).keys()
     assert written["scores"]["auc_micro"] == 1.0
-    assert written["scores"]["auc_macro"] is None  # no video holds both classes
+    assert written["scores"]["auc_macro"] is None  # no video has both classes
 
 
 # --- labels

@@ -27,7 +27,7 @@ def masks(abnormal: Sequence[int]) -> np.ndarray:
 
 
 def avenue_labels(path: Path, abnormal: Sequence[int]) -> None:
-    """As Avenue has them: volLabel, a cell array (1, frames) of masks."""
+    """Write labels in the format of Avenue: volLabel, a cell array (1, frames) of masks."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cells = np.empty((1, len(abnormal)), object)
     for i, mask in enumerate(masks(abnormal)):
@@ -51,7 +51,7 @@ def test_avenue_s_own_labels_give_frames_and_masks(tmp_path: Path) -> None:
     video(tmp_path / "testing_videos/01")
     video(tmp_path / "training_videos/02")
     avenue_labels(tmp_path / "ground_truth_demo/testing_label_mask/1_label.mat", LABELS)
-    savemat(tmp_path / "vol01.mat", {"vol": np.zeros((4, 4))})  # its volumes of pictures are not labels
+    savemat(tmp_path / "vol01.mat", {"vol": np.zeros((4, 4))})  # Avenue's volumes of frames are not labels
     (found,) = load_labels(tmp_path)
     assert found.name == "testing_videos/01"
     assert found.abnormal.astype(int).tolist() == LABELS
@@ -109,7 +109,7 @@ def test_labels_that_do_not_fit_the_frames_are_refused_with_both_numbers(tmp_pat
     np.save(tmp_path / "01.npy", np.array(LABELS))
     (found,) = load_labels(tmp_path)
     found.check_frames(12)
-    found.check_frames(8)  # the last few may be lost
+    found.check_frames(8)  # a few frames at the end may be missing
     for frames in (13, 6):
         with pytest.raises(UsageError, match=f"01 has {frames} frames but 12 labels"):
             found.check_frames(frames)

@@ -13,7 +13,7 @@ RNG = np.random.default_rng(3)
 
 
 def clips(count: int, ties: int = 10_000) -> list[Judged]:
-    """Clips whose scores tell abnormal from normal frames, each a little differently."""
+    """Clips with scores that separate abnormal and normal frames, differently well in each clip."""
     found = []
     for number in range(count):
         abnormal = RNG.random(60) < 0.4
@@ -26,7 +26,7 @@ def clips(count: int, ties: int = 10_000) -> list[Judged]:
 def test_interval_is_that_of_resampled_clips_measured_one_by_one(ties: int, monkeypatch: pytest.MonkeyPatch) -> None:
     videos = clips(6, ties)
     monkeypatch.setattr("training.evaluate.ranking.RESAMPLES", 200)
-    monkeypatch.setattr("training.evaluate.ranking._CHUNK", 1000)  # in several pieces
+    monkeypatch.setattr("training.evaluate.ranking._CHUNK", 1000)  # so that it works in several chunks
     draws = np.random.default_rng(0).integers(0, 6, (200, 6))
     aucs, aps = [], []
     for row in draws:

@@ -40,7 +40,7 @@ def picture(i: int) -> Image:
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small untrained network, calibrated: its scores mean nothing and are as exact as any."""
+    """A small calibrated network without training. Its scores mean nothing, but they are reproducible."""
     torch.manual_seed(0)
     detector = TrueSight.from_network(TrueSightNet(width=4, dropout=0), variant="sound")
     images = [picture(i) for i in range(40)]
@@ -83,7 +83,7 @@ def test_ids_are_video_and_file_number_sorted_as_strings_and_gaps_have_no_row(
     root = tmp_path / "Dataset"
     frames(root / "testing_videos/02", [3, 4, 7, 8, 9, 10, 11])
     frames(root / "testing_videos/10", range(6))
-    frames(root / "training_videos/01", range(6))  # no part of a test set
+    frames(root / "training_videos/01", range(6))  # not part of a test set
     out = tmp_path / "out/submission.csv"
     assert write_submission(str(root), model, out, post, QUIET) == 13
     ids, predicted = read(out)

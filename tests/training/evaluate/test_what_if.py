@@ -1,4 +1,4 @@
-"""Recorded scores give the alerts of the run again, and those of other settings, without the model."""
+"""Recorded scores reproduce the alerts of the run, and give those of other settings, without the model."""
 
 import io
 import json
@@ -29,7 +29,7 @@ SMOOTHING = SmoothingSettings(min_window_s=0.2, max_window_s=0.4, growth=10.0)
 
 
 def without_model(lines: Sequence[str]) -> list[str]:
-    """Alert lines less what only the model knows, byte for byte otherwise."""
+    """Alert lines without the fields that need the model; otherwise byte for byte equal."""
     contents = [json.loads(line) for line in lines]
     return [json.dumps({**content, "regions": [], "reasons": []}) for content in contents]
 
@@ -137,7 +137,7 @@ def test_numbers_that_json_does_not_know_come_back(tmp_path: Path) -> None:
     path.write_text(header_line(watched, sort=True) + "\n" + score_line(blind) + "\n")
     header, line = read_scores(path)
     assert not isinstance(header, ScoreLine)
-    assert header.scale().senses == watched.scale.senses, "a least threshold of minus infinity"
+    assert header.scale().senses == watched.scale.senses, "a minimum threshold of minus infinity"
     assert header.scale().scales == watched.scale.scales
     assert isinstance(line, ScoreLine)
     assert line.score != line.score

@@ -1,4 +1,4 @@
-"""How True Sight 2 learns: its samples, and that a training is reproducible and of use."""
+"""How True Sight 2 learns: its samples, and that a training is reproducible and effective."""
 
 import numpy as np
 import pytest

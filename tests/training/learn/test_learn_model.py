@@ -1,4 +1,4 @@
-"""Learning from normal footage: what is read, what is held out, which versions are written, what is refused."""
+"""Learning from normal footage: reading, held-out parts, versions that are written, footage that is refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def known_motion() -> Learner:
-    """Learns as the real one, but each part of the footage once for all tests."""
+    """Learns like the real one, but only once per part of the footage for all tests."""
     known: dict[object, Detector] = {}
 
     def fit(clips: Sequence[Sequence[Frame]], seed: int, device: str, report: Report) -> Detector:
@@ -78,7 +78,7 @@ def test_a_recording_gives_its_pictures_at_their_times_and_goes_on_after_an_inte
             times.append(position.time_s)
     assert times == [0.0, 0.1, 0.2, 0.3, 0.4, 10.4, 10.5]
     assert recorded_s(tmp_path / "f") == pytest.approx(0.5)
-    assert read_normal([source], QUIET).footage_s == pytest.approx(0.5), "the gap is no footage"
+    assert read_normal([source], QUIET).footage_s == pytest.approx(0.5), "the gap is not footage"
 
 
 def test_short_footage_is_kept_whole_and_in_colour(footage: Path) -> None:

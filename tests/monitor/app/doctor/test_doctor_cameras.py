@@ -71,7 +71,7 @@ def web_server(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A web page, sound alone, a recording, and the recording under a codec that nobody knows."""
+    """A web page, a file with only sound, a recording, and the recording with an unknown codec."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "index.html").write_text("<html>the camera's own page</html>" * 50)
     with av.open(str(folder / "sound.ts"), "w") as container:
@@ -104,7 +104,7 @@ def test_a_camera_that_works_is_described_and_a_wrong_path_is_named() -> None:
     assert isinstance(facts, StreamFacts)
     assert (facts.codec, facts.width, facts.height, facts.claimed_fps) == ("h264", 320, 240, 25.0)
     assert facts.fps == pytest.approx(25.0, rel=0.3)
-    assert facts.key_frame_s == pytest.approx(0.4, abs=0.05), "every tenth picture"
+    assert facts.key_frame_s == pytest.approx(0.4, abs=0.05), "every tenth frame"
     assert 0 < facts.open_s <= facts.first_picture_s < 10
     assert (facts.damaged, facts.ended, facts.stalled) == (0, False, False)
     said = judge_stream("door", facts, asked, 10.0).found

@@ -34,7 +34,7 @@ def test_the_table_fits_the_terminal(width: int) -> None:
     assert isinstance(console.file, StringIO)
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
-    assert any("[red] is in use" in line for line in lines), "what was found is no markup"
+    assert any("[red] is in use" in line for line in lines), "the text of a finding is not markup"
     assert lines[-1] == "1 ok, 0 warnings, 1 problem: fix the problems first."
     assert summary(findings[:1]) == "1 ok, 0 warnings, 0 problems."
 
@@ -83,7 +83,7 @@ def test_a_file_shorter_than_what_is_to_be_learned_from_is_a_problem(tmp_path: P
     found = "no model for it yet, and its 0 s are shorter than the 10 min of learning and the minimum of 10 s"
     assert f"problem  model a: {found}: a run ends before it watches it" in result.stdout
     assert "no model for a" not in result.stdout
-    assert "--learn" not in result.stdout, "no shorter time would help"
+    assert "--learn" not in result.stdout, "a shorter time would not help"
     assert "give --learn a shorter time (at least 10 s)" in too_short_to_learn("a", 18.0, 600.0, loop=False).mend
     looped = too_short_to_learn("a", 18.0, 600.0, loop=True)
     assert (looped.state, looped.found.partition(": ")[2]) == (State.WARNING, "a run learns from all of it")

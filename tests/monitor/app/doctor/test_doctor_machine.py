@@ -1,4 +1,4 @@
-"""The doctor's checks of what is on the machine: models, ports, keys, disks and the device."""
+"""The doctor's checks of the machine: models, ports, keys, disks and the device."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_a_model_is_described_and_timed() -> None:
     assert isinstance(facts, ModelFacts)
     assert facts.id.startswith("demo@")
     assert facts.detectors == ("motion", "static")
-    assert facts.held_out_s == pytest.approx(DAY_S / facts.supported_per_day), "both of the footage of the threshold"
+    assert facts.held_out_s == pytest.approx(DAY_S / facts.supported_per_day), "both are of the calibration footage"
     assert facts.ms_a_frame > 0
     assert facts.cameras_a_thread == int(200 / facts.ms_a_frame)
     assert (finding.state, facts.supported_per_day > 1) == (State.WARNING, True)
@@ -47,7 +47,7 @@ def test_a_damaged_and_a_missing_model(tmp_path: Path) -> None:
     assert damaged.state is State.PROBLEM
     assert "damaged" in damaged.found
     assert damaged.mend == f"copy the model folder again, or delete {tmp_path} and learn the camera again"
-    assert "copy" not in damaged.found, "said once"
+    assert "copy" not in damaged.found, "reported once"
     (tmp_path / "model.json").unlink()
     other = check_model(tmp_path, (320, 180), MonitorConfig(), "cpu")
     assert (other.state, other.mend) == (State.PROBLEM, "copy the model folder again, or train it again")
@@ -90,7 +90,7 @@ def test_keys(tmp_path: Path) -> None:
     publish = PublishConfig(alerts="tcp://0.0.0.0:*", scores="tcp://127.0.0.1:*", keys=tmp_path / "monitor")
     (good,) = check_keys(publish)
     assert (good.state, good.found) == (State.OK, "clients that may connect: desk")
-    assert next(iter(check_ports(publish))).state is State.OK, "with keys an address may be open to others"
+    assert next(iter(check_ports(publish))).state is State.OK, "with keys, an address may be open to other machines"
     (tmp_path / "monitor/clients/desk.key").unlink()
     (nobody,) = check_keys(publish)
     assert (nobody.state, nobody.found) == (State.WARNING, "no client may connect")
@@ -130,7 +130,7 @@ def test_room_on_the_disk(tmp_path: Path) -> None:
     assert check_evidence(EvidenceSettings(folder=folder, keep_gb=1e-6)).state is State.OK
     small = check_evidence(EvidenceSettings(folder=folder, keep_gb=1e9))
     assert "keep_gb = " in small.mend
-    assert not folder.exists(), "looking leaves nothing behind"
+    assert not folder.exists(), "the check creates no folder"
 
 
 def test_records(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the doctor makes of a camera that gives pictures: its rhythm, and what it could do better."""
+"""The doctor on a camera that gives frames: the timing of its frames, and advice to improve it."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_every_trouble_has_a_sentence_and_a_mend(trouble: Trouble) -> None:
     assert SECRET not in text_line(finding)
 
 
-# The rhythm of a stream
+# The timing of a stream
 
 
 def test_pictures_in_store_count_for_key_frames_but_not_for_the_rate() -> None:

@@ -1,4 +1,4 @@
-"""The doctor on videos and folders of images, and on what is neither."""
+"""The doctor on videos, on folders of images, and on paths that are neither."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_video_that_is_whole(tmp_path: Path) -> None:
     assert isinstance(facts, FootageFacts)
     assert facts.length_s == pytest.approx(1.2)
     with VideoSource(Path(asked.target)).open() as reader:
-        assert reader.claimed_s == pytest.approx(1.2), "what counts for one that is not read to its end"
+        assert reader.claimed_s == pytest.approx(1.2), "the length of a video that is not read to its end"
     finding = judge_footage("a", facts, asked)
     assert (finding.state, finding.found) == (State.OK, "32x24, 10 fps, all 12 frames read")
 
