@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,6 +105,40 @@ def scored(time_s: float, level: int = 25, segment: int = 0) -> ScoredFrame:
     made = frame(time_s, level, segment=segment)
     detection = Brightness().score([Observation(made, [0])])[0]
     return ScoredFrame(made, (detection,), 0.0)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One frame of a source: its media time in seconds, and its picture; None if it cannot be decoded."""
+
+    time_s: float
+    image: Image | None
+
+
+class ShownSource(Source):
+    """A file-like source that shows these frames. fps: its nominal rate."""
+
+    def __init__(self, shown: Sequence[Shown], fps: float, name: str = "shown") -> None:
+        super().__init__(name, f"test://{name}")
+        self.shown = shown
+        self.fps = fps
+
+    def open(self) -> Reader:
+        return _ShownReader(self)
+
+
+class _ShownReader(Reader):
+    def __init__(self, source: ShownSource) -> None:
+        self.fps = source.fps
+        self._shown = source.shown
+        self._at = -1
+
+    def grab(self) -> Position | None:
+        self._at = min(self._at + 1, len(self._shown))
+        return Position(self._at, self._shown[self._at].time_s) if self._at < len(self._shown) else None
+
+    def retrieve(self) -> Image | None:
+        return self._shown[self._at].image
 
 
 class LevelSource(Source):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import cv2
@@ -21,11 +21,11 @@ from monitor.replay import replay
 from monitor.reports import CameraReport
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
-from monitor.sources.source import Position, Reader, Source
+from monitor.sources.source import Source
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
-from monitor.testing.fakes import Brightness, brightness_model, fleet_of, monitor_of, watched_by
+from monitor.testing.fakes import Brightness, Shown, ShownSource, brightness_model, fleet_of, monitor_of, watched_by
 from monitor.types import Frame, Image, ScoredFrame
 from tests.places import SHARED_DATA
 
@@ -33,40 +33,6 @@ DEADLINE_S = 60.0
 LIVE = CaptureSettings(speed=None, analysis_fps=10.0, health=HealthSettings())
 CLOCKS = ("captured_at", "wall_time", "scored_at", "read_at", "started_at", "ended_at")
 """Fields that say when the frames were read, which differs from run to run."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """One frame of a source: its time, and its picture; None if it cannot be decoded."""
-
-    time_s: float
-    image: Image | None
-
-
-class Pictures(Source):
-    """Shows these frames."""
-
-    def __init__(self, shown: Sequence[Shown], fps: float) -> None:
-        super().__init__("pictures", "pictures")
-        self.shown = shown
-        self.fps = fps
-
-    def open(self) -> Reader:
-        return _PicturesReader(self)
-
-
-class _PicturesReader(Reader):
-    def __init__(self, source: Pictures) -> None:
-        self.fps = source.fps
-        self._shown = source.shown
-        self._at = -1
-
-    def grab(self) -> Position | None:
-        self._at += 1
-        return Position(self._at, self._shown[self._at].time_s) if self._at < len(self._shown) else None
-
-    def retrieve(self) -> Image | None:
-        return self._shown[self._at].image
 
 
 def scene(time_s: float) -> Image:
@@ -220,7 +186,7 @@ def watched_scene() -> Model:
 @pytest.mark.parametrize("kind", FOOTAGE)
 def test_live_and_replayed_the_same_footage_gives_the_same(kind: str, watched_scene: Model) -> None:
     make, fps = FOOTAGE[kind]
-    source = Pictures(make(), fps)
+    source = ShownSource(make(), fps)
     watched, again = live(source, watched_scene, LIVE), replayed(source, watched_scene, LIVE)
     assert len(again.judgements) == len(watched.judgements) > 30
     for ours, theirs in zip(again.judgements, watched.judgements, strict=True):
@@ -263,4 +229,4 @@ def test_detectors_that_fail_in_a_replay_raise_as_they_are() -> None:
 
     model = replace(brightness_model(), detectors=(Broken(),))
     with pytest.raises(ZeroDivisionError):
-        replayed(Pictures(steady(0.1, 2.0), 10.0), model, LIVE)
+        replayed(ShownSource(steady(0.1, 2.0), 10.0), model, LIVE)

@@ -34,7 +34,7 @@ from monitor.types import Frame
 from training.learn.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
 from training.learn.held_out_windows import score_windows, windows
 from training.learn.learners import LEARNERS, Learner, chosen
-from training.learn.normal_footage import Normal, Stretch, read_normal
+from training.learn.normal_footage import Normal, Stretch, left_out, read_normal
 from training.learn.suitability import check_suitable
 from training.output import make_writable
 from training.progress import Report
@@ -114,6 +114,8 @@ def learn(
     )
     check_suitable(normal)
     report.say(what_was_read(normal))
+    if normal.unscored:
+        report.say(f"left out, because a live camera would not score them: {left_out(normal.unscored)}")
     if (warning := too_short(normal.footage_s)) is not None:
         report.say(warning)
     fit = _Fit(normal, settings, report)

@@ -236,11 +236,6 @@ def read_normal(
                 lengths.append(last_s - first_s)
                 base += int(lengths[-1] // CHUNK_S) + 1
             step()
-    if keeper.size is None and log.unscored:
-        raise UsageError(
-            f"no frame of this footage is suitable for learning ({left_out(log.unscored)}): give footage that shows "
-            "the scene"
-        )
     if keeper.size is None:
         raise UsageError(f"{_nothing(sources, failed)}: convert the footage or give other files")
     stretches = tuple(stretch for stretch in keeper.stretches() if len(stretch) > 1)

@@ -12,7 +12,7 @@ from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.text.durations import in_words
 from monitor.text.wording import listed
 from monitor.types import FloatArray
-from training.learn.normal_footage import Normal, Stretch
+from training.learn.normal_footage import Normal, Stretch, left_out
 
 _SAMPLES = 25  # frames checked per source
 _THUMBNAIL = (80, 44)
@@ -25,6 +25,11 @@ def check_suitable(normal: Normal) -> None:
     length_s = normal.footage_s
     if normal.frames == 1 or not normal.stretches:
         raise UsageError("the footage contains only one frame: give at least 10 min of normal footage of the camera")
+    if round(length_s) < LEAST_LEARNING_S and normal.unscored:
+        raise UsageError(
+            f"only {length_s:.1f} s of this footage can be learned from ({left_out(normal.unscored)} are left out): give "
+            "at least 10 min of footage in which the camera sees its scene and something moves"
+        )
     if round(length_s) < LEAST_LEARNING_S:  # rounded, because ten seconds of frames last one frame less than 10 s
         raise UsageError(
             f"{length_s:.1f} s of footage are too short to learn from: give at least 10 min of normal footage of the "
