@@ -1,4 +1,4 @@
-"""The running figures of one camera, and the report that is made of them."""
+"""The current figures of one camera, and the report made from them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from monitor.states import CameraState
 from monitor.types import CaptureStatus, ScoredFrame
 
 _BEHIND_S, _NEARLY_S = 2.0, 1.0
-"""A file that is so far behind its pace is overloaded, until it has nearly caught up."""
+"""A file that is more than the first value behind its pace, seconds, is overloaded until it is within the second."""
 
 
 class CameraFigures:
-    """What was counted and measured of one camera since it was added."""
+    """Counts and measurements of one camera since it was added."""
 
     def __init__(self) -> None:
         self.seen = 0
@@ -66,7 +66,7 @@ class CameraFigures:
         now: float,
         amend: Callable[[CameraReport], CameraReport] = lambda report: report,
     ) -> CameraReport:
-        """How the camera is doing at ``now`` (time.monotonic(), seconds).
+        """The camera's report at ``now`` (time.monotonic(), seconds).
 
         amend: completes the report, for example while the camera learns
         """
@@ -104,7 +104,7 @@ class CameraFigures:
                 rests_on_s=None if monitor is None else monitor.scale.rests_on_s,
             )
         )
-        # The state reported may be another than the capture's, and begins when it is reported first.
+        # The reported state may differ from the state of the capture. It starts when it is first reported.
         if self._state is not None and status.since < self._looked_s:
             report = replace(report, since=self._since if report.state is self._state[0] else now)
         return report

@@ -1,7 +1,7 @@
-"""The loop of a capture thread: one source, read, sampled, paced and put into the frame queue.
+"""The loop of a capture thread: it reads one source, chooses and paces frames and puts them into the frame queue.
 
-A file is played at its own pace and loses nothing; a live camera is always drained, and opened again with a growing
-delay whenever it is lost. Only monotonic time decides anything: the wall clock may jump as it likes.
+A file is played at its own pace and loses nothing. A live camera is read without pause. If it is lost, it is opened
+again after a delay that grows. All decisions use monotonic time, so the wall clock may jump.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ _WITH_PICTURE = (
 
 
 class FrameSink(Protocol):
-    """Where frames go: the frame queue."""
+    """Takes the frames: the frame queue."""
 
     def put(self, frame: Frame, *, stop: threading.Event) -> bool:
-        """Take a frame; False once no more are wanted. Waits for room if the camera is lossless."""
+        """Take a frame. Returns False if no more are wanted. Waits for room if the source is a file."""
 
     def finish(self, camera: str) -> None:
         """This camera has ended."""
@@ -51,19 +51,20 @@ class FrameSink(Protocol):
 
 @dataclass(frozen=True)
 class CaptureSettings:
-    """How sources are played and cameras kept alive.
+    """Settings for playing files and for keeping cameras connected.
 
     speed            1 plays files in real time, 4 four times as fast; None as fast as they are analysed. Files only
     loop             play files again from the start
     analysis_fps     frames analysed per second of stream time; 0 for every frame
-    max_frames       frames put into the queue before the source ends; None without limit
-    gap_s            a longer jump of stream time starts a new segment (at least three frames' time, see GapRule)
-    stall_after_s    a live camera without a frame for so long is shown as stalled, although its read has not returned
+    max_frames       frames put into the queue before the source ends; None for no limit
+    gap_s            a longer jump of stream time starts a new segment (at least the time of three frames, see GapRule)
+    stall_after_s    a live camera is shown as stalled after this time without a frame, even if its read still waits
     backoff_min_s    first delay before a lost camera is opened again
-    backoff_max_s    longest such delay; the delay doubles up to it
-    jitter           random part added to a delay, as a fraction of it: cameras lost together do not return together
-    healthy_after_s  after frames for so long, the next delay is the first one again
-    health           which pictures are not worth scoring, and what else is reported about them
+    backoff_max_s    longest delay; the delay doubles up to this value
+    jitter           random part added to a delay, as a fraction of it, so that cameras lost at the same time are not
+                     opened again at the same time
+    healthy_after_s  after frames have arrived for this long, the next delay is backoff_min_s again
+    health           which pictures are not scored, and which problems of pictures are reported
     """
 
     speed: float | None = 1.0
@@ -80,20 +81,20 @@ class CaptureSettings:
 
     @property
     def rules(self) -> RuleSettings:
-        """The settings that replay has, too."""
+        """The settings that replay uses, too."""
         return RuleSettings(self.analysis_fps, self.gap_s, self.health)
 
 
 class Capture:
-    """Reads one source into the frame queue; ``run`` is all the work of a capture thread.
+    """Reads one source into the frame queue; ``run`` does all the work of a capture thread.
 
-    model: the model that watches the camera. It brings what the camera usually shows, the size of its pictures, and
-    whether its detectors look at the frames' small pictures. None if no detector looks at the frames.
+    model: the model that watches the camera. It holds the usual view of the camera and the size of its pictures, and it
+    knows whether its detectors use the frames' small pictures. None if no detector uses the frames.
 
-    ``status`` may be read from any thread. A camera's own trouble (CaptureError) is shown there and retried; that of
-    a file ends it as FAILED, and nothing else. Any other error ends ``run`` and is raised from it. The state is
-    CONNECTING until the first attempt has an outcome; a lost camera stays OFFLINE or STALLED while it is tried again,
-    until it gives a frame.
+    Any thread may read ``status``. A problem of a live camera (CaptureError) is shown there, and the camera is opened
+    again. A problem of a file ends only this file, as FAILED. Any other error ends ``run``, which raises it. The state
+    is CONNECTING until the first attempt has succeeded or failed. A lost camera stays OFFLINE or STALLED during the
+    retries, until it gives a frame.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class Capture:
 
     @property
     def status(self) -> CaptureStatus:
-        """The account as of now: a live camera whose read hangs shows as stalled at once."""
+        """The present status. A live camera is shown as stalled even while its read still hangs."""
         status = self._status
         if not self._source.live or status.state not in _WITH_PICTURE or status.last_frame_at is None:
             return status
@@ -141,12 +142,12 @@ class Capture:
         return replace(status, state=CameraState.STALLED, since=stalled_at, detail=detail)
 
     def watch_for(self, model: Model) -> None:
-        """Another model watches the camera, from the next frame on; may be called from any thread."""
+        """Use another model from the next frame on. Any thread may call it."""
         self._prepare_small = model.looks_at_small
         self._rules.watch_for(model.viewpoint, model.learned_size)
 
     def interrupt(self) -> None:
-        """End a read that hangs, if the source can: call it once ``stop`` is set."""
+        """End a read that hangs, if the source supports it. Call it after ``stop`` is set."""
         self._source.interrupt()
 
     def run(self) -> None:
@@ -158,7 +159,7 @@ class Capture:
             else:
                 self._run_file()
             state, detail = CameraState.ENDED, ""
-        except (CaptureError, SourceError) as error:  # of a file: a camera's own are retried
+        except (CaptureError, SourceError) as error:  # from a file, because _run_live retries its own
             if self._stop.is_set():
                 state, detail = CameraState.ENDED, ""
             else:
@@ -213,7 +214,7 @@ class Capture:
             stalled = isinstance(error, StallError)
             self._change(CameraState.STALLED if stalled else CameraState.OFFLINE, str(error), stalls=int(stalled))
             delay_s = self._backoff.next()
-            # A camera that stays offline is said once, not at every attempt.
+            # A camera that stays offline is logged as a warning once, not at every attempt.
             level = logging.DEBUG if self._online_at is None and str(lost) == str(error) else logging.WARNING
             log.log(level, "%s: %s; trying again in %.1f s", self._source.name, error, delay_s)
             lost = error
@@ -221,10 +222,10 @@ class Capture:
                 return
 
     def _watch(self, lost: CaptureError | None) -> CaptureError | None:
-        """Open a camera and read it until it is lost, and say why; None when no more frames are wanted."""
+        """Open a camera and read it until it is lost. Returns the cause, or None if no more frames are wanted."""
         try:
             with self._source.open() as reader:
-                offset_s = 0.0  # of our time from the reader's; the first frame is due whenever it comes
+                offset_s = 0.0  # stream time minus the reader's time; the first frame is due at any time
                 while not self._stop.is_set():
                     if (position := reader.skip_to(self._rules.due_s - offset_s)) is None:
                         return CaptureError(f"{self._source.label} ended the stream")
@@ -261,7 +262,7 @@ class Capture:
         missing: int = 0,
         media_s: float | None = None,
     ) -> bool:
-        """Account for the frame just grabbed and queue it if it is due; False when no more are wanted."""
+        """Count the frame just grabbed, and queue it if it is due. Returns False if no more are wanted."""
         captured_at, wall_time = self._clock(), self._wall_clock()
         rules = self._rules
         due = rules.arrive(time_s, reader.fps)
@@ -313,9 +314,9 @@ class Capture:
         stalls: int = 0,
         last_frame_at: float | None = None,
     ) -> None:
-        """Replace the status: ``since`` moves only with the state; the numbers are added to its counters."""
+        """Replace the status. ``since`` changes only with the state. The numbers are added to the counters."""
         old = self._status
-        # Not ``replace``, which takes a third of what all else here does for a frame.
+        # ``replace`` would take a third of the time of everything else here per frame.
         self._status = CaptureStatus(
             state=state,
             since=old.since if state is old.state else self._clock(),

@@ -1,7 +1,7 @@
-"""The fleet: one table of cameras, and the only three verbs that change it.
+"""The fleet: one table of cameras, and the only three methods that change it.
 
-Main thread only. Everything that is known about a camera stands in its member: source, model, monitor, settings,
-thread, figures. A reload and a camera that has learned are calls of these verbs; nobody else keeps such a table.
+Main thread only. A camera's member holds everything that is known about it: source, model, monitor, settings, thread,
+figures. A reload and the end of learning call these methods. No other module keeps such a table.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from monitor.sources.source import Source
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A camera as it is to be watched: everything that the settings say about it.
+    """How a camera must be watched: everything that the settings define for it.
 
     model        scores its frames
     monitor      judges the scores; None for a camera that has no model yet
-    learning     how it learns, or completes what an earlier run began; None if it does not
-    opened_with  equal for two plans of a camera whose stream is opened and captured alike
-    judged_by    equal for two plans of a camera that is scored and judged alike
+    learning     how it learns, or completes the learning of an earlier run; None if it does not learn
+    opened_with  if this is equal in two plans of a camera, its stream is opened and captured in the same way
+    judged_by    if this is equal in two plans of a camera, it is scored and judged in the same way
     """
 
     source: Source
@@ -46,18 +46,18 @@ class Camera:
 
     @property
     def hold(self) -> Hold | None:
-        """What holds a file while it is learned from."""
+        """Holds a file while the camera learns from it; None if nothing holds it."""
         return None if self.learning is None else self.learning.hold
 
 
 class Member:
-    """A camera in the fleet, with its capture thread and its running figures."""
+    """A camera in the fleet, with its capture thread and its current figures."""
 
     def __init__(self, camera: Camera, feed: Feed, first_segment: int) -> None:
         self.camera = camera
         self.feed = feed
         self.first_segment = first_segment
-        """Frames of earlier segments are those of another camera of this name, which was removed."""
+        """Frames of earlier segments belong to another camera of the same name, which was removed."""
         self.figures = CameraFigures()
 
     @property
@@ -67,29 +67,29 @@ class Member:
 
     @property
     def monitor(self) -> CameraMonitor | None:
-        """What judges its scores; None while it has no model."""
+        """Judges its scores; None while it has no model."""
         return self.camera.monitor
 
 
 class FleetObserver(Protocol):
-    """Follows the changes of a fleet: the main loop, which passes them on to sinks and to learning."""
+    """Receives the changes of a fleet: the main loop, which reports them to sinks and to learning."""
 
     def joined(self, member: Member) -> None:
-        """A camera is in the fleet."""
+        """A camera is now in the fleet."""
 
     def judged_anew(self, member: Member, before: CameraMonitor | None) -> None:
-        """A camera has another model or monitor than before, from its next frame on."""
+        """A camera has a new model or monitor from its next frame on. before: its previous monitor, or None."""
 
     def leaving(self, member: Member) -> None:
         """A camera is about to be removed."""
 
 
 class Fleet:
-    """Name -> member, and ``add``, ``replace``, ``remove``. Cameras may change before and while the pipeline runs."""
+    """Camera name -> member, with ``add``, ``replace`` and ``remove``, which also work while the pipeline runs."""
 
     SEGMENTS_PER_CAMERA = 1_000_000
-    """Segments of a camera that is added later begin at a multiple of this: no frame of its predecessor can be
-    mistaken for one of its own."""
+    """The segments of a camera that is added later start at a multiple of this. So frames of a removed camera of the
+    same name cannot be taken for frames of the new one."""
 
     def __init__(self, pipeline: Pipeline, cameras: Iterable[Camera] = ()) -> None:
         self.pipeline = pipeline
@@ -111,13 +111,13 @@ class Fleet:
         return self._members.get(name)
 
     def observe(self, observer: FleetObserver) -> None:
-        """Report every change to this observer from now on, and each camera that is in the fleet already."""
+        """Report each camera that is already in the fleet to this observer, and every change from now on."""
         self._observer = observer
         for member in self:
             observer.joined(member)
 
     def add(self, camera: Camera) -> None:
-        """Watch a further camera; the others are not touched."""
+        """Watch an additional camera. The others are not affected."""
         self._added += 1
         member = self._open(camera, self._added * self.SEGMENTS_PER_CAMERA)
         self._hand_over_models()
@@ -125,7 +125,7 @@ class Fleet:
             self._observer.joined(member)
 
     def replace(self, camera: Camera) -> None:
-        """Watch a camera with another model, monitor or settings of these; its stream is not opened again.
+        """Watch a camera with another model or monitor, or with other settings for them. Its stream stays open.
 
         Raises KeyError if there is no camera of this name.
         """
@@ -138,7 +138,7 @@ class Fleet:
             member.feed.capture.watch_for(camera.model)
 
     def remove(self, name: str) -> None:
-        """Stop watching a camera; the others are not touched. A read that hangs is left behind and ends by itself.
+        """Stop watching a camera. The others are not affected. A read that hangs is left to end by itself.
 
         Raises KeyError if there is no camera of this name.
         """
@@ -155,5 +155,5 @@ class Fleet:
         return member
 
     def _hand_over_models(self) -> None:
-        """The inference thread gets a snapshot of its own: it never looks at this table."""
+        """Give the inference thread a copy of its own, because it never reads this table."""
         self.pipeline.set_models({name: member.camera.model for name, member in self._members.items()})

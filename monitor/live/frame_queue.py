@@ -1,8 +1,8 @@
 """The bounded queue between capture threads and the inference worker.
 
-A short deque a camera, one lock. A live camera's deque drops its oldest frame when full and never
-makes the capture thread wait; a file's deque makes its reader wait and loses nothing. The worker takes
-a batch across cameras round robin, so that one fast camera cannot starve another.
+There is one short deque per camera, and one lock. A live camera's deque drops its oldest frame if it is full, and never
+makes the capture thread wait. A file's deque makes its reader wait and loses nothing. The worker takes a batch from all
+cameras in turn (round robin), so that one fast camera cannot starve another.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from monitor.types import Frame
 class QueueSettings(Settings):
     """Bounds of the frame queue.
 
-    capacity         frames waiting a camera
+    capacity         queued frames per camera, at most
     max_frame_age_s  a live frame older than this is dropped and counted
     max_batch        frames scored at once, all cameras together
     """
@@ -66,7 +66,7 @@ class _Lane:
 
 
 class Inlet:
-    """One camera's way in. Of no effect once the camera has been unregistered, whoever has its name now."""
+    """The input of one camera. It has no effect after the camera has been unregistered, even if its name is reused."""
 
     def __init__(self, queue: FrameQueue, lane: _Lane) -> None:
         self._queue = queue
@@ -84,8 +84,8 @@ class Inlet:
 class FrameQueue:
     """Bounded, fair per camera, closable.
 
-    capacity         frames waiting a camera, >= 1
-    max_frame_age_s  a live frame older than this when its turn comes is dropped and counted
+    capacity         queued frames per camera, at most; >= 1
+    max_frame_age_s  a live frame that is older than this when its turn comes is dropped and counted
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class FrameQueue:
         self._changed = threading.Condition()
 
     def register(self, camera: str, *, live: bool) -> Inlet:
-        """Announce a camera before its first frame; returns its way in. Raises ValueError if the name is taken."""
+        """Register a camera before its first frame. Returns its input. Raises ValueError if the name is taken."""
         with self._changed:
             if camera in self._lanes:
                 raise ValueError(f"camera '{camera}' is registered already")
@@ -111,19 +111,19 @@ class FrameQueue:
         return Inlet(self, lane)
 
     def keep_open(self, keep: bool) -> None:
-        """While kept open, the queue does not end though every camera has finished: others are about to come."""
+        """While kept open, the queue does not end even if every camera has finished: other cameras will be added."""
         with self._changed:
             self._keep_open = keep
             self._changed.notify_all()
 
     def unregister(self, camera: str) -> None:
-        """Forget a camera and the frames that wait; what it still puts is refused."""
+        """Remove a camera and its waiting frames. Frames that it puts later are refused."""
         with self._changed:
             self._lanes.pop(camera, None)
             self._changed.notify_all()
 
     def put(self, frame: Frame, *, stop: threading.Event | None = None) -> bool:
-        """Add a frame. Returns False when the queue is closed, the camera was unregistered, or ``stop`` is set."""
+        """Add a frame. Returns False if the queue is closed, the camera was unregistered, or ``stop`` is set."""
         return self._put(self._lanes.get(frame.camera), frame, stop)
 
     def _put(self, lane: _Lane | None, frame: Frame, stop: threading.Event | None) -> bool:
@@ -136,7 +136,7 @@ class FrameQueue:
                         return False
                     if stop is not None and stop.is_set():
                         return False
-                    # The stop event cannot wake a condition: look at it a few times a second.
+                    # The stop event cannot wake this condition, so check it a few times per second.
                     self._changed.wait(0.2)
             if self._closed:
                 return False
@@ -149,10 +149,10 @@ class FrameQueue:
             return True
 
     def get_batch(self, max_frames: int, timeout_s: float | None = None) -> list[Frame] | None:
-        """Up to ``max_frames`` frames, one a camera in turn, each camera's oldest first.
+        """Up to ``max_frames`` frames, one per camera in turn, each camera's oldest first.
 
-        Waits for the first frame only. Returns [] on a timeout and None when no frame will ever come: the
-        queue is closed and empty, or every camera has finished and been drained.
+        Waits only for the first frame. Returns [] after a timeout. Returns None if no more frames can come: the queue
+        is closed and empty, or every camera has finished and its last frame was taken.
         """
         deadline = None if timeout_s is None else self._clock() + timeout_s
         with self._changed:
@@ -192,7 +192,7 @@ class FrameQueue:
         return batch
 
     def finish(self, camera: str) -> None:
-        """Say that a camera will put no more frames; what waits is still given out."""
+        """Declare that a camera will put no more frames. Its waiting frames are still given out."""
         self._finish(self._lanes[camera])
 
     def _finish(self, lane: _Lane) -> None:
@@ -201,7 +201,7 @@ class FrameQueue:
             self._changed.notify_all()
 
     def close(self, *, discard: bool = False) -> None:
-        """End the stream: ``put`` returns False from now on, ``get_batch`` drains (or discards) and ends."""
+        """Close the queue: ``put`` returns False, and ``get_batch`` gives out the rest (or discards it) and ends."""
         with self._changed:
             self._closed = True
             if discard:
@@ -210,7 +210,7 @@ class FrameQueue:
             self._changed.notify_all()
 
     def depth(self) -> int:
-        """Frames waiting, all cameras together."""
+        """Number of waiting frames, all cameras together."""
         with self._changed:
             return sum(len(lane.frames) for lane in self._lanes.values())
 

@@ -1,4 +1,4 @@
-"""The inference thread: batches of frames from the queue through the scorer. The only thread that touches models."""
+"""The inference thread: it passes batches of frames from the queue to the scorer. Only this thread runs models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class InferenceWorker:
-    """Moves frames from the queue through the scorer into the results, until the queue has ended."""
+    """Takes frames from the queue, scores them and puts them into the results, until the queue has ended."""
 
     def __init__(self, queue: FrameQueue, scorer: Scorer, results: Channel[ScoredFrame], max_batch: int) -> None:
         self._queue = queue
@@ -24,8 +24,9 @@ class InferenceWorker:
 
     def run(self) -> None:
         """Work until there are no more frames, then close the results."""
-        if "torch" in sys.modules:  # a model without a network runs without it
-            # One thread is as fast as two for networks this small, and sums in one order: the same bytes every time.
+        if "torch" in sys.modules:  # a model without a network does not load it
+            # For such small networks one thread is as fast as two. It adds in a fixed order, so that the results are
+            # the same bytes every time.
             sys.modules["torch"].set_num_threads(1)
         try:
             while (batch := self._queue.get_batch(self._max_batch)) is not None:

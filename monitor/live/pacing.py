@@ -1,4 +1,4 @@
-"""When a capture thread waits: for a file's next frame to be due, and before it opens a lost camera again."""
+"""How long a capture thread waits: until a file's next frame is due, and before it opens a lost camera again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """Delays that double from ``min_s`` to ``max_s``, both seconds, each with up to ``jitter`` of it added."""
+    """Delays that double from ``min_s`` to ``max_s`` seconds. Up to ``jitter`` of each delay is added at random."""
 
     def __init__(self, min_s: float, max_s: float, jitter: float, rng: random.Random) -> None:
         self._min_s = min_s
@@ -24,14 +24,14 @@ class Backoff:
         return max(self._min_s, base_s * (1.0 + self._jitter * self._rng.random()))
 
     def reset(self) -> None:
-        """Start small again."""
+        """Start again with the shortest delay."""
         self._base_s = self._min_s
 
 
 class Pace:
-    """Holds a file's frames back until they are due by the clock; ``speed`` None holds nothing back.
+    """Delays a file's frames until they are due by the clock. With ``speed`` None nothing is delayed.
 
-    behind_s: how late the last frame was asked for, seconds, since whoever takes them is too slow; 0 with speed None
+    behind_s: how late the last frame was requested, seconds, because the next stage is too slow; 0 with speed None
     """
 
     def __init__(self, speed: float | None, clock: Callable[[], float], stop: threading.Event) -> None:
@@ -42,10 +42,9 @@ class Pace:
         self.behind_s = 0.0
 
     def wait_for(self, time_s: float, *, skip: bool) -> bool:
-        """Wait until a frame of this stream time is due, or not at all if ``skip``; False if stopped meanwhile.
+        """Wait until a frame of this stream time is due; with ``skip``, do not wait. Returns False if stopped.
 
-        A gap is skipped rather than sat through: nobody wants to watch nothing, and a broken time stamp may be
-        hours off.
+        A gap is skipped: there is nothing to watch in it, and a broken time stamp may be wrong by hours.
         """
         if self._speed is None:
             return not self._stop.is_set()

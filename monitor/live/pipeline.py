@@ -6,7 +6,7 @@
         while (batch := results.get_all(timeout_s=0.1)) is not None:
             ...
 
-Leaving the context stops and joins all of them. The first error of a thread stops the rest and is raised again there.
+The end of the context stops and joins all threads. The first error of a thread stops the others and is raised there.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ class Feed:
 
     @property
     def status(self) -> CaptureStatus:
-        """What the capture thread reports of itself."""
+        """The status of the capture thread."""
         return self.capture.status
 
     @property
     def counters(self) -> QueueCounters:
-        """The queue's counters of the camera."""
+        """The camera's counters in the queue."""
         return self._queue.counters(self.name)
 
     def end(self) -> None:
-        """Ask the thread to end; a read that waits is interrupted."""
+        """Ask the thread to end, and interrupt a read that waits."""
         self._stop.set()
         self.capture.interrupt()
 
@@ -65,17 +65,17 @@ class Feed:
 class Pipeline:
     """Builds the threads; ``running()`` runs them. Cameras may be opened and closed while it runs.
 
-    Knows nothing of cameras but their feeds; the table of cameras is the fleet's (``monitor.live.fleet``).
+    It knows only the feeds of cameras. The table of cameras is in the fleet (``monitor.live.fleet``).
     """
 
     STOP_TIMEOUT_S = 1.5
-    """A thread that has not ended by then (a decoder that never returns) is named and left behind."""
+    """A thread that has not ended after this time (a decoder that never returns) is logged and left running."""
 
     def __init__(self, settings: QueueSettings | None = None, *, cpu_fallback: bool = True) -> None:
         settings = settings or QueueSettings()
         self._queue = FrameQueue(settings.capacity, settings.max_frame_age_s)
         self._results: Channel[ScoredFrame] = Channel(4 * settings.max_batch)
-        self._feeds: tuple[Feed, ...] = ()  # replaced as a whole: a thread that fails stops them all
+        self._feeds: tuple[Feed, ...] = ()  # replaced as a whole, because a thread that fails reads it in ``stop``
         self._failed: Stage | None = None
         self._left_behind: list[Stage] = []
         self._running = self._stopping = False
@@ -85,14 +85,14 @@ class Pipeline:
 
     @contextmanager
     def running(self) -> Iterator[Channel[ScoredFrame]]:
-        """Start every thread; give the results; stop and join at the end.
+        """Start every thread and give the results. Stop and join all threads at the end.
 
-        Raises the first MonitorError of a thread as it is, any other as StageError with its cause.
+        Raises the first error of a thread: a MonitorError as it is, any other error as the cause of a StageError.
         """
-        # Pictures are small and cameras many: threads of OpenCV's own would only get in the way of these.
+        # There are many cameras with small pictures: OpenCV's own threads would only slow down the capture threads.
         cv2.setNumThreads(1)
         keep_freed_memory()
-        # What was loaded until here stays: looking through it for garbage takes a tenth of a second, again and again.
+        # Everything loaded so far stays loaded. Without ``freeze``, each search for garbage in it would take 0.1 s.
         gc.collect()
         gc.freeze()
         self._running = True
@@ -105,7 +105,7 @@ class Pipeline:
             self.stop()
             stages = [*(feed.stage for feed in self._feeds), *self._left_behind, self._inference]
             for name in join_all(stages, self.STOP_TIMEOUT_S):
-                log.warning("thread '%s' did not end in time and is left behind", name)
+                log.warning("thread '%s' did not end in time; the monitor does not wait for it", name)
             gc.unfreeze()
         if self._failed is not None and self._failed.error is not None:
             error = self._failed.error
@@ -115,7 +115,7 @@ class Pipeline:
             raise StageError(f"the {self._failed.name} thread failed: {reason}") from error
 
     def stop(self) -> None:
-        """Ask every thread to end; frames that wait are dropped."""
+        """Ask every thread to end. Waiting frames are dropped."""
         self._stopping = True
         for feed in self._feeds:
             feed.end()
@@ -124,7 +124,7 @@ class Pipeline:
 
     @contextmanager
     def reconfiguring(self) -> Iterator[None]:
-        """While cameras are removed and added, the run does not end for want of cameras."""
+        """While cameras are removed and added, the run does not end even if there is no camera for a moment."""
         self._queue.keep_open(True)
         try:
             yield
@@ -151,7 +151,7 @@ class Pipeline:
         return feed
 
     def close(self, feed: Feed) -> None:
-        """Capture a source no more. A read that hangs is left behind and ends by itself."""
+        """Stop capturing a source. A read that hangs is left to end by itself."""
         self._feeds = tuple(other for other in self._feeds if other is not feed)
         feed.end()
         self._queue.unregister(feed.name)

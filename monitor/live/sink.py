@@ -11,26 +11,26 @@ from monitor.reports import CameraReport, RunReport
 
 
 class Sink:
-    """What the main loop calls, in the main thread; each method may be left as it is.
+    """The methods that the main loop calls, in the main thread. Override only the ones that you need.
 
-    A judgement and an alert carry the model and budget that they rest on (``scale``), so a sink keeps no table of its
-    own. No method may wait: what takes long belongs into a thread of the sink's own.
+    A judgement and an alert carry their model and budget (``scale``), so a sink keeps no table of its own. No method
+    may wait: slow work belongs in a thread of the sink's own.
     """
 
     def added(self, monitor: CameraMonitor) -> None:
-        """A camera is judged by this from now on: at the start, after a reload, and when it has learned."""
+        """This monitor judges a camera from now on: at the start, after a reload, and when the camera has learned."""
 
     def score(self, judgement: Judgement) -> None:
         """A frame has been scored."""
 
     def alert(self, alert: Alert, report: CameraReport) -> None:
-        """An event starts, continues or ends; ``report``: how its camera is doing."""
+        """An event starts, continues or ends. ``report``: the current report of its camera."""
 
     def health(self, report: CameraReport) -> None:
         """A camera's state has changed."""
 
     def removed(self, camera: str) -> None:
-        """A camera is no longer watched; its open event has ended. Another of the same name may be added next."""
+        """A camera is no longer watched; its open event has ended. Another one of the same name may be added next."""
 
     def tick(self, report: RunReport) -> None:
         """Called about ten times per second."""

@@ -1,4 +1,4 @@
-"""Rates and quantiles over the last while, in bounded memory."""
+"""Rates and quantiles of recent values, in bounded memory."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from itertools import pairwise
 
 
 class Rate:
-    """Events a second over the last ``window_s`` seconds."""
+    """Events per second over the last ``window_s`` seconds."""
 
     def __init__(self, window_s: float = 5.0) -> None:
         self.window_s = window_s
         self._readings: deque[tuple[float, int]] = deque()
 
     def update(self, now: float, total: int) -> float:
-        """Take the running total at time ``now`` (seconds, increasing); returns the rate, 0 before two readings."""
+        """Add the running total at time ``now`` (seconds, increasing). Returns the rate; 0 before two readings."""
         self._readings.append((now, total))
         while len(self._readings) > 2 and self._readings[1][0] <= now - self.window_s:
             self._readings.popleft()
@@ -28,16 +28,16 @@ class Quantiles:
     def __init__(self, size: int = 512) -> None:
         self._values: deque[float] = deque(maxlen=size)
         self.count = 0
-        self._sorted: list[float] | None = None  # what quantiles were last taken of, until the next value
+        self._sorted: list[float] | None = None  # the values, sorted; None after a new value
 
     def add(self, value: float) -> None:
-        """Take a value."""
+        """Add a value."""
         self._sorted = None
         self._values.append(value)
         self.count += 1
 
     def quantile(self, q: float) -> float | None:
-        """The q-quantile (0..1) of the values kept, between two of them in proportion; None without any."""
+        """The q-quantile (q in 0..1) of the stored values, linearly interpolated; None if there are none."""
         if not self._values:
             return None
         if self._sorted is None:
@@ -49,14 +49,14 @@ class Quantiles:
 
 
 class ScoreBins:
-    """The highest value of each of the last ``bins`` time bins of ``bin_s`` seconds: a sparkline's data."""
+    """The highest value in each of the last ``bins`` time bins of ``bin_s`` seconds: the data of a sparkline."""
 
     def __init__(self, bins: int = 60, bin_s: float = 1.0) -> None:
         self.bin_s = bin_s
         self._bins: deque[tuple[int, float]] = deque(maxlen=bins)
 
     def add(self, time_s: float, value: float) -> None:
-        """Take the value at ``time_s`` (seconds, increasing)."""
+        """Add the value at ``time_s`` (seconds, increasing)."""
         number = int(time_s // self.bin_s)
         if self._bins and self._bins[-1][0] == number:
             self._bins[-1] = (number, max(self._bins[-1][1], value))
@@ -64,7 +64,7 @@ class ScoreBins:
             self._bins.append((number, value))
 
     def values(self) -> list[float | None]:
-        """Values oldest first; None where nothing came in a bin between two others."""
+        """The values, oldest first; None for an empty bin between two others."""
         if not self._bins:
             return []
         filled: list[float | None] = []

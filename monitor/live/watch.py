@@ -1,6 +1,6 @@
-"""The main loop: results in; scores, alerts and health out to every sink, in the order publish, record, draw.
+"""The main loop: it takes results and gives scores, alerts and health to every sink: publish, then record, then draw.
 
-Runs in the main thread, the only one that touches sinks and the fleet.
+It runs in the main thread, the only thread that uses the sinks and the fleet.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from monitor.states import LOST, CameraState
 from monitor.types import ScoredFrame
 
 TICK_S = 0.1
-"""How often the loop looks at everything else but results: with many cameras, reports of all cost more than scores."""
+"""Interval at which the loop does everything except results, seconds: reports of many cameras cost more than scores."""
 
 
 class Watch:
     """Runs the loop until every source has ended, ``stop`` is set or ``duration_s`` is over.
 
-    Follows the fleet's changes: sinks and learning hear about every camera that joins, is judged anew or leaves.
+    It follows the fleet's changes: it reports every camera that joins, is judged anew or leaves to sinks and learning.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Watch:
         fleet.observe(self)
 
     def joined(self, member: Member) -> None:
-        """Tell the sinks, or begin to learn."""
+        """Start learning if the camera has a plan for it; report the camera to the sinks if it has a monitor."""
         if member.camera.learning is not None:
             self._learning.begin(member.camera.learning)
         if member.monitor is not None:
@@ -55,7 +55,7 @@ class Watch:
                 sink.added(member.monitor)
 
     def judged_anew(self, member: Member, before: CameraMonitor | None) -> None:
-        """End the open event; later events of the camera are numbered on."""
+        """End the open event. The numbering of the camera's events continues."""
         assert member.monitor is not None
         if before is not None:
             self._close(member, before)
@@ -76,11 +76,11 @@ class Watch:
     def run(
         self, stop: threading.Event, duration_s: float | None = None, on_tick: Callable[[], None] = lambda: None
     ) -> RunReport:
-        """Watch; at the end close open events, tell every sink, and return the last report.
+        """Watch. At the end, close open events, report them to every sink, and return the last report.
 
         on_tick: called about ten times per second between frames; may change the fleet.
 
-        Raises the first error of a pipeline thread, after the sinks have been told.
+        Raises the first error of a pipeline thread, after the sinks have received the last report.
         """
         next_tick = -math.inf
         with self._fleet.pipeline.running() as results:
@@ -106,14 +106,14 @@ class Watch:
         return last
 
     def state_of(self, name: str) -> CameraState:
-        """What a camera's capture is doing; ENDED for a camera that is not in the fleet."""
+        """The state of a camera's capture; ENDED for a camera that is not in the fleet."""
         member = self._fleet.get(name)
         return CameraState.ENDED if member is None else member.feed.status.state
 
     def _take(self, scored: ScoredFrame) -> None:
         member = self._fleet.get(scored.frame.camera)
         if member is None or scored.frame.segment < member.first_segment:
-            return  # the camera has been removed, or replaced by another of its name
+            return  # the camera has been removed, or replaced by another of the same name
         member.figures.seen += 1
         if self._learning.without_model(member.name):
             member.figures.arrived(scored)
@@ -140,7 +140,7 @@ class Watch:
             sink.alert(alert, report)
 
     def _end_of_the_lost(self) -> None:
-        """End the open events of cameras and files that give no more frames, once their last ones have been judged."""
+        """End the open events of cameras and files without further frames, once their last frames have been judged."""
         for member in self._fleet:
             monitor = member.monitor
             if monitor is None or not monitor.alarmed or member.feed.status.state not in LOST:
@@ -172,4 +172,4 @@ class Watch:
 
 
 def _no_model(plan: LearningPlan) -> NoReturn:
-    raise RunError(f"nothing loads a model for {plan.name}")
+    raise RunError(f"{plan.name} cannot learn, because this run loads no models: start it with a model")

@@ -1,1 +1,1 @@
-"""Threads and the ways between them: a thread that keeps its error, bounded channels."""
+"""A thread that keeps its error, and bounded queues between threads."""

@@ -1,4 +1,4 @@
-"""Bounded, closable ways from one thread to another: a channel that makes the sender wait, one that refuses."""
+"""Bounded queues from one thread to another: ``Channel`` makes the sender wait, ``HandOver`` refuses the item."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Channel(Generic[Item]):
-    """At most ``capacity`` items wait; a full channel makes the sender wait, closing wakes both sides."""
+    """Holds at most ``capacity`` items. A full channel makes the sender wait. Closing it wakes both sides."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -20,11 +20,11 @@ class Channel(Generic[Item]):
         self._changed = threading.Condition()
 
     def put(self, item: Item) -> bool:
-        """Add an item, waiting for room; returns False when the channel is closed."""
+        """Add an item; wait for room if the channel is full. Returns False if the channel is closed."""
         return self.put_all((item,))
 
     def put_all(self, items: Sequence[Item]) -> bool:
-        """Add items in order, waiting for room for each; returns False when the channel is closed."""
+        """Add items in order; wait for room for each. Returns False if the channel is closed."""
         with self._changed:
             for item in items:
                 if len(self._items) >= self.capacity:
@@ -37,7 +37,7 @@ class Channel(Generic[Item]):
             return True
 
     def get_all(self, timeout_s: float) -> list[Item] | None:
-        """Everything that waits; [] when nothing came within ``timeout_s`` seconds, None once closed and empty."""
+        """All waiting items; [] if none arrived within ``timeout_s`` seconds, None once closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._items, timeout_s)
             if self._items:
@@ -48,24 +48,24 @@ class Channel(Generic[Item]):
             return None if self._closed else []
 
     def close(self) -> None:
-        """End the channel: what waits can still be taken."""
+        """Close the channel. Waiting items can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
 class HandOver(Generic[Item]):
-    """Items with a size wait in order until they are taken; one that does not fit is refused."""
+    """A queue of items that each have a size. An item that does not fit is refused."""
 
     def __init__(self) -> None:
         self.bytes = 0
-        """Size of what waits."""
+        """Total size of the waiting items."""
         self._items: deque[tuple[Item, int]] = deque()
         self._closed = False
         self._changed = threading.Condition()
 
     def offer(self, item: Item, size: int, limit: int) -> bool:
-        """Add an item of ``size`` bytes if no more than ``limit`` then wait; False if not, or once closed."""
+        """Add an item of ``size`` bytes if at most ``limit`` bytes then wait. Returns False if not, or once closed."""
         with self._changed:
             if self._closed or self.bytes + size > limit:
                 return False
@@ -75,7 +75,7 @@ class HandOver(Generic[Item]):
             return True
 
     def take(self, timeout_s: float) -> Item | None:
-        """The oldest item; None when none came within ``timeout_s`` seconds, or once closed and empty."""
+        """The oldest item; None if none arrived within ``timeout_s`` seconds, or once closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._items, timeout_s)
             if not self._items:
@@ -85,7 +85,7 @@ class HandOver(Generic[Item]):
             return item
 
     def close(self) -> None:
-        """End it: what waits can still be taken."""
+        """Close the queue. Waiting items can still be taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

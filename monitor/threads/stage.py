@@ -11,9 +11,9 @@ log = logging.getLogger(__name__)
 
 
 class Stage:
-    """Runs ``work`` in a daemon thread; ``error`` holds what it raised, ``on_error`` is told at once.
+    """Runs ``work`` in a daemon thread. If ``work`` raises, ``error`` holds the error, and ``on_error`` is called.
 
-    A daemon thread: a decoder that never returns must not keep the process from ending.
+    The thread is a daemon, because a decoder that never returns must not keep the process alive.
     """
 
     def __init__(self, name: str, work: Callable[[], None], on_error: Callable[[Stage], None]) -> None:
@@ -30,7 +30,7 @@ class Stage:
     def _run(self) -> None:
         try:
             self._work()
-        except Exception as error:  # noqa: BLE001 - a thread's edge: kept here, raised again by the main thread
+        except Exception as error:  # noqa: BLE001 - end of a thread: the main thread raises the error again
             self.error = error
             self._on_error(self)
 
