@@ -1,1 +1,1 @@
-"""A camera without a model records what it sees while it is normal, has it learned, and is watched from then on."""
+"""A camera without a model records normal footage. A process learns from it. From then on the camera is watched."""

@@ -1,7 +1,7 @@
-"""Cameras that learn, in the main loop: their frames are recorded, learned from by a process, and then watched.
+"""Cameras that learn, in the main loop: frames are recorded, a process learns from them, then the camera is watched.
 
-A camera that learns is in the pipeline like every other, with a model that judges nothing. Once a version of its own
-model is there, the model is exchanged under it: neither it nor any other camera is opened again.
+A camera that learns is in the pipeline like every other camera, with a model that judges nothing. When a version of its
+own model has been written, it replaces that model. No camera is opened again for this.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from monitor.types import ScoredFrame
 
 log = logging.getLogger("monitor")
 
-_SETTLED_S = 0.5  # after a file was held, its last frames have come
+_SETTLED_S = 0.5  # if no frame of a held file has arrived for this long, all its frames have arrived
 _OVER = (CameraState.ENDED, CameraState.FAILED)
-_LEARNING_S = 60.0  # about what the first version takes, beside which recording it is a stage of the whole
-_TELLING = 0.2  # a part of a phase from which on how long it took says how long the rest takes
-_READING = 0.25  # about what reading a file takes of the whole
+_LEARNING_S = 60.0  # approximate time to learn the first version, to estimate the progress of recording
+_TELLING = 0.2  # after this share of a phase, the time left is estimated
+_READING = 0.25  # approximate share of reading a file in the time until it is watched
 
 
 class _Phase(Enum):
@@ -56,11 +56,11 @@ class _Learner:
     process: LearnerProcess | None = None
     loading: Stage | None = None
     loaded: list[tuple[Model, CameraMonitor]] = field(default_factory=list)
-    loaded_under: object = None  # the settings of the run when that began
+    loaded_under: object = None  # the settings of the run when loading began
     why: str = ""
     last_at: float = 0.0
-    since: float = 0.0  # when the work of the phase began, once it has
-    fraction: float = 0.0  # the furthest of the whole that was shown
+    since: float = 0.0  # when the work of the phase began
+    fraction: float = 0.0  # the highest progress shown so far: it must not fall
 
     @property
     def to_record_s(self) -> float:
@@ -69,14 +69,14 @@ class _Learner:
 
 
 Adopt = Callable[[str, Model, CameraMonitor], None]
-"""Watches a camera with a model and what judges by it from now on."""
+"""Watches a camera, by name, with a model and a monitor from now on."""
 
 
 class Learning:
-    """All cameras that learn. Everything here is called by the main thread.
+    """All cameras that learn. Only the main thread calls its methods.
 
     load     loads the newest version of a plan's model; called in a thread of its own
-    current  the settings that the run follows now: what was loaded under others is loaded again
+    current  returns the present settings of the run; a model that was loaded under other settings is loaded again
     """
 
     def __init__(
@@ -94,8 +94,8 @@ class Learning:
             self.begin(plan)
 
     def begin(self, plan: LearningPlan) -> None:
-        """Take up a camera."""
-        live = plan.hold is None  # what was recorded is kept, then
+        """Start to learn a camera."""
+        live = plan.hold is None  # only a recording of a live camera is continued
         again = not live and is_footage(plan.footage)
         recorder = FootageRecorder(
             plan.footage, plan.label, plan.duration_s, fps=recording_rate(plan.analysis_fps), live=live
@@ -107,7 +107,7 @@ class Learning:
         log.info("%s: %s", plan.name, words.begins(plan, recorder.seen_s, again=again))
 
     def end(self, name: str) -> None:
-        """Let go of a camera, learning or not; what it recorded stays."""
+        """Stop learning a camera; does nothing if it does not learn. Its recorded footage is kept."""
         learner = self._learners.pop(name, None)
         if learner is not None:
             learner.recorder.close()
@@ -115,7 +115,7 @@ class Learning:
                 learner.process.close()
 
     def close(self) -> list[str]:
-        """End all; the next run goes on with what was recorded. Returns what it logs of that, a line a camera."""
+        """Stop all. The next run continues with the recorded footage. Returns the lines it logs, one per camera."""
         said: list[str] = []
         for name in list(self._learners):
             learner = self._learners[name]
@@ -140,17 +140,17 @@ class Learning:
         return learner is not None and learner.phase not in (_Phase.REFINING, _Phase.DONE)
 
     def take(self, scored: ScoredFrame) -> None:
-        """A frame of a camera without a model."""
+        """Take a frame of a camera without a model."""
         learner = self._learners[scored.frame.camera]
         learner.last_at = self._clock()
         if learner.phase is _Phase.RECORDING and not learner.recorder.done:
             learner.recorder.take(scored.frame)
 
     def amend(self, report: CameraReport) -> CameraReport:
-        """What a camera's report says while it learns, or another does."""
+        """Complete a camera's report while this camera, or another one, learns."""
         at_work = next((name for name, other in self._learners.items() if other.process is not None), None)
         if report.state is CameraState.OVERLOADED and at_work is not None:
-            report = replace(report, detail=f"{report.detail}; {at_work} learns beside it, which ends by itself")
+            report = replace(report, detail=f"{report.detail}; {at_work} learns at the same time, which ends by itself")
         learner = self._learners.get(report.name)
         if learner is None or learner.phase is _Phase.DONE:
             return report
@@ -165,7 +165,7 @@ class Learning:
             return replace(report, progress=Progress(fraction, refining, left_s, of="the rest"))
         usual = (CameraState.ONLINE, CameraState.OVERLOADED, CameraState.CONNECTING, *_OVER)
         if report.state not in usual:
-            return report  # a camera that is offline or dark says so first
+            return report  # a problem, such as offline or dark, is more important
         if learner.phase is _Phase.RECORDING and report.state is CameraState.CONNECTING:
             return report
         progress = self._progress(learner)
@@ -175,7 +175,7 @@ class Learning:
         return replace(report, state=CameraState.LEARNING, detail=detail, progress=progress)
 
     def tick(self, state_of: Callable[[str], CameraState], adopt: Adopt) -> None:
-        """Move every camera on; called about ten times a second."""
+        """Continue with every camera. Called about ten times per second."""
         for name, learner in list(self._learners.items()):
             if learner.phase is _Phase.RECORDING:
                 self._look_at_recording(learner, state_of(name))
@@ -183,7 +183,7 @@ class Learning:
             if learner.phase is _Phase.WAITING and _Phase.LEARNING not in phases:
                 learner.phase = _Phase.LEARNING
                 self._start(learner)
-            # One that is watched already can wait until no other learns.
+            # A camera that is already watched can wait until no other camera learns.
             resumes = learner.phase is _Phase.REFINING and learner.process is None
             if resumes and not {_Phase.LEARNING, _Phase.REFINING} & set(phases):
                 self._start(learner)
@@ -197,13 +197,13 @@ class Learning:
         )
 
     def finish(self, state_of: Callable[[str], CameraState]) -> None:
-        """The run is over: files that ended before there was enough to learn from have failed."""
+        """Called at the end of the run: files that ended before there was enough to learn from have failed."""
         for name, learner in self._learners.items():
             if learner.phase is _Phase.RECORDING and state_of(name) in _OVER:
                 self._look_at_recording(learner, state_of(name))
 
     def _progress(self, learner: _Learner) -> Progress:
-        """How far a camera is with all that it waits for."""
+        """The progress of a camera until it is watched."""
         plan, text, left_s, left_of = learner.plan, words.LEARNING, None, ""
         recording = plan.duration_s / (plan.duration_s + _LEARNING_S) if plan.hold is None else _READING
         if learner.phase is _Phase.RECORDING:
@@ -213,7 +213,7 @@ class Learning:
                 text, left_s, left_of = words.RECORDING, learner.to_record_s, "recording"
             else:
                 text = words.reading(plan)
-                # How long it learns then says nothing of before it has begun.
+                # The time for learning is not known before learning has started.
                 left_s, left_of = self._left_s(learner, done), "reading"
         else:
             done = 0.0 if learner.process is None else learner.process.fraction
@@ -224,7 +224,7 @@ class Learning:
         return Progress(learner.fraction, text, left_s, left_of=left_of)
 
     def _left_s(self, learner: _Learner, done: float) -> float | None:
-        """How long a phase takes still if it goes on as it went so far; None before that says anything."""
+        """Seconds left in a phase if it continues at the same speed; None if it is too early to estimate."""
         return (self._clock() - learner.since) * (1.0 - done) / done if done >= _TELLING else None
 
     def _look_at_recording(self, learner: _Learner, state: CameraState) -> None:
@@ -239,18 +239,18 @@ class Learning:
                 log.info("%s: %s", plan.name, words.learns_from_all(plan, recorder.seen_s))
         elif state is CameraState.FAILED:
             recorder.close()
-            learner.phase = _Phase.DONE  # the camera's own report says why
+            learner.phase = _Phase.DONE  # the camera's own report gives the reason
         elif state in _OVER and plan.hold is not None:
             recorder.close()
             shutil.rmtree(plan.footage, ignore_errors=True)
-            with contextlib.suppress(OSError):  # it holds something else
+            with contextlib.suppress(OSError):  # the folder is not empty
                 plan.folder.rmdir()
             self._fail(learner, words.over_too_soon(plan, recorder.seen_s), kept=False)
 
     def _look_at_process(self, learner: _Learner, adopt: Adopt) -> None:
         name, process = learner.plan.name, learner.process
         assert process is not None
-        if not process.step:  # it starts, or loads what it needs for the next version: no measure of the rest
+        if not process.step:  # it starts, or prepares the next version: this time must not affect the estimate
             learner.since = self._clock()
         for line in process.take_lines():
             warning = line.startswith("warning: ")
@@ -263,7 +263,7 @@ class Learning:
                 self._fail(learner, str(error) if isinstance(error, MonitorError) else repr(error))
                 return
             model, monitor = learner.loaded.pop()
-            if learner.loaded_under is not self._current():  # a reload came in between
+            if learner.loaded_under is not self._current():  # the settings were reloaded meanwhile
                 self._start_loading(learner)
                 return
             learner.phase = _Phase.REFINING
@@ -290,7 +290,7 @@ class Learning:
             self._fail(learner, error or "no version of a model was written")
             return
         if error is not None:
-            log.warning("%s: the better model failed (%s); it is watched with the first", plan.name, redact(error))
+            log.warning("%s: the better model failed (%s); the first model stays in use", plan.name, redact(error))
         else:
             self._learned_all(plan)
         learner.phase = _Phase.DONE
@@ -305,6 +305,6 @@ class Learning:
         learner.recorder.close()
         learner.phase = _Phase.FAILED
         told = words.failed(plan, why, recorded=is_footage(plan.footage)) if kept else why
-        learner.why = redact(told)  # the camera's state says it
+        learner.why = redact(told)  # reported with the camera's state
         if plan.hold is not None:
             plan.hold.end()

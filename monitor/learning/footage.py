@@ -1,9 +1,9 @@
-"""What a camera showed while it learned, on the disk: small JPEGs named by their time, in folders of a thousand.
+"""Footage of a camera that learns, on the disk: small JPEG files named by their time, in folders of a thousand.
 
-    footage/footage.json         which camera, and its own picture size
+    footage/footage.json         the camera, and the size of its pictures
     footage/0000/000012300.jpg   the picture 12.3 s after the first; a gap in the times is a gap in the footage
 
-A picture is there whole or recognised as cut off, so a recording that was interrupted can be gone on with.
+A picture that was only partly written is recognised, so an interrupted recording can be continued.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ CARD = "footage.json"
 FORMAT = "true-sight-footage"
 QUALITY = 95
 GAP_S = 10.0
-"""Put between two stretches that do not belong together."""
+"""Time inserted between two stretches that do not belong together, seconds."""
 MOST_FPS = 30.0
-"""Frames per second taken for a camera of which every frame is analysed."""
+"""Frames per second assumed for a camera if every frame is analysed."""
 A_FOLDER = 1000
 WIDTH = 320
-"""Wider frames are shrunk to about this width, px: no detector looks at more."""
+"""Wider frames are shrunk to about this width, px: no detector needs more."""
 
 
 def recording_rate(analysis_fps: float) -> float:
-    """Pictures recorded per second at a rate of analysis; for 0, every frame, what few cameras exceed."""
+    """Pictures recorded per second for this ``analysis_fps``; for 0 (every frame), a rate that few cameras exceed."""
     return analysis_fps or MOST_FPS
 
 
 def shrunk(image: Image) -> Image:
-    """(H, W, 3) uint8 BGR, at most about 320 px wide, both sides even; as it is where it is no wider than that."""
+    """The picture, (H, W, 3) uint8 BGR, at most about 320 px wide, both sides even; unchanged if it fits already."""
     height, width = image.shape[:2]
     size = analysis_size(width, height, WIDTH) if width > 1.25 * WIDTH else (width - width % 2, height - height % 2)
     if size == (width, height):
@@ -49,9 +49,9 @@ def shrunk(image: Image) -> Image:
 
 
 class FootageWriter:
-    """Appends pictures to a recording; goes on with one that is there.
+    """Appends pictures to a recording. It creates the recording, or continues an existing one.
 
-    Raises OSError where the disk does not take it.
+    Raises OSError if it cannot write to the disk.
     """
 
     def __init__(self, folder: Path, label: str, size: tuple[int, int], fps: float) -> None:
@@ -65,11 +65,11 @@ class FootageWriter:
         self._offset_ms: int | None = None
 
     def new_stretch(self) -> None:
-        """What follows does not continue what came before."""
+        """The next picture does not continue the previous one."""
         self._offset_ms = None
 
     def add(self, time_s: float, image: Image) -> int:
-        """Append a picture, (H, W, 3) uint8 BGR; gives its size on the disk in bytes."""
+        """Append a picture, (H, W, 3) uint8 BGR. Returns its size on the disk in bytes."""
         own_ms = round(time_s * 1000)
         if self._offset_ms is None:
             start_ms = self._last_ms + round(GAP_S * 1000) if self._last_ms >= 0 else 0
@@ -89,9 +89,9 @@ class FootageSource(Source):
     """A recording as a source.
 
     camera_size  (width, height) px of the camera's own pictures, before they were shrunk
-    fps          frames recorded a second
+    fps          frames recorded per second
 
-    Raises SourceError for a folder that holds no recording.
+    Raises SourceError if the folder holds no recording.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -102,9 +102,11 @@ class FootageSource(Source):
             self.camera_size = int(card["width"]), int(card["height"])
             self.fps = float(card["fps"])
             if not 0.0 < self.fps < math.inf:
-                raise ValueError(f"{self.fps} frames per second")  # noqa: TRY301 - as wrong as text would be
+                raise ValueError(f"{self.fps} frames per second")  # noqa: TRY301 - handled like any wrong value
         except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
-            raise SourceError(f"{folder} holds no recorded footage: its {CARD} cannot be read") from error
+            raise SourceError(
+                f"{folder} holds no recorded footage, because its {CARD} cannot be read: record the camera again"
+            ) from error
 
     def open(self) -> Reader:
         """Open at the first picture. Raises SourceError if the folder is gone."""
@@ -144,7 +146,7 @@ class _FootageReader(Reader):
 
 
 def is_footage(folder: Path) -> bool:
-    """Is this folder a recording of a camera that learned?"""
+    """Whether this folder is the recording of a camera that learns."""
     return (folder / CARD).is_file()
 
 
@@ -155,7 +157,7 @@ def _pictures(folder: Path) -> Iterator[Path]:
 
 
 def recorded_s(folder: Path) -> float:
-    """Seconds of pictures in a recording, gaps left out; 0 where there is none."""
+    """Seconds of footage in a recording, without gaps; 0 if there is no recording."""
     if not is_footage(folder):
         return 0.0
     times = np.array([int(path.stem) for path in _pictures(folder)], np.int64) / 1000

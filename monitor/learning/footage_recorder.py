@@ -1,4 +1,4 @@
-"""Records what a camera shows while it learns, in a thread of its own: the main loop never waits for the disk."""
+"""Records the frames of a camera that learns, in a thread of its own, because the disk may be slow."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from monitor.threads.stage import Stage, join_all
 from monitor.types import Frame
 
 MAX_PICTURES = 40_000
-"""Pictures in one recording: about a gigabyte. In a longer one, minutes spread over it are recorded."""
+"""Most pictures in one recording: about a gigabyte. Of longer footage, only minutes spread over it are recorded."""
 _PART_S = 60.0
-_WAITING = 64  # frames
+_WAITING = 64  # queued frames
 _JOIN_S = 5.0
 
 
 class FootageRecorder:
-    """Takes a learning camera's frames as the rules of capture chose them; those that are not scored are left out.
+    """Takes a camera's analysed frames, and records those that are good enough to be scored.
 
-    folder      where to; what a live camera recorded there before counts, a file is read anew
-    label       which camera, for people
-    duration_s  how much of the stream is wanted, seconds
-    fps         pictures recorded per second, the rate of analysis
-    live        True: a frame is dropped if the disk cannot keep up; False: the caller waits
+    folder      folder of the recording. A recording of a live camera is continued; one of a file starts again
+    label       the camera's source, for display
+    duration_s  length of the stream to record, seconds
+    fps         pictures recorded per second, equal to the analysis rate
+    live        True: a frame is dropped if the disk is too slow; False: the caller waits
     """
 
     def __init__(self, folder: Path, label: str, duration_s: float, *, fps: float, live: bool) -> None:
@@ -37,7 +37,7 @@ class FootageRecorder:
         if not live:
             shutil.rmtree(folder, ignore_errors=True)
         self.seen_s = recorded_s(folder) / self._share
-        """Seconds of stream that were worth learning from, recorded or passed over."""
+        """Seconds of stream that were good enough to learn from, recorded or left out."""
         self._last: tuple[int, float] | None = None
         self._stretch = 0
         self._frames: queue.Queue[tuple[int, Frame] | None] = queue.Queue(_WAITING)
@@ -55,7 +55,7 @@ class FootageRecorder:
 
     @property
     def done(self) -> bool:
-        """True once enough has been seen."""
+        """True once ``seen_s`` has reached ``duration_s``."""
         return self.seen_s >= self.duration_s
 
     def take(self, frame: Frame) -> None:
@@ -71,7 +71,7 @@ class FootageRecorder:
         part = int(self.seen_s // _PART_S)
         wanted = int((part + 1) * self._share) > int(part * self._share)
         if not wanted:
-            self._stretch += 1  # what is recorded next does not continue what was recorded before
+            self._stretch += 1  # the next recorded picture does not continue the previous one
             return
         try:
             self._frames.put((self._stretch, frame), block=not self._live, timeout=_JOIN_S)
@@ -79,7 +79,7 @@ class FootageRecorder:
             self.dropped += 1
 
     def close(self) -> None:
-        """Write what waits, as far as the disk takes it in a few seconds."""
+        """Write the waiting frames, or as many as the disk accepts in a few seconds."""
         try:
             self._frames.put(None, timeout=_JOIN_S)
         except queue.Full:
@@ -95,7 +95,7 @@ class FootageRecorder:
             own = (frame.image.shape[1], frame.image.shape[0])
             if writer is None or own != size:
                 before = size if writer is not None else _size_of(self.folder)
-                if before not in (None, own):  # what was recorded before cannot be learned from with it
+                if before not in (None, own):  # pictures of two sizes cannot be learned from together
                     shutil.rmtree(self.folder, ignore_errors=True)
                     self.seen_s = 0.0
                 writer, size = FootageWriter(self.folder, self._label, own, self._fps), own
@@ -106,7 +106,7 @@ class FootageRecorder:
 
 
 def _size_of(footage: Path) -> tuple[int, int] | None:
-    """The picture size of the camera that a recording was made of; None where there is none, or it does not say."""
+    """The size of the camera's pictures in a recording; None if there is no recording or it cannot be read."""
     try:
         return FootageSource(footage).camera_size if is_footage(footage) else None
     except SourceError:

@@ -1,16 +1,16 @@
-"""Lets a file run ahead while it is learned from, and holds it until there is a model to watch the rest with."""
+"""Reads the beginning of a file at full speed for learning, then holds the file until there is a model for the rest."""
 
 from __future__ import annotations
 
 import threading
 
-_LOOK_S = 0.1  # how soon a stop is noticed
+_LOOK_S = 0.1  # a stop is noticed after this time, at most
 
 
 class Hold:
     """The first ``duration_s`` seconds of stream time pass as fast as they are read; the next frame waits.
 
-    Used by a capture thread (``admit``) and the main thread (the rest).
+    The capture thread calls ``admit`` and ``begin_again``; the main thread calls the other methods.
     """
 
     def __init__(self, duration_s: float) -> None:
@@ -18,34 +18,34 @@ class Hold:
         self._first_s: float | None = None
         self._reached, self._released = threading.Event(), threading.Event()
         self.ended = False
-        """True where nothing more is wanted of the source."""
+        """True if no more frames of the source are wanted."""
         self.began_again = False
-        """True where a looped file is shorter than the duration: all of it has passed, and nothing twice."""
+        """True if a looped file is shorter than the duration: each of its frames has passed exactly once."""
 
     @property
     def reached(self) -> bool:
-        """True once the duration is over, or was before."""
+        """True once the first frame after the duration has arrived; it stays True."""
         return self._reached.is_set()
 
     def begin_again(self) -> None:
-        """A looped file has come to its end: its next frame waits, if none has waited yet.
+        """Called when a looped file starts again: its next frame waits, if no frame has waited yet.
 
-        Footage that is learned from twice is footage that no detector can be held to: it knows all of it.
+        The same footage must not be recorded twice: detectors are calibrated on footage that they have not learned.
         """
         if not self._reached.is_set():
             self.began_again = True
 
     def release(self) -> None:
-        """Go on from here, in the source's own time."""
+        """Continue, at the source's own pace."""
         self._released.set()
 
     def end(self) -> None:
-        """Go on no more."""
+        """End the source."""
         self.ended = True
         self._released.set()
 
     def admit(self, time_s: float, stop: threading.Event) -> bool:
-        """Called before a frame of this stream time; waits where it is held. True if it need not wait for its time."""
+        """Called before a frame of this stream time; waits while the file is held. True if the frame is not paced."""
         if self._first_s is None:
             self._first_s = time_s
         if self._reached.is_set():

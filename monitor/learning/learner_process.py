@@ -1,4 +1,4 @@
-"""The process that learns: ``python -m training learn`` at low priority, and what it says of itself."""
+"""The process that learns: ``python -m training learn`` at low priority, and the progress that it reports."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pathlib import Path
 from monitor.threads.stage import Stage, join_all
 
 _ROOT = Path(__file__).resolve().parents[2]
-_NICE = 10  # watching goes before learning
+_NICE = 10  # watching has priority over learning
 _GOODBYE_S = 2.0
 
 
 class LearnerProcess:
-    """Starts at once. Everything here may be read from the main thread while two threads listen.
+    """Starts the process at once. The main thread may read all attributes while two threads read the process's output.
 
-    step      what is under way
-    fraction  how far all is that ends in the next version, 0..1
-    complete  no further version comes
+    step      the present step, for display
+    fraction  progress towards the next version, 0..1
+    complete  True once no further version will be written
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class LearnerProcess:
         command = [sys.executable, "-m", "training", "learn", str(footage), "--name", name, "--models", str(models)]
         command += ["--detectors", ",".join(detectors), "--device", device, "--json"]
         command += ["--analysis-fps", str(analysis_fps)]
-        self._process = subprocess.Popen(  # noqa: S603 - this very program
+        self._process = subprocess.Popen(  # noqa: S603 - a command of this program
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=_environment(),
-            start_new_session=True,  # a Ctrl-C in the terminal is the monitor's, which ends this process itself
+            start_new_session=True,  # Ctrl-C in the terminal must reach only the monitor, which ends this process
         )
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
@@ -56,27 +56,27 @@ class LearnerProcess:
 
     @property
     def ended(self) -> bool:
-        """True once the process is gone and all that it said has been heard."""
+        """True once the process has ended and all its output has been read."""
         return self._process.poll() is not None and not any(stage.alive for stage in self._listeners)
 
     @property
     def error(self) -> str | None:
-        """Why it failed, once it has ended; None where it did not."""
+        """Why the process failed; None if it still runs or has succeeded."""
         code = self._process.poll()
         if code in (None, 0):
             return None
-        return self._error or f"the learner ended with exit code {code}"
+        return self._error or f"the process that learns ended with exit code {code}"
 
     def take_lines(self) -> list[str]:
-        """What was said since the last call."""
+        """The lines for the log that it has printed since the last call."""
         return [self._lines.popleft() for _ in range(len(self._lines))]
 
     def take_version(self) -> Path | None:
-        """A version that has been written since the last call."""
+        """The folder of a version that has been written since the last call, or None."""
         return self._versions.popleft() if self._versions else None
 
     def close(self) -> None:
-        """End the process if it still runs; what it has written stays."""
+        """End the process if it still runs. The versions that it has written are kept."""
         if self._process.poll() is None:
             self._signal(signal.SIGTERM)
             try:
@@ -90,7 +90,7 @@ class LearnerProcess:
                 stream.close()
 
     def _signal(self, number: int) -> None:
-        """To the process and those that it has started."""
+        """Send a signal to the process and to the processes that it has started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
@@ -114,12 +114,12 @@ class LearnerProcess:
     def _listen_to_errors(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
-            # The command's own sentence; or the last line of a traceback, which says what it is.
+            # This is the error sentence of the command, or the last line of a traceback, which names the error.
             if line.strip() and not line.startswith((" ", "Traceback")):
                 self._error = line.removeprefix("error: ").strip()
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment, for a child that finds this very package and takes one core."""
+    """The environment of this process, extended so that a child process finds this package and uses one core."""
     path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

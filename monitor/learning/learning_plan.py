@@ -1,4 +1,4 @@
-"""How a camera is to learn what is normal for it."""
+"""The plan of how a camera learns what is normal for it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from pathlib import Path
 from monitor.learning.hold import Hold
 
 LEAST_LEARNING_S = 10.0
-"""Least footage to learn from, seconds."""
+"""Minimum length of footage to learn from, seconds."""
 
 
 @dataclass(frozen=True, eq=False)
 class LearningPlan:
     """How a camera learns.
 
-    folder      of its versions; footage is recorded beside them
-    duration_s  seconds of stream to learn from
-    analysis_fps  frames analysed per second, while it learns and when it is watched; 0 for every frame
-    detectors   what is learned
-    hold        of a file: what holds it while it is learned from; None for a live camera
-    resumed     it is watched already, and what an earlier run had recorded but not learned in full is learned from
+    name          the camera's name
+    label         its source, for display
+    folder        holds the versions of its model, and its recorded footage
+    duration_s    seconds of stream to learn from
+    detectors     names of the detectors to learn
+    hold          holds a file while the camera learns from it; None for a live camera
+    resumed       True: the camera is already watched, and only the rest is learned from the footage of an earlier run
+    keep_footage  False: remove the footage when everything has been learned
+    analysis_fps  frames analysed per second, during learning and watching; 0 for every frame
+    device        where networks are trained
     """
 
     name: str
@@ -36,5 +40,5 @@ class LearningPlan:
 
     @property
     def footage(self) -> Path:
-        """Where it records."""
+        """The folder of the recorded footage."""
         return self.folder / "footage"

@@ -1,4 +1,4 @@
-"""A camera without a model: it records what it sees, a process learns from it, and it is watched from then on."""
+"""A camera without a model: its frames are recorded, a process learns from them, and then it is watched."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ def run(folder: Path, *arguments: str | Path, config: str = "") -> Finished:
 def test_a_file_is_learned_from_at_once_and_its_rest_watched(video: Path, tmp_path: Path) -> None:
     result = run(tmp_path, f"door={video}", "--learn", "12s", "--speed", "4")
     assert result.returncode == 0, result.stderr
-    assert "door: learns what is normal from the first 12 s of it, then watches the rest" in result.stderr
+    assert "door: learns what is normal from the first 12 s of the file, then watches the rest" in result.stderr
     assert "watched with what it has learned" in result.stderr
     assert "door: first score" in result.stderr
     model = load_model(tmp_path / "models/door")
     assert [d.name for d in model.detectors] == ["static"]
     assert (model.provenance.notes["width"], model.provenance.notes["height"]) == SIZE
-    assert not (tmp_path / "models/door/footage").exists(), "what was recorded is removed"
+    assert not (tmp_path / "models/door/footage").exists(), "the recording is deleted"
     again = run(tmp_path, f"door={video}", "--speed", "max")
     assert "learns" not in again.stderr
     assert "door: first score" in again.stderr
@@ -84,7 +84,7 @@ def test_what_speaks_against_the_footage_reaches_the_user(tmp_path: Path) -> Non
     result = run(tmp_path, path, "--learn", "12s", config="[health]\nenabled = false\n")
     assert result.returncode == 1
     assert "nothing could be learned: all frames of these 12 s are equal" in result.stderr
-    assert "-m training learn models/frozen/footage --name frozen --models models` tries again" in result.stderr
+    assert "-m training learn models/frozen/footage --name frozen --models models`; to record again" in result.stderr
     assert recorded_s(tmp_path / "models/frozen/footage") == pytest.approx(11.9)
 
 
@@ -111,7 +111,7 @@ def test_of_a_file_shorter_than_the_least_no_shorter_time_is_asked_for(tmp_path:
 def test_of_a_looped_file_nothing_is_learned_twice(video: Path, tmp_path: Path) -> None:
     result = run(tmp_path, f"door={video}", "--learn", "30s", "--loop", "--speed", "max", "--max-frames", "400")
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count("door: it is 18 s long, less than the 30 s to learn from: learns from all of it") == 1
+    assert result.stderr.count("door: the file is 18 s long, less than the 30 s to learn from") == 1
     assert load_model(tmp_path / "models/door").provenance.notes["footage_s"] == pytest.approx(18, abs=0.3)
     assert "door: first score" in result.stderr
 
@@ -136,7 +136,7 @@ def test_a_live_camera_goes_on_with_what_it_recorded_before(tmp_path: Path) -> N
         while (position := reader.grab()) is not None:
             times.append(position.time_s)
     assert times[59] == pytest.approx(5.9)
-    assert times[60] == pytest.approx(15.9), "a gap, so that nothing is made of the step between them"
+    assert times[60] == pytest.approx(15.9), "a gap, so that the two frames are not compared"
 
 
 def test_pictures_that_are_not_worth_scoring_and_gaps_count_for_nothing(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_pictures_that_are_not_worth_scoring_and_gaps_count_for_nothing(tmp_path
     recorder.take(frame(9.25, segment=2))
     recorder.take(frame(14.25, segment=2))
     recorder.close()
-    assert recorder.seen_s == pytest.approx(5.75), "a slow camera has no gaps, though its frames are seconds apart"
+    assert recorder.seen_s == pytest.approx(5.75), "a slow camera has no gaps, although its frames are seconds apart"
 
 
 def test_a_long_recording_is_thinned_to_what_the_disk_is_meant_to_take(
@@ -182,7 +182,7 @@ def test_a_held_file_runs_ahead_and_waits_for_its_model() -> None:
     hold.release()
     assert hold.admit(-3.0, stop), "the first frame after it is due at once"
     assert hold.reached
-    assert not hold.admit(-2.9, stop), "from then on in the file's own time"
+    assert not hold.admit(-2.9, stop), "from then on at the rate of the file"
     looped = Hold(2.0)
     looped.release()
     assert looped.admit(0.0, stop)
@@ -205,7 +205,7 @@ def test_what_an_interrupted_run_had_not_learned_is_learned_by_the_next(video: P
         config = MonitorConfig(models_folder=tmp_path / "models", device="cpu")
         plan = plan_cameras(find_sources([f"door={video}"], config), config, None)[0].learning
         if learned_from == video:
-            assert plan is None, "learned from something else since"
+            assert plan is None, "its model has since learned from other footage"
             continue
         assert plan is not None
         assert (plan.resumed, plan.hold) == (True, None)
@@ -229,7 +229,7 @@ def check_resumed(plan: LearningPlan, config: MonitorConfig) -> None:
         by_hand = python_command(f"-m training learn {plan.footage} --name door --models {copy.parent}")
         assert told.endswith(f"learn it now: `{by_hand}`")
         learning = Learning((plan,), lambda plan: learned(plan, config))
-        assert not learning.without_model("door"), "it is watched meanwhile"
+        assert not learning.without_model("door"), "it is already watched"
         assert learning.amend(report(CameraState.ONLINE)).state is CameraState.ONLINE
         adopted: list[str] = []
         deadline = time.monotonic() + 90
@@ -237,7 +237,7 @@ def check_resumed(plan: LearningPlan, config: MonitorConfig) -> None:
             learning.tick(lambda _: CameraState.ONLINE, lambda name, _model, _monitor: adopted.append(name))
             threading.Event().wait(0.05)
         assert adopted == ["door"]
-        assert not plan.footage.exists(), "nothing more is to be learned from it"
+        assert not plan.footage.exists(), "all detectors have learned from it"
         assert len(list(copy.glob("v*"))) == 2
         learning.close()
     assert footage.exists()
@@ -259,12 +259,12 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
         shown = learning.amend(report(CameraState.ONLINE))
         assert shown.state is CameraState.LEARNING
         details.append(shown.detail)
-    assert sorted(set(details)) == [f"recording what is normal, {n} min still to record" for n in (10, 9)]
-    to_come = Progress(600 / 660 * (89 / 600), "recording what is normal", 600.0 - 89.0, left_of="recording")
-    assert shown.progress == to_come, "a minute for learning is to come"
-    assert str(shown.progress) == "13 % of all, about 8.5 min of recording left: recording what is normal"
+    assert sorted(set(details)) == [f"recording normal footage, {n} min still to record" for n in (10, 9)]
+    to_come = Progress(600 / 660 * (89 / 600), "recording normal footage", 600.0 - 89.0, left_of="recording")
+    assert shown.progress == to_come, "one minute of learning follows"
+    assert str(shown.progress) == "13 % of all, about 8.5 min of recording left: recording normal footage"
     offline = learning.amend(report(CameraState.OFFLINE))
-    assert (offline.state, offline.progress) == (CameraState.OFFLINE, None), "what is amiss is said first"
+    assert (offline.state, offline.progress) == (CameraState.OFFLINE, None), "a fault has priority"
     learning.close()
     assert recorded_s(tmp_path / "door/footage") == pytest.approx(89)
 
@@ -280,9 +280,9 @@ def test_a_detector_that_does_not_learn_from_a_camera_is_told_before_anything_is
 def test_an_overload_says_which_camera_learns_beside_it(tmp_path: Path) -> None:
     learning = Learning((LearningPlan("door", "door", tmp_path / "door", 60.0, ("static",), resumed=True),), never)
     dropping = replace(report(CameraState.OVERLOADED), name="yard", detail="frames are dropped")
-    assert learning.amend(dropping) == dropping, "nothing is learned yet"
+    assert learning.amend(dropping) == dropping, "learning has not started"
     learning.tick(lambda _: CameraState.ONLINE, lambda *_: None)  # starts the process that learns
-    assert learning.amend(dropping).detail == "frames are dropped; door learns beside it, which ends by itself"
+    assert learning.amend(dropping).detail == "frames are dropped; door learns at the same time, which ends by itself"
     learning.close()
     assert learning.amend(dropping) == dropping
 
@@ -313,7 +313,7 @@ def test_how_long_a_file_still_takes_is_told_from_how_long_it_took(tmp_path: Pat
         assert progress is not None
         shares.append(progress.fraction)
         if number == 1:
-            assert str(progress) == "1 % of all: reading the first 30 s, to learn what is normal"
+            assert str(progress) == "1 % of all: reading the first 30 s to learn what is normal"
         if number == 15:
             assert str(progress).startswith("12 % of all, about 8 s of reading left: reading the first 30 s")
     assert shares == sorted(shares)
@@ -329,7 +329,7 @@ def test_an_interrupted_learning_of_a_file_is_told_when_it_begins_again(
         learning.take(ScoredFrame(frame(0.0), (), 0.0))
         learning.take(ScoredFrame(frame(0.1), (), 0.0))
         learning.close()
-    begins = "learns what is normal from the first 30 s of it, then watches the rest"
+    begins = "learns what is normal from the first 30 s of the file, then watches the rest"
     stopped = "door: stopped before it had learned: the next run reads the file again"
     again = f"door: the last run ended before it had learned: reads the file again, {begins}"
     assert caplog.messages == [f"door: {begins}", stopped, again, stopped]
@@ -346,15 +346,15 @@ def test_log_lines_say_how_far_learning_is_now_and_then(caplog: pytest.LogCaptur
         sink.tick(RunReport(elapsed_s, 0, (learner,)))
         return len(caplog.messages)
 
-    assert tell(0.0, 0.0) == 2, "the state, and how far it is"
+    assert tell(0.0, 0.0) == 2, "the state and the progress"
     assert tell(5.0, 0.08) == 0
     assert tell(6.0, 0.11) == 1
     assert caplog.messages == ["door: 11 % of all, about 20 s left: reading"]
     assert tell(7.0, 0.35) == 0, "not more often than every few seconds"
     assert tell(9.5, 0.36) == 1
     assert tell(38.0, 0.37) == 0
-    assert tell(40.0, 0.37) == 1, "every half minute in any case"
-    assert tell(44.0, 0.02, "learning on") == 1, "another whole"
+    assert tell(40.0, 0.37) == 1, "at least every 30 s"
+    assert tell(44.0, 0.02, "learning on") == 1, "a new progress of another total"
 
 
 @pytest.mark.parametrize(
@@ -421,7 +421,7 @@ def test_what_was_not_learned_in_full_is_said_when_the_dashboard_is_gone(tmp_pat
     assert result.returncode == 0, result.stdout
     _, live_view, after = result.stdout.rpartition("\x1b[?1049l")
     assert live_view
-    assert re.search(r"door: \d s of normal footage are kept, the next run goes on from there", after)
+    assert re.search(r"door: \d s of normal footage are kept, and the next run continues the recording", after)
 
 
 @pytest.mark.timeout(300)
@@ -432,7 +432,7 @@ def test_a_live_camera_is_learned_and_watched_without_being_opened_again(tmp_pat
         command = [sys.executable, str(ROOT / "run_monitor.py"), source, "--config", "c.toml", "--headless"]
 
         def until(line: str) -> tuple[str, str]:
-            """Run until a line is logged, then Ctrl-C; what was logged, and what was printed at the end."""
+            """Run until a line is logged, then press Ctrl-C. Returns the log and the output at the end."""
             process = subprocess.Popen(
                 [*command, "--learn", "12s"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
             )
@@ -446,7 +446,7 @@ def test_a_live_camera_is_learned_and_watched_without_being_opened_again(tmp_pat
             return log + rest, out
 
         log, _ = until("door: learning (recording")
-        assert "door: learns what is normal for 12 s, then watches" in log
+        assert "door: learns what is normal from the next 12 s, then watches" in log
         log, out = until("door: first score")
         assert "door: watched with what it has learned" in log
         row = next(line.split() for line in out.splitlines() if line.startswith("door"))
