@@ -1,4 +1,4 @@
-"""Memory that was freed goes back to the system."""
+"""Freed memory is returned to the system."""
 
 import platform
 import threading
@@ -17,7 +17,7 @@ needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only
 
 
 def resident_mb() -> float:
-    """Memory of this process that is its own."""
+    """Resident memory of this process that it does not share, in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon:"))
 
@@ -27,7 +27,7 @@ def test_the_memory_of_finished_clips_goes_back_to_the_system(tmp_path: Path) ->
     noise = np.random.default_rng(0).integers(0, 255, (360, 640, 3), np.uint8)
     measured: list[float] = []
 
-    def work() -> None:  # in a thread, as evidence is: its heap is another than the main thread's
+    def work() -> None:  # in a thread, like evidence, because a thread has another heap than the main thread
         clips = [open_clip(tmp_path / f"{n}.mp4", 640, 360, camera="cam", started_at=0.0) for n in range(4)]
         for clip in clips:
             for number in range(20):
@@ -44,7 +44,7 @@ def test_the_memory_of_finished_clips_goes_back_to_the_system(tmp_path: Path) ->
     thread.start()
     thread.join(DEADLINE_S)
     writing, afterwards = measured
-    assert writing - afterwards > 40, "four encoders of about 26 MB; without this the C library keeps nearly all"
+    assert writing - afterwards > 40, "four encoders of about 26 MB; otherwise the C library keeps almost all of it"
 
 
 def test_the_evidence_thread_gives_memory_back_after_a_clip_and_not_all_the_time(
@@ -58,7 +58,7 @@ def test_the_evidence_thread_gives_memory_back_after_a_clip_and_not_all_the_time
         return release_free_memory()
 
     monkeypatch.setattr(evidence_sink, "release_free_memory", release)
-    monkeypatch.setattr(evidence_sink, "RELEASE_EVERY_S", 1000.0)  # whatever the machine is busy with
+    monkeypatch.setattr(evidence_sink, "RELEASE_EVERY_S", 1000.0)  # so that a slow machine does not matter
     watched: CameraMonitor = monitor()
     with sink_for(tmp_path) as sink:
         for item in levels((6, CALM), (2, BRIGHT)):

@@ -1,4 +1,4 @@
-"""Recorded footage through the chain: what is analysed, scored, counted and judged."""
+"""Recorded footage through the chain: which frames are analysed, scored, counted and judged."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHECKED = RuleSettings(health=HealthSettings(dark_after_s=0.0, flat_spread=0.0, 
 
 
 class Counting(Brightness):
-    """Remembers every frame that it was asked about."""
+    """Records every frame that it scores."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -38,7 +38,7 @@ class Counting(Brightness):
 
 
 class Breaking(LevelSource):
-    """Breaks off after three frames."""
+    """Fails after three frames."""
 
     def open(self) -> Reader:
         return _BreakingReader(super().open())
@@ -66,7 +66,7 @@ def test_frames_that_are_not_worth_scoring_reach_no_detector_and_start_a_segment
     source = LevelSource("a", [200] * 5 + [1] * 4 + [155] * 41)
     found = list(scored(frames(source, FrameRules(CHECKED), log=log), Bare((detector,)), log))
     scores = [each.detections[0].score for each in found]
-    dark = 4 + 25  # for a second after it was dark, too
+    dark = 4 + 25  # also for one second after the dark
     assert all(math.isnan(score) for score in scores[5 : 5 + dark])
     assert scores[5 + dark :] == pytest.approx([155 / 255] * (41 - 25))
     assert detector.seen == [*range(5), *range(5 + dark, 50)]

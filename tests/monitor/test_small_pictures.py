@@ -1,4 +1,4 @@
-"""Small pictures that all detectors share: the same as each would have made for itself."""
+"""Small pictures that all detectors share are equal to those that each would compute itself."""
 
 from __future__ import annotations
 

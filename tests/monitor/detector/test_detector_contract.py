@@ -1,4 +1,4 @@
-"""Every detector keeps the promises of ``monitor.detector.base``, on a small scene of its own."""
+"""Every detector fulfils the contract of ``monitor.detector.base``, each on its own small scene."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def named(camera: str, frames: Sequence[Frame], later_s: float = 0.0) -> list[Fr
 
 @cache
 def normal() -> list[list[Frame]]:
-    """A block that glides to the right at 20 px/s."""
+    """A block that moves to the right at 20 px/s."""
     return [clip(20.0, 5.0, start) for start in (0.0, 53.0, 90.0)]
 
 
 @cache
 def watched() -> list[list[Frame]]:
-    """One camera sees what is usual. Another one sees a block that glides fast, and to the left."""
+    """One camera shows the usual motion. Another one shows a block that moves fast, and to the left."""
     return [named("calm", clip(20.0, 1.0)), named("fast", clip(-70.0, 1.0, start=90.0, row=20), later_s=0.03)]
 
 
 def stands(seconds: float, from_s: float) -> list[Frame]:
-    """A block that glides, and stands still from ``from_s`` on."""
+    """A block that moves, and stops at ``from_s``."""
     times = np.arange(round(seconds * 10)) / 10
     return [Frame("a", i, float(t), picture(20.0 * min(t, from_s) + 30.0)) for i, t in enumerate(times)]
 
@@ -74,7 +74,7 @@ def static() -> DetectorCase:
 
 
 def changed(frames: Sequence[Frame], from_s: float) -> list[Frame]:
-    """The frames with something large and dark in them from a time on."""
+    """The frames, with a large dark object from ``from_s`` on."""
 
     def paint(image: Image) -> Image:
         image = image.copy()
@@ -100,7 +100,7 @@ def scene_states() -> DetectorCase:
 def true_sight(variant: Variant) -> DetectorCase:
     torch.manual_seed(7)
     net = TrueSightNet(4)
-    net(torch.rand(4, 3, 96, 96))  # moves the batch norms' statistics off their start
+    net(torch.rand(4, 3, 96, 96))  # changes the statistics of the batch norms from their initial values
     images = [frame.image for frame in normal()[0]]
     detector = TrueSight.from_network(net, variant=variant, sizes=(96, 64)).calibrate(images)
     settings = detector.settings()
@@ -116,7 +116,7 @@ def true_sight(variant: Variant) -> DetectorCase:
 def true_sight2() -> DetectorCase:
     torch.manual_seed(3)
     net = ClipNet(CHANNELS, 4)
-    net(torch.randn(4, CHANNELS, 96, 160))  # moves the batch norms' statistics off their start
+    net(torch.randn(4, CHANNELS, 96, 160))  # changes the statistics of the batch norms from their initial values
     learned = true_sight2_detector.Scene(ground().astype(np.float32), np.full((6, 10), 10, np.float32))
     detector = TrueSight2(net, TrueSight2Settings(width=4), learned).with_usual(-9.0, (-9.0, -9.0, -9.0)).with_auc(0.9)
     return DetectorCase(detector, watched())
@@ -151,7 +151,7 @@ def test_a_detector_refuses_what_it_does_not_know(name: str) -> None:
 
 
 def test_a_calibrated_detector_without_its_statistics_is_refused() -> None:
-    """Without them it would score in other units."""
+    """Without its statistics, its scores would have other units."""
     detector = case("true-sight, sound").detector
     left = {name: tensor for name, tensor in detector.tensors().items() if not name.startswith("error_")}
     with pytest.raises(ModelError, match="lacks the tensor 'error_mean'"):
@@ -171,7 +171,7 @@ def scored(name: str, frames: Sequence[Frame]) -> list[Detection]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_small_scene_is_worth_checking(name: str) -> None:
-    """Each detector gives a map and a reason in it."""
+    """Each detector gives a map and a reason on its scene."""
     found = [detection for clip in case(name).clips for detection in scored(name, clip)]
     assert any(detection.anomaly_map is not None for detection in found)
     assert any(detection.reasons for detection in found)
@@ -181,7 +181,7 @@ def test_the_small_scene_is_worth_checking(name: str) -> None:
 
 
 class Broken(Brightness):
-    """Measures brightness; with a fault it breaks one promise."""
+    """Measures brightness. With a fault, it violates one part of the contract."""
 
     seen = 0
 

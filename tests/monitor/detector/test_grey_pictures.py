@@ -1,4 +1,4 @@
-"""Footage to learn from is thinned evenly and read once."""
+"""Footage to learn from is thinned evenly and read only once."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What a network calculates in: chosen, refused where it is only emulated, and of no weight for what is decided."""
+"""The precision of a network: how it is chosen, that emulation is refused, and that decisions do not depend on it."""
 
 from __future__ import annotations
 
@@ -59,5 +59,5 @@ def test_a_model_is_loaded_in_the_precision_asked_for_and_scores_alike(folder: P
     plain, fast = np.array(scores(folder, "float32")), np.array(scores(folder, "bfloat16"))
     assert not np.array_equal(plain, fast, equal_nan=True)
     np.testing.assert_array_equal(np.isnan(plain), np.isnan(fast))
-    np.testing.assert_allclose(fast, plain, atol=0.05)  # logits; thresholds lie whole logits above what is normal
+    np.testing.assert_allclose(fast, plain, atol=0.05)  # logits; thresholds are several logits above normal scores
     np.testing.assert_array_equal(scores(folder, "auto"), fast)

@@ -1,4 +1,4 @@
-"""Static age: things that stay are found, people who pass and light that changes are not."""
+"""Static age finds objects that stay. It does not find people who pass or light that changes."""
 
 import math
 from collections.abc import Callable
@@ -150,6 +150,6 @@ def test_short_pieces_of_footage_do_not_show_how_long_things_stand_still() -> No
     settings = StaticSettings(width=32, height=32, usual_age_s=2.0)
     grey = np.full((32, 32), 100, np.uint8)
     detector = StaticAge(settings, grey, grey, grey)
-    assert not detector.shown_by(clip_s=11.0, threshold=3.0), "twice as long, but a moment"
+    assert not detector.shown_by(clip_s=11.0, threshold=3.0), "twice as long, but shorter than 12 s"
     assert not detector.shown_by(clip_s=15.0, threshold=6.0)
     assert detector.shown_by(clip_s=16.0, threshold=6.0)

@@ -11,7 +11,7 @@ RULE = AlertSettings(on=1.0, off=0.8, min_duration_s=0.5, merge_gap_s=1.0, updat
 
 
 def play(rule: AlertRule, *stretches: tuple[float, float], start_s: float = 0.0) -> list[AlertEvent]:
-    """Feed (seconds, score) stretches at 10 scores a second; returns the events."""
+    """Feed stretches of (seconds, score) at 10 scores per second. Returns the events."""
     events, step = [], round(start_s * 10)
     for seconds, score in stretches:
         for _ in range(round(seconds * 10)):
@@ -65,8 +65,8 @@ def test_the_cool_down_silences_notifications_but_records_every_event() -> None:
     rule = AlertRule(RULE)
     events = play(rule, (1, 2), (2, 0), (1, 2), (2, 0), (1, 2), (7, 0), (1, 2))
     starts = [(e.number, e.started_s, e.notify) for e in events if e.phase is Phase.START]
-    # The second and third are silent; a silent event starts no cool-down, so the fourth, more than
-    # 10 s after the first ended, notifies again.
+    # The second and third event do not notify. Such an event starts no cool-down, so the fourth event notifies again,
+    # more than 10 s after the end of the first.
     assert starts == [(1, 0.0, True), (2, 3.0, False), (3, 6.0, False), (4, 14.0, True)]
 
 
@@ -108,7 +108,7 @@ def test_every_event_starts_once_ends_once_and_events_do_not_overlap(scores: lis
     starts = {e.number: e for e in events if e.phase is Phase.START}
     ends = {e.number: e for e in events if e.phase is Phase.END}
     assert starts.keys() == ends.keys() == set(range(1, rule.events + 1))
-    assert not any(math.isnan(e.score) for e in events), "messages and records know no NaN"
+    assert not any(math.isnan(e.score) for e in events), "messages and records have no NaN"
     previous_end = -math.inf
     for number in sorted(starts):
         end = ends[number]

@@ -64,13 +64,13 @@ def test_a_judgement_says_why_the_score_is_the_highest_so_far_and_an_update_why_
     judged = [watched.update(scored(i / 10, level)) for i, level in enumerate(levels)]
     told = [judgement.reasons[0].value for judgement in judged[20:] if judgement.reasons]
     assert (told[0], told[-1]) == pytest.approx((200 / 255, 250 / 255))
-    assert not judged[-1].reasons, "it has been higher"
+    assert not judged[-1].reasons, "the score has been higher before"
     update = next(a for judgement in judged for a in judgement.alerts if a.event.phase is Phase.UPDATE)
     assert update.reasons[0].value == pytest.approx(120 / 255)
 
 
 def test_an_update_while_an_event_waits_to_be_over_gives_no_reason() -> None:
-    # Five seconds after the start, in the second that the score has to stay down.
+    # Five seconds after the start, during the second in which the score must stay low.
     alerts = play(monitor(), [25] * 20 + [200] * 52 + [30] * 20)
     assert [a.event.phase for a in alerts] == [Phase.START, Phase.UPDATE, Phase.END]
     assert alerts[1].event.score < ALERT.off
@@ -81,7 +81,7 @@ def test_an_alert_of_a_file_says_where_in_it_it_began_and_its_picture_where_it_i
     watched = monitor()
     alerts: list[Alert] = []
     for i, level in enumerate([25] * 20 + [200] * 10 + [25] * 20):
-        seen = scored(100 + i / 10, level)  # looped: the stream's clock goes on
+        seen = scored(100 + i / 10, level)  # looped: the clock of the stream continues
         alerts += watched.update(replace(seen, frame=replace(seen.frame, media_s=i / 10))).alerts
     start, end = alerts
     assert start.media_s == end.media_s == pytest.approx(start.event.started_s - 100)
@@ -98,7 +98,7 @@ def test_a_new_segment_ends_the_open_event_and_starts_the_median_anew() -> None:
     judgement = watched.update(scored(30.0, 25, segment=1))
     assert [a.event.phase for a in judgement.alerts] == [Phase.END]
     assert judgement.alerts[0].event.ended_s == pytest.approx(1.9)
-    assert judgement.score < 0.5, "nothing of the old segment is in the median"
+    assert judgement.score < 0.5, "the median contains no score of the old segment"
 
 
 def test_closing_ends_what_is_open_once() -> None:
@@ -152,6 +152,6 @@ def test_a_single_frame_that_is_not_scored_ends_nothing() -> None:
         judgement = watched.update(shown)
         alerts += judgement.alerts
     assert [a.event.phase for a in alerts] == [Phase.START]
-    assert alerts[0].event.started_s == pytest.approx(2.2, abs=0.11), "as soon as without it, but for the median"
+    assert alerts[0].event.started_s == pytest.approx(2.2, abs=0.11), "as early as without it, except for the median"
     covered = replace(frame(4.1), health=Health(CameraState.DARK, "dark", scored=False))
     assert math.isnan(watched.update(ScoredFrame(covered, (Detection(math.nan),), 0.0)).score)

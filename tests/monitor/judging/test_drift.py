@@ -1,4 +1,4 @@
-"""Drift is told from days of scores: slowly, once a day, and never of normal variation or of an alarm."""
+"""Drift is reported from days of scores: slowly, once per day, never for normal variation or for an alarm."""
 
 import math
 from dataclasses import replace
@@ -23,7 +23,7 @@ HOUR = 3600
 
 
 def _normal(seconds: int, level: float = 0.0, seed: int = 0) -> NDArray[np.float64]:
-    """A score a second that wanders by a few tenths within hours."""
+    """One score per second that varies by a few tenths within hours."""
     rng = np.random.default_rng(seed)
     slow = 0.15 * np.sin(np.arange(seconds) / 2500 + seed)
     return level + slow + rng.normal(0, 0.2, seconds)
@@ -70,7 +70,7 @@ def test_the_sentence_names_the_regime_and_both_figures(bands: dict[Regime, Band
 
 def test_the_statistic_stands_still_while_alarmed_and_at_what_cannot_be_judged(bands: dict[Regime, Band]) -> None:
     watch = DriftWatch(bands, tuple(bands))
-    for hour in range(12):  # half an hour of alarm, then as long without: never an hour of it on end
+    for hour in range(12):  # 30 minutes of alarm, then 30 minutes without: never one continuous hour
         assert _said(watch, np.full(1800, 3.0), from_s=hour * HOUR, alarmed=True) == []
         assert _said(watch, _normal(1800), from_s=hour * HOUR + 1800) == []
     assert _said(watch, np.full(2 * HOUR, math.nan), from_s=12 * HOUR) == []
@@ -98,7 +98,7 @@ def test_too_little_held_out_footage_gives_no_band() -> None:
 
 
 def _model(regime: Regime) -> Model:
-    """An hour of held-out footage in one light, in clips of a minute."""
+    """One hour of held-out footage in one regime of light, in clips of one minute."""
     seconds = HOUR
     number = tuple(Regime).index(regime)
     scores = 0.1 + 0.01 * np.random.default_rng(0).standard_normal(seconds)
@@ -121,7 +121,7 @@ def _advices(model: Model, level: int, seconds: int) -> list[str]:
 def test_a_camera_whose_usual_score_rises_is_to_be_learned_again() -> None:
     model = _model(Regime.GREY)
     assert _advices(model, 25, 2 * HOUR) == []
-    advices = _advices(model, 33, 2 * HOUR)  # 0.13: three deviations up, and well below the threshold
+    advices = _advices(model, 33, 2 * HOUR)  # 0.13: three deviations higher, and well below the threshold
     assert len(advices) == 1
     assert "the usual score of grey pictures" in advices[0]
 

@@ -28,7 +28,7 @@ class Fast(Brightness):
 
 
 def model(*, blind: bool = False) -> Model:
-    """Two detectors of movement in different units, and one of brightness, each with scores of its own."""
+    """Two detectors of motion with different units, and one of brightness, with independent scores."""
     rng = np.random.default_rng(0)
     scores = {
         "sharp": rng.exponential(1.0, FRAMES),
@@ -62,20 +62,20 @@ def test_detectors_that_see_the_same_share_a_budget_and_add_up() -> None:
     both = scale.fuse([8.0, 0.7, 1800.0])
     assert both.score > one.score + 0.3
     assert one.detector == 0
-    assert scale.fuse([3.0, 0.7, 1800.0]).detector == 2, "the loudest is named, whatever its units"
+    assert scale.fuse([3.0, 0.7, 1800.0]).detector == 2, "the most abnormal detector is named, independent of its units"
 
 
 def test_what_an_extrapolated_threshold_rests_on() -> None:
     assert ModelScale(model(), 1.0, SMOOTHING).rests_on_s == pytest.approx(600, abs=1)
-    assert ModelScale(model(), 150.0, SMOOTHING).rests_on_s is None, "one in ten minutes is shown"
+    assert ModelScale(model(), 150.0, SMOOTHING).rests_on_s is None, "the footage confirms one alarm per ten minutes"
 
 
 def test_detectors_that_see_different_things_do_not_hide_each_other() -> None:
     scale = ModelScale(model(), 1.0, SMOOTHING)
     alone = scale.fuse([0.0, 30.0, 1000.0])
     assert alone.detector == 1
-    assert alone.score == scale.scales["brightness"].units(30.0), "what is less than typical takes nothing away"
-    assert scale.fuse([0.0, 0.1, 1000.0]).score < 0, "nothing is above typical"
+    assert alone.score == scale.scales["brightness"].units(30.0), "a score below typical does not reduce the result"
+    assert scale.fuse([0.0, 0.1, 1000.0]).score < 0, "no score is above typical"
 
 
 def test_what_two_senses_find_odd_at_once_counts_for_more() -> None:
@@ -83,7 +83,7 @@ def test_what_two_senses_find_odd_at_once_counts_for_more() -> None:
     moving, bright = (scale.fuse(odd) for odd in ([6.0, 0.0, 1500.0], [0.0, 4.0, 1000.0]))
     both = scale.fuse([6.0, 4.0, 1500.0])
     assert both.score == pytest.approx(math.hypot(moving.score, bright.score))
-    assert both.detector == moving.detector, "the highest is named"
+    assert both.detector == moving.detector, "the detector with the highest score is named"
     assert max(moving.score, bright.score) < both.score < moving.score + bright.score
 
 
@@ -134,8 +134,8 @@ def test_maps_of_one_sense_become_one_on_the_finest_grid() -> None:
     scale = ModelScale(model(), 1.0, SMOOTHING)
     sharp = np.full((3, 4), 0.5, np.float32)
     fast = np.full((6, 8), 1050.0, np.float32)
-    sharp[0, 0] = 4.0  # odd for one of them
-    sharp[2, 3], fast[5, 7] = 3.5, 1350.0  # less odd, but for both
+    sharp[0, 0] = 4.0  # unusual for one of them
+    sharp[2, 3], fast[5, 7] = 3.5, 1350.0  # less unusual, but for both
     brightness = np.zeros((2, 2), np.float32)
     found = [Detection(1.0, sharp), Detection(1.0, brightness), Detection(1.0, fast)]
     together = scale.anomaly_map(found, 0)
@@ -152,7 +152,7 @@ def test_a_map_and_a_score_are_equally_rare() -> None:
     values = [0.0, 0.3, 1.0, 2.9, 3.1, 20.0]
     heat = surprise.of_map(np.array([values], np.float32))
     assert heat[0].tolist() == pytest.approx([surprise.of(value) for value in values], abs=0.01)
-    assert surprise.of_map(np.array([[-5.0]], np.float32))[0, 0] < 0, "below the usual it still has an order"
+    assert surprise.of_map(np.array([[-5.0]], np.float32))[0, 0] < 0, "values below the usual keep their order"
 
 
 def test_what_was_scored_for_seconds_only_is_not_taken_for_rarer_than_it_shows() -> None:

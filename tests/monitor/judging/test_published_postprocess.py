@@ -1,4 +1,4 @@
-"""The published post-processing against a slow, plain reference."""
+"""Compares the published post-processing with a slow, simple reference."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Files and folders in the capture loop: their pace, gaps, loops, ends, and frames that cannot be read."""
+"""Files and folders in the capture loop: their speed, gaps, loops, ends, and frames that cannot be read."""
 
 from __future__ import annotations
 

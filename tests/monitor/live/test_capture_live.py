@@ -1,4 +1,4 @@
-"""Live cameras in the capture loop: lost and found again, silent, and opened again after growing delays."""
+"""Live cameras in the capture loop: lost connections, stalls, and reconnects with backoff."""
 
 from __future__ import annotations
 

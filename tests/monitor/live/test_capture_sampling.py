@@ -1,4 +1,4 @@
-"""Which frames of a source are analysed, and that the others are never decoded."""
+"""Which frames of a source are analysed. The others are never decoded."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_sampling_gives_a_steady_pattern(
     source_fps: float, analysis_fps: float, steps: list[int], rounded_to: int | None
 ) -> None:
     frame_times = [number / source_fps for number in range(400)]
-    if rounded_to is not None:  # containers that know milliseconds only
+    if rounded_to is not None:  # containers that store only milliseconds
         frame_times = [round(time_s, rounded_to) for time_s in frame_times]
     chosen = [frame_times.index(time_s) for time_s in sampled(frame_times, analysis_fps)]
     expected = itertools.accumulate(itertools.cycle(steps), initial=0)

@@ -1,4 +1,4 @@
-"""A capture loop in a thread of its own: it is stopped at once, and waits for room or drops frames."""
+"""A capture loop in its own thread: it stops at once, and waits for room in the queue or drops frames."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEADLINE_S = 10.0
 
 
 class Started:
-    """A capture loop in a thread of its own, on the real clock."""
+    """A capture loop in its own thread, on the real clock."""
 
     def __init__(self, capture: Capture) -> None:
         self.thread = threading.Thread(target=capture.run, daemon=True)

@@ -1,4 +1,4 @@
-"""The fleet: one table of cameras. A reload and a camera that has learned change it, and nothing else must be told."""
+"""The fleet: one table of cameras. Only a reload and a camera that has learned change it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEMO = MonitorConfig(model=MODEL_FOLDER, device="cpu")
 
 
 class Noted:
-    """Keeps what the fleet reports."""
+    """Records the reports of the fleet."""
 
     def __init__(self) -> None:
         self.said: list[tuple[str, str]] = []
@@ -64,7 +64,7 @@ def settle(reloader: Reloader) -> None:
 
 
 def reloading(fleet: Fleet, first: MonitorConfig, tmp_path: Path) -> tuple[Reloader, list[MonitorConfig]]:
-    """A reloader of the fleet, and the list whose last entry is the config that it reads."""
+    """A reloader of the fleet, and a list. The reloader reads the last config in the list."""
     (tmp_path / "c.toml").write_text("")
     settings = [first]
 
@@ -206,7 +206,7 @@ def test_another_model_brings_the_size_of_the_pictures_that_it_learned_from() ->
 
 
 class _Heard(logging.Handler):
-    """Does something as soon as a line is logged that contains some words."""
+    """Acts as soon as a log line contains the given words."""
 
     def __init__(self, *steps: tuple[str, Callable[[], None]]) -> None:
         super().__init__()
@@ -255,7 +255,7 @@ def test_a_camera_that_learns_through_a_reload_is_judged_by_the_settings_of_the_
         session.run()
     finally:
         logging.getLogger("monitor").removeHandler(heard)
-    assert not heard.steps, "the run ended before everything had happened"
+    assert not heard.steps, "the run ended before all steps were done"
     member = session.fleet.get("door")
     assert member is not None
     assert member.monitor is not None

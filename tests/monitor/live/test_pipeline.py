@@ -56,7 +56,7 @@ def test_files_are_scored_whole_and_their_events_end_with_them() -> None:
     counted = {camera.name: (camera.analysed, camera.dropped, camera.events) for camera in report.cameras}
     assert counted == {"a": (200, 0, 1), "b": (50, 0, 1)}
     assert [a.event.phase for a in notes.alerts if a.camera == "a"] == ["start", "end"]
-    assert [a.event.phase for a in notes.alerts if a.camera == "b"] == ["start", "end"], "open at the end of the file"
+    assert [a.event.phase for a in notes.alerts if a.camera == "b"] == ["start", "end"], "open when the file ends"
     assert ("a", CameraState.ENDED) in notes.states
     assert [j.scored.frame.index for j in notes.scores if j.scored.frame.camera == "a"] == list(range(200))
 
@@ -81,7 +81,7 @@ def test_the_event_of_a_file_that_has_ended_ends_though_others_go_on() -> None:
 
 
 class LearningAtFirst(Learning):
-    """Says of every camera that it learns, until twenty frames are analysed."""
+    """Reports that every camera learns, until twenty frames are analysed."""
 
     def __init__(self) -> None:
         super().__init__((), lambda plan: pytest.fail(str(plan)))
@@ -102,7 +102,7 @@ def test_a_state_that_is_not_the_capture_s_own_has_a_beginning_of_its_own() -> N
     fleet = fleet_of(watched_by(source, capture=CaptureSettings(speed=1.0)))
     Watch(fleet, [Times()], learning=LearningAtFirst()).run(threading.Event(), DEADLINE_S)
     (learns,), (online,) = times[CameraState.LEARNING], times[CameraState.ONLINE]
-    assert online - learns > 0.5, "watched since it is, and not since the camera was opened"
+    assert online - learns > 0.5, "the time when watching starts, not when the camera was opened"
 
 
 def test_a_file_that_cannot_be_played_as_fast_as_asked_is_overloaded() -> None:
@@ -130,7 +130,7 @@ def test_records_are_byte_identical_whatever_the_timing(tmp_path: Path, other_sp
         records.append([path.read_bytes() for path in paths])
     assert records[0] == records[1]
     scores, alerts = records[0]
-    assert scores.count(b"\n") == 80 + 68 + 2, "a header a camera"
+    assert scores.count(b"\n") == 80 + 68 + 2, "one header per camera"
     assert alerts.count(b'"start"') == 2
 
 
@@ -163,7 +163,7 @@ def test_an_error_of_a_file_ends_that_file_with_its_own_sentence_and_no_other() 
 
 
 class DeadCamera(LevelSource):
-    """Never to be reached; sets ``tried`` when the monitor has tried twice."""
+    """Can never be reached. Sets ``tried`` when the monitor has tried twice."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name, [], live=True)
@@ -225,7 +225,7 @@ def test_a_scorer_starts_new_streams_at_a_new_segment_and_keeps_cameras_apart() 
 
 
 class FailingGpu(Brightness):
-    """Its device works for three frames."""
+    """The device fails after three frames."""
 
     device = "cuda:0"
 

@@ -15,7 +15,7 @@ def raw(window_s: float = 0.01) -> CausalMedian:
 
 
 def exponential_day(days: float, seed: int = 1) -> HeldOut:
-    """Independent exponential scores every 60 s: the tail that the fit assumes, so its answer is known."""
+    """Independent exponential scores every 60 s. The fit assumes this tail, so the result is known."""
     n = int(days * 86_400 / 60)
     scores = np.random.default_rng(seed).exponential(1.0, n)
     return HeldOut(60.0 * np.arange(n, dtype=np.float64), np.zeros(n, np.int32), {"d": scores})
@@ -30,7 +30,7 @@ def test_the_threshold_is_passed_as_often_as_the_budget_allows(budget: float) ->
 
 
 def test_an_hour_whose_few_peaks_happen_to_be_low_or_high_gives_a_threshold_near_the_true_one() -> None:
-    """Three exceedances an hour, so three peaks; the threshold passed once a day is log(1440)."""
+    """Three exceedances per hour, so three peaks. The threshold that is passed once per day is log(1440)."""
     thresholds = [fit_scale(exponential_day(1 / 24, seed), "d", 1.0, raw).threshold for seed in range(100)]
     low, middle, high = np.quantile(thresholds, (0.05, 0.5, 0.95)) / math.log(1440)
     assert low > 0.55

@@ -1,4 +1,4 @@
-"""Every sink passes the contract of sinks, and leaves no thread and no file descriptor behind."""
+"""Every sink fulfils the contract of sinks, and leaves no thread and no file descriptor behind."""
 
 from __future__ import annotations
 

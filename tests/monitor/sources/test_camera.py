@@ -30,7 +30,7 @@ BALL = {"/ball": "ball:320x240@25"}
 
 @contextmanager
 def silent_server() -> Iterator[int]:
-    """A port where connections are accepted by the system and nobody ever answers."""
+    """A port on which the system accepts connections, but no program answers."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(8)
@@ -91,13 +91,13 @@ def test_a_stream_is_received_at_its_rate_and_size() -> None:
     assert (status.size, status.reconnects, status.stalls) == ((320, 240), 0, 0)
     assert all(picture.shape == (240, 320, 3) and picture.max() > 200 for picture in pictures)
     assert not np.array_equal(pictures[0], pictures[2])
-    # What the server sent while the stream was opened is old, and passed over: no burst at the start.
+    # Frames that the server sent while the stream was opened are old and skipped: no burst at the start.
     assert sink.frames[10].time_s - sink.frames[0].time_s > 0.2
     assert all(a.time_s < b.time_s and a.index < b.index for a, b in pairwise(sink.frames))
 
 
 @pytest.mark.rtsp
-@pytest.mark.parametrize("hardware", [False, True])  # there is none: it is decoded in software
+@pytest.mark.parametrize("hardware", [False, True])  # there is no hardware decoder here, so it is decoded in software
 def test_a_video_file_is_served_in_a_loop(tmp_path: Path, hardware: bool) -> None:
     path = write_video(tmp_path / "short.avi", frames=10, fps=10.0)
     with (

@@ -1,4 +1,4 @@
-"""Every source keeps the promises of ``monitor.sources.source``."""
+"""Every source fulfils the contract of ``monitor.sources.source``."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ FAULTS = Corruption(flip=0.3, noise=0.3, drop=0.3, seed=3)
 
 
 class Places:
-    """Recordings on the disk and a camera on a loopback port, each made when a test first needs it."""
+    """Recordings on the disk and a camera on a loopback port. Each is created when a test first needs it."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self.folder = folder
@@ -62,7 +62,7 @@ class Places:
 
     @cached_property
     def film(self) -> Path:
-        """H.264 with B-frames, 29.97 frames per s: the frames are stored in another order than they are shown."""
+        """H.264 with B-frames, 29.97 frames per second. The frames are stored in another order than they are shown."""
         path = self.folder / "film.mp4"
         rng = np.random.default_rng(0)
         with av.open(str(path), "w") as container:
@@ -76,7 +76,7 @@ class Places:
 
     @cached_property
     def cut_off(self) -> Path:
-        """A video that ends long before its container says: the last read fails."""
+        """A video that ends long before the end that its container states. The last read fails."""
         path = self.folder / "cut_off.avi"
         data = write_video(self.folder / "whole.avi", frames=60).read_bytes()
         path.write_bytes(data[: len(data) // 3])
@@ -142,7 +142,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
 
 @dataclass(frozen=True)
 class Entry:
-    """How the sources of a class are made. kind: the class under test."""
+    """How the sources of a class are created. kind: the class under test."""
 
     kind: type[Source]
     what: str
@@ -206,7 +206,7 @@ ENTRIES = (
 
 
 def many_sizes() -> Plan:
-    """With one unreadable frame."""
+    """Frames of three sizes, with one unreadable frame."""
     return Plan(((32, 24), (8, 6), (48, 40)), frames=16, at=3, what=Break.UNREADABLE)
 
 
@@ -342,7 +342,7 @@ def test_a_camera_that_cannot_be_opened_is_an_error_without_its_password() -> No
 
 
 class BrokenReader(Reader):
-    """Gives ten pictures; with a fault it breaks one promise."""
+    """Gives ten pictures. With a fault, it violates one part of the contract."""
 
     fps = 25.0
 

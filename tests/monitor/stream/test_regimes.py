@@ -1,4 +1,4 @@
-"""Regimes and switches of light: told apart from things in the scene, and over within seconds."""
+"""Regimes and switches of light: distinguished from objects in the scene, and over within seconds."""
 
 import numpy as np
 import pytest

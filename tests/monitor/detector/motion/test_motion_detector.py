@@ -1,4 +1,4 @@
-"""The front end and the cell motion memory, on a small made-up scene: bars that glide to the right."""
+"""The front end and the cell motion memory, on a small synthetic scene: a square that moves to the right."""
 
 import math
 from functools import cache
@@ -75,7 +75,7 @@ def test_a_dropped_frame_does_not_change_the_speed() -> None:
 
 
 def test_the_speed_over_seconds_is_that_of_what_moves_on_the_whole() -> None:
-    """A square that goes 0 and 60 px/s by turns goes 30 on the whole; a stretch of standing still counts in."""
+    """A square that moves at 0 and 60 px/s in turn moves at 30 px/s on average. The time at rest counts too."""
     front_end = FrontEnd(_ground())
     x, ratios = 30.0, []
     for i in range(40):
@@ -96,7 +96,7 @@ def test_the_speed_over_seconds_follows_what_moves_evenly() -> None:
     assert last is not None
     inside = last.moving > BLOCK**2 - 2
     assert np.median(last.steady[inside] / last.moving[inside]) == pytest.approx(0.85 * _speed(last), rel=0.15)
-    assert early.steady.sum() / early.moving.sum() < 0.6 * _speed(early)  # a glimpse is not taken for speed
+    assert early.steady.sum() / early.moving.sum() < 0.6 * _speed(early)  # too short to measure a steady speed
     assert last.steady2.sum() >= last.steady.sum() ** 2 / last.moving.sum() * 0.99
 
 
@@ -118,7 +118,7 @@ def test_motion_goes_into_the_bin_and_the_blocks_where_it_is() -> None:
     for frame in _clip(-50, 1.0, start=200):
         view = front_end.update(frame)
     assert view is not None
-    assert view.flow.sum(axis=(0, 1)).argmax() == 4  # leftwards
+    assert view.flow.sum(axis=(0, 1)).argmax() == 4  # to the left
     rows, columns = np.nonzero(view.moving > BLOCK)
     assert rows.min() >= 80 // BLOCK - 1
     assert rows.max() <= 112 // BLOCK
@@ -222,7 +222,7 @@ def _without(tensors: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def test_what_is_faster_or_larger_than_usual_counts_besides(motion: Motion) -> None:
-    """Models learned before it did have no weights of it, and score as their thresholds were set."""
+    """Older models have no weights for it. They still score in the units of their thresholds."""
     before = Motion.load({k: v for k, v in motion.settings().items() if "weight" not in k}, motion.tensors(), "cpu")
 
     def highest(detector: Motion, speed: float, size: int = 32) -> float:

@@ -1,4 +1,4 @@
-"""Scene memory with only minutes of footage: textures of places, whatever the light."""
+"""Scene memory with only minutes of footage: the texture of each place, independent of the light."""
 
 import math
 

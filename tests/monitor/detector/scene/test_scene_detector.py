@@ -1,4 +1,4 @@
-"""Scene memory: a scene that never looked like this is found, whether anything moves or not; usual states are not."""
+"""Scene memory finds a scene that never looked like this, with or without motion. It does not find usual states."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ _ROOM = np.kron(np.random.default_rng(5).integers(70, 170, (9, 16, 3)), np.ones(
 
 
 def _picture(t: float, light: float = 1.0) -> Image:
-    """A room in which a chair stands in one of three places and a curtain moves."""
+    """A room with a chair in one of three places and a curtain that moves."""
     image = _ROOM * light + np.random.default_rng(round(t * RATE)).normal(0, 2, _ROOM.shape)
     x = 20 + 40 * (int(t / 60) % 3)
     image[60:85, x : x + 20] = 40
@@ -49,7 +49,7 @@ def _lying(image: Image, t: float) -> Image:
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    """Learned from pieces spread over a day: half an hour of colour and a quarter of an hour of infrared."""
+    """Learned from parts spread over one day: 30 minutes of colour and 15 minutes of infrared."""
 
     def pieces() -> Iterator[list[Frame]]:
         for start in range(0, 1800, 300):

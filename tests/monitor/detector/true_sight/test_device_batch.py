@@ -1,4 +1,4 @@
-"""What a GPU does with batches, on the CPU: the resizes as matrix products, one batch shape, too little memory."""
+"""Batches as on a GPU, tested on the CPU: resizing as matrix products, one batch shape, too little memory."""
 
 import logging
 from collections.abc import Sequence
@@ -55,7 +55,7 @@ def test_the_pieces_of_the_weights_are_exact_in_tf32() -> None:
     np.testing.assert_array_equal(high + low, weights)
     for piece in (high, low):
         bits = piece.astype(np.float32).view(np.uint32)
-        assert not (bits & ((1 << 13) - 1)).any(), "no bits that TF32 does not have"
+        assert not (bits & ((1 << 13) - 1)).any(), "only bits that TF32 has"
 
 
 def test_short_numbers_are_allowed_for_the_resizes_alone() -> None:
@@ -79,7 +79,7 @@ def test_views_made_by_products_are_pillows(shape: tuple[int, int]) -> None:
     bilinear = PillowImage.Resampling.BILINEAR
     for number, (image, size) in enumerate((image, size) for image in images for size in PUBLISHED_SIZES):
         picture = PillowImage.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
-        # Width first, as Pillow always did; its latest versions choose an order by cost, which rounds otherwise.
+        # Width first, as in older versions of Pillow. The latest ones choose the order by cost and round differently.
         small = picture.resize((size, shape[0]), bilinear).resize((size, size), bilinear)
         x = torch.from_numpy(np.array(small)).permute(2, 0, 1)[None] / 255
         expected = torch.nn.functional.interpolate(x, size=(96, 96), mode="bilinear", align_corners=False)[0]
@@ -110,7 +110,7 @@ def test_frames_of_several_shapes_keep_their_order_and_their_scores() -> None:
 
 
 class SmallMemory:
-    """Work for which only so many items fit into the memory."""
+    """A task for which only this many items fit into the memory."""
 
     def __init__(self, most: int) -> None:
         self._most = most

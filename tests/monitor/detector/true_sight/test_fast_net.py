@@ -1,4 +1,4 @@
-"""The rearranged network against the trained one, and what bfloat16 does to scores and alerts."""
+"""Compares the rearranged network with the trained one, and scores and alerts of bfloat16 with those of float32."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ WITH_BFLOAT16 = pytest.mark.skipif(not bfloat16_is_fast(CPU), reason="this CPU o
 
 
 def street(seed: int, duration_s: float, *, abnormal: bool, per_s: float) -> list[Frame]:
-    """The synthetic street of the demo, so many frames a second."""
+    """The synthetic street of the demo at ``per_s`` frames per second."""
     scene = SyntheticScene(seed=seed, duration_s=duration_s, abnormal=abnormal)
     numbers = [round(step * FPS / per_s) for step in range(int(duration_s * per_s))]
     return [Frame("street", n, n / FPS, scene.render(n)) for n in numbers]
@@ -51,7 +51,7 @@ def scores(found: TrueSight, frames: Sequence[Frame]) -> list[float]:
 
 
 def alerts(scored: Sequence[float], frames: Sequence[Frame], threshold: float) -> Iterator[tuple[str, float, float]]:
-    """(phase, start, time of the peak) of everything that the alert rule says."""
+    """(phase, start, time of the peak) of every step of the alert rule."""
     rule = AlertRule(AlertSettings())
     for frame, score in zip(frames, scored, strict=True):
         if (event := rule.update(frame.time_s, score / threshold)) is not None:

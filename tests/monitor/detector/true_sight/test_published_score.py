@@ -1,4 +1,4 @@
-"""The terms against a slow, plain numpy reference; the resizing against Pillow."""
+"""Compares the terms with a slow, simple NumPy reference, and the resizing with Pillow."""
 
 import numpy as np
 import pytest
@@ -136,12 +136,12 @@ def test_resizing_is_within_one_grey_level_of_pillow(shape: tuple[int, int], kin
     bilinear = PillowImage.Resampling.BILINEAR
     pillow = PillowImage.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
     for view, size in zip(views.numpy(), PUBLISHED_SIZES, strict=True):
-        # Width first, as Pillow always did; its latest versions choose an order by cost, which rounds otherwise.
+        # Width first, as in older versions of Pillow. The latest ones choose the order by cost and round differently.
         small = pillow.resize((size, shape[0]), bilinear).resize((size, size), bilinear)
         expected = np.stack([slow_up(np.asarray(small)[:, :, c] / 255, 96, 96) for c in range(3)])
         difference = np.abs(view - expected) * 255
-        assert difference.max() <= 1.01  # one grey level, where the two round differently
-        assert difference.mean() <= 0.03  # and they seldom do
+        assert difference.max() <= 1.01  # one grey level, if the two round differently
+        assert difference.mean() <= 0.03  # which is rare
 
 
 def test_the_size_of_the_network_is_only_resized_once() -> None:

@@ -1,4 +1,4 @@
-"""The published model as a detector: what it scores, that it is deterministic, and that it survives storing."""
+"""The published model as a detector: its scores, that it is deterministic, and that saving keeps it unchanged."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ VARIANTS: tuple[Variant, ...] = ("published", "sound")
 
 
 def pictures(n: int, seed: int = 0, height: int = 61, width: int = 83) -> list[Image]:
-    """Smooth grey gradients with a little noise: alike, never equal."""
+    """Smooth grey gradients with a little noise: similar, but never equal."""
     rng = np.random.default_rng(seed)
     ramp = np.linspace(60, 160, width)[None, :, None] + np.zeros((height, 1, 3))
     return [np.clip(ramp + rng.normal(0, 6, ramp.shape), 0, 255).astype(np.uint8) for _ in range(n)]
@@ -31,7 +31,7 @@ def observations(images: Sequence[Image]) -> list[Observation]:
 def network(width: int = 4) -> TrueSightNet:
     torch.manual_seed(7)
     net = TrueSightNet(width)
-    net(torch.rand(4, 3, 96, 96))  # moves the batch norms' statistics off their start
+    net(torch.rand(4, 3, 96, 96))  # changes the statistics of the batch norms from their initial values
     return net
 
 

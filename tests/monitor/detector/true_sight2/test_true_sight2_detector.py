@@ -1,4 +1,4 @@
-"""True Sight 2 as a detector: what it looks at, that its scores are reproducible, and that it survives storing."""
+"""True Sight 2 as a detector: its inputs, reproducible scores, and that saving keeps it unchanged."""
 
 import json
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tests.helpers.gliding import HEIGHT, WIDTH, clip, ground, texture
 def _detector(width: int = 4) -> TrueSight2:
     torch.manual_seed(3)
     net = ClipNet(CHANNELS, width)
-    net(torch.randn(4, CHANNELS, 96, 160))  # moves the batch norms' statistics off their start
+    net(torch.randn(4, CHANNELS, 96, 160))  # changes the statistics of the batch norms from their initial values
     scene = Scene(ground().astype(np.float32), np.full((6, 10), 10, np.float32))
     return TrueSight2(net, TrueSight2Settings(width=width), scene)
 
@@ -112,7 +112,7 @@ def test_a_reason_names_the_head_that_speaks_and_only_above_what_is_usual() -> N
 def test_earlier_frames_are_chosen_by_their_age() -> None:
     at_10, at_25, at_30 = (np.arange(40) / rate for rate in (10.0, 25.0, 30.0))
     assert choose(at_10, 4.0) == [39, 38, 37, 36]
-    assert choose(at_10[[30, 31, 32, 34, 35, 36, 38, 39]], 4.0) == [7, 6, 6, 5]  # one is lost: the later one instead
+    assert choose(at_10[[30, 31, 32, 34, 35, 36, 38, 39]], 4.0) == [7, 6, 6, 5]  # one is lost, so the later one is used
     assert choose(at_25, 1.6) == [38, 35, 33, 30]
     assert choose(at_30, 40 / 30) == [37, 34, 31, 28]
     assert choose(at_10, 4.0, speed=3.0) == [37, 34, 31, 28]
@@ -133,7 +133,7 @@ def test_flow_is_in_units_of_the_usual_speed_whatever_the_frame_rate(rate: float
     assert inputs is not None
     assert inputs.shape == (CHANNELS, 96, 160)
     assert inputs.dtype == np.float32
-    there = np.abs(inputs[1]) > 0.5  # unlike the background
+    there = np.abs(inputs[1]) > 0.5  # different from the background
     assert np.median(inputs[12][there]) == pytest.approx(1.0, rel=0.3)
 
 
@@ -152,14 +152,14 @@ def test_who_stands_there_when_a_stream_begins_has_not_just_appeared() -> None:
     inputs = None
     for number in range(4):
         picture = empty.copy()
-        picture[20:50, 20:35] = 250  # stands
+        picture[20:50, 20:35] = 250  # stands still
         picture[20:50, 80 + 3 * number : 95 + 3 * number] = 250  # walks
         inputs = stream.update_grey(picture, number / 10)
     assert inputs is not None
     background, recent = inputs[1], inputs[2]
-    assert background[25:45, 22:33].min() > 1, "whoever stands is no part of the empty scene"
+    assert background[25:45, 22:33].min() > 1, "a standing object is not part of the empty scene"
     assert np.abs(recent[25:45, 22:33]).max() < 0.1
-    assert recent[25:45, 92:102].min() > 1, "whoever walks is new to where they are"
+    assert recent[25:45, 92:102].min() > 1, "a moving object is new at its place"
 
 
 def test_another_light_is_not_foreground_and_another_scene_is_taken_over() -> None:
@@ -196,7 +196,7 @@ def test_inputs_do_not_depend_on_where_they_lie_in_memory() -> None:
     seen = set()
     elsewhere = []
     for size in range(1, 400, 13):
-        elsewhere.append(bytearray(size * 16))  # so that arrays begin at other addresses
+        elsewhere.append(bytearray(size * 16))  # so that arrays start at other addresses
         stream = ClipStream(scene)
         inputs = [stream.update(frame) for frame in frames][-1]
         assert inputs is not None

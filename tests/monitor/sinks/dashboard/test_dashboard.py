@@ -103,7 +103,7 @@ def test_a_terminal_that_is_much_too_small_shows_what_fits(width: int, height: i
 
 def test_states_are_words_that_fit_80_columns() -> None:
     report = RunReport(1.0, 0, tuple(camera(state.value[:5], state) for state in CameraState))
-    text = "\n".join(lines(dashboard(), report, 80, 40))  # rows for all of them
+    text = "\n".join(lines(dashboard(), report, 80, 40))  # enough rows for all of them
     for state in CameraState:
         assert state in text
 
@@ -188,7 +188,7 @@ def test_a_camera_that_is_lost_during_an_alarm_is_shown_as_lost_without_a_score(
     console = Console(file=io.StringIO(), width=120, height=24, force_terminal=True, color_system="standard")
     with console.capture() as capture:
         console.print(dashboard().render(RunReport(0.0, 0, (lost,)), 120, 24))
-    assert f"\x1b[1;31m{state}" in capture.get(), "in red"
+    assert f"\x1b[1;31m{state}" in capture.get(), "the state is red"
     assert "ALARM" not in capture.get()
     assert "1.23" not in capture.get()
 
@@ -219,7 +219,7 @@ def test_why_cameras_are_lost_is_said_whole_as_far_as_there_are_rows(width: int,
     text = " ".join(" ".join(line.strip("│ ") for line in shown).split())
     for told in range(min(cameras, 2 if width >= 120 or cameras == 2 else 1)):
         assert f"gate{told}: {why}" in text
-    assert text.count("speed 4.1 px/s, usual here up to 1.6 px/s") >= 2, "and alerts have room beside them"
+    assert text.count("speed 4.1 px/s, usual here up to 1.6 px/s") >= 2, "alerts also have room"
 
 
 def test_the_reasons_of_the_last_alerts_are_whole_though_there_are_many() -> None:
@@ -278,7 +278,7 @@ def test_what_tells_sources_apart_is_not_what_is_cut(width: int, height: int) ->
         assert f"-{number} " in text
         assert width < 120 or f"/{number}.avi" in text
     why = " ".join(" ".join(line.strip("│ ") for line in shown).split())
-    assert "to the left 4.1 px/s, usual here up to 1.6 px/s" in why, "a reason takes the rows that are left"
+    assert "to the left 4.1 px/s, usual here up to 1.6 px/s" in why, "a reason uses the remaining rows"
 
 
 def test_why_a_source_failed_is_shown_where_no_column_has_room_for_it() -> None:
@@ -336,7 +336,7 @@ def test_the_place_in_a_file_stands_beside_the_time(width: int) -> None:
     board = dashboard()
     board.alert(alert("yard", 1, Phase.END), camera("yard"))
     report = RunReport(0.0, 0, (camera("yard"),))
-    assert "footage" not in "\n".join(lines(board, report, width, 24)), "of a live camera there is none"
+    assert "footage" not in "\n".join(lines(board, report, width, 24)), "a live camera has no footage time"
     board.alert(replace(alert("file", 1, Phase.END), media_s=72.5), camera("file"))
     shown = lines(board, report, width, 24)
     heading = next(line for line in shown if "footage" in line)

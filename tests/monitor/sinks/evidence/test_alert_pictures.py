@@ -53,6 +53,6 @@ def test_a_caption_is_never_cut(width: int, at_least: int) -> None:
     event = AlertEvent(1, Phase.START, 1.0, None, 3.47, 3.47, 1.0, notify=True)
     alert = Alert("front-door", event, 1e9, None, 0.0, item, (), (Reason("speed", 3.0, 1.0),), SCALE)
     strip = snapshot(alert, width)[48:]
-    assert strip.shape[0] >= 18 * at_least + 6, "it goes on in further lines"
-    assert not strip[:, -3:].any(), "all of it ends before the edge"
+    assert strip.shape[0] >= 18 * at_least + 6, "the caption continues on more lines"
+    assert not strip[:, -3:].any(), "no line reaches the edge"
     assert (strip > 128).any()

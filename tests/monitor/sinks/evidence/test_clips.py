@@ -1,4 +1,4 @@
-"""The pictures, clip and facts that an event leaves, written by the code of the evidence thread, without the thread."""
+"""Pictures, clip and facts of an event, written by the code of the evidence thread, but without the thread."""
 
 import json
 import threading
@@ -39,7 +39,7 @@ def test_an_event_leaves_two_pictures_a_clip_with_what_came_before_and_its_facts
     for name in (names.start, names.peak):
         image = cv2.imread(str(tmp_path / name))
         assert image is not None
-        assert image.shape[0] > 24, "a caption stands beneath the picture"
+        assert image.shape[0] > 24, "the caption is below the picture"
 
     started, ended = alerts[0].event.started_s, alerts[1].event.ended_s
     assert ended is not None
@@ -129,7 +129,7 @@ def test_a_gap_or_a_new_size_ends_the_clip_and_what_follows_begins_anew(tmp_path
     first, second = (EvidenceFiles.of("cam", a.started_at, a.event.number, ".mp4") for a in (alerts[0], alerts[2]))
     assert json.loads((tmp_path / first.facts).read_text())["phase"] == "end"
     assert decoded(tmp_path / first.clip)[0][-1] < 10.0
-    assert decoded(tmp_path / second.clip)[1][0] > 100, "nothing from before the gap"
+    assert decoded(tmp_path / second.clip)[1][0] > 100, "no frame from before the gap"
 
 
 def test_names_are_known_at_the_start_and_safe_whatever_a_camera_is_called() -> None:
@@ -155,7 +155,7 @@ def test_a_run_that_can_wait_no_longer_keeps_pictures_and_facts_and_removes_the_
         evidence.frame(item.frame)
         for alert in judgement.alerts:
             if alert.event.number == 2:
-                late.set()  # it comes while the second event's clip is to be begun
+                late.set()  # it arrives while the clip of the second event is starting
             evidence.step(alert)
             names.append(EvidenceFiles.of("cam", alert.started_at, alert.event.number, ".mp4"))
     evidence.abandon()

@@ -1,4 +1,4 @@
-"""The evidence thread: its settings, what waits for it, what it writes and drops, and that it ends with the run."""
+"""The evidence thread: its settings, its queue, what it writes and drops, and its end with the run."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ from monitor.testing.fakes import brightness_model, judgement, monitor_of, score
 from monitor.threads.channel import HandOver
 from tests.helpers.bright_events import BRIGHT, CALM, DEADLINE_S, files_in, levels, monitor, sink_for, tell
 
-# What waits
+# The queue
 
 
 def test_the_ring_never_takes_more_memory_than_its_budget_and_says_once_when_that_is_too_little(
@@ -55,7 +55,7 @@ def test_a_hand_over_refuses_what_does_not_fit_and_never_waits() -> None:
     handover: HandOver[str] = HandOver()
     assert handover.offer("a", 60, 100)
     assert not handover.offer("b", 60, 100)
-    assert handover.offer("event", 60, 150), "what matters more has a higher limit"
+    assert handover.offer("event", 60, 150), "more important items have a higher limit"
     assert [handover.take(0), handover.take(0), handover.take(0)] == ["a", "event", None]
     assert handover.bytes == 0
     assert handover.offer("c", 60, 100)
@@ -118,7 +118,7 @@ def test_after_a_reload_events_are_described_by_the_model_and_budget_that_saw_th
     assert [f["model"]["id"] for f in facts] == ["brightness", "later"]
     assert [f["expected_false_alarms_per_day"] for f in facts] == [1.0, 0.1]
     assert [f["phase"] for f in facts] == ["end", "end"]
-    assert all(f["clip"]["frames"] > 60 for f in facts), "both clips are whole"
+    assert all(f["clip"]["frames"] > 60 for f in facts), "both clips are complete"
 
 
 def test_a_model_exchanged_in_mid_stream_costs_no_clip_and_a_camera_that_only_learned_may_go(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_model_exchanged_in_mid_stream_costs_no_clip_and_a_camera_that_only_le
         sink.added(watched)
         sink.removed("learning")
         for number, item in enumerate(levels((6, CALM), (2, BRIGHT), (20, CALM), (2, BRIGHT), (8, CALM))):
-            if number == 75:  # in the event
+            if number == 75:  # during the event
                 for alert in watched.close():
                     sink.alert(alert, None)  # type: ignore[arg-type]
                 before, watched = watched, monitor_of("cam", later)
@@ -138,7 +138,7 @@ def test_a_model_exchanged_in_mid_stream_costs_no_clip_and_a_camera_that_only_le
             tell(sink, watched.update(item))
     facts = [json.loads(path.read_text()) for path in sorted(tmp_path.rglob("*.json"))]
     assert [f["model"]["hash"][0] for f in facts] == ["0", "1", "1"]
-    assert all(f["clip"] is not None for f in facts), "what was open was completed"
+    assert all(f["clip"] is not None for f in facts), "an open clip was completed"
     assert len(list(tmp_path.rglob("*.mp4"))) == len(facts)
 
 
@@ -149,7 +149,7 @@ def test_when_the_user_ends_the_run_an_open_clip_is_done_or_gone_in_time(tmp_pat
             tell(sink, watched.update(item))
         stop.set()
         ended_at = time.monotonic()
-    assert time.monotonic() - ended_at < 2.0, "1.1 s, and what a busy machine adds"
+    assert time.monotonic() - ended_at < 2.0, "1.1 s, and the rest for a busy machine"
     assert not [name for name in files_in(tmp_path) if "partial" in name]
 
 
@@ -157,13 +157,13 @@ def test_what_the_thread_is_too_slow_for_is_dropped_and_counted_without_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence_sink, "WAITING_BYTES", 32 * 24 * 3 * 5)
-    sink = sink_for(tmp_path)  # its thread is not running: the slowest there is
+    sink = sink_for(tmp_path)  # its thread does not run, as the slowest case
     watched = monitor()
     started = time.monotonic()
     for item in levels((6, CALM), (2, BRIGHT), (4, CALM)):
         tell(sink, watched.update(item))
     assert time.monotonic() - started < DEADLINE_S / 4
-    assert sink.dropped == 115, "five frames, the start and the end of the event wait"
+    assert sink.dropped == 115, "five frames, the start and the end of the event are queued"
 
 
 def test_a_thread_that_fails_says_so_and_takes_nothing_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

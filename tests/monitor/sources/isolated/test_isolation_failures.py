@@ -1,4 +1,4 @@
-"""A decoder's process that crashes, hangs or is killed, alone: one sentence, no trace, no secret, no orphan."""
+"""A single decoder process that crashes, hangs or is killed: one sentence, no trace, no secret, no orphan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.helpers.decoders import Break, Plan
 from tests.helpers.isolated import alive, grab_until_it_fails, isolated
 from tests.places import ROOT
 
-# Its failures
+# Failures
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_every_failure_is_one_sentence_whether_it_opens_or_reads(
 ) -> None:
     with isolated(Plan(at=3, what=what)).open() as reader:
         failure = grab_until_it_fails(reader)
-        with pytest.raises(CaptureError):  # and does not heal
+        with pytest.raises(CaptureError):  # it does not recover
             reader.grab()
     assert type(failure) is error
     assert sentence in str(failure)
@@ -88,7 +88,7 @@ def test_a_decoder_that_was_killed_says_nothing_against_its_file() -> None:
         assert str(grab_until_it_fails(reader)) == "test://noise: the decoder died (SIGKILL)"
 
 
-# Whose it is: no trace, no secret, no orphan
+# The process: no trace, no secret, no orphan
 
 
 def test_the_child_is_small_and_shows_no_password() -> None:
@@ -101,7 +101,7 @@ def test_the_child_is_small_and_shows_no_password() -> None:
 
 
 def test_nothing_is_left_behind_however_it_ends() -> None:
-    # The memory has no name: once its descriptors are closed nothing of it is left.
+    # The shared memory has no name. When its descriptors are closed, nothing of it is left.
     def left() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -140,5 +140,5 @@ def test_a_child_that_hangs_dies_with_its_killed_parent() -> None:
         child = int(parent.stdout.readline())
         assert alive(child)
         parent.kill()
-        assert parent.stderr.read() == ""  # the system's and Python's last words about leaks and the like
+        assert parent.stderr.read() == ""  # warnings of the system and of Python about leaks and similar problems
     assert eventually(lambda: not alive(child), within_s=5.0)

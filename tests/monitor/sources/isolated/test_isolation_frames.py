@@ -1,4 +1,4 @@
-"""What is decoded in a process of its own, and that its frames are the same."""
+"""Which sources are decoded in a separate process, and that their frames are the same."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_live_camera_is_sampled_by_its_decoder() -> None:
     with captured(isolated(Plan(fps=100.0), live=True), replace(QUICK, analysis_fps=10.0)) as (capture, sink):
         assert sink.more(8)
         indices, frames_in = [frame.index for frame in sink.frames], capture.status.frames_in
-    assert min(b - a for a, b in pairwise(indices)) > 1, "not every frame is given out"
+    assert min(b - a for a, b in pairwise(indices)) > 1, "not every frame is passed on"
     assert frames_in >= indices[-1]
 
 
@@ -118,7 +118,7 @@ def test_one_unreadable_frame_is_none_and_the_end_is_none() -> None:
         assert reader.grab() is None
 
 
-# What is isolated
+# Which sources are isolated
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pictures that two processes see: nobody writes where somebody still looks."""
+"""Pictures in memory that two processes share: no process overwrites a picture that another one still uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The synthetic street: reproducible pictures and a truth that agrees with them."""
+"""The synthetic street: reproducible pictures and labels that match them."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""What is wrong with a camera, by what it usually shows: on the synthetic street, and on real footage."""
+"""Faults of a camera, found by comparison with its usual views: on the synthetic street and on real footage."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ VIEWPOINT = Viewpoint.learn([clip(street(seed=4, frames=40))])
 
 
 def seconds(duration_s: float, change: Change = lambda image: image) -> list[Image]:
-    """The street for so long, as the camera shows it."""
+    """The street for this many seconds, as the camera shows it."""
     return [change(picture) for picture in itertools.islice(itertools.cycle(PICTURES), round(duration_s * FPS))]
 
 
@@ -60,13 +60,13 @@ def watched(pictures: Sequence[Image], check: HealthCheck | None = None) -> list
 
 
 def changes(verdicts: Sequence[Health]) -> list[tuple[CameraState, float]]:
-    """Each state as it begins, with its second."""
+    """Each new state, with its start in seconds."""
     starts = [0, *(i for i in range(1, len(verdicts)) if verdicts[i].state is not verdicts[i - 1].state)]
     return [(verdicts[i].state, i / FPS) for i in starts]
 
 
 def shifted(right: float, down: float = 0.0) -> Change:
-    """The camera turned: by parts of the width and height."""
+    """The camera turned, by fractions of the width and height."""
 
     def change(image: Image) -> Image:
         height, width = image.shape[:2]
@@ -166,7 +166,7 @@ def test_a_frame_or_two_that_come_flipped_are_not_worth_a_report() -> None:
     assert set(watched(pictures)) == {GOOD}
 
 
-# What is wrong with the camera, while it is scored
+# Faults of the camera during which it is scored
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_what_lasts_is_said_and_scored_and_over_when_it_is_over(
     assert 9.0 <= begin <= 11.5
     assert 21.0 <= end <= 23.5
     unscored = [index / FPS for index, health in enumerate(verdicts) if not health.scored]
-    if state is NOISY:  # at first they may be single corrupted frames
+    if state is NOISY:  # at first, they count as single corrupted frames
         assert 6.0 <= min(unscored) <= max(unscored) <= 8.0
     else:
         assert not unscored

@@ -1,4 +1,4 @@
-"""The verdict on a picture: pure, on pictures made for it and on real footage; and what the pipeline makes of it."""
+"""The health check: alone on synthetic pictures and on real footage, and in the pipeline."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_setting_that_makes_no_sense_is_refused() -> None:
 def test_it_costs_less_than_half_a_millisecond(size: tuple[int, int]) -> None:
     pictures = [RNG.integers(0, 256, (size[1], size[0], 3), np.uint8) for _ in range(4)]
     check, best_s = HealthCheck(), math.inf
-    for index in range(40):  # the best of many: what else this machine does is not the question
+    for index in range(40):  # the best of many, because this machine also does other work
         started = time.perf_counter()
         check.update(index / 10, pictures[index % 4])
         best_s = min(best_s, time.perf_counter() - started)
@@ -142,7 +142,7 @@ def test_it_costs_less_than_half_a_millisecond(size: tuple[int, int]) -> None:
 
 
 def test_ordinary_footage_is_good_day_and_night() -> None:
-    # The cars of one clip are so near that the camera's exposure follows each of them: the whole picture changes.
+    # In one clip, the cars are so near that the exposure adapts to each of them, so the whole picture changes.
     paths = [*(path for path in CLIPS if path.stem != "car-detection"), *UPCAM[::12]]
     if not paths:
         pytest.skip(f"no footage in {SHARED_DATA}")
@@ -160,7 +160,7 @@ def test_ordinary_footage_is_good_day_and_night() -> None:
 
 
 class Pictures(Source):
-    """A live camera at 10 frames a second by a clock that it moves itself."""
+    """A live camera at 10 frames per second, on a clock that it advances itself."""
 
     live = True
 
@@ -252,4 +252,4 @@ def test_a_detector_never_sees_a_frame_that_is_not_worth_scoring() -> None:
     batch = [frame(0.0), replace(frame(0.1), health=bad), replace(frame(0.2), health=bad), frame(0.3)]
     scores = [scored.detections[0].score for scored in scorer.score(batch)]
     assert [math.isnan(score) for score in scores] == [False, True, True, False]
-    assert scorer._streams["cam"][2] == [[2]], "the stream counts the frames that it has seen"
+    assert scorer._streams["cam"][2] == [[2]], "the stream counts only the frames that it has received"

@@ -1,4 +1,4 @@
-"""What a camera usually shows: learned from footage, kept in the model folder."""
+"""The usual views of a camera: learned from footage, stored in the model folder."""
 
 from __future__ import annotations
 
