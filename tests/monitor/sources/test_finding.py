@@ -28,7 +28,7 @@ def test_a_source_given_twice_is_told(tmp_path: Path, caplog: pytest.LogCaptureF
     (tmp_path / "link.avi").symlink_to(video)
     url = "rtsp://user:secret@10.0.0.2/live"
     opened = open_sources([str(video), f"door={url}", str(tmp_path / "link.avi"), "0", f"gate={url}", "/dev/video0"])
-    assert len(opened) == 6, "it may be meant"
+    assert len(opened) == 6, "it may be intended"
     doubles = [record.getMessage().partition(" are the same source")[0] for record in caplog.records]
     assert doubles == ["walk and link", "door and gate", "usb-0 and usb-0-2"]
     assert "secret" not in caplog.text
@@ -126,7 +126,7 @@ def test_a_missing_video_is_an_error(tmp_path: Path) -> None:
 )
 def test_real_footage_is_read_to_its_end(clip: str, frames: int, seconds: float) -> None:
     if not (DATA / clip).exists():
-        pytest.skip(f"{clip} of the real footage is not here")
+        pytest.skip(f"{clip} of the real footage is missing")
     with VideoSource(DATA / clip).open() as reader:
         grabbed: list[Position] = list(iter(reader.grab, None))
     assert [position.index for position in grabbed] == list(range(frames))
@@ -134,7 +134,7 @@ def test_real_footage_is_read_to_its_end(clip: str, frames: int, seconds: float)
     assert all(a.time_s < b.time_s for a, b in pairwise(grabbed))
 
 
-# What the user typed
+# Arguments of the user
 
 
 def test_a_folder_of_frames_is_one_stream(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Evidence on disks that are full, read-only or gone, and what is deleted when."""
+"""Evidence on disks that are full, read-only or missing, and which evidence is deleted when."""
 
 import logging
 import os
@@ -29,13 +29,13 @@ NOW = datetime(2026, 3, 10, 12, tzinfo=UTC).timestamp()
 
 @contextmanager
 def small_disk(folder: Path, size: str, *options: str) -> Iterator[Path]:
-    """A disk of its own at ``folder``."""
+    """A separate small disk at ``folder``."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk to fill")
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={size}", *options]), "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("this machine lets nobody mount a small disk to fill")
+        pytest.skip("this machine does not allow mounting a small disk to fill")
     try:
         yield folder
     finally:
@@ -43,7 +43,7 @@ def small_disk(folder: Path, size: str, *options: str) -> Iterator[Path]:
 
 
 def fill(folder: Path) -> Path:
-    """Leave no free byte on the folder's disk."""
+    """Fill the disk of the folder completely."""
     path = folder / "filler"
     path.write_bytes(b"x" * shutil.disk_usage(folder).free)
     assert shutil.disk_usage(folder).free == 0
@@ -65,14 +65,14 @@ def test_a_full_disk_loses_evidence_says_so_once_and_goes_on_when_there_is_room(
         scene = levels((6, CALM), (2, BRIGHT), (9, CALM))
         alerts = play(scene, CameraEvidence("cam", EvidenceSettings(), disk))
         assert [alert.event.phase for alert in alerts] == ["start", "end"]
-        assert (disk.written, disk.lost) == (0, 5), "two pictures, twice the facts, the clip"
+        assert (disk.written, disk.lost) == (0, 5), "two pictures, the facts twice, the clip"
         assert not files_in(folder / "evidence")
         assert len(caplog.records) == 1
         assert "No space left on device; alerts continue" in caplog.text
 
         filler.unlink()
         play(scene, CameraEvidence("cam", EvidenceSettings(), disk))
-        assert disk.written == 0, "it is not tried at every frame"
+        assert disk.written == 0, "it does not retry at every frame"
         clock.now += 31
         play(scene, CameraEvidence("cam", EvidenceSettings(), disk))
         assert disk.written == 4
@@ -149,14 +149,14 @@ def test_the_oldest_events_make_room_whatever_their_camera(tmp_path: Path) -> No
     events = [put(tmp_path, "door" if day % 2 else "yard", float(day)) for day in range(10)]
     assert make_room(tmp_path, 30 * DAY_S, 5000, NOW) <= SHARE * 5000
     assert files_in(tmp_path) == sorted(name for files in events[:4] for name in files.all)
-    assert make_room(tmp_path, 30 * DAY_S, 5000, NOW) == 4000, "within the budget nothing more goes"
+    assert make_room(tmp_path, 30 * DAY_S, 5000, NOW) == 4000, "within the budget, nothing more is deleted"
 
 
 def test_an_event_that_is_being_written_is_never_deleted(tmp_path: Path) -> None:
     old, new = put(tmp_path, "door", 40.0), put(tmp_path, "yard", 0.0)
     make_room(tmp_path, 30 * DAY_S, 100, NOW, {old.name})
     assert files_in(tmp_path) == sorted(old.all)
-    assert new.stem == old.stem, "of another day"
+    assert new.stem == old.stem, "it is from another day"
 
 
 def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
@@ -187,11 +187,11 @@ def test_the_folder_is_looked_through_at_the_start_and_when_the_budget_is_passed
     retention = Retention(tmp_path, 30, 5000)
     put(tmp_path, "door", age_days + 31)
     retention.check(0, ())
-    assert not files_in(tmp_path), "too old"
+    assert not files_in(tmp_path), "files that are too old are deleted"
     for hour in range(6):
         put(tmp_path, "door", age_days + 0.01 * hour)
     retention.check(5000, ())
-    assert len(files_in(tmp_path)) == 24, "not yet"
+    assert len(files_in(tmp_path)) == 24, "no check has been due yet"
     retention.check(6000, ())
     assert len(files_in(tmp_path)) == 16
 
