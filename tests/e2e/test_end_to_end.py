@@ -177,7 +177,7 @@ def test_the_demo_s_alerts_reach_a_subscriber_with_reason_and_place_and_match_th
         assert message["expected_false_alarms_per_day"] == 1.0
 
 
-@pytest.mark.skipif(not SHARED_DATA.exists(), reason="the real footage (shared/data) is not here")
+@pytest.mark.skipif(not SHARED_DATA.exists(), reason="the real footage (shared/data) is missing")
 @pytest.mark.parametrize("clip", ["vtest_480x360.mp4", "one-by-one-person-detection.mp4"])
 def test_a_real_clip_is_scored_to_its_last_frame(tmp_path: Path, clip: str) -> None:
     path = SHARED_DATA / "clips" / clip
@@ -196,7 +196,7 @@ def test_a_real_clip_is_scored_to_its_last_frame(tmp_path: Path, clip: str) -> N
     assert all(line["score"] is not None for line in lines[3:])
 
 
-@pytest.mark.skipif(not SHARED_DATA.exists(), reason="the real footage (shared/data) is not here")
+@pytest.mark.skipif(not SHARED_DATA.exists(), reason="the real footage (shared/data) is missing")
 def test_an_avenue_tree_is_replayed_with_a_stream_a_video(tmp_path: Path) -> None:
     scores = tmp_path / "scores.jsonl"
     fast = ("--speed", "max", "--max-frames", "30", "--no-publish")

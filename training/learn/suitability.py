@@ -27,8 +27,8 @@ def check_suitable(normal: Normal) -> None:
         raise UsageError("the footage contains only one frame: give at least 10 min of normal footage of the camera")
     if round(length_s) < LEAST_LEARNING_S and normal.unscored:
         raise UsageError(
-            f"only {length_s:.1f} s of this footage can be learned from ({left_out(normal.unscored)} are left out): "
-            "give at least 10 min of footage in which the camera sees its scene and something moves"
+            f"only {length_s:.1f} s of this footage are suitable for learning ({left_out(normal.unscored)} left out): "
+            "give at least 10 min of footage that shows the scene and in which something moves"
         )
     if round(length_s) < LEAST_LEARNING_S:  # rounded, because ten seconds of frames last one frame less than 10 s
         raise UsageError(

@@ -36,7 +36,7 @@ def test_help_at_80_columns_shows_every_option_whole(name: str, monkeypatch: pyt
     assert ("--false-alarms-per-day " in done.stdout) == (name in ("evaluate", "what-if"))
 
 
-@pytest.mark.skipif(not CRASHES.exists(), reason="the file that crashes the decoder is not here: ../shared/data/faults")
+@pytest.mark.skipif(not CRASHES.exists(), reason="the file that crashes the decoder is missing: ../shared/data/faults")
 def test_real_video_that_crashes_the_decoder_is_one_sentence(tmp_path: Path) -> None:
     done = training("train", "--data", CRASHES, "--out", tmp_path / "model")
     assert done.returncode == 2

@@ -95,7 +95,7 @@ def test_times_read_as_on_a_clock() -> None:
     assert [clock(s) for s in (0.0, 7.24, 59.96, 61.0, 3723.4)] == ["0:00.0", "0:07.2", "1:00.0", "1:01.0", "1:02:03.4"]
 
 
-@pytest.mark.skipif(not (SHARED_DATA / "clips").exists(), reason="the real footage is not here: ../shared/data")
+@pytest.mark.skipif(not (SHARED_DATA / "clips").exists(), reason="the real footage is missing: ../shared/data")
 def test_real_video_is_counted_from_start_to_end() -> None:
     model = replace(brightness_model())
     found = count_alarms(SHARED_DATA / "umn/lawn_1.mp4", model, 1.0, QUIET)

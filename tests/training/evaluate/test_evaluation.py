@@ -227,7 +227,7 @@ def test_footage_trained_on_is_found_among_the_test_videos(tmp_path: Path) -> No
     assert overlap(videos, ["demo"]) == []
 
 
-@pytest.mark.skipif(not (DATA / "labels.json").exists(), reason="the real footage is not here: ../shared/data")
+@pytest.mark.skipif(not (DATA / "labels.json").exists(), reason="the real footage is missing: ../shared/data")
 def test_real_labels_fit_the_real_footage() -> None:
     videos = load_labels(DATA / "labels.json", "ped1")
     assert len(videos) == 17

@@ -1,4 +1,4 @@
-"""What is read of normal footage: by the rules of a live camera, at its rate, without what it would not score."""
+"""Normal footage is read by the rules of a live camera: at its rate, without frames that it would not score."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GROUND = np.random.default_rng(0).integers(40, 160, (SIZE[1], SIZE[0], 3), np.ui
 
 
 def busy(number: int) -> Image:
-    """A textured place past which a bright block glides."""
+    """A textured scene through which a bright block moves."""
     image = GROUND.copy()
     x = number % (SIZE[0] - 20)
     image[30:50, x : x + 20] = 230
@@ -26,7 +26,7 @@ def busy(number: int) -> Image:
 
 
 def footage(frames: int, fps: float = 10.0, **odd: Image) -> ShownSource:
-    """Busy frames; ``from_N``: this picture from frame N on; ``to_N`` is busy again from N on."""
+    """Busy frames. ``from_N``: this picture from frame N on. ``to_N``: busy again from frame N on."""
     shown = []
     image: Image | None = None
     for number in range(frames):
@@ -40,8 +40,8 @@ def footage(frames: int, fps: float = 10.0, **odd: Image) -> ShownSource:
 def test_frames_that_a_live_camera_would_not_score_are_left_out_and_counted() -> None:
     black = np.zeros_like(GROUND)
     read = read_normal([footage(300, from_100=black, to_150=black)], QUIET)
-    assert len(read.stretches) == 2, "what follows a pause has nothing to do with what came before"
-    assert {"dark", "scene_change"} <= set(read.unscored), "black, and the switch of the light after it"
+    assert len(read.stretches) == 2, "frames after a pause are a separate stretch"
+    assert {"dark", "scene_change"} <= set(read.unscored), "black, and then the change of the light"
     assert read.frames + sum(read.unscored.values()) == 300
     dark = {frame.time_s for stretch in read.stretches for frame in stretch if frame.image.max() < 10}
     assert len(dark) < 25, "only until it counts as dark"
@@ -50,7 +50,7 @@ def test_frames_that_a_live_camera_would_not_score_are_left_out_and_counted() ->
 def test_footage_of_a_frozen_camera_is_refused_with_what_was_left_out() -> None:
     read = read_normal([footage(300, from_20=busy(20))], QUIET)
     assert read.unscored["frozen"] > 200
-    with pytest.raises(UsageError, match=r"only [0-9.]+ s of this footage can be learned from \([0-9]+ frames frozen"):
+    with pytest.raises(UsageError, match=r"only [0-9.]+ s of this footage are suitable .*\([0-9]+ frames frozen"):
         check_suitable(read)
 
 

@@ -64,7 +64,7 @@ def test_the_camera_is_not_blamed_for_a_machine_that_is_too_slow() -> None:
     assert "gaps: check the network" in idle
 
 
-@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="the system does not tell")
+@pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="the system does not report it")
 def test_waiting_for_a_core_that_another_has_is_measured() -> None:
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})

@@ -257,7 +257,7 @@ def test_a_device_that_does_not_exist_is_refused(device: str) -> None:
         TrueSight.from_network(network(), variant="sound", device=device)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is here")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a CUDA device")
 def test_without_a_gpu_cuda_says_what_to_do() -> None:
     with pytest.raises(UsageError, match="this machine has no CUDA device: run with --device cpu"):
         TrueSight.from_network(network(), variant="sound", device="cuda")
