@@ -64,7 +64,7 @@ class LiveFileReader(VideoReader):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(capture, source.label, counted=False)
+        super().__init__(capture, source.label)
         self.fps = source.fps
         self._blind = source.blind
         self._clock = clock

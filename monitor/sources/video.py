@@ -71,7 +71,8 @@ class VideoSource(Source):
         capture = open_capture(str(self.path), parameters=threads, hardware=self.hardware)
         if not capture.isOpened():
             raise SourceError(f"{self.path} is not a video that OpenCV can read")
-        return VideoReader(capture, self.label, counted=self.path.suffix.lower() in _COUNTED)
+        counted = self.path if self.path.suffix.lower() in _COUNTED else None
+        return VideoReader(capture, self.label, counted)
 
     def check(self) -> None:
         """Raise SourceError unless the first frame can be decoded."""
@@ -86,10 +87,11 @@ class VideoReader(Reader):
     The media time is the container's time if it increases from frame to frame, otherwise the time of the previous
     frame plus 1 / fps. The first frame is at 0 s.
 
-    counted  the length stored in the container is reliable: a file that ends long before it is truncated
+    counted  the file, if its container stores a length: a file that ends long before it may be truncated. Then its
+             packets decide. None if the length says nothing
     """
 
-    def __init__(self, capture: cv2.VideoCapture, label: str, *, counted: bool) -> None:
+    def __init__(self, capture: cv2.VideoCapture, label: str, counted: Path | None = None) -> None:
         self._capture = capture
         self._label = label
         self._counted = counted
@@ -121,10 +123,10 @@ class VideoReader(Reader):
 
     def _check_end(self) -> None:
         claimed_s, last = self.claimed_s, self._last
-        if not self._counted or claimed_s is None or last is None:
+        if self._counted is None or claimed_s is None or last is None:
             return
         frames_s, read_s = (last.index + 1) / self.fps, last.time_s + 1.0 / self.fps
-        if max(frames_s, read_s) < min((1 - _MISSING_SHARE) * claimed_s, claimed_s - _MISSING_S):
+        if max(frames_s, read_s) < _least_s(claimed_s) and _is_cut_off(self._counted, read_s):
             raise CaptureError(
                 f"{self._label} ends after {read_s:.1f} of {claimed_s:.1f} s: it is damaged or cut off; copy it again"
             )
@@ -142,3 +144,18 @@ class VideoReader(Reader):
     def close(self) -> None:
         """Close the file."""
         self._capture.release()
+
+
+def _least_s(length_s: float) -> float:
+    """Seconds that must be read of a video of this length."""
+    return min((1 - _MISSING_SHARE) * length_s, length_s - _MISSING_S)
+
+
+def _is_cut_off(path: Path, read_s: float) -> bool:
+    """Whether a file of which ``read_s`` seconds could be read should have given more."""
+    from monitor.sources.video_end import read_packets  # loads PyAV, only for files that end early
+
+    packets = read_packets(path)
+    if packets is None:
+        return True
+    return not packets.complete or read_s < _least_s(packets.shown_s)

@@ -210,7 +210,7 @@ def test_a_trained_model_gives_the_same_live_and_replayed() -> None:
     assert [facts(alert) for alert in again.alerts] == [facts(alert) for alert in watched.alerts]
 
 
-@pytest.mark.parametrize("name", ["street12.mp4", "fps1.mp4"])
+@pytest.mark.parametrize("name", ["street12.mp4", "fps1.mp4", "trim.mp4", "audiolong.mkv"])
 def test_a_real_video_gives_the_same_live_and_replayed(name: str) -> None:
     path = SHARED_DATA / "field" / name
     if not path.exists():

@@ -24,7 +24,7 @@ from monitor.replay import scored
 from monitor.scores.held_out import HeldOut
 from monitor.sources.synthetic.synthetic_scene import FPS, SyntheticScene
 from monitor.types import Frame
-from training.autoencoder.train_model import code_commit
+from training.provenance import code_commit
 
 OUT = Path(__file__).parents[2] / "monitor" / "assets" / "demo"
 ANALYSED_PER_S = 10.0

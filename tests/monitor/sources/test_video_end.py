@@ -1,0 +1,113 @@
+"""Videos that end before their container says: sound ones are read to their end, files that are cut off are named."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from monitor.errors import CaptureError
+from monitor.sources.video import VideoSource
+from monitor.sources.video_end import read_packets
+from tests.places import SHARED_DATA
+
+FPS = 10
+
+
+def video(path: Path, seconds: float, sound_s: float = 0.0, *, late_s: float = 0.0, options: str = "") -> Path:
+    """A video with sound of another length; the pictures begin ``late_s`` after the sound."""
+    webm = path.suffix == ".webm"
+    with av.open(str(path), "w", options={"movflags": options} if options else {}) as out:
+        pictures = out.add_stream("libvpx" if webm else "libx264", rate=FPS)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        pictures.time_base = Fraction(1, 1000)
+        sound = out.add_stream("libopus" if webm else "aac", rate=48_000) if sound_s else None
+        for number in range(round(seconds * FPS)):
+            noise = np.random.default_rng(number).integers(0, 255, (48, 64, 3), np.uint8)
+            frame = av.VideoFrame.from_ndarray(noise, format="bgr24")
+            frame.pts, frame.time_base = round(1000 * (late_s + number / FPS)), Fraction(1, 1000)
+            out.mux(pictures.encode(frame))
+        out.mux(pictures.encode(None))
+        if sound is not None:
+            for number in range(round(sound_s * 48_000 / 960)):
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), format="fltp", layout="mono")
+                silence.sample_rate, silence.pts, silence.time_base = 48_000, number * 960, Fraction(1, 48_000)
+                out.mux(sound.encode(silence))
+            out.mux(sound.encode(None))
+    return path
+
+
+def cut(path: Path, share: float = 0.6) -> Path:
+    """The beginning of a file."""
+    content = path.read_bytes()
+    part = path.with_stem(f"{path.stem}-cut")
+    part.write_bytes(content[: round(len(content) * share)])
+    return part
+
+
+def frames(path: Path) -> int:
+    with VideoSource(path).open() as reader:
+        count = 0
+        while reader.grab() is not None:
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize("name", ["long.mkv", "long.webm", "long.mp4", "long.mov"])
+def test_sound_that_is_longer_than_the_pictures_is_no_damage(name: str, tmp_path: Path) -> None:
+    assert frames(video(tmp_path / name, 4.0, 12.0)) == 40
+
+
+@pytest.mark.parametrize("name", ["late.mkv", "late.mp4"])
+def test_pictures_that_begin_late_are_no_damage(name: str, tmp_path: Path) -> None:
+    assert frames(video(tmp_path / name, 4.0, 12.0, late_s=6.0)) == 40
+
+
+def test_a_fragmented_file_is_no_damage(tmp_path: Path) -> None:
+    assert frames(video(tmp_path / "parts.mp4", 4.0, 12.0, options="frag_keyframe+empty_moov")) == 40
+
+
+@pytest.mark.parametrize(
+    ("name", "sound_s", "options"),
+    [
+        ("cut.mkv", 0.0, ""),
+        ("cut.mkv", 12.0, ""),
+        ("cut.mp4", 0.0, "faststart"),
+        ("cut.mp4", 12.0, "faststart"),
+        ("cut.avi", 0.0, ""),
+    ],
+)
+def test_a_file_that_is_cut_off_is_named(name: str, sound_s: float, options: str, tmp_path: Path) -> None:
+    part = cut(video(tmp_path / name, 12.0, sound_s, options=options))
+    with pytest.raises(CaptureError, match=r"ends after [0-9.]+ of [0-9.]+ s: it is damaged or cut off"):
+        frames(part)
+
+
+def test_packets_of_what_is_no_video_are_none(tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    assert read_packets(tmp_path / "text.mp4") is None
+    assert read_packets(tmp_path / "missing.mp4") is None
+
+
+def test_a_file_that_cannot_be_opened_a_second_time_counts_as_cut_off(tmp_path: Path) -> None:
+    path = video(tmp_path / "gone.mkv", 4.0, 12.0)
+    with VideoSource(path).open() as reader:
+        path.unlink()
+        for _ in range(40):
+            assert reader.grab() is not None
+        with pytest.raises(CaptureError, match="damaged or cut off"):
+            reader.grab()
+
+
+@pytest.mark.parametrize(("name", "count"), [("trim.mp4", 40), ("audiolong.mkv", 120)])
+def test_real_files_that_were_called_damaged_are_read_to_their_end(name: str, count: int) -> None:
+    path = SHARED_DATA / "field" / name
+    if not path.exists():
+        pytest.skip(f"needs the footage in {SHARED_DATA}")
+    assert frames(path) == count
+    packets = read_packets(path)
+    assert packets is not None
+    assert packets.complete
