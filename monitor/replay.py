@@ -1,4 +1,4 @@
-"""Recorded footage through the chain that runs live: FrameRules, then Scorer, then CameraMonitor.
+"""Runs recorded footage through the same chain as a live camera: FrameRules, then Scorer, then CameraMonitor.
 
     for judgement in replay(source, model, monitor):
         ...
@@ -29,20 +29,21 @@ from monitor.stream.health.health_settings import HealthSettings
 from monitor.types import Frame, Image, ScoredFrame
 
 LIVE_FPS = 10.0
-"""Frames analysed per second live, unless the user says otherwise."""
+"""Default number of frames analysed per second of a live camera."""
 AS_LIVE = RuleSettings(analysis_fps=LIVE_FPS, health=HealthSettings())
 """The rules of a live camera with default settings."""
 _BATCH = 8
-_TIMINGS = 20_000  # the last of a day's frames are enough for a median
+_TIMINGS = 20_000  # the last frames are enough for a median, even of a whole day
 
 
 @dataclass(eq=False)
 class ReplayLog:
-    """What a replay counted, filled in as it runs.
+    """Counts of a replay, updated while it runs.
 
+    keep_positions  True to fill ``positions``
     unreadable      names of frames that could not be decoded
-    unscored        state of health -> frames that were not scored because of it
-    positions       every frame there was, analysed or not, if asked for
+    unscored        health state -> number of frames that were not scored because of it
+    positions       every frame, analysed or not
     """
 
     keep_positions: bool = False
@@ -52,7 +53,7 @@ class ReplayLog:
     _ms: dict[str, deque[float]] = field(default_factory=dict)
 
     def took(self, stage: str, seconds: float) -> None:
-        """A stage took so long for one analysed frame."""
+        """Add the time that a stage took for one analysed frame, seconds."""
         self._ms.setdefault(stage, deque(maxlen=_TIMINGS)).append(seconds * 1000)
 
     def timings(self) -> dict[str, list[float]]:
@@ -79,15 +80,15 @@ def frames(
     wanted: Callable[[float], bool] | None = None,
     log: ReplayLog | None = None,
 ) -> Iterator[Frame]:
-    """The frames of a source that are analysed live, in order, with their segment and health.
+    """The frames of a source that a live run would analyse, in order, with their segment and health.
 
-    from_s  media time of the first, seconds
-    to_s    media time of the last, seconds
-    limit   number of frames, at most
+    from_s  earliest media time of a frame, seconds
+    to_s    latest media time of a frame, seconds
+    limit   maximum number of frames; None for no limit
     wanted  called with the media time of each frame, seconds; a frame that is not wanted is never decoded
-    log     counts what is left out
+    log     counts the frames that are left out, and the time of each stage
 
-    Raises what the source's reader raises: SourceError, CaptureError.
+    Raises the errors of the source's reader: SourceError, CaptureError.
     """
     log = log or ReplayLog()
     given = 0
@@ -127,7 +128,7 @@ def frames(
 
 
 def scored(stream: Iterable[Frame], watcher: Watcher, log: ReplayLog | None = None) -> Iterator[ScoredFrame]:
-    """Frames of one camera, in order, with the raw detections of its model or of bare detectors."""
+    """Frames of one camera, in order, with the raw detections of its model or of detectors without a model."""
     scorer: Scorer | None = None
     for batch in _batches(stream):
         scorer = scorer or Scorer({batch[0].camera: watcher}, timed=None if log is None else log.took)
@@ -135,7 +136,7 @@ def scored(stream: Iterable[Frame], watcher: Watcher, log: ReplayLog | None = No
 
 
 def judged(stream: Iterable[ScoredFrame], monitor: CameraMonitor) -> Iterator[Judgement]:
-    """Scored frames of one camera, in order, judged. ``monitor.close`` ends an event that is open at the end."""
+    """The judgements of one camera's scored frames, in order. ``monitor.close`` ends an event that is still open."""
     for each in stream:
         yield monitor.update(each)
 
@@ -147,18 +148,18 @@ def replay(
     settings: RuleSettings = AS_LIVE,
     log: ReplayLog | None = None,
 ) -> Iterator[Judgement]:
-    """The judgements that the live monitor makes of a recorded source, see ``frames`` and ``judged``."""
+    """The judgements that the live monitor would make of a recorded source, see ``frames`` and ``judged``."""
     rules = FrameRules(settings, model.viewpoint, model.learned_size)
     return judged(scored(frames(source, rules, log=log), model, log), monitor)
 
 
 def score_frames(stream: Iterable[Frame], detector: Detector) -> NDArray[np.float64]:
-    """A detector's raw scores of frames of one camera: (n,) float64, NaN if it cannot judge."""
+    """A detector's raw scores of frames of one camera: (n,) float64, NaN for a frame that it cannot judge."""
     return np.array([each.detections[0].score for each in scored(stream, Bare((detector,)))], np.float64)
 
 
 def _batches(stream: Iterable[Frame]) -> Iterator[list[Frame]]:
-    """Frames scored together, which is faster; the scores are the same for any size of batch."""
+    """Batches of frames, because scoring them together is faster. The scores are the same for any batch size."""
     batch: list[Frame] = []
     for frame in stream:
         batch.append(frame)
@@ -170,7 +171,7 @@ def _batches(stream: Iterable[Frame]) -> Iterator[list[Frame]]:
 
 
 class _Noting(Reader):
-    """Writes down every frame of a reader, those that are skipped too."""
+    """Records the position of every frame of a reader, including skipped frames."""
 
     def __init__(self, reader: Reader, positions: list[Position]) -> None:
         self.fps = reader.fps

@@ -1,4 +1,4 @@
-"""How cameras and the run are doing: what the main loop reports to sinks, ten times per second."""
+"""Reports on the cameras and on the run, which the main loop sends to the sinks ten times per second."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from monitor.text.durations import in_words
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a camera is with learning.
+    """The progress of a camera that learns.
 
-    fraction  0..1 of all its stages, which never falls until it is watched
-    text      what is under way
-    left_s    about how long ``left_of`` takes still, seconds; None where it cannot be told yet
-    of        what the fraction is a share of
-    left_of   what the time is the rest of, where that is not the same
+    fraction  0..1 of all stages; it never falls until the camera is watched
+    text      the present step
+    left_s    approximate time until ``left_of`` ends, seconds; None if it cannot be estimated yet
+    of        what the fraction is a share of, in words
+    left_of   what the time left belongs to, in words; "" if it belongs to ``of``
     """
 
     fraction: float
@@ -36,7 +36,7 @@ class Progress:
 
     @property
     def short(self) -> str:
-        """``learning 43 %, 12 s left``; ``12 %, 9.5 min of recording left`` beside a state that says what for."""
+        """``learning 43 %, 12 s left``; or ``12 %, 9.5 min of recording left``, to show next to the state."""
         left = self._left()
         return f"{'' if self.left_of else 'learning '}{100 * self.fraction:.0f} %{left and f', {left}'}"
 
@@ -48,15 +48,26 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class CameraReport:
-    """How one camera does, for people and health messages.
+    """The report on one camera, for display and for health messages.
 
-    score      smoothed, 1 = the threshold; NaN before the first
-    history    highest score of each of the last seconds, oldest first; None where none came
-    fps_in     pictures received a second; fps_analysed: frames scored a second
-    age_p50_s  median time from reading a frame to its score, seconds, of the last frames; None before the first
-    unscored   why not one frame has been scored so far, where that is known
-    progress   how far it is with learning; None where it does not
-    rests_on_s  seconds of held-out footage that the threshold is extrapolated from; None where it is not
+    source        where its frames come from, for display
+    since         time.monotonic() at which the state started, seconds
+    detail        a sentence about the state; may be empty
+    score         smoothed, 1 = the threshold; NaN before the first score
+    alarmed       True while an event is open
+    history       highest score of each of the last seconds, oldest first; None for a second without a score
+    fps_in        pictures received per second
+    fps_analysed  frames analysed per second
+    age_p50_s     median time from reading a frame to its score, of the last frames, seconds; None before the first
+    age_p99_s     99 % quantile of the same time
+    frames_in     pictures received, analysed or not
+    analysed      frames analysed
+    dropped       frames dropped from the queue
+    unscored      the reason why no frame has been scored so far; "" if unknown, or if a frame has been scored
+    progress      progress of learning; None if it does not learn
+    rests_on_s    seconds of held-out footage that the threshold is extrapolated from; None if it is not extrapolated
+
+    For reconnects, stalls, missing and unreadable, see CaptureStatus. events: number of events started.
     """
 
     name: str
@@ -86,7 +97,7 @@ class CameraReport:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """How the run does as a whole. elapsed_s: seconds since its start."""
+    """The report on the whole run. elapsed_s: seconds since its start; queue_depth: waiting frames of all cameras."""
 
     elapsed_s: float
     queue_depth: int

@@ -1,9 +1,8 @@
-"""The frozen messages that pass between stages.
+"""The immutable messages that pass between stages.
 
-Images are ``(H, W, 3) uint8 BGR`` in the source's own size. Times named ``time_s`` are seconds on
-the stream's own clock: media time for files and folders, seconds since the start for live cameras.
-Everything that decides (smoothing, alert rule) uses that clock, so a file gives the same alerts
-however fast it is played. A high score is abnormal.
+Images are ``(H, W, 3) uint8 BGR`` in the source's own size. Times named ``time_s`` are seconds on the stream's own
+clock: media time for files and folders, seconds since the start for live cameras. All decisions (smoothing, alert rule)
+use that clock, so a file gives the same alerts at any playback speed. A high score is abnormal.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What there is to say of a picture, and whether it is worth scoring.
+    """The verdict on a picture, and whether it is scored.
 
-    state   ONLINE, or what is wrong
-    detail  a sentence that says what, and what is done about it
-    scored  whether the picture is to be scored: a camera that has moved goes on to be, a frozen one does not.
-            Single frames that are corrupted are not, without a state of their own
+    state   ONLINE, or the problem
+    detail  a sentence that describes the problem and what the monitor does about it
+    scored  whether the picture is scored. Pictures of a camera that has moved are scored, those of a frozen one are
+            not. Single corrupted frames are not scored, but they have no state of their own
     """
 
     state: CameraState = CameraState.ONLINE
@@ -40,15 +39,15 @@ class Frame:
     """One decoded picture of one camera.
 
     camera       name, unique in a run; no ``/``
-    index        0-based number in the source, missing frames counted
+    index        0-based number in the source; missing frames are counted
     time_s       seconds on the stream's clock, strictly increasing in a run
     image        (H, W, 3) uint8 BGR
-    segment      grows at each gap, reconnect, loop or change of frame size: temporal state starts anew
+    segment      increases at each gap, reconnect, loop or change of frame size; then all temporal state starts again
     captured_at  time.monotonic() when the frame was read, seconds
-    wall_time    time.time() when the frame was read, seconds; for people only
-    health       whether it is worth scoring: detectors never see a frame that is not
-    media_s      where in its file or folder it is, seconds from the beginning; None of a live camera
-    small        the image made small, shared by all detectors
+    wall_time    time.time() when the frame was read, seconds; for display only
+    health       whether it is scored: detectors never see a frame that is not
+    media_s      position in the file or folder, seconds from the beginning; None for a live camera
+    small        small copies of the image, shared by all detectors
     """
 
     camera: str
@@ -68,11 +67,11 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detection:
-    """What one detector says of one frame.
+    """The result of one detector for one frame.
 
     score        raw, in the detector's own units; a high score is abnormal; NaN while it cannot judge yet
     anomaly_map  (h, w) float32 over the whole frame, any resolution, high is abnormal; None without one
-    reasons      terms that rose above what is usual, strongest first
+    reasons      terms that are above their usual value, strongest first
     """
 
     score: float
@@ -89,21 +88,21 @@ class ScoredFrame:
     scored_at: float
     """time.monotonic() when the detectors were done, seconds."""
     model: str = ""
-    """Which model (its ``id``) that was; "" where only one ever comes into question."""
+    """The ``id`` of the model; "" if only one model is possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureStatus:
-    """A capture thread's account of itself, replaced as a whole at every change.
+    """The status of a capture thread, replaced as a whole at every change.
 
     since          time.monotonic() of the last change of state, seconds
     frames_in      pictures received (grabbed), analysed or not
-    missing        gaps in a folder's numbering, in frames
+    missing        frames missing in the numbering of a folder
     unreadable     files of a folder, or pictures of a stream, that could not be decoded
-    reconnects     times the camera was opened again after it had been lost or could not be reached
-    stalls         reads that ran into the deadline
+    reconnects     number of times that the camera was opened again after it was lost or could not be reached
+    stalls         number of reads that reached the timeout
     last_frame_at  time.monotonic() of the last picture received; None before the first
-    behind_s       how far a file is behind the pace at which it is to be played, seconds
+    behind_s       how far a file is behind its playback pace, seconds
     """
 
     state: CameraState = CameraState.CONNECTING

@@ -1,4 +1,4 @@
-"""From settings to cameras that can be watched: sources found, models loaded, thresholds worked out, all checked."""
+"""From settings to cameras that can be watched: it finds sources, loads models, computes thresholds and checks all."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ log = logging.getLogger("monitor")
 
 
 def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
-    """The sources named on the command line, or else the config's cameras; each has been checked.
+    """The sources named on the command line, otherwise the cameras of the config. Each source has been checked.
 
-    Raises SourceError for a source that can never give a frame, ConfigError when there is none.
+    Raises SourceError if a source can never give a frame, ConfigError if there is no source.
     """
     named = list(specs) or [f"{name}={camera.source}" for name, camera in settings.cameras.items()]
     if not named:
@@ -59,11 +59,11 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
 
 
 def plan_cameras(sources: Sequence[Source], settings: MonitorConfig, max_frames: int | None) -> list[Camera]:
-    """Give each source its model and its monitor. Models are loaded once and shared.
+    """Give each source its model and its monitor. Each model is loaded once and shared.
 
-    A camera for which no model is named uses its own in the folder of models, or learns one first.
+    A camera without a model in the settings uses its own model in the folder of models, or learns one first.
 
-    Raises ModelError for a model that cannot be used.
+    Raises ModelError if a model cannot be used.
     """
     loaded: dict[Path, tuple[Model, ModelScale, ModelBands]] = {}
     cameras = []
@@ -85,7 +85,7 @@ def plan_cameras(sources: Sequence[Source], settings: MonitorConfig, max_frames:
 
 
 def watching(camera: Camera, settings: MonitorConfig, model: Model, monitor: CameraMonitor) -> Camera:
-    """A camera that has learned, as it is watched from now on with the settings of the run."""
+    """A camera that has learned, with its new model and monitor and the present settings of the run."""
     return _camera(camera.source, model, monitor, camera.learning, settings, camera.capture.max_frames)
 
 
@@ -100,7 +100,7 @@ def _camera(
     own = settings.cameras.get(source.name)
     capture = _capture(settings, max_frames)
     opened_with = (own.source if own else source.label, capture, settings.capture)
-    # While a camera learns, another way of learning begins anew.
+    # If these settings change while a camera learns, learning starts again.
     judged_by: tuple[object, ...] = (settings.learning, settings.detectors)
     if monitor is not None:
         judged_by = (
@@ -126,9 +126,9 @@ def _monitor(camera: str, scale: ModelScale, bands: ModelBands, settings: Monito
 
 
 def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorConfig) -> LearningPlan | None:
-    """How to learn what an earlier run had no time for; None where it had, or where it cannot be known.
+    """The plan to complete the learning of an earlier run; None if it is complete, or if this is not known.
 
-    Footage is removed when all detectors have been learned from it. A model that was learned from other footage since
+    Footage is removed when all detectors have learned from it. A model that has since been learned from other footage
     is not replaced.
     """
     plan = replace(_learning_plan(source, folder, settings), hold=None, resumed=True)
@@ -140,7 +140,7 @@ def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorCon
 
 
 def used(model: Model, detectors: Sequence[str] | None) -> Model:
-    """The model with only those of its detectors that are named; None: all. Raises ModelError where none is left."""
+    """The model with only the named detectors; None for all. Raises ModelError if no detector is left."""
     if detectors is None:
         return model
     kept = tuple(detector for detector in model.detectors if detector.name in detectors)
@@ -153,7 +153,7 @@ def used(model: Model, detectors: Sequence[str] | None) -> Model:
 
 
 def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraMonitor]:
-    """The model that a camera has learned, and what judges by it. Raises ModelError."""
+    """The model that a camera has learned, and a monitor for it. Raises ModelError if the model cannot be used."""
     model, scale, bands = _load(plan.folder, settings)
     return model, _monitor(plan.name, scale, bands, settings)
 
@@ -162,8 +162,8 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
     for name in settings.detectors or ():
         if name not in LEARNED:
             raise ConfigError(
-                f"setting 'detectors': '{name}' does not learn from a camera, and {source.name} has no model: leave it "
-                f"out, or give a model that has it (`{python_command('-m training train')}`)"
+                f"setting 'detectors': '{name}' cannot be learned from a camera, and {source.name} has no model: leave "
+                f"it out, or give a model that has it (`{python_command('-m training train')}`)"
             )
     return LearningPlan(
         name=source.name,
@@ -193,13 +193,13 @@ def _capture(settings: MonitorConfig, max_frames: int | None) -> CaptureSettings
 
 
 def warn_of_short_footage(cameras: Iterable[Camera]) -> None:
-    """Say so, once per model, when a threshold had to be extrapolated from too little held-out footage."""
+    """Log a warning, once per model, if a threshold is extrapolated because there is too little held-out footage."""
     scales = {id(c.model): (c.model, c.monitor.scale) for c in cameras if c.monitor is not None}
     for model, scale in scales.values():
         if scale.supported_per_day > scale.false_alarms_per_day:
             log.warning(
-                "threshold extrapolated: '%s' knows %s of held-out footage, which show no rate below %s false alarms "
-                "a day; learned from longer footage it will be surer",
+                "threshold extrapolated: '%s' has %s of held-out footage, which support no rate below %s false alarms "
+                "per day; learn from longer footage for a more reliable threshold",
                 model.name,
                 in_words(DAY_S / scale.supported_per_day),
                 about(scale.supported_per_day),

@@ -1,4 +1,4 @@
-"""Reading the config again while the monitor runs: cameras come, go and change, the others are not touched."""
+"""Reads the config again while the monitor runs: cameras are added, removed and changed; the others are unchanged."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PER_CAMERA = frozenset(
 """Settings that a reload changes; the others take effect at the next start."""
 
 Prepare = Callable[[], tuple[MonitorConfig, Sequence[Camera]]]
-"""Reads and checks the config anew, models included; raises MonitorError for what cannot be used."""
+"""Reads the config again and checks it, including the models. Raises MonitorError if it cannot be used."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,20 +46,20 @@ class _Prepared:
 
 
 class Reloader:
-    """Prepares a new config in a thread of its own, applies it to the fleet in the main thread, or refuses it whole.
+    """Prepares a new config in a thread of its own, then applies all of it to the fleet in the main thread, or nothing.
 
     path      the config file
-    settings  those of the start
-    follow    True to reload whenever the file has changed, not only when asked
+    settings  the settings at the start
+    follow    True to reload whenever the file has changed, not only on request
     """
 
     def __init__(self, path: Path, prepare: Prepare, settings: MonitorConfig, fleet: Fleet, *, follow: bool) -> None:
         self.requested = threading.Event()
-        """Set to have the file read again; a signal handler may."""
+        """Set it to read the file again; a signal handler may set it."""
         self.done = threading.Event()
         """Set when a reload has been applied or refused."""
         self.settings = settings
-        """The settings that the run follows: those of the last reload that was applied."""
+        """The present settings of the run: those of the last reload that was applied."""
         self._path = path
         self._prepare = prepare
         self._fleet = fleet
@@ -69,7 +69,7 @@ class Reloader:
         self._prepared: _Prepared | None = None
 
     def tick(self) -> None:
-        """Look whether there is something to do; called by the main loop."""
+        """Start a requested reload, or apply one that is ready. Called by the main loop."""
         if self._follow and (stamp := self._stamp()) != self._seen:
             self._seen = stamp
             self.requested.set()
@@ -84,7 +84,7 @@ class Reloader:
                 self._apply(self._prepared)
             elif error is not None:
                 what = str(error) if isinstance(error, MonitorError) else f"{type(error).__name__}: {error}"
-                log.error("config refused, the run continues with the one before: %s", redact(what))
+                log.error("config refused, the run continues with the previous one: %s", redact(what))
             self.done.set()
 
     def _read(self) -> None:
@@ -113,7 +113,7 @@ class Reloader:
             for name in added + reopened:
                 fleet.add(wanted[name])
         log.info(
-            "config read again: %s; not touched: %d",
+            "config read again: %s; unchanged: %d",
             ", ".join(
                 f"{what} {', '.join(names)}"
                 for what, names in (("added", added), ("removed", removed), ("changed", reopened + rejudged))
@@ -134,7 +134,7 @@ class Reloader:
 
 
 def _opens_anew(present: Camera, wanted: Camera) -> bool:
-    """Whether a camera's stream must be opened again; another model alone is exchanged under it."""
+    """Whether a camera's stream must be opened again. For a change of the model alone, the stream stays open."""
     if present.opened_with != wanted.opened_with or (present.monitor is None) != (wanted.monitor is None):
         return True
     return wanted.monitor is None and wanted.judged_by != present.judged_by

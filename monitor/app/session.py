@@ -1,4 +1,4 @@
-"""One run of the monitor: sinks, pipeline and main loop wired together, from the first frame to the summary."""
+"""One run of the monitor, from the first frame to the summary: it connects sinks, pipeline and main loop."""
 
 from __future__ import annotations
 
@@ -44,13 +44,16 @@ log = logging.getLogger("monitor")
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What concerns one run only and stands in no config file.
+    """Options that apply to one run only and are not in a config file.
 
-    duration_s     the run ends after so many seconds; None without limit
+    headless       True: log lines instead of the dashboard
+    verbose        True: also log debug lines, without the dashboard
+    duration_s     the run ends after this many seconds; None for no limit
     scene          the demo's scene, or None
-    record_scores, record_alerts  files of JSON lines, or None
-    config         the config file, read again when asked; None without one
-    follow_config  read it again whenever it has changed
+    record_scores  file of JSON lines to write scores to, or None
+    record_alerts  file of JSON lines to write alerts to, or None
+    config         the config file, which can be read again during the run; None without one
+    follow_config  True: read the config file again whenever it has changed
     """
 
     headless: bool = False
@@ -64,12 +67,12 @@ class RunOptions:
 
 
 class Session:
-    """Wires everything for ``run``. ``stop`` ends it; ``reload`` has the config read again, and may be None.
+    """Builds everything for ``run``. ``stop`` ends the run; ``reload`` makes it read the config again, and may be None.
 
     ``fleet`` is the table of its cameras.
 
-    cameras  what is watched at first
-    prepare  reads the config anew and plans its cameras, for a reload
+    cameras  the cameras at the start
+    prepare  reads the config again and plans its cameras, for a reload
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class Session:
     def run(self) -> None:
         """Watch until the end, then print the summary.
 
-        Raises what a pipeline thread raised, and RunError when a source could not be read on or never gave a frame.
+        Raises the error of a pipeline thread, and RunError if a source could not be read to its end or gave no frame.
         """
         learning, dashboard = self._learning, None
         unfinished: list[str] = []
@@ -133,15 +136,15 @@ class Session:
             if result.episodes:
                 self._print("", result_table(result))
             self._print(result_sentence(result))
-        if dashboard is not None and unfinished:  # its log lines are gone with it
+        if dashboard is not None and unfinished:  # these log lines disappeared with the dashboard
             self._print("", *(Text(line) for line in unfinished))
-        if outcome.stopped and (nothing := outcome.nothing_came()):  # exit code 0 all the same
+        if outcome.stopped and (nothing := outcome.nothing_came()):  # only a warning: the exit code is 0
             log.warning("%s", nothing)
         if failures := outcome.problems(logged=dashboard is None):
             raise RunError("; ".join(failures))
 
     def _current(self) -> MonitorConfig:
-        """The settings that the run follows now: a reload may have changed them."""
+        """The present settings of the run: a reload may have changed them."""
         return self._settings if self._reloader is None else self._reloader.settings
 
     def _adopt(self, name: str, model: Model, monitor: CameraMonitor) -> None:
@@ -150,17 +153,17 @@ class Session:
         if member is None:
             return
         self.fleet.replace(watching(member.camera, self._current(), model, monitor))
-        log.info("%s: watched with what it has learned (%s)", name, model.id)
+        log.info("%s: watched with the model that it has learned (%s)", name, model.id)
         if self._dashboard is not None:
             self._dashboard.retitle(self._title(self._dashboard.endpoint))
 
     def _publish_end(self, how: str) -> None:
-        """At once: subscribers are not to take what is done still, such as completing clips, for a silence."""
+        """Publish the end at once, because later work, such as completing clips, would look like an outage."""
         if self._publisher is not None:
             self._publisher.end(redact(how))
 
     def _kept(self) -> str:
-        """Where all alerts of the run are to be found when it is over, in words; empty where nowhere."""
+        """Where the user finds all alerts after the run, in words; empty if they are not kept."""
         settings, record = self._settings, self._options.record_alerts
         journal = settings.publish.enabled and settings.journal.enabled and self._judge is None  # the demo's is gone
         places = {
@@ -181,13 +184,13 @@ class Session:
         )
 
     def _print(self, *parts: object) -> None:
-        """Print without the blanks that fill a table's lines: the output may go to a file."""
+        """Print without the spaces at the ends of a table's lines, because the output may go to a file."""
         with self._console.capture() as captured:
             self._console.print(*parts, sep="\n", highlight=False)
         self._console.file.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
 
     def _sinks(self, stack: ExitStack) -> list[Sink]:
-        """In the order publish, record, draw."""
+        """The sinks of the run, in the order publish, record, draw."""
         settings, options = self._settings, self._options
         sinks: list[Sink] = []
         endpoint = "off"
@@ -231,7 +234,7 @@ class Session:
 
 
 def _open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:
-    """The journal, open until ``stack`` is left; the demo's is a temporary one. None where none is wanted."""
+    """The journal, open until ``stack`` is closed; the demo uses a temporary one. None if the journal is disabled."""
     if not settings.enabled:
         return None
     path = settings.path

@@ -1,4 +1,4 @@
-"""The sink that turns what the main loop reports into ZeroMQ messages."""
+"""The sink that publishes scores, alerts and health as ZeroMQ messages."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from monitor.states import Phase
 log = logging.getLogger("monitor")
 
 SNAPSHOT_WIDTH = 640
-"""Pictures that travel with alerts are at most this wide, in pixels."""
+"""Maximum width of the pictures that are sent with alerts, pixels."""
 SNAPSHOT_QUALITY = 80
 
 
 class PublishSink(Sink):
-    """Turns what the main loop says into ZeroMQ messages.
+    """Publishes scores, alerts and health as ZeroMQ messages.
 
-    evidence: names the files that are kept of an alert's event
+    evidence: returns the names of the evidence files of an alert's event
     """
 
     def __init__(self, publisher: Publisher, evidence: Callable[[Alert], Sequence[str]] = lambda _: ()) -> None:
@@ -45,7 +45,7 @@ class PublishSink(Sink):
         )
 
     def alert(self, alert: Alert, report: CameraReport) -> None:
-        """Publish the event's step, with a picture at its start and its end."""
+        """Publish the step of an event; the start and the end are sent with a picture."""
         self._publisher.publish_alert(
             alert.camera,
             alert.event,
@@ -67,8 +67,8 @@ class PublishSink(Sink):
         since = time.time() - (time.monotonic() - report.since)
         self._publisher.publish_health(report.name, report.state, since=since, detail=report.detail)
 
-    def tick(self, report: RunReport) -> None:  # noqa: ARG002 - the heartbeat says only that the loop turns
-        """Send the heartbeat when it is due, answer clients, look after the journal."""
+    def tick(self, report: RunReport) -> None:  # noqa: ARG002 - the heartbeat only shows that the loop runs
+        """Send the heartbeat when it is due, answer clients, and maintain the journal."""
         self._publisher.tick(time.monotonic())
 
 

@@ -1,4 +1,4 @@
-"""The rules around the detectors: which frames of a stream are analysed, what is a gap, and which frames are scored.
+"""The rules around the detectors: which frames of a stream are analysed, which are scored, and what is a gap.
 
 Pure: no thread, no clock, no source. Live capture and replay both call these rules, so recorded footage gets the same
 frames, segments and verdicts as a live camera.
@@ -26,8 +26,8 @@ class RuleSettings:
     """Settings of ``FrameRules``.
 
     analysis_fps  frames analysed per second of stream time; 0 for every frame
-    gap_s         a longer jump of stream time starts a new segment (at least three frames' time, see GapRule)
-    health        which pictures are not worth scoring, and what else is reported about them
+    gap_s         a longer jump of stream time starts a new segment (at least the time of three frames, see GapRule)
+    health        which pictures are not scored, and which problems of pictures are reported
     """
 
     analysis_fps: float = 0.0
@@ -37,11 +37,11 @@ class RuleSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examined:
-    """A frame as the detectors get it.
+    """A frame in the form in which detectors receive it.
 
     image    (H, W, 3) uint8 BGR, turned upright
-    segment  number of its segment: temporal state starts anew when it changes
-    health   whether it is to be scored, and what is wrong with it
+    segment  number of its segment; when it changes, all temporal state starts again
+    health   whether the frame is scored, and its problem
     """
 
     image: Image
@@ -52,11 +52,11 @@ class Examined:
 class FrameRules:
     """Takes one stream's frames in order of time. Call ``arrive`` for each frame, ``take`` for each that is analysed.
 
-    viewpoint      what the camera usually shows, for its health; None if that was not learned
+    viewpoint      the usual view of the camera, for the health check; None if it was not learned
     learned_size   (width, height) px of the pictures that the model learned from; None if unknown
     first_segment  number of the first segment
 
-    Used by one thread, except ``watch_for``.
+    Only one thread may use it, except ``watch_for``.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class FrameRules:
         self._expected: Callable[[Size], Health] = lambda size: judge_size(learned_size, size)
         self._health_check = HealthCheck(settings.health, viewpoint)
         self.health = GOOD
-        """Verdict on the last frame taken."""
+        """The verdict on the last frame taken."""
         self._segment = first_segment
         self._paused = False  # the segment has frames that were not scored for a while
-        self._size: Size | None = None  # of the segment's frames, as they came
+        self._size: Size | None = None  # of the segment's frames, before they are turned upright
         self._last_s: float | None = None  # stream time of the last frame; None at the start of a segment
 
     @property
     def due_s(self) -> float:
-        """Stream time from which on the next frame is analysed; minus infinity for whenever it comes."""
+        """Stream time from which the next frame is analysed; minus infinity if it is analysed at any time."""
         return self._sampler.due_s
 
     @property
@@ -89,7 +89,7 @@ class FrameRules:
         return self._last_s
 
     def watch_for(self, viewpoint: Viewpoint | None, learned_size: Size | None) -> None:
-        """The camera has another model, from the next frame on; may be called from any thread."""
+        """Use the values of another model from the next frame on. Any thread may call it."""
         self._health_check = HealthCheck(self._settings.health, viewpoint)
         self._expected = lambda size: judge_size(learned_size, size)
 
@@ -98,7 +98,7 @@ class FrameRules:
         return self._last_s is not None and self._gaps.is_gap(time_s, fps)
 
     def arrive(self, time_s: float, fps: float) -> bool:
-        """A frame has come, not decoded yet; True if it is to be analysed. After a gap a new segment begins."""
+        """Take a frame that is not decoded yet. Returns True if it is analysed. After a gap, a new segment starts."""
         if self.is_gap(time_s, fps):
             self.new_segment()
         if self._sampler.due(time_s):
@@ -107,7 +107,7 @@ class FrameRules:
         return False
 
     def pass_over(self, time_s: float) -> None:
-        """A frame that is to be analysed is not wanted: it counts as analysed, without being decoded."""
+        """Count a frame as analysed although the caller does not decode it."""
         self._reached(time_s)
         self._sampler.take(time_s)
 
@@ -133,7 +133,7 @@ class FrameRules:
         return Examined(image, self._segment, self.health)
 
     def new_segment(self) -> None:
-        """What follows has nothing to do with what came before. An empty segment is not counted."""
+        """Start a new segment: later frames do not continue earlier ones. An empty segment is not counted."""
         if self._last_s is not None:
             self._segment += 1
         self._last_s = None

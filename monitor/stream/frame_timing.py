@@ -1,4 +1,4 @@
-"""Which frames of a stream are analysed, and what is a gap in it. Pure: times are the stream's own."""
+"""Decides which frames of a stream are analysed, and what is a gap. Pure: times are the stream's own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 
 
 class Sampler:
-    """Chooses frames at ``fps`` a second of stream time, 0 for all; the same frames for the same times.
+    """Chooses ``fps`` frames per second of stream time, or all frames for 0. The same times give the same frames.
 
-    Frames are due at 0, 1/fps, 2/fps... after the first, each the first frame at or after its time, or up to a
-    twentieth of a period before it (media times are rounded). One that comes late may be followed early by the next,
-    so that jitter costs no frames; the mean rate never passes ``fps``.
+    Frames are due at 0, 1/fps, 2/fps... after the first frame. For each due time it takes the first frame at or after
+    it. A frame may also be up to a twentieth of a period early, because media times are rounded. After a late frame the
+    next one may follow early, so that jitter costs no frames. The mean rate never exceeds ``fps``.
     """
 
     def __init__(self, fps: float) -> None:
@@ -19,28 +19,29 @@ class Sampler:
 
     @property
     def due_s(self) -> float:
-        """Stream time from which on a frame is to be analysed; minus infinity for whenever it comes."""
+        """Stream time from which a frame is analysed; minus infinity if the next frame is analysed at any time."""
         return -math.inf if self._next_s is None else self._next_s - 0.05 * self._period_s
 
     def due(self, time_s: float) -> bool:
-        """Is a frame at this time to be analysed?"""
+        """Whether a frame at this time is analysed."""
         return time_s >= self.due_s
 
     def take(self, time_s: float) -> None:
-        """A frame of this time was analysed."""
+        """Record that a frame of this time is analysed."""
         scheduled_s = time_s if self._next_s is None else self._next_s
         self._next_s = max(scheduled_s + self._period_s, time_s - self._period_s)
 
     def reset(self) -> None:
-        """The next frame is due whenever it comes."""
+        """Make the next frame due, whenever it arrives."""
         self._next_s = None
 
 
 class GapRule:
-    """Tells a hole in a stream from a stream that is slow.
+    """Distinguishes a gap in a stream from a slow stream.
 
-    A gap is longer than ``gap_s`` seconds, than three frames' time at the nominal rate, and than three times the
-    shorter of the last two steps: a camera that falls to a frame a second is a slow one from the third such frame on.
+    A gap is longer than ``gap_s`` seconds, longer than three frames at the nominal rate, and longer than three times
+    the shorter of the last two steps. So a camera that drops to one frame per second counts as slow from the third such
+    frame on.
     """
 
     def __init__(self, gap_s: float) -> None:
@@ -49,10 +50,10 @@ class GapRule:
         self._steps = (0.0, 0.0)
 
     def is_gap(self, time_s: float, fps: float) -> bool:
-        """Does a frame at this time come after a gap?"""
+        """Whether a frame at this time comes after a gap."""
         return time_s - self._last_s > max(self._gap_s, 3.0 / fps, 3.0 * min(self._steps))
 
     def reached(self, time_s: float) -> None:
-        """A frame of this time has come, after a gap or not."""
+        """Record that a frame of this time has arrived, after a gap or not."""
         self._steps = (self._steps[1], time_s - self._last_s)
         self._last_s = time_s

@@ -1,4 +1,4 @@
-"""Is a camera's picture still of the size at which it was learned?"""
+"""Compares the size of a camera's pictures with the size that was learned."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from monitor.states import CameraState
 from monitor.types import Health
 
 TOLERANCE = 0.02
-"""Difference of width over height, as a share of it, up to which a picture is taken as merely scaled."""
+"""Relative difference of the aspect ratio (width / height) up to which a picture counts as only scaled."""
 
 Size = tuple[int, int]
 """(width, height), px."""
 
 
 def judge_size(learned: Size | None, now: Size) -> Health:
-    """Good where nothing is known or nothing has changed; scaled pictures are scored, those of another shape are not.
+    """Good if the learned size is unknown or equal. Scaled pictures are scored; pictures of another shape are not.
 
-    Detectors rescale every picture to the size that they know, so only another shape distorts what they see.
+    Detectors scale every picture to the size that they have learned, so only another shape distorts the picture.
     """
     if learned is None or learned == now:
         return Health()
@@ -25,7 +25,7 @@ def judge_size(learned: Size | None, now: Size) -> Health:
         return Health(detail=f"{sizes}: scaled")
     return Health(
         CameraState.MISFIT,
-        f"{sizes}, which is another shape: give another model with --model, set the camera back, or learn it again; "
-        "not scored",
+        f"{sizes}: frames of another shape are not scored; give another model with --model, set the camera's picture "
+        "size back, or learn the camera again",
         scored=False,
     )

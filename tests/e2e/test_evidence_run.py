@@ -37,4 +37,4 @@ def test_an_alert_names_its_evidence_and_ctrl_c_leaves_it_whole(tmp_path: Path) 
 def test_evidence_in_a_file_s_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     result = monitor("--demo", "--no-publish", "--headless", "--model", DEMO_MODEL, "--evidence", tmp_path / "taken")
-    refused(result, 2, "is no folder: choose another for evidence")
+    refused(result, 2, "is not a folder: choose another folder for evidence")

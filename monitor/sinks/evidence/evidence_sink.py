@@ -1,6 +1,6 @@
-"""The sink that hands frames and events over to the evidence thread, and that thread.
+"""The sink that passes frames and events to the evidence thread, and that thread.
 
-The main loop gives references and never waits: a thread that is behind loses frames, which are counted.
+The main loop passes references and never waits. If the thread is too slow, frames are lost and counted.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from monitor.types import Frame
 log = logging.getLogger(__name__)
 
 WAITING_BYTES = 64_000_000
-"""Frames that wait for the thread take at most this much memory, all cameras together; starts and ends of events half
-as much again, since these matter more."""
+"""Memory limit of the frames that wait for the thread, bytes, all cameras together. Starts and ends of events are more
+important: their limit is one and a half times as high."""
 END_S = 10.0
-"""How long the end of a run may wait for evidence."""
+"""Seconds that the end of a run waits for evidence, at most."""
 HURRY_S = 0.8
-"""How long it may when the user asked for the end; then clips are given up."""
+"""Seconds that it waits if the user has requested the end. After that, unfinished clips are abandoned."""
 GRACE_S = 0.3
-"""How much longer for what is in hand."""
+"""Additional seconds for the item in progress."""
 RELEASE_EVERY_S = 10.0
-"""The memory of finished clips is given back to the system at most this often."""
+"""The memory of finished clips is returned to the system once in this time at most, seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """A camera's alert rule from here on: it waits in line with frames and events, as a reload comes between them.
+    """A camera's alert rule from now on. It waits in the same queue as frames and events, so that a reload is in order.
 
-    rise_s: seconds for which its score has to stay up before an event starts (AlertSettings.min_duration_s)
+    rise_s: seconds for which the score must stay high before an event starts (AlertSettings.min_duration_s)
     """
 
     camera: str
@@ -64,17 +64,17 @@ class _Left:
 
 
 class EvidenceSink(Sink):
-    """Writes evidence while inside its context.
+    """Writes evidence. Use it as a context manager.
 
-    stop: set when the user asks for the end of the run; then what is not done in time is given up
+    stop: set when the user requests the end of the run; then evidence that is not finished in time is abandoned
 
-    Raises ConfigError on entry where the folder's path is something else. A folder that cannot be written costs
-    evidence only: a monitor whose disk is full must start all the same.
+    Raises ConfigError on entry if the path of the folder is not a folder, or if it cannot be created. If the disk is
+    full or read-only, only evidence is lost: the monitor must start all the same.
     """
 
     def __init__(self, settings: EvidenceSettings, *, stop: threading.Event) -> None:
         self.dropped = 0
-        """Frames and steps of events that the thread was too slow for."""
+        """Number of frames and of event steps that were lost because the thread was too slow."""
         self.disk = Disk(settings.folder)
         self._settings = settings
         self._stop = stop
@@ -90,17 +90,17 @@ class EvidenceSink(Sink):
     def __enter__(self) -> Self:
         folder = self._settings.folder
         if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"{folder} is no folder: choose another for evidence")
+            raise ConfigError(f"{folder} is not a folder: choose another folder for evidence")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise ConfigError(
-                    f"the evidence folder {folder} cannot be made ({error.strerror}): choose another"
+                    f"the evidence folder {folder} cannot be created ({error.strerror}): choose another"
                 ) from error
         self._stage.start()
         log.info(
-            "evidence goes to %s; up to %g MB a camera in memory, on the disk up to %g days and %g GB",
+            "evidence is written to %s; up to %g MB per camera in memory, on the disk up to %g days and %g GB",
             folder,
             self._settings.memory_mb,
             self._settings.keep_days,
@@ -114,7 +114,7 @@ class EvidenceSink(Sink):
         while self._stage.alive:
             self._give_up_at = closing_at + (HURRY_S if self._stop.is_set() else END_S)
             if time.monotonic() > self._give_up_at + GRACE_S:
-                log.warning("the evidence thread did not end in time and is left behind")
+                log.warning("the evidence thread did not end in time; the monitor does not wait for it")
                 break
             join_all([self._stage], 0.02)
         log.info(
@@ -126,31 +126,31 @@ class EvidenceSink(Sink):
         )
 
     def names(self, alert: Alert) -> tuple[str, ...]:
-        """The event's files, relative to the evidence folder; they appear one by one, the clip last."""
+        """The event's files, relative to the evidence folder. They are written one by one, the clip last."""
         return EvidenceFiles.of(alert.camera, alert.started_at, alert.event.number, clip_suffix()).all
 
     def score(self, judgement: Judgement) -> None:
-        """Hand the frame over."""
+        """Pass the frame to the thread."""
         frame = judgement.scored.frame
         if not self._waiting.offer(frame, frame.image.nbytes, WAITING_BYTES):
             self.dropped += 1
 
     def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - evidence is about the event alone
-        """Hand an event's start or end over."""
+        """Pass the start or the end of an event to the thread."""
         if alert.event.phase is Phase.UPDATE:
             return
         size = alert.snapshot.frame.image.nbytes
         if not self._waiting.offer(alert, size, WAITING_BYTES * 3 // 2):
             self.dropped += 1
-            log.warning("%s: evidence of alert %d is lost, its thread is behind", alert.camera, alert.event.number)
+            log.warning("%s: evidence of alert %d is lost: its thread is too slow", alert.camera, alert.event.number)
 
     def added(self, monitor: CameraMonitor) -> None:
-        """Keep frames for as long as the camera's alert rule needs before an event starts."""
+        """Keep the frames of as many seconds as the camera's alert rule needs before an event starts."""
         watched = _Watched(monitor.camera, monitor.settings.min_duration_s)
         self._waiting.offer(watched, 0, WAITING_BYTES * 3 // 2)
 
     def removed(self, camera: str) -> None:
-        """Complete its clip and let go of its last seconds."""
+        """Complete the camera's clip and discard its last seconds."""
         self._waiting.offer(_Left(camera), 0, WAITING_BYTES * 3 // 2)
 
     def _work(self) -> None:
@@ -177,8 +177,8 @@ class EvidenceSink(Sink):
         return time.monotonic() > self._give_up_at
 
     def _watch(self, watched: _Watched) -> None:
-        """Take a camera up, or give a present one another alert rule: its last seconds stay."""
-        # A step comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
+        """Start with a camera. If it is known already, it gets a new alert rule, and its last seconds are kept."""
+        # A step of an event comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
         rise_s = watched.rise_s + 1.0
         present = self._cameras.get(watched.camera)
         if present is not None:
@@ -189,7 +189,7 @@ class EvidenceSink(Sink):
         )
 
     def _leave(self, name: str) -> None:
-        """Complete a camera's clip and forget it; a camera that has only learned so far was never taken up."""
+        """Complete a camera's clip and forget the camera. A camera that has only learned so far is not known here."""
         camera = self._cameras.pop(name, None)
         if camera is not None:
             camera.finish()
@@ -201,10 +201,10 @@ class EvidenceSink(Sink):
         self._retention.check(self.disk.bytes, names)
 
     def _release_memory(self) -> None:
-        """After clips have ended: an encoder holds tens of megabytes, which the C library would keep for good.
+        """Return memory to the system after clips have ended. The C library would keep an encoder's tens of megabytes.
 
-        Clips of many cameras begin and end in every order, so the freed pieces lie between those still in use: a
-        monitor with evidence would grow for its first half hour, and stay as large as in its busiest moment.
+        Clips of many cameras start and end in any order, so freed blocks lie between blocks in use. Without this, the
+        monitor's memory would grow for half an hour, and then stay as large as in its busiest moment.
         """
         now = time.monotonic()
         if self._to_release and now >= self._release_at:
@@ -212,9 +212,9 @@ class EvidenceSink(Sink):
             release_free_memory()
 
     def _on_error(self, stage: Stage) -> None:
-        """The thread has failed: alerts go on without evidence."""
+        """The thread has failed: alerts continue without evidence."""
         self._waiting.close()
         for camera in self._cameras.values():
             camera.abandon()
         reason = redact(f"{type(stage.error).__name__}: {stage.error}")
-        log.error("evidence has stopped, alerts go on without it: %s", reason)
+        log.error("evidence has stopped, alerts continue without it: %s", reason)

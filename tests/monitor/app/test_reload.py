@@ -149,7 +149,7 @@ def test_a_config_that_cannot_be_used_is_refused_whole(tmp_path: Path, caplog: p
         (lambda: len(script.levels.get("a", [])) > 10, lambda: None),
     ]
     bench.run(script)
-    assert "config refused, the run continues with the one before: unknown setting 'x'" in caplog.text
+    assert "config refused, the run continues with the previous one: unknown setting 'x'" in caplog.text
     assert {member.name for member in bench.fleet} == {"a"}
 
 
@@ -203,17 +203,17 @@ def test_sighup_takes_a_new_model_adds_a_camera_refuses_a_bad_file_and_takes_a_g
     card = json.loads((model / "model.json").read_text()) | {"name": "newer"}
     (own / "model.json").write_text(json.dumps(card))
     process.send_signal(signal.SIGHUP)
-    assert "changed one; not touched: 0" in wait_for("config read again"), "the new model of the folder is used"
+    assert "changed one; unchanged: 0" in wait_for("config read again"), "the new model of the folder is used"
     write("one", "two")
     process.send_signal(signal.SIGHUP)
-    assert "added two; not touched: 1" in wait_for("config read again")
+    assert "added two; unchanged: 1" in wait_for("config read again")
     wait_for("two: first score")
     write("two", extra="analysis_fpss = 3\n")
     process.send_signal(signal.SIGHUP)
     assert "did you mean 'analysis_fps'" in wait_for("config refused")
     write("two")
     process.send_signal(signal.SIGHUP)
-    assert "removed one; not touched: 1" in wait_for("config read again")
+    assert "removed one; unchanged: 1" in wait_for("config read again")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=10)
     assert process.returncode == 0

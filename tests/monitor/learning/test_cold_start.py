@@ -64,7 +64,7 @@ def test_a_file_is_learned_from_at_once_and_its_rest_watched(video: Path, tmp_pa
     result = run(tmp_path, f"door={video}", "--learn", "12s", "--speed", "4")
     assert result.returncode == 0, result.stderr
     assert "door: learns what is normal from the first 12 s of the file, then watches the rest" in result.stderr
-    assert "watched with what it has learned" in result.stderr
+    assert "watched with the model that it has learned" in result.stderr
     assert "door: first score" in result.stderr
     model = load_model(tmp_path / "models/door")
     assert [d.name for d in model.detectors] == ["static"]
@@ -272,7 +272,7 @@ def test_a_camera_that_learns_says_so_in_words_that_seldom_change(tmp_path: Path
 def test_a_detector_that_does_not_learn_from_a_camera_is_told_before_anything_is_recorded(tmp_path: Path) -> None:
     config = MonitorConfig(detectors=("motion", "true-sight"), models_folder=tmp_path)
     sources = find_sources(["door=rtsp://127.0.0.1:9/x"], config)
-    with pytest.raises(ConfigError, match="'true-sight' does not learn from a camera, and door has no model: leave it"):
+    with pytest.raises(ConfigError, match="'true-sight' cannot be learned from a camera, and door has no model"):
         plan_cameras(sources, config, None)
     assert not list(tmp_path.iterdir())
 
@@ -362,7 +362,7 @@ def test_log_lines_say_how_far_learning_is_now_and_then(caplog: pytest.LogCaptur
     [
         ((640, 360), "online", ""),
         ((1280, 720), "online", "scaled"),
-        ((640, 480), "misfit", "another shape: give another model with --model"),
+        ((640, 480), "misfit", "another shape are not scored; give another model with --model"),
     ],
 )
 def test_a_picture_of_another_size_than_learned(now: tuple[int, int], state: str, words: str) -> None:
@@ -448,7 +448,7 @@ def test_a_live_camera_is_learned_and_watched_without_being_opened_again(tmp_pat
         log, _ = until("door: learning (recording")
         assert "door: learns what is normal from the next 12 s, then watches" in log
         log, out = until("door: first score")
-        assert "door: watched with what it has learned" in log
+        assert "door: watched with the model that it has learned" in log
         row = next(line.split() for line in out.splitlines() if line.startswith("door"))
         assert row[-2] == "0", "no reconnect"
     assert load_model(tmp_path / "models/door").provenance.notes["width"] == 160

@@ -110,7 +110,7 @@ def test_a_changed_precision_exchanges_the_model_without_opening_the_camera_anew
     settings.append(DEMO.model_copy(update={"precision": "float32"}))
     with caplog.at_level(logging.INFO):
         settle(reloader)
-    assert "changed door; not touched: 0" in caplog.text
+    assert "changed door; unchanged: 0" in caplog.text
     assert "restart" not in caplog.text
     after = fleet.get("door")
     assert after is not None
@@ -119,7 +119,7 @@ def test_a_changed_precision_exchanges_the_model_without_opening_the_camera_anew
     caplog.clear()
     with caplog.at_level(logging.INFO):
         settle(reloader)
-    assert "no camera changed; not touched: 1" in caplog.text
+    assert "no camera changed; unchanged: 1" in caplog.text
 
 
 OTHER: dict[str, object] = {
@@ -183,7 +183,7 @@ def test_a_camera_that_a_reload_adds_and_that_then_learns_is_not_touched_by_the_
     feed = added.feed
     with caplog.at_level(logging.INFO):
         settle(reloader)
-    assert "no camera changed; not touched: 2" in caplog.text
+    assert "no camera changed; unchanged: 2" in caplog.text
     kept = fleet.get("new")
     assert kept is not None
     assert kept.feed is feed
@@ -248,7 +248,7 @@ def test_a_camera_that_learns_through_a_reload_is_judged_by_the_settings_of_the_
     heard = _Heard(
         ("learns what is normal", reload),
         ("config read again", lambda: None),
-        ("watched with what it has learned", session.stop.set),
+        ("watched with the model that it has learned", session.stop.set),
     )
     logging.getLogger("monitor").addHandler(heard)
     try:

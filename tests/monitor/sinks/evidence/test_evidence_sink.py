@@ -174,7 +174,7 @@ def test_a_thread_that_fails_says_so_and_takes_nothing_more(tmp_path: Path, capl
         assert not wait_for_end(sink)
         sink.score(judgement(scored(1.0), 0.0))
     assert sink.dropped == 1
-    assert "evidence has stopped, alerts go on without it" in caplog.text
+    assert "evidence has stopped, alerts continue without it" in caplog.text
 
 
 def wait_for_end(sink: EvidenceSink) -> bool:
@@ -205,7 +205,7 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, float], senten
 
 def test_a_file_in_the_folder_s_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         sink_for(tmp_path / "taken").__enter__()
 
 
@@ -213,4 +213,4 @@ def test_the_log_says_how_much_is_kept(tmp_path: Path, caplog: pytest.LogCapture
     caplog.set_level(logging.INFO)
     with sink_for(tmp_path):
         pass
-    assert "16 MB a camera in memory, on the disk up to 30 days and 10 GB" in caplog.text
+    assert "16 MB per camera in memory, on the disk up to 30 days and 10 GB" in caplog.text
