@@ -1,4 +1,4 @@
-"""Sources for decoder processes of their own: what they give is known, and they break down when told to."""
+"""Sources for separate decoder processes. Their frames are known, and they fail on request."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from monitor.errors import CaptureError, SourceError
 from monitor.sources.source import Position, Reader, Source
+from monitor.sources.video import VideoReader, VideoSource
 from monitor.types import Image
 
 
@@ -36,7 +37,7 @@ def noise(index: int, width: int, height: int) -> Image:
 
 @dataclass(frozen=True)
 class Plan:
-    """Frames in these sizes (width, height) one after another, over and over; at frame ``at``, ``what`` happens."""
+    """Frames in these sizes (width, height) one after another, repeated; at frame ``at``, ``what`` happens."""
 
     sizes: Sequence[tuple[int, int]] = ((32, 24),)
     frames: int = 1_000_000
@@ -47,7 +48,7 @@ class Plan:
 
 
 class NoiseSource(Source):
-    """Follows a plan; a live one keeps its rate. The secret is what must not be seen from outside."""
+    """Follows a plan. A live source keeps its frame rate. The secret must not be visible from outside."""
 
     def __init__(self, plan: Plan, *, name: str = "noise", live: bool = False, secret: str = "") -> None:
         super().__init__(name, f"test://{name}")
@@ -59,6 +60,14 @@ class NoiseSource(Source):
         if self.plan.fail_open is not None:
             break_down(self.plan.fail_open)
         return NoiseReader(self.plan, live=self.live)
+
+
+class Dying(VideoSource):
+    """A video that crashes its decoder. It is defined here, because a decoder process then imports little."""
+
+    def open(self) -> VideoReader:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
 
 
 class NoiseReader(Reader):
@@ -85,7 +94,7 @@ class NoiseReader(Reader):
 
 
 def break_down(what: Break) -> None:
-    """Do it."""
+    """Fail in this way."""
     if what is Break.ABORT:
         os.abort()
     if what is Break.SEGFAULT:

@@ -1,9 +1,7 @@
-"""Footage to train on: what is read of it, what is held out, and what cannot be read."""
+"""Footage to train on: which frames are read or held out, and which sources cannot be read."""
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -11,20 +9,12 @@ import pytest
 
 from monitor.errors import UsageError
 from monitor.sources.isolated.isolated_source import isolate
-from monitor.sources.video import VideoReader, VideoSource
+from tests.helpers.decoders import Dying
 from tests.helpers.tiny_training import QUIET, scene, write_folder
 from training.autoencoder.train_model import too_short
 from training.autoencoder.training_clips import MANY_CLIPS, Clip, load_clips, network_input, split
 from training.progress import Report
 from training.recordings import recorded_sources
-
-
-class Dying(VideoSource):
-    """A video whose decoder dies of it."""
-
-    def open(self) -> VideoReader:
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
 
 
 def test_frames_are_those_the_detector_sees() -> None:
@@ -69,7 +59,7 @@ def test_memory_is_bounded_by_leaving_out_every_second_frame(tmp_path: Path) -> 
 def test_frames_are_sampled_at_the_recipe_s_rate(tmp_path: Path) -> None:
     source = recorded_sources([str(write_folder(tmp_path / "a", range(100)))], split="training_videos")
     (found,) = load_clips(source, frames_per_s=10, max_frames=1000, report=QUIET)
-    assert len(found.frames) == 40  # 4 s at 25 frames a second
+    assert len(found.frames) == 40  # 4 s of footage
 
 
 def test_unreadable_images_are_named_and_skipped(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -77,6 +77,7 @@ def test_the_same_settings_give_the_run_s_own_alert_log(tmp_path: Path, sort: bo
     assert lines(outcome(paths[0])) == without_model(recorded)
 
 
+@pytest.mark.no_cover  # a thousand drawn frames, through lines that other tests reach
 def test_every_alert_of_the_demo_comes_again_from_the_command_line(tmp_path: Path) -> None:
     scores, alerts = tmp_path / "scores.jsonl", tmp_path / "alerts.jsonl"
     demo = ("--demo", "--model", "monitor/assets/demo", "--speed", "max", "--no-publish")
