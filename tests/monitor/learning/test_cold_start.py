@@ -289,7 +289,7 @@ def test_an_overload_says_which_camera_learns_beside_it(tmp_path: Path) -> None:
 
 def test_a_run_that_ends_right_after_the_last_version_leaves_nothing_to_learn(tmp_path: Path) -> None:
     footage = record_street(tmp_path / "door/footage", 20.0)
-    plan = LearningPlan("door", "door", tmp_path / "door", 20.0, ("motion",), resumed=True)
+    plan = LearningPlan("door", "door", tmp_path / "door", 20.0, ("static",), resumed=True)
     learning = Learning((plan,), lambda plan: learned(plan, MonitorConfig(models_folder=tmp_path, device="cpu")))
     adopted: list[str] = []
     deadline = time.monotonic() + 90
