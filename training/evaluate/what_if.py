@@ -17,6 +17,7 @@ from rich.table import Table
 from monitor.errors import UsageError, first_problem
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
+from monitor.live.fleet import Fleet
 from monitor.replay import judged
 from monitor.scores.calibration import DAY_S
 from monitor.sinks.score_record import RecordHeader, ScoreLine
@@ -81,21 +82,50 @@ class Outcome:
 
 
 class _Replay:
-    """Passes the scores of one camera through a separate CameraMonitor."""
+    """Passes the scores of one camera through CameraMonitors of its own: a new one after each header.
+
+    A camera gets another header when it has another model or other settings of judging: it has learned, or the config
+    was read again.
+    """
 
     def __init__(self, header: RecordHeader, changes: Changes) -> None:
-        scale = header.scale(changes.false_alarms_per_day)
-        self.outcome = CameraOutcome(header.camera, scale.supported_per_day)
-        self._detectors = scale.names
-        self._monitor = CameraMonitor(header.camera, scale, header.smoothing, changes.rule(header.alert))
+        self._changes = changes
         self._last: tuple[int, float] | None = None
+        self._before: CameraMonitor | None = None
+        self._begin(header)
+        self.outcome = CameraOutcome(header.camera, self._monitor.scale.supported_per_day)
+
+    def _begin(self, header: RecordHeader) -> None:
+        scale = header.scale(self._changes.false_alarms_per_day)
+        rule = self._changes.rule(header.alert)
+        self._monitor = CameraMonitor(header.camera, scale, header.smoothing, rule)
+
+    def judged_anew(self, header: RecordHeader) -> list[Alert]:
+        """The camera is judged by another header from here on; its open event ends."""
+        alerts = self.close()
+        self._before = self._monitor
+        self._begin(header)
+        supported = max(self.outcome.supported_per_day, self._monitor.scale.supported_per_day)
+        self.outcome.supported_per_day = supported
+        return alerts
+
+    def _continue(self, segment: int) -> None:
+        """After another header: events are numbered on, unless another camera of this name was added."""
+        before, self._before = self._before, None
+        if before is None or self._last is None:
+            return
+        if segment < self._last[0]:
+            raise UsageError(f"the record holds two runs of '{self.outcome.camera}': give a file with only one run")
+        if segment // Fleet.SEGMENTS_PER_CAMERA == self._last[0] // Fleet.SEGMENTS_PER_CAMERA:
+            self._monitor.count_from(before.events)
 
     def take(self, line: ScoreLine) -> tuple[Alert, ...]:
+        self._continue(line.segment)
         if self._last is not None and self._last[0] == line.segment:
             self.outcome.seconds += line.time_s - self._last[1]
         self._last = (line.segment, line.time_s)
         frame = Frame(line.camera, line.index, line.time_s, _NO_IMAGE, line.segment)
-        detections = tuple(Detection(line.raw[name]) for name in self._detectors)
+        detections = tuple(Detection(line.raw[name]) for name in self._monitor.scale.names)
         (judgement,) = judged([ScoredFrame(frame, detections, 0.0)], self._monitor)
         if math.isinf(judgement.score):
             raise ValueError("a score is infinite")
@@ -119,8 +149,9 @@ def replay(lines: Iterable[RecordHeader | ScoreLine], changes: Changes) -> Outco
     for line in lines:
         if isinstance(line, RecordHeader):
             if line.camera in replays:
-                raise UsageError(f"the record has two headers for '{line.camera}': give a file with only one run")
-            replays[line.camera] = _Replay(line, changes)
+                alerts.extend(replays[line.camera].judged_anew(line))
+            else:
+                replays[line.camera] = _Replay(line, changes)
             in_order = line.sorted
         else:
             try:

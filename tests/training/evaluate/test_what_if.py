@@ -4,7 +4,9 @@ import io
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
+from dataclasses import replace as changed
 from pathlib import Path
 
 import pytest
@@ -15,10 +17,13 @@ from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.judging.fusion import ModelScale
 from monitor.live.capture import CaptureSettings
+from monitor.live.sink import Sink
+from monitor.live.watch import Watch
+from monitor.reports import CameraReport
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.score_record import Recorder, ScoreLine, alert_line, header_line, read_scores, score_line
 from monitor.states import Phase
-from monitor.testing.fakes import LevelSource, brightness_model, judgement, monitor_of, scored
+from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, judgement, monitor_of, scored, watched_by
 from monitor.types import ScoredFrame
 from tests.helpers.commands import Finished, monitor, training
 from tests.monitor.live.test_pipeline import SCENE, watch
@@ -152,13 +157,45 @@ def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
     assert len(list(read_scores(path))) == whole - 1
 
 
+def test_a_camera_that_gets_another_model_in_the_run_gives_the_alerts_of_the_run(tmp_path: Path) -> None:
+    paths = (tmp_path / "scores.jsonl", tmp_path / "alerts.jsonl")
+    source, later = LevelSource("yard", ([25] * 60 + [200] * 40) * 6), changed(brightness_model(), hash="1" * 64)
+    fleet = fleet_of(watched_by(source, capture=CaptureSettings(speed=12.0, analysis_fps=10)))
+    steps = ["replace", "add"]
+    wanted: list[str] = []
+
+    class Exchange(Sink):
+        """Asks for another model in the first event that begins, and for another camera in the next."""
+
+        def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002
+            if alert.event.phase is Phase.START and steps:
+                wanted.append(steps.pop(0))
+
+    def on_tick() -> None:
+        if not wanted:
+            return
+        if wanted.pop() == "replace":
+            fleet.replace(watched_by(source, later))
+        else:
+            with fleet.pipeline.reconfiguring():
+                fleet.remove("yard")
+                fleet.add(watched_by(source))
+
+    with Recorder(*paths, sort=False) as recorder:
+        Watch(fleet, [recorder, Exchange()]).run(threading.Event(), 20.0, on_tick)
+    recorded = paths[1].read_text().splitlines()
+    assert not steps
+    assert paths[0].read_text().count('"record"') == 3, "a header for each model and camera"
+    assert lines(outcome(paths[0])) == without_model(recorded)
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         (lambda text: "hello\n" + text, r"is no score record, or one of another version \(line 1\)"),
         (lambda text: text.replace('"time_s": 0.5', '"time_s": "x"', 1), r"is damaged \(line 7\)"),
         (lambda text: text.partition("\n")[2], "without its header"),
-        (lambda text: text.partition("\n")[0] + "\n" + text, "two headers for 'cam'"),
+        (lambda text: text + text, "two runs of 'cam'"),
         (lambda text: text.replace('"time_s": 0.5', '"time_s": 0.1', 1), "at 0.1 s are invalid"),
         (lambda text: text.replace('"version":2', '"version":3', 1), "another version"),
     ],
