@@ -1,1 +1,1 @@
-"""Stand-ins for tests and benchmarks: sources, detectors, clocks, and cameras that inject faults."""
+"""Replacements for tests and benchmarks: sources, detectors, clocks, and cameras that inject faults."""

@@ -1,4 +1,4 @@
-"""A capture loop in a thread of its own, and what it put into its queue, for tests to wait on."""
+"""Runs a capture loop in a thread of its own and keeps its frames, so that a test can wait for them."""
 
 from __future__ import annotations
 
@@ -13,42 +13,46 @@ from monitor.sources.source import Source
 from monitor.types import Frame
 
 DEADLINE_S = 20.0
+"""Seconds that a test waits, at most."""
 QUICK = CaptureSettings(backoff_min_s=0.2, backoff_max_s=0.5)
+"""Capture settings with short delays before a lost camera is opened again."""
 
 
 @dataclass
 class Watched:
-    """A sink that keeps the frames, and on which a test can wait."""
+    """A sink that keeps the frames. A test can wait for them."""
 
     frames: list[Frame] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
     finished: bool = False
 
     def put(self, frame: Frame, *, stop: threading.Event) -> bool:
+        """Keep a frame. Returns False if ``stop`` is set."""
         with self.changed:
             self.frames.append(frame)
             self.changed.notify_all()
         return not stop.is_set()
 
     def finish(self, camera: str) -> None:
+        """Record that the capture has ended."""
         assert camera
         self.finished = True
 
     def more(self, count: int, within_s: float = DEADLINE_S) -> bool:
-        """Wait for ``count`` frames from now on."""
+        """Wait for ``count`` more frames. Returns False if they do not arrive in time."""
         with self.changed:
             until = len(self.frames) + count
             return self.changed.wait_for(lambda: len(self.frames) >= until, within_s)
 
     def segment(self, number: int, within_s: float = DEADLINE_S) -> bool:
-        """Wait for a frame of this segment."""
+        """Wait for a frame of this segment or a later one. Returns False if it does not arrive in time."""
         with self.changed:
             return self.changed.wait_for(lambda: bool(self.frames) and self.frames[-1].segment >= number, within_s)
 
 
 @contextmanager
 def captured(source: Source, settings: CaptureSettings = QUICK) -> Iterator[tuple[Capture, Watched]]:
-    """A capture thread over a source while the block runs; it must end within the read deadline of a stop."""
+    """Capture a source in a thread while the block runs. The thread must end within DEADLINE_S of the block's end."""
     stop, sink = threading.Event(), Watched()
     capture = Capture(source, sink, settings, stop)
     thread = threading.Thread(target=capture.run, daemon=True)
@@ -63,7 +67,7 @@ def captured(source: Source, settings: CaptureSettings = QUICK) -> Iterator[tupl
 
 
 def eventually(condition: Callable[[], bool], within_s: float = DEADLINE_S) -> bool:
-    """Poll what has no event of its own, with a deadline."""
+    """Poll a condition that has no event to wait for. Returns False if it stays false until the deadline."""
     deadline, tick = time.monotonic() + within_s, threading.Event()
     while not condition():
         if time.monotonic() > deadline:

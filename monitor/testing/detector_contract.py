@@ -1,4 +1,4 @@
-"""Checks that every detector passes: what ``monitor.detector.base`` promises. Use them to test a detector of your own.
+"""Checks of the promises of ``monitor.detector.base``. Every detector passes them. Use them to test your own detector.
 
     @pytest.mark.parametrize("check", DETECTOR_CHECKS, ids=lambda check: check.__name__)
     def test_my_detector(check: DetectorCheck) -> None:
@@ -38,7 +38,7 @@ class DetectorCase:
     detector  ready to score; on the CPU, so that a loaded copy gives the same bytes
     clips     frames of two cameras or more, each in order of time, 8 or more per camera. The detector gives scores for
               each of them, and reasons for at least one frame if it ever gives any
-    strength  how far a reason is above what is usual; None if the detector gives at most one reason per frame
+    strength  returns how far a reason is above its usual value; None if the detector gives at most one reason per frame
     optional  tensors that a stored detector may lack, because earlier versions did not store them
     """
 
@@ -60,7 +60,7 @@ def check_attributes(case: DetectorCase) -> None:
     assert detector.name, "the detector has no name"
     assert isinstance(detector.sees, str), f"sees is {detector.sees!r}"
     assert isinstance(detector.small, bool), f"small is {detector.small!r}"
-    assert detector.device, "the detector does not say where it runs"
+    assert detector.device, "the detector has no device"
     assert 0 < detector.trust <= 1, f"trust is {detector.trust}"
     assert detector.min_threshold < math.inf, f"min_threshold is {detector.min_threshold}"
     assert detector.usual < math.inf, f"usual is {detector.usual}"
@@ -89,7 +89,7 @@ def check_detections(case: DetectorCase) -> None:
 
 
 def check_reasons(case: DetectorCase) -> None:
-    """Each reason is above what is usual; the strongest one is the first. A frame without a score has no reason."""
+    """Each reason is above its usual value; the strongest one is the first. A frame without a score has no reason."""
     for clip in case.clips:
         for detection in _alone(case.detector, clip):
             assert isinstance(detection.reasons, tuple), f"the reasons are a {type(detection.reasons).__name__}"
@@ -97,7 +97,7 @@ def check_reasons(case: DetectorCase) -> None:
             for reason in detection.reasons:
                 assert reason.term, "a reason has no name"
                 assert math.isfinite(reason.value), f"a reason has the value {reason.value}"
-                assert reason.value > reason.usual, f"'{reason}' is given although it is not above what is usual"
+                assert reason.value > reason.usual, f"'{reason}' is given although it is not above its usual value"
             if case.strength is None:
                 assert len(detection.reasons) <= 1, "there are several reasons: the case must give their strength"
                 continue
@@ -110,7 +110,7 @@ def check_reasons(case: DetectorCase) -> None:
 
 
 def check_batches(case: DetectorCase) -> None:
-    """A frame gets the same bytes however many frames of its camera are in the batch; an empty batch is allowed."""
+    """A frame gets the same bytes for any number of frames of its camera in the batch; an empty batch is allowed."""
     assert case.detector.score([]) == [], "an empty batch gives detections"
     for clip in case.clips:
         expected = _alone(case.detector, clip)
@@ -124,7 +124,7 @@ def check_batches(case: DetectorCase) -> None:
 
 
 def check_cameras(case: DetectorCase) -> None:
-    """A frame gets the same bytes whatever other cameras are in the batch; streams do not influence each other."""
+    """A frame gets the same bytes if other cameras are in the batch; streams do not influence each other."""
     expected = [_alone(case.detector, clip) for clip in case.clips]
     assert _bytes(expected[0]) != _bytes(expected[1]), "the clips of the case must differ in their scores"
     order = sorted(
@@ -159,7 +159,7 @@ def check_fresh_stream(case: DetectorCase) -> None:
 
 
 def check_jumps(case: DetectorCase) -> None:
-    """Missing frames, a time far from 0 and a long pause are scored, too, and give the same bytes again."""
+    """A stream with missing frames, times far from 0 and a long pause is scored, with the same bytes each time."""
     for clip in case.clips:
         half = len(clip) // 2
         kept = [(frame, 1e6 + frame.time_s) for number, frame in enumerate(clip[:half]) if number % 4 != 1]
@@ -200,7 +200,7 @@ def check_kept_detections(case: DetectorCase) -> None:
 
 
 def check_detector_unchanged(case: DetectorCase) -> None:
-    """Scoring does not change what is stored of the detector."""
+    """Scoring does not change the settings and tensors of the detector."""
     before = _stored(case.detector)
     for clip in case.clips:
         _alone(case.detector, clip)
@@ -226,7 +226,7 @@ def check_storing(case: DetectorCase) -> None:
 def check_damaged_tensors(case: DetectorCase) -> None:
     """``load`` raises ModelError if a tensor is missing, has another shape, another type or is not finite.
 
-    Of the many layers of a network it checks some.
+    For a network with many layers, it checks only some of the tensors.
     """
     settings, tensors = _stored(case.detector)
     names = sorted(tensors, key=lambda name: (name.count("."), name))
@@ -252,7 +252,7 @@ def check_damaged_settings(case: DetectorCase) -> None:
 
 
 def check_foreign_parts(case: DetectorCase) -> None:
-    """``load`` raises ModelError for a setting or a tensor that it does not know. Detectors of the project do so."""
+    """``load`` raises ModelError for an unknown setting or tensor, as all detectors of this project do."""
     settings, tensors = _stored(case.detector)
     _assert_refused(case, settings, {**tensors, "foreign": np.zeros(3, np.float32)}, "with an unknown tensor")
     _assert_refused(case, {**settings, "foreign": 1}, tensors, "with an unknown setting")
@@ -277,12 +277,12 @@ def check_cpu(case: DetectorCase) -> None:
 
 
 def check_devices(case: DetectorCase) -> None:
-    """``load`` accepts any device and precision, or raises UsageError for one that is not there."""
+    """``load`` accepts any device and precision, or raises UsageError for one that is not available."""
     stored = _stored(case.detector)
     for device in ("auto", "cuda", "cuda:99", "nonsense"):
         loaded = _load_or_none(case, stored, device)
         assert loaded is not None or device != "auto", "load refuses the device auto"
-        assert loaded is None or loaded.device, f"loaded for {device}, the detector does not say where it runs"
+        assert loaded is None or loaded.device, f"loaded for {device}, the detector has no device"
     for precision in _PRECISIONS:
         loaded = _load_or_none(case, stored, "cpu", precision)
         assert loaded is not None or precision == "bfloat16", f"load refuses the precision {precision}"
@@ -315,7 +315,7 @@ _Stored = tuple[dict[str, Any], Tensors]
 
 
 def _anew(frames: Sequence[Frame]) -> list[Frame]:
-    """The same frames, of which no small picture has been made yet."""
+    """Copies of the frames, without small pictures."""
     return [Frame(f.camera, f.index, f.time_s, f.image, f.segment, f.captured_at, f.wall_time) for f in frames]
 
 
@@ -350,7 +350,7 @@ def _assert_same(found: Sequence[Detection], expected: Sequence[Detection], when
 
 
 def _stored(detector: Detector) -> _Stored:
-    """Settings and tensors as a model folder gives them back."""
+    """Settings and tensors after they were stored and loaded, as in a model folder."""
     try:
         settings = json.loads(json.dumps(detector.settings(), allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -365,8 +365,8 @@ def _stored(detector: Detector) -> _Stored:
 
 
 def _assert_same_parts(found: _Stored, expected: _Stored, when: str) -> None:
-    assert found[0] == expected[0], f"{when}, the settings are others"
-    assert found[1].keys() == expected[1].keys(), f"{when}, there are other tensors"
+    assert found[0] == expected[0], f"{when}, the settings differ"
+    assert found[1].keys() == expected[1].keys(), f"{when}, the names of the tensors differ"
     for name, tensor in found[1].items():
         other = expected[1][name]
         assert tensor.dtype == other.dtype, f"{when}, '{name}' is {tensor.dtype}"
@@ -390,19 +390,19 @@ def _load(case: DetectorCase, settings: Mapping[str, Any], tensors: Tensors) -> 
 
 
 def _load_or_refuse(case: DetectorCase, settings: Mapping[str, Any], tensors: Tensors, what: str) -> bool:
-    """Whether it was loaded; False if it was refused with a ModelError."""
+    """Load the detector. Returns False if ``load`` raises a ModelError."""
     try:
         _load(case, settings, tensors)
     except ModelError as error:
         _assert_sentence(error)
         return False
     except Exception as error:
-        raise AssertionError(f"load {what} raises {error!r}, which is no ModelError") from error
+        raise AssertionError(f"load {what} raises {error!r}, which is not a ModelError") from error
     return True
 
 
 def _load_or_none(case: DetectorCase, stored: _Stored, device: str, precision: Precision = "auto") -> Detector | None:
-    """None if the device or the precision is not there."""
+    """Load the detector; None if the device or the precision is not available."""
     try:
         return type(case.detector).load(*stored, device, precision)
     except UsageError as error:
@@ -416,6 +416,6 @@ def _assert_refused(case: DetectorCase, settings: Mapping[str, Any], tensors: Te
 
 def _assert_sentence(error: MonitorError) -> None:
     text = str(error)
-    assert text.strip(), f"{type(error).__name__} says nothing"
+    assert text.strip(), f"{type(error).__name__} has no text"
     assert "\n" not in text, f"an error is more than one line: {text}"
     assert not text.endswith("."), f"an error ends with a full stop, unlike the others: {text}"

@@ -1,4 +1,4 @@
-"""Small real objects for tests: a detector that measures brightness, frames, and a model made of them."""
+"""Small real objects for tests: a detector that measures brightness, a model with it, frames and sources."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared/data"
 
 
 class Brightness(Detector):
-    """Score = mean grey level of the frame / 255; remembers how many frames its stream has seen."""
+    """Score = mean grey level of the frame / 255. Its stream counts the frames."""
 
     name = "brightness"
 
     def new_stream(self) -> list[int]:
+        """A list with one number: the frames scored so far."""
         return [0]
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        """Score frames; a frame above 0.2 gets a reason."""
         found = []
         for observation in batch:
             observation.stream[0] += 1
@@ -46,9 +48,11 @@ class Brightness(Detector):
         return found
 
     def settings(self) -> dict[str, Any]:
+        """No settings."""
         return {}
 
     def tensors(self) -> Tensors:
+        """No tensors."""
         return {}
 
     @classmethod
@@ -59,17 +63,19 @@ class Brightness(Detector):
         device: str,  # noqa: ARG003 - for detectors with a network
         precision: Precision = "auto",  # noqa: ARG003
     ) -> Self:
+        """A new detector; all arguments are ignored."""
         return cls()
 
 
 def held_out(name: str = "brightness", frames: int = 600, level: float = 0.1) -> HeldOut:
-    """A minute at 10 frames a second of normal scores around ``level``."""
+    """One minute of normal scores around ``level``, at 10 frames per second."""
     rng = np.random.default_rng(0)
     scores = level + 0.01 * rng.standard_normal(frames)
     return HeldOut(np.arange(frames) / 10, np.zeros(frames, np.int32), {name: scores})
 
 
 def provenance() -> Provenance:
+    """The provenance of a model for tests."""
     return Provenance(
         recipe="test", data=["x"], frames=1, seed=0, commit=None, device="cpu", trained_at="2026-01-01T00:00:00+00:00"
     )
@@ -94,14 +100,17 @@ def brightness_model() -> Model:
 
 
 def picture(level: int, width: int = 32, height: int = 24) -> Image:
+    """A picture in one grey level, (height, width, 3) uint8."""
     return np.full((height, width, 3), level, np.uint8)
 
 
 def frame(time_s: float, level: int = 25, camera: str = "cam", segment: int = 0, captured_at: float = 0.0) -> Frame:
+    """A frame in one grey level, numbered as at 25 frames per second."""
     return Frame(camera, round(time_s * 25), time_s, picture(level), segment, captured_at, 1e9 + time_s)
 
 
 def scored(time_s: float, level: int = 25, segment: int = 0) -> ScoredFrame:
+    """A frame in one grey level, scored by Brightness."""
     made = frame(time_s, level, segment=segment)
     detection = Brightness().score([Observation(made, [0])])[0]
     return ScoredFrame(made, (detection,), 0.0)
@@ -116,7 +125,7 @@ class Shown:
 
 
 class ShownSource(Source):
-    """A file-like source that shows these frames. fps: its nominal rate."""
+    """A file-like source that gives these frames. fps: its nominal rate."""
 
     def __init__(self, shown: Sequence[Shown], fps: float, name: str = "shown") -> None:
         super().__init__(name, f"test://{name}")
@@ -124,6 +133,7 @@ class ShownSource(Source):
         self.fps = fps
 
     def open(self) -> Reader:
+        """Open the source at its first frame."""
         return _ShownReader(self)
 
 
@@ -142,7 +152,7 @@ class _ShownReader(Reader):
 
 
 class LevelSource(Source):
-    """A file-like source whose frames have the given grey levels, 25 a second."""
+    """A file-like source: its frames have the given grey levels, 25 per second."""
 
     def __init__(self, name: str, levels: Sequence[int], *, live: bool = False) -> None:
         super().__init__(name, f"test://{name}")
@@ -150,6 +160,7 @@ class LevelSource(Source):
         self.live = live
 
     def open(self) -> Reader:
+        """Open the source at its first frame."""
         return _LevelReader(self.levels)
 
 
@@ -172,12 +183,12 @@ class _LevelReader(Reader):
 
 
 def brightness_scale(model: Model | None = None, false_alarms_per_day: float = 1.0) -> ModelScale:
-    """The scale of a model, or of the one that measures brightness."""
+    """The scale of a model; by default of the model that measures brightness."""
     return ModelScale(model or brightness_model(), false_alarms_per_day, SmoothingSettings())
 
 
 def monitor_of(camera: str, model: Model | None = None, alert: AlertSettings | None = None) -> CameraMonitor:
-    """What judges a camera's scores, with default settings."""
+    """A monitor that judges a camera's scores, with default settings."""
     return CameraMonitor(camera, brightness_scale(model), SmoothingSettings(), alert or AlertSettings())
 
 
@@ -187,7 +198,7 @@ def judgement(scored: ScoredFrame, score: float, reasons: tuple[Reason, ...] = (
 
 
 def watched_by(source: Source, model: Model | None = None, capture: CaptureSettings | None = None) -> Camera:
-    """A source as a camera of a fleet, watched by a model or by the one that measures brightness."""
+    """A source as a camera of a fleet, watched with a model; by default the one that measures brightness."""
     chosen = model or brightness_model()
     capture = capture or CaptureSettings(speed=None)
     return Camera(source, chosen, capture, monitor_of(source.name, chosen))

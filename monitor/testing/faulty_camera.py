@@ -1,4 +1,4 @@
-"""A camera that misbehaves on command: a small RTSP server (H.264 over RTP, interleaved) that injects its own faults.
+"""A camera that injects faults on command: a small RTSP server (H.264 over RTP, interleaved in the RTSP connection).
 
 with FaultyCamera() as camera:
     ...                        # camera.url serves a moving picture
@@ -33,13 +33,15 @@ import numpy as np
 FPS = 25.0
 USER, PASSWORD, REALM, NONCE = "admin", "s3cret", "camera", "d41d8cd98f00b204"
 LOSS = 0.2
+"""Share of the packets that Fault.LOSS drops."""
 FLAP_S = 2.0
-_PAYLOAD = 1400  # bytes of an RTP packet's payload at most
-_LOOK_S = 0.05  # how soon a session sees that it is to end
+"""Length of a connection with Fault.FLAPS, seconds."""
+_PAYLOAD = 1400  # bytes of an RTP packet's payload, at most
+_LOOK_S = 0.05  # a session notices within this time that it must end
 
 
 class Fault(StrEnum):
-    """What the camera does instead of its work. A fault lasts until it is mended; those in ONCE happen once."""
+    """The behaviour of the camera during a fault. A fault lasts until ``mend``; the faults in ONCE happen once."""
 
     REFUSES = "refuses connections"
     SILENT = "accepts and stays silent"
@@ -54,7 +56,7 @@ class Fault(StrEnum):
     LOSS = "loses 20% of its packets"
     PASSWORD = "has another password"  # noqa: S105
     CODEC = "sends a codec that no one knows"
-    DECODER = "its decoder is killed"  # not the camera's doing: whoever injects it kills the monitor's process
+    DECODER = "its decoder is killed"  # not caused by the camera: the caller kills the decoder process of the monitor
 
 
 ONCE = (Fault.DIES, Fault.SIZE)
@@ -63,20 +65,20 @@ _ENDS_SESSIONS = (Fault.REFUSES, Fault.PASSWORD, Fault.CODEC)
 
 @dataclass(frozen=True)
 class Clip:
-    """Encoded pictures: of each its NAL units; the first is a key frame with its parameter sets."""
+    """Encoded pictures: the NAL units of each. The first picture is a key frame with its parameter sets."""
 
     pictures: tuple[tuple[bytes, ...], ...]
 
     @property
     def parameter_sets(self) -> str:
-        """SPS and PPS in base64, as an SDP wants them."""
+        """SPS and PPS in base64, in the format of an SDP."""
         sets = [unit for unit in self.pictures[0] if unit[0] & 31 in (7, 8)]
         return ",".join(base64.b64encode(unit).decode() for unit in sets)
 
 
 @functools.cache
 def encoded(width: int, height: int, level: int = 128, frames: int = 50) -> Clip:
-    """A disc that moves over a noisy ground around a grey ``level`` (a black picture for 0), a key frame a second."""
+    """A disc that moves over noise around a grey ``level`` (a black picture for 0), with one key frame per second."""
     codec = av.CodecContext.create("libx264", "w")
     codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
     codec.time_base = Fraction(1, round(FPS))
@@ -94,7 +96,7 @@ def encoded(width: int, height: int, level: int = 128, frames: int = 50) -> Clip
 
 
 class FaultyCamera:
-    """Serves on a loopback port of its own inside the ``with`` block; user and password are asked for by digest."""
+    """Serves on its own loopback port inside the ``with`` block. It requires user and password (digest)."""
 
     def __init__(self, size: tuple[int, int] = (160, 120), other_size: tuple[int, int] = (320, 240)) -> None:
         self.clip, self.bigger, self.black = encoded(*size), encoded(*other_size), encoded(*size, level=0)
@@ -108,7 +110,7 @@ class FaultyCamera:
 
     @property
     def url(self) -> str:
-        """The address with the right password."""
+        """The address with the correct password."""
         return f"rtsp://{USER}:{PASSWORD}@127.0.0.1:{self.port}/live"
 
     def __enter__(self) -> Self:
@@ -124,7 +126,7 @@ class FaultyCamera:
         self._hang_up()
 
     def strike(self, fault: Fault) -> None:
-        """From now on do this."""
+        """Have this fault from now on."""
         self.fault = fault
         if fault is Fault.REFUSES:
             self._hang_up()
@@ -132,7 +134,7 @@ class FaultyCamera:
             self.clip = self.bigger
 
     def mend(self) -> None:
-        """Work again."""
+        """End the fault: work normally again."""
         self.fault = None
         if self._listener is None:
             self._listen()
@@ -167,7 +169,7 @@ class FaultyCamera:
 
 
 class _Session:
-    """One connection: answers requests and, once playing, sends pictures at their time."""
+    """One connection: it answers requests. After PLAY it sends each picture when it is due."""
 
     def __init__(self, camera: FaultyCamera, connection: socket.socket) -> None:
         self._camera = camera
@@ -180,7 +182,7 @@ class _Session:
         self._sequence = 0
 
     def run(self) -> None:
-        """Serve until either side hangs up."""
+        """Serve until either side closes the connection."""
         with self._connection:
             self._connection.settimeout(2.0)
             try:
@@ -210,7 +212,7 @@ class _Session:
 
     def _answer_all(self, fault: Fault | None) -> bool:
         while self._received:
-            if self._received[:1] == b"$":  # the viewer's own reports
+            if self._received[:1] == b"$":  # RTCP reports of the viewer
                 if len(self._received) < 4 or len(self._received) < 4 + int.from_bytes(self._received[2:4], "big"):
                     return True
                 self._received = self._received[4 + int.from_bytes(self._received[2:4], "big") :]
@@ -294,7 +296,7 @@ class _Session:
         return True
 
     def _packets(self, units: tuple[bytes, ...], timestamp: int) -> Iterator[bytes]:
-        """RTP packets of a picture (RFC 6184), each framed for the RTSP connection."""
+        """The RTP packets of a picture (RFC 6184), each with the header that interleaves it in the RTSP connection."""
         for number, unit in enumerate(units):
             parts = [unit]
             if len(unit) > _PAYLOAD:
@@ -312,4 +314,4 @@ class _Session:
 
 
 def _md5(text: str) -> str:
-    return hashlib.md5(text.encode()).hexdigest()  # noqa: S324 - what RTSP's digest is made of
+    return hashlib.md5(text.encode()).hexdigest()  # noqa: S324 - RTSP's digest requires MD5

@@ -1,12 +1,12 @@
-"""An RTSP server on loopback for the tests: H.264 from a test picture or a looped video file.
+"""An RTSP server on loopback for the tests: it serves H.264 from a test picture or from a looped video file.
 
-Runs under the system's Python, which has GStreamer's bindings (Debian: python3-gi, gir1.2-gst-rtsp-server-1.0,
+It runs with the system's Python, which has GStreamer's bindings (Debian: python3-gi, gir1.2-gst-rtsp-server-1.0,
 gstreamer1.0-plugins-good, -bad, -ugly and gstreamer1.0-libav):
 
     server.py PORT /ball=ball:320x240@25 /clip=/path/to/video.mp4 ...
 
-PORT 0 takes a free one. Prints ``ready PORT`` once clients may connect. Ends when its standard input is closed, so
-that it never outlives the program that started it.
+PORT 0 takes a free port. It prints ``ready PORT`` as soon as clients can connect. It ends when its standard input is
+closed, so that it never runs longer than the program that started it.
 """
 
 import re
@@ -26,7 +26,7 @@ ENCODE = (
 
 
 class LoopedFile(GstRtspServer.RTSPMediaFactory):
-    """Serves a video file for ever: a decoding pipeline of its own feeds the encoder, timestamps go on."""
+    """Serves a video file in an endless loop. A separate pipeline decodes it for the encoder; timestamps increase."""
 
     def __init__(self, path):
         super().__init__()
@@ -35,6 +35,7 @@ class LoopedFile(GstRtspServer.RTSPMediaFactory):
         self.decoder = None
 
     def do_media_configure(self, media):
+        """Start decoding from the beginning of the file; GStreamer calls it for each new media."""
         if self.decoder is not None:
             self.decoder.set_state(Gst.State.NULL)
         self.decoder = Gst.parse_launch(
@@ -47,8 +48,9 @@ class LoopedFile(GstRtspServer.RTSPMediaFactory):
         media.get_element().get_by_name("src").connect("need-data", self.feed)
 
     def feed(self, appsrc, _length):
+        """Push the next decoded picture to the encoder, with the next timestamp."""
         sample = self.sink.emit("pull-sample")
-        if sample is None:  # the end of the file: again from its start
+        if sample is None:  # the end of the file: continue from its start
             self.decoder.seek_simple(Gst.Format.TIME, Gst.SeekFlags.FLUSH, 0)
             sample = self.sink.emit("pull-sample")
             if sample is None:
@@ -81,6 +83,7 @@ def factory(what):
 
 
 def main():
+    """Serve until standard input is closed."""
     Gst.init(None)
     port, *mounts = sys.argv[1:]
     server = GstRtspServer.RTSPServer()

@@ -1,6 +1,6 @@
-"""One fault at a time on one of two cameras: what is shown, how soon, how soon it is over, and what is lost.
+"""Injects one fault at a time into one of two cameras, and measures its state, detection, recovery and lost frames.
 
-``run_fault`` is what the tests assert on and what ``benchmarks/faults.py`` prints.
+The tests check the results of ``run_fault``, and ``benchmarks/faults.py`` prints them.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ EXPECTED: dict[Fault, tuple[CameraState, ...]] = {
     Fault.CODEC: (CameraState.OFFLINE,),
     Fault.DECODER: (CameraState.OFFLINE,),
 }
-"""What a camera is shown as while it has this fault; nothing for what can be watched all the same."""
+"""The states that a camera may be shown in while it has this fault; empty if it can still be watched."""
 
 DEADLINE_S = 60.0
+"""Seconds to wait for a state or a frame, at most."""
 _AT_LEAST_S = {Fault.SLOW: 3.2, Fault.LOSS: 2.0, Fault.FLAPS: 4.5}
 
 
 @dataclass(frozen=True)
 class Deadlines:
-    """The monitor's settings that decide how soon a fault is found and over, and how long faults last.
+    """The monitor's settings for the detection of a fault and the recovery, and the duration of faults.
 
-    hold_s  seconds that a fault lasts once it is shown (or at all, where nothing is to be shown)
+    hold_s  seconds that a fault lasts after it is shown; if it is not shown, after it was injected
     """
 
     open_timeout_s: float = 5.0
@@ -71,20 +72,22 @@ class Deadlines:
 
 
 SHORT = Deadlines(1.5, 1.5, 0.1, 0.3, HealthSettings(frozen_after_s=1.0, dark_after_s=0.5), hold_s=0.5)
+"""Short times for tests."""
 
 
 @dataclass(frozen=True)
 class FaultResult:
-    """How a fault went. Times in seconds, frames in pictures of the camera (25 a second).
+    """The result of a fault. Times are in seconds; frames are pictures of the camera (25 per second).
 
-    state          what the camera was shown as while it had the fault; detail: the sentence beside it
-    detected_s     from the fault to the first such state; None where nothing is to be shown
-    recovered_s    from the camera's recovery to the first picture that is scored again
-    missed_during  frames of a sound camera that were not received while the fault lasted
-    missed_after   frames that were not received from the camera's recovery on
-    segments       breaks of the stream, from before the fault to after it
-    size           (width, height) of the pictures afterwards
-    other_gap_s    longest pause between two analysed frames (10 a second) of another, sound camera meanwhile
+    state          the camera's state during the fault
+    detail         the sentence that describes this state
+    detected_s     time from the fault to the first such state; None if the fault is not shown
+    recovered_s    time from the camera's recovery to the first picture that is scored again
+    missed_during  frames that a camera without a fault would have sent during the fault, but that were not received
+    missed_after   frames that were not received after the camera's recovery
+    segments       number of new segments, from before the fault to after it
+    size           (width, height) of the pictures after the fault
+    other_gap_s    longest pause between two analysed frames (10 per second) of a second camera without a fault
     """
 
     fault: str
@@ -100,22 +103,23 @@ class FaultResult:
 
 
 class Noted(IsolatedSource):
-    """Remembers its latest decoder's process id."""
+    """An isolated source that knows the process id of its latest decoder."""
 
     pid = 0
 
     def open(self) -> IsolatedReader:
+        """Open the source and store its decoder's process id in ``pid``."""
         reader = super().open()
         self.pid = reader.pid
         return reader
 
 
 _SAID = dict.fromkeys((Fault.REFUSES, Fault.PASSWORD, Fault.CODEC), "cannot be opened")
-"""What the attempts to open a camera again come to; before, only that the connection was closed is known."""
+"""A part of the detail after an attempt to open the camera again. Before, the detail is that the connection closed."""
 
 
 def run_fault(fault: Fault, deadlines: Deadlines) -> FaultResult:
-    """Inject a fault and mend it. Raises AssertionError if it is not shown, or not over, within a minute."""
+    """Inject a fault, then end it. Raises AssertionError if it is not shown, or not over, within a minute."""
     with (
         FaultyCamera() as camera,
         FaultyCamera() as sound,
@@ -139,7 +143,7 @@ def run_fault(fault: Fault, deadlines: Deadlines) -> FaultResult:
             mended_at, over_from = struck_at, struck_at + (detected_s or 0.0)
         else:
             threading.Event().wait(max(deadlines.hold_s, _AT_LEAST_S.get(fault, 0.0)))
-            # On a busy machine the first attempt to open it again may take longer than the fault was to last.
+            # On a busy machine, the first attempt to open the camera again may take longer than hold_s.
             assert eventually(lambda: _SAID.get(fault, "") in capture.status.detail, DEADLINE_S), capture.status
             broken, mended_at = capture.status, time.monotonic()
             over_from = mended_at
@@ -173,7 +177,7 @@ def _missed(duration_s: float, before: CaptureStatus, after: CaptureStatus) -> i
 
 
 def _first_good_frame(sink: Watched, since: float) -> float:
-    """When the first frame after ``since`` that is worth scoring was read; both by time.monotonic()."""
+    """Time at which the first scored frame after ``since`` was read; both are times of time.monotonic()."""
 
     def found() -> list[float]:
         return [frame.captured_at for frame in sink.frames if frame.captured_at > since and frame.health.scored]

@@ -1,4 +1,4 @@
-"""Starts, kills and freezes the real RTSP server in ``rtsp/server.py`` for tests."""
+"""Starts, kills and freezes the real RTSP server in ``gst_rtsp_server.py`` for tests."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def _what_is_missing() -> str:
 
 
 def skip_without_rtsp() -> None:
-    """Skip the test, with the reason, where GStreamer's RTSP server is not installed."""
+    """Skip the test, with the reason, if GStreamer's RTSP server is not installed."""
     if reason := _what_is_missing():
         pytest.skip(f"no GStreamer RTSP server here: {reason}")
 
 
 class RtspServer:
-    """A server on a loopback port of its own, running inside the ``with`` block.
+    """A server on its own loopback port, which runs inside the ``with`` block.
 
-    mounts  mount point -> what it serves: ``ball:320x240@25`` (a moving ball), or a video file's path (looped);
-            may be changed between a ``kill`` and the next ``start``
-    start   False to begin without: ``start()`` later uses the port that ``url`` names already
+    mounts  mount point -> content: ``ball:320x240@25`` (a moving ball), or the path of a video file (looped); it may be
+            changed between a ``kill`` and the next ``start``
+    start   False to begin without a server; a later ``start()`` uses the port that ``url`` already contains
     """
 
     def __init__(self, mounts: dict[str, str], *, start: bool = True) -> None:
@@ -57,7 +57,7 @@ class RtspServer:
 
     def __enter__(self) -> Self:
         skip_without_rtsp()
-        self.start()  # port 0: the system chooses one, kept for good
+        self.start()  # port 0: the system chooses a port, which is used from now on
         if not self._start_now:
             self.kill()
         return self
@@ -68,7 +68,7 @@ class RtspServer:
         self.kill()
 
     def url(self, mount: str, user: str = "") -> str:
-        """The address of a mount point, with ``user`` (``name:password``) in it if given."""
+        """The address of a mount point. It contains ``user`` (``name:password``) if given."""
         return f"rtsp://{user + '@' if user else ''}127.0.0.1:{self.port}{mount}"
 
     def start(self) -> None:
@@ -99,7 +99,7 @@ class RtspServer:
         return line
 
     def kill(self) -> None:
-        """End the server at once, as a camera that loses its power; does nothing if it does not run."""
+        """End the server at once, like a camera that loses power. Does nothing if the server does not run."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -115,11 +115,11 @@ class RtspServer:
         self.start()
 
     def freeze(self) -> None:
-        """Stop the process: connections stay open, nothing is sent."""
+        """Stop the process: connections stay open, but nothing is sent."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let a frozen process go on."""
+        """Continue a frozen process."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)

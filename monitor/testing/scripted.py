@@ -1,4 +1,4 @@
-"""Stand-ins for a camera, a clock and a queue, with which a capture loop runs without threads and without waiting."""
+"""Replacements for a camera, a clock and a queue: with them a capture loop runs without threads and without waiting."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from monitor.sources.source import Position, Reader, Source
 from monitor.types import CaptureStatus, Frame, Image
 
 FAST = CaptureSettings(speed=None)
+"""Capture settings that play a file without pacing."""
 
 
 class Clock:
-    """Seconds that pass only when told to."""
+    """A clock, in seconds, that moves only when a script or a test sets ``now``."""
 
     def __init__(self, now: float = 1000.0) -> None:
         self.now = now
 
     def __call__(self) -> float:
+        """The time, seconds."""
         return self.now
 
 
 class ClockedStop(threading.Event):
-    """A stop event whose waits take no time but move the clock; ``waits`` lists them."""
+    """A stop event: a wait for it takes no time but moves the clock. ``waits`` lists the waits, seconds."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
@@ -35,6 +37,7 @@ class ClockedStop(threading.Event):
         self.waits: list[float] = []
 
     def wait(self, timeout: float | None = None) -> bool:
+        """Move the clock by ``timeout`` seconds at once. Returns True if the event is set."""
         if timeout is not None and not self.is_set():
             self.waits.append(timeout)
             self._clock.now += timeout
@@ -43,7 +46,12 @@ class ClockedStop(threading.Event):
 
 @dataclass(frozen=True)
 class Shot:
-    """One frame of a script: media time (the clock moves there for live sources), size, and whether it decodes."""
+    """One frame of a script: media time (for a live source the clock moves to it), size, and whether it can be decoded.
+
+    index  number in the source; None for the next number
+    size   (width, height), pixels
+    name   the name of the frame, for display
+    """
 
     time_s: float
     index: int | None = None
@@ -53,11 +61,14 @@ class Shot:
 
 
 Step = Shot | Exception | Callable[[], None]
-"""A frame; an error to raise; or something to do before the next step."""
+"""A step of a script: a frame, an error to raise, or a function to call before the next step."""
 
 
 class ScriptedSource(Source):
-    """Plays one script a connection; the last is used again and again. An Exception for a script fails the open."""
+    """Plays one script per connection, and the last one for all later connections.
+
+    If a script is an Exception, ``open`` raises it.
+    """
 
     def __init__(
         self,
@@ -76,6 +87,7 @@ class ScriptedSource(Source):
         self._scripts = list(scripts)
 
     def open(self) -> ScriptedReader:
+        """Start the next script. Raises the script if it is an Exception."""
         script = self._scripts[min(self.opened, len(self._scripts) - 1)]
         self.opened += 1
         if isinstance(script, Exception):
@@ -85,6 +97,8 @@ class ScriptedSource(Source):
 
 
 class ScriptedReader(Reader):
+    """Plays one script. ``retrieved`` counts the decoded pictures."""
+
     def __init__(self, source: ScriptedSource, script: Sequence[Step]) -> None:
         self.fps = source.fps
         self.closed = False
@@ -96,6 +110,7 @@ class ScriptedReader(Reader):
         self._count = 0
 
     def grab(self) -> Position | None:
+        """Run the script up to its next frame; None at its end. Raises the errors of the script."""
         while self._steps:
             step = self._steps.pop(0)
             if isinstance(step, Exception):
@@ -113,18 +128,24 @@ class ScriptedReader(Reader):
         return None
 
     def retrieve(self) -> Image | None:
+        """A black picture of the size in the script; None if the frame is not readable."""
         assert self._shot is not None
         self.retrieved += 1
         width, height = self._shot.size
         return np.zeros((height, width, 3), np.uint8) if self._shot.readable else None
 
     def close(self) -> None:
+        """Record that the reader was closed."""
         self.closed = True
 
 
 @dataclass
 class RecordingSink:
-    """Keeps every frame; wants no more after ``room`` of them; ``on_put`` is told of each."""
+    """Keeps every frame.
+
+    room    number of frames after which no more are wanted; None for no limit
+    on_put  called with each frame
+    """
 
     room: int | None = None
     on_put: Callable[[Frame], None] = lambda _: None
@@ -132,6 +153,7 @@ class RecordingSink:
     finished: list[str] = field(default_factory=list)
 
     def put(self, frame: Frame, *, stop: threading.Event) -> bool:
+        """Keep a frame. Returns False if ``stop`` is set or there is no room."""
         if stop.is_set() or (self.room is not None and len(self.frames) >= self.room):
             return False
         self.frames.append(frame)
@@ -139,23 +161,27 @@ class RecordingSink:
         return True
 
     def finish(self, camera: str) -> None:
+        """Record that the capture of this camera has ended."""
         self.finished.append(camera)
 
 
 def shots(seconds: float, fps: float = 25.0, start_s: float = 0.0) -> list[Step]:
+    """Frames of ``seconds`` seconds at a constant rate."""
     return [Shot(start_s + number / fps) for number in range(round(seconds * fps))]
 
 
 def live(*scripts: Sequence[Step] | Exception, fps: float = 25.0) -> ScriptedSource:
+    """A live source that plays these scripts, with a clock of its own."""
     return ScriptedSource(scripts, live=True, fps=fps, clock=Clock())
 
 
 def recorded(*scripts: Sequence[Step], fps: float = 25.0) -> ScriptedSource:
+    """A file-like source that plays these scripts."""
     return ScriptedSource(scripts, live=False, fps=fps)
 
 
 class Run:
-    """One capture run to its end over a script, on a clock that only the script and the waits move."""
+    """Captures a scripted source until it ends, with a clock that only the script and the waits move."""
 
     def __init__(
         self, source: ScriptedSource, settings: CaptureSettings = FAST, sink: RecordingSink | None = None
@@ -166,17 +192,21 @@ class Run:
         self.capture = Capture(source, self.sink, settings, self.stop, self.clock, random.Random(1))
 
     def run(self) -> RecordingSink:
+        """Capture until the end. Returns the sink with all frames."""
         self.capture.run()
         return self.sink
 
     @property
     def status(self) -> CaptureStatus:
+        """The status of the capture."""
         return self.capture.status
 
 
 def times(sink: RecordingSink) -> list[float]:
+    """The stream times of the frames, seconds, rounded to microseconds."""
     return [round(frame.time_s, 6) for frame in sink.frames]
 
 
 def segments(sink: RecordingSink) -> list[int]:
+    """The segment numbers of the frames."""
     return [frame.segment for frame in sink.frames]

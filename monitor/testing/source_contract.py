@@ -1,11 +1,11 @@
-"""Checks that every source passes: what ``monitor.sources.source`` promises. Use them to test a source of your own.
+"""Checks of the promises of ``monitor.sources.source``. Every source passes them. Use them to test your own source.
 
     @pytest.mark.parametrize("check", SOURCE_CHECKS, ids=lambda check: check.__name__)
     def test_my_source(check: SourceCheck) -> None:
         check(SourceCase(lambda: MySource("door")))
 
-Each check makes the source anew. It raises AssertionError with one sentence if the source breaks a promise. Checks that
-need a source in a special state are functions of their own: ``check_hopeless``, ``check_interrupted``, ``check_lost``.
+Each check makes a new source. It raises AssertionError with one sentence if the source breaks a promise. Checks that
+need a source in a special state are separate functions: ``check_hopeless``, ``check_interrupted``, ``check_lost``.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from monitor.types import Image
 
 _CREDENTIALS = re.compile(r"://[^/\s]*:(?!\*\*\*)[^/\s@]*@")
 _MANY_FRAMES = 1000
-"""A recorded source under test is short: each check reads all of it."""
+"""A recorded source under test must be short, because each check reads all of it."""
 
 
 @dataclass(frozen=True)
 class SourceCase:
     """A source under test.
 
-    make        makes the source. If it is recorded, each one made gives the same frames, and there are few of them
-    live_frames how many frames are read from a live source
-    repeats     False for a recorded source that documents that a second ``open`` gives other frames
-    secret      a password that must not be in the label; "" if there is none
+    make         makes a new source. All recorded sources that it makes give the same frames, and only a few
+    live_frames  number of frames to read from a live source
+    repeats      False for a recorded source that documents that a second ``open`` gives other frames
+    secret       a password that must not be in the label; "" if there is none
     """
 
     make: Callable[[], Source]
@@ -60,7 +60,7 @@ def check_name_and_label(case: SourceCase) -> None:
     assert source.label, "the source has no label"
     assert not case.secret or case.secret not in source.label, "the label contains the password"
     assert not _CREDENTIALS.search(source.label), "the label contains credentials"
-    assert isinstance(source.live, bool), f"live is {source.live!r}, and not True or False"
+    assert isinstance(source.live, bool), f"live is {source.live!r}: it must be True or False"
 
 
 def check_usable(case: SourceCase) -> None:
@@ -74,7 +74,7 @@ def check_usable(case: SourceCase) -> None:
 
 
 def check_opening_again(case: SourceCase) -> None:
-    """A recorded source gives the same frames again at each ``open``, also if two readers are open at once."""
+    """A recorded source gives the same frames at each ``open``, even if two readers are open at the same time."""
     source = case.make()
     if source.live or not case.repeats:
         return
@@ -82,7 +82,7 @@ def check_opening_again(case: SourceCase) -> None:
         found = list(zip_longest(_steps(first), _steps(second)))
     assert found, "the source gives no frame"
     one, other = ([step for step in steps if step is not None] for steps in zip(*found, strict=True))
-    _assert_same(one, other, "of two readers that are open at once")
+    _assert_same(one, other, "with two readers open at the same time")
     with _opened(source) as reader:
         _assert_same(list(_steps(reader)), one, "when it is opened again")
 
@@ -91,7 +91,7 @@ def check_opening_again(case: SourceCase) -> None:
 
 
 def check_positions(case: SourceCase) -> None:
-    """Times and indices increase strictly; ``grab`` passes nothing over; the frame rate is above 0."""
+    """Times and indices increase strictly; ``grab`` skips no frame; the frame rate is above 0."""
     source = case.make()
     with _opened(source) as reader:
         assert math.isfinite(reader.fps), f"fps is {reader.fps}"
@@ -102,7 +102,7 @@ def check_positions(case: SourceCase) -> None:
             assert isinstance(position.time_s, float), f"the time {position.time_s!r} is not a float"
             assert position.index >= 0, f"the index {position.index} is below 0"
             assert math.isfinite(position.time_s), f"the time is {position.time_s}"
-            assert position.passed == 0, f"grab passed {position.passed} frames over"
+            assert position.passed == 0, f"grab skipped {position.passed} frames"
             if before is not None:
                 assert position.index > before.index, f"index {position.index} follows {before.index}"
                 assert position.time_s > before.time_s, f"time {position.time_s} s follows {before.time_s} s"
@@ -125,10 +125,10 @@ def check_end(case: SourceCase) -> None:
 
 
 def check_skipping(case: SourceCase) -> None:
-    """``skip_to`` gives the first frame at or after the time, or one before it, and in any case the last frame.
+    """``skip_to`` gives the first frame at or after the time, or a frame before it. It never skips the last frame.
 
-    ``passed`` is the number of frames passed over. The picture belongs to the position given. If the last frame is
-    given although it is before the time, its picture may be missing.
+    ``passed`` is the number of skipped frames. The picture belongs to the position. If the last frame is given although
+    it is before the time, its picture may be missing.
     """
     if case.make().live:
         _check_live_skipping(case)
@@ -163,7 +163,7 @@ def _check_plan(reader: Reader, plan: list[float], known: list[_Step]) -> None:
         assert number <= wanted, f"skip_to({time_s}) gives frame {position.index}, later than necessary"
         assert position.time_s == known[number][0].time_s, f"frame {position.index} has another time if skipped to"
         passed = number - at - 1
-        assert position.passed == passed, f"skip_to({time_s}) reports {position.passed} frames passed, not {passed}"
+        assert position.passed == passed, f"skip_to({time_s}) reports {position.passed} skipped frames, not {passed}"
         image = reader.retrieve()
         missing = image is None and number == len(known) - 1 and position.time_s < time_s
         assert missing or _same(image, known[number][1]), f"frame {position.index} has another picture if skipped to"
@@ -180,7 +180,7 @@ def _check_live_skipping(case: SourceCase) -> None:
             if last is not None:
                 assert position.time_s > last.time_s, f"time {position.time_s} s follows {last.time_s} s"
                 steps = position.index - last.index
-                assert 0 <= position.passed < steps, f"{position.passed} frames passed over in {steps} steps"
+                assert 0 <= position.passed < steps, f"{position.passed} frames are skipped in {steps} steps"
             last = position
         assert last is not None, "the source gives no frame"
 
@@ -191,7 +191,7 @@ def _check_live_skipping(case: SourceCase) -> None:
 def check_pictures(case: SourceCase) -> None:
     """A picture is None or (H, W, 3) uint8, C-contiguous, and the same each time it is retrieved.
 
-    It does not change when the reader continues, nor when it is closed.
+    It does not change when the reader continues or is closed.
     """
     source = case.make()
     held: list[tuple[Position, Image, Image]] = []
@@ -215,7 +215,7 @@ def check_pictures(case: SourceCase) -> None:
 
 
 def check_given_memory(case: SourceCase) -> None:
-    """``retrieve_into`` gives the same picture as ``retrieve``; if it is in the memory given, it stays there.
+    """``retrieve_into`` gives the same picture as ``retrieve``. If it uses the given memory, the picture stays there.
 
     Memory of another size is never used.
     """
@@ -235,7 +235,7 @@ def check_given_memory(case: SourceCase) -> None:
             held.append((position, found, expected.copy()))
             if np.shares_memory(found, memory):
                 assert found.shape == size, f"frame {position.index} is put into memory of another size"
-                assert np.array_equal(memory, expected), f"frame {position.index} is not all of the memory given"
+                assert np.array_equal(memory, expected), f"frame {position.index} does not fill the given memory"
             size = expected.shape
             other = np.zeros((size[0] + 2, size[1], 3), np.uint8)
             elsewhere = reader.retrieve_into(other)
@@ -254,7 +254,7 @@ def check_closing(case: SourceCase) -> None:
     """``close`` is safe to call twice, before the first frame and after it."""
     for frames in (0, 1):
         source = case.make()
-        if source.live and not frames:  # connecting takes long, and changes nothing about closing
+        if source.live and not frames:  # connecting takes long, and one check of closing is enough
             continue
         with _only_capture_errors("open"):
             reader = source.open()
@@ -269,7 +269,7 @@ def check_closing(case: SourceCase) -> None:
 
 
 def check_interrupting_early(case: SourceCase) -> None:
-    """``interrupt`` is safe to call twice, before ``open``; afterwards only the errors promised are raised."""
+    """``interrupt`` is safe to call twice, before ``open``. After it, the source raises only the promised errors."""
     source = case.make()
     for _ in range(2):
         with _no_errors("interrupt"):
@@ -296,9 +296,9 @@ SOURCE_CHECKS: tuple[SourceCheck, ...] = (
 
 
 def check_hopeless(make: Callable[[], Source], secret: str = "") -> None:
-    """A source that can never give a frame: making it or ``check`` raises SourceError, and nothing else.
+    """If a source can never give a frame, making it or its ``check`` raises SourceError, and no other error.
 
-    If it is opened anyway, it gives no picture, and fails with CaptureError or SourceError only.
+    If it is opened anyway, it gives no picture, and raises only CaptureError or SourceError.
     """
     try:
         source = make()
@@ -318,7 +318,7 @@ def check_hopeless(make: Callable[[], Source], secret: str = "") -> None:
 
 
 def check_interrupted(source: Source, reader: Reader, within_s: float = 5.0) -> None:
-    """``interrupt`` ends a read that waits, for good: the next read and the next ``open`` end soon, too.
+    """``interrupt`` ends a read that waits. It cannot be undone: the next read and the next ``open`` also end soon.
 
     reader: an open reader of the source; its next frame does not come within ``within_s`` seconds.
     """
@@ -333,7 +333,7 @@ def check_interrupted(source: Source, reader: Reader, within_s: float = 5.0) -> 
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    # Interrupting before the read waits must end it, too, so nothing needs to wait for the thread here.
+    # ``interrupt`` must also end a read that starts later, so this need not wait until the thread reads.
     source.interrupt()
     thread.join(within_s)
     assert not thread.is_alive(), f"interrupt does not end a read within {within_s} s"
@@ -351,7 +351,7 @@ def check_interrupted(source: Source, reader: Reader, within_s: float = 5.0) -> 
 
 
 def check_lost(reader: Reader, within_s: float, secret: str = "") -> None:
-    """A live source that is lost raises CaptureError within its deadline, and again if it is asked again.
+    """A live source that is lost raises CaptureError within its deadline, and again at the next read.
 
     reader: an open reader of a source that gives no more frames, except a few that have arrived already.
     """
@@ -359,7 +359,7 @@ def check_lost(reader: Reader, within_s: float, secret: str = "") -> None:
     try:
         while True:
             assert time.monotonic() < deadline, f"a lost source is not noticed within {within_s} s"
-            assert reader.grab() is not None, "a lost source ends as if it were a recording"
+            assert reader.grab() is not None, "a lost source ends like a recording, without an error"
     except CaptureError as error:
         _assert_sentence(error, secret)
     try:
@@ -398,7 +398,7 @@ def _steps(reader: Reader) -> Iterator[_Step]:
 
 
 def _walk(case: SourceCase) -> list[_Step]:
-    """All frames of a recorded source, made anew."""
+    """All frames of a new recorded source."""
     source = case.make()
     with _opened(source) as reader:
         return [(position, reader.retrieve()) for position in _positions(reader, source, case)]
@@ -418,14 +418,14 @@ def _assert_same(found: list[_Step], expected: list[_Step], when: str) -> None:
 
 
 def _assert_unchanged(held: list[tuple[Position, Image, Image]]) -> None:
-    """held: positions, pictures as they were given out, and copies that were made at once."""
+    """held: positions, the pictures that the reader returned, and copies made at that moment."""
     for position, image, copy in held:
-        assert np.array_equal(image, copy), f"the picture of frame {position.index} changed after it was given out"
+        assert np.array_equal(image, copy), f"the picture of frame {position.index} changed after it was returned"
 
 
 def _assert_sentence(error: Exception, secret: str = "") -> None:
     text = str(error)
-    assert text.strip(), f"{type(error).__name__} says nothing"
+    assert text.strip(), f"{type(error).__name__} has no text"
     assert "\n" not in text, f"an error is more than one line: {text}"
     assert "Traceback" not in text, f"an error is a traceback: {text}"
     assert not secret or secret not in text, "an error contains the password"
@@ -434,7 +434,7 @@ def _assert_sentence(error: Exception, secret: str = "") -> None:
 
 @contextmanager
 def _only_capture_errors(doing: str) -> Iterator[None]:
-    """A source that works raises nothing; what it raises instead of CaptureError or SourceError is a broken promise."""
+    """A working source raises no error here. An error of another type than promised is reported as such."""
     try:
         yield
     except AssertionError:
@@ -442,7 +442,7 @@ def _only_capture_errors(doing: str) -> Iterator[None]:
     except (CaptureError, SourceError) as error:
         raise AssertionError(f"{doing} fails: {error}") from error
     except Exception as error:
-        raise AssertionError(f"{doing} raises {error!r}, which is no CaptureError and no SourceError") from error
+        raise AssertionError(f"{doing} raises {error!r}, which is neither a CaptureError nor a SourceError") from error
 
 
 @contextmanager
@@ -454,7 +454,7 @@ def _allowed_to_fail(what: str, secret: str = "") -> Iterator[None]:
     except (CaptureError, SourceError) as error:
         _assert_sentence(error, secret)
     except Exception as error:
-        raise AssertionError(f"{what} raises {error!r}, which is no CaptureError and no SourceError") from error
+        raise AssertionError(f"{what} raises {error!r}, which is neither a CaptureError nor a SourceError") from error
 
 
 @contextmanager

@@ -237,7 +237,7 @@ class Broken(Brightness):
         ("fresh", "with a fresh stream after another clip, frame 0 has another score"),
         ("map", "not finite"),
         ("infinite", "the score is infinite"),
-        ("reasons", "is not above what is usual"),
+        ("reasons", "is not above its usual value"),
         ("settings", "cannot be stored as JSON"),
         ("tensors", "accepts the detector without the tensor 'one'"),
         ("sound", "after loading, frame 0 has another score"),
