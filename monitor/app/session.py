@@ -98,7 +98,7 @@ class Session:
 
     @property
     def reload(self) -> threading.Event | None:
-        """Set to have the config file read again; None without a config file."""
+        """Set it to read the config file again; None without a config file."""
         return None if self._reloader is None else self._reloader.requested
 
     def run(self) -> None:
@@ -165,7 +165,7 @@ class Session:
     def _kept(self) -> str:
         """Where the user finds all alerts after the run, in words; empty if they are not kept."""
         settings, record = self._settings, self._options.record_alerts
-        journal = settings.publish.enabled and settings.journal.enabled and self._judge is None  # the demo's is gone
+        journal = settings.publish.enabled and settings.journal.enabled and self._judge is None  # the demo's is deleted
         places = {
             f"the journal {settings.journal.path}": journal,
             f"the evidence folder {settings.evidence.folder}": settings.evidence.enabled,

@@ -137,21 +137,21 @@ class CameraMonitor:
         self._read.append((frame.time_s, frame.wall_time, frame.media_s))
         for i, detection in enumerate(scored.detections):
             if detection.reasons:
-                self._telling[i] = frame.time_s, scored.detections
+                self._last_reasons[i] = frame.time_s, scored.detections
         fused, by_detector = self._held(frame, *self._fuse(scored))
         event = self._rule.update(frame.time_s, fused.score)
         reasons: tuple[Reason, ...] = ()
         if self._rule.peak_s == frame.time_s:
-            telling = self._telling_of(scored, fused.detector or 0)
-            self._peak = replace(scored, detections=telling), fused.detector
-            reasons = telling[fused.detector or 0].reasons
+            detections = self._with_reasons(scored, fused.detector or 0)
+            self._peak = replace(scored, detections=detections), fused.detector
+            reasons = detections[fused.detector or 0].reasons
         if event is not None:
             alerts.append(self._alert(event, scored, fused.detector))
         advice = None if self._drift is None else self._drift.update(frame, fused.score, alarmed=self.alarmed)
         return Judgement(scored, fused.score, tuple(alerts), self.scale, by_detector, fused.detector, advice, reasons)
 
     def close(self) -> list[Alert]:
-        """End an open event: a gap, or the end of the run."""
+        """End an open event at a gap or at the end of the run. Returns its last step; empty if no event is open."""
         event = self._rule.close()
         return [self._alert(event, *self._peak)] if event is not None and self._peak is not None else []
 
@@ -164,7 +164,7 @@ class CameraMonitor:
 
     def _forget(self) -> None:
         # Index of a detector -> time of the last frame for which it gave reasons, and all detections of that frame.
-        self._telling: dict[int, tuple[float, tuple[Detection, ...]]] = {}
+        self._last_reasons: dict[int, tuple[float, tuple[Detection, ...]]] = {}
         self._known: tuple[Fused, tuple[float, ...]] = Fused(math.nan, None), ()
         self._known_s = -math.inf
 
@@ -186,7 +186,7 @@ class CameraMonitor:
         if event.phase is Phase.START:
             self._started_at, self._media_s = self._when_read(event.started_s)
         ended_at = None if event.ended_s is None else self._when_read(event.ended_s)[0]
-        detections = self._telling_of(scored, loudest or 0)
+        detections = self._with_reasons(scored, loudest or 0)
         height, width = scored.frame.image.shape[:2]
         heat = self.scale.anomaly_map(detections, loudest or 0)
         regions = () if heat is None else tuple(find_regions(heat, width, height))
@@ -207,20 +207,20 @@ class CameraMonitor:
             self._media_s,
         )
 
-    def _telling_of(self, scored: ScoredFrame, loudest: int) -> tuple[Detection, ...]:
+    def _with_reasons(self, scored: ScoredFrame, loudest: int) -> tuple[Detection, ...]:
         """The detections of a frame with reasons from shortly before, if the loudest detector gives no reason for it.
 
         The smoothed score may be high on a frame that has a low score itself: the reason was in the frames before it.
         If the detector finds nothing in this frame at all, all detections are those of the earlier frame.
         """
         now = scored.detections[loudest]
-        time_s, before = self._telling.get(loudest, (-math.inf, scored.detections))
+        time_s, before = self._last_reasons.get(loudest, (-math.inf, scored.detections))
         if now.reasons or not 0 <= scored.frame.time_s - time_s <= HOLD_S:
             return scored.detections
         if now.anomaly_map is None or not (now.anomaly_map > 0).any():
             return before
-        told = replace(now, reasons=before[loudest].reasons)
-        return (*scored.detections[:loudest], told, *scored.detections[loudest + 1 :])
+        explained = replace(now, reasons=before[loudest].reasons)
+        return (*scored.detections[:loudest], explained, *scored.detections[loudest + 1 :])
 
     def _when_read(self, time_s: float) -> tuple[float, float | None]:
         """Unix time in seconds at which the frame at ``time_s`` on the stream's clock was read, and its ``media_s``."""

@@ -199,5 +199,5 @@ class ModelBands:
         self._bands = learn_bands(held_out.time_s[once], held_out.clip[once], np.array(fused), regimes)
 
     def watch(self) -> Drift | None:
-        """A new watch for one camera; None if the model has no data about light regimes."""
+        """A new drift watch for one camera; None if the model has no data about light regimes."""
         return Drift(DriftWatch(self._bands, self._learned)) if self._learned else None

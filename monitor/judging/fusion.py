@@ -175,7 +175,7 @@ class ModelScale:
         return Fused(score, self.names.index(loudest))
 
     def anomaly_map(self, detections: Sequence[Detection], loudest: int) -> FloatArray | None:
-        """Where a frame is abnormal: the common map of the sense of detector number ``loudest``; None without one."""
+        """Where a frame is abnormal: the common map of the sense of detector ``loudest`` (an index), or None."""
         sense = _sense_of(self.senses, self.names[loudest])
         return sense.map(
             {

@@ -175,7 +175,7 @@ class Learning:
         return replace(report, state=CameraState.LEARNING, detail=detail, progress=progress)
 
     def tick(self, state_of: Callable[[str], CameraState], adopt: Adopt) -> None:
-        """Continue with every camera. Called about ten times per second."""
+        """Advance the learning of every camera. Called about ten times per second."""
         for name, learner in list(self._learners.items()):
             if learner.phase is _Phase.RECORDING:
                 self._look_at_recording(learner, state_of(name))

@@ -12,7 +12,7 @@ from monitor.threads.stage import Stage, join_all
 from monitor.types import Frame
 
 MAX_PICTURES = 40_000
-"""Most pictures in one recording: about a gigabyte. Of longer footage, only minutes spread over it are recorded."""
+"""Most pictures in one recording: about a gigabyte. If there are more, only minutes spread evenly are recorded."""
 _PART_S = 60.0
 _WAITING = 64  # queued frames
 _JOIN_S = 5.0

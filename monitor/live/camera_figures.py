@@ -32,7 +32,7 @@ class CameraFigures:
         self._unscored: str | None = ""  # why no frame has been scored so far; None once one has
         self._advice = ""
         self._state: tuple[CameraState, str] | None = None  # as reported last
-        self._since = self._looked_s = -math.inf  # when that state began; when it was looked at last
+        self._since = self._looked_s = -math.inf  # when that state began; when it was last checked
 
     def arrived(self, scored: ScoredFrame) -> None:
         """A frame has come out of the pipeline, judged or not."""
@@ -75,7 +75,7 @@ class CameraFigures:
         if state is CameraState.ONLINE and self._overload.update(now, queue.dropped) > 0:
             state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
         elif state is CameraState.ONLINE and self._behind:
-            state, detail = CameraState.OVERLOADED, "played slower than asked for: lower analysis_fps or the speed"
+            state, detail = CameraState.OVERLOADED, "played more slowly than requested: lower analysis_fps or the speed"
         elif state is CameraState.ONLINE and self._advice:
             state, detail = CameraState.DRIFTED, self._advice
         report = amend(

@@ -46,7 +46,7 @@ class FrameSink(Protocol):
         """Take a frame. Returns False if no more are wanted. Waits for room if the source is a file."""
 
     def finish(self, camera: str) -> None:
-        """This camera has ended."""
+        """Called when the source has ended: it puts no more frames."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class Capture:
     knows whether its detectors use the frames' small pictures. None if no detector uses the frames.
 
     Any thread may read ``status``. A problem of a live camera (CaptureError) is shown there, and the camera is opened
-    again. A problem of a file ends only this file, as FAILED. Any other error ends ``run``, which raises it. The state
-    is CONNECTING until the first attempt has succeeded or failed. A lost camera stays OFFLINE or STALLED during the
-    retries, until it gives a frame.
+    again. A problem of a file ends only this file, with the state FAILED. Any other error ends ``run``, which raises
+    it. The state is CONNECTING until the first attempt has succeeded or failed. A lost camera stays OFFLINE or STALLED
+    during the retries, until it gives a frame.
     """
 
     def __init__(

@@ -201,7 +201,7 @@ class FrameQueue:
             self._changed.notify_all()
 
     def close(self, *, discard: bool = False) -> None:
-        """Close the queue: ``put`` returns False, and ``get_batch`` gives out the rest (or discards it) and ends."""
+        """Close the queue: ``put`` returns False. ``get_batch`` returns the remaining frames, none if ``discard``."""
         with self._changed:
             self._closed = True
             if discard:

@@ -23,13 +23,13 @@ from monitor.states import LOST, CameraState
 from monitor.types import ScoredFrame
 
 TICK_S = 0.1
-"""Interval at which the loop does everything except results, seconds: reports of many cameras cost more than scores."""
+"""Seconds between two reports, also if results arrive more often: reports of many cameras take longer than scores."""
 
 
 class Watch:
     """Runs the loop until every source has ended, ``stop`` is set or ``duration_s`` is over.
 
-    It follows the fleet's changes: it reports every camera that joins, is judged anew or leaves to sinks and learning.
+    It reports the fleet's changes to sinks and learning: a camera joins, gets a new model or monitor, or leaves.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Watch:
             return
         monitor = member.monitor
         if monitor is None or scored.model not in ("", monitor.scale.model.id):
-            return  # scored before the model was exchanged
+            return  # scored before the model was replaced
         judgement = monitor.update(scored)
         member.figures.arrived(scored)
         member.figures.judged(judgement)

@@ -1,12 +1,12 @@
-"""Checks that every sink passes: what ``monitor.live.sink`` promises the main loop. Use them for a sink of your own.
+"""Checks of the promises of ``monitor.live.sink`` to the main loop. Every sink passes them. Use them for your own sink.
 
     @pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
     def test_my_sink(check: SinkCheck) -> None:
         with MySink() as sink:
             check(sink)
 
-Each check calls the sink as the main loop does, in the order in which that can happen. It raises AssertionError with
-one sentence if the sink breaks a promise; an exception of the sink itself is a broken promise, too.
+Each check calls the sink in the same order as the main loop. It raises AssertionError with one sentence if the sink
+breaks a promise. An exception of the sink itself is a broken promise, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CALM, _BRIGHT = 25, 200
 
 
 def report_of(name: str, state: CameraState = CameraState.ONLINE, detail: str = "", **changes: object) -> CameraReport:
-    """A camera that is doing well, or what the changes say."""
+    """A report of a camera without problems. changes: other values for fields of the report."""
     plain = CameraReport(
         name=name,
         source="rtsp://host/path",
@@ -57,7 +57,7 @@ def report_of(name: str, state: CameraState = CameraState.ONLINE, detail: str = 
 
 
 def play(sink: Sink, monitor: CameraMonitor, seconds: Sequence[int], segment: int = 0) -> list[Alert]:
-    """Judge a second of frames for each grey level, and tell the sink what the main loop would; the alerts raised."""
+    """Judge one second of frames per grey level and call the sink like the main loop. Returns the alerts."""
     raised: list[Alert] = []
     for number, level in enumerate(level for level in seconds for _ in range(10)):
         image = picture(level)
@@ -76,7 +76,7 @@ def play(sink: Sink, monitor: CameraMonitor, seconds: Sequence[int], segment: in
 
 
 def check_a_whole_run(sink: Sink) -> None:
-    """A camera joins, has an event of start, updates and end, and the run ends."""
+    """A camera joins, has an event with start, updates and end, and the run ends."""
     monitor = monitor_of("door")
     sink.added(monitor)
     sink.health(report_of("door"))
@@ -88,7 +88,7 @@ def check_a_whole_run(sink: Sink) -> None:
 
 
 def check_every_state(sink: Sink) -> None:
-    """A camera may be in any state, with or without a detail, and learn."""
+    """A camera may be in any state, with or without a detail, and it may learn."""
     for state in CameraState:
         for detail in ("", "a reason with an é, a [bracket] and a % sign"):
             sink.health(report_of("door", state, detail))
@@ -96,7 +96,7 @@ def check_every_state(sink: Sink) -> None:
 
 
 def check_no_score_yet(sink: Sink) -> None:
-    """Scores are NaN while nothing can be judged; figures are missing before the first frame."""
+    """Scores are NaN while no detector can judge; some figures are None before the first frame."""
     monitor = monitor_of("door")
     sink.added(monitor)
     blind = Frame("door", 0, 0.0, picture(_CALM), health=Health(CameraState.DARK, "black", scored=False))
@@ -113,7 +113,7 @@ def check_no_camera(sink: Sink) -> None:
 
 
 def check_a_camera_comes_back(sink: Sink) -> None:
-    """A camera is removed and another one of its name added, with another model and other segments."""
+    """A camera is removed, and another one of the same name is added, with another model and other segments."""
     sink.removed("never-seen")
     for number, model in enumerate((brightness_model(), replace(brightness_model(), hash="1" * 64))):
         monitor = monitor_of("door", model)
@@ -125,7 +125,7 @@ def check_a_camera_comes_back(sink: Sink) -> None:
 
 
 def check_another_model_in_mid_stream(sink: Sink) -> None:
-    """A camera gets another model while it is watched: its events are numbered on."""
+    """A camera gets another model while it is watched: the numbering of its events continues."""
     first, second = monitor_of("door"), monitor_of("door", replace(brightness_model(), hash="1" * 64))
     sink.added(first)
     play(sink, first, [_CALM] * 3 + [_BRIGHT] * 2)
@@ -136,7 +136,7 @@ def check_another_model_in_mid_stream(sink: Sink) -> None:
 
 
 def check_frames_are_not_changed(sink: Sink) -> None:
-    """Frames are shared with other sinks: a sink writes to none of them."""
+    """A sink does not write to frames, because it shares them with other sinks."""
     monitor = monitor_of("door")
     sink.added(monitor)
     play(sink, monitor, [_CALM] * 2 + [_BRIGHT] * 2)  # read-only frames: a write raises
@@ -151,7 +151,7 @@ SINK_CHECKS: tuple[SinkCheck, ...] = (
     check_another_model_in_mid_stream,
     check_frames_are_not_changed,
 )
-"""All checks. A sink passes each when it was made anew for it."""
+"""All checks. Use a new sink for each check."""
 
 
 def _tell(sink: Sink, judgement: Judgement) -> None:

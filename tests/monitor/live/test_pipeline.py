@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_played_as_fast_as_asked_is_overloaded() -> None:
                 stop.set()
 
     report = watch([LevelSource("a", [25] * 50)], Until(), capture=CaptureSettings(speed=1e6, loop=True), stop=stop)
-    assert details == ["played slower than asked for: lower analysis_fps or the speed"]
+    assert details == ["played more slowly than requested: lower analysis_fps or the speed"]
     assert report.cameras[0].dropped == 0
 
 
