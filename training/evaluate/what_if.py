@@ -82,10 +82,10 @@ class Outcome:
 
 
 class _Replay:
-    """Passes the scores of one camera through CameraMonitors of its own: a new one after each header.
+    """Passes the scores of one camera through separate CameraMonitors: a new one after each header.
 
-    A camera gets another header when it has another model or other settings of judging: it has learned, or the config
-    was read again.
+    A camera gets another header if its model or its settings for judging have changed: after it has learned, or after a
+    reload of the config.
     """
 
     def __init__(self, header: RecordHeader, changes: Changes) -> None:
@@ -101,7 +101,7 @@ class _Replay:
         self._monitor = CameraMonitor(header.camera, scale, header.smoothing, rule)
 
     def judged_anew(self, header: RecordHeader) -> list[Alert]:
-        """The camera is judged by another header from here on; its open event ends."""
+        """Judge the camera by another header from now on. Its open event ends. Returns the alerts of that."""
         alerts = self.close()
         self._before = self._monitor
         self._begin(header)
@@ -110,12 +110,12 @@ class _Replay:
         return alerts
 
     def _continue(self, segment: int) -> None:
-        """After another header: events are numbered on, unless another camera of this name was added."""
+        """After another header, continue the event numbers, unless another camera with this name was added."""
         before, self._before = self._before, None
         if before is None or self._last is None:
             return
         if segment < self._last[0]:
-            raise UsageError(f"the record holds two runs of '{self.outcome.camera}': give a file with only one run")
+            raise UsageError(f"the record contains two runs of '{self.outcome.camera}': give a file with only one run")
         if segment // Fleet.SEGMENTS_PER_CAMERA == self._last[0] // Fleet.SEGMENTS_PER_CAMERA:
             self._monitor.count_from(before.events)
 
