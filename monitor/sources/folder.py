@@ -51,12 +51,32 @@ def read_image(path: Path) -> Image | None:
     except OSError:
         return None
     # OpenCV would return a truncated JPEG with a grey lower part, and write a warning to the terminal.
-    cut_off = data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-4096:]
-    if not data or cut_off:
+    if not data or (data.startswith(_JPEG) and not _is_whole(data)):
         return None
     # The stubs say that imdecode always returns an image; it returns None for data that is not an image.
     image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[assignment]
     return image
+
+
+_JPEG, _SCAN, _END = b"\xff\xd8", 0xDA, b"\xff\xd9"
+
+
+def _is_whole(jpeg: bytes) -> bool:
+    """Whether a JPEG has its end. Cameras may write anything behind it.
+
+    Segments with a length come first; one of them may hold a small picture with an end of its own. In the scan that
+    follows, the end marker cannot occur by chance: 0xFF is followed by 0 there (ITU-T T.81, B.1.1.5).
+    """
+    at = len(_JPEG)
+    while at + 4 <= len(jpeg) and jpeg[at] == 0xFF:
+        if jpeg[at + 1] == 0xFF:  # a filler
+            at += 1
+            continue
+        length = int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if jpeg[at + 1] == _SCAN:
+            return jpeg.find(_END, at + 2 + length) >= 0
+        at += 2 + length
+    return False
 
 
 class FolderSource(Source):

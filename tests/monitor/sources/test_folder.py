@@ -4,17 +4,21 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from monitor.errors import SourceError
-from monitor.sources.folder import FolderSource
+from monitor.sources.folder import FolderSource, read_image
 from monitor.sources.source import Position
 from monitor.types import Image
 from tests.helpers.made_footage import write_image
+from tests.places import SHARED_DATA
 
 
 def positions(source: FolderSource) -> list[Position]:
@@ -178,3 +182,39 @@ for source in sources:
     )
     assert done.stdout.split() == ["refused"] * 5
     assert done.stderr == ""
+
+
+def jpeg(thumbnail: bytes = b"") -> bytes:
+    picture = np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8)
+    data = cv2.imencode(".jpg", picture)[1].tobytes()
+    if thumbnail:  # in a segment for applications, as cameras store it
+        segment = b"\xff\xe1" + (2 + len(thumbnail)).to_bytes(2, "big") + thumbnail
+        data = data[:2] + segment + data[2:]
+    return data
+
+
+@pytest.mark.parametrize("padding", [b"", b"\0" * 6000, b"\xff" * 6000, b"text" * 5000])
+def test_what_a_camera_writes_behind_the_end_of_a_jpeg_does_not_matter(padding: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "1.jpg"
+    path.write_bytes(jpeg() + padding)
+    image = read_image(path)
+    assert image is not None
+    assert image.shape == (48, 64, 3)
+
+
+@given(kept=st.floats(0.0, 0.999), with_thumbnail=st.booleans())
+def test_a_jpeg_that_is_cut_off_anywhere_is_unreadable(kept: float, with_thumbnail: bool) -> None:
+    whole = jpeg(jpeg() if with_thumbnail else b"")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "1.jpg"
+        path.write_bytes(whole)
+        assert read_image(path) is not None
+        path.write_bytes(whole[: int(kept * (len(whole) - 1))])
+        assert read_image(path) is None
+
+
+def test_real_images_with_padding_are_read() -> None:
+    folder = SHARED_DATA / "field/padded"
+    if not folder.exists():
+        pytest.skip(f"needs the footage in {SHARED_DATA}")
+    assert all(read_image(path) is not None for path in sorted(folder.iterdir()))
