@@ -111,9 +111,9 @@ class Reason:
         if self.unit == TIMES_USUAL:
             return f"{self.term} {self.value:.3g} {self.unit}"
         unit, of = f" {self.unit}" if self.unit else "", f" {self.of}" if self.of else ""
-        whose = "" if self.unit else " (on a scale of its own)"
+        scale = "" if self.unit else " (on a scale of its own)"
         value, usual = about(self.value), about(self.usual)
         if value == usual:  # only a third digit shows the difference
             value, usual = f"{self.value:.3g}", f"{self.usual:.3g}"
         none = 0 <= self.usual <= _NONE * self.value
-        return f"{self.term} {value}{unit}{of}, usual here{': none' if none else f' up to {usual}{unit}'}{whose}"
+        return f"{self.term} {value}{unit}{of}, usual here{': none' if none else f' up to {usual}{unit}'}{scale}"
