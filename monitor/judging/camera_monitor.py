@@ -29,7 +29,8 @@ class Alert:
 
     started_at   unix time at which the event's first frame was read, seconds
     ended_at     unix time at which the last frame with a high score was read, seconds; None while the event is open
-    read_at      time.monotonic() at which the frame that caused this step was read, seconds
+    read_at      time.monotonic() at which the frame that caused this step was read, seconds; for an end at a gap or at
+                 the end of the run, the snapshot's frame
     snapshot     the frame to show: at the start and the end, the frame with the highest score so far; in an update, the
                  current frame
     regions      boxes in pixels of the snapshot's frame, highest first
