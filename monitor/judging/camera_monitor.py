@@ -29,8 +29,8 @@ class Alert:
 
     started_at   unix time at which the event's first frame was read, seconds
     ended_at     unix time at which the last frame with a high score was read, seconds; None while the event is open
-    read_at      time.monotonic() at which the frame that caused this step was read, seconds; for an end at a gap or at
-                 the end of the run, the snapshot's frame
+    read_at      time.monotonic() at which the frame that caused this step was read, seconds; for an end without a
+                 frame (the end of the run, another model), the last frame
     snapshot     the frame to show: at the start and the end, the frame with the highest score so far; in an update, the
                  current frame
     regions      boxes in pixels of the snapshot's frame, highest first
@@ -102,7 +102,7 @@ class CameraMonitor:
         self._segment: int | None = None
         self._peak: tuple[ScoredFrame, int | None] | None = None
         self._read: deque[tuple[float, float, float | None]] = deque(maxlen=1024)  # time_s, wall_time, media_s
-        self._started_at = 0.0
+        self._started_at = self._read_at = 0.0
         self._media_s: float | None = None
         self._forget()
 
@@ -129,6 +129,7 @@ class CameraMonitor:
         """Take the next frame."""
         frame = scored.frame
         alerts: list[Alert] = []
+        self._read_at = frame.captured_at
         if self._segment is not None and frame.segment != self._segment:
             alerts.extend(self.close())
             for median in self._medians:
@@ -181,7 +182,6 @@ class CameraMonitor:
         return fused, smoothed
 
     def _alert(self, event: AlertEvent, scored: ScoredFrame, loudest: int | None) -> Alert:
-        read_at = scored.frame.captured_at
         if event.phase is not Phase.UPDATE and self._peak is not None:
             scored, loudest = self._peak
         if event.phase is Phase.START:
@@ -198,7 +198,7 @@ class CameraMonitor:
             event,
             self._started_at,
             ended_at,
-            read_at,
+            self._read_at,
             scored,
             regions,
             () if calm else detections[loudest or 0].reasons,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from monitor.judging.scorer import Scorer
 from monitor.live.frame_queue import FrameQueue
 from monitor.threads.channel import Channel
 from monitor.types import ScoredFrame
-
-log = logging.getLogger(__name__)
 
 
 class InferenceWorker:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -13,8 +12,6 @@ from monitor.reports import CameraReport, RunReport
 from monitor.sinks.alert_facts import model_ref
 from monitor.sinks.evidence.alert_pictures import snapshot, to_jpeg
 from monitor.states import Phase
-
-log = logging.getLogger("monitor")
 
 SNAPSHOT_WIDTH = 640
 """Maximum width of the pictures that are sent with alerts, pixels."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
-
-log = logging.getLogger(__name__)
 
 
 class Stage:

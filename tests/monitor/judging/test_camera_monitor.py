@@ -10,7 +10,7 @@ from monitor.judging.fusion import ModelScale
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.evidence.alert_pictures import caption
 from monitor.states import CameraState, Phase, Reason
-from monitor.testing.fakes import brightness_model, frame, scored
+from monitor.testing.fakes import brightness_model, frame, monitor_of, scored
 from monitor.types import Detection, Health, ScoredFrame
 
 SMOOTHING = SmoothingSettings()
@@ -155,3 +155,20 @@ def test_a_single_frame_that_is_not_scored_ends_nothing() -> None:
     assert alerts[0].event.started_s == pytest.approx(2.2, abs=0.11), "as early as without it, except for the median"
     covered = replace(frame(4.1), health=Health(CameraState.DARK, "dark", scored=False))
     assert math.isnan(watched.update(ScoredFrame(covered, (Detection(math.nan),), 0.0)).score)
+
+
+def test_the_age_of_an_alert_counts_from_the_frame_that_caused_it_also_at_a_gap_and_at_the_end() -> None:
+    watched = monitor_of("cam")
+
+    def at(number: int, level: int, segment: int = 0) -> ScoredFrame:
+        seen = scored(number / 10, level, segment=segment)
+        return replace(seen, frame=replace(seen.frame, captured_at=100.0 + number / 10))
+
+    for number in range(60):
+        watched.update(at(number, 200 if 20 <= number < 30 else 180 if number >= 20 else 25))
+    (gap,) = watched.update(at(100, 25, segment=1)).alerts
+    assert (gap.event.phase, gap.read_at) == ("end", 110.0), "not the age of the peak, seconds before"
+    for number in range(101, 140):
+        watched.update(at(number, 200, segment=1))
+    (end,) = watched.close()
+    assert (end.event.phase, end.read_at) == ("end", 113.9)

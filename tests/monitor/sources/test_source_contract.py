@@ -27,7 +27,7 @@ from monitor.sources.isolated.isolated_source import IsolatedSource, isolate
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.video import VideoSource
-from monitor.testing.fakes import LevelSource, picture
+from monitor.testing.fakes import LevelSource, Shown, ShownSource, picture
 from monitor.testing.faulty_camera import PASSWORD, Fault, FaultyCamera
 from monitor.testing.scripted import Clock, ScriptedSource, Shot, shots
 from monitor.testing.source_contract import (
@@ -199,6 +199,7 @@ ENTRIES = (
     Entry(Joined, "recordings of many kinds", joined),
     Entry(ScriptedSource, "recorded", lambda _: ScriptedSource([looped_script()], live=False)),
     Entry(ScriptedSource, "live", lambda _: ScriptedSource([shots(1.0)], live=True, clock=Clock())),
+    Entry(ShownSource, "recorded", lambda _: ShownSource([Shown(n / 10, picture(10 * n)) for n in range(10)], 10.0)),
     Entry(LevelSource, "recorded", lambda _: LevelSource("levels", range(10))),
     Entry(LevelSource, "live", lambda _: LevelSource("levels", range(60), live=True)),
     Entry(LiveFile, "a looped video", lambda places: LiveFile(places.video, "loop", fps=200.0)),
