@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from monitor.detector.true_sight.autoencoder import INPUT_SIZE
 from training.autoencoder.recipe import Recipe
@@ -29,6 +28,8 @@ class Published:
     """The published augmentation, frame by frame, in the published order. RGB only."""
 
     def __init__(self) -> None:
+        from torchvision.transforms import v2  # type: ignore[import-untyped]  # takes seconds; only this needs it
+
         self._transform = v2.Compose(
             [
                 v2.Resize((INPUT_SIZE, INPUT_SIZE), antialias=True),
