@@ -20,9 +20,12 @@ from monitor.app.planning import find_sources, learned, plan_cameras, watching
 from monitor.app.reload import PER_CAMERA, Reloader
 from monitor.app.session import RunOptions, Session
 from monitor.judging.camera_monitor import CameraMonitor
+from monitor.learning.coordinator import Learning
+from monitor.learning.learning_plan import LearningPlan
 from monitor.live.capture import Capture, CaptureSettings
 from monitor.live.fleet import Camera, Fleet, Member
 from monitor.live.pipeline import Pipeline
+from monitor.live.watch import Watch
 from monitor.model.model_store import Model
 from monitor.states import CameraState
 from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, watched_by
@@ -188,6 +191,38 @@ def test_a_camera_that_a_reload_adds_and_that_then_learns_is_not_touched_by_the_
     assert kept is not None
     assert kept.feed is feed
     assert kept.monitor is monitor
+
+
+class NotedLearning(Learning):
+    """Says which cameras it was asked to learn, and which to let go of; learns none."""
+
+    def __init__(self) -> None:
+        super().__init__((), lambda plan: pytest.fail(str(plan)))
+        self.said: list[tuple[str, str]] = []
+
+    def begin(self, plan: LearningPlan) -> None:
+        self.said.append(("begin", plan.name))
+
+    def end(self, name: str) -> None:
+        self.said.append(("end", name))
+
+
+def test_a_reload_while_a_network_learns_neither_ends_its_learning_nor_begins_it_again(tmp_path: Path) -> None:
+    def camera(settings: MonitorConfig) -> Camera:
+        plan = LearningPlan("door", "door", tmp_path / "door", 60.0, ("true-sight-2",), resumed=True)
+        return replace(plan_cameras([LevelSource("door", [25] * 50)], settings, None)[0], learning=plan)
+
+    fleet, learning = Fleet(Pipeline(), [camera(DEMO)]), NotedLearning()
+    Watch(fleet, [], learning=learning)
+    settings = DEMO.model_copy(update={"alert": DEMO.alert.but(on=1.5)})
+    (tmp_path / "c.toml").write_text("")
+    reloader = Reloader(tmp_path / "c.toml", lambda: (settings, [camera(settings)]), DEMO, fleet, follow=False)
+    settle(reloader)
+    member = fleet.get("door")
+    assert member is not None
+    assert member.monitor is not None
+    assert member.monitor.settings.on == 1.5
+    assert learning.said == [("begin", "door")]
 
 
 def test_another_model_brings_the_size_of_the_pictures_that_it_learned_from() -> None:
