@@ -7,9 +7,10 @@ from pathlib import Path
 
 import av
 
-from tests.e2e.test_command_line import monitor, refused
+from tests.e2e.test_command_line import refused
 from tests.e2e.test_end_to_end import DEMO_MODEL, running
 from tests.helpers.bright_events import files_in
+from tests.helpers.commands import monitor
 
 
 def test_an_alert_names_its_evidence_and_ctrl_c_leaves_it_whole(tmp_path: Path) -> None:

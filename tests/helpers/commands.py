@@ -164,10 +164,10 @@ def _exits() -> Iterator[None]:
     """If a process would end at once, the command ends. A process that it forks still ends at once."""
     before, here = os._exit, os.getpid()
 
-    def leave(code: int) -> NoReturn:
+    def leave(status: int) -> NoReturn:
         if os.getpid() != here:
-            before(code)
-        raise SystemExit(code)
+            before(status)
+        raise SystemExit(status)
 
     os._exit = leave
     try:

@@ -243,7 +243,7 @@ def test_a_row_stays_one_line_in_a_pipe_however_long_the_name(tmp_path: Path) ->
     path, name = tmp_path / "scores.jsonl", "the-camera-at-the-far-end-of-the-northern-gate-of-the-harbour"
     judge(path)
     path.write_text(path.read_text().replace('"cam"', f'"{name}"'))
-    command = [sys.executable, "-m", "training", "what-if", "--scores", path]
+    command = [sys.executable, "-m", "training", "what-if", "--scores", str(path)]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     rows = [line for line in shown.splitlines() if line.startswith(f"{name} ")]
     assert len(rows) == 1 + len(outcome(path).cameras[0].events)
