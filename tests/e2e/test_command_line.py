@@ -322,7 +322,8 @@ def test_subscribers_are_told_that_the_run_ended_and_how(
 ) -> None:
     addresses = [f"ipc://{tmp_path}/{name}" for name in ("alerts", "scores", "history")]
     sockets = ("--alerts", addresses[0], "--scores", addresses[1], "--history", addresses[2], "--no-journal")
-    given: list[str | Path] = [*(argument.format(video=video) for argument in arguments), "--model", DEMO_MODEL, "--headless", *sockets]
+    named = [argument.format(video=video) for argument in arguments]
+    given: list[str | Path] = [*named, "--model", DEMO_MODEL, "--headless", *sockets]
 
     def told(process: subprocess.Popen[str] | None = None) -> Ended:
         with AlertSubscriber(addresses[0], timeout_s=DEADLINE_S) as subscriber:
