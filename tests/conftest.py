@@ -13,8 +13,18 @@ os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Test files that are named run in this process, which starts at once. Folders run in one process per core."""
-    return 0 if all(Path(argument.partition("::")[0]).is_file() for argument in config.args) else None
+    """Test files that are named run in this process, which starts at once.
+
+    Folders run in one process per core and one more, because many tests wait for a camera or a process.
+    """
+    if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
+        return 0
+    return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of training begin: they take longest, and a process that is done early takes tests from the end."""
+    items.sort(key=lambda item: "training" not in item.nodeid.split("/")[:2])
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from monitor.testing.faulty_camera import Fault, FaultyCamera
 from monitor.testing.rtsp_server import RtspServer
 from tests.helpers.commands import monitor as run_monitor
 from tests.places import ROOT, SHARED_DATA
+from tests.training.evaluate.test_what_if import what_if, without_model
 
 DEMO_MODEL = ROOT / "monitor/assets/demo"
 DEADLINE_S = 60.0
@@ -154,17 +156,28 @@ def test_a_frozen_and_a_covered_camera_are_published_and_not_scored_until_they_a
                 client.wait_for(score_of("yard"))
 
 
-def test_the_demo_s_alerts_reach_a_subscriber_with_reason_and_place_and_match_the_truth(tmp_path: Path) -> None:
-    with running(
-        tmp_path, "--demo", "--model", DEMO_MODEL, "--speed", "max", "--record-alerts", tmp_path / "alerts.jsonl"
-    ) as (
-        monitor,
-        client,
-    ):
+@dataclass(frozen=True)
+class DemoRun:
+    """The alerts of a whole demo as a subscriber got them and as they were recorded, and the record of its scores."""
+
+    alerts: list[dict[str, Any]]
+    recorded: list[str]
+    scores: Path
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoRun:
+    folder = tmp_path_factory.mktemp("demo")
+    alerts, scores = folder / "alerts.jsonl", folder / "scores.jsonl"
+    records = ("--record-alerts", alerts, "--record-scores", scores)
+    with running(folder, "--demo", "--model", DEMO_MODEL, "--speed", "max", *records) as (monitor, client):
         client.wait_for(state_of("demo", "ended"), within_s=100)
         assert monitor.wait(timeout=10) == 0
-    alerts = client.of("alert", "demo")
-    recorded = [json.loads(line) for line in (tmp_path / "alerts.jsonl").read_text().splitlines()]
+    return DemoRun(client.of("alert", "demo"), alerts.read_text().splitlines(), scores)
+
+
+def test_the_demo_s_alerts_reach_a_subscriber_with_reason_and_place_and_match_the_truth(demo: DemoRun) -> None:
+    alerts, recorded = demo.alerts, [json.loads(line) for line in demo.recorded]
     assert [(m["phase"], m["started_s"]) for m in alerts] == [(r["phase"], r["started_s"]) for r in recorded]
     starts = [m for m in alerts if m["phase"] == "start"]
     ends = [m for m in alerts if m["phase"] == "end"]
@@ -175,6 +188,11 @@ def test_the_demo_s_alerts_reach_a_subscriber_with_reason_and_place_and_match_th
         assert message["jpeg_bytes"] > 1000
         assert message["model"]["id"] == "demo"
         assert message["expected_false_alarms_per_day"] == 1.0
+
+
+def test_every_alert_of_the_demo_comes_again_from_the_command_line(demo: DemoRun) -> None:
+    assert len(demo.recorded) >= 10
+    assert what_if("--scores", demo.scores, "--json").stdout.splitlines() == without_model(demo.recorded)
 
 
 @pytest.mark.skipif(not SHARED_DATA.exists(), reason="the real footage (shared/data) is missing")

@@ -47,7 +47,7 @@ from training.evaluate.what_if import Changes, replay
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 
-pytestmark = pytest.mark.timeout(1800 if NIGHTLY else 120)
+pytestmark = [pytest.mark.timeout(1800 if NIGHTLY else 120), pytest.mark.no_cover]  # other tests reach the same lines
 
 
 def cases(few: int, many: int) -> settings:

@@ -8,6 +8,8 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,21 +75,48 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("model*"))
 
 
+def interrupted_process(*arguments: str | Path) -> tuple[int, str]:
+    """The exit code after Ctrl-C in the second epoch, and what came on stderr afterwards."""
+    line = [sys.executable, "-m", "training", *arguments]
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT) as running:
+        assert running.stderr is not None
+        for said in running.stderr:
+            if said.startswith("epoch 2/5000"):
+                running.send_signal(signal.SIGINT)
+                break
+        rest = running.stderr.read()
+    return running.returncode, rest
+
+
+def terminated(checkpoint: Path, *arguments: str | Path) -> tuple[int, str]:
+    """The exit code after SIGTERM, once an epoch is done, and all of stderr. In this process: its handler is called."""
+    over = threading.Event()
+
+    def terminate() -> None:
+        while not checkpoint.exists():
+            if over.wait(0.02):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(terminate)
+        done = training(*arguments)
+        over.set()
+        waiting.result()
+    return done.returncode, done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_keeps_the_finished_epochs_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals) -> None:
     write_folder(tmp_path / "clip", range(120))
     recipe = tmp_path / "long.toml"
     recipe.write_text(SETTINGS.replace("epochs = 3", "epochs = 5000"))
-    line = [sys.executable, "-m", "training", "train", "--data", str(tmp_path / "clip"), "--recipe", str(recipe)]
-    line += ["--out", str(tmp_path / "model")]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT) as running:
-        assert running.stderr is not None
-        for said in running.stderr:
-            if said.startswith("epoch 2/5000"):
-                running.send_signal(number)
-                break
-        rest = running.stderr.read()
-    assert running.returncode == 130
+    command = ("train", "--data", tmp_path / "clip", "--recipe", recipe, "--out", tmp_path / "model")
+    if number is signal.SIGINT:
+        code, rest = interrupted_process(*command)
+    else:
+        code, rest = terminated(working_folder(tmp_path / "model") / CHECKPOINT_FILE, *command)
+    assert code == 130
     assert "to continue, run the same command with --resume" in rest
     assert "Traceback" not in rest
     assert (working_folder(tmp_path / "model") / CHECKPOINT_FILE).exists()

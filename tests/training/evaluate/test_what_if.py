@@ -25,7 +25,7 @@ from monitor.sinks.score_record import Recorder, ScoreLine, alert_line, header_l
 from monitor.states import Phase
 from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, judgement, monitor_of, scored, watched_by
 from monitor.types import ScoredFrame
-from tests.helpers.commands import Finished, monitor, training
+from tests.helpers.commands import Finished, training
 from tests.monitor.live.test_pipeline import SCENE, watch
 from tests.places import ROOT
 from training.evaluate.what_if import CameraOutcome, Changes, Outcome, notes, rate_text, replay, summary_table
@@ -80,16 +80,6 @@ def test_the_same_settings_give_the_run_s_own_alert_log(tmp_path: Path, sort: bo
     recorded = paths[1].read_text().splitlines()
     assert len(recorded) == 4
     assert lines(outcome(paths[0])) == without_model(recorded)
-
-
-@pytest.mark.no_cover  # a thousand drawn frames, through lines that other tests reach
-def test_every_alert_of_the_demo_comes_again_from_the_command_line(tmp_path: Path) -> None:
-    scores, alerts = tmp_path / "scores.jsonl", tmp_path / "alerts.jsonl"
-    demo = ("--demo", "--model", "monitor/assets/demo", "--speed", "max", "--no-publish")
-    assert monitor(*demo, "--record-scores", scores, "--record-alerts", alerts).returncode == 0
-    recorded = alerts.read_text().splitlines()
-    assert len(recorded) >= 10
-    assert what_if("--scores", scores, "--json").stdout.splitlines() == without_model(recorded)
 
 
 def what_if(*arguments: str | Path) -> Finished:

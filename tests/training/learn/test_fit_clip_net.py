@@ -24,7 +24,7 @@ def maker() -> AnomalyMaker:
 
 @pytest.fixture(scope="module")
 def detector() -> TrueSight2:
-    return fit_true_sight2(_normal(), steps=90, width=6)
+    return fit_true_sight2(_normal(), steps=60, width=6)
 
 
 def test_a_normal_sample_has_nothing_labelled_and_an_abnormal_one_mostly_has(maker: AnomalyMaker) -> None:
