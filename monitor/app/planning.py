@@ -98,13 +98,14 @@ def _camera(
     max_frames: int | None,
 ) -> Camera:
     own = settings.cameras.get(source.name)
+    named = (own.model if own else None) or settings.model
     capture = _capture(settings, max_frames)
     opened_with = (own.source if own else source.label, capture, settings.capture)
     # If these settings change while a camera learns, learning starts again.
     judged_by: tuple[object, ...] = (settings.learning, settings.detectors)
     if monitor is not None:
         judged_by = (
-            (own.model if own else None) or settings.model,
+            named,
             model.hash,
             settings.smoothing,
             settings.alert,
@@ -112,7 +113,7 @@ def _camera(
             settings.precision,
             settings.detectors,
         )
-    return Camera(source, model, capture, monitor, learning, opened_with, judged_by)
+    return Camera(source, model, capture, monitor, learning, opened_with, judged_by, own_model=named is None)
 
 
 def _load(folder: Path, settings: MonitorConfig) -> tuple[Model, ModelScale, ModelBands]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
@@ -43,6 +43,7 @@ Prepare = Callable[[], tuple[MonitorConfig, Sequence[Camera]]]
 class _Prepared:
     settings: MonitorConfig
     cameras: Sequence[Camera]
+    changes: int  # of the fleet, when the plan was begun
 
 
 class Reloader:
@@ -80,6 +81,9 @@ class Reloader:
             self._stage.start()
         elif self._stage is not None and not self._stage.alive:
             error, self._stage = self._stage.error, None
+            if self._prepared is not None and self._prepared.changes != self._fleet.changes:
+                self.requested.set()  # a camera has learned meanwhile, which the plan does not know: make it again
+                return
             if self._prepared is not None:
                 self._apply(self._prepared)
             elif error is not None:
@@ -88,8 +92,9 @@ class Reloader:
             self.done.set()
 
     def _read(self) -> None:
+        changes = self._fleet.changes
         settings, cameras = self._prepare()
-        self._prepared = _Prepared(settings, cameras)
+        self._prepared = _Prepared(settings, cameras, changes)
 
     def _apply(self, new: _Prepared) -> None:
         fleet = self._fleet
@@ -98,18 +103,15 @@ class Reloader:
         added = [name for name in wanted if name not in present]
         removed = [name for name in present if name not in wanted]
         reopened = [name for name in wanted if name in present and _opens_anew(present[name], wanted[name])]
-        rejudged = [
-            name
-            for name in wanted
-            if name in present and name not in reopened and wanted[name].judged_by != present[name].judged_by
-        ]
+        kept = [name for name in wanted if name in present and name not in reopened]
+        rejudged = [name for name in kept if wanted[name].judged_by != present[name].judged_by]
         later = _differing(self.settings, new.settings) - PER_CAMERA
         self.settings = new.settings
         with fleet.pipeline.reconfiguring():
             for name in removed + reopened:
                 fleet.remove(name)
             for name in rejudged:
-                fleet.replace(wanted[name])
+                fleet.replace(replace(wanted[name], learning=present[name].learning))  # which continues
             for name in added + reopened:
                 fleet.add(wanted[name])
         log.info(
@@ -119,8 +121,8 @@ class Reloader:
                 for what, names in (("added", added), ("removed", removed), ("changed", reopened + rejudged))
                 if names
             )
-            or "no camera changed",
-            len(wanted) - len(added) - len(reopened) - len(rejudged),
+            or "nothing changed",
+            len(kept) - len(rejudged),
         )
         if later:
             log.warning("changed, but used only after a restart: %s", ", ".join(sorted(later)))
@@ -135,9 +137,12 @@ class Reloader:
 
 def _opens_anew(present: Camera, wanted: Camera) -> bool:
     """Whether a camera's stream must be opened again. For a change of the model alone, the stream stays open."""
-    if present.opened_with != wanted.opened_with or (present.monitor is None) != (wanted.monitor is None):
+    if present.opened_with != wanted.opened_with:
         return True
-    return wanted.monitor is None and wanted.judged_by != present.judged_by
+    if wanted.monitor is None:  # it is to learn, as it does already or from the beginning
+        return present.monitor is not None or wanted.judged_by != present.judged_by
+    # A camera that learns takes a model of its own as soon as there is one. Another model ends its learning.
+    return present.monitor is None and not wanted.own_model
 
 
 def _differing(old: MonitorConfig, new: MonitorConfig) -> set[str]:

@@ -134,6 +134,16 @@ class Learning:
             log.info("%s", line)
         return said
 
+    def adopted(self, name: str) -> None:
+        """A camera is watched with a model of its own from now on: it was learned here or by hand."""
+        learner = self._learners.get(name)
+        if learner is None or not self.without_model(name):
+            return
+        learner.recorder.close()
+        learner.phase = _Phase.DONE if learner.process is None else _Phase.REFINING
+        if learner.plan.hold is not None:
+            learner.plan.hold.release()
+
     def without_model(self, name: str) -> bool:
         """True while a camera has no model yet."""
         learner = self._learners.get(name)
@@ -266,10 +276,8 @@ class Learning:
             if learner.loaded_under is not self._current():  # the settings were reloaded meanwhile
                 self._start_loading(learner)
                 return
-            learner.phase = _Phase.REFINING
             adopt(name, model, monitor)
-            if learner.plan.hold is not None:
-                learner.plan.hold.release()
+            self.adopted(name)
         if process.take_version() is not None:
             self._start_loading(learner)
         elif process.ended:

@@ -28,6 +28,7 @@ class Camera:
     monitor      judges the scores; None for a camera that has no model yet
     learning     how it learns, or completes the learning of an earlier run; None if it does not learn
     opened_with  if this is equal in two plans of a camera, its stream is opened and captured in the same way
+    own_model    True if it uses the model that it has learned itself, False if the settings name one
     judged_by    if this is equal in two plans of a camera, it is scored and judged in the same way
     """
 
@@ -38,6 +39,7 @@ class Camera:
     learning: LearningPlan | None = None
     opened_with: tuple[object, ...] = ()
     judged_by: tuple[object, ...] = ()
+    own_model: bool = True
 
     @property
     def name(self) -> str:
@@ -96,6 +98,8 @@ class Fleet:
         self._members: dict[str, Member] = {}
         self._observer: FleetObserver | None = None
         self._added = 0
+        self.changes = 0
+        """How often a verb was called: a plan that was made before the last change may be out of date."""
         for camera in cameras:
             self._open(camera, first_segment=0)
         self._hand_over_models()
@@ -119,6 +123,7 @@ class Fleet:
     def add(self, camera: Camera) -> None:
         """Watch an additional camera. The others are not affected."""
         self._added += 1
+        self.changes += 1
         member = self._open(camera, self._added * self.SEGMENTS_PER_CAMERA)
         self._hand_over_models()
         if self._observer is not None:
@@ -130,6 +135,7 @@ class Fleet:
         Raises KeyError if there is no camera of this name.
         """
         member = self._members[camera.name]
+        self.changes += 1
         before, member.camera = member.camera, camera
         if self._observer is not None and camera.monitor is not None and camera.monitor is not before.monitor:
             self._observer.judged_anew(member, before.monitor)
@@ -143,6 +149,7 @@ class Fleet:
         Raises KeyError if there is no camera of this name.
         """
         member = self._members[name]
+        self.changes += 1
         if self._observer is not None:
             self._observer.leaving(member)
         del self._members[name]

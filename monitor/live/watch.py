@@ -60,6 +60,7 @@ class Watch:
         if before is not None:
             self._close(member, before)
             member.monitor.count_from(before.events)
+        self._learning.adopted(member.name)
         for sink in self._sinks:
             sink.added(member.monitor)
 

@@ -122,7 +122,7 @@ def test_a_changed_precision_exchanges_the_model_without_opening_the_camera_anew
     caplog.clear()
     with caplog.at_level(logging.INFO):
         settle(reloader)
-    assert "no camera changed; unchanged: 1" in caplog.text
+    assert "nothing changed; unchanged: 1" in caplog.text
 
 
 OTHER: dict[str, object] = {
@@ -186,11 +186,74 @@ def test_a_camera_that_a_reload_adds_and_that_then_learns_is_not_touched_by_the_
     feed = added.feed
     with caplog.at_level(logging.INFO):
         settle(reloader)
-    assert "no camera changed; unchanged: 2" in caplog.text
+    assert "nothing changed; unchanged: 2" in caplog.text
     kept = fleet.get("new")
     assert kept is not None
     assert kept.feed is feed
     assert kept.monitor is monitor
+
+
+def test_a_model_that_is_there_before_its_camera_takes_it_is_taken_by_a_reload_without_opening_the_camera(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = MonitorConfig(models_folder=tmp_path, device="cpu", detectors=("motion", "static"))
+    fleet, learning = planned(first, "door"), NotedLearning()
+    Watch(fleet, [], learning=learning)
+    reloader, _ = reloading(fleet, first, tmp_path)
+    member = fleet.get("door")
+    assert member is not None
+    assert member.monitor is None
+    feed, plan = member.feed, member.camera.learning
+    shutil.copytree(MODEL_FOLDER, tmp_path / "door/v0001")  # learned here or by hand, and not adopted yet
+    with caplog.at_level(logging.INFO):
+        settle(reloader)
+    assert "changed door" in caplog.text
+    assert member.feed is feed
+    assert member.monitor is not None
+    assert member.camera.learning is plan
+    assert learning.said == [("begin", "door"), ("adopted", "door")]
+
+
+def test_a_plan_that_was_made_before_a_camera_had_learned_is_made_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = MonitorConfig(models_folder=tmp_path, device="cpu", detectors=("motion", "static"))
+    fleet = planned(settings, "door")
+    reading, learned_now = threading.Event(), threading.Event()
+
+    def prepare() -> tuple[MonitorConfig, Sequence[Camera]]:
+        cameras = plan_cameras([LevelSource("door", [25] * 50)], settings, None)
+        reading.set()
+        assert learned_now.wait(DEADLINE_S)
+        return settings, cameras
+
+    (tmp_path / "c.toml").write_text("")
+    reloader = Reloader(tmp_path / "c.toml", prepare, settings, fleet, follow=False)
+    reloader.requested.set()
+    reloader.tick()
+    assert reading.wait(DEADLINE_S)
+    member = fleet.get("door")
+    assert member is not None
+    assert member.camera.learning is not None
+    feed = member.feed
+    shutil.copytree(MODEL_FOLDER, tmp_path / "door/v0001")
+    fleet.replace(watching(member.camera, settings, *learned(member.camera.learning, settings)))
+    monitor = member.monitor
+    learned_now.set()
+    with caplog.at_level(logging.INFO):
+        settle(reloader)
+    assert "nothing changed; unchanged: 1" in caplog.text
+    assert (member.feed, member.monitor) == (feed, monitor)
+
+
+def test_a_model_that_the_config_names_ends_the_learning_of_its_camera(tmp_path: Path) -> None:
+    first = MonitorConfig(models_folder=tmp_path, device="cpu", detectors=("motion", "static"))
+    fleet, learning = planned(first, "door"), NotedLearning()
+    Watch(fleet, [], learning=learning)
+    reloader, settings = reloading(fleet, first, tmp_path)
+    settings.append(first.model_copy(update={"model": MODEL_FOLDER}))
+    settle(reloader)
+    assert learning.said == [("begin", "door"), ("end", "door")]
 
 
 class NotedLearning(Learning):
@@ -205,6 +268,9 @@ class NotedLearning(Learning):
 
     def end(self, name: str) -> None:
         self.said.append(("end", name))
+
+    def adopted(self, name: str) -> None:
+        self.said.append(("adopted", name))
 
 
 def test_a_reload_while_a_network_learns_neither_ends_its_learning_nor_begins_it_again(tmp_path: Path) -> None:
@@ -222,7 +288,7 @@ def test_a_reload_while_a_network_learns_neither_ends_its_learning_nor_begins_it
     assert member is not None
     assert member.monitor is not None
     assert member.monitor.settings.on == 1.5
-    assert learning.said == [("begin", "door")]
+    assert learning.said == [("begin", "door"), ("adopted", "door")], "which changes nothing for one that refines"
 
 
 def test_another_model_brings_the_size_of_the_pictures_that_it_learned_from() -> None:
