@@ -26,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Rich tables would cut addresses and option names at 80 columns
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train a model, score a test set, measure a model.",
+    help="Learn a camera, train the published network, measure models, score a test set.",
 )
 
 ModelFolder = Annotated[

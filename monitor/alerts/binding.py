@@ -24,7 +24,8 @@ _MAX_INCOMING_BYTES = 65_536
 """Subscribers send only short subscriptions and requests."""
 
 _BIND_ADVICE = {
-    errno.EADDRINUSE: "is in use: stop the program that uses it, which may be another monitor, or choose another port",
+    errno.EADDRINUSE: "is in use: stop the program that uses it, which may be another monitor, or choose another port "
+    "(--alerts, --scores, --history)",
     errno.EADDRNOTAVAIL: "is not an address of this machine: use one of its addresses, such as 127.0.0.1",
     errno.ENODEV: "is not an address of this machine: use one of its addresses, such as 127.0.0.1",
     errno.EACCES: "is not allowed for this user: choose a port above 1023, or a path that this user can write to",

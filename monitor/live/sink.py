@@ -30,7 +30,10 @@ class Sink:
         """A camera's state has changed."""
 
     def removed(self, camera: str) -> None:
-        """A camera is no longer watched; its open event has ended. Another one of the same name may be added next."""
+        """A camera is no longer watched; its open event has ended. Another one of the same name may be added next.
+
+        Also called for a camera that was never ``added``, because it was still learning.
+        """
 
     def tick(self, report: RunReport) -> None:
         """Called about ten times per second."""

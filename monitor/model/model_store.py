@@ -270,7 +270,10 @@ def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
     except (ValueError, RecursionError) as error:
         raise _damaged(folder, f"{CARD_FILE} is not valid JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != "true-sight-model":
-        raise ModelError(f"{folder} is not a model of this program: its {CARD_FILE} has another format")
+        raise ModelError(
+            f"{folder} is not a model of this program, its {CARD_FILE} has another format: give a folder that `learn` "
+            "or `train` has written"
+        )
     if content.get("format_version") != FORMAT_VERSION:
         raise ModelError(
             f"the model in {folder} has format version {content.get('format_version')}, "

@@ -92,7 +92,7 @@ def describe(camera: CameraReport) -> str:
     age = "-" if camera.age_p50_s is None else f"{camera.age_p50_s * 1e3:.0f}/{(camera.age_p99_s or 0) * 1e3:.0f} ms"
     score = "-" if math.isnan(camera.score) else f"{camera.score:.2f}"
     return (
-        f"{camera.name}: {camera.state}, score {score}, fps {camera.fps_in:.1f} in "
+        f"{camera.name}: {camera.state}, score {score}, {camera.fps_in:.1f} fps in, "
         f"{camera.fps_analysed:.1f} analysed, age p50/p99 {age}, dropped {camera.dropped}, "
         f"reconnects {camera.reconnects}, alerts {camera.events}"
     )

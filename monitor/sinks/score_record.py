@@ -170,6 +170,8 @@ def _parse(path: Path, lines: Iterator[str]) -> Iterator[RecordHeader | ScoreLin
                 f"{path} has scores of '{line.camera}' without its header (line {number}): record it again"
             )
         yield line
+    if not known:
+        raise UsageError(f"{path} holds no scores: {_make_one()}")
 
 
 def _make_one() -> str:
@@ -181,12 +183,12 @@ def _number(value: float) -> float | None:
 
 
 class Recorder(Sink):
-    """Writes one line a score and one line an alert step. A context manager.
+    """Writes one line per score and one line per step of an alert. A context manager.
 
     scores, alerts  files to write, or None
     sort            True when every source ends: lines are put in order at the end
 
-    Raises ConfigError on entry if a file cannot be opened, RunError on exit if the disk did not take everything.
+    Raises ConfigError on entry if a file cannot be opened, RunError on exit if a write has failed.
     """
 
     def __init__(self, scores: Path | None, alerts: Path | None, *, sort: bool) -> None:

@@ -122,6 +122,10 @@ def _understand(spec: str, split: Split) -> list[_Found]:
     if spec.isascii() and spec.isdecimal():
         return [_Found(int(spec), (f"usb-{int(spec)}",), given)]
     where = "" if path.is_absolute() else f", which is relative to {Path.cwd()}"
+    if path.exists():
+        raise SourceError(
+            f"{path} is neither a file nor a folder: give a video, a folder, a URL or the index of a camera"
+        )
     raise SourceError(f"there is no file or folder {path}: check the path{where}")
 
 

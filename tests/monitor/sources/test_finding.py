@@ -271,6 +271,7 @@ def test_a_path_that_is_not_there_is_told_with_where_it_is_looked_for(
 @pytest.mark.parametrize(
     ("specs", "sentence"),
     [
+        (["/dev/null"], "/dev/null is neither a file nor a folder: give a video, a folder, a URL or the index"),
         (["/no/such/place"], "there is no file or folder /no/such/place: check the path$"),
         (["ftp://user:pw@host/x"], "unknown kind of address ftp://: use rtsp://, rtsps://, http://, https://"),
         (["rtsp:///x"], "rtsp:///x contains no host name"),

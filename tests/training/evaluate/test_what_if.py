@@ -202,6 +202,9 @@ def test_what_is_no_score_record_is_refused(tmp_path: Path, change: object, sent
 def test_a_missing_file_and_settings_that_contradict_each_other(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         outcome(tmp_path / "none.jsonl")
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(UsageError, match="holds no scores: make one with"):
+        outcome(tmp_path / "empty.jsonl")
     judge(tmp_path / "one.jsonl")
     with pytest.raises(UsageError, match=r"off \(0.8\) must not be above on \(0.1\)"):
         outcome(tmp_path / "one.jsonl", on=0.1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +98,8 @@ def test_a_live_camera_is_sampled_by_its_decoder() -> None:
     with captured(isolated(Plan(fps=100.0), live=True), replace(QUICK, analysis_fps=10.0)) as (capture, sink):
         assert sink.more(8)
         indices, frames_in = [frame.index for frame in sink.frames], capture.status.frames_in
-    assert min(b - a for a, b in pairwise(indices)) > 1, "not every frame is passed on"
+    # Over all of them: where the machine stalled for 100 ms, the next frame is due at once.
+    assert indices[-1] - indices[0] >= 2 * len(indices), "not every frame is passed on"
     assert frames_in >= indices[-1]
 
 
