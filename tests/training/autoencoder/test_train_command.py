@@ -44,7 +44,8 @@ def test_real_video_that_crashes_the_decoder_is_one_sentence(tmp_path: Path) -> 
     assert done.returncode == 2
     last = done.stderr.splitlines()[-1]
     assert last.startswith("error: ")
-    assert "the decoder died" in last
+    # The second if nothing uses the memory that it overwrites, which happens seldom: then all of it is read.
+    assert "the decoder died" in last or "too few frames: 34 found" in last
     assert not list(tmp_path.iterdir())
 
 
