@@ -1,0 +1,127 @@
+"""Reads files from outside: whole regular files up to a limit, and the JSON and TOML in them.
+
+A file may be anything: a pipe that nobody writes to, a device without an end, a hundred gigabytes, a document that is
+nested a thousand levels deep. All errors here are OSError or ValueError, so that a caller needs no further ones. Their
+texts complete a sentence such as "cannot read X (...)".
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any, BinaryIO
+
+KB, MB = 1_000, 1_000_000
+DEEPEST = 64
+"""Levels of nesting in a document. Python's own limit is far higher; what walks through a document has a lower one."""
+
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a regular file for reading. Never waits.
+
+    Raises OSError. Its ``strerror`` says it if the path is a pipe, a device, a socket or a folder.
+    """
+    try:
+        _check_kind(path, path.stat().st_mode)  # to open a device may already change something
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except ValueError as error:  # a path with a NUL byte
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
+    file = os.fdopen(descriptor, "rb")
+    try:
+        _check_kind(path, os.fstat(descriptor).st_mode)  # of the file that is open: the path may have changed meanwhile
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def read_file(path: Path, at_most: int) -> bytes:
+    """The content of a regular file of at most ``at_most`` bytes. Raises OSError, also for a larger file."""
+    with open_file(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        # A file that still grows is read to the limit only.
+        content = file.read(at_most + 1) if size <= at_most else b""
+    if size > at_most or len(content) > at_most:
+        raise OSError(errno.EFBIG, f"it is larger than {_size(at_most)}", str(path))
+    return content
+
+
+def parse_json(content: bytes | str) -> Any:
+    """The value of a JSON document in UTF-8. Raises ValueError.
+
+    Also refused: nesting deeper than ``DEEPEST``, whole numbers of more than 64 bits, and text that is not Unicode
+    (half a surrogate pair), because no output accepts it.
+    """
+    try:
+        return _checked(json.loads(_text(content)))
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+
+
+def parse_toml(content: bytes | str) -> dict[str, Any]:
+    """The table of a TOML document in UTF-8. Raises ValueError, for the same reasons as ``parse_json``."""
+    text = _text(content)
+    # Python's parser takes seconds for a key of ten thousand parts.
+    if any(line.count(".") > _DOTS for line in text.split("\n")):
+        raise ValueError(f"it has a line with more than {_DOTS} dots")
+    try:
+        return dict(_checked(tomllib.loads(text)))
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+
+
+_TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
+_DOTS = 200
+
+
+def _text(content: bytes | str) -> str:
+    return content.decode("utf-8") if isinstance(content, bytes) else content
+
+
+def _checked(content: Any) -> Any:
+    level, deep = [content], 0
+    while level:
+        if deep == DEEPEST and any(isinstance(value, dict | list) for value in level):
+            raise ValueError(_TOO_DEEP)
+        below: list[Any] = []
+        for value in level:
+            match value:
+                case dict():
+                    below += [*value, *value.values()]
+                case list():
+                    below += value
+                case str():
+                    _check_text(value)
+                case int() if value.bit_length() > 64:
+                    raise ValueError("it has a whole number of more than 64 bits")
+        level, deep = below, deep + 1
+    return content
+
+
+def _check_text(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it has text that is not Unicode") from None
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+
+
+def _size(count: int) -> str:
+    return f"{count / MB:g} MB" if count >= MB else f"{count / KB:g} kB"

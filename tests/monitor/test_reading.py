@@ -1,0 +1,105 @@
+import json
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.reading import DEEPEST, open_file, parse_json, parse_toml, read_file
+
+
+def test_a_file_up_to_the_limit_is_read_and_a_larger_one_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"12345")
+    assert read_file(file, 5) == b"12345"
+    with pytest.raises(OSError, match=r"larger than 0\.004 kB"):
+        read_file(file, 4)
+
+
+def test_a_file_of_a_hundred_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "sparse"
+    with file.open("wb") as written:
+        written.truncate(100_000_000_000)
+    with pytest.raises(OSError, match="larger than 2 MB"):
+        read_file(file, 2_000_000)
+
+
+def test_a_file_without_a_size_is_read_to_the_limit_only() -> None:
+    with pytest.raises(OSError, match="larger"):
+        read_file(Path("/proc/self/status"), 10)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "folder"])
+def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "it"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case _:
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(str(path))
+    with pytest.raises(OSError, match=f"it is a {kind}, not a file") as caught:
+        read_file(path, 10)
+    assert caught.value.strerror
+
+
+@pytest.mark.parametrize("name", ["missing", "a\0b", "n" * 300])
+def test_a_path_that_cannot_be_opened_is_an_error_of_the_system(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught:  # noqa: PT011 - the kind is what matters
+        open_file(tmp_path / name)
+    assert caught.value.strerror
+
+
+def nested(levels: int) -> str:
+    return "[" * levels + "]" * levels
+
+
+def test_a_document_is_read_up_to_the_deepest_level() -> None:
+    parse_json(nested(DEEPEST))
+    parse_toml(f"a = {nested(DEEPEST - 1)}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [nested(DEEPEST + 1), nested(100_000), '{"a":' * 900 + "1" + "}" * 900, "9" * 30, "9" * 9000, '"\\ud800"',
+     '{"\\udfff": 1}', "", "[", "\ufeff1"],
+)  # fmt: skip
+def test_a_json_document_that_nothing_can_use_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [".".join("a" * 90) + " = 1", ".".join("a" * 900) + " = 1", ".".join("a" * 30_000) + " = 1",
+     "[" + ".".join("a" * 90) + "]", f"a = {nested(2000)}", "a = " + "9" * 30, "a = " + "9" * 9000, "a"],
+)  # fmt: skip
+def test_a_toml_document_that_nothing_can_use_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_toml(text)
+
+
+@pytest.mark.parametrize("parse", [parse_json, parse_toml])
+def test_bytes_that_are_no_utf_8_are_refused(parse: Any) -> None:
+    for content in (b'"\xff"', '{"a": 1}'.encode("utf-16")):
+        with pytest.raises(ValueError, match=r"."):
+            parse(content)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(values)
+def test_every_other_json_value_is_read(value: Any) -> None:
+    assert parse_json(json.dumps(value).encode()) == value
