@@ -18,7 +18,6 @@ import stat
 import struct
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,7 +27,10 @@ import zmq
 import zmq.auth
 from zmq.utils import z85
 
+from monitor.alerts.complaints import Complaints
+from monitor.alerts.key_files import LARGEST_KEY_FILE, KeyFolder, load_key
 from monitor.errors import ConfigError
+from monitor.reading import read_file
 from monitor.text.commands import python_command
 
 log = logging.getLogger(__name__)
@@ -36,8 +38,6 @@ log = logging.getLogger(__name__)
 ZAP_ADDRESS = "inproc://zeromq.zap.01"
 """The address within a context at which ZeroMQ asks whether a key may connect."""
 ZAP_DOMAIN = "monitor"
-COMPLAIN_EVERY_S = 60.0
-"""A refused client tries again and again. It is logged once per interval of this many seconds."""
 
 HANDSHAKE_FAILED = (
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -66,7 +66,7 @@ def make_keys(folder: Path, name: str = "client") -> list[Path]:
             written.append(_put(secret, client / secret.name))
             written.append(_put(public, clients / public.name))
             copy = Path(work) / "copy"
-            copy.write_bytes((server / "server.key").read_bytes())
+            copy.write_bytes(read_file(server / "server.key", LARGEST_KEY_FILE))
             written.append(_put(copy, client / "server.key"))
     except FileExistsError as error:
         raise ConfigError(
@@ -109,7 +109,7 @@ class ClientKeys:
                 f"`{python_command('-m monitor.client keys DIR')}` and use DIR/client"
             )
         public, secret = _load_pair(secrets[0])
-        return cls(public, secret, _load(folder / "server.key")[0])
+        return cls(public, secret, load_key(folder / "server.key")[0])
 
     def apply(self, connecting: zmq.Socket[bytes]) -> None:
         """Set the keys on a socket before it connects."""
@@ -131,8 +131,7 @@ class ServerKeys:
                 f"`{python_command('-m monitor.client keys DIR')}` and use DIR/monitor"
             )
         self.public, self.secret = _load_pair(folder / "server.key_secret")
-        self._names: dict[bytes, str] = {}
-        self._read_at: int | None = None
+        self._allowed = KeyFolder(self.clients)
 
     def apply(self, binding: zmq.Socket[bytes]) -> None:
         """Set the keys on a socket before it binds.
@@ -145,47 +144,15 @@ class ServerKeys:
 
     def name_of(self, key: bytes) -> str | None:
         """Return the name of the client with this public key (32 bytes); None if it may not connect."""
-        try:
-            changed_at = self.clients.stat().st_mtime_ns
-            if changed_at != self._read_at:
-                self._names, self._read_at = _load_clients(self.clients), changed_at
-        except OSError as error:
-            log.warning("cannot read the allowed clients in %s (%s): new connections are refused", self.clients, error)
-            return None
-        return self._names.get(z85.encode(key)) if len(key) == 32 else None
-
-
-def _load_clients(folder: Path) -> dict[bytes, str]:
-    names = {}
-    for file in sorted(folder.glob("*.key")):
-        try:
-            names[_load(file)[0]] = file.stem
-        except ConfigError as error:
-            log.warning("%s", error)
-    return names
+        return self._allowed.name_of(z85.encode(key)) if len(key) == 32 else None
 
 
 def _load_pair(file: Path) -> tuple[bytes, bytes]:
-    public, secret = _load(file)
+    public, secret = load_key(file)
     if secret is None:
         raise ConfigError(f"{file} contains no secret key: use a NAME.key_secret file")
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         log.warning("other users can read the secret key %s: run chmod 600 on it", file)
-    return public, secret
-
-
-def _load(file: Path) -> tuple[bytes, bytes | None]:
-    try:
-        public, secret = zmq.auth.load_certificate(file)
-        good = all(len(key) == 40 and len(z85.decode(key)) == 32 for key in (public, secret) if key is not None)
-    except OSError as error:
-        raise ConfigError(f"cannot read the key {file}: {error.strerror or 'no such file'}") from error
-    except (ValueError, KeyError, struct.error):
-        good = False
-    if not good:
-        raise ConfigError(
-            f"{file} is not a key file: make new keys with `{python_command('-m monitor.client keys DIR')}`"
-        )
     return public, secret
 
 
@@ -204,25 +171,10 @@ class Gatekeeper:
         name = self._keys.name_of(key) if mechanism == b"CURVE" else None
         if name is not None:
             log.info("%s connects from %s", name, address)
-            return [b"1.0", request_id, b"200", b"OK", name.encode(), b""]
+            return [b"1.0", request_id, b"200", b"OK", name.encode(errors="replace"), b""]
         shown = z85.encode(key).decode() if len(key) == 32 else "none"
         self._complaints.say(address, f"its public key {shown} is not in any file of {self._keys.clients}")
         return [b"1.0", request_id, b"400", b"key not allowed", b"", b""]
-
-
-class Complaints:
-    """Logs refused clients with the reason, at most once per minute per client and reason."""
-
-    def __init__(self) -> None:
-        self._said: dict[tuple[str, str], float] = {}
-
-    def say(self, address: str, reason: str) -> None:
-        """Log that a client at ``address`` was refused."""
-        now = time.monotonic()
-        self._said = {key: at for key, at in self._said.items() if now - at < COMPLAIN_EVERY_S}
-        if (address, reason) not in self._said:
-            self._said[address, reason] = now
-            log.warning("refused a client at %s: %s", address, reason)
 
 
 class HandshakeWatch:
