@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
 from monitor.alerts.messages import AlertMessage
 from monitor.client.items import Received
 from monitor.errors import ConfigError, RunError
+
+_LONGEST = 150
+
+
+def file_name(received: str) -> str:
+    """A received name as the name of a file, at most 150 characters: it cannot lead out of a folder.
+
+    Different names stay different: if the name has to be changed or cut, a hash of it is appended.
+    """
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", received).lstrip(".")
+    if name == received and 0 < len(name) <= _LONGEST:
+        return name
+    digest = hashlib.sha256(received.encode(errors="surrogatepass")).hexdigest()[:16]
+    return f"{name[: _LONGEST - len(digest) - 1]}-{digest}"
 
 
 class EvidenceFolder:
@@ -27,9 +42,7 @@ class EvidenceFolder:
         """Write the picture of the item; returns its file, or None if there is no picture. Raises RunError."""
         if item.jpeg is None or not isinstance(item.message, AlertMessage):
             return None
-        # A received name must not lead out of the folder.
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", item.message.event_id).lstrip(".")[:150]
-        file = self.folder / f"{name}-{item.message.phase}.jpg"
+        file = self.folder / f"{file_name(item.message.event_id)}-{item.message.phase}.jpg"
         partial = file.with_suffix(".partial")
         try:
             partial.write_bytes(item.jpeg)
