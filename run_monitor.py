@@ -9,6 +9,11 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - see above
+from monitor.text.streams import flush_streams, prepare_streams
+
+# Before anything is opened: see there.
+prepare_streams()
+
 import os
 import sys
 import threading
@@ -35,6 +40,7 @@ from monitor.text.commands import monitor_command, python_command
 from monitor.text.durations import parse_duration
 from monitor.text.logs import log_to_stderr, redact_tracebacks
 from monitor.text.redaction import redact
+from monitor.text.terminals import can_redraw, output_may_fail
 
 FIRST_STEPS = """\
 [bold]True Sight[/] watches fixed cameras, learns what is normal, and alerts on anything else.
@@ -201,7 +207,8 @@ def main(
             follow_config=watch_config,
         )
         # Without a terminal there is no width limit, so a wide console avoids cut lines.
-        session = Session(planned, settings, options, console if console.is_terminal else Console(width=200), prepare)
+        screen = console if can_redraw(console) else Console(width=200)
+        session = Session(planned, settings, options, screen, prepare)
         obey_signals(session.stop, session.reload)
         session.run()
     except MonitorError as error:
@@ -211,11 +218,12 @@ def main(
         leave(error.exit_code)
     if scratch is not None:
         scratch.cleanup()
-        console.print(
-            f"\nNext: {monitor_command()} without arguments shows how to watch your own camera.",
-            highlight=False,
-            soft_wrap=not console.is_terminal,  # a terminal would break it within a word
-        )
+        with output_may_fail():
+            console.print(
+                f"\nNext: {monitor_command()} without arguments shows how to watch your own camera.",
+                highlight=False,
+                soft_wrap=not can_redraw(console),  # a terminal would break it within a word
+            )
     leave(0)
 
 
@@ -238,10 +246,10 @@ def check_device(name: str) -> None:
 def leave(code: int) -> NoReturn:
     """Exit with a code. Exit at once if a thread still hangs in a camera read, because nothing can interrupt that."""
     if any(thread.daemon for thread in threading.enumerate()):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush_streams()
         # If the interpreter shuts down while a thread is inside FFmpeg, the process can abort.
         os._exit(code)
+    flush_streams()
     raise typer.Exit(code)
 
 

@@ -16,6 +16,7 @@ import typer
 from monitor.detector.registry import LEARNED
 from monitor.errors import MonitorError, UsageError
 from monitor.text.commands import monitor_command, python_command
+from monitor.text.streams import prepare_streams
 from monitor.text.wording import counted, listed
 from training.output import Post, check_output_file, make_writable, no_empty_folders, terminal_width, write_whole
 from training.progress import JsonReport, Report
@@ -338,6 +339,7 @@ def _stoppable(report: Report, stopped: Callable[[], str]) -> Iterator[None]:
 
 def main() -> None:
     """Run the command line. A MonitorError becomes one line on stderr and its exit code. SIGTERM acts like Ctrl-C."""
+    prepare_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from monitor.text.terminals import can_redraw
 from monitor.text.wording import counted
 
 _LOOK_S = 0.1
@@ -84,7 +85,7 @@ class Report:
         total     number of steps; None if unknown
         announce  without a terminal, print the title at the start
         """
-        if self.console.is_terminal and not self.console.quiet:
+        if can_redraw(self.console) and not self.console.quiet:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
             with Progress(*columns, console=self.console, transient=True) as progress:
                 task = progress.add_task(title, total=total)

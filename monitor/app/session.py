@@ -37,6 +37,7 @@ from monitor.sinks.score_record import Recorder
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.logs import stderr_silenced
 from monitor.text.redaction import redact
+from monitor.text.terminals import can_redraw, output_may_fail
 from monitor.text.wording import joined
 
 log = logging.getLogger("monitor")
@@ -185,9 +186,10 @@ class Session:
 
     def _print(self, *parts: object) -> None:
         """Print without the spaces at the ends of a table's lines, because the output may go to a file."""
-        with self._console.capture() as captured:
-            self._console.print(*parts, sep="\n", highlight=False)
-        self._console.file.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+        with output_may_fail():
+            with self._console.capture() as captured:
+                self._console.print(*parts, sep="\n", highlight=False)
+            self._console.file.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
 
     def _sinks(self, stack: ExitStack) -> list[Sink]:
         """The sinks of the run, in the order publish, record, draw."""
@@ -195,7 +197,7 @@ class Session:
         sinks: list[Sink] = []
         endpoint = "off"
         evidence = EvidenceSink(settings.evidence, stop=self.stop)
-        with_dashboard = self._console.is_terminal and not options.headless
+        with_dashboard = can_redraw(self._console) and not options.headless
         if not with_dashboard:
             logging.getLogger().setLevel(logging.DEBUG if options.verbose else logging.INFO)
         live = any(member.camera.source.live for member in self.fleet) or settings.playback.loop

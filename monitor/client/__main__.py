@@ -19,6 +19,7 @@ from monitor.client.saved_pictures import EvidenceFolder
 from monitor.client.subscriber import AlertSubscriber
 from monitor.errors import MonitorError
 from monitor.text.commands import monitor_command, python_command
+from monitor.text.streams import prepare_streams
 
 CAUGHT_UP_WITHIN_S = 10.0
 """With --no-follow, the default time to wait for a message, seconds. After it, no monitor counts as running."""
@@ -191,4 +192,5 @@ def make(
 
 
 if __name__ == "__main__":
+    prepare_streams()
     app()

@@ -19,6 +19,7 @@ from monitor.errors import MonitorError, UsageError
 from monitor.text.durations import parse_duration
 from monitor.text.logs import redact_tracebacks
 from monitor.text.redaction import redact
+from monitor.text.terminals import can_redraw
 
 app = typer.Typer(
     add_completion=False,
@@ -89,7 +90,7 @@ def doctor(
 def report(checkup: Checkup, console: Console, *, as_json: bool) -> list[Finding]:
     """Check, print and return the findings. Without a terminal it prints each finding as soon as it is known."""
     findings = []
-    live_view = console.is_terminal and not as_json
+    live_view = can_redraw(console) and not as_json
     with ExitStack() as stack:
         status = stack.enter_context(console.status("starting")) if live_view else None
         for finding in map(hide_secrets, examine(checkup, status.update if status else lambda _: None)):

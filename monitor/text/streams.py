@@ -1,0 +1,86 @@
+"""Makes the standard streams safe: they may be closed, full, or unable to show a character.
+
+Imports only the standard library: a program calls ``prepare_streams`` before anything else opens a file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import sys
+import unicodedata
+
+PLAIN = "true-sight-plain"
+"""Name of the error handler of ``prepare_streams``: a character that the encoding lacks becomes a similar one."""
+
+# ruff: noqa: RUF001 - the table is about such letters
+_SIMILAR = {
+    **dict(zip("▁▂▃▄▅▆▇█", "_.:-=+*#", strict=True)),
+    **dict.fromkeys("─╌┄–—", "-"),
+    **dict.fromkeys("│┃", "|"),
+    **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
+    **dict.fromkeys("‘’", "'"),
+    **dict.fromkeys("“”", '"'),
+    **dict(zip("━·•…×↑↓→←", "=-*~x^v><", strict=True)),
+}
+
+
+def prepare_streams() -> None:
+    """Open closed standard streams on the null device, and let no character raise an error.
+
+    A file that is opened while one of the descriptors 0, 1 and 2 is free would get it. Then every message of a native
+    library on stderr would be written into that file, such as the journal.
+    """
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            _open_null(fd)
+        if getattr(sys, name) is None:  # Python found it closed
+            setattr(sys, name, open(fd, "w" if fd else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=PLAIN)
+
+
+def flush_streams() -> None:
+    """Write what is still buffered. A stream that takes nothing more (a full disk, a closed pipe) is given up quietly.
+
+    Otherwise the interpreter would try again at its end, report an error and exit with code 120.
+    """
+    for fd, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError):
+                _open_null(fd)
+
+
+def _open_null(fd: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != fd:
+        os.dup2(null, fd)
+        os.close(null)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Replace what cannot be encoded by ASCII of the same width. See codecs.register_error."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_similar, error.object[error.start : error.end])), error.end
+
+
+def _similar(letter: str) -> str:
+    if letter in _SIMILAR:
+        return _SIMILAR[letter]
+    if unicodedata.combining(letter):
+        return ""
+    base = unicodedata.normalize("NFKD", letter)[0]
+    if base.isascii() and base.isprintable():
+        return base
+    return "??" if unicodedata.east_asian_width(letter) in "WF" else "?"
+
+
+codecs.register_error(PLAIN, _plain)
