@@ -63,7 +63,8 @@ class AlertEvent:
     ended_s     when the score was last above the threshold; None while the event is open
     peak_score  highest smoothed score so far (1 = the threshold)
     peak_s      time of the highest score
-    notify      False while a cool-down suppresses notifications; the event is still recorded
+    notify      False if the event repeats one that people were notified of shortly before; it is still recorded. It can
+                become True during the event, never False again
     """
 
     number: int

@@ -17,6 +17,8 @@ from monitor.states import CameraState, Reason
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+Place = tuple[float, float, float, float]
+"""A part of a picture: left, top, right, bottom, as shares of its width and height, 0..1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class ScoredFrame:
     """time.monotonic() when the detectors were done, seconds."""
     model: str = ""
     """The ``id`` of the model; "" if only one model is possible."""
+    place: Place | None = None
+    """Where it is most abnormal, if a record of scores gives it; otherwise the detections' maps show it."""
 
 
 @dataclass(frozen=True, slots=True)

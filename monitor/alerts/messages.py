@@ -110,7 +110,7 @@ class RegionBody(WireModel):
         )
 
 
-NOT_NOTIFIED = "soon after another alert: recorded, but nobody is notified"
+NOT_NOTIFIED = "repeats an alert of shortly before: recorded, but nobody is notified"
 """Explains ``notify`` = False to people."""
 
 
@@ -183,7 +183,8 @@ class AlertMessage(Kept):
     peak_score    highest score of the event so far
     threshold     always 1.0, in units of the score
     expected_false_alarms_per_day  expected rate of false alarms on normal footage at this threshold; None if unknown
-    notify        False during a cool-down: record the event, but notify nobody
+    notify        False if the event repeats one of shortly before: record it, but notify nobody. It may become True in an
+                  update, if the event gets clearly worse
     regions       where in the picture, highest score first
     reasons       terms above their normal range, strongest first
     frame_age_s   seconds from reading the frame to this alert

@@ -6,11 +6,13 @@ Pure: no threads, no clock; all times are seconds on the stream's own clock. A h
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from pydantic import model_validator
 
+from monitor.judging.cool_down import Cause, CoolDown
 from monitor.settings import Settings
 from monitor.states import AlertEvent, Phase
 
@@ -24,7 +26,8 @@ class AlertSettings(Settings):
     merge_gap_s     an event ends only after the score has stayed low longer than this, seconds; if the score rises
                     again before, the event continues
     update_every_s  interval between the updates of an open event, seconds
-    cooldown_s      for this long after the end of a notified event, seconds, new events are recorded but do not notify
+    cooldown_s      for this long after the end of a notified event, seconds, events that repeat it (see CoolDown) are
+                    recorded but do not notify
     """
 
     on: float = 1.0
@@ -52,6 +55,7 @@ class _Rise:
     last_high_s: float
     peak_score: float
     peak_s: float
+    cause: Cause
     event: int | None = None
     notify: bool = True
     reported_s: float = 0.0
@@ -66,7 +70,7 @@ class AlertRule:
         self._high = False
         self._events = 0
         self._last_s = -math.inf
-        self._quiet_until_s = -math.inf
+        self._cool_down = CoolDown(self.settings.cooldown_s)
 
     @property
     def open(self) -> bool:
@@ -87,9 +91,11 @@ class AlertRule:
         """Time of the highest score of the current rise, even if it is not an event yet; None between rises."""
         return None if self._rise is None else self._rise.peak_s
 
-    def update(self, time_s: float, score: float) -> AlertEvent | None:
+    def update(self, time_s: float, score: float, cause: Callable[[], Cause] = Cause) -> AlertEvent | None:
         """Take the score at ``time_s``. Returns the step of an event to report now, or None. A NaN score counts as low.
 
+        cause: what the score is about; called only if the score is the highest of a rise so far
+        An update is reported at once if it is the first step of a quiet event that notifies after all.
         Raises ValueError if the time does not increase.
         """
         if time_s <= self._last_s:
@@ -103,19 +109,30 @@ class AlertRule:
         if rise is None:
             if not self._high:
                 return None
-            rise = self._rise = _Rise(time_s, time_s, score, time_s)
+            rise = self._rise = _Rise(time_s, time_s, score, time_s, cause())
         elif self._high:
             rise.last_high_s = time_s
             if score > rise.peak_score:
-                rise.peak_score, rise.peak_s = score, time_s
+                self._higher(rise, time_s, score, cause())
         if rise.event is None:
             return self._candidate(rise, time_s, score)
         if not self._high and time_s - rise.last_high_s > rule.merge_gap_s:
             return self._end(score)
-        if time_s - rise.reported_s >= rule.update_every_s:
+        told = rise.notify
+        rise.notify = told or self._notifies(rise)
+        if time_s - rise.reported_s >= rule.update_every_s or rise.notify is not told:
             rise.reported_s = time_s
             return self._event(rise, Phase.UPDATE, score, None)
         return None
+
+    @staticmethod
+    def _higher(rise: _Rise, time_s: float, score: float, cause: Cause) -> None:
+        """The rise has a new peak. While it is only a candidate, it is what its peak shows."""
+        rise.peak_score, rise.peak_s = score, time_s
+        rise.cause = cause if rise.event is None else rise.cause.joined(cause)
+
+    def _notifies(self, rise: _Rise) -> bool:
+        return self._cool_down.notifies(rise.started_s, rise.cause, rise.peak_score)
 
     def _candidate(self, rise: _Rise, time_s: float, score: float) -> AlertEvent | None:
         if not self._high:
@@ -126,7 +143,7 @@ class AlertRule:
             return None
         self._events += 1
         rise.event = self._events
-        rise.notify = rise.started_s >= self._quiet_until_s
+        rise.notify = self._notifies(rise)
         rise.reported_s = time_s
         return self._event(rise, Phase.START, score, None)
 
@@ -135,7 +152,7 @@ class AlertRule:
         assert rise is not None
         self._rise, self._high = None, False
         if rise.notify:  # other events start no cool-down; otherwise a busy scene would stay silent forever
-            self._quiet_until_s = rise.last_high_s + self.settings.cooldown_s
+            self._cool_down.begin(rise.last_high_s, rise.cause, rise.peak_score)
         return self._event(rise, Phase.END, score, rise.last_high_s)
 
     def close(self) -> AlertEvent | None:

@@ -12,15 +12,19 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from monitor.judging.alerting import AlertRule, AlertSettings
+from monitor.judging.cool_down import Cause
 from monitor.judging.drift import Drift
 from monitor.judging.fusion import Fused, ModelScale
 from monitor.judging.regions import find_regions
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.states import PAUSED, AlertEvent, Phase, Reason, Region
-from monitor.types import Detection, FloatArray, Frame, ScoredFrame
+from monitor.text.wording import joined
+from monitor.types import Detection, FloatArray, Frame, Place, ScoredFrame
 
 HOLD_S = 1.0
 """Seconds for which the last score, and the last reasons, are used for frames that have none."""
+_COUNTS = 0.5
+"""A sense is named as the cause of a score if its own score is at least this share of the highest one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,8 +38,8 @@ class Alert:
     snapshot     the frame to show: at the start and the end, the frame with the highest score so far; in an update, the
                  current frame
     regions      boxes in pixels of the snapshot's frame, highest first
-    reasons      terms that rose on the snapshot's frame. If none rose on it, those of the second before it. Empty for
-                 updates sent after the score has dropped
+    reasons      terms that rose on the snapshot's frame. If none rose on it, those of the second before it, those of
+                 other detectors, or the score itself. Empty only for updates sent after the score has dropped
     anomaly_map  (h, w) float32, the sum of the maps of ``detector`` and all detectors that respond to the same; None if
                  none of them gives a map
     detector     name of the detector that contributes most to the snapshot's score
@@ -70,6 +74,7 @@ class Judgement:
     advice       a sentence that advises to learn the camera again; None if there is no new advice
     reasons      terms that explain the score if it is the highest so far of an event or of a rise that may become one;
                  otherwise empty
+    place        where the picture is most abnormal, for the same scores; None for others, or if no detector says it
     """
 
     scored: ScoredFrame
@@ -80,6 +85,7 @@ class Judgement:
     loudest: int | None = None
     advice: str | None = None
     reasons: tuple[Reason, ...] = ()
+    place: Place | None = None
 
 
 class CameraMonitor:
@@ -141,16 +147,26 @@ class CameraMonitor:
             if detection.reasons:
                 self._last_reasons[i] = frame.time_s, scored.detections
         fused, by_detector = self._held(frame, *self._fuse(scored))
-        event = self._rule.update(frame.time_s, fused.score)
+        loudest = fused.detector or 0
         reasons: tuple[Reason, ...] = ()
-        if self._rule.peak_s == frame.time_s:
-            detections = self._with_reasons(scored, fused.detector or 0)
+        place: Place | None = None
+
+        def new_peak() -> Cause:
+            """The score is the highest of a rise so far: its frame is what an alert shows."""
+            nonlocal reasons, place
+            detections = self._with_reasons(scored, loudest, fused.score, by_detector)
             self._peak = replace(scored, detections=detections), fused.detector
-            reasons = detections[fused.detector or 0].reasons
+            reasons = detections[loudest].reasons
+            place = scored.place or self._place(scored, detections, loudest)
+            return Cause(self.scale.sense_of(loudest), place)
+
+        event = self._rule.update(frame.time_s, fused.score, new_peak)
         if event is not None:
-            alerts.append(self._alert(event, scored, fused.detector))
+            alerts.append(self._alert(event, scored, fused.detector, by_detector))
         advice = None if self._drift is None else self._drift.update(frame, fused.score, alarmed=self.alarmed)
-        return Judgement(scored, fused.score, tuple(alerts), self.scale, by_detector, fused.detector, advice, reasons)
+        return Judgement(
+            scored, fused.score, tuple(alerts), self.scale, by_detector, fused.detector, advice, reasons, place
+        )
 
     def close(self) -> list[Alert]:
         """End an open event at a gap or at the end of the run. Returns its last step; empty if no event is open."""
@@ -181,13 +197,26 @@ class CameraMonitor:
             return self._known
         return fused, smoothed
 
-    def _alert(self, event: AlertEvent, scored: ScoredFrame, loudest: int | None) -> Alert:
+    def _place(self, scored: ScoredFrame, detections: tuple[Detection, ...], loudest: int) -> Place | None:
+        """The box around the highest part of a frame's anomaly map."""
+        height, width = scored.frame.image.shape[:2]
+        heat = self.scale.anomaly_map(detections, loudest)
+        boxes = [] if heat is None else find_regions(heat, width, height, most=1)
+        for box in boxes:
+            # Rounded, so that a record of scores holds exactly what was judged.
+            left, top = round(box.x / width, 3), round(box.y / height, 3)
+            return left, top, round((box.x + box.width) / width, 3), round((box.y + box.height) / height, 3)
+        return None
+
+    def _alert(
+        self, event: AlertEvent, scored: ScoredFrame, loudest: int | None, by_detector: tuple[float, ...] = ()
+    ) -> Alert:
         if event.phase is not Phase.UPDATE and self._peak is not None:
             scored, loudest = self._peak
         if event.phase is Phase.START:
             self._started_at, self._media_s = self._when_read(event.started_s)
         ended_at = None if event.ended_s is None else self._when_read(event.ended_s)[0]
-        detections = self._with_reasons(scored, loudest or 0)
+        detections = self._with_reasons(scored, loudest or 0, event.score, by_detector)
         height, width = scored.frame.image.shape[:2]
         heat = self.scale.anomaly_map(detections, loudest or 0)
         regions = () if heat is None else tuple(find_regions(heat, width, height))
@@ -208,7 +237,32 @@ class CameraMonitor:
             self._media_s,
         )
 
-    def _with_reasons(self, scored: ScoredFrame, loudest: int) -> tuple[Detection, ...]:
+    def _with_reasons(
+        self, scored: ScoredFrame, loudest: int, score: float, by_detector: tuple[float, ...]
+    ) -> tuple[Detection, ...]:
+        """The detections of a frame, with a reason in that of the loudest detector whatever has raised the score.
+
+        Its own reasons come first, then those of detectors that respond to the same, then the score itself.
+        """
+        detections = self._with_own_reasons(scored, loudest)
+        if detections[loudest].reasons:
+            return detections
+        alike = self.scale.senses[self.scale.sense_of(loudest)].members
+        for name, own in zip(self.scale.names, detections, strict=True):
+            if name in alike and own.reasons:
+                return _explained(detections, loudest, own.reasons)
+        return _explained(detections, loudest, (self._score_as_reason(score, by_detector),))
+
+    def _score_as_reason(self, score: float, by_detector: tuple[float, ...]) -> Reason:
+        """The reason of a score that no single term explains: several small differences at once."""
+        by_sense = self.scale.by_sense(by_detector) if by_detector else {}
+        most = max(by_sense.values(), default=0.0)
+        named = [name for name, units in by_sense.items() if units >= _COUNTS * most] or list(self.scale.senses)
+        rule = self._rule.settings
+        usual = rule.on if score >= rule.on else rule.off
+        return Reason(f"score of {joined(named)}", 100 * score, 100 * usual, "%", "of the threshold")
+
+    def _with_own_reasons(self, scored: ScoredFrame, loudest: int) -> tuple[Detection, ...]:
         """The detections of a frame with reasons from shortly before, if the loudest detector gives no reason for it.
 
         The smoothed score may be high on a frame that has a low score itself: the reason was in the frames before it.
@@ -220,10 +274,14 @@ class CameraMonitor:
             return scored.detections
         if now.anomaly_map is None or not (now.anomaly_map > 0).any():
             return before
-        explained = replace(now, reasons=before[loudest].reasons)
-        return (*scored.detections[:loudest], explained, *scored.detections[loudest + 1 :])
+        return _explained(scored.detections, loudest, before[loudest].reasons)
 
     def _when_read(self, time_s: float) -> tuple[float, float | None]:
         """Unix time in seconds at which the frame at ``time_s`` on the stream's clock was read, and its ``media_s``."""
         at = bisect_right(self._read, time_s, key=lambda entry: entry[0])
         return self._read[max(0, at - 1)][1:]
+
+
+def _explained(detections: tuple[Detection, ...], index: int, reasons: tuple[Reason, ...]) -> tuple[Detection, ...]:
+    """The detections, one of them with these reasons."""
+    return (*detections[:index], replace(detections[index], reasons=reasons), *detections[index + 1 :])

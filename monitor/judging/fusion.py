@@ -160,8 +160,7 @@ class ModelScale:
     def fuse(self, smoothed: Sequence[float]) -> Fused:
         """Fuse the detectors' smoothed scores, given in the model's order."""
         by_name = dict(zip(self.names, smoothed, strict=True))
-        units = {name: self.scales[name].units(sense.sum(by_name)) for name, sense in self.senses.items()}
-        known = {name: score for name, score in units.items() if not math.isnan(score)}
+        known = self.by_sense(smoothed)
         if not known:
             return Fused(math.nan, None)
         highest = max(known, key=lambda name: known[name])
@@ -174,9 +173,19 @@ class ModelScale:
         loudest = max(loudness, key=lambda name: -math.inf if math.isnan(loudness[name]) else loudness[name])
         return Fused(score, self.names.index(loudest))
 
+    def by_sense(self, smoothed: Sequence[float]) -> dict[str, float]:
+        """The score of each sense that can judge, in units of the threshold. smoothed: as for ``fuse``."""
+        by_name = dict(zip(self.names, smoothed, strict=True))
+        units = {name: self.scales[name].units(sense.sum(by_name)) for name, sense in self.senses.items()}
+        return {name: score for name, score in units.items() if not math.isnan(score)}
+
+    def sense_of(self, detector: int) -> str:
+        """The name of the sense that a detector, by its index, belongs to."""
+        return next(name for name, sense in self.senses.items() if self.names[detector] in sense.members)
+
     def anomaly_map(self, detections: Sequence[Detection], loudest: int) -> FloatArray | None:
         """Where a frame is abnormal: the common map of the sense of detector ``loudest`` (an index), or None."""
-        sense = _sense_of(self.senses, self.names[loudest])
+        sense = self.senses[self.sense_of(loudest)]
         return sense.map(
             {
                 name: detection.anomaly_map
@@ -184,10 +193,6 @@ class ModelScale:
                 if detection.anomaly_map is not None
             }
         )
-
-
-def _sense_of(senses: Mapping[str, Sense], detector: str) -> Sense:
-    return next(sense for sense in senses.values() if detector in sense.members)
 
 
 def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:

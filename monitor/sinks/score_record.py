@@ -28,6 +28,7 @@ from monitor.reports import CameraReport
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.alert_facts import alert_facts
 from monitor.text.commands import monitor_command
+from monitor.types import Place
 
 Score = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 """NaN, null in the file, while it cannot be judged."""
@@ -85,7 +86,10 @@ class RecordHeader(_Line):
 
 
 class ScoreLine(_Line):
-    """One frame. score: smoothed, in units of the threshold; raw: detector name -> score in its own units."""
+    """One frame. score: smoothed, in units of the threshold; raw: detector name -> score in its own units.
+
+    place: where the picture is most abnormal, for the highest scores of a rise; None for other scores, or if unknown
+    """
 
     camera: str
     time_s: FiniteFloat
@@ -93,6 +97,7 @@ class ScoreLine(_Line):
     segment: int
     score: Score
     raw: dict[str, Score]
+    place: Place | None = None
 
 
 def header_line(monitor: CameraMonitor, *, sort: bool) -> str:
@@ -104,7 +109,7 @@ def score_line(judgement: Judgement) -> str:
     """A frame's score as JSON, smoothed and raw."""
     frame = judgement.scored.frame
     raw = [_number(detection.score) for detection in judgement.scored.detections]
-    line = {
+    line: dict[str, object] = {
         "camera": frame.camera,
         "time_s": frame.time_s,
         "index": frame.index,
@@ -112,6 +117,8 @@ def score_line(judgement: Judgement) -> str:
         "score": _number(judgement.score),
         "raw": dict(zip(judgement.scale.names, raw, strict=True)),
     }
+    if judgement.place is not None:
+        line["place"] = judgement.place
     return json.dumps(line, allow_nan=False)
 
 

@@ -70,7 +70,7 @@ class AlarmCount:
         silent = sum(not alarm.notify for alarm in self.alarms)
         if silent:
             lines.append(
-                f"{silent} of them began in the cool-down of another alarm: recorded, but without a notification"
+                f"{silent} of them repeat an alarm of shortly before: recorded, but without a notification"
             )
         lost = [f"{frames} {state}" for state, frames in self.not_scored.items()]
         if self.unreadable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from pydantic import ValidationError
@@ -126,16 +126,22 @@ class _Replay:
         self._last = (line.segment, line.time_s)
         frame = Frame(line.camera, line.index, line.time_s, _NO_IMAGE, line.segment)
         detections = tuple(Detection(line.raw[name]) for name in self._monitor.scale.names)
-        (judgement,) = judged([ScoredFrame(frame, detections, 0.0)], self._monitor)
+        (judgement,) = judged([ScoredFrame(frame, detections, 0.0, place=line.place)], self._monitor)
         if math.isinf(judgement.score):
             raise ValueError("a score is infinite")
-        self.outcome.alerts.extend(judgement.alerts)
-        return judgement.alerts
-
-    def close(self) -> list[Alert]:
-        alerts = self._monitor.close()
+        alerts = _unexplained(judgement.alerts)
         self.outcome.alerts.extend(alerts)
         return alerts
+
+    def close(self) -> list[Alert]:
+        alerts = list(_unexplained(self._monitor.close()))
+        self.outcome.alerts.extend(alerts)
+        return alerts
+
+
+def _unexplained(alerts: Iterable[Alert]) -> tuple[Alert, ...]:
+    """The alerts without reasons: only the detectors know those of the run."""
+    return tuple(replace(alert, reasons=()) for alert in alerts)
 
 
 def replay(lines: Iterable[RecordHeader | ScoreLine], changes: Changes) -> Outcome:

@@ -1,20 +1,25 @@
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from monitor.detector.base import Detector, Observation
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.judging.fusion import ModelScale
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.evidence.alert_pictures import caption
 from monitor.states import CameraState, Phase, Reason
-from monitor.testing.fakes import brightness_model, frame, monitor_of, scored
+from monitor.testing.fakes import Brightness, brightness_model, brightness_scale, frame, monitor_of, scored
 from monitor.types import Detection, Health, ScoredFrame
 
 SMOOTHING = SmoothingSettings()
 ALERT = AlertSettings(min_duration_s=0.5, merge_gap_s=1.0)
+SCALE = brightness_scale()
 
 
 def monitor() -> CameraMonitor:
@@ -172,3 +177,109 @@ def test_the_age_of_an_alert_counts_from_the_frame_that_caused_it_also_at_a_gap_
         watched.update(at(number, 200, segment=1))
     (end,) = watched.close()
     assert (end.event.phase, end.read_at) == ("end", 113.9)
+
+
+class Mute(Brightness):
+    """Measures brightness, and gives no reason."""
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        return [replace(found, reasons=()) for found in super().score(batch)]
+
+
+def of_detectors(*detectors: Detector) -> CameraMonitor:
+    """A monitor of a model with these detectors, each with the scores of Brightness in normal footage."""
+    model = brightness_model()
+    normal = replace(model.held_out, scores={d.name: model.held_out.scores["brightness"] for d in detectors})
+    model = replace(model, detectors=detectors, held_out=normal)
+    return CameraMonitor("cam", ModelScale(model, 1.0, SMOOTHING), SMOOTHING, ALERT)
+
+
+def test_an_alert_for_which_no_detector_gives_a_reason_gives_its_score() -> None:
+    watched = of_detectors(Mute())
+    alerts: list[Alert] = []
+    for i, level in enumerate([25] * 20 + [200] * 70 + [25] * 20):
+        (found,) = Mute().score([Observation(frame(i / 10, level), [0])])
+        alerts += watched.update(ScoredFrame(frame(i / 10, level), (found,), 0.0)).alerts
+    assert [alert.event.phase for alert in alerts] == [Phase.START, Phase.UPDATE, Phase.END]
+    for alert in alerts:
+        (reason,) = alert.reasons
+        assert reason.value == pytest.approx(100 * alert.event.peak_score)
+        assert str(reason).startswith("score of brightness ")
+        assert str(reason).endswith("% of the threshold, usual here up to 100 %")
+
+
+def test_the_reason_of_a_detector_that_responds_to_the_same_comes_before_the_score() -> None:
+    class Silent(Mute):
+        name, sees = "silent", "light"
+
+    class Telling(Brightness):
+        sees = "light"
+
+    watched = of_detectors(Silent(), Telling())
+    alerts: list[Alert] = []
+    for i, level in enumerate([25] * 20 + [200] * 10):
+        shown = frame(i / 10, level)
+        ours = Silent().score([Observation(shown, [0])]) + Telling().score([Observation(shown, [0])])
+        ours[0] = replace(ours[0], score=ours[0].score * 1.1)  # the loudest
+        alerts += watched.update(ScoredFrame(shown, tuple(ours), 0.0)).alerts
+    assert alerts[0].detector == "silent"
+    assert alerts[0].reasons[0].term == "brightness"
+
+
+def test_two_senses_that_are_high_together_are_both_named() -> None:
+    class Other(Mute):
+        name = "other"
+
+    watched = of_detectors(Mute(), Other())
+    scale = watched.scale.scales["other"]
+    level = scale.typical + 0.8 * (scale.threshold - scale.typical)
+    alerts: list[Alert] = []
+    for i in range(20):
+        alerts += watched.update(ScoredFrame(frame(i / 10), (Detection(level), Detection(level)), 0.0)).alerts
+    (reason,) = alerts[0].reasons
+    assert reason.term == "score of brightness and other"
+    assert 100 < reason.value < 120
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 3) | st.just(math.nan), st.booleans(), st.sampled_from([None, 0.0, 1.0]), st.booleans()),
+        max_size=60,
+    ),
+    st.floats(0.1, 2.0),
+)
+def test_no_alert_begins_or_ends_without_a_reason(
+    shown: list[tuple[float, bool, float | None, bool]], on: float
+) -> None:
+    alert = ALERT.but(on=on, off=0.5 * on, min_duration_s=0.1, merge_gap_s=0.1, update_every_s=0.2)
+    watched = CameraMonitor("cam", SCALE, SMOOTHING, alert)
+    alerts: list[Alert] = []
+    for i, (score, explained, heat, whole) in enumerate(shown):
+        reasons = (Reason("brightness", score, 0.0),) if explained and score > 0 else ()
+        heat_map = None if heat is None else np.array([[0.0, heat]], np.float32)
+        made = replace(frame(i / 10), health=Health(scored=whole))
+        alerts += watched.update(ScoredFrame(made, (Detection(score, heat_map, reasons),), 0.0)).alerts
+    alerts += watched.close()
+    for step in alerts:
+        waits = step.event.phase is Phase.UPDATE and step.event.score < alert.off
+        assert step.reasons or waits
+        for reason in step.reasons:
+            assert not math.isnan(reason.value)
+
+
+def test_what_moves_in_another_place_is_notified_though_it_comes_soon_after() -> None:
+    watched = monitor()
+    play(watched, [25] * 20)
+
+    def moves(start_s: float, column: int) -> list[Alert]:
+        heat = np.zeros((6, 8), np.float32)
+        heat[2, column] = 1
+        alerts: list[Alert] = []
+        for i in range(40):
+            found = Detection(0.8, heat) if i < 10 else Detection(0.1)
+            alerts += watched.update(ScoredFrame(frame(start_s + i / 10), (found,), 0.0)).alerts
+        return [alert for alert in alerts if alert.event.phase is Phase.START]
+
+    told = [moves(start_s, column)[0].event.notify for start_s, column in ((2, 1), (6, 1), (10, 6), (14, 6))]
+    assert told == [True, False, True, False]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace as changed
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -24,7 +25,7 @@ from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.score_record import Recorder, ScoreLine, alert_line, header_line, read_scores, score_line
 from monitor.states import Phase
 from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, judgement, monitor_of, scored, watched_by
-from monitor.types import ScoredFrame
+from monitor.types import Detection, ScoredFrame
 from tests.helpers.commands import Finished, training
 from tests.monitor.live.test_pipeline import SCENE, watch
 from tests.places import ROOT
@@ -100,6 +101,24 @@ def test_other_alert_settings_give_what_a_run_with_them_would_have(tmp_path: Pat
     expected = judge(tmp_path / "other.jsonl", alert=AlertSettings(**changed, cooldown_s=0.0))
     assert expected != recorded
     assert lines(outcome(tmp_path / "one.jsonl", **changed, cooldown_s=0.0)) == expected
+
+
+def test_a_record_holds_the_places_that_the_cool_down_needs(tmp_path: Path) -> None:
+    def bright(number: int, left: bool, score: float) -> ScoredFrame:
+        heat = np.zeros((6, 8), np.float32)
+        heat[2, 1 if left else 6] = 1
+        calm = scored(number / 10)
+        return changed(calm, detections=(Detection(score, heat),)) if score else calm
+
+    items, number = [], 0
+    for left in (True, True, False, False):
+        for score in [0.0] * 30 + [0.8] * 10:
+            items.append(bright(number, left, score))
+            number += 1
+    expected = judge(tmp_path / "one.jsonl", items=items)
+    starts = [json.loads(line) for line in expected if json.loads(line)["phase"] == "start"]
+    assert [start["notify"] for start in starts] == [True, False, True, False]
+    assert lines(outcome(tmp_path / "one.jsonl")) == expected
 
 
 def test_a_factor_on_the_threshold_moves_both_of_its_edges(tmp_path: Path) -> None:
