@@ -9,7 +9,8 @@ Losses per fault:
   loop waits for it (4 ms on a virtual disk, 100 ms on some memory cards).
 - The disk is full or broken: messages are still sent, but not stored. This is logged and counted. Each further message
   tries again.
-- The file is damaged: it is kept under another name, and a new file is started.
+- The file is damaged: it is kept under another name, and a new file is started. A file that is no journal is refused.
+- The wall clock is wrong: messages are removed by witnessed time (``monitor.witnessed_time``), not by the wall clock.
 
 One process owns the file. SQLite's exclusive lock keeps a second monitor out and ends with the process. It also makes
 sure that no other program's lock can delay an alert.
@@ -19,16 +20,20 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
 from monitor.alerts.journal_file import Entry, JournalFile, Page, now_position
+from monitor.alerts.journal_owner import is_same_file
 from monitor.errors import ConfigError, RunError
 from monitor.text.wording import counted
+from monitor.witnessed_time import SAVE_EVERY_S, Moment, read_moment
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +54,25 @@ class Journal:
     """A context manager around the file. Only one thread may use it.
 
     path    path of the file; a missing folder is created
-    days    messages older than this are removed
+    days    messages older than this are removed, days of witnessed time
     max_mb  size limit of the file, megabytes; the oldest messages are removed while the file is larger
     fsync   ``second``: flush to the disk once per second; ``always``: flush before each message is sent
+    clock   returns the present moment
 
     On entry, raises ConfigError if the path cannot be used, and RunError if another monitor uses the file.
     """
 
     def __init__(
-        self, path: Path, *, days: float = 30.0, max_mb: float = 500.0, fsync: Literal["second", "always"] = "second"
+        self,
+        path: Path,
+        *,
+        days: float = 30.0,
+        max_mb: float = 500.0,
+        fsync: Literal["second", "always"] = "second",
+        clock: Callable[[], Moment] = read_moment,
     ) -> None:
         self.path = path
+        self._clock = clock
         self.unjournalled = 0
         """Number of messages since the start that could not be stored."""
         self._max_age_s = days * 86_400
@@ -69,6 +82,8 @@ class Journal:
         self._complained_at = -COMPLAIN_EVERY_S
         self._flushed_at = 0.0
         self._unflushed = False
+        self._looked_at = self._saved_at = -math.inf
+        self._opened = (0, 0)  # device and inode of the file
 
     def __enter__(self) -> Self:
         try:
@@ -92,6 +107,9 @@ class Journal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with suppress(sqlite3.Error):
+            self._file.time.advance(self._clock())
+            self._file.save_time()
         self._file.close()
 
     @property
@@ -170,11 +188,18 @@ class Journal:
         now is time.monotonic(), unix_s is time.time(), both in seconds.
         """
         try:
+            if now - self._looked_at >= FLUSH_EVERY_S:
+                self._looked_at = now
+                self._file.time.advance(replace(self._clock(), unix_s=unix_s))
+            if now - self._saved_at >= SAVE_EVERY_S:
+                self._saved_at = now
+                self._file.save_time()
+                self._unflushed = True
             if self._unflushed and now - self._flushed_at >= FLUSH_EVERY_S:
                 self._file.flush()
                 self._unflushed, self._flushed_at = False, now
             ends_at = time.monotonic() + PRUNE_S
-            while self._file.prune(unix_s - self._max_age_s, self._max_bytes):
+            while self._file.prune(self._max_age_s, self._max_bytes):
                 self._unflushed = True
                 if time.monotonic() >= ends_at:
                     break
@@ -184,7 +209,11 @@ class Journal:
                 self._complain(error)
 
     def _open(self, begin_at: int) -> JournalFile:
-        return JournalFile(self.path, begin_at, flush_each=self._flush_each)
+        file = JournalFile(self.path, begin_at, self._clock(), flush_each=self._flush_each)
+        with suppress(OSError):  # SQLite's database in memory has no file
+            status = self.path.stat()
+            self._opened = status.st_dev, status.st_ino
+        return file
 
     def _unreadable(self, error: sqlite3.Error) -> JournalError:
         """Return the error for the caller; replaces a damaged file."""
@@ -201,8 +230,12 @@ class Journal:
     def _begin_anew(self, reason: sqlite3.Error) -> None:
         """Replace a damaged file while running."""
         self._file.close()
-        self._set_aside(reason)
-        self._file = self._open(self._file.last_position)
+        if is_same_file(self.path, self._opened):
+            self._set_aside(reason)
+        try:
+            self._file = self._open(self._file.last_position)
+        except ConfigError as error:  # something else has been put there meanwhile
+            raise OSError(None, str(error)) from error
 
     def _set_aside(self, reason: sqlite3.Error) -> None:
         """Keep a damaged file under another name, together with its write-ahead log."""

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from monitor.alerts.journal_owner import APPLICATION_ID, check_ours
 from monitor.errors import ConfigError
+from monitor.witnessed_time import MAX_BYTES as MAX_TIME_BYTES
+from monitor.witnessed_time import Moment, WitnessedTime
 
 MAX_JPEG_BYTES = 256 * 1024
 """A larger picture is sent, but not stored."""
@@ -22,7 +25,6 @@ SCAN_ROWS = 2000
 PRUNE_ROWS = 50
 """Messages removed in one step."""
 
-_APPLICATION_ID = 0x54534A31
 _VERSION = 1
 _TABLES = (
     "CREATE TABLE messages (position INTEGER PRIMARY KEY, sent_at REAL NOT NULL, epoch TEXT NOT NULL, "
@@ -32,6 +34,8 @@ _TABLES = (
     "body BLOB NOT NULL)",
     "CREATE TABLE kept (after INTEGER NOT NULL)",
 )
+_TIME_TABLE = "CREATE TABLE IF NOT EXISTS witnessed_time (record TEXT NOT NULL)"
+"""Journals of version 0.1.0 lack this table, and that version ignores it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +74,31 @@ def now_position() -> int:
 class JournalFile:
     """An open database, locked until it is closed. A new database begins after the position ``begin_at``.
 
+    moment  the present moment, see ``monitor.witnessed_time``
+
     Raises ConfigError if the file belongs to another program or to a newer monitor.
     """
 
-    def __init__(self, path: Path, begin_at: int, *, flush_each: bool) -> None:
+    def __init__(self, path: Path, begin_at: int, moment: Moment, *, flush_each: bool) -> None:
         self.path = path
+        check_ours(path)
         self._db = sqlite3.connect(path, timeout=0.5, isolation_level=None)
         try:
             # SQLite needs the lock mode before the first read, and the other settings before the first write.
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._refuse_foreign()
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+            with self._transaction():  # before the write-ahead log begins, so that the file itself holds the mark
+                self._make_tables(begin_at)
+                self._db.execute(_TIME_TABLE)
             self._db.execute("PRAGMA journal_mode = WAL").fetchall()
             self._db.execute(f"PRAGMA synchronous = {'FULL' if flush_each else 'NORMAL'}")
             self._db.execute("PRAGMA journal_size_limit = 4000000")
-            with self._transaction():
-                self._make_tables(begin_at)
             self.kept_after: int = self._value("SELECT after FROM kept")
             """The file still holds every message that was written after this position."""
             self.last_position: int = self._value("SELECT ifnull(max(position), 0) FROM messages") or self.kept_after
+            self.time = WitnessedTime(moment, self._saved_time())
+            """The witnessed time. Call its ``advance`` often, and ``save_time`` from time to time."""
             self._open: dict[str, int] = dict(self._db.execute("SELECT event_id, position FROM open_events"))
         except BaseException:
             self._db.close()
@@ -155,17 +165,20 @@ class JournalFile:
         """Flush all writes to the disk, and move them from the write-ahead log into the database."""
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-    def prune(self, older_than: float, max_bytes: int) -> bool:
-        """Do one small step: remove messages sent before ``older_than`` (unix seconds), or the oldest if too large.
+    def prune(self, max_age_s: float, max_bytes: int) -> bool:
+        """Do one small step: remove messages older than ``max_age_s`` seconds, or the oldest if the file is too large.
 
-        The file is too large above ``max_bytes``. Returns True if the step did something: call it again then.
+        The age is witnessed time (``monitor.witnessed_time``). Positions only increase, so a message is at least as old
+        as the messages after it, whatever the wall clock showed. The file is too large above ``max_bytes``. Returns
+        True if the step did something: call it again then.
         """
-        too_large = self.size_bytes > max_bytes
-        rows = self._db.execute(
-            "SELECT position, sent_at FROM messages ORDER BY position LIMIT ?", (PRUNE_ROWS if too_large else 1,)
-        ).fetchall()
-        if rows and (too_large or rows[0][1] < older_than):
-            last = rows[-1][0]
+        rows = self._db.execute("SELECT position, sent_at FROM messages ORDER BY position LIMIT ?", (PRUNE_ROWS,))
+        oldest = rows.fetchall()
+        if self.size_bytes <= max_bytes:
+            ages = [(position, self.time.age_s(sent_at)) for position, sent_at in oldest]
+            oldest = oldest[: max((i for i, (_, age) in enumerate(ages, 1) if (age or 0.0) > max_age_s), default=0)]
+        if oldest:
+            last = oldest[-1][0]
             with self._transaction():
                 self._db.execute("DELETE FROM messages WHERE position <= ?", (last,))
                 self._db.execute("UPDATE kept SET after = ?", (last,))
@@ -176,6 +189,12 @@ class JournalFile:
         self._db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
         return True
 
+    def save_time(self) -> None:
+        """Store the record of the witnessed time."""
+        with self._transaction():
+            self._db.execute("DELETE FROM witnessed_time")
+            self._db.execute("INSERT INTO witnessed_time VALUES (?)", (self.time.dump(),))
+
     @property
     def size_bytes(self) -> int:
         """Size of the database in bytes, without its write-ahead log (about 4 MB)."""
@@ -183,9 +202,16 @@ class JournalFile:
 
     def _refuse_foreign(self) -> None:
         marks = self._value("PRAGMA application_id"), self._value("PRAGMA user_version")
-        if marks != (_APPLICATION_ID, _VERSION) and not self._is_empty():
-            owner = "a newer monitor" if marks[0] == _APPLICATION_ID else "another program"
+        if marks != (APPLICATION_ID, _VERSION) and not self._is_empty():
+            owner = "a newer monitor" if marks[0] == APPLICATION_ID else "another program"
             raise ConfigError(f"{self.path} belongs to {owner}: choose another path for the journal ([journal] path)")
+
+    def _saved_time(self) -> str:
+        row = self._db.execute(
+            "SELECT record FROM witnessed_time WHERE typeof(record) = 'text' AND length(record) <= ? LIMIT 1",
+            (MAX_TIME_BYTES,),
+        ).fetchone()
+        return row[0] if row else ""
 
     def _is_empty(self) -> bool:
         return bool(self._value("SELECT count(*) FROM sqlite_master") == 0)
@@ -196,7 +222,7 @@ class JournalFile:
         for table in _TABLES:
             self._db.execute(table)
         self._db.execute("INSERT INTO kept VALUES (?)", (begin_at,))
-        self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _entry(self, position: int, *, pictures: bool) -> Entry:

@@ -1,0 +1,166 @@
+"""The journal neither changes, renames nor replaces a file that is not its own."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monitor.alerts import journal_file
+from monitor.alerts.journal import Journal, JournalError
+from monitor.alerts.journal_file import Entry
+from monitor.errors import ConfigError
+
+MAGIC = b"SQLite format 3\0"
+FILM = b"\0\0\0\x20ftypisom" + bytes(range(256)) * 40
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def refused(path: Path) -> None:
+    before = everything(path.parent)
+    with pytest.raises(ConfigError, match=r"choose another path.*the file was not changed"), Journal(path):
+        pass
+    assert everything(path.parent) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [FILM, b"x", b"root:x:0:0:root\n", MAGIC, MAGIC + b"\xff" * 500, MAGIC + bytes(5000), bytes(5000)],
+    ids=["film", "one byte", "system file", "magic alone", "magic and noise", "magic and zeros", "zeros"],
+)
+def test_a_file_that_is_no_journal_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(content)
+    refused(path)
+
+
+@settings(deadline=None)  # it waits for the disk
+@given(st.binary(min_size=1, max_size=300), st.sampled_from([b"", MAGIC, FILM]), st.integers(0, 5000))
+def test_no_file_without_the_mark_is_ever_changed(tail: bytes, head: bytes, padding: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "any"
+        path.write_bytes(head + bytes(padding) + tail)
+        refused(path)
+
+
+def test_the_source_and_a_dump_of_a_journal_are_no_journals(tmp_path: Path) -> None:
+    shutil.copy(journal_file.__file__, tmp_path / "code")
+    refused(tmp_path / "code")
+    with Journal(tmp_path / "dumped") as journal:
+        journal.append(Entry(1, 1e9, "e", "alert/a/", 1, b"{}"), {})
+    with closing(sqlite3.connect(tmp_path / "dumped")) as db:
+        (tmp_path / "dump.sql").write_text("\n".join(db.iterdump()))
+    refused(tmp_path / "dump.sql")
+
+
+def test_a_database_of_another_program_is_not_even_opened_by_sqlite(tmp_path: Path) -> None:
+    """SQLite would move its write-ahead log into the database, and delete the log."""
+    path = tmp_path / "bookmarks"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("CREATE TABLE bookmarks (url TEXT)")
+        db.commit()
+        copies = tmp_path / "copies"
+        copies.mkdir()
+        for name in ("bookmarks", "bookmarks-wal"):
+            shutil.copy(tmp_path / name, copies / name)
+    refused(copies / "bookmarks")
+
+
+def test_an_emptied_database_with_the_marks_of_another_program_is_refused(tmp_path: Path) -> None:
+    for mark in ("application_id", "user_version"):
+        path = tmp_path / mark / "x"
+        path.parent.mkdir()
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(f"PRAGMA {mark} = 7")
+        refused(path)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+@pytest.mark.parametrize("empty", [True, False], ids=["empty file", "no file"])
+def test_a_file_in_the_place_of_sqlite_s_own_files_is_not_deleted(tmp_path: Path, suffix: str, empty: bool) -> None:
+    path = tmp_path / "letter"
+    if empty:
+        path.touch()
+    Path(f"{path}{suffix}").write_text("Dear all")
+    refused(path)
+
+
+def test_an_empty_file_and_an_empty_database_become_a_journal(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    with closing(sqlite3.connect(tmp_path / "database")) as db:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+    (tmp_path / "link").symlink_to("database")
+    for name in ("empty", "link"):
+        for _ in range(2):
+            with Journal(tmp_path / name) as journal:
+                assert journal.append(Entry(journal.last_position + 1, 1e9, "e", "alert/a/", 1, b"{}"), {})
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+path, old = sys.argv[1], sys.argv[2] == "old"
+if old:  # the order of version 0.1.0: the mark is only in the write-ahead log
+    from monitor.alerts.journal_file import APPLICATION_ID, _TABLES
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA locking_mode = EXCLUSIVE")
+    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    db.execute("PRAGMA journal_mode = WAL").fetchall()
+    db.execute("BEGIN IMMEDIATE")
+    for table in _TABLES:
+        db.execute(table)
+    db.execute("INSERT INTO kept VALUES (5)")
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    db.execute("PRAGMA user_version = 1")
+    db.execute("INSERT INTO messages VALUES (6, 1e9, 'e', 'alert/a/', 1, x'00', NULL)")
+    db.execute("COMMIT")
+else:
+    from pathlib import Path
+    from monitor.alerts.journal import Journal
+    from monitor.alerts.journal_file import Entry
+    journal = Journal(Path(path)).__enter__()
+    journal.append(Entry(6, 1e9, "e", "alert/a/", 1, b"x"), {})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("version", ["old", "new"])
+def test_a_journal_whose_monitor_was_killed_at_once_is_known_again(tmp_path: Path, version: str) -> None:
+    path = tmp_path / "j"
+    subprocess.run([sys.executable, "-c", KILLED, path, version], check=False, timeout=60)
+    with Journal(path) as journal:
+        assert journal.last_position == 6
+    assert not list(tmp_path.glob("*.damaged*"))
+
+
+def test_a_file_put_in_the_journal_s_place_during_the_run_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "j"
+    with Journal(path) as journal:
+        for position in range(1, 2000):
+            journal.append(Entry(position, 1e9, "e", "alert/a/", position, bytes(100)), {})
+    with path.open("r+b") as file:  # the middle of the table
+        file.seek(path.stat().st_size // 4096 // 2 * 4096)
+        file.write(b"\xee" * 4096 * 8)
+    with Journal(path) as journal:
+        path.rename(tmp_path / "moved")
+        path.write_bytes(FILM)
+        with pytest.raises(JournalError):
+            journal.page(0, ["alert/"], limit=5000, max_bytes=10**9)
+        for position in range(2000, 2003):
+            assert not journal.append(Entry(position, 1e9, "e", "alert/a/", position, bytes(100)), {})
+    assert path.read_bytes() == FILM
+    assert "cannot be written" in caplog.text
