@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
@@ -18,7 +19,8 @@ from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, i
 from monitor.sources.opencv import FALLBACK_FPS
 from monitor.sources.source import Source
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
-from monitor.text.redaction import redact
+from monitor.text.addresses import divided, is_usual, shown_address
+from monitor.text.redaction import redact_source
 from monitor.text.wording import counted
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,8 @@ Split = Literal["testing_videos", "training_videos"]
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
+_LONGEST_PATH = 40
+"""Longest path of an address that becomes part of a camera's name, characters."""
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 _DEVICE = re.compile(r"/dev/video([0-9]+)")
 # Data sets store their labels as images next to the footage (UCSD: Test001_gt).
@@ -126,7 +130,7 @@ def _understand(spec: str, split: Split) -> list[_Found]:
         raise SourceError(
             f"{path} is neither a file nor a folder: give a video, a folder, a URL or the index of a camera"
         )
-    raise SourceError(f"there is no file or folder {path}: check the path{where}")
+    raise SourceError(f"there is no file or folder {redact_source(str(path))}: check the path{where}")
 
 
 def _path(spec: str) -> Path:
@@ -141,7 +145,7 @@ def _split_name(spec: str) -> tuple[str | None, str]:
     if not equals or re.search(r"[:/?]", name) or os.path.exists(_path(spec)):  # noqa: PTH110
         return None, spec
     if not _NAME.fullmatch(name):
-        raise SourceError(f"'{name}' cannot name a source: use letters, digits, '-', '_' and '.'")
+        raise SourceError(f"'{redact_source(name)}' cannot name a source: use letters, digits, '-', '_' and '.'")
     return name, rest.strip()
 
 
@@ -150,15 +154,27 @@ def _url_name(url: str, scheme: str) -> str:
         raise SourceError(f"unknown kind of address {scheme}://: use {', '.join(f'{s}://' for s in SCHEMES)}")
     if re.search(r"\s", url):
         raise SourceError(f"the {scheme}:// address of a camera contains white space: write it as %20")
-    shown = redact(url)
+    before, _, rest = url.partition("://")
+    shown = shown_address(f"{before}://", rest)
     try:
-        host = urlsplit(shown).hostname
+        host = urlsplit(url).hostname
     except ValueError:
         host = None
     if not host:
         raise SourceError(f"{shown} contains no host name: add the camera's host name or IP address")
-    path = _safe(urlsplit(shown).path.replace("***", ""))
-    return f"{_safe(host)}-{path}" if path else f"cam-{_safe(host)}"
+    if shown.host is None:
+        return f"cam-{_checksum(rest)}"
+    path = re.split(r"[?#]", divided(rest)[1], maxsplit=1)[0]
+    parts = [part for part in path.split("/") if part]
+    if not parts:
+        return f"cam-{_safe(shown.host)}"
+    usual = all(map(is_usual, parts)) and len(path) <= _LONGEST_PATH
+    return f"{_safe(shown.host)}-{_safe(path) if usual else _checksum('/'.join(parts))}"
+
+
+def _checksum(text: str) -> str:
+    """Six digits in place of a text that may hold a password. They take so long to compute that nobody guesses it."""
+    return hashlib.pbkdf2_hmac("sha256", text.encode(errors="replace"), b"true-sight", 100_000).hex()[:6]
 
 
 def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import socket
 from enum import StrEnum
-from urllib.parse import urlsplit
 
-from monitor.text.redaction import redact
+from monitor.text.addresses import shown_address
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 """Default port for each scheme, for addresses without a port."""
@@ -63,6 +62,12 @@ def why_unreachable(url: str) -> str | None:
 
 
 def _host_and_port(url: str) -> tuple[str, int]:
-    """Host and port; credentials are redacted before parsing, as a password may look like a host. Raises ValueError."""
-    parts = urlsplit(redact(url))
-    return parts.hostname or "", parts.port or PORTS[parts.scheme.lower()]
+    """Host and port. Raises ValueError if it is uncertain what is the host: a password may look like one."""
+    scheme, _, rest = url.partition("://")
+    shown = shown_address(f"{scheme}://", rest)
+    if shown.host is None:
+        raise ValueError("no host")
+    port = int(shown.port) if shown.port.isdecimal() else PORTS.get(scheme.lower(), 0)
+    if not 0 < port < 65536:
+        raise ValueError("no port")
+    return shown.host.strip("[]"), port

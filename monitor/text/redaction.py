@@ -1,48 +1,113 @@
-"""Redacts the credentials of URLs in any text: labels, logs, error sentences, tracebacks."""
+"""Redacts addresses in any text: labels, logs, error sentences, tracebacks. See ``monitor.text.addresses``."""
 
 from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 
-HIDDEN = "***"
+from monitor.text.addresses import HIDDEN, LOCAL, shown_address
+from monitor.text.escaping import cleaned_lines
 
-_SCHEME = r"[a-z][a-z0-9+.\-]*://"
-# A URL ends at the next white space, or at a separator that is followed by another URL. Quotes and brackets are part
-# of the URL, because passwords may contain them.
-_URL = re.compile(rf"""({_SCHEME})((?:(?![,;|'"()<>\[\]{{}}]+{_SCHEME})\S)+)""", re.IGNORECASE)
-_AUTHORITY = re.compile(r"[^/?#]*")
-_SECRET_PARAMETER = re.compile(
-    r"(?<![a-z])((?:pass(?:word|wd|wort|phrase)?|pwd|psw|(?:access_?|auth_?)?token|auth|secret|(?:api_?|access_?)?key"
-    r"|signature|sig|session|sid|credentials?)=)[^&\s\"'<>]+",
-    re.IGNORECASE,
-)
-_ENCODED_USER = re.compile(r"(%3A%2F%2F)[^&\s\"'<>]*%40", re.IGNORECASE)
+_TOKEN = re.compile(r"\S+")
+_SUSPICIOUS = re.compile(r"[:;][/\\]|//|@|%3A|\?|\b(?:rtsps?|https?|rtmps?):", re.IGNORECASE)
+# A scheme begins where no character of a scheme stands before it, so the search takes linear time.
+_BEGIN = re.compile(r"(?<![A-Za-z0-9+.\-])([A-Za-z0-9+.\-]*)(:/{2,}|[:;][/\\]+|//|:)")
+_NETWORK = re.compile(r"rtsps?|https?|rtmps?|[rh]t[a-z]{0,5}", re.IGNORECASE)
+_KNOWN = frozenset(["rtsp", "rtsps", "http", "https", "rtmp", "rtmps"])
+_SEPARATORS = frozenset(",;|'\"()<>[]{}`")
+_AROUND = ".,;:!?|'\"`()[]{}<>"
+_PARAMETERS = re.compile(r"\?[^=?]*=.*")
 
 
 def redact(text: str) -> str:
-    """The text, with ``user:password@`` and secret parameters (``password=``, ``token=``...) of every URL redacted.
+    """The text; of every address in it only scheme, host, port and a usual last part of the path are left.
 
-    In doubt it redacts too much rather than too little: if a URL has more than one ``@``, everything before the last
-    ``@`` is redacted. A URL ends at white space, because a URL must not contain unencoded white space.
+    Addresses with a misspelled scheme or without one are found by their ``@`` or their parameters. An address ends at
+    white space: it must not contain unencoded white space. Redacted text stays the same if it is redacted again. Takes
+    linear time.
     """
-    return _URL.sub(_redact_url, text)
+    return _TOKEN.sub(lambda token: _redact_token(token[0]), text) if _SUSPICIOUS.search(text) else text
 
 
-def _redact_url(match: re.Match[str]) -> str:
-    scheme, rest = match.groups()
-    authority = _AUTHORITY.match(rest)
-    host = authority.group() if authority else ""
-    # A colon but no @ before the first slash: either host:port, or user:password with a slash in the password.
-    if "@" in host or ("@" in rest and ":" in host and not host.startswith("[")):
-        rest = f"{HIDDEN}@{rest.rpartition('@')[2]}"
-    rest = _ENCODED_USER.sub(rf"\g<1>{HIDDEN}%40", rest)
-    return scheme + _SECRET_PARAMETER.sub(rf"\g<1>{HIDDEN}", rest)
+def redact_source(spec: str) -> str:
+    """A source as the user typed it, which is not the path of anything: an address of any form is redacted.
+
+    Unlike ``redact``, this function knows that the whole text is one source, so white space may belong to a password.
+    """
+    if "@" in spec or re.search(r"[:;]/|//|%3A", spec, re.IGNORECASE):
+        begin = next((found for found in _BEGIN.finditer(spec) if found[2] != ":"), None)
+        if begin is not None:
+            return _redact_rest(spec[: begin.start()]) + str(shown_address(begin[0], spec[begin.end() :]))
+        if "@" in spec:
+            return _without_scheme(spec)
+    return redact(spec)
+
+
+def _redact_token(token: str) -> str:
+    """A run of characters without white space. It may hold several addresses, quotes and brackets."""
+    if not _SUSPICIOUS.search(token):
+        return token
+    begins = list(_addresses(token))
+    if not begins:
+        return _redact_rest(token)
+    shown = [_redact_rest(token[: begins[0].start()])]
+    ends = [begin.start() for begin in begins[1:]] + [len(token)]
+    for begin, end in zip(begins, ends, strict=True):
+        address, after = _cut(token[begin.end() : end])
+        if begin[1].lower() in LOCAL and "@" not in address:
+            shown.append(begin[0] + address + after)
+        else:
+            shown.append(str(shown_address(begin[0], address)) + after if address else begin[0] + after)
+    return "".join(shown)
+
+
+def _addresses(token: str) -> Iterator[re.Match[str]]:
+    """Where the addresses in a token begin. ``://`` within an address is part of it, unless a separator comes first."""
+    last_at = token.rfind("@")
+    first = True
+    for begin in _BEGIN.finditer(token):
+        scheme, colon = begin.groups()
+        if colon.startswith("://"):
+            known = True
+        elif colon == ":":
+            known = scheme.lower() in _KNOWN and begin.end() < len(token)
+        else:
+            known = begin.end() <= last_at or _NETWORK.fullmatch(scheme) is not None
+        if known and (first or (colon.startswith("://") and token[begin.start() - 1] in _SEPARATORS)):
+            first = False
+            yield begin
+
+
+def _cut(rest: str) -> tuple[str, str]:
+    """Divide into the address, and the quotes, brackets and punctuation after it."""
+    end = len(rest.rstrip(_AROUND))
+    if rest.startswith("[") and "]" not in rest[:end] and "]" in rest:
+        end = rest.index("]") + 1  # the bracket of an IPv6 address
+    return rest[:end], rest[end:]
+
+
+def _redact_rest(text: str) -> str:
+    """Text in which no scheme was found."""
+    if "@" in text and ":" in text[: text.rfind("@")]:
+        return _without_scheme(text)
+    encoded = text.lower()
+    at = encoded.find("%3a")
+    if 0 <= at < encoded.rfind("%40"):
+        return text[:at] + HIDDEN
+    return _PARAMETERS.sub(f"?{HIDDEN}", text)
+
+
+def _without_scheme(text: str) -> str:
+    """``user:password@host/path`` without a scheme."""
+    address, after = _cut(text.rpartition("@")[2])
+    shown = shown_address("", address)
+    return f"{HIDDEN}@{shown}{after}"
 
 
 class RedactingFormatter(logging.Formatter):
-    """A log formatter that redacts credentials in every line, including tracebacks."""
+    """A log formatter. Lines and tracebacks hold no credentials and no control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The formatted record, redacted."""
-        return redact(super().format(record))
+        """The formatted record, safe to show."""
+        return cleaned_lines(redact(super().format(record)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from monitor.app.doctor.facts import Failure, FootageFacts, Request, StreamFacts, Trouble
 from monitor.app.doctor.finding_report import Finding, State
 from monitor.sources.reach import PORTS, SENTENCES, Barrier
-from monitor.text.redaction import redact
+from monitor.text.addresses import shown_address
 from monitor.text.wording import plural
 
 LONG_KEY_FRAME_S = 4.0
@@ -21,7 +20,7 @@ _ALL_OF_A_CORE = 0.9
 _ENCODE = "in a password, write / ? # @ : as %2F %3F %23 %40 %3A"
 _PATH = "look up the path of its stream in the camera's manual or its ONVIF profile"
 
-# What was found and how to fix it. The placeholders {host}, {port}, {path}, {scheme}, {open_s}, {detail} are filled in.
+# What was found and how to fix it. The placeholders {host}, {port}, {scheme}, {open_s}, {detail} are filled in.
 _SENTENCES: dict[Trouble, tuple[str, str]] = {
     Trouble.BAD_ADDRESS: (
         "the address is not valid",
@@ -46,7 +45,7 @@ _SENTENCES: dict[Trouble, tuple[str, str]] = {
         "this user is not allowed to watch the stream (403)",
         "allow it in the camera's settings, or use another user",
     ),
-    Trouble.NOT_FOUND: ("the camera has no stream {path} (404)", _PATH),
+    Trouble.NOT_FOUND: ("the camera has no stream with this path (404)", _PATH),
     Trouble.CLIENT_ERROR: (
         "the camera rejects the request",
         "check that it has not too many viewers (close one), that the path is right, and that RTSP over TCP is on",
@@ -81,26 +80,23 @@ def judge_failure(check: str, name: str, failure: Failure, request: Request) -> 
     detail = failure.detail
     if failure.trouble is Trouble.UNKNOWN_CODEC and detail:
         detail = f" {detail}"
-    host, port, path, scheme, has_user = _address(request.target) if request.kind == "url" else ("", 0, "", "", True)
+    host, port, scheme, has_user = _address(request.target) if request.kind == "url" else ("", "", "", True)
     if failure.trouble is Trouble.UNAUTHORIZED and not has_user:
         found = "it asks for a user name and a password (401)"
         mend = f"write them before the host, as USER:PASSWORD@{{host}}; {_ENCODE}"
     words = {
-        "host": host, "port": port, "path": path, "scheme": scheme.upper(),
+        "host": host, "port": port, "scheme": scheme.upper(),
         "open_s": request.open_timeout_s, "detail": detail,
     }  # fmt: skip
     return Finding(check, name, State.PROBLEM, found.format(**words), mend.format(**words), failure)
 
 
-def _address(url: str) -> tuple[str, int, str, str, bool]:
-    """Host, port, path, scheme, and whether the address names a user. Contains no credentials."""
-    parts = urlsplit(redact(url))
-    scheme = parts.scheme.lower()
-    try:
-        port = parts.port
-    except ValueError:
-        port = None
-    return parts.hostname or "the host", port or PORTS[scheme], parts.path or "/", scheme, "@" in parts.netloc
+def _address(url: str) -> tuple[str, str, str, bool]:
+    """Host, port, scheme, and whether the address names a user. Contains no credentials."""
+    scheme, _, rest = url.partition("://")
+    shown = shown_address(f"{scheme}://", rest)
+    port = shown.port or str(PORTS.get(scheme.lower(), ""))
+    return (shown.host or "the host").strip("[]"), port, scheme, shown.user
 
 
 def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: float) -> Finding:

@@ -226,12 +226,25 @@ def test_cameras_are_named_by_host_without_credentials() -> None:
         "192.168.1.5-Streaming-Channels-101",
         "cam-192.168.1.5",
         "fe80-1-mjpg",
-        "10.0.0.1-user-admin_password",
+        "10.0.0.1-58cac8",
         "usb-0",
         "usb-2",
     ]
     assert all(isinstance(source, CameraSource) and source.live for source in sources)
     assert not any("secret" in source.label or "pw" in source.label for source in sources)
+
+
+def test_the_name_of_a_camera_holds_no_part_of_a_path_that_may_be_a_secret() -> None:
+    def name(address: str) -> str:
+        return open_sources([address])[0].name
+
+    token = name("rtsp://nvr:7447/AbC123xyz456")
+    assert re.fullmatch("nvr-[0-9a-f]{6}", token)
+    assert name("rtsp://joe:new@nvr:7447/AbC123xyz456?x=1") == token, "it is the same whoever watches"
+    assert name("rtsp://nvr:7447/AbC123xyz457") != token
+    assert name("rtsp://admin:pa/ss@host/live") == "host-live"
+    assert re.fullmatch("cam-[0-9a-f]{6}", name("http://cam:80/snap.jpg?pw=p@ss")), "it is uncertain what is the host"
+    assert len(name(f"rtsp://host/{'live/' * 60}")) < 40
 
 
 def test_the_user_names_a_source(tmp_path: Path) -> None:
@@ -241,7 +254,7 @@ def test_the_user_names_a_source(tmp_path: Path) -> None:
         ["door=rtsp://h/x?a=b", f"yard={tmp_path}/tree/01", f"park={tmp_path}/tree", "usb=0", "rtsp://h/x?a=b"]
     )
     assert names(sources) == ["door", "yard", "park-01", "park-02", "usb", "h-x"]
-    assert sources[0].label == "rtsp://h/x?a=b"
+    assert sources[0].label == "rtsp://h/x?***"
 
 
 def test_an_equals_sign_in_a_file_name_is_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,13 +282,33 @@ def test_a_path_that_is_not_there_is_told_with_where_it_is_looked_for(
 
 
 @pytest.mark.parametrize(
+    "spec",
+    [
+        "rtsp:/u:{}@host/x",
+        "rtsp:/u:{} more@host/x",
+        "u:{}@host/x",
+        "door=u:{}@host/x",
+        "192.168.1.20/x?pin={}",
+        "rtps://u:{}@host/x",
+        "rtsp://u:{}@[::1/x",
+        "rtsp://u:{} x@host/x",
+        "{}@home=0",
+    ],
+)
+def test_the_sentence_about_a_mistyped_address_holds_no_password(spec: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_sources([spec.format("hunter2")])
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("specs", "sentence"),
     [
         (["/dev/null"], "/dev/null is neither a file nor a folder: give a video, a folder, a URL or the index"),
         (["/no/such/place"], "there is no file or folder /no/such/place: check the path$"),
         (["ftp://user:pw@host/x"], "unknown kind of address ftp://: use rtsp://, rtsps://, http://, https://"),
-        (["rtsp:///x"], "rtsp:///x contains no host name"),
-        (["rtsp://u:pw@[::1/x"], r"rtsp://\*\*\*@\[::1/x contains no host name"),
+        (["rtsp:///x"], r"rtsp://\*\*\* contains no host name"),
+        (["rtsp://u:pw@[::1/x"], r"rtsp://\*\*\* contains no host name"),
         (["rtsp://u:p w@host/x"], "white space"),
         ([" "], "a source is empty"),
         (["a=0", "a=1"], "two sources are named 'a'"),

@@ -111,7 +111,7 @@ def test_a_camera_that_works_is_described_and_a_wrong_path_is_named() -> None:
     assert "H.264 320x240" in said
     assert "key frame every 0.4 s" in said
     assert SECRET not in said
-    assert wrong.found == "the camera has no stream /nowhere (404)"
+    assert wrong.found == "the camera has no stream with this path (404)"
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_a_password_that_breaks_the_address() -> None:
         ("index.html", "no video"),
         ("sound.ts", "no video, only audio"),
         ("unknown.mkv", "codec cannot be decoded"),
-        ("none.mkv", "no stream /none.mkv (404)"),
+        ("none.mkv", "no stream with this path (404)"),
     ],
 )
 def test_an_address_without_a_video_that_can_be_decoded(served: Path, page: str, found: str) -> None:

@@ -1,0 +1,227 @@
+"""What may be shown of a camera's address: scheme, host, port, and the last part of its path if it is a usual word.
+
+This is an allow-list. Passwords and tokens stand in user names, paths and parameters of any name, so nothing else is
+shown. In doubt nothing but the scheme is shown, because a password may look like a host.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+HIDDEN = "***"
+
+LOCAL = frozenset(["ipc", "inproc"])
+"""Schemes of addresses that are paths or names on this machine. They hold no password."""
+
+_LONGEST_SCHEME = 12
+_AUTHORITY = re.compile(r"[^/?#\\]*")
+_IP = r"\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+(?:%[\w.\-]+)?\]"
+_CERTAIN = re.compile(rf"(?:{_IP})(?::\d{{1,5}})?")
+_HOST = re.compile(rf"({_IP}|\*|[\w.\-]+)(?::(\d{{1,5}}|\*))?")
+_PARAMETER = re.compile(r"[?&;,_/][A-Za-z]\w*=[^=]")
+# A user name before a port: the host was forgotten, and the port may be a password.
+_USERS = frozenset(["admin", "administrator", "guest", "operator", "root", "service", "supervisor", "user", "viewer"])
+
+_WORD = re.compile(r"[hH]26[45]|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_USUAL_PART = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
+_WORDS = frozenset(
+    [
+        "amp",
+        "asf",
+        "av",
+        "avi",
+        "axis",
+        "back",
+        "bin",
+        "bmp",
+        "cam",
+        "camera",
+        "cameras",
+        "cgi",
+        "ch",
+        "chan",
+        "channel",
+        "channels",
+        "clip",
+        "clips",
+        "day",
+        "default",
+        "door",
+        "entry",
+        "every",
+        "faststream",
+        "feed",
+        "first",
+        "flv",
+        "front",
+        "garage",
+        "garden",
+        "gate",
+        "gif",
+        "h264",
+        "h265",
+        "hall",
+        "hd",
+        "high",
+        "hls",
+        "home",
+        "html",
+        "image",
+        "images",
+        "index",
+        "ipcam",
+        "jpeg",
+        "jpg",
+        "left",
+        "live",
+        "low",
+        "m",
+        "main",
+        "mainstream",
+        "master",
+        "media",
+        "medium",
+        "mjpeg",
+        "mjpg",
+        "mkv",
+        "mov",
+        "mp",
+        "mpeg",
+        "mpg",
+        "nph",
+        "onvif",
+        "park",
+        "path",
+        "photo",
+        "php",
+        "picture",
+        "play",
+        "playlist",
+        "preview",
+        "profile",
+        "proxy",
+        "push",
+        "raw",
+        "realmonitor",
+        "right",
+        "rtsp",
+        "sd",
+        "sdp",
+        "second",
+        "shot",
+        "smp",
+        "snap",
+        "snapshot",
+        "stream",
+        "streaming",
+        "streams",
+        "street",
+        "sub",
+        "substream",
+        "test",
+        "track",
+        "trackid",
+        "ts",
+        "tv",
+        "u",
+        "unicast",
+        "video",
+        "videos",
+        "view",
+        "viewer",
+        "vod",
+        "web",
+        "webcam",
+        "webm",
+        "x",
+        "y",
+        "yard",
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAddress:
+    """The parts of an address that may be shown.
+
+    scheme     as written, with the characters up to the host, such as ``rtsp://``
+    user       True if it names a user or a password
+    host       host name or IP address, IPv6 in brackets; None if there is none, or if it is uncertain what is the host
+    port       digits, or ``*``; "" if the address names none
+    path       the last part of the path, ``/***/101``; "" without a path
+    more       ``?***`` if parameters follow, otherwise ""
+    """
+
+    scheme: str
+    user: bool
+    host: str | None
+    port: str
+    path: str
+    more: str
+
+    def __str__(self) -> str:
+        if self.host is None:
+            return self.scheme + HIDDEN
+        user = f"{HIDDEN}@" if self.user else ""
+        port = f":{self.port}" if self.port else ""
+        return f"{self.scheme}{user}{self.host}{port}{self.path}{self.more}"
+
+
+def shown_address(scheme: str, rest: str) -> ShownAddress:
+    """The parts to show of an address that begins with ``scheme`` (``rtsp://``); ``rest`` is everything after it."""
+    if len(scheme) > _LONGEST_SCHEME + 3:
+        scheme = f"{HIDDEN}://"
+    authority, tail = divided(rest)
+    user, _, place = authority.rpartition("@")
+    found = _HOST.fullmatch(place)
+    if found is None or (found[2] and found[1].lower() in _USERS) or (tail.startswith("\\") and "@" in tail):
+        return ShownAddress(scheme, "@" in authority, None, "", "", "")
+    path = re.split(r"[?#]", tail, maxsplit=1)[0]
+    return ShownAddress(
+        scheme, bool(user) or "@" in authority, found[1], found[2] or "", _path(path), f"?{HIDDEN}" * (path != tail)
+    )
+
+
+def divided(rest: str) -> tuple[str, str]:
+    """User and host, and everything after them. A password that is not encoded may contain ``/ ? # @``.
+
+    The first part is empty if it is uncertain where it ends.
+    """
+    first = _AUTHORITY.match(rest)
+    assert first is not None
+    authority, tail = first[0], rest[first.end() :]
+    if "@" not in tail or _CERTAIN.fullmatch(authority.rpartition("@")[2]):
+        return authority, tail
+    before, _, after = rest.rpartition("@")
+    last = _AUTHORITY.match(after)
+    assert last is not None
+    user_and_host, path = f"{before}@{last[0]}", after[last.end() :]
+    if _CERTAIN.fullmatch(last[0]):
+        return user_and_host, path
+    if _PARAMETER.search(tail, 0, len(tail) - len(after)):
+        # The @ belongs to a parameter, unless a password has the form of one.
+        return ("", tail) if ":" in authority or "@" in authority else (authority, tail)
+    return (user_and_host, path) if ":" in authority or "@" in authority else ("", tail)
+
+
+def _path(path: str) -> str:
+    parts = [part for part in path.split("/") if part]
+    if not parts:
+        return path
+    last = parts[-1] if parts[-1] == HIDDEN or is_usual(parts[-1]) else HIDDEN
+    if last == HIDDEN or len(parts) == 1:
+        return f"/{last}"
+    return f"/{HIDDEN}/{last}"
+
+
+def is_usual(part: str) -> bool:
+    """True if a part of a path is made of words and short numbers that cameras use: ``stream1``, ``ch01_sub.sdp``."""
+    if not _USUAL_PART.fullmatch(part):
+        return False
+    words = _WORD.findall(part)
+    if len(words) == 2 and len(words[0]) == 1 and words[0].isalpha() and words[1].isdecimal():
+        return len(words[1]) <= 2
+    if len(words) > 8 or sum(word.isdecimal() for word in words) > 4:
+        return False
+    return all(len(w) <= 3 if w.isdecimal() else w.lower() in _WORDS or len(part) == 1 for w in words)
