@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import cast
 
 import cv2
 
 from monitor.errors import CaptureError, StallError
+from monitor.sources.devices import device_index
 from monitor.sources.opencv import open_capture, plausible_fps
 from monitor.sources.reach import why_unreachable
 from monitor.sources.source import Position, Reader, Source
@@ -31,7 +33,7 @@ class CameraSource(Source):
     """A camera that may be offline at any time.
 
     name            the camera's name
-    address         RTSP(S) or HTTP(S) URL, or the index of a USB camera (``0`` is /dev/video0)
+    address         RTSP(S) or HTTP(S) URL, the index of a USB camera (``0`` is /dev/video0), or the path of its device
     open_timeout_s  timeout for connecting, seconds
     read_timeout_s  timeout for reading one frame, seconds; USB cameras have a fixed 4 s
     hardware        decode a network camera on hardware, see ``open_capture``
@@ -42,13 +44,13 @@ class CameraSource(Source):
     def __init__(
         self,
         name: str,
-        address: str | int,
+        address: str | int | Path,
         *,
         open_timeout_s: float = 5.0,
         read_timeout_s: float = 4.0,
         hardware: bool = False,
     ) -> None:
-        super().__init__(name, f"USB camera {address}" if isinstance(address, int) else redact(address))
+        super().__init__(name, redact(address) if isinstance(address, str) else f"USB camera {address}")
         self._address = address
         self.open_timeout_s = open_timeout_s
         self.read_timeout_s = read_timeout_s
@@ -61,9 +63,10 @@ class CameraSource(Source):
 
     def open(self) -> CameraReader:
         """Connect. Raises CaptureError (StallError if nothing answers before the timeout)."""
-        if isinstance(self._address, int):
-            capture = open_capture(self._address, cv2.CAP_ANY)
-            if not capture.isOpened():
+        if not isinstance(self._address, str):
+            index = self._address if isinstance(self._address, int) else device_index(self._address)
+            capture = None if index is None else open_capture(index, cv2.CAP_ANY)
+            if capture is None or not capture.isOpened():
                 raise CaptureError(f"{self.label} cannot be opened: not plugged in, in use, or no permission")
             return CameraReader(capture, self)
         started = time.monotonic()
@@ -90,7 +93,7 @@ class CameraSource(Source):
         raise CaptureError(f"{self.label} cannot be opened: {why}")
 
     @property
-    def address(self) -> str | int:
+    def address(self) -> str | int | Path:
         """The address as given, including any password: never show it. ``label`` is for display."""
         return self._address
 

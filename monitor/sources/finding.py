@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 
 from monitor.errors import SourceError
 from monitor.sources.camera import CameraSource
+from monitor.sources.devices import device_index, has_stable_name, is_device
 from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
+from monitor.sources.mistaken import nothing_there, what_it_is
 from monitor.sources.opencv import FALLBACK_FPS
 from monitor.sources.source import Source
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
@@ -32,7 +34,6 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _LONGEST_PATH = 40
 """Longest path of an address that becomes part of a camera's name, characters."""
 _NAME = re.compile(r"[A-Za-z0-9_.\-]+")
-_DEVICE = re.compile(r"/dev/video([0-9]+)")
 # Data sets store their labels as images next to the footage (UCSD: Test001_gt).
 _LABELS = re.compile(r"(^|[_\-])(gt|masks?|ground[_\-]?truth)$", re.IGNORECASE)
 
@@ -72,12 +73,12 @@ def open_sources(
     found = [stream for spec in specs for stream in _understand(spec, split)]
     names = _names(found)
     _warn_of_doubles(found, names)
-    videos = sum(isinstance(stream.target, Path) and not stream.target.is_dir() for stream in found)
+    videos = sum(isinstance(stream.target, Path) and stream.target.is_file() for stream in found)
     # A single file is decoded by all cores. Many files would compete for the cores, so each gets its share.
     threads = max(1, (os.cpu_count() or 1) // max(videos, 1)) if videos > 1 else None
     sources: list[Source] = []
     for stream, name in zip(found, names, strict=True):
-        if isinstance(stream.target, (str, int)):
+        if isinstance(stream.target, (str, int)) or is_device(stream.target):
             sources.append(
                 CameraSource(
                     name,
@@ -97,15 +98,14 @@ def open_sources(
 def _understand(spec: str, split: Split) -> list[_Found]:
     given, spec = _split_name(spec.strip())
     url = _URL.match(spec)
-    device = _DEVICE.fullmatch(spec)
     if not spec:
         raise SourceError("a source is empty: give a URL, a file, a folder or the index of a USB camera")
     if url:
         return [_Found(spec, (_url_name(spec, url.group(1)),), given)]
-    if device:
-        return [_Found(int(device.group(1)), (f"usb-{device.group(1)}",), given)]
     path = _path(spec)
     try:
+        if is_device(path):
+            return [_device(path, given)]
         if path.is_dir():
             leaves = _leaves(path, split, set())
             if not leaves:
@@ -125,12 +125,18 @@ def _understand(spec: str, split: Split) -> list[_Found]:
         raise SourceError(f"{path} cannot be read ({why}): check the path and its read permission") from error
     if spec.isascii() and spec.isdecimal():
         return [_Found(int(spec), (f"usb-{int(spec)}",), given)]
-    where = "" if path.is_absolute() else f", which is relative to {Path.cwd()}"
     if path.exists():
-        raise SourceError(
-            f"{path} is neither a file nor a folder: give a video, a folder, a URL or the index of a camera"
-        )
-    raise SourceError(f"there is no file or folder {redact_source(str(path))}: check the path{where}")
+        raise SourceError(f"{path} is {what_it_is(path)}")
+    raise SourceError(nothing_there(path, spec))
+
+
+def _device(path: Path, given: str | None) -> _Found:
+    """A USB camera that is named by its device. A name that stays is looked up again at each opening."""
+    if has_stable_name(path):
+        return _Found(path, (f"usb-{_safe(path.name)[:_LONGEST_PATH]}",), given)
+    index = device_index(path)
+    assert index is not None
+    return _Found(index if path.parent == Path("/dev") and not path.is_symlink() else path, (f"usb-{index}",), given)
 
 
 def _path(spec: str) -> Path:

@@ -87,7 +87,8 @@ class FolderSource(Source):
     fps           frames per second: one step in the numbering is 1 / fps seconds, > 0
     files         the images in order
     indices       0-based frame index of each image: its number minus ``first_number``, so gaps in the numbering are
-                  kept. If no file has a number, or if most numbers are missing (timestamps), the indices are 0, 1, 2...
+                  kept. If no file has a number, if more than the last number differs (names that hold a time), or if
+                  most numbers are missing (timestamps), the indices are 0, 1, 2...
     first_number  number of the first file; 0 if the numbers are not used
 
     The folder is listed only once, here. Raises SourceError if the folder has no images, if two files have the same
@@ -125,7 +126,22 @@ class FolderSource(Source):
             raise SourceError(f"no image in {self.path} can be read ({counted(len(self.files), 'image')})")
 
 
+def _are_named_by_time(images: list[Path]) -> bool:
+    """Whether the names hold times, such as ``0107_100715-01.jpg``: more than the last number differs between them.
+
+    Their natural order is the order of time. Their last number counts anew each second, so it says nothing.
+    """
+    numbers = [re.findall(r"[0-9]+", image.stem) for image in images]
+    earlier = {tuple(each[:-1]) for each in numbers}
+    if not all(numbers) or len(earlier) == 1:
+        return False
+    alike = len(set(map(len, numbers))) == 1
+    return alike or len({int(each[-1]) for each in numbers}) < len(numbers)
+
+
 def _number(folder: Path, images: list[Path]) -> tuple[tuple[Path, ...], tuple[int, ...], int]:
+    if _are_named_by_time(images):
+        return tuple(images), tuple(range(len(images))), 0
     by_number: dict[int, Path] = {}
     unnumbered = []
     for image in images:

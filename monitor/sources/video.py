@@ -68,7 +68,8 @@ class VideoSource(Source):
         if not exists:
             raise SourceError(f"no such file: {self.path}")
         threads = [] if self.threads is None else [cv2.CAP_PROP_N_THREADS, self.threads]
-        capture = open_capture(str(self.path), parameters=threads, hardware=self.hardware)
+        # FFmpeg would take what stands before a colon in a relative path for a protocol.
+        capture = open_capture(str(self.path.absolute()), parameters=threads, hardware=self.hardware)
         if not capture.isOpened():
             raise SourceError(f"{self.path} is not a video that OpenCV can read")
         counted = self.path if self.path.suffix.lower() in _COUNTED else None

@@ -174,7 +174,7 @@ def _request(source: Source, checkup: Checkup, footage_s: float) -> Request:
 
 def _target(source: Source) -> tuple[Kind, str]:
     if isinstance(source, CameraSource):
-        return ("usb" if isinstance(source.address, int) else "url"), str(source.address)
+        return ("url" if source.networked else "usb"), str(source.address)
     if isinstance(source, FolderSource):
         return "folder", str(source.path)
     assert isinstance(source, VideoSource)

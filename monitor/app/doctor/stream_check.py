@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import av
@@ -169,7 +170,8 @@ def watch_usb(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
     arrivals: list[Arrival] = []
     ended = stalled = False
     try:
-        reader = CameraSource("probe", int(request.target), read_timeout_s=request.read_timeout_s).open()
+        address = int(request.target) if request.target.isdecimal() else Path(request.target)
+        reader = CameraSource("probe", address, read_timeout_s=request.read_timeout_s).open()
     except CaptureError:
         return Failure(Trouble.NO_DEVICE)
     with reader:

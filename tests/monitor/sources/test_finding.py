@@ -304,7 +304,7 @@ def test_the_sentence_about_a_mistyped_address_holds_no_password(spec: str) -> N
 @pytest.mark.parametrize(
     ("specs", "sentence"),
     [
-        (["/dev/null"], "/dev/null is neither a file nor a folder: give a video, a folder, a URL or the index"),
+        (["/dev/null"], "/dev/null is a device, but no camera: give the index of a USB camera"),
         (["/no/such/place"], "there is no file or folder /no/such/place: check the path$"),
         (["ftp://user:pw@host/x"], "unknown kind of address ftp://: use rtsp://, rtsps://, http://, https://"),
         (["rtsp:///x"], r"rtsp://\*\*\* contains no host name"),

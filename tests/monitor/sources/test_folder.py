@@ -61,6 +61,29 @@ def test_time_stamps_as_names_are_no_frame_numbers(tmp_path: Path) -> None:
     assert FolderSource(tmp_path).indices == (0, 1, 2)
 
 
+@pytest.mark.parametrize(
+    "in_order",
+    [
+        ("0107_100714-02.jpg", "0107_100715-01.jpg", "0107_100715-02.jpg", "0107_100716-00.jpg"),
+        ("2026-01-07T10-07-15.900.jpg", "2026-01-07T10-07-16.100.jpg", "2026-01-07T10-08-01.000.jpg"),
+        ("A26010710071510.jpg", "A26010710071512.jpg", "A26010710071515.jpg"),
+        (
+            "2026-01-07 10.07.15 (1).jpg",
+            "2026-01-07 10.07.15.jpg",
+            "2026-01-07 10.07.16.jpg",
+            "2026-01-07 10.08.15.jpg",
+        ),
+    ],
+)
+def test_names_that_hold_a_time_are_in_the_order_of_time(tmp_path: Path, in_order: tuple[str, ...]) -> None:
+    for name in reversed(in_order):
+        write_image(tmp_path / name)
+    source = FolderSource(tmp_path)
+    assert names(source) == list(in_order)
+    one_number = in_order[0].startswith("A")  # its steps count as missing frames, if they are few
+    assert source.indices == ((0, 2, 5) if one_number else tuple(range(len(in_order))))
+
+
 def test_other_and_hidden_files_are_ignored(tmp_path: Path) -> None:
     write_image(tmp_path / "1.jpg")
     shutil.copy(tmp_path / "1.jpg", tmp_path / "._2.jpg")
