@@ -22,6 +22,9 @@ layers:  ## check which module imports which
 test:  ## run the tests, one process per core
 	$(BIN)/pytest
 
+nightly:  ## try tens of thousands of cases of arbitrary input; takes hours
+	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -m fuzz
+
 coverage:  ## run the tests and list lines and branches that none of them reaches
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
@@ -32,4 +35,4 @@ fix:  ## repair style and format as far as ruff can
 ci:  ## everything that CI does, on this machine; installs system packages
 	.ci/run
 
-.PHONY: help setup lint types layers test coverage fix ci
+.PHONY: help setup lint types layers test nightly coverage fix ci

@@ -7,9 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+
+
+NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if NIGHTLY:
+    settings.load_profile("nightly")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
@@ -39,11 +46,15 @@ REAL_TIME = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests, and mark those in real time: on a busy machine, one that fails is run again (``R``)."""
+    """Sort the tests. Mark those of arbitrary input, and those in real time: of these, one that fails is run again."""
     # The tests of training take longest; a process that is done early takes tests from the end.
     items.sort(key=lambda item: "training" not in item.nodeid.split("/")[:2])
     here = Path(__file__).parent
     for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.fuzz)
+            if NIGHTLY:
+                item.add_marker(pytest.mark.timeout(1800))
         path = item.path.relative_to(here)
         if any(path.is_relative_to(part) for part in REAL_TIME):
             item.add_marker(pytest.mark.flaky(reruns=2))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-import zipfile
+import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from monitor.errors import UsageError
+from monitor.reading import MB, read_file
 from monitor.sources.folder import natural_key
+from monitor.text.wording import listed
+from training.evaluate.matlab_file import read_variable
 
+_LARGEST = 1_000 * MB
+"""Bytes of a label file, and of an array in it after it is decompressed."""
 SUFFIXES = (".npy", ".npz", ".mat")
 _ENDING = re.compile(r"[_\-.]?(labels?|gt|masks?|ground[_\-]?truth)$", re.IGNORECASE)
 
@@ -71,12 +76,16 @@ def read_masks(path: Path) -> NDArray[np.bool_]:
 def _read(path: Path) -> NDArray[np.bool_]:
     """Read the array of a label file: (N,) or (N, H, W) bool."""
     try:
-        array = _read_mat(path) if path.suffix.lower() == ".mat" else _read_numpy(path)
+        content = read_file(path, _LARGEST)
     except OSError as error:
-        raise UsageError(f"labels {path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, TypeError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise UsageError(f"labels {path} cannot be read: {error.strerror}") from None
+    try:
+        array = _read_mat(content) if path.suffix.lower() == ".mat" else _read_numpy(content)
+    except Exception as error:  # noqa: BLE001 - for damaged bytes, the libraries raise almost anything
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UsageError(f"labels {path} cannot be used ({reason}): save them again") from None
+    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        raise UsageError(f"labels {path} contain values that are not numbers: use 1 for abnormal frames, 0 for others")
     if array.ndim == 2 and 1 in array.shape:
         array = array.reshape(-1)
     if array.ndim not in (1, 3) or not array.size:
@@ -86,26 +95,34 @@ def _read(path: Path) -> NDArray[np.bool_]:
     return np.asarray(array != 0)
 
 
-def _read_numpy(path: Path) -> NDArray[Any]:
-    loaded = np.load(path, allow_pickle=False)
-    if not isinstance(loaded, np.lib.npyio.NpzFile):
-        return np.asarray(loaded)
-    with loaded:
-        names = loaded.files
-        wanted = [name for name in ("labels", "label", "abnormal", "mask", "masks") if name in names] or names
-        if not names or (len(names) > 1 and wanted == names):
-            raise ValueError(f"one of its arrays ({', '.join(names) or 'none'}) must be named 'labels' or 'mask'")
-        return np.asarray(loaded[wanted[0]])
+def _read_numpy(content: bytes) -> NDArray[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of headers that old versions wrote
+        loaded = np.load(BytesIO(content), allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            return np.asarray(loaded)
+        with loaded:
+            return _array_of(loaded)
 
 
-def _read_mat(path: Path) -> NDArray[Any]:
+def _array_of(loaded: np.lib.npyio.NpzFile) -> NDArray[Any]:
+    names = loaded.files
+    wanted = [name for name in ("labels", "label", "abnormal", "mask", "masks") if name in names] or names
+    if not names or (len(names) > 1 and wanted == names):
+        raise ValueError(f"one of its arrays ({listed(names, 3) or 'none'}) must be named 'labels' or 'mask'")
+    # A few kilobytes may hold gigabytes. More bytes than are declared here are never read.
+    if any(entry.file_size > _LARGEST for entry in loaded.zip.infolist()):
+        raise ValueError(f"an array is larger than {_LARGEST / MB:g} MB")
+    return np.asarray(loaded[wanted[0]])
+
+
+def _read_mat(content: bytes) -> NDArray[Any]:
     """Read Avenue's ``volLabel``: a cell array (1, frames) of masks, or a plain array with that name."""
-    volume = loadmat(path).get("volLabel")
+    volume = read_variable(content, "volLabel", _LARGEST)
     if volume is None:
         raise ValueError("it contains no volLabel")
-    if volume.dtype != object:
-        return np.asarray(volume)
-    cells = [np.asarray(cell) != 0 for cell in volume.ravel()]
-    if len({cell.shape for cell in cells}) > 1:
+    if not isinstance(volume, list):
+        return volume
+    if len({cell.shape for cell in volume}) > 1:
         raise ValueError("its masks have several sizes")
-    return np.stack(cells)
+    return np.stack([cell != 0 for cell in volume])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from monitor.errors import SourceError, UsageError, first_problem
+from monitor.reading import MB, parse_json, read_file
 from training.evaluate.label_files import label_files, read_labels, read_masks, video_key
 from training.recordings import recorded_sources
 
@@ -24,13 +25,16 @@ SUBSETS = {
     "umn-2": ("umn/lawn_2.",),
 }
 """Named subsets: prefixes of files. Training video 10 of Avenue is not used for training; it adds normal frames."""
+_LARGEST = 64 * MB
+_MOST_FRAMES = 100_000_000
+"""Seven weeks at 25 frames per second."""
 NotNegative = Annotated[int, Field(ge=0)]
 
 
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    frames: Annotated[int, Field(ge=1)]
+    frames: Annotated[int, Field(ge=1, le=_MOST_FRAMES)]
     abnormal: list[Annotated[list[NotNegative], Field(min_length=2, max_length=2)]]
 
     @model_validator(mode="after")
@@ -96,11 +100,11 @@ def load_labels(path: Path, subset: str | None = None) -> list[LabelledVideo]:
 
 def _of_json(path: Path, prefixes: tuple[str, ...]) -> list[LabelledVideo]:
     try:
-        entries = TypeAdapter(dict[str, _Entry]).validate_json(path.read_bytes())
+        entries = TypeAdapter(dict[str, _Entry]).validate_python(parse_json(read_file(path, _LARGEST)))
     except OSError as error:
         raise UsageError(f"labels {path} cannot be read ({error.strerror}): check the path") from None
-    except ValidationError as error:
-        where, what = first_problem(error)
+    except ValueError as error:
+        where, what = first_problem(error) if isinstance(error, ValidationError) else ("", str(error))
         raise UsageError(
             f"labels {path} cannot be used ({where or 'as a whole'}: {what}): "
             'expected {"file": {"frames": N, "abnormal": [[first, last], ...]}, ...}'
@@ -143,9 +147,12 @@ def _masks_of(video: Path) -> Path | None:
 def _find(folder: Path, name: str) -> Path:
     """The file, or another one with the same stem, because people convert data sets without changing the labels."""
     exact = folder / name
-    if exact.exists():
-        return exact
-    others = sorted(p for p in exact.parent.glob(f"{exact.stem}*") if p.stem == exact.stem)
+    try:
+        if exact.exists():
+            return exact
+        others = sorted(path for path in exact.parent.iterdir() if path.stem == exact.stem)
+    except (OSError, ValueError):  # a name too long, with a NUL byte, or of a folder that is not there
+        others = []
     if not others:
         raise UsageError(f"the labels name {name}, but it is not in {folder}: add it or choose another --subset")
     return others[0]

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+import io
+import json
+import os
+import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from scipy.io import savemat
 
 from monitor.errors import UsageError
-from training.evaluate.label_files import read_labels, read_masks, video_key
+from tests.helpers.fuzzing import broken, cases, damaged, said
+from training.evaluate.label_files import SUFFIXES, read_labels, read_masks, video_key
 from training.evaluate.labels import load_labels
 
 
@@ -149,3 +157,99 @@ def test_a_vector_is_no_mask(tmp_path: Path) -> None:
     np.save(tmp_path / "01.npy", np.array(LABELS))
     with pytest.raises(UsageError, match="contains no masks"):
         read_masks(tmp_path / "01.npy")
+
+
+def array_file(suffix: str) -> bytes:
+    file = io.BytesIO()
+    match suffix:
+        case ".npy":
+            np.save(file, np.array(LABELS, np.uint8))
+        case ".npz":
+            np.savez_compressed(file, mask=masks(LABELS))
+        case _:
+            savemat(file, {"volLabel": np.array([LABELS])})
+    return file.getvalue()
+
+
+@cases(150, 10_000)
+@given(data=st.data())
+def test_a_label_file_of_any_bytes_is_read_or_refused(data: st.DataObject, tmp_path: Path) -> None:
+    suffix = data.draw(st.sampled_from(SUFFIXES))
+    path = tmp_path / f"01{suffix}"
+    path.write_bytes(data.draw(broken(array_file(suffix)) | st.binary(max_size=40)))
+    for read in (read_labels, read_masks):
+        try:
+            read(path)
+        except UsageError as error:
+            said(error)
+
+
+@pytest.mark.parametrize("dtype", ["U3", "M8[s]", "c8", "i4,i4", "V3", "S2"])
+def test_values_that_are_not_numbers_are_refused(tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "01.npy", np.zeros(3, dtype))
+    with pytest.raises(UsageError, match="values that are not numbers"):
+        read_labels(tmp_path / "01.npy")
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 2, 2)])
+def test_a_label_that_is_nan_is_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "01.npy", np.full(shape, np.nan))
+    with pytest.raises(UsageError, match="values that are not numbers"):
+        read_labels(tmp_path / "01.npy")
+
+
+def header(shape: str) -> bytes:
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+@pytest.mark.parametrize("shape", ["(10**9,)", f"({2**62}, 4)", "(20_000_000_000,)", "(-1,)", "(True,)", "(1.5,)"])
+def test_an_array_that_claims_more_than_there_is_is_refused(tmp_path: Path, shape: str) -> None:
+    (tmp_path / "01.npy").write_bytes(header(shape) + b"\1\0\1")
+    with pytest.raises(UsageError, match="labels"):
+        read_labels(tmp_path / "01.npy")
+
+
+def test_a_compressed_array_of_gigabytes_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "01.npz", "w", zipfile.ZIP_DEFLATED) as bomb, bomb.open("mask.npy", "w") as member:
+        member.write(header("(2_000_000_000,)"))
+    content = (tmp_path / "01.npz").read_bytes()
+    entry = content.index(b"PK\x01\x02")  # the directory of the archive: it declares the size
+    claimed = content[: entry + 24] + (2_000_000_000).to_bytes(4, "little") + content[entry + 28 :]
+    (tmp_path / "01.npz").write_bytes(claimed)
+    with pytest.raises(UsageError, match="larger than 1000 MB"):
+        read_labels(tmp_path / "01.npz")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_pipe_is_no_label_file(tmp_path: Path, suffix: str) -> None:
+    os.mkfifo(tmp_path / f"01{suffix}")
+    with pytest.raises(UsageError, match="it is a pipe, not a file"):
+        read_labels(tmp_path / f"01{suffix}")
+
+
+ENTRIES = {"door.mp4": {"frames": 12, "abnormal": [[3, 6]]}, "yard": {"frames": 9, "abnormal": []}}
+
+
+@cases(150, 10_000)
+@example(b"[" * 100_000)
+@example(b'{"door": {"frames": 1000000000000000000, "abnormal": []}}')
+@example(b'{"door": {"frames": 1' + b"0" * 400 + b', "abnormal": []}}')
+@example(b'{"[*": {"frames": 1, "abnormal": []}, "": {"frames": 1, "abnormal": []}}')
+@example(b'{"\\u0000": {"frames": 1, "abnormal": []}}')
+@example(b'{"\\ud800": {"frames": 1, "abnormal": []}}')
+@example(json.dumps({"n" * 5000: ENTRIES["yard"]}).encode())
+@given(broken(json.dumps(ENTRIES).encode()) | damaged(ENTRIES).map(lambda content: json.dumps(content).encode()))
+def test_labels_json_of_any_bytes_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "door.mp4").touch()
+    (tmp_path / "yard").mkdir(exist_ok=True)
+    (tmp_path / "labels.json").write_bytes(content)
+    with suppress(UsageError):
+        load_labels(tmp_path / "labels.json")
+
+
+@pytest.mark.parametrize("name", ["", "**", "[", "n" * 5000, "a\0b", "missing/door", "../nowhere/x"])
+def test_a_name_that_is_no_file_is_one_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "labels.json").write_text(json.dumps({f"{name}.mp4": ENTRIES["yard"]}))
+    with pytest.raises(UsageError, match=r"the labels name .* but it is not in"):
+        load_labels(tmp_path / "labels.json")
