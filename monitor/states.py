@@ -54,6 +54,14 @@ class Phase(StrEnum):
     END = "end"
 
 
+class AlertKind(StrEnum):
+    """What an alert is about."""
+
+    ANOMALY = "anomaly"
+    CAMERA_LOST = "camera_lost"
+    """A camera gives no frames: nothing is watched there."""
+
+
 @dataclass(frozen=True, slots=True)
 class AlertEvent:
     """One phase of an event of one camera. All times are in seconds on the stream's clock.
@@ -100,6 +108,7 @@ class Reason:
 
     unit  "" if the term has a scale of its own
     of    for a percentage: what it is a percentage of, in words for the user
+    said  the whole reason in words, if numbers do not say it; otherwise ""
     """
 
     term: str
@@ -107,8 +116,11 @@ class Reason:
     usual: float
     unit: str = ""
     of: str = ""
+    said: str = ""
 
     def __str__(self) -> str:
+        if self.said:
+            return self.said
         if self.unit == TIMES_USUAL:
             return f"{self.term} {self.value:.3g} {self.unit}"
         unit, of = f" {self.unit}" if self.unit else "", f" {self.of}" if self.of else ""

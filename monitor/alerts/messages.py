@@ -36,7 +36,7 @@ from pydantic import (
 from pydantic.json_schema import models_json_schema
 
 from monitor.errors import ConfigError
-from monitor.states import CameraState, Phase, Reason, Region
+from monitor.states import AlertKind, CameraState, Phase, Reason, Region
 from monitor.text.wording import counted
 
 SCHEMA = 1
@@ -179,6 +179,8 @@ class AlertMessage(Kept):
     ended_at      when the score was last above the threshold, unix seconds; None while the event is open. ended_s is
                   the same on the stream's clock
     media_s       where the event began in its file or folder, seconds from the beginning; None for a live camera
+    about         an AlertKind; plain text if a newer monitor sends one that this version does not know. For a lost camera
+                  there are no scores, regions or pictures, and times named ``..._s`` count from the start of the run
     score         smoothed score now; None if the frame cannot be judged
     peak_score    highest score of the event so far
     threshold     always 1.0, in units of the score
@@ -214,6 +216,7 @@ class AlertMessage(Kept):
     evidence: tuple[str, ...] = ()
     interrupted: bool = False
     media_s: float | None = None
+    about: Annotated[AlertKind | str, Field(union_mode="left_to_right")] = AlertKind.ANOMALY
 
     @property
     def topic(self) -> str:

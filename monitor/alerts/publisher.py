@@ -35,7 +35,7 @@ from monitor.alerts.messages import (
     encode,
     new_epoch,
 )
-from monitor.states import AlertEvent, CameraState, Phase, Reason, Region
+from monitor.states import AlertEvent, AlertKind, CameraState, Phase, Reason, Region
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ HEARTBEAT_INTERVAL_S = 1.0
 ALERTS_HIGH_WATER_MARK = 1000
 SCORES_HIGH_WATER_MARK = 100
 """Queued messages per slow subscriber before it loses some."""
-HISTORY_HIGH_WATER_MARK = 8
-"""Queued replies per client that does not read them. A reply is a page of at most about 1 MB."""
+LINGER_S = 0.5
+"""Closing waits at most this long for the last messages to reach subscribers, seconds."""
 HISTORY_S = 0.02
 """Time limit for answering requests per tick, seconds. The remaining requests wait for the next tick."""
 
@@ -161,6 +161,7 @@ class Publisher:
         evidence: Sequence[str] = (),
         media_s: float | None = None,
         jpeg: bytes | None = None,
+        about: AlertKind = AlertKind.ANOMALY,
     ) -> AlertMessage:
         """Send the start, an update or the end of an event; returns the message as sent.
 
@@ -168,12 +169,13 @@ class Publisher:
         frame_age_s           seconds from reading the frame to now
         media_s               where the event began in its file or folder, seconds; None for a live camera
         jpeg                  picture for the start or the end; not sent with updates
+        about                 what the alert is about; events of each kind are numbered on their own
         """
         topic = f"alert/{camera}/"
         message = AlertMessage(
             **self._envelope(topic),
             position=self._history.position + 1,
-            event_id=f"{self.epoch}-{camera}-{event.number}",
+            event_id=f"{self.epoch}-{camera}-{'' if about is AlertKind.ANOMALY else f'{about}-'}{event.number}",
             phase=event.phase,
             camera=camera,
             started_at=started_at,
@@ -191,6 +193,7 @@ class Publisher:
             dropped_frames=dropped_frames,
             evidence=tuple(evidence),
             media_s=media_s,
+            about=about,
         )
         self._send(message, None if event.phase is Phase.UPDATE else jpeg)
         return message

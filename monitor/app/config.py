@@ -92,6 +92,8 @@ class PublishConfig(Settings):
     in this folder can connect, and the connection is encrypted. None: no encryption."""
     insecure: bool = False
     """Allow addresses that other machines can reach, without encryption."""
+    lost_after_s: float = Field(10.0, ge=0, le=86_400)
+    """A camera that gives no frames for this long, seconds, is an alert of its own kind."""
 
     @model_validator(mode="after")
     def _addresses_differ(self) -> Self:

@@ -89,7 +89,7 @@ class Session:
         self._console = console
         self.fleet = Fleet(Pipeline(settings.queue, cpu_fallback=settings.cpu_fallback), cameras)
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
-        self._publisher: Publisher | None = None
+        self._publishing: PublishSink | None = None
         self._dashboard: Dashboard | None = None
         self._reloader: Reloader | None = None
         if options.config is not None:
@@ -160,8 +160,8 @@ class Session:
 
     def _publish_end(self, how: str) -> None:
         """Publish the end at once, because later work, such as completing clips, would look like an outage."""
-        if self._publisher is not None:
-            self._publisher.end(redact(how))
+        if self._publishing is not None:
+            self._publishing.end(redact(how))
 
     def _kept(self) -> str:
         """Where the user finds all alerts after the run, in words; empty if they are not kept."""
@@ -215,9 +215,10 @@ class Session:
                     journal=_open_journal(settings.journal, stack, demo=self._judge is not None),
                 )
             )
-            self._publisher, endpoint = publisher, publisher.alerts_endpoint
+            endpoint = publisher.alerts_endpoint
             names = evidence.names if settings.evidence.enabled else lambda _: ()
-            sinks.append(PublishSink(publisher, names))
+            self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)
+            sinks.append(self._publishing)
         sinks.append(recorder)
         if self._judge is not None:
             sinks.append(self._judge)

@@ -24,8 +24,9 @@ from monitor.client.items import (
     Silence,
     UnknownCamera,
 )
-from monitor.states import Phase
+from monitor.states import AlertKind, Phase
 from monitor.text.durations import place
+from monitor.text.outside import safe
 from monitor.text.wording import listed, nearest
 
 _NAMED_AT_MOST = 20
@@ -61,6 +62,13 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
         words.append(_earlier("read", message.captured_at, message.sent_at))
     elif isinstance(message, HealthMessage):
         words += [message.state, _earlier("since", message.since, message.sent_at), message.detail]
+    elif message.about == AlertKind.CAMERA_LOST:
+        words += [message.phase.upper(), "camera lost" if message.ended_at is None else "camera was lost"]
+        words.append(_earlier("since" if message.ended_at is None else "from", message.started_at, message.sent_at))
+        if message.interrupted:
+            words.append("(the monitor was killed meanwhile)")
+        else:
+            words.extend(reason.text for reason in message.reasons[:1])
     else:
         # An update gives the present reason, a start or end the reason of the peak. The score is of the same moment.
         present = message.phase is Phase.UPDATE

@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 
+from monitor.alerts.messages import ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, RunReport
 from monitor.sinks.alert_facts import model_ref
 from monitor.sinks.evidence.alert_pictures import snapshot, to_jpeg
-from monitor.states import Phase
+from monitor.sinks.lost_cameras import Loss, LostCameras
+from monitor.states import AlertEvent, AlertKind, Phase, Reason
 
 SNAPSHOT_WIDTH = 640
 """Maximum width of the pictures that are sent with alerts, pixels."""
 SNAPSHOT_QUALITY = 80
+LOST_AFTER_S = 10.0
+"""A camera that gives no frames for this long is an alert, seconds."""
+_NO_MODEL = ModelRef(id="", hash="")
 
 
 class PublishSink(Sink):
-    """Publishes scores, alerts and health as ZeroMQ messages.
+    """Publishes scores, alerts and health as ZeroMQ messages. A lost camera is an alert of its own kind.
 
-    evidence: returns the names of the evidence files of an alert's event
+    evidence      returns the names of the evidence files of an alert's event
+    lost_after_s  a camera that gives no frames for this long is an alert, seconds
     """
 
-    def __init__(self, publisher: Publisher, evidence: Callable[[Alert], Sequence[str]] = lambda _: ()) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        evidence: Callable[[Alert], Sequence[str]] = lambda _: (),
+        lost_after_s: float = LOST_AFTER_S,
+    ) -> None:
         self._publisher = publisher
         self._evidence = evidence
+        self._lost = LostCameras(lost_after_s)
+        self._elapsed_s = 0.0  # of the run, at the last report
 
     def score(self, judgement: Judgement) -> None:
         """Publish the score."""
@@ -64,9 +78,38 @@ class PublishSink(Sink):
         since = time.time() - (time.monotonic() - report.since)
         self._publisher.publish_health(report.name, report.state, since=since, detail=report.detail)
 
-    def tick(self, report: RunReport) -> None:  # noqa: ARG002 - the heartbeat only shows that the loop runs
-        """Send the heartbeat when it is due, answer clients, and maintain the journal."""
+    def removed(self, camera: str) -> None:
+        """End the alert about a lost camera that is no longer watched."""
+        self._tell(self._lost.removed(camera))
+
+    def tick(self, report: RunReport) -> None:
+        """Publish lost cameras, send the heartbeat when it is due, answer clients, and maintain the journal."""
+        self._elapsed_s = report.elapsed_s
+        self._tell(self._lost.update(report))
         self._publisher.tick(time.monotonic())
+
+    def end(self, how: str) -> None:
+        """Publish the end of the run, see Publisher.end."""
+        self._tell(self._lost.close())
+        self._publisher.end(how)
+
+    def _tell(self, losses: Sequence[Loss]) -> None:
+        for loss in losses:
+            lasted_s = (self._elapsed_s if loss.ended_s is None else loss.ended_s) - loss.started_s
+            began_at = time.time() - self._elapsed_s  # of the run
+            self._publisher.publish_alert(
+                loss.camera,
+                AlertEvent(
+                    loss.number, loss.phase, loss.started_s, loss.ended_s, math.nan, 0.0, loss.started_s, notify=True
+                ),
+                started_at=began_at + loss.started_s,
+                ended_at=None if loss.ended_s is None else began_at + loss.ended_s,
+                model=_NO_MODEL,
+                frame_age_s=0.0,
+                dropped_frames=0,
+                reasons=(Reason("no frame for", lasted_s, 0.0, "s", said=loss.said),),
+                about=AlertKind.CAMERA_LOST,
+            )
 
 
 def snapshot_jpeg(alert: Alert) -> bytes:
