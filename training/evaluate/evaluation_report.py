@@ -159,6 +159,8 @@ def _events(events: EventFigures, width: int | None) -> str:
     if events.events:
         delay = "" if math.isnan(events.delay_s) else f", median delay {events.delay_s:.1f} s"
         lines.append(f"  {events.found} of {counted(events.events, 'event')} found ({events.recall:.0%}){delay}")
+        if events.already_on:
+            lines.append(f"  in {events.already_on} of those missed, an earlier alarm was still on: it tells nobody")
     false = counted(len(events.false_alarms), "false alarm")
     if events.false_alarms_per_hour_interval is None:
         lines.append(f"  {false}")

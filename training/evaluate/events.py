@@ -16,7 +16,8 @@ from monitor.states import Phase
 from training.evaluate.ranking import Interval
 
 TOLERANCE_S = 2.0
-"""An alert belongs to an abnormal interval if it begins at most this many seconds after it, as in the demo."""
+"""An alert belongs to an abnormal interval if it begins at most this many seconds after it, as in the demo. An interval
+that begins at most this many seconds after another one continues it."""
 HOUR_S = 3600.0
 
 
@@ -109,14 +110,16 @@ class EventFigures:
     """Results of the alert rule at the threshold for a false-alarm budget.
 
     budget_per_day         false alarms per day; sets the threshold
-    events, found          number of abnormal intervals, and of those that an alert overlaps
+    events, found          number of abnormal intervals, and of those in which an alert was raised. An alert that was
+                           raised before tells nobody of the interval, even if it is still on
     recall                 found / events; NaN without events
-    delay_s                median seconds from the first frame of a found interval to its alert; NaN if none was found
-    false_alarms           alerts that overlap no abnormal interval
+    delay_s                median seconds from the first frame of a found interval to its alert; NaN if none was raised
+    false_alarms           alerts that were raised in no abnormal interval
     normal_hours           hours of footage labelled normal
     false_alarms_per_hour  false alarms per hour of that footage; NaN without such footage
     false_alarms_per_hour_interval  95 % Poisson interval
     missed                 (video, first second, last second) of each interval that was not found
+    already_on             number of missed intervals in which an earlier alert was still on
     supported_per_day      the lowest false-alarm rate per day that the model's held-out footage can confirm
     """
 
@@ -130,38 +133,52 @@ class EventFigures:
     false_alarms_per_hour: float
     false_alarms_per_hour_interval: Interval | None
     missed: tuple[tuple[str, float, float], ...]
+    already_on: int = 0
     supported_per_day: float = 0.0
 
 
 def compare(truth: Sequence[Truth], alarms: Sequence[Alarm], budget_per_day: float) -> EventFigures:
-    """Match alarms with the abnormal intervals of the same video that they overlap."""
+    """Match alarms with the abnormal intervals of the same video in which they were raised.
+
+    An interval that continues another one is also found by the alarm of that one, if it is still on. This has no delay.
+    """
     delays: list[float] = []
     missed = []
+    found = already_on = 0
     matched: set[int] = set()
     for video in truth:
         own = [(i, alarm) for i, alarm in enumerate(alarms) if alarm.video == video.video]
+        before_s, hits = -math.inf, list[tuple[int, Alarm]]()
         for first, last in video.intervals:
-            hits = [(i, a) for i, a in own if a.started_s <= last + TOLERANCE_S and a.ended_s >= first]
+            still_on = [(i, a) for i, a in own if a.raised_s < first <= a.ended_s]
+            continued = [hit for hit in still_on if hit in hits] if first - before_s <= TOLERANCE_S else []
+            raised = [(i, a) for i, a in own if a.raised_s >= first and a.started_s <= last + TOLERANCE_S]
+            before_s, hits = last, continued + raised
             matched.update(i for i, _ in hits)
-            if hits:
-                delays.append(max(0.0, min(a.raised_s for _, a in hits) - first))
+            found += bool(hits)
+            if continued:
+                continue
+            if raised:
+                delays.append(min(a.raised_s for _, a in raised) - first)
             else:
                 missed.append((video.video, first, last))
+                already_on += bool(still_on)
     false = tuple(alarm for i, alarm in enumerate(alarms) if i not in matched)
     hours = sum(video.normal_s for video in truth) / HOUR_S
     low, high = poisson_interval(len(false))
-    events = len(delays) + len(missed)
+    events = found + len(missed)
     return EventFigures(
         budget_per_day,
         events,
-        len(delays),
-        len(delays) / events if events else math.nan,
+        found,
+        found / events if events else math.nan,
         median(delays) if delays else math.nan,
         false,
         hours,
         len(false) / hours if hours else math.nan,
         (low / hours, high / hours) if hours else None,
         tuple(missed),
+        already_on,
     )
 
 

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import poisson
 
 from training.evaluate.events import TOLERANCE_S, Alarm, Truth, compare, poisson_interval
@@ -39,8 +41,45 @@ def test_alarm_that_comes_soon_after_an_event_still_belongs_to_it_and_a_later_on
     assert late.missed == (("a", 10, 20),)
 
 
-def test_alarm_that_was_on_before_has_no_negative_delay() -> None:
-    assert compare([truth((10, 20))], [alarm(5, 15)], 1.0).delay_s == 0.0
+@pytest.mark.parametrize("early", [alarm(5, 15), alarm(5, 9999), alarm(9.4, 10.0), alarm(0, 10)])
+def test_an_alarm_that_was_on_before_finds_nothing_and_is_false(early: Alarm) -> None:
+    found = compare([truth((10, 20))], [early], 1.0)
+    assert (found.found, found.already_on, found.false_alarms) == (0, 1, (early,))
+    assert math.isnan(found.delay_s)
+    again = compare([truth((10, 20))], [early, alarm(16, 17)], 1.0)
+    assert (again.found, again.delay_s, again.already_on) == (1, 6.5, 0), "another alarm is raised in it"
+
+
+def test_an_alarm_that_rises_before_an_event_and_is_raised_in_it_finds_it() -> None:
+    found = compare([truth((10, 20))], [alarm(9.6, 12, raised_s=10.1)], 1.0)
+    assert (found.found, found.delay_s, found.false_alarms) == (1, pytest.approx(0.1), ())
+
+
+def test_an_event_that_labels_cut_into_pieces_is_found_by_one_alarm_and_another_event_is_not() -> None:
+    pieces = compare([truth((10, 12), (12.5, 14), (15, 20))], [alarm(11, 19)], 1.0)
+    assert (pieces.found, pieces.delay_s, pieces.missed) == (3, 1.5, ())
+    later = compare([truth((10, 12), (30, 40))], [alarm(11, 35)], 1.0)
+    assert (later.found, later.already_on, later.false_alarms) == (1, 1, ())
+    assert later.missed == (("a", 30, 40),)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(0, 50), st.floats(0, 60)), max_size=6),
+    st.lists(st.tuples(st.floats(0, 60), st.floats(0, 20)), max_size=6),
+)
+def test_a_constant_alarm_never_raises_recall_and_every_alarm_counts_once(
+    intervals: list[tuple[float, float]], rises: list[tuple[float, float]]
+) -> None:
+    edges = sorted({edge for pair in intervals for edge in pair})
+    events = truth(*zip(edges[::2], edges[1::2], strict=False))
+    alarms = [alarm(start, start + length) for start, length in rises]
+    plain = compare([events], alarms, 1.0)
+    always = compare([events], [Alarm("a", -5.0, -4.5, 1e9, 9.0, 0.0, "motion", (), True), *alarms], 1.0)
+    assert always.found == plain.found
+    assert always.events == plain.events == plain.found + len(plain.missed)
+    assert len(always.false_alarms) == len(plain.false_alarms) + 1
+    assert math.isnan(plain.delay_s) or plain.delay_s >= 0
 
 
 def test_alarms_of_another_video_are_false() -> None:
