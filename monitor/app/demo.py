@@ -144,20 +144,18 @@ class DemoJudge(Sink):
     def result(self) -> DemoResult:
         """Compare the alerts so far with the episodes so far. An unfinished episode counts only after it is caught."""
         alerts = list(self._alerts.values())
-        over = [e for e in self._truth() if e.ended_s <= self._now_s or any(a[1] >= e.started_s for a in alerts)]
+        over = [e for e in self._truth() if e.ended_s <= self._now_s or any(a[0] >= e.started_s for a in alerts)]
         return compare(over, alerts)
 
 
 def compare(truth: Sequence[Episode], alerts: Sequence[tuple[float, float, float]]) -> DemoResult:
-    """Match alerts (started_s, ended_s, peak score) with the episodes that they overlap."""
+    """Match alerts (started_s, ended_s, peak score) with the episodes in which, or soon after which, they started."""
     results, matched = [], set()
     for episode in truth:
-        hits = [
-            alert for alert in alerts if alert[0] <= episode.ended_s + TOLERANCE_S and alert[1] >= episode.started_s
-        ]
+        hits = [alert for alert in alerts if episode.started_s <= alert[0] <= episode.ended_s + TOLERANCE_S]
         matched.update(hits)
         first = min(hits, default=None)
-        delay = None if first is None else max(0.0, first[0] - episode.started_s)
+        delay = None if first is None else first[0] - episode.started_s
         results.append(EpisodeResult(episode, delay, max((hit[2] for hit in hits), default=None)))
     false = tuple((started, ended) for started, ended, peak in alerts if (started, ended, peak) not in matched)
     return DemoResult(tuple(results), false)

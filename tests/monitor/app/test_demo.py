@@ -17,3 +17,9 @@ def test_a_missed_episode_and_a_false_alarm_are_told() -> None:
     assert result.episodes[1].delay_s is None
     assert result.false_alarms == ((20.0, 22.0),)
     assert result_sentence(result) == "1 of 2 abnormal episodes caught, 1 false alarm."
+
+
+def test_an_alert_that_was_on_before_an_episode_does_not_catch_it() -> None:
+    result = compare([RUN], [(8.0, 14.0, 2.0)])
+    assert result.caught == 0
+    assert result.false_alarms == ((8.0, 14.0),)
