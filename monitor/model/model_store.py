@@ -8,7 +8,6 @@ complete new folder.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as dump_tensors
@@ -29,19 +28,23 @@ from monitor.detector.base import Detector, Precision
 from monitor.detector.registry import detector_class
 from monitor.errors import ModelError, RunError, first_problem
 from monitor.model.model_versions import newest_usable, version_folders
+from monitor.reading import MB, parse_json, read_file
 from monitor.scores.held_out import HeldOut
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.stream.regimes import Regime
 from monitor.text.commands import learn_command
+from monitor.text.wording import shortened
 
 CARD_FILE = "model.json"
 COPY_AGAIN = "copy the model folder again"
 WEIGHTS_FILE = "weights.safetensors"
 FORMAT_VERSION = 1
+LARGEST_CARD, LARGEST_WEIGHTS = 4 * MB, 500 * MB
+_MOST_DETECTORS = 16
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Provenance(_Strict):
@@ -64,7 +67,7 @@ class Provenance(_Strict):
 class DetectorEntry(_Strict):
     """A detector's registry name and settings (preprocessing included)."""
 
-    name: str
+    name: str = Field(max_length=64)
     settings: dict[str, Any]
 
 
@@ -93,10 +96,18 @@ class ModelCard(_Strict):
     format_version: int
     name: str
     monitor_version: str
-    detectors: list[DetectorEntry] = Field(min_length=1)
+    detectors: list[DetectorEntry] = Field(min_length=1, max_length=_MOST_DETECTORS)
     weights_sha256: str
     held_out: HeldOutSummary
     provenance: Provenance
+
+    @field_validator("detectors")
+    @classmethod
+    def _each_once(cls, value: list[DetectorEntry]) -> list[DetectorEntry]:
+        names = [entry.name for entry in value]
+        if len(set(names)) < len(names):
+            raise ValueError("a detector is named twice")
+        return value
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +176,8 @@ def save_model(
     if viewpoint is not None:
         tensors |= {f"viewpoint/{key}": np.asarray(array, order="C") for key, array in viewpoint.tensors().items()}
     weights = dump_tensors(tensors)
+    if len(weights) > LARGEST_WEIGHTS:
+        raise RunError(f"the model is larger than {LARGEST_WEIGHTS / MB:g} MB: learn from less footage")
     card = ModelCard(
         format="true-sight-model",
         format_version=FORMAT_VERSION,
@@ -192,7 +205,10 @@ def load_model(folder: Path, device: str = "cpu", precision: Precision = "auto")
     Every field is checked. Raises ModelError if the model is missing, damaged or not compatible, and UsageError if this
     machine does not support the device or the precision.
     """
-    versions = [] if (folder / CARD_FILE).exists() else version_folders(folder)
+    try:
+        versions = [] if (folder / CARD_FILE).exists() else version_folders(folder)
+    except OSError as error:  # a name too long, or a folder of someone else
+        raise ModelError(f"cannot read the model folder {folder} ({error.strerror}): check the path") from error
     if versions:
         return newest_usable(versions, lambda version: _load(version, device, precision))
     return _load(folder, device, precision)
@@ -209,15 +225,15 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
         raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")
     if not folder.is_dir():
         raise ModelError(f"no model folder at {folder}: check the path, or learn a model with `{learn_command()}`")
-    card_bytes = _read(folder, CARD_FILE)
+    card_bytes = _read(folder, CARD_FILE, LARGEST_CARD)
     card = _parse_card(folder, card_bytes)
-    weights = _read(folder, WEIGHTS_FILE)
+    weights = _read(folder, WEIGHTS_FILE, LARGEST_WEIGHTS)
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
         raise _damaged(folder, f"{WEIGHTS_FILE} does not have the checksum in {CARD_FILE}")
     try:
         tensors = load_tensors(weights)
-    except SafetensorError as error:
-        raise _damaged(folder, f"{WEIGHTS_FILE} cannot be read ({error})") from error
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:  # also for bfloat16
+        raise _damaged(folder, f"{WEIGHTS_FILE} cannot be read ({shortened(str(error), 200)})") from error
     detectors, names = [], {"held_out", "viewpoint"}
     for entry in card.detectors:
         names.add(entry.name)
@@ -228,7 +244,9 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
             raise ModelError(f"the model in {folder} cannot be used: {error}") from error
     foreign = sorted(key for key in tensors if key.split("/")[0] not in names)
     if foreign:
-        raise ModelError(f"the model in {folder} holds unknown tensors ({foreign[0]}): it is from another version")
+        raise ModelError(
+            f"the model in {folder} holds unknown tensors ({shortened(foreign[0], 60)}): it is from another version"
+        )
     held_out = _held_out(folder, card, tensors)
     return Model(card, tuple(detectors), held_out, hashlib.sha256(card_bytes).hexdigest(), _viewpoint(folder, tensors))
 
@@ -255,19 +273,19 @@ def _viewpoint(folder: Path, tensors: dict[str, NDArray[Any]]) -> Viewpoint | No
         raise _damaged(folder, str(error)) from error
 
 
-def _read(folder: Path, file: str) -> bytes:
+def _read(folder: Path, file: str, at_most: int) -> bytes:
     try:
-        return (folder / file).read_bytes()
+        return read_file(folder / file, at_most)
     except FileNotFoundError as error:
         raise ModelError(f"{folder} is not a model folder: it has no {file}; check the path") from error
     except OSError as error:
-        raise ModelError(f"cannot read {folder / file}: {error.strerror}") from error
+        raise ModelError(f"cannot read {folder / file}: {error.strerror}; {COPY_AGAIN}") from error
 
 
 def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
     try:
-        content = json.loads(card_bytes)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(card_bytes)
+    except ValueError as error:
         raise _damaged(folder, f"{CARD_FILE} is not valid JSON ({error})") from error
     if not isinstance(content, dict) or content.get("format") != "true-sight-model":
         raise ModelError(
@@ -276,7 +294,7 @@ def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
         )
     if content.get("format_version") != FORMAT_VERSION:
         raise ModelError(
-            f"the model in {folder} has format version {content.get('format_version')}, "
+            f"the model in {folder} has format version {shortened(str(content.get('format_version')), 20)}, "
             f"this program reads version {FORMAT_VERSION}: train it again"
         )
     try:
@@ -295,7 +313,8 @@ def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -
         array = tensors.get(key)
         if array is None or array.shape != (card.held_out.frames,):
             raise _damaged(folder, f"{key} is missing or not {card.held_out.frames} long")
-        if array.dtype != kind or (key == "held_out/time_s" and not np.isfinite(array).all()):
+        # A score is NaN if it could not be judged.
+        if array.dtype != kind or (np.isinf(array) if "score" in key else ~np.isfinite(array)).any():
             raise _damaged(folder, f"{key} does not hold finite {np.dtype(kind)} numbers")
     scores = {entry.name: tensors[f"held_out/score/{entry.name}"] for entry in card.detectors}
     regime = tensors.get("held_out/regime")

@@ -29,7 +29,7 @@ def version_folders(folder: Path) -> list[Path]:
     """The versions in a folder, the newest first; empty if the folder is missing or has no versions."""
     try:
         entries = list(folder.iterdir())
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name with a NUL byte
         return []
     return sorted((e for e in entries if _VERSION.fullmatch(e.name) and e.is_dir()), key=version_number, reverse=True)
 

@@ -47,7 +47,7 @@ class SceneSettings(BaseModel):
     exemplars: tuple[int, int, int] = Field(description="number per regime: colour, grey, dark; 0: not learned")
     rows: int = Field(ge=1, description="rows of places in the anomaly map")
     columns: int = Field(ge=1)
-    smooth_s: float = Field(gt=0, description="window of the score's median, seconds")
+    smooth_s: float = Field(gt=0, le=60, description="window of the score's median, seconds")
     floor: float = Field(gt=0, description="lower limit of the threshold, see ``Scene.min_threshold``")
 
 

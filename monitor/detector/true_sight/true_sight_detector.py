@@ -73,7 +73,7 @@ class TrueSightSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     variant: Variant
-    sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = PUBLISHED_SIZES
+    sizes: Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)] = PUBLISHED_SIZES
     width: Annotated[int, Field(ge=1, le=512)] = PUBLISHED_WIDTH
     patch: Annotated[int, Field(ge=1, le=INPUT_SIZE)] = 12
     term_means: Seven | None = None
