@@ -109,10 +109,11 @@ class CameraEvidence:
 
     def abandon(self) -> None:
         """Discard the open clip: there is no time to complete it."""
-        if self._open is not None:
-            self._open.clip.abandon()
+        now_open, self._open = self._open, None
+        if now_open is not None:
+            now_open.clip.abandon()
             self._disk.lost += 1
-            self._open = None
+            self._write_facts(now_open.files)
 
     def _start(self, alert: Alert) -> None:
         self.finish()  # the last event's clip: its missing end is the beginning of the new clip
@@ -175,6 +176,12 @@ class CameraEvidence:
         self._disk.write(name, to_jpeg(snapshot(alert, self._settings.width), self._settings.quality))
 
     def _write_facts(self, files: EvidenceFiles) -> None:
+        if self._facts["phase"] != "start":  # by then, every file is there, is being written, or was lost
+            opened = (files.clip,) if self._open is not None else ()
+            there = [
+                name for name in files.all if name in (files.facts, *opened) or (self._disk.folder / name).exists()
+            ]
+            self._facts["files"] = [name.rpartition("/")[2] for name in there]
         self._disk.write(files.facts, (json.dumps(self._facts, indent=1) + "\n").encode())
 
     def _describe(self, alert: Alert, files: EvidenceFiles) -> dict[str, Any]:

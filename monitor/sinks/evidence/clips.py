@@ -2,6 +2,9 @@
 
 Frames keep their real times. In MP4 each frame has its own time. OpenCV writes WebM at a fixed rate, so there frames
 are repeated.
+
+An unfinished clip can be played up to about its last two seconds, so that a killed monitor loses no more: MP4 is
+written in fragments of a second. ``complete_clip`` makes an ordinary file of it.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ except ImportError:  # PyAV has no wheel for this machine
 _TICKS = 90_000  # per second: the time base of MP4
 _WEBM_FPS = 10.0
 _OPTIONS = {"preset": "veryfast", "crf": "26"}
+_FRAGMENTS = {"movflags": "+empty_moov+delay_moov+default_base_moof", "frag_duration": "1000000", "flush_packets": "1"}
 
 
 class Clip(Protocol):
@@ -62,15 +66,55 @@ def open_clip(path: Path, width: int, height: int, *, camera: str, started_at: f
     return WebmClip(path, width, height)
 
 
+def complete_clip(partial: Path, path: Path) -> int:
+    """Make an unfinished clip a complete one under its own name; returns its number of frames.
+
+    If no frame can be read, it returns 0 and leaves the unfinished clip as it is. An MP4 is copied without its
+    fragments, or stays fragmented if the disk has no room for the copy. Raises OSError.
+    """
+    if path.suffix != ".mp4":
+        frames = _readable_frames(partial)
+        if frames:
+            partial.replace(path)
+        return frames
+    if av is None:
+        return 0
+    whole = path.with_name(f".{path.stem}.whole.partial.mp4")
+    frames = 0
+    try:
+        with (
+            av.open(str(partial)) as source,
+            av.open(str(whole), "w", format="mp4", options={"movflags": "+faststart"}) as target,
+        ):
+            target.metadata.update(source.metadata)
+            video = source.streams.video[0]
+            stream = target.add_stream_from_template(video)
+            for packet in source.demux(video):
+                if packet.dts is None or packet.is_corrupt:  # the last one is empty, or was cut off
+                    continue
+                packet.stream = stream
+                target.mux(packet)
+                frames += 1
+        if frames:
+            whole.replace(path)
+            discard(partial)
+    except (av.error.FFmpegError, OSError, IndexError):
+        if frames:
+            partial.replace(path)
+    finally:
+        discard(whole)
+    return frames
+
+
 class Mp4Clip:
-    """H.264, yuv420p. Playback can start before the whole file is loaded (faststart)."""
+    """H.264, yuv420p. Playback of the complete clip can start before the whole file is loaded (faststart)."""
 
     def __init__(self, path: Path, width: int, height: int, *, camera: str, started_at: float) -> None:
         self.frames = 0
         self._path, self._partial = path, partial_path(path)
         self._first_s = 0.0
         try:
-            self._container = av.open(str(self._partial), "w", format="mp4", options={"movflags": "+faststart"})
+            self._container = av.open(str(self._partial), "w", format="mp4", options=_FRAGMENTS)
             self._container.metadata["title"] = camera
             self._container.metadata["creation_time"] = datetime.fromtimestamp(started_at, UTC).isoformat()
             self._stream = self._container.add_stream("libx264", rate=25, options=_OPTIONS)
@@ -102,9 +146,8 @@ class Mp4Clip:
             self._container.close()
         except av.error.FFmpegError as error:
             raise _os_error(error) from error
-        size = self._partial.stat().st_size
-        self._partial.replace(self._path)
-        return size
+        complete_clip(self._partial, self._path)
+        return self._path.stat().st_size
 
     def abandon(self) -> None:
         """See Clip."""

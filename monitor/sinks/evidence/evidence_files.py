@@ -19,6 +19,8 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
+_NAME = re.compile(r"(\d{6}\.\d{3}-\d+)(-start\.jpg|-peak\.jpg|\.mp4|\.webm|\.json)")
+_PARTIAL = re.compile(r"\.\d{6}\.\d{3}-\d+\S*\.partial\.\w+")
 RETRY_S = 30.0
 """After a failure, nothing is written for this many seconds."""
 
@@ -82,6 +84,17 @@ def folder_name(camera: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9_.-]", "_", camera)
     safe = re.sub(r"^\.", "_", safe)
     return safe if safe == camera else f"{safe}-{zlib.crc32(camera.encode()):08x}"
+
+
+def evidence_of(name: str) -> str | None:
+    """The event (EvidenceFiles.stem) to which a file with this name belongs; None if it is not a name of evidence."""
+    match = _NAME.fullmatch(name)
+    return match[1] if match else None
+
+
+def is_partial(name: str) -> bool:
+    """Whether this is the name of a file of evidence that is not complete, see ``partial_path``."""
+    return _PARTIAL.fullmatch(name) is not None
 
 
 def partial_path(path: Path) -> Path:

@@ -22,6 +22,7 @@ from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.clips import clip_suffix
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
+from monitor.sinks.evidence.repair import repair, sole_user
 from monitor.sinks.evidence.retention import Retention
 from monitor.states import Phase
 from monitor.text.redaction import redact
@@ -154,6 +155,13 @@ class EvidenceSink(Sink):
         self._waiting.offer(_Left(camera), 0, WAITING_BYTES * 3 // 2)
 
     def _work(self) -> None:
+        with sole_user(self._settings.folder) as alone:
+            if alone:
+                repair(self.disk)
+            self._write_all()
+        self._retention.close()
+
+    def _write_all(self) -> None:
         self._check_room()
         while not self._waiting.ended:
             item = self._waiting.take(0.5)
