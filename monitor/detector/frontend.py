@@ -24,6 +24,7 @@ BINS = 8  # a power of two
 
 _MIN_LAG_S = 0.07  # minimum age of the earlier frame: a walker then moves about one pixel, at any frame rate
 _MAX_LAG_S = 0.6  # maximum age of the earlier frame; with older frames the flow is meaningless
+_MAX_SLOW_LAG_S = 2.6  # ... and without flow: enough for one frame in two seconds
 _MIN_FLOW_PX = 0.075  # below this displacement, flow is noise
 _MIN_CHANGE = 10  # below this change, grey levels, flow is noise
 # If more than this share of the change remains after moving the picture along the flow, the flow is wrong. A much lower
@@ -41,6 +42,8 @@ class View:
 
     grey        (h, w) uint8, the grey picture
     lag_s       age of the earlier frame that the motion is measured from, seconds
+    followed    True if that frame is recent enough for optical flow. If not, everything is 0 but ``moving`` and
+                ``changed`` (pixels of the foreground that have changed), ``change`` and ``foreground``
     flow        (h/4, w/4, 8) float32: sum of the speeds of the moving pixels, per direction bin, px/s
     speed       (h/4, w/4) float32: sum of the speeds of the moving pixels, px/s
     speed2      (h/4, w/4) float32: sum of the squared speeds of the moving pixels
@@ -56,6 +59,7 @@ class View:
 
     grey: Image
     lag_s: float
+    followed: bool
     flow: FloatArray
     speed: FloatArray
     speed2: FloatArray
@@ -97,9 +101,12 @@ class FrontEnd:
     """Processes the frames of one camera, in order of time. One object per stream; it keeps a few recent grey pictures.
 
     background  (h, w) grey levels of the empty scene in training; h and w are multiples of 8
+    slow        True to compare with frames that are too old for optical flow, also if there are younger ones
     """
 
-    def __init__(self, background: NDArray[np.generic]) -> None:
+    def __init__(self, background: NDArray[np.generic], *, slow: bool = False) -> None:
+        self._least_lag_s = _MAX_LAG_S if slow else _MIN_LAG_S
+        self._most_lag_s = 0.0 if slow else _MAX_LAG_S  # for optical flow
         self._background = background.astype(np.float32)
         self._past: deque[_Past] = deque()
         # Patches of 8 px, 4 px apart, at half the picture's size. Smoothing the flow costs more time than it is worth.
@@ -121,24 +128,29 @@ class FrontEnd:
         return width, height
 
     def update(self, frame: Frame) -> View | None:
-        """Process the next frame; None if there is no earlier frame, 0.07 to 0.6 s before, to compare with."""
+        """Process the next frame; None if there is no earlier frame, 0.07 to 2.6 s before, to compare with."""
         return self.update_grey(frame.small.grey(self.size), frame.time_s)
 
     def update_grey(self, grey: Image, time_s: float) -> View | None:
         """Like ``update``, for a grey picture (h, w) uint8 of this front end's size."""
         foreground = self._look_at_background(grey, time_s)
-        while len(self._past) > 1 and time_s - self._past[1].time_s >= _MIN_LAG_S:
+        while len(self._past) > 1 and time_s - self._past[1].time_s >= self._least_lag_s:
             self._past.popleft()
         earlier = self._past[0] if self._past else None
         now = _Past(time_s, grey, np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.uint8))
         self._past.append(now)
-        if earlier is None or not _MIN_LAG_S <= time_s - earlier.time_s <= _MAX_LAG_S:
+        if earlier is None or not self._least_lag_s <= time_s - earlier.time_s <= _MAX_SLOW_LAG_S:
             return None
+        followed = time_s - earlier.time_s <= self._most_lag_s
         change = cv2.absdiff(grey, earlier.grey)
         around = np.asarray(cv2.blur(change, (3, 3)), np.uint8)
         changed = cv2.dilate(around, _SQUARE) >= _MIN_CHANGE
         # Most of the time nothing happens in front of a camera; then the flow is not needed.
-        if changed.any():
+        if not followed:
+            changed &= foreground > 0  # where something was before, the background has changed, too
+            motion = _still(grey.shape) | {"moving": _block_sum(changed)}
+            self._steady.rest()
+        elif changed.any():
             motion = self._motion(now, earlier, around, changed)
         else:
             motion = _still(grey.shape)
@@ -146,6 +158,7 @@ class FrontEnd:
         return View(
             grey=grey,
             lag_s=time_s - earlier.time_s,
+            followed=followed,
             **motion,
             changed=_block_sum(changed),
             change=_block_sum(change),

@@ -40,7 +40,7 @@ _ARRIVAL = 12.0  # grey levels by which a pixel must differ from what it showed 
 _SETTLING_S = 5.0  # time constant with which a pixel's own background follows the picture
 _SQUARE = np.ones((3, 3), np.uint8)
 _LEAST_SHOWN_S, _TIMES_AS_LONG = 12.0, 2.0  # minimum length of useful held-out clips: see shown_by
-_LONGEST_STEP_S = 1.0  # a pause in the stream adds at most this to an age
+_LONGEST_STEP_S = 2.5  # a pause in the stream adds at most this to an age: one frame in two seconds is no pause
 
 
 class StaticSettings(BaseModel):

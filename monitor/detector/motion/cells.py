@@ -6,7 +6,7 @@ Features are used for the comparison, terms for the reasons shown to the user.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,8 @@ TERMS = (
 )
 """Names of a cell's terms, as used in the reasons."""
 SPEED, AREA = TERMS.index("speed"), TERMS.index("foreground area")
+AREA_FEATURE = FEATURES - 2
+"""Index of the feature that does not depend on the time between two frames: the share of the foreground."""
 _FLOORS = np.array([0.1] * BINS + [5.0, 5.0, 0.1, 0.1], np.float32)  # lower limits of usual values in ratios
 
 
@@ -42,16 +44,24 @@ _FLOORS = np.array([0.1] * BINS + [5.0, 5.0, 0.1, 0.1], np.float32)  # lower lim
 class Cells:
     """The motion in each cell in one frame.
 
-    features  (rows, columns, 16) float32
-    terms     (rows, columns, 12) float32, in the order of TERMS: shares of the movement, px/s, shares of the area
-    moving    (rows, columns) float32, share of moving pixels
-    changed   (rows, columns) float32, share of changed pixels
+    features   (rows, columns, 16) float32
+    terms      (rows, columns, 12) float32, in the order of TERMS: shares of the movement, px/s, shares of the area
+    moving     (rows, columns) float32, share of moving pixels
+    changed    (rows, columns) float32, share of changed pixels
+    only_area  True if only the foreground area can be compared with exemplars
     """
 
     features: FloatArray
     terms: FloatArray
     moving: FloatArray
     changed: FloatArray
+    only_area: bool = False
+
+    def area_only(self) -> Cells:
+        """The same cells, reduced to what does not depend on the time between two frames."""
+        terms = np.zeros_like(self.terms)
+        terms[..., AREA] = self.terms[..., AREA]
+        return replace(self, terms=terms, only_area=True)
 
     def active(self, min_moving: float, min_changed: float) -> NDArray[np.bool_]:
         """(rows, columns): the cells to score. Objects that are too fast for the flow still change the picture."""

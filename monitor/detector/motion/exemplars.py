@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,13 @@ class ExemplarMemory:
         self._exemplars, self._neighbours = exemplars, neighbours
         self._squares = np.square(exemplars).sum(axis=2)
         self._spacing = _spacing(exemplars, neighbours)
+
+    def only(self, feature: int) -> ExemplarMemory:
+        """A memory that compares only one feature: no distance is greater than with all features."""
+        part = copy.copy(self)
+        part._exemplars = np.ascontiguousarray(self._exemplars[:, :, feature : feature + 1])
+        part._squares = np.square(part._exemplars).sum(axis=2)
+        return part
 
     def distances(self, cells: NDArray[np.intp], features: FloatArray) -> FloatArray:
         """The distance of each of (k, d) features from the normal features of its cell: (k,) float32; cells: k indices.

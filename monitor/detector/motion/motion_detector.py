@@ -6,6 +6,9 @@ units of the distance in held-out normal footage there. Speed and size, in units
 with the distance as a Euclidean norm. The reason: slower or smaller objects are as far from an exemplar as faster or
 larger ones, but the latter matter more. The detector responds to speed, direction and size of moving objects, and
 ignores everything that stands still.
+
+If frames are more than 0.6 s apart, nothing can be followed from one to the next. Then only the size of what moves is
+compared, at its place. A detector that has learned from such frames compares all frames in this way.
 """
 
 from __future__ import annotations
@@ -20,7 +23,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection
 from monitor.detector.frontend import BINS, FrontEnd
 from monitor.detector.grey_pictures import EvenSample, grey_pictures
-from monitor.detector.motion.cells import AREA, FEATURES, SPEED, TERMS, Cells, grid, measure, over_usual, reasons
+from monitor.detector.motion.cells import (
+    AREA,
+    AREA_FEATURE,
+    FEATURES,
+    SPEED,
+    TERMS,
+    Cells,
+    grid,
+    measure,
+    over_usual,
+    reasons,
+)
 from monitor.detector.motion.exemplars import ExemplarMemory, k_centre
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
@@ -31,6 +45,7 @@ _BACKGROUND_PICTURES = 300
 _FOLDS = 4  # quarters of the footage; the scale comes from distances to the exemplars of the other three quarters
 _SCALE_QUANTILE = 0.98
 _EARLIER_FEATURES = 13
+_OF_FLOW = BINS + 5  # number of features, the first ones, that come from optical flow
 _SPEED_WEIGHT, _AREA_WEIGHT = 1.0, 0.5
 _SCALE_PRIOR = 20  # in the scale of each cell, the scale of the whole picture counts as this many samples
 
@@ -99,10 +114,15 @@ class Motion(Detector):
         self._usual_terms = usual.astype(np.float32)
         by_cell = exemplars.astype(np.float32).reshape(-1, *exemplars.shape[2:])
         self._memory = ExemplarMemory(by_cell, settings.neighbours)
+        self._area_memory = self._memory.only(AREA_FEATURE)
+        # Learned from frames that were too far apart for optical flow: no exemplar has any.
+        self._slow = not exemplars[..., :_OF_FLOW].any()
 
     @classmethod
     def fit(cls, clips: Iterable[Iterable[Frame]], seed: int = 0) -> Self:
-        """Learn from clips of normal footage, each in order of time, at 8 to 12 frames per second.
+        """Learn from clips of normal footage, each in order of time, best at 8 to 12 frames per second.
+
+        From less than 1.7 frames per second on, it learns sizes only, see the module.
 
         Each clip is read once. At most 3,000 pictures (14 KB each) are kept: stretches of 3 s, spread evenly over
         longer footage. The scale is cross-fitted: each quarter of the footage is scored with the exemplars of the other
@@ -118,10 +138,15 @@ class Motion(Detector):
         chosen = np.linspace(0, len(greys) - 1, min(len(greys), _BACKGROUND_PICTURES)).astype(int)
         background = np.median([greys[i] for i in chosen], axis=0).astype(np.uint8)
         seen: list[Cells] = []
+        slow: list[Cells] = []  # of frames that are too far apart for optical flow
         for stretch in stretches:
             front_end = FrontEnd(background)
             views = (front_end.update_grey(grey, time_s) for time_s, grey in stretch)
-            seen.extend(measure(view) for view in views if view is not None)
+            for view in views:
+                if view is not None:
+                    (seen if view.followed else slow).append(measure(view))
+        if len(seen) < _FOLDS:
+            seen = slow
         if len(seen) < _FOLDS:
             raise UsageError("the clips for motion are too short or have too few frames per second; give longer ones")
         return cls._learn(settings, background, seen, np.random.default_rng(seed))
@@ -152,7 +177,7 @@ class Motion(Detector):
 
     def new_stream(self) -> FrontEnd:
         """A front end with the trained background."""
-        return FrontEnd(self._background)
+        return FrontEnd(self._background, slow=self._slow)
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """The score is the mean of the highest cells, NaN for a stream's first frame. Map: (rows, columns) of cells."""
@@ -163,6 +188,8 @@ class Motion(Detector):
         if view is None:
             return nan_detection()
         cells = measure(view)
+        if not view.followed and not self._slow:
+            cells = cells.area_only()
         scores = self._cell_scores(cells)
         highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
         strongest = np.unravel_index(int(scores.argmax()), scores.shape)
@@ -185,7 +212,11 @@ class Motion(Detector):
         active = np.flatnonzero(self._settings.active(cells))
         if len(active):
             features = cells.features.reshape(-1, FEATURES)[active] / self._deviation
-            scores[active] = self._memory.distances(active, features) / self._scale.ravel()[active]
+            if cells.only_area:
+                found = self._area_memory.distances(active, features[:, AREA_FEATURE : AREA_FEATURE + 1])
+            else:
+                found = self._memory.distances(active, features)
+            scores[active] = found / self._scale.ravel()[active]
         return scores.reshape(self._scale.shape)
 
     def settings(self) -> dict[str, Any]:

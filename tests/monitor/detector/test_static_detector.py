@@ -68,6 +68,19 @@ def test_a_thing_left_behind_grows_older_until_it_is_taken_away(static: StaticAg
     assert str(found[90].reasons[0]).startswith("unmoved object for")
 
 
+@pytest.mark.parametrize("step_s", [2.0, 1.0, 1 / 60])
+def test_a_thing_left_behind_is_as_old_as_it_is_whatever_the_frame_rate(static: StaticAge, step_s: float) -> None:
+    times = np.arange(0.0, 3.0 if step_s < 0.1 else 20.0, step_s)
+    paint, frames = _with_bag(2 * step_s, math.inf), []
+    for number, t in enumerate(times):
+        picture = np.repeat(_GROUND.astype(np.uint8)[:, :, None], 3, axis=2)
+        paint(picture, float(t))
+        frames.append(Frame("a", number, float(t), picture))
+    last = _scores(static, frames)[-1]
+    assert last.anomaly_map is not None
+    assert last.score == pytest.approx(max(0.0, times[-1] - 2 * step_s - static.settings()["usual_age_s"]), abs=0.5)
+
+
 def test_the_map_shows_where_the_thing_is(static: StaticAge) -> None:
     anomaly_map = _scores(static, _clip(8, _with_bag(1, 8)))[-1].anomaly_map
     assert anomaly_map is not None

@@ -267,3 +267,52 @@ def test_footage_to_learn_from_must_be_enough_and_must_move() -> None:
         Motion.fit([_clip(40, 1)])
     with pytest.raises(UsageError, match="nothing moves"):
         Motion.fit([_clip(0, 4)])
+
+
+RATES = [0.5, 1.0, 1.6, 2.0, 5.0, 25.0, 60.0]
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_frames_of_any_rate_are_judged_and_usual_motion_stays_low(motion: Motion, rate: float) -> None:
+    first, *rest = _scores(motion, _clip(45, max(1.0, 6 / rate), 20, rate))
+    assert math.isnan(first.score)
+    scores = [d.score for d in rest if rate < 10 or not math.isnan(d.score)]
+    assert len(scores) >= len(rest) - 4, "0.07 s must pass before motion can be measured"
+    # At 2 per second, this square has moved by most of its own width: flow is at its limit.
+    assert 0 < np.median(scores) < (5 if rate == 2 else 1.5)
+
+
+@pytest.mark.parametrize("rate", [0.5, 1.0, 1.6])
+def test_frames_too_far_apart_to_follow_anything_are_judged_by_place_and_size(motion: Motion, rate: float) -> None:
+    """Where nothing has ever moved, and what is larger than anything: no speed or direction is needed for that."""
+    times = np.arange(6) / rate
+
+    def peak(top: int, size: int) -> Detection:
+        images = [np.roll(_picture(20 + 45 * t, size), top, axis=0) for t in times]
+        return _scores(
+            motion, [Frame("a", i, float(t), image) for i, (t, image) in enumerate(zip(times, images, strict=True))]
+        )[-1]
+
+    usual = peak(0, 32)
+    assert peak(0, 80).score > 1.5 * usual.score
+    assert peak(40, 32).score > 1.5 * usual.score
+    assert {reason.term for reason in peak(0, 80).reasons} <= {"foreground area"}
+
+
+def test_one_frame_per_second_is_enough_to_learn_from() -> None:
+    """What is learned at one rate is compared in the same way at any other."""
+    slow = Motion.fit([_clip(45, 24, start, 1.0) for start in (0, 20)])
+    for rate in (0.5, 1.0, 10.0, 25.0):
+        times = np.arange(round(4 * max(rate, 1.0))) / rate
+        usual = _scores(slow, [Frame("a", i, float(t), _picture(20 + 45 * t)) for i, t in enumerate(times)])
+        large = _scores(slow, [Frame("a", i, float(t), _picture(20 + 45 * t, 80)) for i, t in enumerate(times)])
+        assert not math.isnan(usual[-1].score)
+        assert 0 < usual[-1].score < 1.5
+        assert large[-1].score > 1.5 * usual[-1].score
+
+
+def test_a_detector_learned_from_slow_frames_survives_storage() -> None:
+    slow = Motion.fit([_clip(45, 24, 0, 1.0)])
+    again = Motion.load(slow.settings(), slow.tensors(), "cpu")
+    frames = _clip(45, 8, 30, 1.0)
+    assert [repr(d.score) for d in _scores(again, frames)] == [repr(d.score) for d in _scores(slow, frames)]
