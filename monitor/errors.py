@@ -11,7 +11,8 @@ MonitorError
 │   ├── LostError         a client that must not lose a message has lost one
 │   └── StageError        a thread of the pipeline failed
 └── CaptureError          a camera failed; its capture thread tries again
-    └── StallError        the camera is connected but sends nothing
+    ├── StallError        the camera is connected but sends nothing
+    └── ShortageError     the machine has no room for the camera; also a file is tried again
 """
 
 from __future__ import annotations
@@ -72,6 +73,10 @@ class CaptureError(MonitorError):
 
 class StallError(CaptureError):
     """A live camera is connected but has sent nothing within the read timeout."""
+
+
+class ShortageError(CaptureError):
+    """The machine has no process, descriptor or memory left to open a source. That may change, so it is tried again."""
 
 
 def first_problem(error: ValidationError) -> tuple[str, str]:

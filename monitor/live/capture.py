@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from monitor.errors import CaptureError, SourceError, StallError
+from monitor.errors import CaptureError, ShortageError, SourceError, StallError
 from monitor.learning.hold import Hold
 from monitor.live.pacing import Backoff, Pace
 from monitor.model.model_store import Model
@@ -22,6 +22,7 @@ from monitor.sources.source import Reader, Source
 from monitor.states import PAUSED, CameraState
 from monitor.stream.frame_rules import UNCHECKED, FrameRules, RuleSettings
 from monitor.stream.health.health_settings import HealthSettings
+from monitor.text.redaction import redact
 from monitor.types import CaptureStatus, Frame
 
 log = logging.getLogger(__name__)
@@ -91,9 +92,10 @@ class Capture:
     model: the model that watches the camera. It holds the usual view of the camera and the size of its pictures, and it
     knows whether its detectors use the frames' small pictures. None if no detector uses the frames.
 
-    Any thread may read ``status``. A problem of a live camera (CaptureError) is shown there, and the camera is opened
-    again. A problem of a file ends only this file, with the state FAILED. Any other error ends ``run``, which raises
-    it. The state is CONNECTING until the first attempt has succeeded or failed. A lost camera stays OFFLINE or STALLED
+    Any thread may read ``status``. A problem of a live camera is shown there, and the camera is opened again. A problem
+    of a file ends only this file, with the state FAILED. This holds for errors of every kind, because one camera must
+    not end the others. If the machine has no room to open a file (ShortageError), the file is opened again later. The
+    state is CONNECTING until the first attempt has succeeded or failed. A lost camera stays OFFLINE or STALLED
     during the retries, until it gives a frame.
     """
 
@@ -150,8 +152,16 @@ class Capture:
         """End a read that hangs, if the source supports it. Call it after ``stop`` is set."""
         self._source.interrupt()
 
+    def give_up(self, why: str) -> None:
+        """The camera has no thread: it has failed, and gives no frames."""
+        self._change(CameraState.FAILED, why)
+        self._queue.finish(self._source.name)
+
     def run(self) -> None:
-        """Read until the source ends, ``stop`` is set, the queue is closed or enough frames were queued."""
+        """Read until the source ends, ``stop`` is set, the queue is closed or enough frames were queued.
+
+        It never raises.
+        """
         state, detail = CameraState.OFFLINE, "ended by an error"
         try:
             if self._source.live:
@@ -164,6 +174,8 @@ class Capture:
                 state, detail = CameraState.ENDED, ""
             else:
                 state, detail = CameraState.FAILED, str(error)
+        except Exception as error:  # noqa: BLE001 - end of a thread: an error of one camera must not end the others
+            state, detail = CameraState.FAILED, self._unexpected(error)
         finally:
             self._change(state, detail)
             self._queue.finish(self._source.name)
@@ -173,7 +185,9 @@ class Capture:
     def _run_file(self) -> None:
         offset_s, offset = 0.0, 0
         while not self._stop.is_set():
-            with self._source.open() as reader:
+            if (opened := self._open_file()) is None:
+                return
+            with opened as reader:
                 last = None
                 while (
                     not self._stop.is_set() and (position := reader.skip_to(self._rules.due_s - offset_s)) is not None
@@ -198,6 +212,22 @@ class Capture:
             self._rules.new_segment()
             if self._hold is not None:
                 self._hold.begin_again()
+
+    def _open_file(self) -> Reader | None:
+        """The file's reader; None if the run stops first. A file that the machine has no room for is opened later."""
+        while not self._stop.is_set():
+            try:
+                reader = self._source.open()
+            except ShortageError as error:
+                delay_s = self._backoff.next()
+                if self._status.detail != str(error):
+                    log.warning("%s: %s; trying again in %.1f s", self._source.name, error, delay_s)
+                self._change(CameraState.OFFLINE, str(error))
+                self._stop.wait(delay_s)
+            else:
+                self._backoff.reset()
+                return reader
+        return None
 
     # Live cameras
 
@@ -244,6 +274,10 @@ class Capture:
                 return None
         except CaptureError as error:
             return error
+        except SourceError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever went wrong: the next connection may be sound
+            return CaptureError(self._unexpected(error))
 
     def _was_healthy(self) -> bool:
         last_at = self._status.last_frame_at
@@ -297,6 +331,12 @@ class Capture:
             return False
         self._queued += 1
         return self._settings.max_frames is None or self._queued < self._settings.max_frames
+
+    def _unexpected(self, error: Exception) -> str:
+        """An error that no one expected, as a sentence for people. Its traceback goes to the log of ``--verbose``."""
+        log.debug("%s: unexpected error", self._source.name, exc_info=error)
+        what = redact(f"{type(error).__name__}: {error}".strip(": "))
+        return f"{self._source.label} cannot be watched, because of an unexpected error ({what})"
 
     def _unreadable(self, what: str) -> None:
         self._status = replace(self._status, unreadable=self._status.unreadable + 1)

@@ -21,7 +21,8 @@ class Backoff:
         """Seconds to wait before the next attempt, in min_s..max_s."""
         base_s = min(self._base_s, self._max_s / (1.0 + self._jitter))
         self._base_s = min(2.0 * self._base_s, self._max_s)
-        return max(self._min_s, base_s * (1.0 + self._jitter * self._rng.random()))
+        delay_s = max(self._min_s, base_s * (1.0 + self._jitter * self._rng.random()))
+        return min(delay_s, threading.TIMEOUT_MAX)
 
     def reset(self) -> None:
         """Start again with the shortest delay."""
@@ -53,4 +54,5 @@ class Pace:
         stream_s, clock_s = self._origin
         wait_s = clock_s + (time_s - stream_s) / self._speed - self._clock()
         self.behind_s = max(0.0, -wait_s)
+        wait_s = min(wait_s, threading.TIMEOUT_MAX)  # a longer wait would raise OverflowError
         return not (self._stop.wait(wait_s) if wait_s > 0.0 else self._stop.is_set())

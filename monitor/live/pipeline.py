@@ -6,7 +6,8 @@
         while (batch := results.get_all(timeout_s=0.1)) is not None:
             ...
 
-The end of the context stops and joins all threads. The first error of a thread stops the others and is raised there.
+The end of the context stops and joins all threads. An error of the inference thread stops the others and is raised
+there. An error of a capture thread costs only its camera.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ class Pipeline:
     def running(self) -> Iterator[Channel[ScoredFrame]]:
         """Start every thread and give the results. Stop and join all threads at the end.
 
-        Raises the first error of a thread: a MonitorError as it is, any other error as the cause of a StageError.
+        Raises the error of the inference thread: a MonitorError as it is, any other error as the cause of a StageError.
         """
         # There are many cameras with small pictures: OpenCV's own threads would only slow down the capture threads.
         cv2.setNumThreads(1)
@@ -143,7 +144,7 @@ class Pipeline:
         stop = threading.Event()
         inlet = self._queue.register(source.name, live=source.live)
         capture = Capture(source, inlet, settings, stop, first_segment=first_segment, model=model, hold=hold)
-        stage = Stage(f"capture {source.name}", capture.run, self._on_error)
+        stage = Stage(f"capture {source.name}", capture.run, lambda stage: capture.give_up(str(stage.error)))
         feed = Feed(source.name, capture, stop, stage, self._queue)
         self._feeds = (*self._feeds, feed)
         if self._running:

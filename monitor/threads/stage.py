@@ -21,8 +21,12 @@ class Stage:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread. If the machine has no thread left, this is an error like one of ``work``."""
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self.error = RuntimeError(f"the machine has no room for another thread ({error}): end other programs")
+            self._on_error(self)
 
     def _run(self) -> None:
         try:
@@ -41,5 +45,6 @@ def join_all(stages: list[Stage], timeout_s: float) -> list[str]:
     """Wait for all threads together, at most ``timeout_s`` seconds. Returns the names of those still running."""
     deadline = time.monotonic() + timeout_s
     for stage in stages:
-        stage._thread.join(max(0.0, deadline - time.monotonic()))
+        if stage.alive:
+            stage._thread.join(max(0.0, deadline - time.monotonic()))
     return [stage.name for stage in stages if stage.alive]

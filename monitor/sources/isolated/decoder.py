@@ -28,6 +28,7 @@ from typing import ClassVar
 import cv2
 
 from monitor.errors import CaptureError, MonitorError, SourceError, StallError
+from monitor.processes import die_first
 from monitor.sources.isolated.shared_pictures import PictureWriter
 from monitor.sources.source import Position, Reader, Source
 from monitor.text.redaction import redact
@@ -203,7 +204,11 @@ def _end_with_the_parent() -> None:
 
 def main() -> None:
     """Run a decoder process from start to end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    # The parent ends this process. A signal to all processes of a service or of a terminal must not end it earlier: its
+    # camera would then be reported as offline.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    die_first()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # crashes are expected: core dumps must not fill the disk
     os.nice(NICE)
     cv2.setNumThreads(1)

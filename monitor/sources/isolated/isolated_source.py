@@ -10,14 +10,13 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from pathlib import Path
 from typing import Literal
 
-from monitor.errors import CaptureError, SourceError, StallError
+from monitor.errors import CaptureError, ShortageError, SourceError, StallError
+from monitor.processes import child_command, child_environment
 from monitor.sources.camera import CameraSource
 from monitor.sources.isolated.decoder import LONGEST, QUIT, Command, Kind, Reply
 from monitor.sources.isolated.shared_pictures import PictureReader
@@ -27,7 +26,6 @@ from monitor.types import Image
 
 Isolation = Literal["auto", "process", "thread"]
 
-_ROOT = Path(__file__).resolve().parents[3]
 _START_TIMEOUT_S = 20.0  # start of a process; it takes 0.3 s on an idle machine
 _FILE_TIMEOUT_S = 30.0  # enough for a file on a slow disk, or to skip a long damaged part
 # The decoder applies the timeouts itself and reports more detail; if it does not answer in time, it is killed.
@@ -140,44 +138,49 @@ class _Decoder:
         self._label = source.label
         self._interrupted = interrupted
         self._closed = False
-        # SOCK_SEQPACKET keeps message boundaries; an empty message means that the other end has closed.
-        self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._link.setblocking(False)
-        self._pictures = PictureReader()
-        self._asked: deque[int] = deque()  # slots of the frames that are requested but not received yet
         self._live = source.live
+        self._asked: deque[int] = deque()  # slots of the frames that are requested but not received yet
         self._in_a_row = 0  # frames in a row without a skipped frame
-        self._bell, theirs_bell = os.pipe()
-        os.set_blocking(self._bell, False)
-        # If one frame was requested, its reply wakes this thread; if several were, the bell after the last one does.
-        self._polls = (_poll(self._link.fileno()), _poll(self._bell))
-        # The address may contain a password. It goes through the pipe, because every user can read a command line.
-        fds = (theirs.fileno(), self._pictures.fd, theirs_bell)
-        words = ["-m", "monitor.sources.isolated.decoder", *map(str, fds)]
-        try:
-            self.process = subprocess.Popen(  # noqa: S603 - the running Python and this package
-                [sys.executable, "-P", *words],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=fds,
-                # So Ctrl-C in a terminal does not reach the child. A new session would do the same, but Linux's
-                # scheduler (autogroup) would then give the child as much CPU time as all threads of this process.
-                process_group=0,
-                env=_environment(),
-            )
-        except OSError as error:
-            self._link.close()
-            os.close(self._bell)
-            self._pictures.close()
-            raise CaptureError(f"the process that decodes {self._label} cannot be started: {error.strerror}") from error
-        finally:
-            theirs.close()
-            os.close(theirs_bell)
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:  # the child keeps what is theirs
+            try:
+                self.process = self._start(ours, theirs)
+            except OSError as error:
+                what = error.strerror or error
+                raise ShortageError(f"the process that decodes {self._label} cannot be started: {what}") from error
+            ours.pop_all()
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the child is already dead; the first wait reports it
             self.process.stdin.write(pickle.dumps(source))
             self.process.stdin.flush()
+
+    def _start(self, ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> subprocess.Popen[bytes]:
+        """Start the child. What must be closed if this fails, or when the child has started, is put on the stacks."""
+        # SOCK_SEQPACKET keeps message boundaries; an empty message means that the other end has closed.
+        self._link, their_link = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.callback(self._link.close)
+        theirs.callback(their_link.close)
+        self._link.setblocking(False)
+        self._pictures = PictureReader()
+        ours.callback(self._pictures.close)
+        self._bell, their_bell = os.pipe()
+        ours.callback(os.close, self._bell)
+        theirs.callback(os.close, their_bell)
+        os.set_blocking(self._bell, False)
+        # If one frame was requested, its reply wakes this thread; if several were, the bell after the last one does.
+        self._polls = (_poll(self._link.fileno()), _poll(self._bell))
+        # The address may contain a password. It goes through the pipe, because every user can read a command line.
+        fds = (their_link.fileno(), self._pictures.fd, their_bell)
+        return subprocess.Popen(  # noqa: S603 - the running Python and this package
+            child_command("monitor.sources.isolated.decoder", *map(str, fds)),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=fds,
+            # So Ctrl-C in a terminal does not reach the child. A new session would do the same, but Linux's
+            # scheduler (autogroup) would then give the child as much CPU time as all threads of this process.
+            process_group=0,
+            env=child_environment(),
+        )
 
     def next(self, time_s: float, timeout_s: float) -> tuple[Reply, Image | None]:
         """The reply for the next frame, and its picture if there is one. See Reader.skip_to for ``time_s``.
@@ -204,6 +207,8 @@ class _Decoder:
             return reply, self._pictures.picture(slot, at, *size, more=bool(self._asked))
         except (ValueError, OverflowError) as error:
             raise CaptureError(f"{self._label}: its decoder sent an invalid reply ({error})") from error
+        except OSError as error:  # no memory to map, for example
+            raise CaptureError(f"{self._label}: its pictures cannot be read ({error.strerror or error})") from error
 
     def _ask(self, time_s: float, count: int) -> None:
         slots = [self._pictures.take_slot() for _ in range(count)]
@@ -292,9 +297,3 @@ def _poll(fd: int) -> select.poll:
     poll = select.poll()
     poll.register(fd, select.POLLIN)
     return poll
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment, changed so that the child imports the same package and starts no extra threads."""
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -135,11 +135,10 @@ def test_a_read_that_hangs_shows_as_stalled_while_it_hangs() -> None:
     assert seen == [CameraState.ONLINE, CameraState.STALLED]
 
 
-def test_an_error_that_is_not_the_cameras_own_ends_the_run_and_is_raised() -> None:
+def test_an_error_that_is_not_the_cameras_own_is_shown_and_the_camera_opened_again() -> None:
     source = live([Shot(0.0), RuntimeError("a bug")])
-    run = Run(source)
-    with pytest.raises(RuntimeError, match="a bug"):
-        run.run()
+    run = Run(source, sink=RecordingSink(room=2))
+    run.run()
     assert run.sink.finished == ["scripted"]
-    assert run.status.state is CameraState.OFFLINE
-    assert source.readers[0].closed
+    assert run.status.reconnects == 2
+    assert all(reader.closed for reader in source.readers)
