@@ -39,6 +39,8 @@ class AlertSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if not (math.isfinite(self.on) and math.isfinite(self.off)):
+            raise ValueError(f"on and off must be numbers, got {self.on} and {self.off}")
         if self.off > self.on:
             raise ValueError(f"off ({self.off}) must not be above on ({self.on})")
         for name in ("min_duration_s", "merge_gap_s", "update_every_s", "cooldown_s"):

@@ -20,10 +20,13 @@ from monitor.scores.smoothing import CausalMedian
 from monitor.types import FloatArray
 
 DAY_S = 86_400.0
+LEAST_PER_DAY, MOST_PER_DAY = 1e-6, 1e6
+"""Range of a false-alarm budget. Below it, thresholds overflow; above it, every second would raise an alarm."""
 TAIL_QUANTILE = 0.95
 """The fitted tail starts at this quantile (peaks over threshold)."""
 DECLUSTER_S = 30.0
 """Exceedances closer together than this, seconds, belong to one peak: an alarm is an event, not a frame."""
+_LEAST_S = 1e-3
 _ASSUMED_PEAKS = 4
 """The mean of one or two peaks is unreliable. The estimate from all frames counts as this many additional peaks."""
 
@@ -131,6 +134,8 @@ class ScoreTail:
     peaks          number of peaks
     duration_s     duration of the footage, seconds
     min_threshold  lower limit of the threshold, raw units, independent of the footage
+
+    Raises ValueError for values that no footage gives.
     """
 
     typical: float
@@ -139,6 +144,11 @@ class ScoreTail:
     peaks: int
     duration_s: float
     min_threshold: float = -math.inf
+
+    def __post_init__(self) -> None:
+        numbers = (self.typical, self.tail_start, self.mean_excess, self.duration_s)
+        if not all(map(math.isfinite, numbers)) or self.duration_s < _LEAST_S or min(self.mean_excess, self.peaks) < 0:
+            raise ValueError("the summary of held-out scores is damaged")
 
     def scale(self, detector: str, false_alarms_per_day: float) -> ScoreScale:
         """The scale for a budget of false alarms per day.
@@ -183,7 +193,7 @@ def tail_of(
     """
     known = ~np.isnan(smoothed)
     duration_s = HeldOut(held_out.time_s[known], held_out.clip[known], {}).duration_s()
-    if known.sum() < 10 or duration_s <= 0:
+    if known.sum() < 10 or duration_s < _LEAST_S:
         raise ModelError(
             f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"
         )

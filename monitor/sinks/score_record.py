@@ -24,12 +24,15 @@ from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale, Sense
 from monitor.live.sink import Sink
+from monitor.reading import MB, open_file, parse_json
 from monitor.reports import CameraReport
+from monitor.scores.calibration import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.alert_facts import alert_facts
 from monitor.text.commands import monitor_command
 from monitor.types import Place
 
+_LONGEST_LINE = 1 * MB
 Score = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 """NaN, null in the file, while it cannot be judged."""
 
@@ -54,7 +57,7 @@ class RecordHeader(_Line):
     camera: str
     sorted: bool
     model: str
-    false_alarms_per_day: float = Field(gt=0)
+    false_alarms_per_day: float = Field(ge=LEAST_PER_DAY, le=MOST_PER_DAY)
     detectors: tuple[str, ...] = Field(min_length=1)
     senses: dict[str, Sense] = Field(min_length=1)
     smoothing: SmoothingSettings
@@ -134,9 +137,9 @@ def alert_line(alert: Alert) -> str:
 def is_record(path: Path) -> bool:
     """Is this existing file empty, or a score or alert record? Raises nothing: an unreadable file is none."""
     try:
-        with path.open("rb") as file:
-            start = file.readline(65_536)
-        first = json.loads(start) if start else {"camera": ""}
+        with open_file(path) as file:
+            start = file.readline(_LONGEST_LINE)
+        first = parse_json(start) if start else {"camera": ""}
     except (OSError, ValueError):
         return False
     return isinstance(first, dict) and "camera" in first and ("record" in first or "phase" in first or len(first) == 1)
@@ -148,27 +151,25 @@ def read_scores(path: Path) -> Iterator[RecordHeader | ScoreLine]:
     A last line that a killed monitor did not complete is left out. Raises UsageError for anything else.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            yield from _parse(path, file)
+        with open_file(path) as file:
+            yield from _parse(path, iter(lambda: file.readline(_LONGEST_LINE), b""))
     except OSError as error:
         raise UsageError(f"cannot read {path} ({error.strerror}): check the path, or {_make_one()}") from error
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is no score record: {_make_one()}") from None
 
 
-def _parse(path: Path, lines: Iterator[str]) -> Iterator[RecordHeader | ScoreLine]:
+def _parse(path: Path, lines: Iterator[bytes]) -> Iterator[RecordHeader | ScoreLine]:
     known: set[str] = set()
     for number, text in enumerate(lines, 1):
         try:
             line: RecordHeader | ScoreLine
-            content = json.loads(text)
+            content = parse_json(text)
             if isinstance(content, dict) and "record" in content:
                 line = RecordHeader.model_validate(content)
                 known.add(line.camera)
             else:
                 line = ScoreLine.model_validate(content)
-        except (ValueError, RecursionError) as error:  # also for numbers too long, brackets too deep
-            if not text.endswith("\n"):
+        except ValueError as error:
+            if not text.endswith(b"\n") and len(text) < _LONGEST_LINE:
                 return
             what = "is damaged" if known else "is no score record, or one of another version"
             raise UsageError(f"{path} {what} (line {number}): {_make_one()}") from error

@@ -97,6 +97,10 @@ def test_a_config_with_any_setting_changed_is_read_or_refused(content: dict[str,
 
 @cases(100, 3000)
 @example(b"node = " + b"[" * 2000)
+@example(b".".join([b"a"] * 900) + b" = 1")
+@example(b".".join([b"cameras"] * 60) + b" = 1")
+@example(b"[[cameras]]\n" * 2000)
+@example(b"false_alarms_per_day = 5e-324")
 @example(b"analysis_fps = " + b"9" * 5000)
 @example(b"false_alarms_per_day = inf")
 @example(b'[cameras.door]\nsource = "~nobody-by-this-name/clip.mp4"')
@@ -277,6 +281,20 @@ def record() -> tuple[str, ...]:
     return (header_line(monitor, sort=True), *(score_line(judgement) for judgement in judged))
 
 
+@functools.cache
+def record_of_senses() -> tuple[str, ...]:
+    """Lines of a run with two detectors that see different things."""
+    scale = ModelScale(load_model(MODEL_FOLDER), 1.0, SmoothingSettings())
+    monitor = CameraMonitor("cam", scale, SmoothingSettings(), MonitorConfig().alert)
+    line = json.loads(record()[1])
+    levels = [1.0] * 5 + [1e3] * 15
+    scores = [
+        {**line, "time_s": number / 10, "index": number, "score": level, "raw": dict.fromkeys(scale.names, level)}
+        for number, level in enumerate(levels)
+    ]
+    return (header_line(monitor, sort=True), *map(json.dumps, scores))
+
+
 def what_if(content: bytes, changes: Changes) -> None:
     """What ``python -m training what-if`` does with a record."""
     with tempfile.TemporaryDirectory() as folder:
@@ -298,7 +316,7 @@ changes = st.builds(Changes, st.none() | st.floats(min_value=0.01), budgets)
 @cases(150, 4000)
 @given(st.data())
 def test_a_record_with_any_field_changed_is_replayed_or_refused(data: st.DataObject) -> None:
-    lines = list(record())
+    lines = list(data.draw(st.sampled_from([record, record_of_senses]))())
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.sampled_from([0, 0, *range(len(lines))]))
         lines[at] = json.dumps(data.draw(damaged(json.loads(lines[at]))))
@@ -310,6 +328,10 @@ def test_a_record_with_any_field_changed_is_replayed_or_refused(data: st.DataObj
 @example("\n".join(record()).replace(": 0.7843137254901961", ": 1e999").encode(), Changes())
 @example(b"9" * 5000 + b"\n", Changes())
 @example("\n".join(record()).encode(), Changes(false_alarms_per_day=math.inf))
+@example("\n".join(record_of_senses()).encode(), Changes(false_alarms_per_day=5e-324))
+@example("\n".join(record_of_senses()).replace('_per_day":1.0', '_per_day":5e-324').encode(), Changes())
+@example("\n".join(record_of_senses()).replace('"duration_s":', '"duration_s":0e').encode(), Changes())
+@example(b'{"a":' * 900 + b"1" + b"}" * 900 + b"\n", Changes())
 @given(broken("\n".join(record()).encode()), changes)
 def test_a_record_of_any_bytes_is_replayed_or_refused(content: bytes, changed: Changes) -> None:
     what_if(content, changed)

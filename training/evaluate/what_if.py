@@ -19,10 +19,11 @@ from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.live.fleet import Fleet
 from monitor.replay import judged
-from monitor.scores.calibration import DAY_S
+from monitor.scores.calibration import DAY_S, LEAST_PER_DAY, MOST_PER_DAY
 from monitor.sinks.score_record import RecordHeader, ScoreLine
 from monitor.states import Phase
 from monitor.text.durations import in_words
+from monitor.text.outside import plain
 from monitor.text.wording import about
 from monitor.types import Detection, Frame, ScoredFrame
 
@@ -41,6 +42,15 @@ class Changes:
     threshold: float | None = None
     false_alarms_per_day: float | None = None
     alert: Mapping[str, float | None] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise UsageError if a number is outside of its range. A number on the command line may also be ``nan``."""
+        for flag, value, least, most in (
+            ("--threshold", self.threshold, 0.01, 1000.0),
+            ("--false-alarms-per-day", self.false_alarms_per_day, LEAST_PER_DAY, MOST_PER_DAY),
+        ):
+            if value is not None and not least <= value <= most:
+                raise UsageError(f"{flag} is {value:g}: give a number from {least:g} to {most:g}")
 
     def rule(self, recorded: AlertSettings) -> AlertSettings:
         """The settings of the alert rule. Raises UsageError if they contradict each other."""
@@ -149,6 +159,7 @@ def replay(lines: Iterable[RecordHeader | ScoreLine], changes: Changes) -> Outco
 
     Raises UsageError if the record or the changes are invalid, ModelError if no threshold can be set.
     """
+    changes.check()
     replays: dict[str, _Replay] = {}
     alerts: list[Alert] = []
     in_order = False
@@ -181,7 +192,7 @@ def summary_table(outcome: Outcome) -> Table:
     for camera in outcome.cameras:
         notify = sum(alert.event.notify for alert in camera.events)
         rate = "-" if camera.per_day is None else rate_text(camera.per_day)
-        table.add_row(camera.camera, in_words(camera.seconds), str(len(camera.events)), str(notify), rate)
+        table.add_row(plain(camera.camera), in_words(camera.seconds), str(len(camera.events)), str(notify), rate)
     return table
 
 
@@ -196,7 +207,7 @@ def alert_table(outcome: Outcome) -> Table:
         length_s = event.ended_s - event.started_s
         quiet = "" if event.notify else "in cool-down"
         row = (str(event.number), f"{event.started_s:.1f} s", f"{length_s:.1f} s", f"{event.peak_score:.2f}", quiet)
-        table.add_row(alert.camera, *row)
+        table.add_row(plain(alert.camera), *row)
     return table
 
 

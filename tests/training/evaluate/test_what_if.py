@@ -2,6 +2,8 @@
 
 import io
 import json
+import math
+import os
 import subprocess
 import sys
 import threading
@@ -266,3 +268,33 @@ def test_a_row_stays_one_line_in_a_pipe_however_long_the_name(tmp_path: Path) ->
 )
 def test_a_rate_is_told_in_a_unit_that_suits_it(per_day: float, text: str) -> None:
     assert rate_text(per_day) == text
+
+
+@pytest.mark.parametrize("budget", [5e-324, 1e-300, 0.0, -1.0, 1e300, math.inf, math.nan])
+def test_a_budget_that_no_threshold_can_meet_is_refused(budget: float) -> None:
+    with pytest.raises(UsageError, match=r"--false-alarms-per-day is .*: give a number from 1e-06 to 1e\+06"):
+        replay([], Changes(false_alarms_per_day=budget))
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, 5e-324, 1e300, math.inf, math.nan])
+def test_a_factor_that_is_out_of_range_is_refused(factor: float) -> None:
+    with pytest.raises(UsageError, match=r"--threshold is .*: give a number from 0\.01 to 1000"):
+        replay([], Changes(threshold=factor))
+
+
+@pytest.mark.parametrize("name", ["on", "off", "min_duration_s", "merge_gap_s", "update_every_s", "cooldown_s"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_setting_that_is_no_finite_number_is_refused(name: str, value: float) -> None:
+    with pytest.raises(UsageError):
+        Changes(alert={name: value}).rule(AlertSettings())
+
+
+def test_a_record_without_an_end_or_of_one_endless_line_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(UsageError, match=r"cannot read .*it is a (pipe|device), not a file"):
+            list(read_scores(path))
+    with (tmp_path / "line").open("wb") as file:
+        file.truncate(10**11)
+    with pytest.raises(UsageError, match="is no score record"):
+        list(read_scores(tmp_path / "line"))
