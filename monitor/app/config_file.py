@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
@@ -13,8 +12,11 @@ from pydantic import ValidationError
 from monitor.app.config import CameraConfig, MonitorConfig
 from monitor.app.flags import FLAGS_OF_SETTINGS
 from monitor.errors import ConfigError
+from monitor.reading import MB, parse_toml, read_file
 from monitor.text.redaction import redact
 from monitor.text.wording import nearest
+
+_LARGEST = 1 * MB
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
@@ -26,10 +28,10 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
     content: dict[str, Any] = {}
     if path is not None:
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = parse_toml(read_file(path, _LARGEST))
         except OSError as error:
             raise ConfigError(f"cannot read the config file {path} ({error.strerror}): check the path") from error
-        except (ValueError, RecursionError) as error:  # also for numbers too long or brackets nested too deeply
+        except ValueError as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for key, value in (overrides or {}).items():
         _set(content, key, value)
@@ -107,7 +109,7 @@ _EXPECTED = {
     "device": "should be auto, cpu, cuda or cuda:N",
     "model": "should be the path of a model folder",
     "playback.speed": "should be a number above 0, or max",
-    "false_alarms_per_day": "should be a number above 0",
+    "false_alarms_per_day": "should be a number from 0.000001 to 1000000",
 }
 """Expected value of a setting, for settings where pydantic's message would not help."""
 

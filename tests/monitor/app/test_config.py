@@ -137,7 +137,7 @@ def test_flags_that_were_not_given_change_nothing() -> None:
         ("playback.fps", float("inf"), "--fps: should be less than or equal to 1000 frames per second"),
         ("analysis_fps", -1.0, "--analysis-fps: should be greater than or equal to 0 frames per second"),
         ("playback.speed", -1.0, "--speed: should be a number above 0, or max"),
-        ("false_alarms_per_day", 0.0, "--false-alarms-per-day: should be a number above 0"),
+        ("false_alarms_per_day", 0.0, "--false-alarms-per-day: should be a number from 0.000001 to 1000000"),
         ("device", "gpu", "--device: should be auto, cpu, cuda or cuda:N"),
     ],
 )
