@@ -25,6 +25,8 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 
 from monitor import __version__
 from monitor.app import flags
@@ -36,11 +38,12 @@ from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.live.fleet import Camera
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.text.command_line import run_app, say_error
 from monitor.text.commands import monitor_command, python_command
 from monitor.text.durations import parse_duration
-from monitor.text.logs import log_to_stderr, redact_tracebacks
-from monitor.text.redaction import redact
+from monitor.text.logs import log_to_stderr
 from monitor.text.terminals import can_redraw, output_may_fail
+from monitor.text.wrapping import for_stream
 
 FIRST_STEPS = """\
 [bold]True Sight[/] watches fixed cameras, learns what is normal, and alerts on anything else.
@@ -142,10 +145,9 @@ def main(
         console.print(f"True Sight {__version__}", highlight=False)
         return
     if not (sources or config or demo):
-        steps = FIRST_STEPS.format(monitor=monitor_command(), python=python_command())
-        console.print(steps, highlight=False, soft_wrap=True)
+        steps = FIRST_STEPS.format(monitor=escape(monitor_command()), python=escape(python_command()))
+        console.print(Text.from_markup(steps), highlight=False, soft_wrap=True)
         return
-    redact_tracebacks()
     log_to_stderr(verbose=verbose)
     duration_s = parse_time(duration, "--duration")
     given = flags.given_flags(
@@ -214,16 +216,13 @@ def main(
     except MonitorError as error:
         if scratch is not None:
             scratch.cleanup()
-        sys.stderr.write(f"error: {redact(str(error))}\n")
+        say_error(error)
         leave(error.exit_code)
     if scratch is not None:
         scratch.cleanup()
         with output_may_fail():
-            console.print(
-                f"\nNext: {monitor_command()} without arguments shows how to watch your own camera.",
-                highlight=False,
-                soft_wrap=not can_redraw(console),  # a terminal would break it within a word
-            )
+            next_step = f"Next: `{monitor_command()}` without arguments shows how to watch your own camera."
+            typer.echo(for_stream(f"\n{next_step}", sys.stdout))
     leave(0)
 
 
@@ -288,5 +287,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["doctor"]:  # to watch a source with that name, write ./doctor
         from monitor.app.doctor.doctor_command import app as doctor
 
-        doctor(sys.argv[2:], prog_name="run_monitor.py doctor")
-    app()
+        run_app(doctor, sys.argv[2:], "run_monitor.py doctor")
+    run_app(app)

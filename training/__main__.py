@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,8 +13,10 @@ from typing import Annotated
 import typer
 
 from monitor.detector.registry import LEARNED
-from monitor.errors import MonitorError, UsageError
+from monitor.errors import UsageError
+from monitor.text.command_line import run_app
 from monitor.text.commands import monitor_command, python_command
+from monitor.text.outside import plain, safe_lines
 from monitor.text.streams import prepare_streams
 from monitor.text.wording import counted, listed
 from training.output import Post, check_output_file, make_writable, no_empty_folders, terminal_width, write_whole
@@ -253,7 +254,7 @@ def evaluate(
                 report.say(f"{counted(len(draw(found, plots)), 'picture')} drawn in {plots}")
         if json_file is not None:
             write_whole(json_file, figures)
-        typer.echo(shown)
+        typer.echo(safe_lines(shown))
 
 
 @app.command(short_help="Show which alerts a recorded run would have raised with other settings.")
@@ -313,7 +314,7 @@ def what_if(
     console.print()
     console.print(alert_table(outcome))
     for note in notes(outcome, false_alarms_per_day):
-        console.print(note, highlight=False, soft_wrap=True)
+        console.print(plain(note), soft_wrap=True)
 
 
 @contextmanager
@@ -342,11 +343,7 @@ def main() -> None:
     prepare_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
-    try:
-        app()
-    except MonitorError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(error.exit_code)
+    run_app(app)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from monitor.text.outside import plain, safe
 from monitor.text.terminals import can_redraw
 from monitor.text.wording import counted
 
@@ -66,7 +67,7 @@ class Report:
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self.console.print(text, markup=False)
+        self.console.print(plain(text))
 
     def part(self, share: float) -> None:
         """Declare that the next steps are this share, 0..1, of the work on the next version."""
@@ -86,7 +87,13 @@ class Report:
         announce  without a terminal, print the title at the start
         """
         if can_redraw(self.console) and not self.console.quiet:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            title = safe(title)
+            columns = (
+                TextColumn("{task.description}", markup=False),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+            )
             with Progress(*columns, console=self.console, transient=True) as progress:
                 task = progress.add_task(title, total=total)
                 yield Steps(title, lambda n, text: progress.update(task, completed=n, description=text), _LOOK_S)

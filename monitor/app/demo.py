@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.sink import Sink
@@ -169,9 +170,10 @@ def result_table(result: DemoResult) -> Table:
     for entry in result.episodes:
         visible = f"{entry.episode.started_s:.1f} - {entry.episode.ended_s:.1f} s"
         if entry.delay_s is None:
-            table.add_row(entry.episode.kind, visible, "[bold red]missed[/]", "")
+            table.add_row(entry.episode.kind, visible, Text("missed", "bold red"), "")
         else:
-            table.add_row(entry.episode.kind, visible, f"[green]{entry.delay_s:.1f} s[/]", f"{entry.peak_score:.2f}")
+            delay = Text(f"{entry.delay_s:.1f} s", "green")
+            table.add_row(entry.episode.kind, visible, delay, f"{entry.peak_score:.2f}")
     return table
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from monitor.reports import CameraReport, RunReport
 from monitor.states import CameraState
+from monitor.text.addresses import HIDDEN
 from monitor.text.commands import monitor_command
 
 
@@ -65,13 +66,15 @@ class Outcome:
     def _see_why(self, cameras: Collection[CameraReport]) -> str:
         """The command that checks these cameras.
 
-        For cameras of the config file, the command names the file. It shows no address, which would be redacted, so the
-        user can paste the command.
+        The user can paste the command, so it shows no address of which a part is hidden. For cameras of the config
+        file, it names the file.
         """
         if self.config is not None and all(camera.name in self.configured for camera in cameras):
             sources = ["--config", str(self.config)]
         else:
             sources = [camera.source.removeprefix("USB camera ") for camera in cameras]
+            if any(HIDDEN in source for source in sources):
+                return f"run `{monitor_command('doctor')}` with the same sources to see why"
         return f"run `{monitor_command(f'doctor {shlex.join(sources)}')}` to see why"
 
 

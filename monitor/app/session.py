@@ -11,7 +11,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
-from rich.text import Text
 
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
@@ -36,9 +35,10 @@ from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.logs import stderr_silenced
-from monitor.text.redaction import redact
+from monitor.text.outside import safe
 from monitor.text.terminals import can_redraw, output_may_fail
 from monitor.text.wording import joined
+from monitor.text.wrapping import wrapped
 
 log = logging.getLogger("monitor")
 
@@ -136,9 +136,9 @@ class Session:
             result = self._judge.result()
             if result.episodes:
                 self._print("", result_table(result))
-            self._print(result_sentence(result))
+            self._say(result_sentence(result))
         if dashboard is not None and unfinished:  # these log lines disappeared with the dashboard
-            self._print("", *(Text(line) for line in unfinished))
+            self._say("", *unfinished)
         if outcome.stopped and (nothing := outcome.nothing_came()):  # only a warning: the exit code is 0
             log.warning("%s", nothing)
         if failures := outcome.problems(logged=dashboard is None):
@@ -161,7 +161,7 @@ class Session:
     def _publish_end(self, how: str) -> None:
         """Publish the end at once, because later work, such as completing clips, would look like an outage."""
         if self._publishing is not None:
-            self._publishing.end(redact(how))
+            self._publishing.end(safe(how))
 
     def _kept(self) -> str:
         """Where the user finds all alerts after the run, in words; empty if they are not kept."""
@@ -190,6 +190,13 @@ class Session:
             with self._console.capture() as captured:
                 self._console.print(*parts, sep="\n", highlight=False)
             self._console.file.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+
+    def _say(self, *sentences: str) -> None:
+        """Print sentences. A terminal's lines break between words, never within a command."""
+        with output_may_fail():
+            for sentence in sentences:
+                lines = wrapped(safe(sentence), self._console.width) if can_redraw(self._console) else [safe(sentence)]
+                self._console.file.write("".join(f"{line}\n" for line in lines))
 
     def _sinks(self, stack: ExitStack) -> list[Sink]:
         """The sinks of the run, in the order publish, record, draw."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,12 @@ from monitor.client.lines import json_line, text_line
 from monitor.client.saved_pictures import EvidenceFolder
 from monitor.client.subscriber import AlertSubscriber
 from monitor.errors import MonitorError
+from monitor.text.command_line import run_app, say_error
 from monitor.text.commands import monitor_command, python_command
+from monitor.text.escaping import cleaned, cleaned_lines
+from monitor.text.outside import safe
 from monitor.text.streams import prepare_streams
+from monitor.text.wrapping import complain
 
 CAUGHT_UP_WITHIN_S = 10.0
 """With --no-follow, the default time to wait for a message, seconds. After it, no monitor counts as running."""
@@ -45,7 +50,7 @@ def _print_items(
             write(json_line(item))
         else:
             known = known and not isinstance(item, UnknownCamera)
-            typer.echo(text_line(item), err=True)
+            complain(text_line(item))
         if count is not None and received >= count:
             break
     return received, known
@@ -157,7 +162,7 @@ def main(
             received, known = _print_items(subscriber, _write_line, as_json=as_json, count=count, evidence=evidence)
             heard = subscriber.heard_before
     except MonitorError as error:
-        typer.echo(f"error: {error}", err=True)
+        say_error(error)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
         return
@@ -166,7 +171,7 @@ def main(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
     if not (received or (heard and not follow)):
-        typer.echo(_nothing_came(endpoint, timeout or 0.0, heard=heard), err=True)
+        complain(safe(_nothing_came(endpoint, timeout or 0.0, heard=heard)))
         raise typer.Exit(1)
     if not (received or known):
         raise typer.Exit(1)  # the reason is already printed
@@ -180,17 +185,19 @@ def make(
     """Make keys for a client, and for the monitor if DIR has none. Existing keys are never overwritten."""
     try:
         for file in make_keys(folder, name):
-            typer.echo(f"wrote {file}")
+            typer.echo(f"wrote {cleaned(str(file))}")
     except MonitorError as error:
-        typer.echo(f"error: {error}", err=True)
+        say_error(error)
         raise typer.Exit(error.exit_code) from None
     typer.echo(
-        f'\nMonitor: copy {folder}/monitor to its machine and set keys = "{folder}/monitor" under [publish].\n'
-        f"Client:  copy {folder}/{name} to its machine and use --keys {folder}/{name}.\n"
-        f"Another client: {python_command(f'-m monitor.client keys {folder} --name NAME')}"
+        cleaned_lines(
+            f'\nMonitor: copy {folder}/monitor to its machine and set keys = "{folder}/monitor" under [publish].\n'
+            f"Client:  copy {folder}/{name} to its machine and use --keys {folder}/{name}.\n"
+            f"Another client: {python_command(f'-m monitor.client keys {shlex.quote(str(folder))} --name NAME')}"
+        )
     )
 
 
 if __name__ == "__main__":
     prepare_streams()
-    app()
+    run_app(app)

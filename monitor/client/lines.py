@@ -124,7 +124,7 @@ def text_line(item: Item) -> str:
             meant = dict.fromkeys(filter(None, (nearest(camera, item.known) for camera in item.cameras)))
             hint = f"did you mean {' and '.join(meant)}? It" if meant else "it"
             text = f"{item.node} knows no {what} {unknown}: {hint} watches {known}"
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return safe(text)
 
 
 def json_line(item: Received | Gap | Expired, token: str | None = None) -> str:

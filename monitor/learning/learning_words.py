@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+
 from monitor.learning.learning_plan import LEAST_LEARNING_S, LearningPlan
 from monitor.text.commands import learn_command, python_command
 from monitor.text.durations import in_words
+from monitor.text.wording import counted
 
 RECORDING = "recording normal footage"
 LEARNING = "learning what is normal"
@@ -61,6 +64,16 @@ def stopped_refining(plan: LearningPlan) -> str:
     return f"stopped before everything was learned: the next run learns the rest, or learn it now: {_by_hand(plan)}"
 
 
+def failed_for_now(why: str, times: int) -> str:
+    """The state of a camera that waits for another try to learn."""
+    return f"{LEARNING} failed ({why}); it is tried again, so far {counted(times, 'failure')}"
+
+
+def tries_again(why: str, delay_s: float, times: int) -> str:
+    """Logged when learning failed for a reason that may pass."""
+    return f"{LEARNING} failed ({why}); trying again in {in_words(delay_s)}, after {counted(times, 'failure')}"
+
+
 def failed(plan: LearningPlan, why: str, *, recorded: bool) -> str:
     """Why nothing could be learned, and how to try again. recorded: True if there is footage, which is kept."""
     retry = f"to try again, run {_by_hand(plan)}; to record again, delete {plan.footage}"
@@ -83,4 +96,5 @@ def over_too_soon(plan: LearningPlan, seen_s: float) -> str:
 
 
 def _by_hand(plan: LearningPlan) -> str:
-    return f"`{python_command(f'-m training learn {plan.footage} --name {plan.name} --models {plan.folder.parent}')}`"
+    words = shlex.join([str(plan.footage), "--name", plan.name, "--models", str(plan.folder.parent)])
+    return f"`{python_command(f'-m training learn {words}')}`"

@@ -1,16 +1,18 @@
-"""Log lines and tracebacks for users, with passwords redacted."""
+"""Log lines and tracebacks for users, safe to show: without passwords and control characters."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
-from monitor.text.redaction import RedactingFormatter, redact
+from monitor.text.outside import safe_lines
+from monitor.text.redaction import RedactingFormatter
 
 
 def log_to_stderr(*, verbose: bool) -> None:
@@ -48,9 +50,18 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 def redact_tracebacks() -> None:
-    """Redact credentials in the tracebacks of uncaught errors."""
+    """Redact credentials in the tracebacks of uncaught errors, also in those of threads. Escape control characters."""
 
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        sys.stderr.write(redact("".join(traceback.format_exception(kind, error, trace))))
+    def hook(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        sys.stderr.write(safe_lines("".join(traceback.format_exception(kind, error, trace))))
+
+    def in_thread(told: threading.ExceptHookArgs) -> None:
+        if told.exc_type is not SystemExit:
+            hook(told.exc_type, told.exc_value, told.exc_traceback)
+
+    def unraisable(told: sys.UnraisableHookArgs) -> None:
+        hook(told.exc_type, told.exc_value, told.exc_traceback)
 
     sys.excepthook = hook
+    threading.excepthook = in_thread
+    sys.unraisablehook = unraisable

@@ -362,7 +362,7 @@ def test_no_password_is_ever_shown() -> None:
     assert "hunter2" not in result.stdout + result.stderr
     assert "offline" in result.stderr
     assert "error: no frame came from yard" in result.stderr
-    assert "doctor 'rtsp://***@127.0.0.1:9/live'` to see why" in result.stderr
+    assert "doctor` with the same sources to see why" in result.stderr, "a hint with *** could not be pasted"
 
 
 def test_of_a_camera_that_never_came_the_config_file_is_what_the_doctor_is_given(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -16,9 +15,8 @@ from monitor.app.doctor.checkup import Checkup, examine
 from monitor.app.doctor.doctor_report import hide_secrets, json_line, show_table, summary, text_line
 from monitor.app.doctor.finding_report import Finding, State
 from monitor.errors import MonitorError, UsageError
+from monitor.text.command_line import say_error
 from monitor.text.durations import parse_duration
-from monitor.text.logs import redact_tracebacks
-from monitor.text.redaction import redact
 from monitor.text.terminals import can_redraw
 
 app = typer.Typer(
@@ -59,7 +57,6 @@ def doctor(
 
     Exit codes: 0 no problem (warnings are possible), 1 a problem, 2 wrong usage.
     """
-    redact_tracebacks()
     try:
         given = flags.given_flags(
             model=model,
@@ -82,7 +79,7 @@ def doctor(
             Checkup(settings, sources or (), config, seconds, record_scores, record_alerts), Console(), as_json=as_json
         )
     except MonitorError as error:
-        sys.stderr.write(f"error: {redact(str(error))}\n")
+        say_error(error)
         raise typer.Exit(error.exit_code) from error
     raise typer.Exit(int(any(finding.state is State.PROBLEM for finding in findings)))
 

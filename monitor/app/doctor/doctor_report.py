@@ -5,26 +5,41 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from monitor.app.doctor.finding_report import Finding, State
-from monitor.text.redaction import redact
+from monitor.app.doctor.facts import Failure, FootageFacts, StreamFacts
+from monitor.app.doctor.finding_report import Finding, ModelFacts, State
+from monitor.text.outside import plain, safe
 
+Facts = StreamFacts | FootageFacts | ModelFacts | Failure
 _STYLES = {State.OK: "green", State.WARNING: "yellow", State.PROBLEM: "bold red"}
 
 
 def hide_secrets(finding: Finding) -> Finding:
-    """The finding with credentials redacted in all its sentences."""
-    return replace(finding, name=redact(finding.name), found=redact(finding.found), mend=redact(finding.mend))
+    """The finding with all its texts safe to show: no credentials, no control characters."""
+    facts = finding.facts if finding.facts is None else _safe_texts(finding.facts)
+    return replace(finding, name=safe(finding.name), found=safe(finding.found), mend=safe(finding.mend), facts=facts)
+
+
+def _safe_texts(facts: Facts) -> Facts:
+    changed: dict[str, Any] = {}
+    for field in fields(facts):
+        value = getattr(facts, field.name)
+        if type(value) is str:  # an enumeration is no text from outside
+            changed[field.name] = safe(value)
+        elif isinstance(value, tuple):
+            changed[field.name] = tuple(safe(part) if isinstance(part, str) else part for part in value)
+    return replace(facts, **changed)
 
 
 def json_line(finding: Finding) -> str:
     """One finding as JSON: check, name, state, found, mend, facts. ``mend`` is the text after "fix:" on the screen."""
-    return json.dumps(asdict(finding), ensure_ascii=False, allow_nan=False)
+    return json.dumps(asdict(finding), allow_nan=False)
 
 
 def text_line(finding: Finding) -> str:
@@ -41,10 +56,10 @@ def table(findings: Iterable[Finding], width: int) -> Table:
     grid.add_column(overflow="fold")
     for finding in findings:
         style = _STYLES[finding.state]
-        text = Text(finding.found)
+        text = plain(finding.found)
         if finding.mend:
-            text.append(f"\nfix: {finding.mend}", style)
-        grid.add_row(Text(finding.state, style), Text(f"{finding.check} {finding.name}".strip(), "bold"), text)
+            text.append(f"\nfix: {safe(finding.mend)}", style)
+        grid.add_row(Text(finding.state, style), plain(f"{finding.check} {finding.name}".strip(), "bold"), text)
     return grid
 
 

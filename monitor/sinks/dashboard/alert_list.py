@@ -13,6 +13,7 @@ from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.sinks.dashboard.style import longest_name, plain_table
 from monitor.states import Phase
 from monitor.text.durations import place
+from monitor.text.outside import plain, safe
 from monitor.text.wording import shortened
 
 _KEPT = 100
@@ -106,9 +107,9 @@ class LastAlerts:
                 break
             clock = datetime.fromtimestamp(row.at).strftime("%H:%M:%S")
             lasted = Text(row.lasted, "bold red" if row.ended_s is None and row.notify else "")
-            why = textwrap.wrap(row.why, room, max_lines=rows, placeholder="…")
+            why = textwrap.wrap(safe(row.why), room, max_lines=rows, placeholder="…")
             rows -= max(1, len(why))
             style = "" if row.notify else "dim"
-            cells = (names[row.camera], f"{row.peak:.2f}", lasted, "\n".join(why))
+            cells = (plain(names[row.camera]), f"{row.peak:.2f}", lasted, Text("\n".join(why)))
             table.add_row(clock, *([row.place] if in_files else []), *cells, style=style)
         return table

@@ -25,6 +25,7 @@ from monitor.sinks.dashboard.style import (
 )
 from monitor.states import LOST, CameraState
 from monitor.text.durations import in_words
+from monitor.text.outside import plain, safe
 from monitor.text.wording import shortened
 
 
@@ -56,7 +57,7 @@ def camera_table(cameras: Sequence[CameraReport], width: int, rows: int) -> Tabl
         if camera.alarmed:  # a lost camera shows its state; the alert list shows the open alert
             state = Text(camera.state, "bold red") if lost else Text("ALARM", "bold white on red")
         cells: list[str | Text | _Source] = [
-            shortened(camera.name, longest),
+            plain(shortened(camera.name, longest)),
             state,
             Text("-", "dim")
             if lost or math.isnan(camera.score)
@@ -74,7 +75,8 @@ def camera_table(cameras: Sequence[CameraReport], width: int, rows: int) -> Tabl
         if wide:
             why = camera.detail if lost else ""
             under_way = camera.progress.short if camera.progress is not None else ""
-            cells += [str(camera.events), why or under_way or camera.detail or _Source(camera.source)]
+            told = why or under_way or camera.detail
+            cells += [str(camera.events), plain(told) if told else _Source(safe(camera.source))]
         table.add_row(*cells)
     if len(shown) < len(cameras):
         table.add_row(Text(f"+ {len(cameras) - len(shown)} more", "dim"))
@@ -86,7 +88,8 @@ def why_lost(cameras: Sequence[CameraReport], width: int, rows: int) -> list[Tex
     found: list[str] = []
     for camera in cameras:
         if camera.state in LOST and camera.detail and len(found) < rows:
-            text, left = f"{shortened(camera.name, longest_name(width))}: {camera.detail}", rows - len(found)
+            name, left = shortened(camera.name, longest_name(width)), rows - len(found)
+            text = safe(f"{name}: {camera.detail}")
             found += textwrap.wrap(text, max(3, width), subsequent_indent="  ", max_lines=left, placeholder="…")
     return [Text(line, "red", no_wrap=True, overflow="ellipsis") for line in found]
 
@@ -94,7 +97,7 @@ def why_lost(cameras: Sequence[CameraReport], width: int, rows: int) -> list[Tex
 def foot(cameras: Sequence[CameraReport], width: int) -> Text:
     """Return the progress of learning, or the thresholds that need longer footage. A long line is cut at its end."""
     longest = longest_name(width)
-    return Text(_under_way(cameras, longest) or _extrapolated(cameras, longest), no_wrap=True, overflow="ellipsis")
+    return plain(_under_way(cameras, longest) or _extrapolated(cameras, longest), cut=True)
 
 
 def _under_way(cameras: Sequence[CameraReport], longest: int) -> str:

@@ -29,7 +29,7 @@ from monitor.sinks.dashboard.alert_list import LastAlerts
 from monitor.sinks.dashboard.camera_table import camera_table, foot, why_lost
 from monitor.sinks.dashboard.style import clock, is_wide
 from monitor.states import CameraState
-from monitor.text.redaction import redact
+from monitor.text.outside import plain, safe_lines
 from monitor.text.wording import counted
 
 log = logging.getLogger("monitor")
@@ -131,9 +131,10 @@ class Dashboard(Sink):
         facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
         if is_wide(width):
             facts += [f"alerts {title.endpoint}", f"node {title.node}"]
-        line = Text(" · ".join(facts), no_wrap=True, overflow="ellipsis")
-        body = Group(line, Text(note, "bold", no_wrap=True, overflow="ellipsis")) if note else line
-        return Panel(body, title=f"[bold]True Sight[/] {clock(report.elapsed_s)}", border_style="blue")
+        line = plain(" · ".join(facts), cut=True)
+        body = Group(line, plain(note, "bold", cut=True)) if note else line
+        name = Text.assemble(("True Sight", "bold"), f" {clock(report.elapsed_s)}")
+        return Panel(body, title=name, border_style="blue")
 
     def last_alerts(self, kept: str) -> Panel:
         """Return the last alerts, to print in the terminal after the live view has closed.
@@ -142,7 +143,7 @@ class Dashboard(Sink):
         """
         table = self._alerts.table(self._console.width - 4, 20)
         more = len(self._alerts) - table.row_count if isinstance(table, Table) else 0
-        rest = [Text(f"+ {more} more{kept and f', in {kept}'}", "dim")] if more else []
+        rest = [plain(f"+ {more} more{kept and f', in {kept}'}", "dim")] if more else []
         return Panel(Group(table, *rest), title="last alerts", border_style="blue")
 
 
@@ -155,7 +156,7 @@ class _LastLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
-        self.lines.append((record.levelno, redact(f"{clock} {record.getMessage()}")))
+        self.lines.append((record.levelno, safe_lines(f"{clock} {record.getMessage()}")))
 
 
 def _log_rows(lines: Sequence[tuple[int, str]], width: int, rows: int) -> list[Text]:

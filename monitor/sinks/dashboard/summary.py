@@ -8,6 +8,7 @@ from rich.text import Text
 
 from monitor.reports import RunReport
 from monitor.sinks.dashboard.style import STATE_STYLES, age, clock
+from monitor.text.outside import plain
 from monitor.text.wording import counted, shortened
 
 _FIGURES = 69
@@ -30,7 +31,7 @@ def summary(report: RunReport, width: int) -> Group:
         table.add_column(column, justify="right", no_wrap=True)
     for camera in report.cameras:
         table.add_row(
-            shortened(camera.name, room),
+            plain(shortened(camera.name, room)),
             Text(camera.state, STATE_STYLES[camera.state]),
             str(camera.frames_in),
             str(camera.analysed),
@@ -40,7 +41,7 @@ def summary(report: RunReport, width: int) -> Group:
             str(camera.events),
         )
     holes = [
-        Text(
+        plain(
             f"{camera.name}: {counted(camera.missing, 'frame')} missing in the frame numbers, "
             f"{camera.unreadable} unreadable"
         )

@@ -1,0 +1,70 @@
+"""Runs a program's command line: errors become safe sentences and exit codes, and its files are for this user only."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import NoReturn
+
+import typer
+
+from monitor.errors import MonitorError
+from monitor.text.logs import redact_tracebacks
+from monitor.text.outside import safe_lines
+from monitor.text.redaction import RedactingFormatter
+from monitor.text.wrapping import complain
+
+_ONLY_THIS_USER = 0o077
+
+
+def run_app(app: typer.Typer, arguments: Sequence[str] | None = None, program: str | None = None) -> NoReturn:
+    """Run the command line and exit: 0, the exit code of a MonitorError, 1 if aborted, 2 for wrong usage.
+
+    Errors may quote what the user typed or what a file holds. So no credentials and no control characters of them reach
+    the terminal.
+
+    arguments  the words after the program's name; None: those of this process
+    program    name of the program in its help; None: as it was called
+    """
+    keep_private()
+    keep_quiet()
+    try:
+        code = app(args=arguments, prog_name=program, standalone_mode=False)
+    except MonitorError as error:
+        say_error(error)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        complain("aborted")
+        sys.exit(1)
+    except Exception as error:
+        show = getattr(error, "show", None)  # an error of Click, of which Typer may bring its own copy
+        if show is None:
+            raise
+        shown = io.StringIO()
+        show(file=shown)
+        complain(safe_lines(shown.getvalue().rstrip("\n")))
+        sys.exit(getattr(error, "exit_code", 2))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def say_error(error: MonitorError) -> None:
+    """Write the sentence of an error to stderr."""
+    complain(f"error: {safe_lines(error)}")
+
+
+def keep_private() -> None:
+    """Files that this process and its children make can be read by this user only: they show what cameras see."""
+    os.umask(os.umask(_ONLY_THIS_USER) | _ONLY_THIS_USER)
+
+
+def keep_quiet() -> None:
+    """Make tracebacks and log lines safe, and hide warnings of libraries, unless the user asks for them (``-W``)."""
+    redact_tracebacks()
+    if logging.lastResort is not None:  # it prints the warnings of a program that sets up no log
+        logging.lastResort.setFormatter(RedactingFormatter("%(message)s"))
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
