@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +16,7 @@ from enum import Enum, auto
 from monitor.errors import MonitorError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning import learning_words as words
-from monitor.learning.footage import is_footage, recording_rate
+from monitor.learning.footage import is_footage, recording_rate, remove_footage
 from monitor.learning.footage_recorder import FootageRecorder
 from monitor.learning.learner_process import LearnerProcess
 from monitor.learning.learning_plan import LearningPlan
@@ -252,7 +251,7 @@ class Learning:
             learner.phase = _Phase.DONE  # the camera's own report gives the reason
         elif state in _OVER and plan.hold is not None:
             recorder.close()
-            shutil.rmtree(plan.footage, ignore_errors=True)
+            remove_footage(plan.footage)
             with contextlib.suppress(OSError):  # the folder is not empty
                 plan.folder.rmdir()
             self._fail(learner, words.over_too_soon(plan, recorder.seen_s), kept=False)
@@ -306,7 +305,7 @@ class Learning:
     @staticmethod
     def _learned_all(plan: LearningPlan) -> None:
         if not plan.keep_footage:
-            shutil.rmtree(plan.footage, ignore_errors=True)
+            remove_footage(plan.footage)
 
     def _fail(self, learner: _Learner, why: str, *, kept: bool = True) -> None:
         plan = learner.plan

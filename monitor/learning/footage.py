@@ -4,13 +4,18 @@
     footage/0000/000012300.jpg   the picture 12.3 s after the first; a gap in the times is a gap in the footage
 
 A picture that was only partly written is recognised, so an interrupted recording can be continued.
+
+``footage.json`` marks a folder as a recording. Only marked folders are written to or removed, and only the files named
+above.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -24,6 +29,8 @@ from monitor.types import Image
 
 CARD = "footage.json"
 FORMAT = "true-sight-footage"
+_CARD_BYTES = 10_000
+_FOLDER_NAME, _PICTURE_NAME = re.compile(r"\d{4,}"), re.compile(r"\d{9,}\.jpg")
 QUALITY = 95
 GAP_S = 10.0
 """Time inserted between two stretches that do not belong together, seconds."""
@@ -51,14 +58,17 @@ def shrunk(image: Image) -> Image:
 class FootageWriter:
     """Appends pictures to a recording. It creates the recording, or continues an existing one.
 
-    Raises OSError if it cannot write to the disk.
+    Raises OSError if it cannot write to the disk, and SourceError if the folder holds something else.
     """
 
     def __init__(self, folder: Path, label: str, size: tuple[int, int], fps: float) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        check_writable(folder)
         card = {"format": FORMAT, "source": label, "width": size[0], "height": size[1], "fps": fps}
-        (folder / CARD).write_text(json.dumps(card) + "\n", encoding="utf-8")
+        partial = folder / f".{CARD}.partial"  # a card that is only half written would not mark the folder
+        partial.write_text(json.dumps(card) + "\n", encoding="utf-8")
+        partial.replace(folder / CARD)
         self._files = sum(1 for _ in _pictures(folder))
         last = list(_pictures(folder))[-1:]
         self._last_ms = int(last[0].stem) if last else -1
@@ -147,7 +157,44 @@ class _FootageReader(Reader):
 
 def is_footage(folder: Path) -> bool:
     """Whether this folder is the recording of a camera that learns."""
-    return (folder / CARD).is_file()
+    card = folder / CARD
+    try:
+        if not card.is_file():
+            return False
+        with card.open("rb") as file:
+            begin = file.read(_CARD_BYTES)
+    except OSError:
+        return False
+    # Version 0.1.0 could be killed while it wrote the card.
+    mark = f'{{"format": "{FORMAT}"'.encode()
+    return begin.startswith(mark) or mark.startswith(begin)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise SourceError if a recording must not be written here, because the folder holds something else."""
+    try:
+        foreign = not is_footage(folder) and any(entry.name != f".{CARD}.partial" for entry in folder.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SourceError(f"{folder} cannot be used for recording ({error.strerror or error}): move it away") from error
+    if foreign:
+        raise SourceError(f"{folder} holds files that are no recording of this monitor: move them to another folder")
+
+
+def remove_footage(folder: Path) -> None:
+    """Remove a recording. Files that do not belong to a recording stay, and so does a folder without its mark."""
+    if not is_footage(folder):
+        return
+    with suppress(OSError):
+        for part in [entry for entry in folder.iterdir() if _FOLDER_NAME.fullmatch(entry.name)]:
+            if part.is_dir() and not part.is_symlink():
+                for picture in [entry for entry in part.iterdir() if _PICTURE_NAME.fullmatch(entry.name)]:
+                    picture.unlink()
+                with suppress(OSError):  # not empty
+                    part.rmdir()
+        (folder / CARD).unlink()
+        folder.rmdir()
 
 
 def _pictures(folder: Path) -> Iterator[Path]:

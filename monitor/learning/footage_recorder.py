@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import queue
-import shutil
 from pathlib import Path
 
 from monitor.errors import SourceError
-from monitor.learning.footage import FootageSource, FootageWriter, is_footage, recorded_s
+from monitor.learning.footage import FootageSource, FootageWriter, is_footage, recorded_s, remove_footage
 from monitor.threads.stage import Stage, join_all
 from monitor.types import Frame
 
@@ -35,7 +34,7 @@ class FootageRecorder:
         self._label, self._live, self._fps = label, live, fps
         self._share = min(1.0, MAX_PICTURES / (duration_s * fps))
         if not live:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_footage(folder)
         self.seen_s = recorded_s(folder) / self._share
         """Seconds of stream that were good enough to learn from, recorded or left out."""
         self._last: tuple[int, float] | None = None
@@ -96,7 +95,7 @@ class FootageRecorder:
             if writer is None or own != size:
                 before = size if writer is not None else _size_of(self.folder)
                 if before not in (None, own):  # pictures of two sizes cannot be learned from together
-                    shutil.rmtree(self.folder, ignore_errors=True)
+                    remove_footage(self.folder)
                     self.seen_s = 0.0
                 writer, size = FootageWriter(self.folder, self._label, own, self._fps), own
             elif number != stretch:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,9 @@ from monitor import __version__
 from monitor.detector.base import Detector, Precision
 from monitor.detector.registry import detector_class
 from monitor.errors import ModelError, RunError, first_problem
-from monitor.model.model_versions import newest_usable, version_folders
+from monitor.model.model_versions import CARD_FILE as CARD_FILE
+from monitor.model.model_versions import WEIGHTS_FILE as WEIGHTS_FILE
+from monitor.model.model_versions import is_ours, newest_usable, remove_model, version_folders
 from monitor.reading import MB, parse_json, read_file
 from monitor.scores.held_out import HeldOut
 from monitor.stream.health.viewpoint import Viewpoint
@@ -35,9 +38,7 @@ from monitor.stream.regimes import Regime
 from monitor.text.commands import learn_command
 from monitor.text.wording import shortened
 
-CARD_FILE = "model.json"
 COPY_AGAIN = "copy the model folder again"
-WEIGHTS_FILE = "weights.safetensors"
 FORMAT_VERSION = 1
 LARGEST_CARD, LARGEST_WEIGHTS = 4 * MB, 500 * MB
 _MOST_DETECTORS = 16
@@ -193,7 +194,7 @@ def save_model(
 
 def check_replaceable(folder: Path) -> None:
     """Raise ModelError if a model must not be written to ``folder``, because it exists and is not a model folder."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CARD_FILE).exists():
+    if folder.is_dir() and any(folder.iterdir()) and not is_ours(folder):
         raise ModelError(f"{folder} exists and is not a model folder: choose another place for the model")
     if folder.exists() and not folder.is_dir():
         raise ModelError(f"{folder} is a file: choose another place for the model")
@@ -340,7 +341,10 @@ def _summary(held_out: HeldOut) -> HeldOutSummary:
 
 
 def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
-    """Write the files to a folder next to ``folder``, then swap. A reader sees the complete old or new folder."""
+    """Write the files to a folder next to ``folder``, then swap. A reader sees the complete old or new folder.
+
+    Files of others in the old folder move to the new one.
+    """
     fresh = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
@@ -359,7 +363,10 @@ def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
         if old.exists() and not folder.exists():
             old.rename(folder)
         raise RunError(f"cannot write the model to {folder}: {error.strerror}; nothing was changed") from error
-    shutil.rmtree(old, ignore_errors=True)
+    with suppress(OSError):
+        for other in [entry for entry in old.iterdir() if entry.name not in files]:
+            other.rename(folder / other.name)
+    remove_model(old)
 
 
 def utc_now() -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,8 +18,12 @@ from monitor.text.commands import learn_command
 
 log = logging.getLogger(__name__)
 
+CARD_FILE = "model.json"
+WEIGHTS_FILE = "weights.safetensors"
 KEEP = 5
 """Number of versions to keep; older ones are removed after a new one has been written."""
+_MARK = re.compile(rb'"format":\s*"true-sight-model"')
+_LOOK_BYTES = 1000
 _VERSION = re.compile(r"v([0-9]{4,})")
 
 Loaded = TypeVar("Loaded")
@@ -45,10 +49,32 @@ def next_version(folder: Path) -> Path:
     return folder / f"v{version_number(versions[0]) + 1 if versions else 1:04d}"
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether the folder has the mark of a model of this program, so that it may be replaced or removed."""
+    card = folder / CARD_FILE
+    try:
+        if not card.is_file():
+            return False
+        with card.open("rb") as file:
+            return _MARK.search(file.read(_LOOK_BYTES)) is not None
+    except OSError:
+        return False
+
+
+def remove_model(folder: Path) -> None:
+    """Remove a model folder. Files that do not belong to a model are left, and so is a folder without its mark."""
+    if not is_ours(folder):
+        return
+    with suppress(OSError):  # the folder holds other files, or cannot be changed
+        (folder / WEIGHTS_FILE).unlink(missing_ok=True)
+        (folder / CARD_FILE).unlink()
+        folder.rmdir()
+
+
 def prune(folder: Path, keep: int = KEEP) -> None:
-    """Remove all versions except the newest ones. Files that cannot be removed are left."""
-    for version in version_folders(folder)[keep:]:
-        shutil.rmtree(version, ignore_errors=True)
+    """Remove all versions except the newest ones. Folders that are no models, and files of others in them, are left."""
+    for version in [version for version in version_folders(folder) if is_ours(version)][keep:]:
+        remove_model(version)
 
 
 def newest_usable(versions: Sequence[Path], load: Callable[[Path], Loaded]) -> Loaded:

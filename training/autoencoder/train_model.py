@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -73,8 +73,9 @@ def train_model(
         _finish(footage, recipe, state, torch_device, out, paths, seed, report)
     finally:
         if not (folder / CHECKPOINT_FILE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(folder)
+            _remove_if_empty(folder)
+    (folder / CHECKPOINT_FILE).unlink()
+    _remove_if_empty(folder)
     best = state.best_epoch()
     report.say(
         f"model written to {out} after {time.monotonic() - started:.0f} s: "
@@ -174,6 +175,11 @@ def _attention_spread(net: TrueSightNet, frames: Tensor) -> tuple[float, float]:
     with torch.inference_mode():
         attention = net.cpu().eval()(frames[:256].float().div(255)).attention.flatten(1)  # (N, 36)
     return attention.mean().item(), attention.std(dim=1).mean().item()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # the user has put something there
+        folder.rmdir()
 
 
 def _check_working_folder(folder: Path, *, resume: bool) -> None:
