@@ -24,7 +24,6 @@ from monitor.sinks.score_record import RecordHeader, ScoreLine
 from monitor.states import Phase
 from monitor.text.durations import in_words
 from monitor.text.outside import plain
-from monitor.text.outside import plain
 from monitor.text.wording import about
 from monitor.types import Detection, Frame, ScoredFrame
 
