@@ -35,6 +35,7 @@ from monitor.scores.smoothing import SmoothingSettings
 from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.stream.health.health_settings import HealthSettings
+from monitor.sources.snapshot import SNAPSHOT_FPS
 
 CameraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")]
 """Letters, digits, ``-`` ``_`` ``.``, because the name becomes part of ZeroMQ topics and file names."""
@@ -61,6 +62,8 @@ class CaptureConfig(Settings):
     gap_s: float = Field(1.0, gt=0)
     """A longer jump of the stream's clock is a gap: the monitor resets temporal state."""
     isolation: Literal["auto", "process", "thread"] = "auto"
+    snapshot_fps: float = Field(SNAPSHOT_FPS, ge=0.5, le=30)
+    """Requests per second to a camera whose address gives one picture per request."""
     """Where videos are decoded. ``process``: each source in its own process, so that a crash or hang affects only that
     source. ``thread``: in threads of this process. ``auto``: network cameras and video files in a process, USB cameras
     in a thread."""

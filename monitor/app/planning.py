@@ -46,6 +46,7 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
         fps=settings.playback.fps,
         open_timeout_s=capture.open_timeout_s,
         read_timeout_s=capture.read_timeout_s,
+        snapshot_fps=capture.snapshot_fps,
         hardware=capture.hardware_decoding,
     )
     found = [isolate(source, capture.isolation) for source in found]

@@ -13,7 +13,9 @@ from monitor.sources.devices import device_index
 from monitor.sources.opencv import open_capture, plausible_fps
 from monitor.sources.reach import why_unreachable
 from monitor.sources.source import Position, Reader, Source
+from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
 from monitor.text.redaction import redact
+from monitor.sources.web import Web, is_web, looks_like_picture, why_no_video
 from monitor.types import Image
 
 # A call that failed after this share of its deadline counts as timed out: OpenCV checks the clock only between packets,
@@ -39,6 +41,7 @@ class CameraSource(Source):
     hardware        decode a network camera on hardware, see ``open_capture``
     """
 
+    snapshot_fps    requests per second if the address gives one picture per request, 0.5..30
     live = True
 
     def __init__(
@@ -51,12 +54,14 @@ class CameraSource(Source):
         hardware: bool = False,
     ) -> None:
         super().__init__(name, redact(address) if isinstance(address, str) else f"USB camera {address}")
+        snapshot_fps: float = SNAPSHOT_FPS,
         self._address = address
         self.open_timeout_s = open_timeout_s
         self.read_timeout_s = read_timeout_s
         self.hardware = hardware
 
     @property
+        self.snapshot_fps = snapshot_fps
     def networked(self) -> bool:
         """False for a USB camera."""
         return isinstance(self._address, str)
@@ -71,6 +76,8 @@ class CameraSource(Source):
             return CameraReader(capture, self)
         started = time.monotonic()
         capture = open_capture(
+        if looks_like_picture(self._address) and (polled := self._poll_if_picture()):
+            return polled
             self._address,
             cv2.CAP_FFMPEG,
             [
@@ -82,18 +89,31 @@ class CameraSource(Source):
             hardware=self.hardware,
         )
         if capture.isOpened():
-            return CameraReader(capture, self)
+            stream = CameraReader(capture, self)
+            return WebReader(stream, self._poll_if_picture) if is_web(self._address) else stream
         capture.release()
         took_s = time.monotonic() - started
         if took_s >= _NEARLY * self.open_timeout_s:
             raise StallError(f"{self.label} did not answer within {self.open_timeout_s:g} s")
         # A slow name server would be slow again. The process that waits for this one would then treat it as hung.
         slow = took_s >= 0.5 * self.open_timeout_s
-        why = f"not reachable, or {_REACHED}" if slow else why_unreachable(self._address) or _REACHED
+        why = f"not reachable, or {_REACHED}" if slow else why_unreachable(self._address) or self._why_no_video()
         raise CaptureError(f"{self.label} cannot be opened: {why}")
 
     @property
     def address(self) -> str | int | Path:
+    def _poll_if_picture(self) -> SnapshotReader | None:
+        """A reader that asks for pictures one by one; None if the address gives no single picture."""
+        assert isinstance(self._address, str)
+        if not Web(self._address, self.open_timeout_s).ask().is_picture:
+            return None
+        return SnapshotReader(self._address, self.label, fps=self.snapshot_fps, read_timeout_s=self.read_timeout_s)
+
+    def _why_no_video(self) -> str:
+        """Why FFmpeg cannot open an address that can be reached. Asks a web server, without a login."""
+        assert isinstance(self._address, str)
+        return (is_web(self._address) and why_no_video(self._address, 0.4 * self.open_timeout_s)) or _REACHED
+
         """The address as given, including any password: never show it. ``label`` is for display."""
         return self._address
 

@@ -19,6 +19,7 @@ from monitor.sources.devices import device_index, has_stable_name, is_device
 from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
 from monitor.sources.mistaken import nothing_there, what_it_is
 from monitor.sources.opencv import FALLBACK_FPS
+from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.sources.source import Source
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
 from monitor.text.addresses import divided, is_usual, shown_address
@@ -55,6 +56,7 @@ def open_sources(
     open_timeout_s: float = 5.0,
     read_timeout_s: float = 4.0,
     hardware: bool = False,
+    snapshot_fps: float = SNAPSHOT_FPS,
 ) -> list[Source]:
     """The sources that the user's arguments describe. Each has a unique name; the order is the order given.
 
@@ -65,7 +67,7 @@ def open_sources(
            to videos or folders count as a stream only if there are several and all are numbered
     fps    frames per second for folders of frames
     split  which part to use of a data set that has ``testing_videos`` or ``training_videos``
-    open_timeout_s, read_timeout_s  timeouts of cameras, see CameraSource
+    open_timeout_s, read_timeout_s, snapshot_fps  timeouts of cameras and rate of requests, see CameraSource
     hardware  decode on hardware if it is available
 
     This function lists folders but opens no source. Raises SourceError.
@@ -86,6 +88,7 @@ def open_sources(
                     open_timeout_s=open_timeout_s,
                     read_timeout_s=read_timeout_s,
                     hardware=hardware,
+                    snapshot_fps=snapshot_fps,
                 )
             )
         elif stream.target.is_dir():

@@ -47,9 +47,13 @@ def images_in(folder: Path) -> list[Path]:
 def read_image(path: Path) -> Image | None:
     """An image file as (H, W, 3) uint8 BGR; None if the whole image cannot be decoded."""
     try:
-        data = path.read_bytes()
+        return decode_image(path.read_bytes())
     except OSError:
         return None
+
+
+def decode_image(data: bytes) -> Image | None:
+    """The bytes of an image file as (H, W, 3) uint8 BGR; None if the whole image cannot be decoded."""
     # OpenCV would return a truncated JPEG with a grey lower part, and write a warning to the terminal.
     if not data or (data.startswith(_JPEG) and not _is_whole(data)):
         return None

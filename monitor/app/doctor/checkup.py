@@ -140,6 +140,7 @@ def _open(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
         fps=settings.playback.fps,
         open_timeout_s=capture.open_timeout_s,
         read_timeout_s=capture.read_timeout_s,
+        snapshot_fps=capture.snapshot_fps,
     )
 
 
@@ -169,6 +170,7 @@ def _request(source: Source, checkup: Checkup, footage_s: float) -> Request:
         read_timeout_s=capture.read_timeout_s,
         gap_s=capture.gap_s,
         deadline_s=_START_S + wait_s + seconds,
+        snapshot_fps=capture.snapshot_fps,
     )
 
 

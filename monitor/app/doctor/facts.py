@@ -24,6 +24,7 @@ class Request:
     open_timeout_s  longest time to connect
     read_timeout_s  longest wait for a frame
     gap_s           a longer jump of a video's own clock is a gap
+    snapshot_fps    requests per second if the address gives one picture per request
     deadline_s      the probe is killed after this many seconds in any case
     """
 
@@ -35,6 +36,7 @@ class Request:
     read_timeout_s: float
     gap_s: float
     deadline_s: float
+    snapshot_fps: float = 2.0
 
 
 class Trouble(StrEnum):
@@ -78,7 +80,7 @@ class Failure:
 class StreamFacts:
     """A camera that sent frames.
 
-    codec            FFmpeg's name, such as ``h264``; ``usb`` for a USB camera
+    codec            FFmpeg's name, such as ``h264``; ``usb`` for a USB camera, ``snapshots`` for single pictures
     width, height    pixels
     claimed_fps      frame rate that the stream declares; None if it declares none
     fps              measured frames per second; None if too few frames arrived one by one

@@ -16,6 +16,7 @@ from monitor.app.doctor.cores import CoreWait
 from monitor.app.doctor.facts import Failure, Request, StreamFacts, Trouble
 from monitor.app.doctor.rhythm import Arrival, rhythm
 from monitor.sources.reach import find_barrier
+from monitor.sources.source import Source
 from monitor.text.wording import counted
 
 _NEARLY = 0.9
@@ -55,6 +56,9 @@ def watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
         say("finding out why it cannot be opened")
         return _explain(error, url, in_time=in_time)
     with container:
+        if container.format.name == "image2" or container.format.name.endswith("_pipe"):  # one picture per request
+            container.close()
+            return _watch_snapshots(request, say)
         found = container.streams.best("video")
         if not isinstance(found, VideoStream):
             return Failure(Trouble.NO_VIDEO_STREAM, ", ".join(sorted({stream.type for stream in container.streams})))
@@ -162,18 +166,41 @@ def _opencv_decodes(request: Request) -> bool:
 
 def watch_usb(request: Request, say: Callable[[str], None]) -> StreamFacts | Failure:
     """Open a USB camera and watch it."""
-    from monitor.errors import CaptureError
     from monitor.sources.camera import CameraSource
+
+    address = int(request.target) if request.target.isdecimal() else Path(request.target)
+    source = CameraSource("probe", address, read_timeout_s=request.read_timeout_s)
+    return _watch_source(source, "usb", Trouble.NO_DEVICE, request, say)
+
+
+def _watch_snapshots(request: Request, say: Callable[[str], None]) -> StreamFacts | Failure:
+    """Poll a camera that gives one picture per request."""
+    from monitor.sources.camera import CameraSource
+
+    source = CameraSource(
+        "probe",
+        request.target,
+        open_timeout_s=request.open_timeout_s,
+        read_timeout_s=request.read_timeout_s,
+        snapshot_fps=request.snapshot_fps,
+    )
+    return _watch_source(source, "snapshots", Trouble.NOT_VIDEO, request, say)
+
+
+def _watch_source(
+    source: Source, codec: str, if_unopened: Trouble, request: Request, say: Callable[[str], None]
+) -> StreamFacts | Failure:
+    """Watch a camera as the monitor does. codec: what its pictures are, for the report."""
+    from monitor.errors import CaptureError
 
     say("opening")
     started = time.monotonic()
     arrivals: list[Arrival] = []
     ended = stalled = False
     try:
-        address = int(request.target) if request.target.isdecimal() else Path(request.target)
-        reader = CameraSource("probe", address, read_timeout_s=request.read_timeout_s).open()
+        reader = source.open()
     except CaptureError:
-        return Failure(Trouble.NO_DEVICE)
+        return Failure(if_unopened)
     with reader:
         open_s = time.monotonic() - started
         say("reading")
@@ -195,7 +222,7 @@ def watch_usb(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
             return Failure(Trouble.NO_PICTURE, "nothing")
         beat = rhythm(arrivals, reader.fps)
         return StreamFacts(
-            codec="usb",
+            codec=codec,
             width=size[0],
             height=size[1],
             claimed_fps=reader.fps,

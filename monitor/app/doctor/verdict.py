@@ -18,6 +18,7 @@ _OVERLOADED = 0.1
 _ALL_OF_A_CORE = 0.9
 """Share of a core that decoding uses. From this value on, decoding makes frames late."""
 _ENCODE = "in a password, write / ? # @ : as %2F %3F %23 %40 %3A"
+_CODECS = {"h264": "H.264", "hevc": "H.265", "mjpeg": "Motion JPEG", "usb": "USB", "snapshots": "single pictures"}
 _PATH = "look up the path of its stream in the camera's manual or its ONVIF profile"
 
 # What was found and how to fix it. The placeholders {host}, {port}, {scheme}, {open_s}, {detail} are filled in.
@@ -105,7 +106,7 @@ def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: 
     mends = [*_camera_advice(facts, analysis_fps, overloaded=overloaded)]
     mends += _network_advice(facts, request.gap_s, slow_machine=overloaded or _decoding(facts) >= _ALL_OF_A_CORE)
     found = [_picture(facts), f"open after {facts.open_s:.1f} s, first frame after {facts.first_picture_s:.1f} s"]
-    if facts.codec != "usb":
+    if facts.codec not in ("usb", "snapshots"):
         found.append(_keys(facts))
     if facts.longest_wait_s is not None and facts.jitter_s is not None:
         found.append(f"longest wait {facts.longest_wait_s:.2f} s, jitter {1000 * facts.jitter_s:.0f} ms")
@@ -140,7 +141,9 @@ def _camera_advice(facts: StreamFacts, analysis_fps: float, *, overloaded: bool)
         yield "use the camera's sub-stream, such as 640x360 at 10 to 15 fps: it needs much less CPU time to decode"
     if max(facts.key_frame_s or 0.0, facts.without_key_s) > LONG_KEY_FRAME_S:
         yield "set the key-frame (I-frame) interval to 1 to 2 s: a reconnect waits for the next key frame"
-    if fps is not None and fps < 0.9 * analysis_fps and not overloaded:
+    if facts.codec == "snapshots":
+        yield "use the address of its video stream, if it has one: pictures that are requested one by one miss much"
+    elif fps is not None and fps < 0.9 * analysis_fps and not overloaded:
         yield f"raise its frame rate, or set analysis_fps = {max(1, round(fps))}: the setting asks for {analysis_fps:g}"
 
 
@@ -162,7 +165,7 @@ def _network_advice(facts: StreamFacts, gap_s: float, *, slow_machine: bool) -> 
 
 
 def _picture(facts: StreamFacts) -> str:
-    codec = {"h264": "H.264", "hevc": "H.265", "mjpeg": "Motion JPEG", "usb": "USB"}.get(facts.codec, facts.codec)
+    codec = _CODECS.get(facts.codec, facts.codec)
     claimed = f"claims {facts.claimed_fps:.4g}" if facts.claimed_fps else "claims nothing"
     fps = f"{facts.fps:.1f} fps ({claimed})" if facts.fps is not None else f"{claimed} fps"
     return f"{codec} {facts.width}x{facts.height}, {fps}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -38,6 +39,7 @@ from monitor.testing.source_contract import (
     check_interrupted,
     check_lost,
 )
+from monitor.testing.web_camera import WebCamera
 from monitor.types import Image
 from tests.helpers.decoders import Break, NoiseSource, Plan
 from tests.helpers.isolated import isolated
@@ -126,6 +128,15 @@ class Places:
     def camera(self) -> FaultyCamera:
         return self._stack.enter_context(FaultyCamera())
 
+    @cached_property
+    def snapshots(self) -> WebCamera:
+        levels = itertools.cycle(range(0, 250, 10))
+
+        def snapshot() -> tuple[int, dict[str, str], bytes]:
+            return 200, {"Content-Type": "image/png"}, cv2.imencode(".png", picture(next(levels)))[1].tobytes()
+
+        return self._stack.enter_context(WebCamera({"/snap.png": snapshot}))
+
     def card(self, fps: float | str, name: str) -> Path:
         """A folder of footage without pictures."""
         folder = self.folder / name
@@ -161,6 +172,10 @@ def camera(places: Places) -> CameraSource:
     return CameraSource("gate", places.camera.url)
 
 
+def snapshots(places: Places) -> CameraSource:
+    return CameraSource("gate", places.snapshots.url("/snap.png", f"admin:{PASSWORD}@"), snapshot_fps=30.0)
+
+
 def looped_script() -> list[Shot]:
     """Frames of two sizes, one missing and one unreadable."""
     return [
@@ -184,6 +199,8 @@ ENTRIES = (
     Entry(FolderSource, "numbered", lambda places: FolderSource(places.numbered, fps=5.0)),
     Entry(FolderSource, "unnumbered", lambda places: FolderSource(places.unnumbered, "letters")),
     Entry(CameraSource, "RTSP", camera, secret=PASSWORD),
+    Entry(CameraSource, "snapshots", snapshots, secret=PASSWORD),
+    Entry(IsolatedSource, "snapshots", lambda places: isolate(snapshots(places), "auto"), secret=PASSWORD),
     Entry(IsolatedSource, "a camera", lambda places: isolate(camera(places), "auto"), secret=PASSWORD),
     Entry(IsolatedSource, "a video", lambda places: isolate(VideoSource(places.film), "auto")),
     Entry(IsolatedSource, "frames of many sizes", lambda _: isolated(many_sizes())),

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from urllib.parse import quote
+
+import cv2
+import numpy as np
+import pytest
+
+from monitor.errors import CaptureError, StallError
+from monitor.sources.camera import CameraSource
+from monitor.sources.web import RefusedError, Web
+from monitor.testing.web_camera import PASSWORD, USER, Answer, WebCamera
+
+WHO = f"{quote(USER)}:{quote(PASSWORD, safe='')}@"
+
+
+def encoded(level: int, suffix: str = ".jpg") -> bytes:
+    return cv2.imencode(suffix, np.full((24, 32, 3), level, np.uint8))[1].tobytes()
+
+
+def pictures(kind: str = "image/jpeg", suffix: str = ".jpg") -> Callable[[], Answer]:
+    levels = itertools.cycle([encoded(level, suffix) for level in range(0, 240, 40)])
+    return lambda: (200, {"Content-Type": kind}, next(levels))
+
+
+def always(body: bytes, kind: str = "", status: int = 200, **headers: str) -> Callable[[], Answer]:
+    given = {"Content-Type": kind, **{name.replace("_", "-"): text for name, text in headers.items()}}
+    return lambda: (status, given, body)
+
+
+def source(url: str, *, timeout_s: float = 4.0, fps: float = 30.0) -> CameraSource:
+    return CameraSource("door", url, open_timeout_s=timeout_s, read_timeout_s=timeout_s, snapshot_fps=fps)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "suffix"),
+    [
+        ("/snap.jpg", "image/jpeg", ".jpg"),
+        ("/cgi-bin/snapshot.cgi", "image/jpeg", ".jpg"),
+        ("/snap.JPG?user=1", "application/octet-stream", ".jpg"),
+        ("/snap.png", "image/png", ".png"),
+        ("/picture", "image/png", ".png"),
+        ("/snap.webp", "image/webp", ".webp"),
+    ],
+)
+def test_an_address_of_a_picture_is_polled(path: str, kind: str, suffix: str) -> None:
+    with (
+        WebCamera({path.partition("?")[0]: pictures(kind, suffix)}) as camera,
+        source(camera.url(path)).open() as reader,
+    ):
+        positions, levels = [], []
+        for _ in range(3):
+            positions.append(reader.grab())
+            image = reader.retrieve()
+            assert image is not None
+            assert image.shape == (24, 32, 3)
+            levels.append(round(float(image.mean()), -1))
+        assert reader.fps == 30.0
+    assert [position.index for position in positions] == [0, 1, 2]
+    assert positions[0].time_s < positions[1].time_s < positions[2].time_s
+    assert len(set(levels)) == 3
+
+
+def test_it_is_asked_at_the_set_rate() -> None:
+    with WebCamera({"/snap.jpg": pictures()}) as camera, source(camera.url("/snap.jpg"), fps=20.0).open() as reader:
+        assert reader.fps == 20.0
+        times = [reader.grab().time_s for _ in range(4)]
+        assert times[-1] - times[0] >= 0.95 * 3 / 20.0
+
+
+@pytest.mark.parametrize("login", ["basic", "digest"])
+def test_it_logs_in(login: str) -> None:
+    with WebCamera({"/snap.jpg": pictures()}, login) as camera, source(camera.url("/snap.jpg", WHO)).open() as reader:
+        reader.grab()
+        assert reader.retrieve() is not None
+
+
+@pytest.mark.parametrize("login", ["basic", "digest"])
+def test_a_wrong_password_is_named_never_shown_and_tried_only_once(login: str) -> None:
+    with WebCamera({"/snap.jpg": pictures()}, login) as camera:
+        with pytest.raises(RefusedError, match=r"the user or the password is wrong.*\(401\)") as caught:
+            source(camera.url("/snap.jpg", "admin:Planted%2F1@")).open()
+        assert "Planted" not in str(caught.value)
+        assert camera.refused <= 3
+
+
+def test_a_password_goes_to_no_other_host() -> None:
+    with WebCamera({"/snap.jpg": pictures()}, "basic") as other:
+        moved = always(b"", status=302, Location=other.url("/snap.jpg"))
+        with WebCamera({"/snap.jpg": moved}) as camera, pytest.raises(RefusedError, match="401"):
+            Web(camera.url("/snap.jpg", WHO), 4.0).fetch(1000)
+        assert other.refused == 1
+    assert other.asked == ["/snap.jpg"]
+
+
+def test_redirects_are_followed_a_few_times_and_to_the_web_only() -> None:
+    with WebCamera({}) as camera:
+        camera._answers |= {
+            "/old.jpg": always(b"", status=302, Location="/new.jpg"),
+            "/new.jpg": pictures(),
+            "/loop.jpg": always(b"", status=302, Location="/loop.jpg"),
+            "/file.jpg": always(b"", status=302, Location="file:///etc/hostname"),
+            "/ftp.jpg": always(b"", status=302, Location="ftp://127.0.0.1:1/x.jpg"),
+        }
+        with source(camera.url("/old.jpg")).open() as reader:
+            reader.grab()
+        for path in ("/loop.jpg", "/file.jpg", "/ftp.jpg"):
+            with pytest.raises(CaptureError):
+                source(camera.url(path)).open()
+    assert len(camera.asked) < 20
+
+
+def test_the_same_picture_is_no_new_frame_until_two_seconds_have_passed() -> None:
+    """So the camera is seen as frozen, and not as stalled. Half a short timeout acts like two seconds."""
+    with (
+        WebCamera({"/snap.jpg": always(encoded(9), "image/jpeg")}) as camera,
+        source(camera.url("/snap.jpg"), timeout_s=0.4).open() as reader,
+    ):
+        first, second = reader.grab(), reader.grab()
+    assert second.time_s - first.time_s >= 0.2
+    assert len(camera.asked) > 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "sentence"),
+    [
+        (always(b"<html>Login</html>", "text/html"), CaptureError, "web page in place of a picture"),
+        (always(b"", "image/jpeg"), StallError, "sent nothing for 0.4 s"),
+        (always(b"", status=503), CaptureError, r"the server answers 503"),
+        (always(b"", status=404), RefusedError, r"nothing at this path \(404\)"),
+        (always(encoded(1), Content_Length=str(10**9)), CaptureError, "more than a picture has"),
+        (always(encoded(1), Content_Length="5000"), CaptureError, "closed the connection within a picture"),
+    ],
+)
+def test_what_is_no_picture_any_more_is_said(
+    answer: Callable[[], Answer], error: type[CaptureError], sentence: str
+) -> None:
+    answers = itertools.chain([pictures()] * 2, itertools.repeat(answer))
+    with (
+        WebCamera({"/snap.jpg": lambda: next(answers)()}) as camera,
+        source(camera.url("/snap.jpg"), timeout_s=0.4).open() as reader,
+    ):
+        reader.grab()
+        with pytest.raises(error, match=sentence):
+            reader.grab()
+
+
+def test_a_single_failure_is_tried_again() -> None:
+    answers = itertools.chain([pictures()] * 2, [always(b"", status=503)], itertools.repeat(pictures("image/jpeg")))
+    with WebCamera({"/snap.jpg": lambda: next(answers)()}) as camera, source(camera.url("/snap.jpg")).open() as reader:
+        assert [reader.grab().index for _ in range(2)] == [0, 1]
+
+
+def test_a_damaged_picture_is_unreadable_and_the_next_one_is_not() -> None:
+    answers = iter([encoded(1), encoded(1), encoded(80)[:200], encoded(120)])
+    with (
+        WebCamera({"/snap.jpg": lambda: (200, {"Content-Type": "image/jpeg"}, next(answers))}) as camera,
+        source(camera.url("/snap.jpg")).open() as reader,
+    ):
+        seen = []
+        for _ in range(3):
+            reader.grab()
+            seen.append(reader.retrieve() is not None)
+    assert seen == [True, False, True]
+
+
+def test_a_server_that_trickles_cannot_stretch_the_deadline() -> None:
+    slow = WebCamera({})
+
+    def trickle() -> Answer:
+        time.sleep(0.5)  # the server's delay; nothing is waited for
+        return 200, {}, b"late"
+
+    slow._answers["/snap.jpg"] = trickle
+    with slow, pytest.raises(StallError, match=r"did not answer within 0\.2 s"):
+        Web(slow.url("/snap.jpg"), 0.2).fetch(100)
+
+
+def test_an_endless_body_is_cut() -> None:
+    endless = always(b"x" * 300_000, Content_Length="")
+    with WebCamera({"/a": endless}) as camera, pytest.raises(CaptureError, match="more than"):
+        Web(camera.url("/a"), 4.0).fetch(100_000)
+
+
+def test_a_stream_is_no_snapshot_even_if_its_name_is_one() -> None:
+    part = b"--f\r\nContent-Type: image/jpeg\r\n\r\n" + encoded(30) + b"\r\n"
+    stream = always(part * 400, "multipart/x-mixed-replace; boundary=f", Content_Length="")
+    with WebCamera({"/video.jpg": stream}) as camera, source(camera.url("/video.jpg")).open() as reader:
+        assert [reader.grab() is not None for _ in range(3)] == [True] * 3
+        assert camera.asked == ["/video.jpg"] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "login", "why"),
+    [
+        (always(b"<!doctype html><title>Login</title>", "text/html"), None, "it sends a web page, no video"),
+        (pictures(), "basic", r"it asks for a user name and a password \(401\)"),
+        (always(b"", status=403), None, r"this user is not allowed to see it \(403\)"),
+        (None, None, r"there is nothing at this path \(404\)"),
+    ],
+)
+def test_why_there_is_no_video_is_named_without_a_login(
+    answer: Callable[[], Answer] | None, login: str | None, why: str
+) -> None:
+    with WebCamera({"/live": answer} if answer else {}, login) as camera, pytest.raises(CaptureError, match=why):
+        source(camera.url("/live")).open()
