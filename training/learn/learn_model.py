@@ -169,8 +169,12 @@ class _Fit:
         return sum(stretch.duration_s for stretch in self._never_learned())
 
     def add(self, learners: Mapping[str, Learner]) -> bool:
-        """Fit more detectors; they also score short footage now. Returns False if none of them is kept."""
+        """Fit more detectors; they also score short footage now. Returns False if none of them is kept.
+
+        A detector that cannot be learned from this footage is reported and left out. Raises UsageError if none is left.
+        """
         before = len(self._fitted)
+        refused: UsageError | None = None
         fast = all(learner.refit for learner in learners.values())
         steps = len(learners) * (1 if self._windows else len({piece.fold for piece in self._pieces}) + 1)
         self._report.part(_FITTING if fast else _FITTING_SLOW)
@@ -182,14 +186,18 @@ class _Fit:
                     fitted = self._fit(learner, step)
                     kept = learner.judge(fitted.detector, self._never_learned(), self._report)
                 except UsageError as error:  # footage too short for this one can be enough for others
-                    if not before:
-                        raise
+                    refused = refused or error
                     self._report.say(f"warning: '{name}' is left out: {error}")
                     continue
                 if kept is not None:
                     self._fitted.append(replace(fitted, detector=kept))
                 else:
                     self._report.say(f"warning: '{name}' did not learn well enough from this footage and is left out")
+        if not self._fitted:
+            raise refused or UsageError(
+                f"{joined(tuple(learners))} did not learn well enough from this footage: give longer footage, or learn "
+                "other detectors too (--detectors)"
+            )
         return len(self._fitted) > before
 
     def _fit(self, learner: Learner, step: Callable[[], None]) -> CrossFitted:

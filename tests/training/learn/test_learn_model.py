@@ -307,3 +307,31 @@ def test_how_far_learning_is_never_falls_until_a_version_is_written(
     assert "version" in told[-3]
     assert told[-2] == {"complete": True}
     assert told[-1]["say"].startswith("held out: 19 s, which can confirm no rate below ")
+
+
+@pytest.mark.usefixtures("motion_is_known")
+def test_a_detector_that_cannot_learn_from_short_footage_is_left_out(
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def picky(clips: Sequence[Sequence[Frame]], seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+        raise UsageError("scene needs at least 32 pictures of normal footage; give more")
+
+    monkeypatch.setitem(LEARNERS, "scene", Learner(picky))
+    settings = LearnSettings("door", tmp_path, ("motion", "scene"))
+    (only,) = learn([FootageSource(footage)], ["f"], settings, Report())
+    assert [d.name for d in load_model(only).detectors] == ["motion"]
+    assert "'scene' is left out: scene needs at least 32 pictures" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="scene needs at least 32 pictures"):
+        learn([FootageSource(footage)], ["f"], LearnSettings("yard", tmp_path, ("scene",)), QUIET)
+    assert not (tmp_path / "yard").exists()
+
+
+def test_a_network_alone_that_fails_its_test_is_refused_with_a_sentence(
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(clips: Sequence[Sequence[Frame]], seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+        return Brightness()
+
+    monkeypatch.setitem(LEARNERS, "brightness", Learner(slow, refit=False, judge=lambda *_: None))
+    with pytest.raises(UsageError, match="brightness did not learn well enough from this footage"):
+        learn([FootageSource(footage)], ["f"], LearnSettings("door", tmp_path, ("brightness",)), QUIET)
