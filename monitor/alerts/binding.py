@@ -1,31 +1,30 @@
-"""Binds the ZeroMQ sockets: bounded queues, encryption if there are keys.
+"""Binds the addresses of the bus. A bind never overwrites a file, and opens to other machines only if the user allows.
 
-A bind never overwrites a file. It opens a socket to other machines only if the user allows it.
+Addresses are those of ZeroMQ: ``tcp://host:port`` (host ``*``: every address of this machine; port ``*`` or 0: any free
+port), ``ipc://path``, and ``ipc://@name`` for a name that is not in the file system (Linux).
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import ipaddress
 import socket
 import stat
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-import zmq
-
-from monitor.alerts.keys import ServerKeys
 from monitor.errors import BindError, ConfigError
 from monitor.text.commands import python_command
 
-LINGER_MS = 500
-"""Closing a socket waits at most this long for the last messages to reach subscribers, milliseconds."""
-_DEAD_PEER_MS = 15_000
-_MAX_INCOMING_BYTES = 65_536
-"""Subscribers send only short subscriptions and requests."""
+_BACKLOG = 100
+_GET_ADDRESS = 0x8915  # SIOCGIFADDR
 
 _BIND_ADVICE = {
-    errno.EADDRINUSE: "is in use: stop the program that uses it, which may be another monitor, or choose another port "
-    "(--alerts, --scores, --history)",
+    errno.EADDRINUSE: "is in use: stop the program that uses it, which may be another monitor, or choose other ports, "
+    "such as --alerts tcp://127.0.0.1:5570 --scores tcp://127.0.0.1:5571 --history tcp://127.0.0.1:5572",
     errno.EADDRNOTAVAIL: "is not an address of this machine: use one of its addresses, such as 127.0.0.1",
     errno.ENODEV: "is not an address of this machine: use one of its addresses, such as 127.0.0.1",
     errno.EACCES: "is not allowed for this user: choose a port above 1023, or a path that this user can write to",
@@ -34,28 +33,92 @@ _BIND_ADVICE = {
 }
 
 
-def bind(
-    context: zmq.Context[zmq.Socket[bytes]], kind: int, endpoint: str, high_water_mark: int, keys: ServerKeys | None
-) -> zmq.Socket[bytes]:
-    """Return a bound socket that queues up to ``high_water_mark`` messages per peer. Raises BindError."""
-    binding = context.socket(kind)
-    binding.sndhwm = binding.rcvhwm = high_water_mark
-    binding.linger = LINGER_MS
-    binding.ipv6 = "[" in endpoint
-    binding.maxmsgsize = _MAX_INCOMING_BYTES
-    # TCP alone would keep the queue of a vanished subscriber for hours. Heartbeats free it after seconds.
-    binding.heartbeat_ivl = _DEAD_PEER_MS // 3
-    binding.heartbeat_timeout = _DEAD_PEER_MS
-    if keys is not None:
-        keys.apply(binding)
-    if endpoint.startswith("ipc://"):
-        _check_ipc_is_free(endpoint)
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound socket that listens. ``endpoint`` is its actual address, with the number of its port.
+
+    inode  of the file of an ``ipc://`` address; None without a file
+    """
+
+    socket: socket.socket
+    endpoint: str
+    inode: int | None = None
+
+    def close(self) -> None:
+        """Close the socket, and remove its file unless another program has replaced it."""
+        self.socket.close()
+        path = Path(self.endpoint.removeprefix("ipc://"))
+        with suppress(OSError):
+            if self.inode is not None and path.stat().st_ino == self.inode:
+                path.unlink()
+
+
+def listen(endpoint: str) -> Listener:
+    """Bind a well-formed address, and listen on it without blocking. Raises BindError."""
     try:
-        binding.bind(endpoint)
-    except zmq.ZMQError as error:
-        advice = _BIND_ADVICE.get(error.errno or 0, f"cannot be bound ({error.strerror}): choose another address")
+        return _listen_ipc(endpoint) if endpoint.startswith("ipc://") else _listen_tcp(endpoint)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        advice = _BIND_ADVICE.get(error.errno or 0, f"cannot be bound ({reason}): choose another address")
         raise BindError(f"{endpoint} {advice}") from error
-    return binding
+
+
+def _listen_tcp(endpoint: str) -> Listener:
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    host, number = host.strip("[]"), 0 if port == "*" else int(port)
+    try:
+        family, *_, address = socket.getaddrinfo(
+            "0.0.0.0" if host == "*" else _address_of_interface(host) or host,  # noqa: S104 - check_exposure decides
+            number,
+            type=socket.SOCK_STREAM,
+            family=socket.AF_INET6 if "[" in endpoint else socket.AF_INET,
+        )[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise OSError(errno.EADDRNOTAVAIL, "no such address") from error
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6 and address[0] == "::":
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+    except BaseException:
+        listening.close()
+        raise
+    bound, actual = listening.getsockname()[:2]
+    return Listener(listening, f"tcp://[{bound}]:{actual}" if ":" in bound else f"tcp://{bound}:{actual}")
+
+
+def _address_of_interface(name: str) -> str | None:
+    """Return the IPv4 address of a network interface such as ``eth0``; None if there is no such interface."""
+    if name not in (interface for _, interface in socket.if_nameindex()):
+        return None
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        answer = fcntl.ioctl(asking, _GET_ADDRESS, struct.pack("256s", name.encode()))
+    return socket.inet_ntoa(answer[20:24])
+
+
+def _listen_ipc(endpoint: str) -> Listener:
+    name = endpoint.removeprefix("ipc://")
+    if name == "*":
+        raise BindError(f"{endpoint} has no path: choose a path that does not exist, such as ipc:///run/alerts")
+    path = None if name.startswith("@") else Path(name)
+    if path is not None:
+        _free_path(endpoint, path)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            listening.bind(name if path is not None else "\0" + name[1:])
+        except OSError as error:
+            # Python raises this one error without a number.
+            raise error if error.errno else OSError(errno.ENAMETOOLONG, str(error)) from error
+        listening.listen(_BACKLOG)
+        listening.setblocking(False)
+        return Listener(listening, endpoint, None if path is None else path.stat().st_ino)
+    except BaseException:
+        listening.close()
+        raise
 
 
 def is_exposed(endpoint: str) -> bool:
@@ -83,9 +146,8 @@ def check_exposure(endpoint: str, *, closed: bool) -> None:
         )
 
 
-def _check_ipc_is_free(endpoint: str) -> None:
-    """Raise BindError if the path is in use. Without this check, ZeroMQ deletes any file at that path."""
-    path = Path(endpoint.removeprefix("ipc://"))
+def _free_path(endpoint: str, path: Path) -> None:
+    """Remove the socket that a dead program left at the path. Raises BindError if the path is in use otherwise."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -93,5 +155,8 @@ def _check_ipc_is_free(endpoint: str) -> None:
     if not stat.S_ISSOCK(mode):
         raise BindError(f"{endpoint} would overwrite a file: choose a path that does not exist")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        if probe.connect_ex(str(path)) == 0:
+        probe.setblocking(False)
+        # EAGAIN: a program listens there, and its queue of connections is full.
+        if probe.connect_ex(str(path)) in (0, errno.EAGAIN):
             raise BindError(f"{endpoint} {_BIND_ADVICE[errno.EADDRINUSE]}".replace("port", "path"))
+    path.unlink()

@@ -13,13 +13,8 @@ from __future__ import annotations
 import logging
 import os
 import re
-import socket
 import stat
-import struct
 import tempfile
-import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +22,7 @@ import zmq
 import zmq.auth
 from zmq.utils import z85
 
-from monitor.alerts.complaints import Complaints
+from monitor.alerts.bus.zmtp import RefusedKeyError
 from monitor.alerts.key_files import LARGEST_KEY_FILE, KeyFolder, load_key
 from monitor.errors import ConfigError
 from monitor.reading import read_file
@@ -133,14 +128,18 @@ class ServerKeys:
         self.public, self.secret = _load_pair(folder / "server.key_secret")
         self._allowed = KeyFolder(self.clients)
 
-    def apply(self, binding: zmq.Socket[bytes]) -> None:
-        """Set the keys on a socket before it binds.
+    @property
+    def pair(self) -> tuple[bytes, bytes]:
+        """The monitor's public and secret key, 32 bytes each."""
+        return z85.decode(self.public), z85.decode(self.secret)
 
-        The context must already have a ZAP handler: without one, ZeroMQ accepts every key.
-        """
-        binding.curve_server = True
-        binding.curve_publickey, binding.curve_secretkey = self.public, self.secret
-        binding.setsockopt_string(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+    def admit(self, key: bytes, address: str) -> None:
+        """Log that the client with this public key (32 bytes) connects. Raises RefusedKeyError if it may not."""
+        name = self.name_of(key)
+        if name is None:
+            shown = z85.encode(key).decode()
+            raise RefusedKeyError(f"its public key {shown} is not in any file of {self.clients}")
+        log.info("%s connects from %s", name, address)
 
     def name_of(self, key: bytes) -> str | None:
         """Return the name of the client with this public key (32 bytes); None if it may not connect."""
@@ -154,89 +153,3 @@ def _load_pair(file: Path) -> tuple[bytes, bytes]:
     if file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         log.warning("other users can read the secret key %s: run chmod 600 on it", file)
     return public, secret
-
-
-class Gatekeeper:
-    """Decides for ZeroMQ which clients may connect (ZAP, RFC 27), and logs the address of each refused client."""
-
-    def __init__(self, keys: ServerKeys) -> None:
-        self._keys = keys
-        self._complaints = Complaints()
-
-    def answer(self, parts: Sequence[bytes]) -> list[bytes] | None:
-        """Return the reply to a ZAP request; None if ``parts`` is not a ZAP request."""
-        if len(parts) < 7 or parts[0] != b"1.0":
-            return None
-        request_id, address, mechanism, key = parts[1], parts[3].decode(errors="replace"), parts[5], parts[6]
-        name = self._keys.name_of(key) if mechanism == b"CURVE" else None
-        if name is not None:
-            log.info("%s connects from %s", name, address)
-            return [b"1.0", request_id, b"200", b"OK", name.encode(errors="replace"), b""]
-        shown = z85.encode(key).decode() if len(key) == 32 else "none"
-        self._complaints.say(address, f"its public key {shown} is not in any file of {self._keys.clients}")
-        return [b"1.0", request_id, b"400", b"key not allowed", b"", b""]
-
-
-class HandshakeWatch:
-    """Logs the address of each client that fails the handshake before its key is checked.
-
-    ZeroMQ reports only the connection's file descriptor. The address can be read only while the connection is open,
-    which is less than a millisecond. Therefore a thread reads the events. It owns only the sockets that it reads, and
-    it can still be too late.
-    """
-
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], watched: Sequence[zmq.Socket[bytes]]) -> None:
-        self._watched = watched
-        self._context = context
-        self._complaints = Complaints()
-        self._ended = threading.Event()
-        self._addresses = [f"inproc://handshakes-{number}" for number in range(len(watched))]
-        for binding, address in zip(watched, self._addresses, strict=True):
-            binding.monitor(address, _WATCHED)
-        self._thread = threading.Thread(target=self._run, name="handshakes", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop the thread. Call this before the context is closed."""
-        self._ended.set()
-        for binding in self._watched:
-            binding.disable_monitor()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with ExitStack() as stack:
-            poller = zmq.Poller()
-            peers: dict[zmq.Socket[bytes], dict[int, str]] = {}
-            failed: set[zmq.Socket[bytes]] = set()
-            for address in self._addresses:
-                pair = stack.enter_context(self._context.socket(zmq.PAIR))
-                pair.linger = 0
-                pair.connect(address)
-                poller.register(pair, zmq.POLLIN)
-                peers[pair] = {}
-            while not self._ended.is_set():
-                for pair, _ in poller.poll(500):
-                    kind, value = struct.unpack("=Hi", pair.recv_multipart()[0])  # at once: the connection may close
-                    if kind == zmq.EVENT_ACCEPTED:
-                        peers[pair][value] = _peer(value)
-                    elif kind == zmq.EVENT_DISCONNECTED:
-                        peer = peers[pair].pop(value, _GONE)
-                        if pair in failed:
-                            self._complaints.say(peer, _NO_HANDSHAKE)
-                        failed.discard(pair)
-                    elif kind != zmq.EVENT_HANDSHAKE_FAILED_AUTH:  # the gatekeeper has already logged that one
-                        failed.add(pair)
-
-
-_NO_HANDSHAKE = "it uses no keys, or a public key of another monitor, or it is not a ZeroMQ program"
-_GONE = "an unknown address (the connection closed too soon)"
-
-
-def _peer(descriptor: int) -> str:
-    """Return the address of the other end of an open connection."""
-    try:
-        with socket.socket(fileno=os.dup(descriptor)) as connection:
-            name = connection.getpeername()
-    except OSError:
-        return _GONE
-    return str(name[0]) if isinstance(name, tuple) else "this machine"

@@ -1,6 +1,8 @@
 """Publishes alerts, camera health, heartbeats and scores over ZeroMQ. It never waits for a subscriber.
 
-Sockets are not thread-safe: one thread, the main thread, makes, uses and closes a Publisher.
+One thread, the main thread, makes, uses and closes a Publisher. The sockets belong to the thread of the bus
+(monitor.alerts.bus).
+
 A subscriber with a full queue loses messages. It detects the loss from the message numbers and can request the missed
 messages on the history socket (see docs/alerts.md).
 """
@@ -14,12 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import zmq
-
-from monitor.alerts.binding import LINGER_MS, bind, check_exposure, is_exposed
+from monitor.alerts.binding import Listener, check_exposure, is_exposed, listen
+from monitor.alerts.bus.connection import Door
+from monitor.alerts.bus.hub import Hub
+from monitor.alerts.bus.mechanisms import CurveMechanism, Mechanism, NullMechanism
+from monitor.alerts.bus.peer import Peer, Requester, Subscriber
 from monitor.alerts.history import History
 from monitor.alerts.journal import Journal
-from monitor.alerts.keys import ZAP_ADDRESS, Gatekeeper, HandshakeWatch, ServerKeys
+from monitor.alerts.keys import ServerKeys
 from monitor.alerts.messages import (
     DEFAULT_ALERTS_ENDPOINT,
     DEFAULT_SCORES_ENDPOINT,
@@ -103,47 +107,32 @@ class Publisher:
         self._high_water_marks = (alerts_high_water_mark, scores_high_water_mark)
         self._heartbeat_seq = 0
         self._last_heartbeat: float | None = None
-        self._subscriptions: set[str] = set()
-        self._score_subscriptions: set[str] = set()
 
     def __enter__(self) -> Self:
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._poller = zmq.Poller()
-        self._gate: zmq.Socket[bytes] | None = None
-        self._router: zmq.Socket[bytes] | None = None
-        self._watch: HandshakeWatch | None = None
+        doors: list[Door] = []
+        alerts_room, scores_room = self._high_water_marks
         try:
-            if self._keys is not None:
-                self._gate = self._open_gate()
-                self._gatekeeper = Gatekeeper(self._keys)
-            alerts_room, scores_room = self._high_water_marks
-            self._alerts, self.alerts_endpoint = self._bind(zmq.XPUB, self.alerts_endpoint, alerts_room)
-            self._scores, self.scores_endpoint = self._bind(zmq.XPUB, self.scores_endpoint, scores_room)
-            # Reports every new subscription, so that each new subscriber gets a heartbeat at once.
-            self._alerts.xpub_verbose = True
-            bound = [self._alerts, self._scores]
+            self._alerts, self.alerts_endpoint = self._open(doors, self.alerts_endpoint, Subscriber, alerts_room)
+            self._scores, self.scores_endpoint = self._open(doors, self.scores_endpoint, Subscriber, scores_room)
             if self.history_endpoint is not None:
-                self._router, self.history_endpoint = self._bind(
-                    zmq.ROUTER, self.history_endpoint, HISTORY_HIGH_WATER_MARK
-                )
-                bound.append(self._router)
-            if self._keys is not None:
-                self._watch = HandshakeWatch(self._context, bound)
+                _, self.history_endpoint = self._open(doors, self.history_endpoint, Requester, 1)
+        except BaseException:
+            for door in doors:
+                door.listener.close()
+            raise
+        self._hub = Hub(doors)
+        try:
+            self._hub.start()
             self._end_interrupted_events()
         except BaseException:
-            self._close(linger_ms=0)
+            self._hub.close(linger_s=0.0)
             raise
         encrypted = "" if self._keys is None else ", encrypted"
         log.info("publishing alerts on %s, scores on %s%s", self.alerts_endpoint, self.scores_endpoint, encrypted)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close(linger_ms=LINGER_MS)
-
-    def _close(self, linger_ms: int) -> None:
-        if self._watch is not None:
-            self._watch.close()
-        self._context.destroy(linger=linger_ms)
+        self._hub.close(LINGER_S)
 
     def publish_alert(
         self,
@@ -231,9 +220,7 @@ class Publisher:
         topic = f"score/{camera}/"
         envelope = self._envelope(topic)
         self._history.last_seq[topic] = envelope["seq"]
-        if int(self._scores.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            self.update_subscriptions()
-        if not any(topic.startswith(wanted) for wanted in self._score_subscriptions):
+        if not self._hub.wanted(self._scores, topic.encode()):
             return
         message = ScoreMessage(
             **envelope,
@@ -244,13 +231,14 @@ class Publisher:
             captured_at=captured_at,
             raw={name: float(value) for name, value in raw.items()},
         )
-        self._scores.send_multipart([topic.encode(), encode(message)], flags=zmq.DONTWAIT)
+        self._hub.publish(self._scores, [topic.encode(), encode(message)])
 
     def tick(self, now: float) -> None:
         """Send heartbeats, answer requests and maintain the journal when due. Call it about ten times per second.
 
-        now is time.monotonic(), in seconds.
+        now is time.monotonic(), in seconds. Raises RunError if nothing can be sent any more.
         """
+        self._hub.check()
         self.heartbeat_if_due(now)
         self._answer_requests()
         if self._journal is not None:
@@ -261,8 +249,8 @@ class Publisher:
 
         Returns True if it sent one.
         """
-        self.update_subscriptions()
-        if self._last_heartbeat is not None and now - self._last_heartbeat < HEARTBEAT_INTERVAL_S:
+        new = self._hub.heartbeat_wanted()
+        if not new and self._last_heartbeat is not None and now - self._last_heartbeat < HEARTBEAT_INTERVAL_S:
             return False
         self._last_heartbeat = now
         self._send_heartbeat()
@@ -288,38 +276,14 @@ class Publisher:
 
     def update_subscriptions(self, timeout_s: float = 0.0) -> frozenset[str]:
         """Return the topic prefixes with a subscriber now; waits up to ``timeout_s`` seconds for a change."""
-        wait_ms = int(timeout_s * 1000)
-        while ready := self._poller.poll(wait_ms):
-            wait_ms = 0
-            for waiting, _ in ready:
-                if waiting is self._gate:
-                    self._let_in(self._gate)
-                    continue
-                # The first byte is 1 for a new subscription, 0 when the last subscriber of a topic leaves.
-                note = waiting.recv()
-                topic = note[1:].decode(errors="replace")
-                if note[:1] == b"\x01":
-                    self._subscriptions.add(topic)
-                    if waiting is self._scores:
-                        self._score_subscriptions.add(topic)
-                    if topic == "heartbeat/":
-                        self._last_heartbeat = None
-                elif note[:1] == b"\x00":
-                    self._subscriptions.discard(topic)
-                    if waiting is self._scores:
-                        self._score_subscriptions.discard(topic)
-        return frozenset(self._subscriptions)
+        return self._hub.subscriptions(timeout_s)
 
     def _answer_requests(self) -> None:
-        """Answer requests for a bounded time. ROUTER drops the replies to a client that does not read."""
+        """Answer requests for a bounded time."""
         ends_at = time.monotonic() + HISTORY_S
-        while self._router is not None and self._router.poll(0) and time.monotonic() < ends_at:
-            client, *parts = self._router.recv_multipart()
-            # A REQ socket puts an empty part before its request, and expects one before the reply.
-            delimiter = [b""] if len(parts) > 1 and parts[0] == b"" else []
-            if len(parts) == len(delimiter) + 1:
-                reply = self._history.answer(parts[-1], time.time())
-                self._router.send_multipart([client, *delimiter, *reply], flags=zmq.DONTWAIT)
+        while time.monotonic() < ends_at and (asked := self._hub.next_request()) is not None:
+            client, request = asked
+            self._hub.reply(client, self._history.answer(request, time.time()))
 
     def _end_interrupted_events(self) -> None:
         """Send the end of every event that an earlier run left open: subscribers must not wait for it forever."""
@@ -346,23 +310,18 @@ class Publisher:
         else:
             self._history.keep(message, body, jpeg)
         parts = [message.topic.encode(), body] + ([jpeg] if jpeg else [])
-        self._alerts.send_multipart(parts, flags=zmq.DONTWAIT)
+        self._hub.publish(self._alerts, parts)
 
-    def _open_gate(self) -> zmq.Socket[bytes]:
-        """Bind the socket on which ZeroMQ asks who may connect. Without it, ZeroMQ admits every client."""
-        gate = self._context.socket(zmq.REP)
-        gate.linger = 0
-        gate.bind(ZAP_ADDRESS)
-        self._poller.register(gate, zmq.POLLIN)
-        return gate
+    def _open(self, doors: list[Door], endpoint: str, kind: type[Peer], room: int) -> tuple[Door, str]:
+        """Bind an address; returns its door and the actual address."""
+        listener: Listener = listen(endpoint)
+        door = Door(listener, lambda address: kind(address, self._mechanism(kind, address), room))
+        doors.append(door)
+        return door, listener.endpoint
 
-    def _let_in(self, gate: zmq.Socket[bytes]) -> None:
-        answer = self._gatekeeper.answer(gate.recv_multipart())
-        gate.send_multipart(answer or [b""])
-
-    def _bind(self, kind: int, endpoint: str, high_water_mark: int) -> tuple[zmq.Socket[bytes], str]:
-        """Bind a socket; returns it with its actual address."""
-        bound = bind(self._context, kind, endpoint, high_water_mark, self._keys)
-        if kind == zmq.XPUB:
-            self._poller.register(bound, zmq.POLLIN)
-        return bound, bound.get_string(zmq.LAST_ENDPOINT)
+    def _mechanism(self, kind: type[Peer], address: str) -> Mechanism:
+        properties = {"Socket-Type": kind.socket_type.encode()}
+        if self._keys is None:
+            return NullMechanism(properties)
+        keys = self._keys
+        return CurveMechanism(*keys.pair, lambda key: keys.admit(key, address), properties)

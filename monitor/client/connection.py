@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from monitor.alerts.keys import HANDSHAKE_FAILED, ClientKeys
+from monitor.alerts.keys import ClientKeys
 from monitor.errors import ConfigError, RefusedError
 
+_HANDSHAKE_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
 _FAILURES = 3
 """After this many failed key exchanges in a row, the reason is not just a restart of the monitor."""
 
@@ -58,7 +61,7 @@ class RefusalWatch:
     """
 
     def __init__(self, watched: zmq.Socket[bytes], endpoint: str, *, has_keys: bool) -> None:
-        self.events = watched.get_monitor_socket(HANDSHAKE_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        self.events = watched.get_monitor_socket(_HANDSHAKE_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED)
         """Poll this socket, and call ``read`` when it has data."""
         self._endpoint = endpoint
         self._has_keys = has_keys

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import zmq
-
-from monitor.alerts.binding import bind, check_exposure
+from monitor.alerts.binding import check_exposure, listen
 from monitor.alerts.keys import ServerKeys
 from monitor.alerts.messages import check_endpoint
 from monitor.app.config import PublishConfig
@@ -29,18 +27,10 @@ def _check_port(name: str, endpoint: str, *, closed: bool) -> Finding:
     try:
         check_endpoint(endpoint)
         check_exposure(endpoint, closed=closed)
-        _bind(endpoint)
+        listen(endpoint).close()
     except (BindError, ConfigError) as error:
         return from_error("port", name, error)
     return Finding("port", name, State.OK, f"{endpoint} can be bound")
-
-
-def _bind(endpoint: str) -> None:
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    try:
-        bind(context, zmq.XPUB, endpoint, 1, None).close(linger=0)
-    finally:
-        context.destroy(linger=0)
 
 
 def check_keys(publish: PublishConfig) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from zmq.utils import z85
 
 from monitor.alerts.key_files import KeyFolder, load_key
-from monitor.alerts.keys import Gatekeeper, ServerKeys, make_keys
+from monitor.alerts.keys import ServerKeys, make_keys
 from monitor.errors import ConfigError
 
 
@@ -113,11 +113,7 @@ def test_a_client_s_file_may_have_any_name(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff\xfe.key")
     key = load_key(clients / "client.key")[0]
     (clients / "client.key").rename(clients / name)
-    gate = Gatekeeper(ServerKeys(tmp_path / "monitor"))
-    asked = [b"1.0", b"1", b"monitor", b"127.0.0.1", b"", b"CURVE", z85.decode(key)]
-    answer = gate.answer(asked)
-    assert answer is not None
-    assert answer[2] == b"200"
+    ServerKeys(tmp_path / "monitor").admit(z85.decode(key), "127.0.0.1")
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

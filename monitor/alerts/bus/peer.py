@@ -1,0 +1,275 @@
+"""A peer of the bus: what has come, what waits to be sent, and the limits of both. No I/O, no lock, no clock."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from functools import cached_property
+from typing import ClassVar
+
+from monitor.alerts.bus.mechanisms import Mechanism
+from monitor.alerts.bus.zmtp import (
+    WRONG_KEYS,
+    Frame,
+    FrameReader,
+    ProtocolError,
+    encode_command,
+    encode_message,
+    greeting,
+    split_command,
+)
+
+MAX_FRAME_BYTES = 65_536
+"""Size of the largest part that a peer may send. Peers send only short subscriptions and requests."""
+MAX_SUBSCRIPTIONS = 1024
+MAX_TOPIC_BYTES = 1024
+MAX_TOPICS_BYTES = 131_072
+"""Limits of the subscriptions of one peer: their number, the length of each, and the sum of their lengths."""
+MAX_QUEUED_BYTES = 32_000_000
+"""Limit of the messages that wait for one peer. A single message that is larger is sent if none waits."""
+_CHUNK_BYTES = 65_536
+_MAX_CONTROL_BYTES = 4096
+_MAX_PARTS = 4
+_MAX_PING_CONTEXT = 16
+
+
+class Outgoing:
+    """A message to send. All peers share it."""
+
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        self.parts = tuple(parts)
+        self.size = sum(map(len, self.parts))
+
+    @cached_property
+    def plain(self) -> bytes:
+        """The frames without encryption."""
+        return encode_message(self.parts)
+
+
+class Peer:
+    """A peer from its first byte on. A subclass says what its messages mean.
+
+    address    for people
+    mechanism  the security of this connection
+    room       number of messages that wait for this peer before it loses some
+    """
+
+    socket_type: ClassVar[str]
+    """The type of socket that the publisher seems to have."""
+    partners: ClassVar[frozenset[bytes]]
+    """The types of sockets that may connect."""
+
+    def __init__(self, address: str, mechanism: Mechanism, room: int) -> None:
+        self.address = address
+        self.ready = False
+        """True once the handshake is complete."""
+        self.queued_bytes = 0
+        """Size of all that waits to be sent."""
+        self._mechanism = mechanism
+        self._room = room
+        self._begun = self._greeted = False
+        self._reader = FrameReader(MAX_FRAME_BYTES)
+        self._control = bytearray(greeting(mechanism.name))
+        self._queue: deque[Outgoing] = deque()
+        self._unsent = memoryview(b"")
+
+    @property
+    def waits(self) -> bool:
+        """True if no more may be read from this peer now."""
+        return False
+
+    def left(self) -> None:
+        """Handle the end of what the peer sends. Raises ProtocolError if it left because it lacks the keys."""
+        if self._begun and not self.ready and self._mechanism.name == "CURVE":
+            raise ProtocolError(WRONG_KEYS)
+
+    def take(self, data: bytes) -> None:
+        """Handle received bytes. Raises ProtocolError."""
+        self._begun = True
+        self._reader.feed(data)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Handle the frames that have come, until one makes the peer wait. Raises ProtocolError."""
+        if not self._greeted:
+            self._greeted = self._reader.greeting(self._mechanism.name)
+        while self._greeted and not self.waits and (frame := self._reader.next_frame()) is not None:
+            if not self.ready:
+                self._shake_hands(frame)
+                continue
+            frame = self._mechanism.open(frame)
+            if frame.command:
+                self._obey(*split_command(frame.content))
+            else:
+                self.received(frame)
+
+    def received(self, frame: Frame) -> None:
+        """Handle a part of a message. Raises ProtocolError."""
+        raise NotImplementedError
+
+    def command(self, name: bytes, content: bytes) -> None:
+        """Handle a command that not every peer sends. Unknown ones are ignored."""
+
+    def offer(self, message: Outgoing) -> bool:
+        """Queue a message. Returns False if the queue is full: the peer loses this message."""
+        full = len(self._queue) >= self._room or self.queued_bytes + message.size > MAX_QUEUED_BYTES
+        if full and self._queue:
+            return False
+        self._queue.append(message)
+        self.queued_bytes += message.size
+        return True
+
+    @property
+    def unsent(self) -> memoryview:
+        """The next bytes to send; empty if nothing waits."""
+        if not self._unsent:
+            chunk, self._control = self._control, bytearray()
+            while self._queue and self.ready and len(chunk) < _CHUNK_BYTES:
+                message = self._queue.popleft()
+                self.queued_bytes -= message.size
+                chunk += self._encoded(message)
+            self.queued_bytes += len(chunk)
+            self._unsent = memoryview(bytes(chunk))
+        return self._unsent
+
+    def sent(self, count: int) -> None:
+        """Record that the first ``count`` bytes of ``unsent`` have been sent."""
+        self._unsent = self._unsent[count:]
+        self.queued_bytes -= count
+
+    def forget(self) -> None:
+        """Release the memory of all that waits."""
+        self._queue.clear()
+        self._unsent, self.queued_bytes = memoryview(b""), 0
+
+    def _encoded(self, message: Outgoing) -> bytes:
+        if self._mechanism.name == "NULL":
+            return message.plain
+        last = len(message.parts) - 1
+        return b"".join(self._mechanism.seal(Frame(part, more=at < last)) for at, part in enumerate(message.parts))
+
+    def _shake_hands(self, frame: Frame) -> None:
+        if not frame.command:
+            raise ProtocolError("it did not complete the handshake")
+        reply, properties = self._mechanism.take(frame.content)
+        self._control += reply
+        if properties is None:
+            return
+        kind = properties.get("socket-type", b"")
+        if kind not in self.partners:
+            wanted = " or ".join(sorted(partner.decode() for partner in self.partners))
+            raise ProtocolError(f"its socket has the wrong type for this address: use {wanted}")
+        self.ready = True
+
+    def _obey(self, name: bytes, content: bytes) -> None:
+        if name == b"PING":
+            # The first two bytes are a time to live. A peer that does not read its answers gets no more of them.
+            if len(self._control) < _MAX_CONTROL_BYTES:
+                pong = encode_command("PONG", content[2 : 2 + _MAX_PING_CONTEXT])
+                self._control += self._mechanism.seal(Frame(pong, command=True))
+        else:
+            self.command(name, content)
+
+    def refuse(self, reply: bytes) -> None:
+        """Queue the last bytes for a peer that is refused."""
+        self._control += reply
+
+
+class Subscriber(Peer):
+    """A peer that gets the messages with a topic that begins with one of its subscriptions."""
+
+    socket_type = "XPUB"
+    partners = frozenset((b"SUB", b"XSUB"))
+
+    def __init__(self, address: str, mechanism: Mechanism, room: int) -> None:
+        super().__init__(address, mechanism, room)
+        self.subscriptions: set[bytes] = set()
+        self.changes = 0
+        """Number of subscriptions that have come or gone."""
+        self.wants_heartbeat = False
+        """True after a subscription to heartbeats, until the publisher sets it back."""
+        self._topics_bytes = 0
+        self._prefixes: tuple[bytes, ...] | None = ()
+        self._inside_message = False
+
+    def wants(self, topic: bytes) -> bool:
+        """Return True if the peer has subscribed to this topic."""
+        if self._prefixes is None:
+            self._prefixes = tuple(self.subscriptions)
+        return topic.startswith(self._prefixes)
+
+    def received(self, frame: Frame) -> None:
+        """Take a subscription: the byte 1 and a topic, or the byte 0 and a topic to leave it."""
+        first, self._inside_message = not self._inside_message, frame.more
+        if first and frame.content[:1] == b"\x01":
+            self._subscribe(frame.content[1:])
+        elif first and frame.content[:1] == b"\x00":
+            self._leave(frame.content[1:])
+
+    def command(self, name: bytes, content: bytes) -> None:
+        """Take a subscription in the form of version 3.1 of the protocol."""
+        if name == b"SUBSCRIBE":
+            self._subscribe(content)
+        elif name == b"CANCEL":
+            self._leave(content)
+
+    def _subscribe(self, topic: bytes) -> None:
+        self.changes += 1
+        self.wants_heartbeat |= topic == b"heartbeat/"
+        if topic in self.subscriptions:
+            return
+        if len(topic) > MAX_TOPIC_BYTES:
+            raise ProtocolError(f"it subscribes to a topic of more than {MAX_TOPIC_BYTES} bytes")
+        self._topics_bytes += len(topic)
+        if len(self.subscriptions) >= MAX_SUBSCRIPTIONS or self._topics_bytes > MAX_TOPICS_BYTES:
+            raise ProtocolError(
+                f"it subscribes to more than {MAX_SUBSCRIPTIONS} topics, or to more than {MAX_TOPICS_BYTES} bytes of "
+                "topics"
+            )
+        self.subscriptions.add(topic)
+        self._prefixes = None
+
+    def _leave(self, topic: bytes) -> None:
+        self.changes += 1
+        if topic in self.subscriptions:
+            self._topics_bytes -= len(topic)
+            self.subscriptions.remove(topic)
+            self._prefixes = None
+
+
+class Requester(Peer):
+    """A peer that asks one request after the other. Until a reply has been sent, the next request is not read."""
+
+    socket_type = "ROUTER"
+    partners = frozenset((b"DEALER", b"REQ", b"ROUTER"))
+
+    def __init__(self, address: str, mechanism: Mechanism, room: int) -> None:
+        super().__init__(address, mechanism, room)
+        self.request: bytes | None = None
+        """A request that nobody has taken yet."""
+        self.answering = False
+        self._delimiter: list[bytes] = []
+        self._parts: list[bytes] = []
+
+    @property
+    def waits(self) -> bool:
+        """True while a request waits for its reply, or while a reply waits to be sent."""
+        return self.request is not None or self.answering or self.queued_bytes > 0
+
+    def received(self, frame: Frame) -> None:
+        """Collect the parts of a request. What is not a request is ignored, as by any ROUTER."""
+        self._parts.append(frame.content)
+        if len(self._parts) > _MAX_PARTS or sum(map(len, self._parts)) > MAX_FRAME_BYTES:
+            raise ProtocolError("it sent a request of too many parts or bytes")
+        if frame.more:
+            return
+        parts, self._parts = self._parts, []
+        # A REQ socket puts an empty part before its request, and expects one before the reply.
+        self._delimiter = [b""] if len(parts) > 1 and parts[0] == b"" else []
+        if len(parts) == len(self._delimiter) + 1:
+            self.request = parts[-1]
+
+    def reply(self, parts: Sequence[bytes]) -> None:
+        """Queue the reply to the request."""
+        self.answering = False
+        self.offer(Outgoing([*self._delimiter, *parts]))
