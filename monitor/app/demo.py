@@ -16,6 +16,7 @@ from monitor.reports import CameraReport
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.synthetic.script import Episode
 from monitor.sources.synthetic.synthetic_scene import FPS, SyntheticScene
+from monitor.text.commands import monitor_command
 from monitor.text.wording import counted
 from monitor.types import Image
 
@@ -160,6 +161,15 @@ def compare(truth: Sequence[Episode], alerts: Sequence[tuple[float, float, float
         results.append(EpisodeResult(episode, delay, max((hit[2] for hit in hits), default=None)))
     false = tuple((started, ended) for started, ended, peak in alerts if (started, ended, peak) not in matched)
     return DemoResult(tuple(results), false)
+
+
+def where_pictures_are(evidence: Path | None) -> str:
+    """A sentence that leads to the pictures of the alerts. evidence: the folder of the run's evidence; None if off."""
+    if evidence is None:
+        return f"To see its alerts as pictures and clips: {monitor_command('--demo --evidence demo-evidence')}"
+    peaks = evidence.glob("*/*/*-peak.jpg")
+    last = max(peaks, key=lambda path: path.stat().st_mtime, default=None)
+    return f"No picture is in {evidence} yet." if last is None else f"A picture of its last alert: {last}"
 
 
 def result_table(result: DemoResult) -> Table:

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from monitor.alerts.journal import Journal
-from monitor.alerts.publisher import Publisher
-from monitor.app.config import JournalConfig, MonitorConfig
-from monitor.app.demo import DemoJudge, result_sentence, result_table
+from monitor.app.config import MonitorConfig
+from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.outcome import Outcome
 from monitor.app.planning import learned, warn_of_short_footage, watching
+from monitor.app.publishing import open_publisher
 from monitor.app.reload import Prepare, Reloader
 from monitor.errors import MonitorError, RunError
 from monitor.judging.camera_monitor import CameraMonitor
@@ -136,7 +134,8 @@ class Session:
             result = self._judge.result()
             if result.episodes:
                 self._print("", result_table(result))
-            self._say(result_sentence(result))
+            evidence = self._settings.evidence
+            self._say(result_sentence(result), where_pictures_are(evidence.folder if evidence.enabled else None))
         if dashboard is not None and unfinished:  # these log lines disappeared with the dashboard
             self._say("", *unfinished)
         if outcome.stopped and (nothing := outcome.nothing_came()):  # only a warning: the exit code is 0
@@ -211,17 +210,7 @@ class Session:
         sort = not live and options.config is None
         recorder = stack.enter_context(Recorder(options.record_scores, options.record_alerts, sort=sort))
         if settings.publish.enabled:
-            publisher = stack.enter_context(
-                Publisher(
-                    settings.publish.alerts,
-                    settings.publish.scores,
-                    settings.publish.history,
-                    node=settings.node,
-                    insecure=settings.publish.insecure,
-                    keys=settings.publish.keys,
-                    journal=_open_journal(settings.journal, stack, demo=self._judge is not None),
-                )
-            )
+            publisher = open_publisher(settings, stack, demo=self._judge is not None)
             endpoint = publisher.alerts_endpoint
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)
@@ -241,14 +230,3 @@ class Session:
         if settings.evidence.enabled:
             sinks.append(stack.enter_context(evidence))
         return sinks
-
-
-def _open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:
-    """The journal, open until ``stack`` is closed; the demo uses a temporary one. None if the journal is disabled."""
-    if not settings.enabled:
-        return None
-    path = settings.path
-    if demo:
-        path = Path(stack.enter_context(TemporaryDirectory())) / path.name
-    journal = Journal(path, days=settings.days, max_mb=settings.max_mb, fsync=settings.fsync)
-    return stack.enter_context(journal)

@@ -1,0 +1,63 @@
+"""Opens the journal and the publisher of a run. The demo takes free ports if the usual ones are in use."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from monitor.alerts.journal import Journal
+from monitor.alerts.publisher import Publisher
+from monitor.app.config import JournalConfig, MonitorConfig, PublishConfig
+from monitor.errors import BindError
+
+log = logging.getLogger("monitor")
+
+_FREE = "tcp://127.0.0.1:*"
+
+
+def open_publisher(settings: MonitorConfig, stack: ExitStack, *, demo: bool) -> Publisher:
+    """A publisher that is open until ``stack`` is closed. The demo's journal is temporary. Raises BindError."""
+    journal = _open_journal(settings.journal, stack, demo=demo)
+    publish = settings.publish
+    try:
+        return stack.enter_context(_publisher(settings, publish, journal))
+    except BindError:
+        if not (demo and _is_usual(publish)):
+            raise
+    publish = publish.model_copy(update={"alerts": _FREE, "scores": _FREE, "history": _FREE})
+    publisher = stack.enter_context(_publisher(settings, publish, journal))
+    log.warning(
+        "the usual ports are in use, perhaps by another monitor, so the demo publishes its alerts at %s",
+        publisher.alerts_endpoint,
+    )
+    return publisher
+
+
+def _is_usual(publish: PublishConfig) -> bool:
+    usual = PublishConfig()
+    return (publish.alerts, publish.scores, publish.history) == (usual.alerts, usual.scores, usual.history)
+
+
+def _publisher(settings: MonitorConfig, publish: PublishConfig, journal: Journal | None) -> Publisher:
+    return Publisher(
+        publish.alerts,
+        publish.scores,
+        publish.history,
+        node=settings.node,
+        insecure=publish.insecure,
+        keys=publish.keys,
+        journal=journal,
+    )
+
+
+def _open_journal(settings: JournalConfig, stack: ExitStack, *, demo: bool) -> Journal | None:
+    """The journal, open until ``stack`` is closed; the demo uses a temporary one. None if the journal is disabled."""
+    if not settings.enabled:
+        return None
+    path = settings.path
+    if demo:
+        path = Path(stack.enter_context(TemporaryDirectory())) / path.name
+    journal = Journal(path, days=settings.days, max_mb=settings.max_mb, fsync=settings.fsync)
+    return stack.enter_context(journal)
