@@ -34,11 +34,12 @@ from monitor.live.frame_queue import QueueSettings
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
+from monitor.sources.naming import NAME_PATTERN
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.sources.snapshot import SNAPSHOT_FPS
 
-CameraName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]+$")]
-"""Letters, digits, ``-`` ``_`` ``.``, because the name becomes part of ZeroMQ topics and file names."""
+CameraName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
+"""See ``monitor.sources.naming``."""
 
 
 class CameraConfig(Settings):

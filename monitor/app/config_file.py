@@ -13,6 +13,7 @@ from monitor.app.config import CameraConfig, MonitorConfig
 from monitor.app.flags import FLAGS_OF_SETTINGS
 from monitor.errors import ConfigError
 from monitor.reading import MB, parse_toml, read_file
+from monitor.sources.naming import NAME_RULE
 from monitor.text.redaction import redact
 from monitor.text.wording import nearest
 
@@ -97,7 +98,7 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
     if kind in _UNKNOWN_KEY:
         return f"unknown setting '{key}': {_hint(location)}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
-        return f"camera name '{location[1]}': use letters, digits, '-', '_' and '.' only"
+        return f"camera name '{location[1]}': {NAME_RULE}"
     sentence = _EXPECTED.get(key) or message.removeprefix("Value error, ").replace("Input should", "should")
     return f"setting '{key}': {sentence[:1].lower()}{sentence[1:]}"
 

@@ -18,6 +18,7 @@ from monitor.sources.camera import CameraSource
 from monitor.sources.devices import device_index, has_stable_name, is_device
 from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
 from monitor.sources.mistaken import nothing_there, what_it_is
+from monitor.sources.naming import NAME_RULE, is_name, name_of, safe_name, shortened
 from monitor.sources.opencv import FALLBACK_FPS
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.sources.source import Source
@@ -34,7 +35,6 @@ SCHEMES = ("rtsp", "rtsps", "http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _LONGEST_PATH = 40
 """Longest path of an address that becomes part of a camera's name, characters."""
-_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 # Data sets store their labels as images next to the footage (UCSD: Test001_gt).
 _LABELS = re.compile(r"(^|[_\-])(gt|masks?|ground[_\-]?truth)$", re.IGNORECASE)
 
@@ -136,7 +136,7 @@ def _understand(spec: str, split: Split) -> list[_Found]:
 def _device(path: Path, given: str | None) -> _Found:
     """A USB camera that is named by its device. A name that stays is looked up again at each opening."""
     if has_stable_name(path):
-        return _Found(path, (f"usb-{_safe(path.name)[:_LONGEST_PATH]}",), given)
+        return _Found(path, (f"usb-{safe_name(path.name)[:_LONGEST_PATH]}",), given)
     index = device_index(path)
     assert index is not None
     return _Found(index if path.parent == Path("/dev") and not path.is_symlink() else path, (f"usb-{index}",), given)
@@ -153,8 +153,8 @@ def _split_name(spec: str) -> tuple[str | None, str]:
     # Path.exists would raise OSError for text that is too long for a path.
     if not equals or re.search(r"[:/?]", name) or os.path.exists(_path(spec)):  # noqa: PTH110
         return None, spec
-    if not _NAME.fullmatch(name):
-        raise SourceError(f"'{redact_source(name)}' cannot name a source: use letters, digits, '-', '_' and '.'")
+    if not is_name(name):
+        raise SourceError(f"'{redact_source(name)}' cannot name a source: {NAME_RULE}")
     return name, rest.strip()
 
 
@@ -176,9 +176,9 @@ def _url_name(url: str, scheme: str) -> str:
     path = re.split(r"[?#]", divided(rest)[1], maxsplit=1)[0]
     parts = [part for part in path.split("/") if part]
     if not parts:
-        return f"cam-{_safe(shown.host)}"
+        return f"cam-{safe_name(shown.host)}"
     usual = all(map(is_usual, parts)) and len(path) <= _LONGEST_PATH
-    return f"{_safe(shown.host)}-{_safe(path) if usual else _checksum('/'.join(parts))}"
+    return f"{safe_name(shown.host)}-{safe_name(path) if usual else _checksum('/'.join(parts))}"
 
 
 def _checksum(text: str) -> str:
@@ -215,12 +215,7 @@ def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
 def _path_parts(path: Path) -> tuple[str, ...]:
     resolved = path.resolve()
     own = path.stem if path.is_file() else resolved.name
-    return (*(_safe(parent.name) for parent in reversed(resolved.parents) if parent.name), _safe(own) or "stream")
-
-
-def _safe(text: str) -> str:
-    """The text with only letters, digits and ``- _ .``; each run of other characters becomes one ``-``."""
-    return re.sub(r"-{2,}", "-", re.sub(r"[^A-Za-z0-9_.\-]+", "-", text)).strip("-.")
+    return (*(safe_name(parent.name) for parent in reversed(resolved.parents) if parent.name), name_of(own))
 
 
 def _names(found: list[_Found]) -> list[str]:
@@ -233,7 +228,7 @@ def _names(found: list[_Found]) -> list[str]:
     taken = set(given)
     names = []
     for stream in found:
-        name = wanted = stream.given or shortest[stream.parts]
+        name = wanted = stream.given or shortened(shortest[stream.parts])
         counter = 2
         while not stream.given and name in taken:
             name = f"{wanted}-{counter}"

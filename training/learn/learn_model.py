@@ -7,7 +7,6 @@ chunks spread over it, and other chunks are held out. So memory and time are bou
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -26,6 +25,7 @@ from monitor.replay import LIVE_FPS
 from monitor.scores.calibration import DAY_S, fit_tail
 from monitor.scores.held_out import HeldOut
 from monitor.scores.smoothing import SmoothingSettings
+from monitor.sources.naming import NAME_RULE, is_name
 from monitor.sources.source import Source
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.text.durations import in_words
@@ -48,7 +48,6 @@ _FITTING_SLOW = 0.8
 """Approximate share of fitting a network in the time from the first to the second version."""
 WORKERS = min(3, os.cpu_count() or 1)
 """Processes that fit folds at the same time. Each keeps its footage in memory, so there are at most three."""
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,8 @@ class LearnSettings:
 
 def check_name(settings: LearnSettings) -> None:
     """Raise UsageError if no versions can be written under this name."""
-    if not _NAME.fullmatch(settings.name) or settings.name.startswith("."):
-        raise UsageError(f"'{settings.name}' is not a valid name for a model: use letters, digits, '-', '_' and '.'")
+    if not is_name(settings.name):
+        raise UsageError(f"'{settings.name}' is not a valid name for a model: {NAME_RULE}")
     if (settings.folder / CARD_FILE).exists():
         raise UsageError(f"{settings.folder} is a single model, not a folder of versions: choose another --name")
     if settings.folder.exists() and not settings.folder.is_dir():
