@@ -61,36 +61,40 @@ def read_file(path: Path, at_most: int) -> bytes:
 def parse_json(content: bytes | str) -> Any:
     """The value of a JSON document in UTF-8. Raises ValueError.
 
-    Also refused: nesting deeper than ``DEEPEST``, whole numbers of more than 64 bits, and text that is not Unicode
-    (half a surrogate pair), because no output accepts it.
+    Also refused: nesting deeper than ``DEEPEST``, whole numbers of more than 64 bits, keys of more than 5,000
+    characters, and text that is not Unicode (half a surrogate pair), because no output accepts it.
     """
     try:
-        return _checked(json.loads(_text(content)))
+        return _checked(json.loads(_text(content)), _LONGEST_KEY)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
 
 
 def parse_toml(content: bytes | str) -> dict[str, Any]:
-    """The table of a TOML document in UTF-8. Raises ValueError, for the same reasons as ``parse_json``."""
+    """The table of a TOML document in UTF-8.
+
+    Raises ValueError, for the same reasons as ``parse_json``; a key has at most 100 characters here.
+    """
     text = _text(content)
     # Python's parser takes seconds for a key of ten thousand parts.
     if any(line.count(".") > _DOTS for line in text.split("\n")):
         raise ValueError(f"it has a line with more than {_DOTS} dots")
     try:
-        return dict(_checked(tomllib.loads(text)))
+        return dict(_checked(tomllib.loads(text), _LONGEST_SETTING))
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
 
 
 _TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
 _DOTS = 200
+_LONGEST_KEY, _LONGEST_SETTING = 5000, 100
 
 
 def _text(content: bytes | str) -> str:
     return content.decode("utf-8") if isinstance(content, bytes) else content
 
 
-def _checked(content: Any) -> Any:
+def _checked(content: Any, longest_key: int) -> Any:
     level, deep = [content], 0
     while level:
         if deep == DEEPEST and any(isinstance(value, dict | list) for value in level):
@@ -99,6 +103,8 @@ def _checked(content: Any) -> Any:
         for value in level:
             match value:
                 case dict():
+                    if any(len(key) > longest_key for key in value):
+                        raise ValueError(f"it has a key of more than {longest_key} characters")
                     below += [*value, *value.values()]
                 case list():
                     below += value

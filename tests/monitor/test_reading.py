@@ -69,7 +69,8 @@ def test_a_document_is_read_up_to_the_deepest_level() -> None:
 @pytest.mark.parametrize(
     "text",
     [nested(DEEPEST + 1), nested(100_000), '{"a":' * 900 + "1" + "}" * 900, "9" * 30, "9" * 9000, '"\\ud800"',
-     '{"\\udfff": 1}', "", "[", "\ufeff1"],
+     '{"\\udfff": 1}', "", "[", "\ufeff1",
+     json.dumps({"n" * 5001: 1})],
 )  # fmt: skip
 def test_a_json_document_that_nothing_can_use_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -79,7 +80,8 @@ def test_a_json_document_that_nothing_can_use_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [".".join("a" * 90) + " = 1", ".".join("a" * 900) + " = 1", ".".join("a" * 30_000) + " = 1",
-     "[" + ".".join("a" * 90) + "]", f"a = {nested(2000)}", "a = " + "9" * 30, "a = " + "9" * 9000, "a"],
+     "[" + ".".join("a" * 90) + "]", f"a = {nested(2000)}", "a = " + "9" * 30, "a = " + "9" * 9000, "a",
+     "n" * 101 + " = 1"],
 )  # fmt: skip
 def test_a_toml_document_that_nothing_can_use_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from monitor.errors import ModelError, RunError
+from monitor.errors import ModelError, RunError, first_problem
+from monitor.reading import open_file, parse_json
+from monitor.text.wording import shortened
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -75,15 +78,35 @@ class Checkpoint:
         path = folder / CHECKPOINT_FILE
         groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
         try:
+            open_file(path).close()  # what is no file would be waited for
             with safe_open(path, framework="pt") as file:
                 about = file.metadata()
                 for key in file.keys():  # noqa: SIM118 - the file is not a dictionary
                     group, _, name = key.partition("/")
                     groups[group][name] = file.get_tensor(key)
-            losses = [EpochLoss(**loss) for loss in json.loads(about["losses"])]
-            return cls(run=json.loads(about["run"]), losses=losses, **groups)
+            losses = TypeAdapter(list[EpochLoss]).validate_python(parse_json(about["losses"]))
+            run = TypeAdapter(dict[str, Any]).validate_python(parse_json(about["run"]))
+            return cls(run=run, losses=losses, **groups)
+        except ValidationError as error:
+            raise damaged(folder, " ".join(first_problem(error))) from None
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(f"{path} is damaged ({error}): delete {folder} and train again") from None
+            raise damaged(folder, str(error)) from None
+
+    def restore(self, net: torch.nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
+        """Put the state into the network and the optimizer. Raises ModelError if it does not fit."""
+        try:
+            net.load_state_dict(self.best)  # only to check it: the end of the training needs it
+            net.load_state_dict(self.network)
+            restore_optimizer(optimizer, self.optimizer)
+            _check_shapes(optimizer)
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise damaged(folder, str(error)) from None
+
+
+def damaged(folder: Path, what: str) -> ModelError:
+    """The error for a checkpoint that cannot be used."""
+    first = shortened(next(iter(what.splitlines()), ""), 120)
+    return ModelError(f"{folder / CHECKPOINT_FILE} is damaged ({first}): delete {folder} and train again")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -99,3 +122,11 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tenso
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
+    """Raise ValueError unless each tensor of the state has the shape of its parameter, or is a scalar."""
+    for parameter, state in optimizer.state.items():
+        for name, tensor in state.items():
+            if tensor.shape not in (parameter.shape, torch.Size()):
+                raise ValueError(f"the optimizer's {name} is {tuple(tensor.shape)}, not {tuple(parameter.shape)}")

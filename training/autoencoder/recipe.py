@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from monitor.errors import ConfigError
-from monitor.text.wording import nearest
+from monitor.reading import KB, parse_toml, read_file
+from monitor.text.wording import nearest, shortened
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 SHIPPED = ("default", "published")
 
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+_LARGEST = 100 * KB
+
+Positive = Annotated[float, Field(gt=0, le=1e6)]
+NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Recipe(BaseModel):
@@ -51,7 +53,7 @@ class Recipe(BaseModel):
     batch: Annotated[int, Field(ge=2, le=4096)] = 32
     epochs: Annotated[int, Field(ge=0, le=10_000)] = 0
     """0: as many epochs as needed for about ``updates`` steps, between 5 and 100."""
-    updates: Annotated[int, Field(ge=1)] = 1000
+    updates: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 mixed precision if the hardware supports it (CUDA, AVX-512/AMX CPUs)."""
 
@@ -69,12 +71,12 @@ class Recipe(BaseModel):
     # Footage
     frames_per_s: NotNegative = 10.0
     """Frames per second of a clip to learn from; 0: every frame."""
-    max_frames: Annotated[int, Field(ge=100)] = 20_000
+    max_frames: Annotated[int, Field(ge=100, le=10_000_000)] = 20_000
     """Most frames in memory (27 KB each, up to three copies). If there are more, every second frame is dropped until
     they fit."""
     held_out: Annotated[float, Field(gt=0, le=0.5)] = 0.15
     """Share of the footage that the network does not learn from. It selects the best epoch and calibrates scores."""
-    calibration_frames: Annotated[int, Field(ge=1)] = 6_000
+    calibration_frames: Annotated[int, Field(ge=1, le=10_000_000)] = 6_000
     """Maximum number of held-out frames that are scored at the end."""
 
     @model_validator(mode="after")
@@ -99,12 +101,14 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
     """
     path = CONFIGS / f"{name_or_path}.toml" if name_or_path in SHIPPED else Path(name_or_path)
     try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings = parse_toml(read_file(path, _LARGEST))
     except FileNotFoundError:
         raise ConfigError(
             f"there is no recipe '{name_or_path}': give {' or '.join(SHIPPED)}, or the path of a TOML file"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"recipe {path} cannot be read ({error.strerror}): check the path") from None
+    except ValueError as error:
         raise ConfigError(f"recipe {path} cannot be read: {error}") from None
     settings.setdefault("name", path.stem)
     settings.update({key: value for key, value in changes.items() if value is not None})
@@ -120,4 +124,4 @@ def _sentence(problem: Any) -> str:
         near = nearest(key, Recipe.model_fields)
         return f"unknown key '{key}'" + (f", did you mean '{near}'?" if near else "")
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{key} = {problem['input']!r}: {message[0].lower() + message[1:]}" if key else message
+    return f"{key} = {shortened(repr(problem['input']), 40)}: {message[0].lower() + message[1:]}" if key else message

@@ -21,7 +21,7 @@ from monitor.detector.true_sight.published_score import spread
 from monitor.errors import RunError, UsageError
 from monitor.text.wording import counted
 from training.autoencoder.augment import Augment, augmentation
-from training.autoencoder.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochLoss, optimizer_tensors, restore_optimizer
+from training.autoencoder.checkpoint import CHECKPOINT_FILE, Checkpoint, EpochLoss, optimizer_tensors
 from training.autoencoder.recipe import Recipe
 from training.autoencoder.training_clips import Footage
 from training.progress import Report
@@ -64,8 +64,7 @@ def fit(
         if (folder / CHECKPOINT_FILE).exists():
             state = Checkpoint.load(folder)
             _check_same_run(state.run, run, folder)
-            net.load_state_dict(state.network)
-            restore_optimizer(optimizer, state.optimizer)
+            state.restore(net, optimizer, folder)
             report.say(f"continuing after epoch {len(state.losses)} of {epochs}")
         report.say(
             f"{counted(len(frames), 'frame')} to learn from, {len(held_out)} held out; "

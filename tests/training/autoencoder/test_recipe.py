@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from monitor.detector.true_sight.autoencoder import TrueSightNet
 from monitor.errors import ConfigError
+from tests.helpers.fuzzing import broken, cases
+from tests.places import CONFIGS
 from training.autoencoder.augment import Light, Published, augmentation
 from training.autoencoder.recipe import Recipe, load_recipe
 from training.autoencoder.training_loop import learning_rate, make_optimizer
@@ -104,3 +110,32 @@ def test_published_augmentation_changes_each_frame_by_itself() -> None:
     assert found.min() >= 0
     assert found.max() <= 1
     assert len({f.sum().item() for f in found}) == 6
+
+
+@cases(40, 5000)
+@example(b"[" * 100_000)
+@example(b".".join([b"a"] * 900) + b" = 1")
+@example(b"a = " + b"[" * 2000)
+@example(b"updates = " + b"9" * 5000)
+@example(b"learning_rate = inf")
+@example(b'width = "' + b"x" * 50_000 + b'"')
+@given(broken((CONFIGS / "published.toml").read_bytes()) | st.binary(max_size=60))
+def test_a_recipe_of_any_bytes_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(content)
+    with suppress(ConfigError):
+        load_recipe(str(path))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "huge", "name"])
+def test_what_is_no_file_is_no_recipe(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / ("n" * 300 if kind == "name" else "recipe.toml")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "huge":
+        with path.open("wb") as file:
+            file.truncate(10**12)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_recipe(str(path))
