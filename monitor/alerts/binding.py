@@ -122,13 +122,19 @@ def _listen_ipc(endpoint: str) -> Listener:
 
 
 def is_exposed(endpoint: str) -> bool:
-    """Return True if other machines can reach this address."""
+    """Return True if other machines can reach this address.
+
+    ``localhost`` is looked up, because a changed hosts file can make it any address. Other names count as reachable.
+    """
     if endpoint.startswith("ipc://"):
         return False
     host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
     try:
-        return host != "localhost" and not ipaddress.ip_address(host).is_loopback
-    except ValueError:
+        found = [host]
+        if host.lower().rstrip(".") == "localhost":
+            found = [str(address[0]) for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+        return not all(ipaddress.ip_address(address.partition("%")[0]).is_loopback for address in found)
+    except (OSError, ValueError):
         return True
 
 
