@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from monitor.errors import SourceError
+from monitor.reading import MB, read_file
 from monitor.sources.opencv import FALLBACK_FPS
 from monitor.sources.source import Position, Reader, Source
 from monitor.text.wording import counted
@@ -47,7 +48,7 @@ def images_in(folder: Path) -> list[Path]:
 def read_image(path: Path) -> Image | None:
     """An image file as (H, W, 3) uint8 BGR; None if the whole image cannot be decoded."""
     try:
-        return decode_image(path.read_bytes())
+        return decode_image(read_file(path, _LARGEST_PICTURE))
     except OSError:
         return None
 
@@ -62,6 +63,7 @@ def decode_image(data: bytes) -> Image | None:
     return image
 
 
+_LARGEST_PICTURE = 200 * MB
 _JPEG, _SCAN, _END = b"\xff\xd8", 0xDA, b"\xff\xd9"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from monitor.errors import SourceError
 from monitor.sources.folder import FolderSource, read_image
 from monitor.sources.source import Position
 from monitor.types import Image
+from tests.helpers.fuzzing import broken, cases
 from tests.helpers.made_footage import write_image
 from tests.places import SHARED_DATA
 
@@ -242,3 +244,31 @@ def test_real_images_with_padding_are_read() -> None:
     if not folder.exists():
         pytest.skip(f"needs the footage in {SHARED_DATA}")
     assert all(read_image(path) is not None for path in sorted(folder.iterdir()))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "huge"])
+def test_what_turns_into_no_picture_during_a_run_is_one_unreadable_frame(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "1.png"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    else:
+        with path.open("wb") as file:
+            file.truncate(10**12)
+    assert read_image(path) is None
+
+
+def encoded(kind: str) -> bytes:
+    done, data = cv2.imencode(kind, np.arange(8 * 9 * 3, dtype=np.uint8).reshape(8, 9, 3))
+    assert done
+    return data.tobytes()
+
+
+@cases(60, 5000)
+@given(content=st.sampled_from([".png", ".jpg", ".bmp", ".tiff"]).flatmap(lambda kind: broken(encoded(kind))))
+def test_a_picture_of_any_bytes_is_read_or_not(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "1.img"
+    path.write_bytes(content)
+    image = read_image(path)
+    assert image is None or (image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3)
