@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import cast
@@ -12,10 +13,11 @@ from monitor.errors import CaptureError, StallError
 from monitor.sources.devices import device_index
 from monitor.sources.opencv import open_capture, plausible_fps
 from monitor.sources.reach import why_unreachable
-from monitor.sources.source import Position, Reader, Source
 from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
-from monitor.text.redaction import redact
+from monitor.sources.source import Position, Reader, Source
+from monitor.sources.stream_clock import StreamClock
 from monitor.sources.web import Web, is_web, looks_like_picture, why_no_video
+from monitor.text.redaction import redact
 from monitor.types import Image
 
 # A call that failed after this share of its deadline counts as timed out: OpenCV checks the clock only between packets,
@@ -39,9 +41,9 @@ class CameraSource(Source):
     open_timeout_s  timeout for connecting, seconds
     read_timeout_s  timeout for reading one frame, seconds; USB cameras have a fixed 4 s
     hardware        decode a network camera on hardware, see ``open_capture``
+    snapshot_fps    requests per second if the address gives one picture per request, 0.5..30
     """
 
-    snapshot_fps    requests per second if the address gives one picture per request, 0.5..30
     live = True
 
     def __init__(
@@ -52,21 +54,21 @@ class CameraSource(Source):
         open_timeout_s: float = 5.0,
         read_timeout_s: float = 4.0,
         hardware: bool = False,
+        snapshot_fps: float = SNAPSHOT_FPS,
     ) -> None:
         super().__init__(name, redact(address) if isinstance(address, str) else f"USB camera {address}")
-        snapshot_fps: float = SNAPSHOT_FPS,
         self._address = address
         self.open_timeout_s = open_timeout_s
         self.read_timeout_s = read_timeout_s
         self.hardware = hardware
+        self.snapshot_fps = snapshot_fps
 
     @property
-        self.snapshot_fps = snapshot_fps
     def networked(self) -> bool:
         """False for a USB camera."""
         return isinstance(self._address, str)
 
-    def open(self) -> CameraReader:
+    def open(self) -> Reader:
         """Connect. Raises CaptureError (StallError if nothing answers before the timeout)."""
         if not isinstance(self._address, str):
             index = self._address if isinstance(self._address, int) else device_index(self._address)
@@ -74,10 +76,10 @@ class CameraSource(Source):
             if capture is None or not capture.isOpened():
                 raise CaptureError(f"{self.label} cannot be opened: not plugged in, in use, or no permission")
             return CameraReader(capture, self)
-        started = time.monotonic()
-        capture = open_capture(
         if looks_like_picture(self._address) and (polled := self._poll_if_picture()):
             return polled
+        started = time.monotonic()
+        capture = open_capture(
             self._address,
             cv2.CAP_FFMPEG,
             [
@@ -100,8 +102,6 @@ class CameraSource(Source):
         why = f"not reachable, or {_REACHED}" if slow else why_unreachable(self._address) or self._why_no_video()
         raise CaptureError(f"{self.label} cannot be opened: {why}")
 
-    @property
-    def address(self) -> str | int | Path:
     def _poll_if_picture(self) -> SnapshotReader | None:
         """A reader that asks for pictures one by one; None if the address gives no single picture."""
         assert isinstance(self._address, str)
@@ -114,14 +114,18 @@ class CameraSource(Source):
         assert isinstance(self._address, str)
         return (is_web(self._address) and why_no_video(self._address, 0.4 * self.open_timeout_s)) or _REACHED
 
+    @property
+    def address(self) -> str | int | Path:
         """The address as given, including any password: never show it. ``label`` is for display."""
         return self._address
 
 
 class CameraReader(Reader):
-    """An open connection to a camera. ``Position.time_s`` is the time since the connection was opened, seconds.
+    """An open connection to a camera. ``Position.time_s`` is stream time: seconds since the connection was opened.
 
-    The first frame returned is the first one that the reader had to wait for; older frames are skipped.
+    It follows the stream's own timestamps if they are sound, see StreamClock. So it may run ahead of the time that has
+    passed if frames arrive in bursts. The first frame returned is the first one that the reader had to wait for; older
+    frames are skipped.
     """
 
     def __init__(self, capture: cv2.VideoCapture, source: CameraSource) -> None:
@@ -130,7 +134,8 @@ class CameraReader(Reader):
         self.fps = plausible_fps(capture)
         self._backlog = round(_BACKLOG_S * self.fps)
         self._opened = time.monotonic()
-        self._last = Position(-1, -1.0)
+        self._clock = StreamClock()
+        self._index = -1
 
     def grab(self) -> Position:
         """Wait for the next frame. Raises StallError after the read timeout, CaptureError when the stream ends."""
@@ -140,8 +145,10 @@ class CameraReader(Reader):
             waited_s = self._step()
         self._backlog = 0
         now_s = time.monotonic() - self._opened
-        self._last = Position(self._last.index + 1, max(now_s, self._last.time_s + 1e-6))
-        return self._last
+        self._index += 1
+        # OpenCV counts frames at a nominal rate if a stream has no timestamps: the clock finds that out.
+        pts_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+        return Position(self._index, self._clock.time_of(now_s, pts_s if math.isfinite(pts_s) else None))
 
     def _step(self) -> float:
         """Grab one frame; return how many seconds this took."""

@@ -18,7 +18,8 @@ class Position:
     """The position of a reader after a grab.
 
     index   0-based number of the frame in the source; missing frames are counted
-    time_s  media time of the frame, seconds, strictly increasing; for live sources, seconds since opening
+    time_s  media time of the frame, seconds, strictly increasing; for live sources, seconds since opening by the
+            stream's own clock
     passed  frames skipped since the previous grab, see ``Reader.skip_to``
     """
 
