@@ -59,7 +59,10 @@ def decode_image(data: bytes) -> Image | None:
     if not data or (data.startswith(_JPEG) and not _is_whole(data)):
         return None
     # The stubs say that imdecode always returns an image; it returns None for data that is not an image.
-    image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[assignment]
+    try:
+        image: Image | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[assignment]
+    except cv2.error:  # for a size that it does not accept
+        return None
     return image
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -266,6 +266,7 @@ def encoded(kind: str) -> bytes:
 
 
 @cases(60, 5000)
+@example(content=encoded(".bmp")[:18] + b"\0\0\x20\0" + encoded(".bmp")[22:])  # two million pixels wide
 @given(content=st.sampled_from([".png", ".jpg", ".bmp", ".tiff"]).flatmap(lambda kind: broken(encoded(kind))))
 def test_a_picture_of_any_bytes_is_read_or_not(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "1.img"
