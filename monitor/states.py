@@ -129,4 +129,5 @@ class Reason:
         if value == usual:  # only a third digit shows the difference
             value, usual = f"{self.value:.3g}", f"{self.usual:.3g}"
         none = 0 <= self.usual <= _NONE * self.value
-        return f"{self.term} {value}{unit}{of}, usual here{': none' if none else f' up to {usual}{unit}'}{scale}"
+        usually = "usually none here" if none else f"usual here up to {usual}{unit}"
+        return f"{self.term} {value}{unit}{of}, {usually}{scale}"

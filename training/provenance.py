@@ -1,9 +1,13 @@
-"""Identifies the code that trained a model."""
+"""Identifies the code and the footage of a model."""
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
+
+from monitor.text.redaction import redact_source
 
 
 def code_commit() -> str | None:
@@ -14,6 +18,12 @@ def code_commit() -> str | None:
         return commit + ("-dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def names_of_footage(sources: Iterable[str]) -> list[str]:
+    """The sources as the user gave them, for a model's file: of an address only what ``redact_source`` shows."""
+    # Path.exists would raise OSError for text that is too long for a path.
+    return [source if os.path.exists(source) else redact_source(source) for source in sources]  # noqa: PTH110
 
 
 def _git(folder: Path, *arguments: str) -> str:

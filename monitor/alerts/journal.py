@@ -29,9 +29,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
-from monitor.alerts.journal_file import Entry, JournalFile, Page, now_position
+from monitor.alerts.journal_file import JournalFile, now_position
 from monitor.alerts.journal_owner import is_same_file
+from monitor.alerts.journal_rows import Entry, Page
 from monitor.errors import ConfigError, RunError
+from monitor.private_files import make_private_folder
 from monitor.text.wording import counted
 from monitor.witnessed_time import SAVE_EVERY_S, Moment, read_moment
 
@@ -87,7 +89,7 @@ class Journal:
 
     def __enter__(self) -> Self:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.path.parent)
             try:
                 self._file = self._open(now_position())
             except sqlite3.DatabaseError as error:
@@ -151,10 +153,10 @@ class Journal:
             log.warning("the journal %s can be written again; it lacks %s", self.path, missing)
         return True
 
-    def open_events(self) -> list[Entry]:
-        """Return the last message of every event that was open at the last write, oldest first: position, topic, body.
+    def open_events(self) -> list[tuple[str, list[Entry]]]:
+        """Return every event that was open at the last write, oldest first: its id, and its last message.
 
-        Raises JournalError.
+        The message is stored in up to two places. Of each, only position, topic and body are sure. Raises JournalError.
         """
         try:
             return self._file.open_events()

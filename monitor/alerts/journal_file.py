@@ -1,5 +1,7 @@
 """The file of the journal: an SQLite database of messages. All SQL of the journal is in this module.
 
+What a row holds is checked in ``monitor.alerts.journal_rows``.
+
 Errors of SQLite are not caught here: the Journal handles them.
 """
 
@@ -9,12 +11,13 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from monitor.alerts.journal_owner import APPLICATION_ID, check_ours
+from monitor.alerts.journal_rows import LARGEST_POSITION, Entry, Page, decode_text, entry_of, is_position, is_topic
 from monitor.errors import ConfigError
+from monitor.private_files import make_private, make_private_file
 from monitor.witnessed_time import MAX_BYTES as MAX_TIME_BYTES
 from monitor.witnessed_time import Moment, WitnessedTime
 
@@ -38,34 +41,6 @@ _TIME_TABLE = "CREATE TABLE IF NOT EXISTS witnessed_time (record TEXT NOT NULL)"
 """Journals of version 0.1.0 lack this table, and that version ignores it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A message as sent.
-
-    position  increases over all topics and restarts, with gaps
-    sent_at   unix seconds
-    body      JSON in UTF-8
-    jpeg      the picture of the message, if any
-    """
-
-    position: int
-    sent_at: float
-    epoch: str
-    topic: str
-    seq: int
-    body: bytes
-    jpeg: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A bounded part of the journal: all matches up to the position ``next``. ``done`` is True for the last page."""
-
-    entries: tuple[Entry, ...]
-    next: int
-    done: bool
-
-
 def now_position() -> int:
     """Return a position after all positions assigned before now: unix time in milliseconds."""
     return time.time_ns() // 1_000_000
@@ -82,11 +57,15 @@ class JournalFile:
     def __init__(self, path: Path, begin_at: int, moment: Moment, *, flush_each: bool) -> None:
         self.path = path
         check_ours(path)
+        if not path.exists():
+            make_private_file(path)  # SQLite gives its write-ahead log the same mode
         self._db = sqlite3.connect(path, timeout=0.5, isolation_level=None)
+        self._db.text_factory = decode_text
         try:
             # SQLite needs the lock mode before the first read, and the other settings before the first write.
             self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._refuse_foreign()
+            make_private(path)
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             with self._transaction():  # before the write-ahead log begins, so that the file itself holds the mark
                 self._make_tables(begin_at)
@@ -94,12 +73,15 @@ class JournalFile:
             self._db.execute("PRAGMA journal_mode = WAL").fetchall()
             self._db.execute(f"PRAGMA synchronous = {'FULL' if flush_each else 'NORMAL'}")
             self._db.execute("PRAGMA journal_size_limit = 4000000")
-            self.kept_after: int = self._value("SELECT after FROM kept")
+            self.kept_after = self._read_kept_after(begin_at)
             """The file still holds every message that was written after this position."""
-            self.last_position: int = self._value("SELECT ifnull(max(position), 0) FROM messages") or self.kept_after
+            self.last_position: int = (
+                self._value("SELECT max(position) FROM messages WHERE position <= ?", LARGEST_POSITION)
+                or self.kept_after
+            )
             self.time = WitnessedTime(moment, self._saved_time())
             """The witnessed time. Call its ``advance`` often, and ``save_time`` from time to time."""
-            self._open: dict[str, int] = dict(self._db.execute("SELECT event_id, position FROM open_events"))
+            self._open: dict[Any, Any] = dict(self._db.execute("SELECT event_id, position FROM open_events"))
         except BaseException:
             self._db.close()
             raise
@@ -121,7 +103,7 @@ class JournalFile:
             )
             # Compared with the file, not with the last call: this also corrects the table after a failed write.
             for event_id in self._open.keys() - now_open.keys():
-                self._db.execute("DELETE FROM open_events WHERE event_id = ?", (event_id,))
+                self._db.execute("DELETE FROM open_events WHERE event_id IS ?", (event_id,))
             for event_id, position in now_open.items():
                 if self._open.get(event_id) != position:
                     last = open_events[event_id]
@@ -130,15 +112,25 @@ class JournalFile:
         self._open = now_open
         self.last_position = entry.position
 
-    def open_events(self) -> list[Entry]:
-        """Return the last message of every open event, oldest first: its position, topic and body."""
-        rows = self._db.execute("SELECT position, topic, body FROM open_events ORDER BY position").fetchall()
-        return [Entry(position, 0.0, "", topic, 0, body) for position, topic, body in rows]
+    def open_events(self) -> list[tuple[str, list[Entry]]]:
+        """Return every open event, oldest first: its id, and its last message as it is stored in up to two places.
+
+        Of each message, only position, topic and body are sure. The list of an event is empty if none can be read.
+        """
+        query = (
+            "SELECT open_events.event_id, open_events.position, open_events.topic, open_events.body, "
+            "messages.topic, messages.body FROM open_events LEFT JOIN messages USING (position) ORDER BY position"
+        )
+        found = []
+        for event_id, position, *stored in self._db.execute(query).fetchall():
+            rows = ((position, 0.0, "", topic, 0, body, None) for topic, body in (stored[:2], stored[2:]))
+            found.append((str(event_id), [entry for entry in map(entry_of, rows) if entry is not None]))
+        return found
 
     def position_at(self, sent_at: float) -> int:
         """Return the position before the first message sent at ``sent_at`` (unix seconds) or later."""
-        found = self._value("SELECT min(position) FROM messages WHERE sent_at >= ?", sent_at)
-        return self.last_position if found is None else found - 1
+        found = self._value("SELECT min(position) FROM messages WHERE sent_at >= ? AND position > 0", sent_at)
+        return self.last_position if found is None else min(found - 1, self.last_position)
 
     def page(self, after: int, topics: Sequence[str], *, limit: int, max_bytes: int, pictures: bool) -> Page:
         """Return the next messages after a position, with topics that begin with one of ``topics``.
@@ -146,20 +138,24 @@ class JournalFile:
         A page holds at most ``limit`` messages and ``max_bytes`` bytes; a single larger message still gets a page.
         """
         entries: list[Entry] = []
-        size = 0
+        size = unreadable = 0
         rows = self._db.execute(
             "SELECT position, topic, length(body), ifnull(length(jpeg), 0) FROM messages "
-            "WHERE position > ? ORDER BY position LIMIT ?",
-            (after, SCAN_ROWS),
+            "WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+            (after, self.last_position, SCAN_ROWS),
         ).fetchall()
         for position, topic, body_bytes, jpeg_bytes in rows:
-            if topic.startswith(tuple(topics)):
-                size += body_bytes + (jpeg_bytes if pictures else 0)
+            if not is_topic(topic) or topic.startswith(tuple(topics)):
+                size += (body_bytes or 0) + (jpeg_bytes if pictures else 0)
                 if entries and (size > max_bytes or len(entries) >= limit):
-                    return Page(tuple(entries), after, done=False)
-                entries.append(self._entry(position, pictures=pictures))
+                    return Page(tuple(entries), after, done=False, unreadable=unreadable)
+                entry = self._entry(position, pictures=pictures)
+                if entry is None:
+                    unreadable += 1
+                else:
+                    entries.append(entry)
             after = position
-        return Page(tuple(entries), after, done=len(rows) < SCAN_ROWS)
+        return Page(tuple(entries), after, done=len(rows) < SCAN_ROWS, unreadable=unreadable)
 
     def flush(self) -> None:
         """Flush all writes to the disk, and move them from the write-ahead log into the database."""
@@ -175,14 +171,14 @@ class JournalFile:
         rows = self._db.execute("SELECT position, sent_at FROM messages ORDER BY position LIMIT ?", (PRUNE_ROWS,))
         oldest = rows.fetchall()
         if self.size_bytes <= max_bytes:
-            ages = [(position, self.time.age_s(sent_at)) for position, sent_at in oldest]
+            ages = [(at, self.time.age_s(sent) if isinstance(sent, float) else None) for at, sent in oldest]
             oldest = oldest[: max((i for i, (_, age) in enumerate(ages, 1) if (age or 0.0) > max_age_s), default=0)]
         if oldest:
             last = oldest[-1][0]
             with self._transaction():
                 self._db.execute("DELETE FROM messages WHERE position <= ?", (last,))
                 self._db.execute("UPDATE kept SET after = ?", (last,))
-            self.kept_after = last
+            self.kept_after = max(0, last)
         elif self._value("PRAGMA freelist_count") == 0:
             return False
         # Return the freed database pages to the file system.
@@ -225,7 +221,19 @@ class JournalFile:
         self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
-    def _entry(self, position: int, *, pictures: bool) -> Entry:
+    def _read_kept_after(self, begin_at: int) -> int:
+        """Return where the journal begins. If that is lost, write it anew: before the first message."""
+        rows = self._db.execute("SELECT after FROM kept").fetchall()
+        if len(rows) == 1 and is_position(rows[0][0]):
+            return int(rows[0][0])
+        first = self._value("SELECT min(position) FROM messages WHERE position BETWEEN 1 AND ?", LARGEST_POSITION)
+        after = begin_at if first is None else first - 1
+        with self._transaction():
+            self._db.execute("DELETE FROM kept")
+            self._db.execute("INSERT INTO kept VALUES (?)", (after,))
+        return int(after)
+
+    def _entry(self, position: int, *, pictures: bool) -> Entry | None:
         row = (
             self._db.execute("SELECT * FROM messages WHERE position = ?", (position,))
             if pictures
@@ -233,7 +241,7 @@ class JournalFile:
                 "SELECT position, sent_at, epoch, topic, seq, body, NULL FROM messages WHERE position = ?", (position,)
             )
         )
-        return Entry(*row.fetchone())
+        return entry_of(row.fetchone())
 
     def _value(self, query: str, *arguments: object) -> Any:
         return self._db.execute(query, arguments).fetchone()[0]

@@ -14,7 +14,7 @@ from monitor.app.flags import FLAGS_OF_SETTINGS
 from monitor.errors import ConfigError
 from monitor.reading import MB, parse_toml, read_file
 from monitor.sources.naming import NAME_RULE
-from monitor.text.redaction import redact
+from monitor.text.outside import safe_lines
 from monitor.text.wording import nearest
 
 _LARGEST = 1 * MB
@@ -44,7 +44,7 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
         left_out, guessed = (_mistakes(deepcopy(content), guess=guess) for guess in (False, True))
     where = f"{path}: " if path is not None else ""
     flags = {f"setting '{key}': ": FLAGS_OF_SETTINGS[key] for key in overrides or {} if key in FLAGS_OF_SETTINGS}
-    raise ConfigError(redact("\n".join(_of_flag(m, flags) or where + m for m in left_out if m in guessed)))
+    raise ConfigError(safe_lines("\n".join(_of_flag(m, flags) or where + m for m in left_out if m in guessed)))
 
 
 def _checked(content: dict[str, Any]) -> MonitorConfig:
@@ -99,6 +99,9 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
         return f"unknown setting '{key}': {_hint(location)}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
         return f"camera name '{location[1]}': {NAME_RULE}"
+    if kind == "model_type":  # pydantic would name a class of this program
+        group = f"write [{key}], and its settings below"
+        return f"setting '{key}': should be a group of settings: {group}"
     sentence = _EXPECTED.get(key) or message.removeprefix("Value error, ").replace("Input should", "should")
     return f"setting '{key}': {sentence[:1].lower()}{sentence[1:]}"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from monitor.alerts.messages import AlertMessage
 from monitor.client.items import Received
 from monitor.errors import ConfigError, RunError
+from monitor.private_files import make_private_folder, write_private
 
 _LONGEST = 150
 
@@ -34,7 +35,7 @@ class EvidenceFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
         except OSError as error:
             raise ConfigError(f"cannot make the folder {folder}: {error.strerror}") from error
 
@@ -45,7 +46,7 @@ class EvidenceFolder:
         file = self.folder / f"{file_name(item.message.event_id)}-{item.message.phase}.jpg"
         partial = file.with_suffix(".partial")
         try:
-            partial.write_bytes(item.jpeg)
+            write_private(partial, item.jpeg)
             partial.replace(file)
         except OSError as error:
             raise RunError(f"cannot write {file}: {error.strerror}") from error

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from monitor.detector.frontend import analysis_size
+from monitor.private_files import make_private_folder, write_private
 from monitor.errors import SourceError
 from monitor.sources.folder import read_image
 from monitor.sources.source import Position, Reader, Source
@@ -63,11 +64,11 @@ class FootageWriter:
 
     def __init__(self, folder: Path, label: str, size: tuple[int, int], fps: float) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         check_writable(folder)
         card = {"format": FORMAT, "source": label, "width": size[0], "height": size[1], "fps": fps}
         partial = folder / f".{CARD}.partial"  # a card that is only half written would not mark the folder
-        partial.write_text(json.dumps(card) + "\n", encoding="utf-8")
+        write_private(partial, (json.dumps(card) + "\n").encode())
         partial.replace(folder / CARD)
         self._files = sum(1 for _ in _pictures(folder))
         last = list(_pictures(folder))[-1:]
@@ -87,10 +88,10 @@ class FootageWriter:
         self._last_ms = max(own_ms + self._offset_ms, self._last_ms + 1)
         folder = self.folder / f"{self._files // A_FOLDER:04d}"
         if self._files % A_FOLDER == 0:
-            folder.mkdir(exist_ok=True)
+            make_private_folder(folder)
         done, data = cv2.imencode(".jpg", shrunk(image), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         assert done
-        (folder / f"{self._last_ms:09d}.jpg").write_bytes(data.tobytes())
+        write_private(folder / f"{self._last_ms:09d}.jpg", data.tobytes())
         self._files += 1
         return int(data.size)
 

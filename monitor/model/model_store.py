@@ -31,6 +31,7 @@ from monitor.errors import ModelError, RunError, first_problem
 from monitor.model.model_versions import CARD_FILE as CARD_FILE
 from monitor.model.model_versions import WEIGHTS_FILE as WEIGHTS_FILE
 from monitor.model.model_versions import is_ours, newest_usable, remove_model, version_folders
+from monitor.private_files import make_private_folder, open_private
 from monitor.reading import MB, parse_json, read_file
 from monitor.scores.held_out import HeldOut
 from monitor.stream.health.viewpoint import Viewpoint
@@ -349,9 +350,9 @@ def _replace_folder(folder: Path, files: dict[str, bytes]) -> None:
     old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
+        make_private_folder(fresh)
         for file, content in files.items():
-            with (fresh / file).open("wb") as stream:
+            with open_private(fresh / file, "wb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())

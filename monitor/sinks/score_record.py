@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, Self, TextIO
+from typing import IO, Annotated, Literal, Self, 
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
 
@@ -24,6 +24,7 @@ from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale, Sense
 from monitor.live.sink import Sink
+from monitor.private_files import open_private, write_private
 from monitor.reading import MB, open_file, parse_json
 from monitor.reports import CameraReport
 from monitor.scores.calibration import LEAST_PER_DAY, MOST_PER_DAY
@@ -202,7 +203,7 @@ class Recorder(Sink):
     def __init__(self, scores: Path | None, alerts: Path | None, *, sort: bool) -> None:
         self._paths = {"score": scores, "alert": alerts}
         self._sort = sort
-        self._files: dict[str, TextIO] = {}
+        self._files: dict[str, IO[str]] = {}
         self._failure: str | None = None
 
     def __enter__(self) -> Self:
@@ -211,7 +212,7 @@ class Recorder(Sink):
             if path is None:
                 continue
             try:
-                self._files[kind] = path.open("w", encoding="utf-8")
+                self._files[kind] = open_private(path, "w", encoding="utf-8")
             except OSError as error:
                 for file in self._files.values():
                     file.close()
@@ -274,5 +275,5 @@ class Recorder(Sink):
         ordered = sorted(lines, key=lambda line: str(json.loads(line)["camera"]))
         if ordered != lines:
             partial = path.with_name(path.name + ".partial")
-            partial.write_text("".join(ordered), encoding="utf-8")
+            write_private(partial, "".join(ordered).encode())
             partial.replace(path)

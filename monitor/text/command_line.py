@@ -33,7 +33,8 @@ def run_app(app: typer.Typer, arguments: Sequence[str] | None = None, program: s
     keep_private()
     keep_quiet()
     try:
-        code = app(args=arguments, prog_name=program, standalone_mode=False)
+        # Not app(): it would set its own hook for tracebacks.
+        code = typer.main.get_command(app).main(arguments, program, standalone_mode=False)
     except MonitorError as error:
         say_error(error)
         sys.exit(error.exit_code)

@@ -29,7 +29,7 @@ from training.autoencoder.training_loop import fit
 from training.learn.learn_model import RECOMMENDED_S
 from training.output import make_writable
 from training.progress import Report
-from training.provenance import code_commit
+from training.provenance import code_commit, names_of_footage
 from training.recordings import nothing_readable, recorded_sources
 from training.score_table import Scores, ScoreTable, held_out_scores
 
@@ -145,7 +145,7 @@ def _finish(
     }
     provenance = Provenance(
         recipe=recipe.name,
-        data=list(paths),
+        data=names_of_footage(paths),
         frames=len(footage.training()),
         seed=seed,
         commit=code_commit(),

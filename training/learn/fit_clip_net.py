@@ -100,8 +100,10 @@ def synthetic_auc(
         inputs, masks = make_batch(maker, BATCH)
         scores.extend(float(fused.max()) for fused, _ in detector.look(list(inputs)))
         abnormal.extend(bool(mask.any()) for mask in masks)
-    positive = np.array(abnormal)
-    ranked = mannwhitneyu(np.array(scores)[positive], np.array(scores)[~positive])
+    positive, found = np.array(abnormal), np.array(scores)
+    if not positive.any() or positive.all() or np.isnan(found).any():
+        raise UsageError("synthetic anomalies in this footage do not show if it learned well: give longer footage")
+    ranked = mannwhitneyu(found[positive], found[~positive])
     return float(ranked.statistic / (positive.sum() * (~positive).sum()))  # the area under the ROC curve
 
 

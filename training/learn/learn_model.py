@@ -38,7 +38,7 @@ from training.learn.normal_footage import Normal, Stretch, left_out, read_normal
 from training.learn.suitability import check_suitable
 from training.output import make_writable
 from training.progress import Report
-from training.provenance import code_commit
+from training.provenance import code_commit, names_of_footage
 
 RECOMMENDED_S = 600.0
 """Recommended minimum of footage, seconds. With less, thresholds are unreliable; six times as much is better."""
@@ -292,7 +292,7 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
     }
     provenance = Provenance(
         recipe="learn",
-        data=list(data),
+        data=names_of_footage(data),
         frames=normal.frames,
         seed=settings.seed,
         commit=code_commit(),

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import cv2
 
+from monitor.private_files import make_private_file, make_private_folder
 from monitor.sinks.evidence.evidence_files import discard, partial_path
 from monitor.types import Image
 
@@ -60,7 +61,8 @@ def open_clip(path: Path, width: int, height: int, *, camera: str, started_at: f
 
     started_at: time of the first frame, unix seconds; stored in an MP4 file for players.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
+    make_private_file(partial_path(path))
     if path.suffix == ".mp4":
         return Mp4Clip(path, width, height, camera=camera, started_at=started_at)
     return WebmClip(path, width, height)
@@ -82,6 +84,7 @@ def complete_clip(partial: Path, path: Path) -> int:
     whole = path.with_name(f".{path.stem}.whole.partial.mp4")
     frames = 0
     try:
+        make_private_file(whole)
         with (
             av.open(str(partial)) as source,
             av.open(str(whole), "w", format="mp4", options={"movflags": "+faststart"}) as target,

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from monitor.private_files import make_private_folder, write_private
+
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(\d{6}\.\d{3}-\d+)(-start\.jpg|-peak\.jpg|\.mp4|\.webm|\.json)")
@@ -132,9 +134,9 @@ class Disk:
         path = self.folder / name
         partial = partial_path(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             old = path.stat().st_size if path.exists() else None
-            partial.write_bytes(content)
+            write_private(partial, content)
             partial.replace(path)
         except OSError as error:
             discard(partial)

@@ -17,6 +17,7 @@ from monitor.allocator import release_free_memory
 from monitor.errors import ConfigError
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.live.sink import Sink
+from monitor.private_files import make_private_folder
 from monitor.reports import CameraReport
 from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.clips import clip_suffix
@@ -93,7 +94,7 @@ class EvidenceSink(Sink):
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"{folder} is not a folder: choose another folder for evidence")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(folder)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise ConfigError(

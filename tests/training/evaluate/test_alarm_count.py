@@ -56,7 +56,7 @@ def test_alarms_are_counted_over_all_files_with_time_and_reason(tmp_path: Path) 
 
 
 def test_the_table_of_alarms_fits_the_terminal_and_cuts_neither_file_name_nor_reason() -> None:
-    reason = "movement downwards 92 % of the movement there, usual here: none"
+    reason = "movement downwards 92 % of the movement there, usually none here"
     alarm = Alarm("avenue/testing_videos/17.avi", 3.0, 3.5, 6.5, 2.1, 4.0, "motion", (reason, reason), notify=True)
     assert alarm_table([alarm]).splitlines()[1].endswith(f"motion: {reason}; {reason}")
     for width in (80, 120):
@@ -64,7 +64,7 @@ def test_the_table_of_alarms_fits_the_terminal_and_cuts_neither_file_name_nor_re
         assert max(map(len, lines)) <= width
         assert "/17.avi " in lines[1]
         words = " ".join(line[lines[0].index("why") :] for line in lines)
-        assert words.count("usual here: none;") == 2
+        assert words.count("usually none here;") == 2
     assert "avenue/testing_videos/17.avi" in lines[1]
 
 

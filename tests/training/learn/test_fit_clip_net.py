@@ -68,6 +68,18 @@ def test_it_learns_to_tell_synthetic_anomalies_from_footage_it_has_not_seen(dete
     assert synthetic_auc(detector, [clip(18, 6, 50, row=42)], samples=96) > 0.6
 
 
+def test_a_judgement_without_any_anomaly_is_refused_with_a_sentence(
+    detector: TrueSight2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_abnormal(maker: AnomalyMaker, size: int) -> tuple[object, object]:
+        inputs, masks = make_batch(maker, size)
+        return inputs, np.zeros_like(masks)
+
+    monkeypatch.setattr("training.learn.fit_clip_net.make_batch", none_abnormal)
+    with pytest.raises(UsageError, match="give longer footage"):
+        synthetic_auc(detector, [clip(18, 6, 50, row=42)], samples=1)
+
+
 def test_a_block_that_is_far_too_fast_scores_above_one_at_the_usual_speed(detector: TrueSight2) -> None:
     def level(frames: list[Frame]) -> float:
         stream = detector.new_stream()

@@ -161,19 +161,19 @@ def test_reasons_say_what_their_numbers_are_measured_in() -> None:
     assert str(Reason("speed", 104.4, 102.4, "px/s")) == "speed 104 px/s, usual here up to 102 px/s"
     assert str(Reason("distance", 2.3, 1.0, TIMES_USUAL)) == "distance 2.3 times the usual"
     assert str(Reason("texture", 0.5, 0.2)) == "texture 0.5, usual here up to 0.2 (on a scale of its own)"
-    assert str(Reason("texture", 0.4, 0.0)) == "texture 0.4, usual here: none (on a scale of its own)"
+    assert str(Reason("texture", 0.4, 0.0)) == "texture 0.4, usually none here (on a scale of its own)"
     assert str(Reason("likeness", 0.4, -2.0)) == "likeness 0.4, usual here up to -2 (on a scale of its own)"
     assert str(Reason("speed", 0.4, 0.004, "px/s")) == "speed 0.4 px/s, usual here up to 0.004 px/s"
-    assert str(Reason("speed", 60.0, 6e-8, "px/s")) == "speed 60 px/s, usual here: none", (
+    assert str(Reason("speed", 60.0, 6e-8, "px/s")) == "speed 60 px/s, usually none here", (
         "no more than a rounding error"
     )
     high = {"movement downwards": 0.9, "speed": 20.0, "moving area": 0.6}
     terms = np.array([high.get(term, 0.0) for term in TERMS], np.float32)
     found = {reason.term: str(reason) for reason in reasons(terms, np.zeros_like(terms), 2.0)}
     assert found == {
-        "movement downwards": "movement downwards 90 % of the movement there, usual here: none",
-        "speed": "speed 40 px/s, usual here: none",
-        "moving area": "moving area 60 % of the place, usual here: none",
+        "movement downwards": "movement downwards 90 % of the movement there, usually none here",
+        "speed": "speed 40 px/s, usually none here",
+        "moving area": "moving area 60 % of the place, usually none here",
     }
 
 
