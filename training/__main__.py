@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from monitor.text.streams import prepare_streams
 from monitor.text.wording import counted, listed
 from training.output import Post, check_output_file, make_writable, no_empty_folders, terminal_width, write_whole
 from training.progress import JsonReport, Report
+from training.stopping import STOPPED, stopping_in_time
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -81,7 +81,7 @@ def learn(
     )
     with _stoppable(report, lambda: "stopped: earlier versions of the model are unchanged"):
         check_name(settings)
-        with TemporaryDirectory() as folder:
+        with report.beating(), TemporaryDirectory() as folder:
             found = footage_of(sources, Path(folder), parse_duration(record), report, analysis_fps)
             learn_model(found, sources, settings, report, report.version)
     if not json_lines:
@@ -335,16 +335,15 @@ def _stoppable(report: Report, stopped: Callable[[], str]) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         report.say(stopped())
-        raise typer.Exit(130) from None
+        raise typer.Exit(STOPPED) from None
 
 
 def main() -> None:
-    """Run the command line. A MonitorError becomes one line on stderr and its exit code. SIGTERM acts like Ctrl-C."""
+    """Run the command line. A MonitorError becomes one line on stderr and its exit code."""
     prepare_streams()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with SIGINT ignored
     run_app(app)
 
 
 if __name__ == "__main__":
-    main()
+    with stopping_in_time():
+        main()

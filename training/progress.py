@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -18,6 +20,9 @@ from monitor.text.wording import counted
 
 _LOOK_S = 0.1
 """Seconds between two updates of the display. Reading the clock for each frame is cheap, but drawing is not."""
+
+BEAT_S = 5.0
+"""Seconds between two signs of life of a process that learns for the monitor."""
 
 
 class Steps:
@@ -69,6 +74,10 @@ class Report:
         """Print one line."""
         self.console.print(plain(text))
 
+    def beating(self) -> AbstractContextManager[None]:
+        """Report now and then that the process still runs, also while one step takes long."""
+        return nullcontext()
+
     def part(self, share: float) -> None:
         """Declare that the next steps are this share, 0..1, of the work on the next version."""
 
@@ -108,13 +117,30 @@ class JsonReport(Report):
     """Prints the same reports as JSON lines on stdout, for the program that started this one.
 
     ``{"say": text}``, ``{"step": title, "done": n, "of": n or null, "overall": 0..1}``, ``{"version": folder}``,
-    ``{"complete": true}``.
+    ``{"complete": true}``, ``{"alive": true}``.
     ``overall`` is the finished share of the work on the next version. It never falls until that version is complete.
     """
 
     def __init__(self) -> None:
         super().__init__(quiet=True, every_s=0.3)
         self._before = self._share = self._overall = 0.0
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Print ``{"alive": true}`` every few seconds, so that the reader distinguishes a long step from a hang."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(BEAT_S):
+                with suppress(OSError, ValueError):
+                    # Not through ``sys.stdout``: a process that is forked meanwhile would inherit its lock.
+                    os.write(sys.stdout.fileno(), b'{"alive": true}\n')
+
+        threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
 
     def part(self, share: float) -> None:
         """Declare the share of the next steps. The steps before them count as finished."""

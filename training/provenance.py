@@ -9,6 +9,8 @@ from pathlib import Path
 
 from monitor.text.redaction import redact_source
 
+_GIT_S = 10.0  # a repository on a broken network disk must not hold up a model
+
 
 def code_commit() -> str | None:
     """The git commit of this code, with ``-dirty`` if tracked files differ from it; None outside a git checkout."""
@@ -16,7 +18,7 @@ def code_commit() -> str | None:
     try:
         commit = _git(here, "rev-parse", "HEAD")
         return commit + ("-dirty" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, subprocess.SubprocessError):
         return None
 
 
@@ -27,5 +29,6 @@ def names_of_footage(sources: Iterable[str]) -> list[str]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    command = ["git", "-C", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_GIT_S)  # noqa: S603
     return done.stdout.strip()

@@ -20,6 +20,7 @@ from monitor.learning.footage import is_footage, recording_rate, remove_footage
 from monitor.learning.footage_recorder import FootageRecorder
 from monitor.learning.learner_process import LearnerProcess
 from monitor.learning.learning_plan import LearningPlan
+from monitor.learning.retries import Retries
 from monitor.model.model_store import Model
 from monitor.reports import CameraReport, Progress
 from monitor.states import CameraState
@@ -51,12 +52,14 @@ class _Learner:
 
     plan: LearningPlan
     recorder: FootageRecorder
+    retries: Retries
     phase: _Phase = _Phase.RECORDING
     process: LearnerProcess | None = None
     loading: Stage | None = None
     loaded: list[tuple[Model, CameraMonitor]] = field(default_factory=list)
     loaded_under: object = None  # the settings of the run when loading began
     why: str = ""
+    problem: str = ""  # of the recorder, as logged last
     last_at: float = 0.0
     since: float = 0.0  # when the work of the phase began
     fraction: float = 0.0  # the highest progress shown so far: it must not fall
@@ -99,7 +102,8 @@ class Learning:
         recorder = FootageRecorder(
             plan.footage, plan.label, plan.duration_s, fps=recording_rate(plan.analysis_fps), live=live
         )
-        self._learners[plan.name] = _Learner(plan, recorder, last_at=self._clock(), since=self._clock())
+        now = self._clock()
+        self._learners[plan.name] = _Learner(plan, recorder, Retries(self._clock), last_at=now, since=now)
         if plan.resumed:
             recorder.close()
             self._learners[plan.name].phase = _Phase.REFINING
@@ -179,8 +183,10 @@ class Learning:
             return report
         progress = self._progress(learner)
         detail = words.LEARNING
+        if learner.retries.why:
+            detail = words.failed_for_now(learner.retries.why, learner.retries.count)
         if learner.phase is _Phase.RECORDING:
-            detail = words.recording(learner.plan, learner.to_record_s)
+            detail = learner.problem or words.recording(learner.plan, learner.to_record_s)
         return replace(report, state=CameraState.LEARNING, detail=detail, progress=progress)
 
     def tick(self, state_of: Callable[[str], CameraState], adopt: Adopt) -> None:
@@ -189,21 +195,24 @@ class Learning:
             if learner.phase is _Phase.RECORDING:
                 self._look_at_recording(learner, state_of(name))
             phases = [other.phase for other in self._learners.values() if other.process is not None]
-            if learner.phase is _Phase.WAITING and _Phase.LEARNING not in phases:
+            if learner.phase is _Phase.WAITING and _Phase.LEARNING not in phases and learner.retries.due:
                 learner.phase = _Phase.LEARNING
                 self._start(learner)
             # A camera that is already watched can wait until no other camera learns.
             resumes = learner.phase is _Phase.REFINING and learner.process is None
-            if resumes and not {_Phase.LEARNING, _Phase.REFINING} & set(phases):
+            if resumes and learner.retries.due and not {_Phase.LEARNING, _Phase.REFINING} & set(phases):
                 self._start(learner)
             if learner.phase in (_Phase.LEARNING, _Phase.REFINING) and learner.process is not None:
                 self._look_at_process(learner, adopt)
 
     def _start(self, learner: _Learner) -> None:
         plan = learner.plan
-        learner.process = LearnerProcess(
-            plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device, plan.analysis_fps
-        )
+        try:
+            learner.process = LearnerProcess(
+                plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device, plan.analysis_fps, self._clock
+            )
+        except OSError as error:
+            self._failed_for_now(learner, f"the process that learns cannot be started: {error.strerror or error}")
 
     def finish(self, state_of: Callable[[str], CameraState]) -> None:
         """Called at the end of the run: files that ended before there was enough to learn from have failed."""
@@ -239,6 +248,9 @@ class Learning:
     def _look_at_recording(self, learner: _Learner, state: CameraState) -> None:
         plan, recorder = learner.plan, learner.recorder
         held = plan.hold is not None and plan.hold.reached and self._clock() - learner.last_at > _SETTLED_S
+        if recorder.problem != learner.problem:
+            log.warning("%s: %s", plan.name, words.recording_pauses(recorder.problem))
+            learner.problem = recorder.problem
         if recorder.error is not None:
             self._fail(learner, recorder.error)
         elif recorder.done or held:
@@ -269,7 +281,7 @@ class Learning:
                 return
             error, learner.loading = learner.loading.error, None
             if error is not None:
-                self._fail(learner, str(error) if isinstance(error, MonitorError) else repr(error))
+                self._failed_for_now(learner, str(error) if isinstance(error, MonitorError) else repr(error))
                 return
             model, monitor = learner.loaded.pop()
             if learner.loaded_under is not self._current():  # the settings were reloaded meanwhile
@@ -277,6 +289,7 @@ class Learning:
                 return
             adopt(name, model, monitor)
             self.adopted(name)
+            learner.retries.succeeded()
         if process.take_version() is not None:
             self._start_loading(learner)
         elif process.ended:
@@ -292,15 +305,42 @@ class Learning:
     def _ended(self, learner: _Learner, process: LearnerProcess) -> None:
         plan = learner.plan
         error = process.error
-        process.close()
+        if error is not None and not process.refused:
+            self._failed_for_now(learner, error)
+            return
+        self._end_process(learner)
         if learner.phase is _Phase.LEARNING:
             self._fail(learner, error or "no version of a model was written")
             return
         if error is not None:
-            log.warning("%s: the better model failed (%s); the first model stays in use", plan.name, redact(error))
+            self._stay_with_first(learner, error)
         else:
             self._learned_all(plan)
         learner.phase = _Phase.DONE
+
+    def _failed_for_now(self, learner: _Learner, why: str) -> None:
+        """Learning failed for a reason that may pass: try again later, and let other cameras learn meanwhile."""
+        self._end_process(learner)
+        delay_s = learner.retries.again(redact(why))
+        if delay_s is not None:
+            log.warning("%s: %s", learner.plan.name, words.tries_again(redact(why), delay_s, learner.retries.count))
+            if learner.phase is _Phase.LEARNING:
+                learner.phase = _Phase.WAITING
+        elif self.without_model(learner.plan.name):
+            self._fail(learner, why)
+        else:
+            self._stay_with_first(learner, why)
+            learner.phase = _Phase.DONE
+
+    @staticmethod
+    def _end_process(learner: _Learner) -> None:
+        process, learner.process = learner.process, None
+        if process is not None:
+            process.close()
+
+    @staticmethod
+    def _stay_with_first(learner: _Learner, why: str) -> None:
+        log.warning("%s: the better model failed (%s); the first model stays in use", learner.plan.name, redact(why))
 
     @staticmethod
     def _learned_all(plan: LearningPlan) -> None:

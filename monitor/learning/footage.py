@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 
 from monitor.detector.frontend import analysis_size
-from monitor.private_files import make_private_folder, write_private
 from monitor.errors import SourceError
+from monitor.private_files import make_private_folder, write_private
 from monitor.sources.folder import read_image
 from monitor.sources.source import Position, Reader, Source
 from monitor.types import Image
@@ -91,7 +91,13 @@ class FootageWriter:
             make_private_folder(folder)
         done, data = cv2.imencode(".jpg", shrunk(image), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         assert done
-        write_private(folder / f"{self._last_ms:09d}.jpg", data.tobytes())
+        picture = folder / f"{self._last_ms:09d}.jpg"
+        try:
+            write_private(picture, data.tobytes())
+        except OSError:
+            with suppress(OSError):
+                picture.unlink(missing_ok=True)  # on a full disk, only its beginning is written
+            raise
         self._files += 1
         return int(data.size)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import queue
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from monitor.errors import SourceError
@@ -15,6 +18,15 @@ MAX_PICTURES = 40_000
 _PART_S = 60.0
 _WAITING = 64  # queued frames
 _JOIN_S = 5.0
+RETRY_S = 30.0
+"""After a failure that may pass, nothing is recorded for this many seconds."""
+_PASSING = frozenset(
+    getattr(errno, name)
+    for name in (
+        *("ENOSPC", "EDQUOT", "EROFS", "EIO", "ESTALE", "ETIMEDOUT", "ENOENT"),  # the disk
+        *("EMFILE", "ENFILE", "ENOMEM", "EAGAIN"),  # the machine
+    )
+)
 
 
 class FootageRecorder:
@@ -24,10 +36,20 @@ class FootageRecorder:
     label       the camera's source, for display
     duration_s  length of the stream to record, seconds
     fps         pictures recorded per second, equal to the analysis rate
-    live        True: a frame is dropped if the disk is too slow; False: the caller waits
+    live        True: a frame is dropped if the disk is too slow, and a full disk is tried again later; False: the
+                caller waits, and the first failure is the end, because the frames of a file would be missing
     """
 
-    def __init__(self, folder: Path, label: str, duration_s: float, *, fps: float, live: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        label: str,
+        duration_s: float,
+        *,
+        fps: float,
+        live: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.folder = folder
         self.duration_s = duration_s
         self.dropped = 0
@@ -35,8 +57,12 @@ class FootageRecorder:
         self._share = min(1.0, MAX_PICTURES / (duration_s * fps))
         if not live:
             remove_footage(folder)
-        self.seen_s = recorded_s(folder) / self._share
+        self.seen_s = self._recorded_s()
         """Seconds of stream that were good enough to learn from, recorded or left out."""
+        self.problem = ""
+        """Why nothing is recorded at present, although it is tried again; "" if all is well."""
+        self._clock = clock
+        self._retry_at = -1.0
         self._last: tuple[int, float] | None = None
         self._stretch = 0
         self._frames: queue.Queue[tuple[int, Frame] | None] = queue.Queue(_WAITING)
@@ -47,10 +73,7 @@ class FootageRecorder:
     def error(self) -> str | None:
         """Why nothing more can be recorded, or None."""
         error = self._stage.error
-        if error is None:
-            return None
-        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return f"cannot record to {self.folder}: {what}"
+        return None if error is None else self._sentence(error)
 
     @property
     def done(self) -> bool:
@@ -59,7 +82,7 @@ class FootageRecorder:
 
     def take(self, frame: Frame) -> None:
         """Record a frame if it is wanted."""
-        if not frame.health.scored or self.error is not None:
+        if not frame.health.scored or self.error is not None or self._clock() < self._retry_at:
             self._last = None
             return
         if self._last is None or self._last[0] != frame.segment:
@@ -91,17 +114,39 @@ class FootageRecorder:
         stretch = 0
         while (taken := self._frames.get()) is not None:
             number, frame = taken
+            if self._clock() < self._retry_at:
+                continue  # it was taken before the failure
             own = (frame.image.shape[1], frame.image.shape[0])
-            if writer is None or own != size:
-                before = size if writer is not None else _size_of(self.folder)
-                if before not in (None, own):  # pictures of two sizes cannot be learned from together
-                    remove_footage(self.folder)
-                    self.seen_s = 0.0
-                writer, size = FootageWriter(self.folder, self._label, own, self._fps), own
-            elif number != stretch:
-                writer.new_stretch()
-            stretch = number
-            writer.add(frame.time_s, frame.image)
+            try:
+                if writer is None or own != size:
+                    before = size if writer is not None else _size_of(self.folder)
+                    if before not in (None, own):  # pictures of two sizes cannot be learned from together
+                        remove_footage(self.folder)
+                        self.seen_s = 0.0
+                    writer, size = FootageWriter(self.folder, self._label, own, self._fps), own
+                elif number != stretch:
+                    writer.new_stretch()
+                stretch = number
+                writer.add(frame.time_s, frame.image)
+            except OSError as error:
+                if not self._live or error.errno not in _PASSING:
+                    raise
+                writer = None
+                self.problem = self._sentence(error)
+                self._retry_at = self._clock() + RETRY_S
+                self.seen_s = self._recorded_s()
+            else:
+                self.problem = ""
+
+    def _recorded_s(self) -> float:
+        try:
+            return recorded_s(self.folder) / self._share
+        except (OSError, OverflowError):  # it is not readable: the first picture will say so
+            return 0.0
+
+    def _sentence(self, error: Exception) -> str:
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return f"cannot record to {self.folder}: {what}"
 
 
 def _size_of(footage: Path) -> tuple[int, int] | None:

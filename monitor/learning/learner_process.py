@@ -7,16 +7,21 @@ import json
 import os
 import signal
 import subprocess
-import sys
+import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from monitor.processes import child_command, child_environment
 from monitor.threads.stage import Stage, join_all
 
-_ROOT = Path(__file__).resolve().parents[2]
 _NICE = 10  # watching has priority over learning
 _GOODBYE_S = 2.0
+SILENT_S = 300.0
+"""A process that reports nothing for this long hangs; it is killed. It reports every few seconds that it runs."""
+LONGEST_S = 12 * 3600.0
+"""A process that takes longer than this, seconds, is killed: no footage takes so long."""
+_REFUSED = 2  # its exit code if it cannot learn from this footage
 
 
 class LearnerProcess:
@@ -25,25 +30,40 @@ class LearnerProcess:
     step      the present step, for display
     fraction  progress towards the next version, 0..1
     complete  True once no further version will be written
+
+    Raises OSError if the machine has no room for a process.
     """
 
     def __init__(
-        self, footage: Path, name: str, models: Path, detectors: Sequence[str], device: str, analysis_fps: float
+        self,
+        footage: Path,
+        name: str,
+        models: Path,
+        detectors: Sequence[str],
+        device: str,
+        analysis_fps: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.step, self.fraction, self.complete = "", 0.0, False
         self._lines: deque[str] = deque(maxlen=100)
         self._versions: deque[Path] = deque()
-        self._error = ""
-        command = [sys.executable, "-m", "training", "learn", str(footage), "--name", name, "--models", str(models)]
-        command += ["--detectors", ",".join(detectors), "--device", device, "--json"]
-        command += ["--analysis-fps", str(analysis_fps)]
+        self._error = self._killed_for = ""
+        self._clock = clock
+        self._started_at = self._heard_at = clock()
+        arguments = [str(footage), "--name", name, "--models", str(models)]
+        arguments += ["--detectors", ",".join(detectors), "--device", device, "--json"]
+        arguments += ["--analysis-fps", str(analysis_fps)]
         self._process = subprocess.Popen(  # noqa: S603 - a command of this program
-            command,
+            child_command("training", "learn", *arguments),
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=_environment(),
-            start_new_session=True,  # Ctrl-C in the terminal must reach only the monitor, which ends this process
+            errors="replace",
+            env=child_environment(),
+            # Ctrl-C in the terminal must reach only the monitor, which ends this process. The session is also the group
+            # of the processes that this one starts.
+            start_new_session=True,
         )
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, _NICE)
@@ -55,17 +75,40 @@ class LearnerProcess:
             stage.start()
 
     @property
+    def pid(self) -> int:
+        """The process id. It is also the id of its group."""
+        return self._process.pid
+
+    @property
     def ended(self) -> bool:
-        """True once the process has ended and all its output has been read."""
-        return self._process.poll() is not None and not any(stage.alive for stage in self._listeners)
+        """True once the process has ended and all its output has been read. A process that hangs is killed here."""
+        if self._process.returncode is None:
+            if not self._has_exited():
+                self._kill_if_hanging()
+                return False
+            # Processes that it started would hold its output open. Its id cannot be used again before ``poll``.
+            self._signal(signal.SIGKILL)
+            self._process.poll()
+        return not any(stage.alive for stage in self._listeners)
 
     @property
     def error(self) -> str | None:
         """Why the process failed; None if it still runs or has succeeded."""
         code = self._process.poll()
+        if self._killed_for:
+            return self._killed_for
         if code in (None, 0):
             return None
+        if code == -signal.SIGKILL:
+            return "the process that learns was killed (SIGKILL), perhaps because memory ran out"
+        if code < 0:
+            return f"the process that learns ended with {signal.Signals(-code).name}"
         return self._error or f"the process that learns ended with exit code {code}"
+
+    @property
+    def refused(self) -> bool:
+        """True if the process cannot learn from this footage. After every other error, another try may succeed."""
+        return self._process.poll() == _REFUSED and not self._killed_for
 
     def take_lines(self) -> list[str]:
         """The lines for the log that it has printed since the last call."""
@@ -76,40 +119,61 @@ class LearnerProcess:
         return self._versions.popleft() if self._versions else None
 
     def close(self) -> None:
-        """End the process if it still runs. The versions that it has written are kept."""
-        if self._process.poll() is None:
+        """End the process if it still runs, and all that it has started. The versions that it has written are kept."""
+        if self._process.returncode is None and not self._has_exited():
             self._signal(signal.SIGTERM)
-            try:
-                self._process.wait(_GOODBYE_S)
-            except subprocess.TimeoutExpired:
-                self._signal(signal.SIGKILL)
+            deadline = time.monotonic() + _GOODBYE_S
+            while not self._has_exited() and time.monotonic() < deadline:
+                time.sleep(0.02)
+        if self._process.returncode is None:
+            self._signal(signal.SIGKILL)
+            # Even a killed process does not end while it waits for a broken disk. It must not stop the monitor.
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_GOODBYE_S)
         join_all(self._listeners, _GOODBYE_S)
         for stream in (self._process.stdout, self._process.stderr):
             if stream is not None and not any(stage.alive for stage in self._listeners):
                 stream.close()
 
+    def _has_exited(self) -> bool:
+        """Whether the process has exited. It is not reaped, so its id still belongs to its group."""
+        try:
+            return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+        except ChildProcessError:
+            return True
+
+    def _kill_if_hanging(self) -> None:
+        now = self._clock()
+        if now - self._heard_at > SILENT_S:
+            self._killed_for = f"the process that learns hung: it reported nothing for {SILENT_S:.0f} s, and was killed"
+        elif now - self._started_at > LONGEST_S:
+            self._killed_for = f"the process that learns took longer than {LONGEST_S / 3600:.0f} h, and was killed"
+        else:
+            return
+        self._signal(signal.SIGKILL)
+
     def _signal(self, number: int) -> None:
         """Send a signal to the process and to the processes that it has started."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            try:
-                told = json.loads(line)
-            except ValueError:
-                continue
-            if "say" in told:
-                self._lines.append(told["say"])
-            elif "version" in told:
-                self.step, self.fraction = "", 0.0
-                self._versions.append(Path(told["version"]))
-            elif "complete" in told:
-                self.complete = True
-            elif "step" in told:
-                self.step, self.fraction = told["step"], told["overall"]
+            self._heard_at = self._clock()
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # not a line of the report
+                self._understand(json.loads(line))
+
+    def _understand(self, told: dict[str, object]) -> None:
+        if "say" in told:
+            self._lines.append(str(told["say"]))
+        elif "version" in told:
+            self.step, self.fraction = "", 0.0
+            self._versions.append(Path(str(told["version"])))
+        elif "complete" in told:
+            self.complete = True
+        elif "step" in told:
+            self.step, self.fraction = str(told["step"]), float(str(told["overall"]))
 
     def _listen_to_errors(self) -> None:
         assert self._process.stderr is not None
@@ -117,9 +181,3 @@ class LearnerProcess:
             # This is the error sentence of the command, or the last line of a traceback, which names the error.
             if line.strip() and not line.startswith((" ", "Traceback")):
                 self._error = line.removeprefix("error: ").strip()
-
-
-def _environment() -> dict[str, str]:
-    """The environment of this process, extended so that a child process finds this package and uses one core."""
-    path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}

@@ -64,6 +64,11 @@ def stopped_refining(plan: LearningPlan) -> str:
     return f"stopped before everything was learned: the next run learns the rest, or learn it now: {_by_hand(plan)}"
 
 
+def recording_pauses(problem: str) -> str:
+    """Logged when the recording stops for a while, and when it continues (problem: "")."""
+    return f"{problem}; trying again every half minute" if problem else "normal footage is recorded again"
+
+
 def failed_for_now(why: str, times: int) -> str:
     """The state of a camera that waits for another try to learn."""
     return f"{LEARNING} failed ({why}); it is tried again, so far {counted(times, 'failure')}"

@@ -8,8 +8,12 @@ is fitted only once, without the last fold, and scores only that fold.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from multiprocessing import get_context
@@ -18,11 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detector.base import Detector
+from monitor.processes import die_first, end_with_parent
 from monitor.replay import score_frames
 from monitor.scores.held_out import HeldOut
 from monitor.stream.regimes import regime_number
 from monitor.types import Frame
 from training.learn.normal_footage import Stretch
+from training.stopping import kill_children
 
 FOLDS = 4
 _LOOK_EVERY = 10  # frames
@@ -92,6 +98,7 @@ def cross_fit(
     refit: bool,
     workers: int = 1,
     step: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> CrossFitted:
     """Fit and score fold by fold.
 
@@ -99,9 +106,12 @@ def cross_fit(
     workers  number of processes that fit folds; with more than 1, this process fits on all folds at the same time. The
              scores do not depend on it
     step     called after each fold and after the last fit
+    say      called with a sentence if a process was killed
     """
     folds = sorted({piece.fold for piece in pieces})
     scores = [np.full(piece.stop - piece.start, np.nan) for piece in pieces]
+    detector: Detector | None = None
+    known: dict[int, list[NDArray[np.float64]]] = {}
     task = _Task(stretches, pieces, fit)
 
     def keep(fold: int, found: list[NDArray[np.float64]]) -> None:
@@ -115,28 +125,68 @@ def cross_fit(
         step()
         return CrossFitted(detector, scores)
     if workers > 1:
-        global _task  # forked processes inherit it, because it is too large to send
-        _task = task
-        try:
-            # The pool uses all workers, because the fit in this process ends early. With one worker less, a core would
-            # then be idle.
-            with ProcessPoolExecutor(workers, get_context("fork")) as pool:
-                futures = [pool.submit(_scores_of_fold, fold) for fold in folds]
-                for future in futures:
-                    future.add_done_callback(lambda _: step())
-                detector = fit(stretches)
-                step()
-                for fold, future in zip(folds, futures, strict=True):
-                    keep(fold, future.result())
-        finally:
-            _task = None
-        return CrossFitted(detector, scores)
+        detector, known = _in_processes(task, folds, workers, step)
+        if len(known) < len(folds):
+            say(
+                "warning: a process that learns was killed, perhaps because memory ran out: its part is learned again, "
+                "in one process"
+            )
     for fold in folds:
-        keep(fold, task.fold(fold)[1])
+        if fold not in known:
+            known[fold] = task.fold(fold)[1]
+            step()
+        keep(fold, known[fold])
+    if detector is None:
+        detector = fit(stretches)
         step()
-    detector = fit(stretches)
-    step()
     return CrossFitted(detector, scores)
+
+
+def _in_processes(
+    task: _Task, folds: Sequence[int], workers: int, step: Callable[[], None]
+) -> tuple[Detector, dict[int, list[NDArray[np.float64]]]]:
+    """A detector fitted on all folds in this process, and fold -> scores from processes that ran meanwhile.
+
+    Folds are missing if their process was killed or could not be started. No process outlives the call.
+    """
+    global _task  # forked processes inherit it, because it is too large to send
+    _task = task
+    found: dict[int, list[NDArray[np.float64]]] = {}
+    # The pool uses all workers, because the fit in this process ends early. With one worker less, a core would then be
+    # idle.
+    pool = ProcessPoolExecutor(workers, get_context("fork"), initializer=_begin_worker, initargs=(os.getpid(),))
+    futures: dict[int, Future[list[NDArray[np.float64]]]] = {}
+    try:
+        with suppress(BrokenProcessPool, OSError):
+            for fold in folds:
+                futures[fold] = pool.submit(_scores_of_fold, fold)
+                futures[fold].add_done_callback(lambda done: step() if _succeeded(done) else None)
+        detector = task.fit(task.stretches)
+        step()
+        for fold, future in futures.items():
+            with suppress(BrokenProcessPool):
+                found[fold] = future.result()
+        pool.shutdown()
+    except BaseException:
+        kill_children()  # otherwise the end of the pool would wait for work that no one needs any more
+        pool.shutdown(cancel_futures=True)
+        raise
+    finally:
+        _task = None
+    return detector, found
+
+
+def _succeeded(done: Future[list[NDArray[np.float64]]]) -> bool:
+    return not done.cancelled() and done.exception() is None
+
+
+def _begin_worker(parent: int) -> None:
+    """Begin a forked process: it ends with its parent, and Ctrl-C reaches only the parent."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(signal.SIGKILL, parent)
+    die_first()
 
 
 @dataclass(frozen=True, eq=False)

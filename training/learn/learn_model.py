@@ -209,7 +209,15 @@ class _Fit:
             detector = fit(stretches if learner.refit else without(stretches, self._pieces, FOLDS - 1))
             step()
             return CrossFitted(detector, [])
-        return cross_fit(stretches, self._pieces, fit, refit=learner.refit, workers=settings.workers, step=step)
+        return cross_fit(
+            stretches,
+            self._pieces,
+            fit,
+            refit=learner.refit,
+            workers=settings.workers,
+            step=step,
+            say=self._report.say,
+        )
 
     def _never_learned(self) -> list[Stretch]:
         """The footage that is held out for a detector that is fitted only once."""

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from dataclasses import asdict
-from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-import monitor
 from monitor.app.doctor.facts import Answer, Failure, FootageFacts, Request, StreamFacts, Trouble
+from monitor.processes import child_command, child_environment
 from monitor.text.redaction import redact
 
 AT_ONCE = 16
@@ -24,16 +21,18 @@ _ANSWER = TypeAdapter(Answer)
 
 def probe(request: Request) -> StreamFacts | FootageFacts | Failure:
     """Check a source in its own process. Returns within ``request.deadline_s`` plus the time to kill the process."""
-    root = str(Path(monitor.__file__).resolve().parents[1])
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "monitor.app.doctor.probe"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])},
-    )
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the running Python and this package
+            child_command("monitor.app.doctor.probe"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=child_environment(),
+        )
+    except OSError as error:
+        return Failure(Trouble.BROKEN, f"its check cannot be started: {error.strerror or error}")
     hung = False
     with process:
         try:

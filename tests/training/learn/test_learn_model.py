@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -184,6 +186,25 @@ def test_folds_in_processes_give_the_same_scores(footage: Path) -> None:
         cross_fit(stretches, pieces, StaticAge.fit, refit=True, workers=workers).scores for workers in (1, 2)
     )
     assert [np.array_equal(a, b, equal_nan=True) for a, b in zip(alone, beside, strict=True)] == [True] * 4
+
+
+TESTS = os.getpid()
+
+
+def killing(clips: Sequence[Sequence[Frame]]) -> Detector:
+    """Kills the process that fits, unless this is the process of the tests: as the system does without memory."""
+    if os.getpid() != TESTS:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return StaticAge.fit(clips)
+
+
+def test_a_fold_of_which_the_process_is_killed_is_learned_again(footage: Path) -> None:
+    stretches, said = [read_normal([FootageSource(footage)], QUIET).stretches[0][:40]], list[str]()
+    pieces = deal([40])
+    alone = cross_fit(stretches, pieces, StaticAge.fit, refit=True).scores
+    again = cross_fit(stretches, pieces, killing, refit=True, workers=2, say=said.append).scores
+    assert [np.array_equal(a, b, equal_nan=True) for a, b in zip(alone, again, strict=True)] == [True] * 4
+    assert [line[:46] for line in said] == ["warning: a process that learns was killed, per"]
 
 
 def test_a_damaged_newest_version_gives_way_to_the_one_before(
