@@ -64,6 +64,8 @@ class CameraReport:
     analysed      frames analysed
     dropped       frames dropped from the queue
     unscored      the reason why no frame has been scored so far; "" if unknown, or if a frame has been scored
+    unscored_s    seconds of stream time in which no detector could judge; moments of less than 5 s are not counted
+    watched_s     seconds of stream time in which frames came, judged or not
     progress      progress of learning; None if it does not learn
     rests_on_s    seconds of held-out footage that the threshold is extrapolated from; None if it is not extrapolated
 
@@ -91,6 +93,8 @@ class CameraReport:
     unreadable: int
     events: int
     unscored: str = ""
+    unscored_s: float = 0.0
+    watched_s: float = 0.0
     progress: Progress | None = None
     rests_on_s: float | None = None
 

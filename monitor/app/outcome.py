@@ -7,10 +7,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from monitor.judging.judged_time import UNSCORED_AFTER_S
 from monitor.reports import CameraReport, RunReport
 from monitor.states import CameraState
 from monitor.text.addresses import HIDDEN
 from monitor.text.commands import monitor_command
+from monitor.text.durations import in_words
+
+_MOST_UNSCORED, _MOST_UNSCORED_S = 0.1, 60.0
+"""A run has failed if a camera was unscored for this share of its time, or for this many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +46,21 @@ class Outcome:
             found.append(f"{share} sources could not be watched to the end: {which if logged else why}")
         if not self.stopped and (nothing := self.nothing_came()):
             found.append(nothing)
-        unscored = [c for c in cameras if c.state is CameraState.ENDED and c.unscored]
+        unscored = [c for c in cameras if c.unscored and self._is_over(c)]
         if unscored:
             which = "; ".join(f"{camera.name} ({camera.unscored})" for camera in unscored)
             found.append(f"no frame was scored for {which}")
+        partly = [c for c in cameras if _too_much_unscored(c) and c not in unscored]
+        if partly and not self.stopped:
+            which = ", ".join(f"{in_words(c.unscored_s)} of the {in_words(c.watched_s)} of {c.name}" for c in partly)
+            found.append(f"no detector could judge {which}: {self._see_why(partly)}")
         return found
+
+    def _is_over(self, camera: CameraReport) -> bool:
+        """Whether a camera without any score is a failure. If the user stopped it, it may only have begun."""
+        if self.stopped:
+            return camera.state is CameraState.ENDED and camera.watched_s >= UNSCORED_AFTER_S
+        return camera.state in (CameraState.ENDED, CameraState.UNSCORED)
 
     def nothing_came(self) -> str:
         """A sentence that names the cameras without any frame and says what to do; empty if there is none."""
@@ -76,6 +91,10 @@ class Outcome:
             if any(HIDDEN in source for source in sources):
                 return f"run `{monitor_command('doctor')}` with the same sources to see why"
         return f"run `{monitor_command(f'doctor {shlex.join(sources)}')}` to see why"
+
+
+def _too_much_unscored(camera: CameraReport) -> bool:
+    return camera.unscored_s >= min(_MOST_UNSCORED_S, max(_MOST_UNSCORED * camera.watched_s, 1e-9))
 
 
 def _with_reason(camera: CameraReport) -> str:

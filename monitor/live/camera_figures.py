@@ -7,14 +7,17 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
+from monitor.judging.judged_time import JudgedTime
 from monitor.live.frame_queue import QueueCounters
 from monitor.live.stats import Quantiles, Rate, ScoreBins
 from monitor.reports import CameraReport
-from monitor.states import CameraState
+from monitor.states import LOST, PAUSED, CameraState
 from monitor.types import CaptureStatus, ScoredFrame
 
 _BEHIND_S, _NEARLY_S = 2.0, 1.0
 """A file that is more than the first value behind its pace, seconds, is overloaded until it is within the second."""
+_OWN_STATE = (*LOST, *PAUSED, CameraState.CONNECTING, CameraState.LEARNING)
+"""States that say by themselves that nothing is watched."""
 
 
 class CameraFigures:
@@ -30,7 +33,9 @@ class CameraFigures:
         self._behind = False  # a file is played more slowly than it should be
         self._age = Quantiles()
         self._unscored: str | None = ""  # why no frame has been scored so far; None once one has
+        self._unjudged = False  # no detector could judge a frame, and none has judged one since
         self._advice = ""
+        self._watched = JudgedTime()
         self._state: tuple[CameraState, str] | None = None  # as reported last
         self._since = self._looked_s = -math.inf  # when that state began; when it was last checked
 
@@ -43,11 +48,14 @@ class CameraFigures:
         frame = judgement.scored.frame
         self._score = judgement.score
         self._advice = judgement.advice or self._advice
+        self._watched.take(frame, judgement.scale.names, judgement.by_detector)
         if not math.isnan(judgement.score):
             self._history.add(frame.time_s, judgement.score)
-            self._unscored = None
+            self._unscored, self._unjudged = None, False
         elif self._unscored is not None and not frame.health.scored:
-            self._unscored = frame.health.detail
+            self._unscored = frame.health.detail or self._unscored
+        elif self._unscored is not None:
+            self._unjudged = True
 
     def changed(self, report: CameraReport, now: float) -> bool:
         """Whether the state differs from the one reported last; the new one is then taken as reported."""
@@ -70,14 +78,20 @@ class CameraFigures:
 
         amend: completes the report, for example while the camera learns
         """
-        state, detail = status.state, status.detail
+        state, detail, unjudged = status.state, status.detail, self._watched.now
         self._behind = status.behind_s > (_NEARLY_S if self._behind else _BEHIND_S)
-        if state is CameraState.ONLINE and self._overload.update(now, queue.dropped) > 0:
+        dropping = self._overload.update(now, queue.dropped) > 0
+        if unjudged.nothing and state not in _OWN_STATE:
+            found = f"no detector can judge its frames: {unjudged.why}"
+            state, detail = CameraState.UNSCORED, f"{found}; {detail}" if detail else found
+        elif state is CameraState.ONLINE and dropping:
             state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
         elif state is CameraState.ONLINE and self._behind:
             state, detail = CameraState.OVERLOADED, "played more slowly than requested: lower analysis_fps or the speed"
         elif state is CameraState.ONLINE and self._advice:
             state, detail = CameraState.DRIFTED, self._advice
+        elif state is CameraState.ONLINE and unjudged.silent:
+            state, detail = CameraState.LIMITED, f"not judged by {' and '.join(unjudged.silent)}: {unjudged.why}"
         report = amend(
             CameraReport(
                 name=name,
@@ -94,7 +108,9 @@ class CameraFigures:
                 age_p99_s=self._age.quantile(0.99),
                 frames_in=status.frames_in,
                 analysed=self._age.count,
-                unscored=self._unscored or "",
+                unscored=self._why_unscored(),
+                unscored_s=self._watched.unscored_s,
+                watched_s=self._watched.watched_s,
                 dropped=queue.dropped,
                 reconnects=status.reconnects,
                 stalls=status.stalls,
@@ -108,3 +124,9 @@ class CameraFigures:
         if self._state is not None and status.since < self._looked_s:
             report = replace(report, since=self._since if report.state is self._state[0] else now)
         return report
+
+    def _why_unscored(self) -> str:
+        """Why no frame has been scored so far; "" if one has."""
+        if self._unscored or not self._unjudged:
+            return self._unscored or ""
+        return f"no detector could judge its frames: {self._watched.now.why or 'there are too few of them'}"

@@ -7,6 +7,7 @@ again after a delay that grows. All decisions use monotonic time, so the wall cl
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -18,12 +19,12 @@ from monitor.errors import CaptureError, ShortageError, SourceError, StallError
 from monitor.learning.hold import Hold
 from monitor.live.pacing import Backoff, Pace
 from monitor.model.model_store import Model
-from monitor.sources.source import Reader, Source
+from monitor.sources.source import Position, Reader, Source
 from monitor.states import PAUSED, CameraState
 from monitor.stream.frame_rules import UNCHECKED, FrameRules, RuleSettings
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.text.redaction import redact
-from monitor.types import CaptureStatus, Frame
+from monitor.types import CaptureStatus, Frame, Health, Image
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +38,15 @@ _WITH_PICTURE = (
     CameraState.DEFOCUSED,
     CameraState.FLIPPED,
     CameraState.NOISY,
+    CameraState.UNSCORED,
+)
+_TICK_S = 1e-6  # the stream time of a live camera grows at least by this from frame to frame
+_UNDECODED_S = 5.0
+"""Seconds of stream time in which no frame can be decoded, after which the camera counts as unscored."""
+_UNDECODED = Health(
+    CameraState.UNSCORED,
+    "frames arrive, but none can be decoded: copy the footage again, or set the camera to H.264",
+    scored=False,
 )
 
 
@@ -59,7 +69,7 @@ class CaptureSettings:
     analysis_fps     frames analysed per second of stream time; 0 for every frame
     max_frames       frames put into the queue before the source ends; None for no limit
     gap_s            a longer jump of stream time starts a new segment (at least the time of three frames, see GapRule)
-    stall_after_s    a live camera is shown as stalled after this time without a frame, even if its read still waits
+    stall_after_s    a camera or file is shown as stalled after this time without a frame, even if its read still waits
     backoff_min_s    first delay before a lost camera is opened again
     backoff_max_s    longest delay; the delay doubles up to this value
     jitter           random part added to a delay, as a fraction of it, so that cameras lost at the same time are not
@@ -128,16 +138,22 @@ class Capture:
         self._status = CaptureStatus(since=self._started)
         self._online_at: float | None = None  # when this connection gave its first frame
         self._queued = 0
+        self._reached_s = -math.inf  # stream time of the last frame of a live camera
+        self._undecoded_since_s: float | None = None  # stream time of the first of the frames that cannot be decoded
+        self._undecoded_s = 0.0  # for how long no frame could be decoded
+        self._asked_at: float | None = None  # when the reader was asked for what it has not given yet
         self._pace = Pace(settings.speed, clock, stop)
         self._named_unreadable: set[str] = set()
 
     @property
     def status(self) -> CaptureStatus:
-        """The present status. A live camera is shown as stalled even while its read still hangs."""
-        status = self._status
-        if not self._source.live or status.state not in _WITH_PICTURE or status.last_frame_at is None:
+        """The present status. A camera or file is shown as stalled even while its read still hangs."""
+        status, asked_at = self._status, self._asked_at
+        # A file also waits until its next frame is due; only a wait for its reader counts.
+        waits_since = status.last_frame_at if self._source.live else asked_at
+        if status.state not in _WITH_PICTURE or waits_since is None:
             return status
-        stalled_at = status.last_frame_at + self._settings.stall_after_s
+        stalled_at = waits_since + self._settings.stall_after_s
         if self._clock() < stalled_at:
             return status
         detail = f"no frame for {self._settings.stall_after_s:g} s"
@@ -190,7 +206,8 @@ class Capture:
             with opened as reader:
                 last = None
                 while (
-                    not self._stop.is_set() and (position := reader.skip_to(self._rules.due_s - offset_s)) is not None
+                    not self._stop.is_set()
+                    and (position := self._skip_to(reader, self._rules.due_s - offset_s)) is not None
                 ):
                     time_s, index = offset_s + position.time_s, offset + position.index
                     gap = self._rules.is_gap(time_s, reader.fps)
@@ -257,7 +274,7 @@ class Capture:
             with self._source.open() as reader:
                 offset_s = 0.0  # stream time minus the reader's time; the first frame is due at any time
                 while not self._stop.is_set():
-                    if (position := reader.skip_to(self._rules.due_s - offset_s)) is None:
+                    if (position := self._skip_to(reader, self._rules.due_s - offset_s)) is None:
                         return CaptureError(f"{self._source.label} ended the stream")
                     now = self._clock()
                     if self._online_at is None:
@@ -265,10 +282,10 @@ class Capture:
                         if lost is not None:
                             log.info("%s: connected again", self._source.name)
                             self._status = replace(self._status, reconnects=self._status.reconnects + 1)
-                    time_s = now - self._started
-                    if self._rules.last_s is not None:
-                        time_s = max(time_s, self._rules.last_s + 1e-6)
-                    offset_s = time_s - position.time_s
+                        # The stream's own clock runs on from here. It never goes back, also if it was ahead.
+                        offset_s = max(now - self._started, self._reached_s + _TICK_S) - position.time_s
+                    time_s = max(offset_s + position.time_s, self._reached_s + _TICK_S)
+                    self._reached_s = time_s
                     if not self._take(reader, self._status.frames_in + position.passed, time_s, position.passed):
                         return None
                 return None
@@ -300,14 +317,15 @@ class Capture:
         captured_at, wall_time = self._clock(), self._wall_clock()
         rules = self._rules
         due = rules.arrive(time_s, reader.fps)
-        before = rules.health
+        before = self._health()
         self._change(before.state, before.detail, frames_in=1 + passed, missing=missing, last_frame_at=captured_at)
         if not due:
             return True
-        image = reader.retrieve()
+        image = self._retrieve(reader)
         if image is None:
-            self._unreadable(reader.frame_name or f"frame {index}")
+            self._unreadable(reader.frame_name or f"frame {index}", time_s)
             return True
+        self._undecoded_since_s, self._undecoded_s = None, 0.0
         size = (image.shape[1], image.shape[0])
         taken = rules.take(time_s, image)
         if taken.health != before:
@@ -338,7 +356,28 @@ class Capture:
         what = redact(f"{type(error).__name__}: {error}".strip(": "))
         return f"{self._source.label} cannot be watched, because of an unexpected error ({what})"
 
-    def _unreadable(self, what: str) -> None:
+    def _skip_to(self, reader: Reader, time_s: float) -> Position | None:
+        self._asked_at = self._clock()
+        try:
+            return reader.skip_to(time_s)
+        finally:
+            self._asked_at = None
+
+    def _retrieve(self, reader: Reader) -> Image | None:
+        self._asked_at = self._clock()
+        try:
+            return reader.retrieve()
+        finally:
+            self._asked_at = None
+
+    def _health(self) -> Health:
+        """The verdict on the last frame; or that none can be decoded any more."""
+        return self._rules.health if self._undecoded_s < _UNDECODED_S else _UNDECODED
+
+    def _unreadable(self, what: str, time_s: float) -> None:
+        if self._undecoded_since_s is None:
+            self._undecoded_since_s = time_s
+        self._undecoded_s = time_s - self._undecoded_since_s
         self._status = replace(self._status, unreadable=self._status.unreadable + 1)
         if what not in self._named_unreadable and len(self._named_unreadable) < _NAMED_AT_MOST:
             self._named_unreadable.add(what)

@@ -144,8 +144,11 @@ class Watch:
         """End the open events of cameras and files without further frames, once their last frames have been judged."""
         for member in self._fleet:
             monitor = member.monitor
-            if monitor is None or not monitor.alarmed or member.feed.status.state not in LOST:
+            state = member.feed.status.state
+            if monitor is None or not monitor.alarmed or state not in LOST:
                 continue
+            if state is CameraState.STALLED and not member.camera.source.live:
+                continue  # the file continues where it was: the same footage must give the same events
             queue = member.feed.counters
             if member.figures.seen >= queue.put - queue.dropped:
                 self._close(member, monitor)

@@ -29,6 +29,8 @@ STATE_STYLES = {
     CameraState.FLIPPED: "bold cyan",
     CameraState.NOISY: "cyan",
     CameraState.DRIFTED: "cyan",
+    CameraState.LIMITED: "yellow",
+    CameraState.UNSCORED: "bold red",
     CameraState.OVERLOADED: "bold yellow",
     CameraState.FAILED: "bold red",
     CameraState.ENDED: "dim",

@@ -165,3 +165,29 @@ def test_a_real_folder_with_gaps_and_a_broken_image(tmp_path: Path, caplog: pyte
     assert [(frame.index, frame.time_s) for frame in sink.frames] == [(0, 0.0), (1, 0.04), (4, 0.16)]
     assert (capture.status.missing, capture.status.unreadable) == (1, 1)
     assert caplog.text.count("frame_00004.jpg") == 1
+
+
+def test_a_file_with_a_decoder_that_does_not_answer_is_shown_as_stalled() -> None:
+    """A stopped decoder, or a disk that hangs. Waiting for the pace or for room in the queue is no stall."""
+    seen: list[CameraState] = []
+
+    def hang() -> None:
+        for seconds in (3.9, 0.2):
+            run.clock.now += seconds
+            seen.append(run.status.state)
+
+    run = Run(recorded([*shots(1.0), hang, *shots(1.0, start_s=1.0), Shot(60.0)]), CaptureSettings(speed=1.0))
+    run.sink.on_put = lambda frame: seen.append(run.status.state) if frame.index in (24, 25, 49) else None
+    run.run()
+    online, stalled = CameraState.ONLINE, CameraState.STALLED
+    assert seen == [online, online, stalled, online, online]
+    assert run.status.state is CameraState.ENDED
+
+
+def test_frames_that_cannot_be_decoded_for_seconds_are_said() -> None:
+    bad = [Shot(number / 10, readable=number < 20 or number >= 80) for number in range(100)]
+    seen: dict[int, CameraState] = {}
+    run = Run(recorded([step for shot in bad for step in (lambda: seen.update({len(seen): run.status.state}), shot)]))
+    run.run()
+    online, unscored = CameraState.ONLINE, CameraState.UNSCORED
+    assert [seen[number] for number in (10, 50, 70, 72, 80, 82)] == [online, online, online, unscored, unscored, online]

@@ -14,8 +14,20 @@ from hypothesis import strategies as st
 from monitor.errors import CaptureError, StallError
 from monitor.live.capture import Capture
 from monitor.live.pacing import Backoff
+from monitor.sources.source import Position
 from monitor.states import CameraState
-from monitor.testing.scripted import FAST, ClockedStop, RecordingSink, Run, Shot, live, segments, shots, times
+from monitor.testing.scripted import (
+    FAST,
+    ClockedStop,
+    RecordingSink,
+    Run,
+    ScriptedReader,
+    Shot,
+    live,
+    segments,
+    shots,
+    times,
+)
 from monitor.types import Frame
 
 
@@ -142,3 +154,31 @@ def test_an_error_that_is_not_the_cameras_own_is_shown_and_the_camera_opened_aga
     assert run.sink.finished == ["scripted"]
     assert run.status.reconnects == 2
     assert all(reader.closed for reader in source.readers)
+
+
+def test_the_streams_own_time_counts_and_never_goes_back_after_a_reconnect() -> None:
+    """A burst of three seconds arrives at once; then the connection is lost."""
+    source = live([*shots(0.4), CaptureError("lost")], shots(2.0))
+    opened = source.open
+
+    def ahead() -> ScriptedReader:
+        reader = opened()
+        grab = reader.grab
+
+        def sooner() -> Position | None:
+            found = grab()
+            assert source.clock is not None
+            if found is not None and source.opened == 1:
+                source.clock.now = 1000.0  # all at once
+                return replace(found, time_s=found.time_s * 10)
+            return found
+
+        reader.grab = sooner  # type: ignore[method-assign]
+        return reader
+
+    source.open = ahead  # type: ignore[method-assign]
+    sink = Run(source, sink=RecordingSink(room=30)).run()
+    steps = [b.time_s - a.time_s for a, b in itertools.pairwise(sink.frames)]
+    assert steps[:9] == pytest.approx([0.4] * 9)
+    assert 0 < steps[9] < 1
+    assert steps[10:] == pytest.approx([0.04] * 19)

@@ -1,0 +1,134 @@
+"""The report on a camera: frames that no detector judges are no watching, and are said and counted."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from monitor.app.outcome import Outcome
+from monitor.detector.base import Observation, nan_detection
+from monitor.judging.camera_monitor import Judgement
+from monitor.live.camera_figures import CameraFigures
+from monitor.live.capture import CaptureSettings
+from monitor.live.frame_queue import QueueCounters
+from monitor.live.watch import Watch
+from monitor.reports import CameraReport, RunReport
+from monitor.states import CameraState
+from monitor.testing.fakes import (
+    Brightness,
+    Shown,
+    ShownSource,
+    brightness_model,
+    brightness_scale,
+    fleet_of,
+    picture,
+    scored,
+    watched_by,
+)
+from monitor.types import CaptureStatus, Detection
+
+
+class Sometimes(Brightness):
+    """Judges the frames at these times, in stream seconds."""
+
+    def __init__(self, judges: Callable[[float], bool]) -> None:
+        self._judges = judges
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        found = super().score(batch)
+        return [d if self._judges(o.frame.time_s) else nan_detection() for d, o in zip(found, batch, strict=True)]
+
+
+def _judged(figures: CameraFigures, time_s: float, score: float) -> None:
+    figures.judged(Judgement(scored(time_s), score, (), brightness_scale(), (score,)))
+
+
+def _report(figures: CameraFigures, status: CaptureStatus) -> CameraReport:
+    return figures.report("cam", "test", status, QueueCounters(), None, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        (CameraState.ONLINE, CameraState.UNSCORED),
+        (CameraState.MOVED, CameraState.UNSCORED),
+        (CameraState.NOISY, CameraState.UNSCORED),
+        (CameraState.OFFLINE, CameraState.OFFLINE),
+        (CameraState.STALLED, CameraState.STALLED),
+        (CameraState.DARK, CameraState.DARK),
+        (CameraState.MISFIT, CameraState.MISFIT),
+        (CameraState.LEARNING, CameraState.LEARNING),
+    ],
+)
+def test_a_camera_that_no_detector_judges_is_unscored_not_online(state: CameraState, shown: CameraState) -> None:
+    figures = CameraFigures()
+    for number in range(12):
+        _judged(figures, number * 1.0, math.nan)
+    report = _report(figures, CaptureStatus(state, detail="and this"))
+    assert report.state is shown
+    assert math.isnan(report.score)
+    if shown is CameraState.UNSCORED:
+        assert report.detail.startswith("no detector can judge its frames: frames are analysed 1.0 s apart")
+        assert report.detail.endswith("; and this")
+        assert report.unscored_s == pytest.approx(11)
+    _judged(figures, 12.0, 0.1)
+    assert _report(figures, CaptureStatus(CameraState.ONLINE)).state is CameraState.ONLINE
+
+
+def _ended(judges: Callable[[float], bool], step_s: float, seconds: float) -> CameraReport:
+    """The last report on a file."""
+    shown = [Shown(number * step_s, picture(20 + number % 9)) for number in range(round(seconds / step_s))]
+    model = replace(brightness_model(), detectors=(Sometimes(judges),))
+    camera = watched_by(ShownSource(shown, 1 / step_s), model, CaptureSettings(speed=None))
+    run = Watch(fleet_of(camera), []).run(threading.Event(), 30.0)
+    (report,) = run.cameras
+    assert report.state is CameraState.ENDED
+    return report
+
+
+def _problems(report: CameraReport, *, stopped: bool = False) -> list[str]:
+    return Outcome(RunReport(1.0, 0, (report,)), stopped).problems()
+
+
+def test_a_file_without_any_judgement_has_failed_and_says_why() -> None:
+    report = _ended(lambda _: False, 1.0, 30.0)
+    (problem,) = _problems(report)
+    assert problem.startswith("no frame was scored for shown (no detector could judge its frames: frames are analysed ")
+    (problem,) = _problems(_ended(lambda _: False, 0.1, 0.5))
+    assert "there are too few of them" in problem
+
+
+def test_a_file_of_which_a_part_was_not_judged_has_failed() -> None:
+    report = _ended(lambda time_s: time_s < 40.0, 0.2, 60.0)
+    assert report.unscored_s == pytest.approx(20, abs=0.5)
+    (problem,) = _problems(report)
+    assert problem.startswith("no detector could judge 20 s of the 1 min of shown: run `")
+
+
+def test_a_moment_without_judgement_is_no_failure() -> None:
+    assert _problems(_ended(lambda time_s: not 10 <= time_s < 14, 0.2, 60.0)) == []
+    assert _problems(_ended(lambda time_s: time_s > 1.0, 0.2, 60.0)) == []
+
+
+def test_what_the_user_stopped_at_its_start_is_no_failure() -> None:
+    report = replace(_ended(lambda _: False, 0.1, 2.0), state=CameraState.ENDED)
+    assert _problems(report, stopped=True) == []
+    assert _problems(report) != []
+
+
+def test_a_live_camera_that_was_never_judged_has_failed_at_the_end_of_the_duration() -> None:
+    report = replace(_ended(lambda _: False, 1.0, 30.0), state=CameraState.UNSCORED)
+    assert _problems(report) != []
+    assert _problems(replace(report, state=CameraState.ONLINE, unscored="", unscored_s=0.0)) == []
+
+
+@pytest.mark.parametrize("step_s", [2.0, 1.0, 0.625, 0.1, 1 / 60])
+def test_frames_of_any_rate_are_judged_by_detectors_that_can(step_s: float) -> None:
+    report = _ended(lambda _: True, step_s, max(10.0, 12 * step_s))
+    assert (report.unscored, report.unscored_s) == ("", 0.0)
+    assert not np.isnan(report.score)
