@@ -12,9 +12,8 @@ above.
 from __future__ import annotations
 
 import json
-import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import numpy as np
 from monitor.detector.frontend import analysis_size
 from monitor.errors import SourceError
 from monitor.private_files import make_private_folder, write_private
+from monitor.reading import parse_json, read_file
 from monitor.sources.folder import read_image
 from monitor.sources.source import Position, Reader, Source
 from monitor.types import Image
@@ -115,11 +115,11 @@ class FootageSource(Source):
         super().__init__(folder.parent.name or folder.absolute().parent.name or folder.name, str(folder))
         self.folder = folder
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            card = parse_json(read_file(folder / CARD, _CARD_BYTES))
             self.camera_size = int(card["width"]), int(card["height"])
             self.fps = float(card["fps"])
-            if not 0.0 < self.fps < math.inf:
-                raise ValueError(f"{self.fps} frames per second")  # noqa: TRY301 - handled like any wrong value
+            if not (1e-3 <= self.fps <= 1e3 and 1 <= min(self.camera_size) <= max(self.camera_size) <= 100_000):
+                raise ValueError("out of range")  # noqa: TRY301 - handled like any wrong value
         except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
             raise SourceError(
                 f"{folder} holds no recorded footage, because its {CARD} cannot be read: record the camera again"
@@ -148,14 +148,14 @@ class _FootageReader(Reader):
 
     def grab(self) -> Position | None:
         try:
-            self._picture = next(self._pictures, None)
+            picture = next(self._pictures, None)
         except OSError as error:
             raise SourceError(f"{self._folder} cannot be read any more ({error.strerror or error})") from error
-        if self._picture is None:
+        if picture is None:
             return None
         self._index += 1
-        self.frame_name = self._picture.name
-        return Position(self._index, int(self._picture.stem) / 1000)
+        self._picture, self.frame_name = picture, picture.name
+        return Position(self._index, int(picture.stem) / 1000)
 
     def retrieve(self) -> Image | None:
         assert self._picture is not None
@@ -205,9 +205,20 @@ def remove_footage(folder: Path) -> None:
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
-    # Sorted by number: after 11 days the names get longer.
-    for part in sorted((e for e in folder.iterdir() if e.is_dir() and e.name.isdecimal()), key=lambda e: int(e.name)):
-        yield from sorted((p for p in part.glob("*.jpg") if p.stem.isdecimal()), key=lambda p: int(p.stem))
+    """The pictures in order of their times. One that is not later than the one before it is left out."""
+    last_ms = -1
+    for part in _by_number(folder.iterdir()):
+        if part.is_dir():
+            for picture in _by_number(part.glob("*.jpg")):
+                if int(picture.stem) > last_ms:
+                    last_ms = int(picture.stem)
+                    yield picture
+
+
+def _by_number(paths: Iterable[Path]) -> list[Path]:
+    # Sorted by number: after 11 days the names get longer. More than 15 digits are no time.
+    numbered = (path for path in paths if path.stem.isdecimal() and len(path.stem) <= 15)
+    return sorted(numbered, key=lambda path: int(path.stem))
 
 
 def recorded_s(folder: Path) -> float:
