@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
-from monitor.detector.registry import LATER, LEARNED
+from monitor.detector.registry import LATER, LEARNED, detector_class
 from monitor.errors import ConfigError, ModelError, SourceError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import ModelBands
 from monitor.judging.fusion import ModelScale
+from monitor.judging.warm_up import warm_up
 from monitor.learning.footage import is_footage
 from monitor.learning.hold import Hold
 from monitor.learning.learning_plan import LearningPlan
@@ -28,6 +29,7 @@ from monitor.sources.source import Source
 from monitor.text.commands import python_command
 from monitor.text.durations import in_words
 from monitor.text.wording import about
+from monitor.threads.switching import quick_switching
 
 log = logging.getLogger("monitor")
 
@@ -82,7 +84,14 @@ def plan_cameras(sources: Sequence[Source], settings: MonitorConfig, max_frames:
         monitor = _monitor(source.name, scale, bands, settings)
         plan_rest = _unfinished(source, folder, model, settings)
         cameras.append(_camera(source, model, monitor, plan_rest, settings, max_frames))
+    _import_networks(cameras)
     return cameras
+
+
+def _import_networks(cameras: Sequence[Camera]) -> None:
+    """Import now what the networks need that cameras will learn. During the run, it would stop all threads for 1 s."""
+    for name in sorted({name for c in cameras if c.learning is not None for name in LATER & set(c.learning.detectors)}):
+        detector_class(name)
 
 
 def watching(camera: Camera, settings: MonitorConfig, model: Model, monitor: CameraMonitor) -> Camera:
@@ -156,7 +165,9 @@ def used(model: Model, detectors: Sequence[str] | None) -> Model:
 
 def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraMonitor]:
     """The model that a camera has learned, and a monitor for it. Raises ModelError if the model cannot be used."""
-    model, scale, bands = _load(plan.folder, settings)
+    with quick_switching():  # other cameras are watched meanwhile
+        model, scale, bands = _load(plan.folder, settings)
+        warm_up(model, model.learned_size)
     return model, _monitor(plan.name, scale, bands, settings)
 
 

@@ -6,6 +6,7 @@ is an unmoved object (or the place of a missing one). People who stand still swa
 increases. But some people stand very still, so the score is the age above the highest age in training. Only an object
 that arrives while the stream is watched can be left behind. So a pixel must also differ from what it showed before. As
 a result, different light, a slightly moved camera, and objects that were there at the start of the stream do not count.
+After five minutes an object that stays belongs to the scene: by then its alarm has told everything that it can tell.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ _NOISE_PAIRS, _MOST_NOISE = 200, 12  # pairs of pictures to measure the noise; a
 _ARRIVAL = 12.0  # grey levels by which a pixel must differ from what it showed before an object arrived
 _SETTLING_S = 5.0  # time constant with which a pixel's own background follows the picture
 _SQUARE = np.ones((3, 3), np.uint8)
-_LEAST_SHOWN_S, _TIMES_AS_LONG = 12.0, 2.0  # minimum length of useful held-out clips: see shown_by
+_LEAST_SHOWN_S, _TIMES_AS_LONG = 60.0, 2.0  # minimum length of useful held-out clips: see shown_by
+_BELONGS_S = 300.0  # an object that is older than usual by this much belongs to the scene
 _LONGEST_STEP_S = 2.5  # a pause in the stream adds at most this to an age: one frame in two seconds is no pause
 
 
@@ -130,7 +132,8 @@ class StaticAge(Detector):
     def shown_by(self, clip_s: float, threshold: float) -> bool:
         """See Detector.shown_by. An age cannot exceed the length of the clip, so the clip must be much longer.
 
-        A clip of a few seconds is not useful either, because each pixel shows only a small part of its normal range.
+        A clip of less than a minute is not useful either: each pixel shows only a small part of its normal range, and a
+        quiet minute shows that nothing stays for long, which the next hour does not keep.
         """
         return clip_s >= max(_LEAST_SHOWN_S, _TIMES_AS_LONG * (self._settings.usual_age_s + threshold))
 
@@ -170,6 +173,10 @@ class StaticAge(Detector):
         change = np.where(swaying, np.float32(-2 * step), np.float32(step))
         forgotten = stream.age * np.float32(0.5 ** (step / _HALF_LIFE_S))
         stream.age = np.where(foreign, np.maximum(stream.age + change, np.float32(0)), forgotten)
+        belongs = stream.age > self._settings.usual_age_s + _BELONGS_S
+        if belongs.any():
+            belongs = _objects(stream.age >= self._settings.min_age_s, belongs)
+            stream.own, stream.age = np.where(belongs, level, stream.own), stream.age * ~belongs
         follow = same * np.float32(0.1)
         follow[stream.age < 0.05] = 1
         stream.value = stream.value + follow * (level - stream.value)

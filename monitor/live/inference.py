@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-
+from monitor.detector.network_threads import one_thread_per_network
 from monitor.judging.scorer import Scorer
 from monitor.live.frame_queue import FrameQueue
 from monitor.threads.channel import Channel
@@ -21,12 +20,10 @@ class InferenceWorker:
 
     def run(self) -> None:
         """Work until there are no more frames, then close the results."""
-        if "torch" in sys.modules:  # a model without a network does not load it
-            # For such small networks one thread is as fast as two. It adds in a fixed order, so that the results are
-            # the same bytes every time.
-            sys.modules["torch"].set_num_threads(1)
+        ready = False  # a model with a network may join later
         try:
             while (batch := self._queue.get_batch(self._max_batch)) is not None:
+                ready = ready or one_thread_per_network()
                 if not self._results.put_all(self._scorer.score(batch)):
                     return
         finally:

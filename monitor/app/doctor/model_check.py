@@ -14,6 +14,7 @@ import numpy as np
 
 from monitor.app.config import MonitorConfig
 from monitor.app.doctor.finding_report import Finding, ModelFacts, State, from_error
+from monitor.detector.network_threads import one_thread_per_network
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.judging.scorer import Scorer
@@ -116,8 +117,7 @@ def judge_load(cameras: Mapping[str, float], decode_cores: float, cores: int, an
 
 def _milliseconds_a_frame(model: Model, size: tuple[int, int], fps: float) -> float:
     """Median time to score one frame alone, on one thread as in a run. In milliseconds."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
+    one_thread_per_network()
     images = _street(size, fps)
     scorer = Scorer({"probe": model})
     took: list[float] = []

@@ -166,3 +166,32 @@ def test_short_pieces_of_footage_do_not_show_how_long_things_stand_still() -> No
     assert not detector.shown_by(clip_s=11.0, threshold=3.0), "twice as long, but shorter than 12 s"
     assert not detector.shown_by(clip_s=15.0, threshold=6.0)
     assert detector.shown_by(clip_s=16.0, threshold=6.0)
+
+
+def test_a_thing_that_stays_for_minutes_belongs_to_the_scene_and_another_thing_does_not(static: StaticAge) -> None:
+    def paint(picture: Image, t: float) -> None:
+        if t >= 5:
+            picture[90:106, 150:166] = 220  # a parked car
+        if t >= 340:
+            picture[90:106, 40:56] = 220  # a bag
+        if t >= 370:
+            picture[90:106, 150:166] = 110  # the car leaves
+
+    times = np.arange(0.0, 380.0, 1.0)
+    frames = []
+    for number, t in enumerate(times):
+        picture = np.repeat(_GROUND.astype(np.uint8)[:, :, None], 3, axis=2)
+        paint(picture, float(t))
+        frames.append(Frame("a", number, float(t), picture))
+    scores = np.array([found.score for found in _scores(static, frames)])
+    assert (scores[20:300] > static.min_threshold).all()
+    assert scores[320:340].max() == 0, "it is no alarm for ever"
+    assert scores[350:].min() > static.min_threshold, "but a bag beside it is one"
+
+
+def test_short_footage_does_not_show_how_long_things_stay(static: StaticAge) -> None:
+    """A quarter of the footage is one clip: two minutes of a quiet scene are not enough."""
+    assert not static.shown_by(30.0, static.min_threshold)
+    assert not static.shown_by(59.0, static.min_threshold)
+    assert static.shown_by(61.0, static.min_threshold)
+    assert not static.shown_by(61.0, 60.0), "an age cannot be longer than the clip"
