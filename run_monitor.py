@@ -109,6 +109,7 @@ def main(
     ] = False,
     model: flags.Model = None,
     learn: flags.Learn = None,
+    state: flags.State = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Learn one minute of a synthetic street, then watch it.")
     ] = False,
@@ -152,6 +153,7 @@ def main(
     duration_s = parse_time(duration, "--duration")
     given = flags.given_flags(
         model=model,
+        state=state,
         learn_s=parse_time(learn, "--learn"),
         speed=None if speed is None else parse_speed(speed),
         loop=loop,

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 
 class Settings(BaseModel):
-    """A group of settings: frozen, checked when it is made, unknown keys are errors."""
+    """A group of settings: frozen, checked when it is made, unknown keys are errors.
+
+    A path may begin with ``~``, as in a shell.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _expand(cls, value: Any) -> Any:
+        return expanded(value) if isinstance(value, Path) else value
 
     def but(self, **changes: Any) -> Self:
         """These settings with some values changed, checked again. Raises ValidationError, a ValueError."""
         return type(self)(**{**dict(self), **changes})
+
+
+def expanded(path: Path) -> Path:
+    """The path with a home folder in place of ``~`` at its beginning. Raises ValueError if there is no such folder."""
+    try:
+        whole = path.expanduser()
+    except RuntimeError:
+        whole = path
+    if str(whole).startswith("~"):
+        raise ValueError(f"no home folder is known for '{whole.parts[0]}': write the whole path")
+    return whole

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +15,13 @@ from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
+
+
+# Models and journals of tests must not reach the user's state folder, nor the next test.
+_STATE = Path(tempfile.mkdtemp(prefix="true-sight-tests-"))
+_STATES = itertools.count()
+atexit.register(shutil.rmtree, _STATE, ignore_errors=True)
+os.environ["XDG_STATE_HOME"] = str(_STATE / "common")
 
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
@@ -58,6 +69,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(here)
         if any(path.is_relative_to(part) for part in REAL_TIME):
             item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+@pytest.fixture(autouse=True)
+def state_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state folder that a program of this test uses if nothing else is said. It does not exist yet."""
+    home = _STATE / str(next(_STATES))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    return home / "true-sight"
 
 
 @pytest.fixture

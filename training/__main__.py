@@ -13,6 +13,7 @@ import typer
 
 from monitor.detector.registry import LEARNED
 from monitor.errors import UsageError
+from monitor.state_folder import state_folder
 from monitor.text.command_line import run_app
 from monitor.text.commands import monitor_command, python_command
 from monitor.text.outside import plain, safe_lines
@@ -47,7 +48,10 @@ def learn(
         ),
     ],
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model; its versions are written to DIR/NAME.")],
-    models: Annotated[Path, typer.Option(metavar="DIR", help="Folder of all models.")] = Path("models"),
+    models: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of all models. Default: where the monitor looks for them."),
+    ] = None,
     record: Annotated[
         str, typer.Option("--for", metavar="TIME", help="How long to record from a live camera: 90s, 10m, 2h.")
     ] = "10m",
@@ -76,8 +80,9 @@ def learn(
     cv2.setNumThreads(1)
     report = JsonReport() if json_lines else Report()
     wanted = tuple(part.strip() for part in detectors.split(",") if part.strip())
+    place = models or state_folder().models
     settings = LearnSettings(
-        name, models, wanted, seed, device, from_s, to_s, workers=WORKERS, analysis_fps=analysis_fps
+        name, place, wanted, seed, device, from_s, to_s, workers=WORKERS, analysis_fps=analysis_fps
     )
     with _stoppable(report, lambda: "stopped: earlier versions of the model are unchanged"):
         check_name(settings)
@@ -85,7 +90,7 @@ def learn(
             found = footage_of(sources, Path(folder), parse_duration(record), report, analysis_fps)
             learn_model(found, sources, settings, report, report.version)
     if not json_lines:
-        elsewhere = "" if models == Path("models") else f" --model {models / name}"
+        elsewhere = "" if models is None else f" --model {models / name}"
         report.say(f"to watch with this model: `{monitor_command(f'{name}=SOURCE{elsewhere}')}`")
 
 

@@ -35,6 +35,7 @@ from monitor.scores.smoothing import SmoothingSettings
 from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sources.naming import NAME_PATTERN
+from monitor.state_folder import JOURNAL, MODELS
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.sources.snapshot import SNAPSHOT_FPS
 
@@ -122,8 +123,9 @@ class JournalConfig(Settings):
 
     enabled: bool = True
     """No effect if nothing is published."""
-    path: Path = Path("runs/journal.sqlite3")
-    """An SQLite file. The monitor creates the file and its folder. Only one monitor at a time can use it."""
+    path: Path = JOURNAL
+    """An SQLite file. The monitor creates the file and its folder. Only one monitor at a time can use it. Default:
+    ``runs/journal.sqlite3`` in the state folder."""
     days: float = Field(30.0, gt=0, le=36_500)
     """Older messages are deleted."""
     max_mb: float = Field(500.0, ge=1, le=1e6)
@@ -140,8 +142,12 @@ class MonitorConfig(Settings):
     """Name of this monitor in every message."""
     model: Path | None = None
     """Model folder for all cameras that have no model setting of their own."""
-    models_folder: Path = Path("models")
-    """Folder of learned models. A camera without a model setting has its own model folder in here."""
+    state: Path | None = None
+    """Folder for models and the journal, in ``models`` and ``runs/journal.sqlite3``, unless a setting names another
+    place. None: the user's state folder, or the working directory if an earlier run has left its state there."""
+    models_folder: Path = MODELS
+    """Folder of learned models. A camera without a model setting has its own model folder in here. Default: ``models``
+    in the state folder."""
     detectors: tuple[str, ...] | None = Field(None, min_length=1)
     """Detectors to learn and use. None: learn all except the published one, and use all that the model contains."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")

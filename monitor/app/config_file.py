@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from monitor.app.config import CameraConfig, MonitorConfig
 from monitor.app.flags import FLAGS_OF_SETTINGS
+from monitor.app.state_place import with_places
 from monitor.errors import ConfigError
 from monitor.reading import MB, parse_toml, read_file
 from monitor.sources.naming import NAME_RULE
@@ -37,7 +38,7 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
     for key, value in (overrides or {}).items():
         _set(content, key, value)
     try:
-        return _checked(content)
+        return with_places(_checked(content))
     except ValidationError:
         # An unknown key may be a misspelled known key or no known key at all. Only mistakes that exist in both cases
         # are reported. A mistake that results from the guess, or from leaving the key out, would hide the first one.

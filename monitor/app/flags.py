@@ -12,6 +12,10 @@ Learn = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Learning time of a camera without a model: 90s, 10m, 2h. Default 10m."),
 ]
+State = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep models and the journal in this folder. Default: the user's state folder."),
+]
 Fps = Annotated[float | None, typer.Option(metavar="N", help="Frames per second of folders of images. Default 25.")]
 AnalysisFps = Annotated[
     float | None,
@@ -51,6 +55,7 @@ RecordAlerts = Annotated[
 
 FLAGS_OF_SETTINGS = {
     "model": ("--model", ""),
+    "state": ("--state", ""),
     "learning.duration_s": ("--learn", "s"),
     "playback.speed": ("--speed", ""),
     "playback.fps": ("--fps", "frames per second"),
@@ -79,6 +84,7 @@ def given_flags(
     publish: bool | None,
     journal: bool | None,
     evidence: Path | None,
+    state: Path | None = None,
     speed: float | str | None = None,
     loop: bool | None = None,
     learn_s: float | None = None,
@@ -90,6 +96,7 @@ def given_flags(
     """
     settings = {
         "model": model,
+        "state": state,
         "learning.duration_s": learn_s,
         "playback.speed": speed,
         "playback.loop": loop,

@@ -17,6 +17,7 @@ from monitor.app.outcome import Outcome
 from monitor.app.planning import learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publisher
 from monitor.app.reload import Prepare, Reloader
+from monitor.app.state_place import where_state_is
 from monitor.errors import MonitorError, RunError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.coordinator import Learning
@@ -111,6 +112,7 @@ class Session:
             sinks = self._sinks(stack)
             dashboard = self._dashboard
             if self._judge is None:
+                log.info("%s", where_state_is(self._settings))
                 warn_of_short_footage(member.camera for member in self.fleet)
             stack.callback(lambda: unfinished.extend(learning.close()))
             watch = Watch(self.fleet, sinks, learning=learning)

@@ -189,10 +189,12 @@ def test_a_journal_in_use(video: Path, tmp_path: Path) -> None:
     refused(result, 1, "the journal runs/journal.sqlite3 is in use by another monitor", "[journal] path")
 
 
-def test_alerts_are_journalled_by_default(video: Path, tmp_path: Path) -> None:
+def test_alerts_are_journalled_by_default(video: Path, tmp_path: Path, state_of_its_own: Path) -> None:
     result = monitor(video, "--model", DEMO_MODEL, "--speed", "max", *FREE_PORTS[:-1], cwd=tmp_path)
     assert result.returncode == 0, result.stderr
-    with Journal(tmp_path / "runs" / "journal.sqlite3") as journal:
+    assert f"the journal in {state_of_its_own}/runs/journal.sqlite3; --state moves both" in result.stderr
+    assert not list(tmp_path.iterdir()), "nothing depends on the working directory"
+    with Journal(state_of_its_own / "runs" / "journal.sqlite3") as journal:
         kept = journal.page(0, ["health/square/"], limit=10, max_bytes=10**6).entries
     assert [json.loads(entry.body)["state"] for entry in kept][-1] == "ended"
 

@@ -38,6 +38,7 @@ def doctor(
     ] = None,
     model: flags.Model = None,
     learn: flags.Learn = None,
+    state: flags.State = None,
     seconds: Annotated[float, typer.Option(metavar="S", min=0.5, max=600, help="How long to watch each camera.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     fps: flags.Fps = None,
@@ -60,6 +61,7 @@ def doctor(
     try:
         given = flags.given_flags(
             model=model,
+            state=state,
             fps=fps,
             analysis_fps=analysis_fps,
             false_alarms_per_day=false_alarms_per_day,

@@ -6,6 +6,7 @@ import pytest
 from monitor.app.config import MonitorConfig, json_schema
 from monitor.app.config_file import load_config
 from monitor.app.flags import given_flags
+from monitor.app.state_place import with_places
 from monitor.errors import ConfigError
 from tests.places import CONFIGS
 
@@ -124,7 +125,7 @@ def test_flags_that_were_not_given_change_nothing() -> None:
         "model": None, "fps": None, "analysis_fps": None, "false_alarms_per_day": None, "device": None, "alerts": None,
         "scores": None, "history": None, "publish": None, "journal": None, "evidence": None,
     }  # fmt: skip
-    assert load_config(None, given_flags(**flags)) == MonitorConfig()
+    assert load_config(None, given_flags(**flags)) == with_places(MonitorConfig())
     given = given_flags(**(flags | {"publish": False, "evidence": Path("kept"), "analysis_fps": 0.0}), speed="max")
     config = load_config(None, given)
     assert (config.publish.enabled, config.evidence.enabled, config.evidence.folder) == (False, True, Path("kept"))

@@ -57,7 +57,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, *arguments: str | Path, config: str = "") -> Finished:
     (folder / "c.toml").write_text(f'detectors = ["static"]\n{config}[publish]\nenabled = false\n')
-    return monitor(*arguments, "--config", "c.toml", "--headless", cwd=folder)
+    return monitor(*arguments, "--config", "c.toml", "--state", ".", "--headless", cwd=folder)
 
 
 def test_a_file_is_learned_from_at_once_and_its_rest_watched(video: Path, tmp_path: Path) -> None:
@@ -430,6 +430,7 @@ def test_a_live_camera_is_learned_and_watched_without_being_opened_again(tmp_pat
     with FaultyCamera() as camera:
         source = f"door={camera.url}"
         command = [sys.executable, str(ROOT / "run_monitor.py"), source, "--config", "c.toml", "--headless"]
+        command += ["--state", "."]
 
         def until(line: str) -> tuple[str, str]:
             """Run until a line is logged, then press Ctrl-C. Returns the log and the output at the end."""

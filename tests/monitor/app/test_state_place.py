@@ -1,0 +1,68 @@
+"""Settings that name places: defaults in the state folder, and paths that begin with ~."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monitor.app.config_file import load_config
+from monitor.app.state_place import where_state_is
+from monitor.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_one_setting_moves_all_state(here: Path, state_of_its_own: Path) -> None:
+    usual = load_config(None)
+    assert (usual.models_folder, usual.journal.path) == (
+        state_of_its_own / "models",
+        state_of_its_own / "runs" / "journal.sqlite3",
+    )
+    (here / "c.toml").write_text('state = "/srv/state"\n[journal]\ndays = 3\n')
+    for moved in (load_config(here / "c.toml"), load_config(None, {"state": Path("/srv/state")})):
+        assert moved.models_folder == Path("/srv/state/models")
+        assert moved.journal.path == Path("/srv/state/runs/journal.sqlite3")
+    assert load_config(here / "c.toml").journal.days == 3
+
+
+def test_places_that_are_named_stay_as_they_are(here: Path, state_of_its_own: Path) -> None:
+    (here / "c.toml").write_text('state = "/srv"\nmodels_folder = "mine"\n[journal]\npath = "j.sqlite3"\n')
+    settings = load_config(here / "c.toml")
+    assert (settings.models_folder, settings.journal.path) == (Path("mine"), Path("j.sqlite3"))
+    (here / "c.toml").write_text('models_folder = "mine"\n')
+    settings = load_config(here / "c.toml")
+    assert settings.journal.path == state_of_its_own / "runs" / "journal.sqlite3"
+
+
+def test_the_start_says_where_state_is(here: Path, state_of_its_own: Path) -> None:
+    assert where_state_is(load_config(None)) == (
+        f"models are kept in {state_of_its_own}/models, the journal in {state_of_its_own}/runs/journal.sqlite3; "
+        "--state moves both"
+    )
+    (here / "models" / "door" / "v0001").mkdir(parents=True)
+    (here / "models" / "door" / "v0001" / "model.json").write_text('{"format": "true-sight-model"}')
+    said = where_state_is(load_config(None, {"journal.enabled": False}))
+    assert said.startswith("models are kept in models, where an earlier run has left them: this depends on")
+
+
+@pytest.mark.parametrize(
+    "key", ["model", "models_folder", "state", "cameras.door.model", "publish.keys", "journal.path", "evidence.folder"]
+)
+def test_a_tilde_is_the_home_folder_in_every_path(here: Path, key: str) -> None:
+    settings = load_config(None, {"cameras.door.source": "0", key: "~/place"})
+    value: object = settings
+    for part in key.split("."):
+        value = value[part] if isinstance(value, dict) else getattr(value, part)
+    assert value == here / "home" / "place"
+    assert not list(here.glob("~*"))
+
+
+def test_an_unknown_home_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match="no home folder is known for '~nobody-here': write the whole path"):
+        load_config(None, {"evidence.folder": "~nobody-here/x"})
