@@ -219,6 +219,12 @@ class StaticAge(Detector):
         return cls(given, *(tensors[name] for name in expected))
 
 
+def _objects(old: NDArray[np.bool_], within: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The connected regions of ``old`` pixels, (h, w), that have a pixel of ``within``: an object's edge is younger."""
+    _, labels = cv2.connectedComponents(old.astype(np.uint8), connectivity=8)
+    return np.isin(labels, np.unique(labels[within])) & old
+
+
 def _noise(stretches: Iterable[Stretch]) -> float:
     """Standard deviation of the pictures' noise, grey levels, from differences of consecutive pictures in still places.
 
