@@ -94,10 +94,10 @@ class CameraEvidence:
         if now_open is None:
             return
         try:
-            self._disk.succeeded(now_open.clip.finish())
+            self._disk.succeeded(now_open.files.clip, now_open.clip.finish())
         except OSError as error:
             now_open.clip.abandon()
-            self._disk.failed(error)
+            self._disk.failed(now_open.files.clip, error)
             return
         seconds = round(now_open.last_s - now_open.first_s, 3)
         self._facts["clip"] = {
@@ -137,7 +137,7 @@ class CameraEvidence:
         """Begin the clip with the frames in the ring."""
         first_s = alert.event.started_s - self._settings.before_s
         stored = self._ring.since(first_s)
-        if not self._disk.usable or not stored or self._late():
+        if not self._disk.usable(files.clip) or not stored or self._late():
             self._disk.lost += 1
             return
         height, width = from_jpeg(stored[0].jpeg).shape[:2]
@@ -146,7 +146,7 @@ class CameraEvidence:
         try:
             clip = open_clip(path, width, height, camera=self.camera, started_at=began_at)
         except OSError as error:
-            self._disk.failed(error)
+            self._disk.failed(files.clip, error)
             return
         until_s = stored[0].time_s + self._settings.max_clip_s
         self._open = _OpenClip(clip, files, until_s, (width, height), stored[0].time_s)
@@ -162,9 +162,9 @@ class CameraEvidence:
         try:
             self._open.clip.write(time_s, image)
         except OSError as error:
+            self._disk.failed(self._open.files.clip, error)
             self._open.clip.abandon()
             self._open = None
-            self._disk.failed(error)
         else:
             self._open.last_s = time_s
 

@@ -8,7 +8,9 @@ the event starts, so that its first message can list them.
 
 from __future__ import annotations
 
+import errno
 import logging
+import math
 import re
 import time
 import zlib
@@ -24,7 +26,12 @@ log = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{6}\.\d{3}-\d+)(-start\.jpg|-peak\.jpg|\.mp4|\.webm|\.json)")
 _PARTIAL = re.compile(r"\.\d{6}\.\d{3}-\d+\S*\.partial\.\w+")
 RETRY_S = 30.0
-"""After a failure, nothing is written for this many seconds."""
+"""After a failure, nothing is written for this many seconds: for one camera, or if the disk fails, for all."""
+_WHOLE_DISK = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EIO", "ENODEV", "ESTALE", "EMFILE", "ENFILE", "ENOMEM")
+)
+"""Errors that concern every camera. Any other, such as a folder without permission, concerns only its camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,8 @@ def partial_path(path: Path) -> Path:
 class Disk:
     """The evidence folder on a disk that may be full, read-only or missing.
 
-    Failures are counted and logged once. Writing is tried again later.
+    Failures are counted and logged once. Writing is tried again later. A failure that concerns only the folder of one
+    camera does not stop the others.
 
     written, bytes  number of complete files, and their total size
     lost            number of files that could not be written
@@ -119,16 +127,15 @@ class Disk:
         self.bytes = 0
         self.lost = 0
         self._clock = clock
-        self._retry_at: float | None = None
+        self._retry_at: dict[str, float] = {}  # by folder of a camera; "" for the whole disk
 
-    @property
-    def usable(self) -> bool:
-        """False for a while after a failure."""
-        return self._retry_at is None or self._clock() >= self._retry_at
+    def usable(self, name: str) -> bool:
+        """False for a while after a failure that concerns this file; ``name`` is relative to the folder."""
+        return all(self._clock() >= self._retry_at.get(part, -math.inf) for part in ("", _camera_part(name)))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file completely or not at all; ``name`` is relative to the folder."""
-        if not self.usable:
+        if not self.usable(name):
             self.lost += 1
             return
         path = self.folder / name
@@ -140,30 +147,36 @@ class Disk:
             partial.replace(path)
         except OSError as error:
             discard(partial)
-            self.failed(error)
+            self.failed(name, error)
         else:
-            self.succeeded(len(content), old)
+            self.succeeded(name, len(content), old)
 
-    def succeeded(self, size: int, old: int | None = None) -> None:
+    def succeeded(self, name: str, size: int, old: int | None = None) -> None:
         """Count a written file of ``size`` bytes. ``old``: size of the file that it replaces, None if none."""
         self.written += old is None
         self.bytes += size - (old or 0)
-        if self._retry_at is not None:
-            self._retry_at = None
-            log.info("evidence can be written again to %s", self.folder)
+        for part in ("", _camera_part(name)):
+            if self._retry_at.pop(part, None) is not None:
+                log.info("evidence can be written again to %s", self.folder / part)
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, name: str, error: OSError) -> None:
         """Count a lost file; logs the first failure."""
         self.lost += 1
-        if self._retry_at is None:
-            reason = getattr(error, "strerror", None) or str(error)
+        part = "" if error.errno in _WHOLE_DISK else _camera_part(name)
+        if part not in self._retry_at:
+            reason = error.strerror or str(error)
             log.warning(
                 "evidence is lost, %s cannot be written: %s; alerts continue, and writing is tried again every %.0f s",
-                self.folder,
+                self.folder / part,
                 reason,
                 RETRY_S,
             )
-        self._retry_at = self._clock() + RETRY_S
+        self._retry_at[part] = self._clock() + RETRY_S
+
+
+def _camera_part(name: str) -> str:
+    """The folder of the camera in the name of a file."""
+    return name.partition("/")[0]
 
 
 def discard(path: Path) -> None:

@@ -10,6 +10,8 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -21,7 +23,7 @@ from monitor.private_files import make_private_folder
 from monitor.reports import CameraReport
 from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.clips import clip_suffix
-from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
+from monitor.sinks.evidence.evidence_files import RETRY_S, Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.repair import repair, sole_user
 from monitor.sinks.evidence.retention import Retention
@@ -43,6 +45,7 @@ HURRY_S = 0.8
 """Seconds that it waits if the user has requested the end. After that, unfinished clips are abandoned."""
 GRACE_S = 0.3
 """Additional seconds for the item in progress."""
+_USUAL_RISE_S = 1.5
 RELEASE_EVERY_S = 10.0
 """The memory of finished clips is returned to the system once in this time at most, seconds."""
 
@@ -82,6 +85,8 @@ class EvidenceSink(Sink):
         self._stop = stop
         self._waiting: HandOver[Frame | Alert | _Watched | _Left] = HandOver()
         self._cameras: dict[str, CameraEvidence] = {}
+        self._rise_s: dict[str, float] = {}
+        self._silent_until: dict[str, float] = {}  # errors of a camera are logged now and then, not for each frame
         self._retention = Retention(settings.folder, settings.keep_days, settings.keep_bytes)
         self._give_up_at = math.inf
         self._open_names: set[str] = set()
@@ -166,21 +171,55 @@ class EvidenceSink(Sink):
         self._check_room()
         while not self._waiting.ended:
             item = self._waiting.take(0.5)
-            if isinstance(item, Alert):
-                self._cameras[item.camera].step(item)
-            elif isinstance(item, _Watched):
-                self._watch(item)
-            elif isinstance(item, _Left):
-                self._leave(item.camera)
-            elif item is not None and not self._late():
-                self._cameras[item.camera].frame(item)
+            if item is not None:
+                with self._only(item.camera):
+                    self._handle(item)
             self._check_room()
             self._release_memory()
-        for camera in self._cameras.values():
-            if self._late():
-                camera.abandon()
-            else:
-                camera.finish()
+        for name, camera in list(self._cameras.items()):
+            with self._only(name):
+                if self._late():
+                    camera.abandon()
+                else:
+                    camera.finish()
+
+    def _handle(self, item: Frame | Alert | _Watched | _Left) -> None:
+        if isinstance(item, Alert):
+            self._camera(item.camera).step(item)
+        elif isinstance(item, _Watched):
+            self._watch(item)
+        elif isinstance(item, _Left):
+            self._leave(item.camera)
+        elif not self._late():
+            self._camera(item.camera).frame(item)
+
+    @contextmanager
+    def _only(self, name: str) -> Iterator[None]:
+        """An error in here costs the camera its open clip and its last seconds, and no other camera anything."""
+        try:
+            yield
+        except Exception as error:  # as at the end of a thread: the evidence of other cameras must go on
+            camera = self._cameras.pop(name, None)
+            self.disk.lost += 1
+            if camera is not None:
+                with suppress(Exception):
+                    camera.abandon()
+            now = time.monotonic()
+            if now >= self._silent_until.get(name, 0.0):
+                self._silent_until[name] = now + RETRY_S
+                log.error(  # noqa: TRY400 - the traceback is for developers
+                    "%s: evidence is lost, alerts and the evidence of other cameras continue: %s",
+                    name,
+                    redact(f"{type(error).__name__}: {error}"),
+                )
+                log.debug("%s: evidence is lost", name, exc_info=error)
+
+    def _camera(self, name: str) -> CameraEvidence:
+        """The camera's evidence. It is new after an error, or if the thread was too slow to hear of the camera."""
+        if name not in self._cameras:
+            rise_s = self._rise_s.get(name, _USUAL_RISE_S)
+            self._cameras[name] = CameraEvidence(name, self._settings, self.disk, rise_s=rise_s, late=self._late)
+        return self._cameras[name]
 
     def _late(self) -> bool:
         return time.monotonic() > self._give_up_at
@@ -189,19 +228,17 @@ class EvidenceSink(Sink):
         """Start with a camera. If it is known already, it gets a new alert rule, and its last seconds are kept."""
         # A step of an event comes with a frame, and frames of one segment may be a second apart (capture.gap_s).
         rise_s = watched.rise_s + 1.0
-        present = self._cameras.get(watched.camera)
-        if present is not None:
-            present.keep_before(rise_s)
-            return
-        self._cameras[watched.camera] = CameraEvidence(
-            watched.camera, self._settings, self.disk, rise_s=rise_s, late=self._late
-        )
+        self._rise_s[watched.camera] = rise_s
+        self._camera(watched.camera).keep_before(rise_s)
 
     def _leave(self, name: str) -> None:
         """Complete a camera's clip and forget the camera. A camera that has only learned so far is not known here."""
-        camera = self._cameras.pop(name, None)
+        self._rise_s.pop(name, None)
+        self._silent_until.pop(name, None)
+        camera = self._cameras.get(name)
         if camera is not None:
             camera.finish()
+            del self._cameras[name]
 
     def _check_room(self) -> None:
         names = {name for camera in self._cameras.values() if (name := camera.open_name) is not None}

@@ -56,25 +56,33 @@ def learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
         process.close()
 
 
+def worker_of(process: LearnerProcess) -> int:
+    """The id of the process that it has started."""
+    lines: list[str] = []
+
+    def told() -> bool:
+        lines.extend(process.take_lines())
+        return bool(lines)
+
+    assert eventually(told, within_s=10)
+    return int(lines[0].removeprefix("worker "))
+
+
 def test_a_killed_learner_has_ended_and_its_workers_do_not_live_on(learner: Callable[[str], LearnerProcess]) -> None:
     process = learner(WITH_WORKER)
-    lines: list[str] = []
-    assert eventually(lambda: bool(lines.extend(process.take_lines()) or lines), within_s=10)
+    worker = worker_of(process)
     assert (process.step, process.fraction) == ("learning", 0.36)
     os.kill(process.pid, signal.SIGKILL)
     assert eventually(lambda: process.ended, within_s=10), "although its worker holds its output open"
     assert process.error == "the process that learns was killed (SIGKILL), perhaps because memory ran out"
     assert not process.refused
-    worker = int(lines[0].removeprefix("worker "))
     assert eventually(lambda: not alive(worker), within_s=5)
 
 
 def test_closing_ends_the_learner_and_its_workers(learner: Callable[[str], LearnerProcess]) -> None:
     process = learner(WITH_WORKER)
-    lines: list[str] = []
-    assert eventually(lambda: bool(lines.extend(process.take_lines()) or lines), within_s=10)
+    worker = worker_of(process)
     process.close()
-    worker = int(lines[0].removeprefix("worker "))
     assert eventually(lambda: not alive(worker) and not alive(process.pid), within_s=5)
 
 
