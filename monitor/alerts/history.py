@@ -8,6 +8,7 @@ Apart from the journal, this module does no I/O: the Publisher owns the socket. 
 from __future__ import annotations
 
 import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -15,7 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from monitor.alerts.journal import Journal, JournalError
-from monitor.alerts.journal_file import Entry, Page, now_position
+from monitor.alerts.journal_file import now_position
+from monitor.alerts.journal_rows import Entry, Page
 from monitor.alerts.messages import (
     RECEIVED,
     SCHEMA,
@@ -29,6 +31,8 @@ from monitor.alerts.messages import (
 )
 from monitor.states import Phase
 from monitor.text.wording import counted
+
+log = logging.getLogger(__name__)
 
 PAGE_MESSAGES = 500
 PAGE_BYTES = 1_000_000
@@ -72,6 +76,7 @@ class HistoryReply(WireModel):
     journal   True if the monitor keeps a journal and can therefore replay
     after     the page begins after this position
     complete  False if messages after the requested position have been removed from the journal
+    unreadable  number of messages of this page that the journal holds, but cannot read
     next      this page and the pages before it hold every match up to this position: request the next page after it
     done      True if this is the last page
     """
@@ -86,6 +91,7 @@ class HistoryReply(WireModel):
     journal: bool
     after: NonNegativeInt = 0
     complete: bool = True
+    unreadable: NonNegativeInt = 0
     next: NonNegativeInt = 0
     done: bool = True
     error: str = ""
@@ -93,10 +99,11 @@ class HistoryReply(WireModel):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A received reply: its head, and its messages in order of position."""
+    """A received reply: its head, its messages in order of position, and the topic and reason of each malformed one."""
 
     head: HistoryReply
     messages: tuple[Decoded, ...] = ()
+    malformed: tuple[tuple[str, str], ...] = ()
 
 
 class History:
@@ -114,14 +121,29 @@ class History:
         """Position of the last message sent."""
 
     def interrupted(self) -> list[AlertMessage]:
-        """Return the last messages of events that an earlier, killed run left open. They are now open in this run."""
+        """Return the last messages of events that an earlier, killed run left open. They are now open in this run.
+
+        An event that cannot be read is logged: subscribers will not get its end.
+        """
         found = []
-        for entry in self.journal.open_events() if self.journal else []:
-            message = decode([entry.topic.encode(), entry.body]).message
-            assert isinstance(message, AlertMessage)
+        for event_id, stored in self._left_open():
+            last = next((pair for pair in map(_open_alert, stored) if pair is not None), None)
+            if last is None:
+                log.warning(
+                    "event %s was open when the monitor was killed, but cannot be read: it gets no end", event_id
+                )
+                continue
+            message, entry = last
             self.open[message.event_id] = entry
             found.append(message)
         return found
+
+    def _left_open(self) -> list[tuple[str, list[Entry]]]:
+        try:
+            return self.journal.open_events() if self.journal else []
+        except JournalError as error:
+            log.warning("events that were open when the monitor was killed get no end: %s", error)
+            return []
 
     def keep(self, message: AlertMessage | HealthMessage, body: bytes, jpeg: bytes | None) -> None:
         """Record a message that is about to be sent, in the journal first."""
@@ -173,7 +195,15 @@ class History:
         page: Page = journal.page(
             after, request.topics, limit=request.limit, max_bytes=PAGE_BYTES, pictures=request.pictures
         )
-        head = self._reply("replay", request.tag, after=after, complete=after == asked, next=page.next, done=page.done)
+        head = self._reply(
+            "replay",
+            request.tag,
+            after=after,
+            complete=after == asked,
+            unreadable=page.unreadable,
+            next=page.next,
+            done=page.done,
+        )
         messages = ((entry.topic.encode(), entry.body, entry.jpeg or b"") for entry in page.entries)
         return head + list(itertools.chain.from_iterable(messages))
 
@@ -192,7 +222,7 @@ class History:
 
 
 def decode_answer(parts: Sequence[bytes]) -> Answer:
-    """Decode the parts of a reply. Raises only MalformedError."""
+    """Decode the parts of a reply. Raises only MalformedError. A malformed message does not hide the others."""
     if not parts or len(parts) % 3 != 1:
         raise MalformedError(
             f"expected the head of a reply and three parts per message, got {counted(len(parts), 'part')}"
@@ -203,4 +233,26 @@ def decode_answer(parts: Sequence[bytes]) -> Answer:
         raise MalformedError(
             f"the head of a reply: {error.errors(include_url=False, include_input=False)[0]['msg']}"
         ) from None
-    return Answer(head, tuple(decode(parts[i : i + 3]) for i in range(1, len(parts), 3)))
+    messages, malformed = [], []
+    for at in range(1, len(parts), 3):
+        try:
+            messages.append(_decode_kept(parts[at : at + 3]))
+        except MalformedError as error:
+            malformed.append((parts[at][:300].decode(errors="replace"), str(error)))
+    return Answer(head, tuple(messages), tuple(malformed))
+
+
+def _decode_kept(parts: Sequence[bytes]) -> Decoded:
+    decoded = decode(parts)
+    if not isinstance(decoded.message, AlertMessage | HealthMessage) or decoded.message.position is None:
+        raise MalformedError("it is not an alert or health message with a position")
+    return decoded
+
+
+def _open_alert(entry: Entry) -> tuple[AlertMessage, Entry] | None:
+    """Return the message of an event that is open, with its entry; None if it is not one."""
+    try:
+        message = decode([entry.topic.encode(errors="replace"), entry.body]).message
+    except MalformedError:
+        return None
+    return (message, entry) if isinstance(message, AlertMessage) and message.phase is not Phase.END else None

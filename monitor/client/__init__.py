@@ -12,6 +12,7 @@ from monitor.client.items import (
     Received,
     Silence,
     UnknownCamera,
+    Unreadable,
 )
 from monitor.client.subscriber import AlertSubscriber
 from monitor.client.tracker import SequenceTracker
@@ -30,4 +31,5 @@ __all__ = [
     "SequenceTracker",
     "Silence",
     "UnknownCamera",
+    "Unreadable",
 ]

@@ -24,6 +24,7 @@ from monitor.text.commands import monitor_command, python_command
 from monitor.text.escaping import cleaned, cleaned_lines
 from monitor.text.outside import safe
 from monitor.text.streams import prepare_streams
+from monitor.text.wording import counted
 from monitor.text.wrapping import complain
 
 CAUGHT_UP_WITHIN_S = 10.0
@@ -85,7 +86,7 @@ app = typer.Typer(
 @app.callback(
     invoke_without_command=True,
     epilog="Exit code: 0 on success; 1 if no message came in time, if the monitor refuses these keys, or if, with "
-    "--no-follow, the monitor does not know the camera; 2 if an option is wrong.",
+    "--no-follow, the monitor does not know the camera or a message cannot be read; 2 if an option is wrong.",
 )
 def main(
     context: typer.Context,
@@ -160,7 +161,7 @@ def main(
             timeout_s=timeout,
         ) as subscriber:
             received, known = _print_items(subscriber, _write_line, as_json=as_json, count=count, evidence=evidence)
-            heard = subscriber.heard_before
+            heard, unread = subscriber.heard_before, subscriber.malformed
     except MonitorError as error:
         say_error(error)
         raise typer.Exit(error.exit_code) from None
@@ -175,6 +176,11 @@ def main(
         raise typer.Exit(1)
     if not (received or known):
         raise typer.Exit(1)  # the reason is already printed
+    if unread and not follow:
+        complain(
+            f"{counted(unread, 'message')} could not be read and cannot be shown: the monitor's journal may be damaged"
+        )
+        raise typer.Exit(1)
 
 
 @app.command("keys", short_help="Make keys for the monitor and for clients.")

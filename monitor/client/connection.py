@@ -8,11 +8,14 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from monitor.alerts.keys import ClientKeys
+from monitor.alerts.messages import check_endpoint
 from monitor.errors import ConfigError, RefusedError
 
 _HANDSHAKE_FAILED = (
     zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
+MAX_PART_BYTES = 16_000_000
+"""A larger part of a message is not from a monitor: the connection is closed and tried again."""
 _FAILURES = 3
 """After this many failed key exchanges in a row, the reason is not just a restart of the monitor."""
 
@@ -27,7 +30,11 @@ def new_socket(
     made = context.socket(kind)
     made.linger = 0
     made.reconnect_ivl, made.reconnect_ivl_max = 100, 2000
-    made.heartbeat_ivl, made.heartbeat_timeout = 5000, 15_000
+    # ZeroMQ's own heartbeats abort the process if the monitor dies while this client does not read. Keep-alive of TCP
+    # also notices that the monitor's machine has vanished.
+    made.heartbeat_ivl = 0
+    made.tcp_keepalive, made.tcp_keepalive_idle, made.tcp_keepalive_intvl, made.tcp_keepalive_cnt = 1, 5, 5, 2
+    made.maxmsgsize = MAX_PART_BYTES
     if keys is not None:
         keys.apply(made)
     for topic in topics:
@@ -45,13 +52,33 @@ def connect(made: zmq.Socket[bytes], endpoint: str) -> None:
 
 
 def history_endpoint(alerts: str, announced: str) -> str:
-    """Return the address of the history socket for this machine: the host of ``alerts``, the port from the heartbeat.
+    """Return the address of the history socket for this machine, from the user's address and the monitor's.
 
-    If one of the addresses is not TCP, returns the announced address.
+    alerts     the address of the alerts, as the user gave it
+    announced  the address of the history, as the heartbeat gives it
+
+    What a publisher says never leads this client elsewhere: it goes to the host of ``alerts``, with the announced port,
+    or to a path in the folder of ``alerts``. Raises ConfigError if that is not possible.
     """
-    if not (alerts.startswith("tcp://") and announced.startswith("tcp://")):
-        return announced
-    return f"{alerts.rpartition(':')[0]}:{announced.rpartition(':')[2]}"
+    if alerts.startswith("tcp://") and announced.startswith("tcp://"):
+        at = f"{alerts.rpartition(':')[0]}:{announced.rpartition(':')[2]}"
+    elif announced.startswith("tcp://"):  # a monitor at a path is on this machine
+        at = f"tcp://127.0.0.1:{announced.rpartition(':')[2]}"
+    elif alerts.startswith("ipc://") and _folder(alerts) == _folder(announced):
+        at = announced
+    else:
+        raise ConfigError(
+            f"the monitor says that its history is at {announced[:200]!r}, to which this client does not go by itself: "
+            "give its address as the history endpoint (--history-endpoint)"
+        )
+    check_endpoint(at)
+    return at
+
+
+def _folder(endpoint: str) -> str:
+    """Return the folder of an ``ipc://`` path as it is written; a path with ``..`` has none of its own."""
+    path = endpoint.removeprefix("ipc://")
+    return path if ".." in path.split("/") or "*" in path else path.rpartition("/")[0]
 
 
 class RefusalWatch:

@@ -83,6 +83,14 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The monitor's journal holds ``count`` messages that the monitor cannot read; they were skipped."""
+
+    node: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownCamera:
     """In this run, the monitor has sent nothing about these requested cameras: perhaps their names are wrong.
 
@@ -97,4 +105,4 @@ class UnknownCamera:
     known: tuple[str, ...]
 
 
-Item = Received | Gap | Expired | NoRepair | Contact | Silence | Ended | Malformed | UnknownCamera
+Item = Received | Gap | Expired | NoRepair | Contact | Silence | Ended | Malformed | Unreadable | UnknownCamera

@@ -23,11 +23,12 @@ from monitor.client.items import (
     Received,
     Silence,
     UnknownCamera,
+    Unreadable,
 )
 from monitor.states import AlertKind, Phase
 from monitor.text.durations import place
 from monitor.text.outside import safe
-from monitor.text.wording import listed, nearest
+from monitor.text.wording import counted, listed, nearest
 
 _NAMED_AT_MOST = 20
 _SAME_TIME_S = 1.0
@@ -118,6 +119,8 @@ def text_line(item: Item) -> str:
             )
         case Malformed():
             text = f"ignored a malformed message with topic {item.topic[:80]!r}: {item.reason}"
+        case Unreadable():
+            text = f"the journal of {item.node} holds {counted(item.count, 'message')} that cannot be read: skipped"
         case UnknownCamera():
             what = "camera" if len(item.cameras) == 1 else "cameras"
             unknown, known = listed(item.cameras, _NAMED_AT_MOST), listed(item.known, _NAMED_AT_MOST)

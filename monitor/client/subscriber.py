@@ -19,7 +19,7 @@ from typing import Self
 
 import zmq
 
-from monitor.alerts.history import HistoryRequest, decode_answer
+from monitor.alerts.history import Answer, HistoryRequest, decode_answer
 from monitor.alerts.keys import ClientKeys
 from monitor.alerts.messages import (
     DEFAULT_ALERTS_ENDPOINT,
@@ -45,6 +45,7 @@ from monitor.client.items import (
     Received,
     Silence,
     UnknownCamera,
+    Unreadable,
 )
 from monitor.client.lines import text_line
 from monitor.client.since import Since, start_of, token_of
@@ -139,6 +140,8 @@ class AlertSubscriber:
         self._queue: deque[tuple[Item | None, int | None]] = self._follower.items
         self._history: zmq.Socket[bytes] | None = None
         self._history_at: str | None = None
+        self._announced: str | None = None  # the address of the history that the monitor reported last
+        self._no_history = "this monitor has no history socket"
         self._asked: HistoryRequest | None = None  # sent, but not answered yet
         self._last_request: HistoryRequest | None = None
         self._tag = 0
@@ -247,7 +250,7 @@ class AlertSubscriber:
             return
         now = time.monotonic()
         if self._history is None:
-            self._follower.give_up("this monitor has no history socket")
+            self._follower.give_up(self._no_history)
             return
         if request is not self._last_request:
             self._last_request, self._asked_first_at = request, now
@@ -269,6 +272,7 @@ class AlertSubscriber:
                     self._asked = None
                     if answer.messages:
                         self._ends_at = time.monotonic() + self._timeout_s
+                    self._say_malformed(answer)
                     self._follower.answer(answer)
                 return
             decoded = decode(parts)
@@ -280,6 +284,13 @@ class AlertSubscriber:
             self._take(decoded)
         elif isinstance(decoded.message, ScoreMessage):
             self._take_score(decoded)
+
+    def _say_malformed(self, answer: Answer) -> None:
+        """Report the messages of a reply that cannot be read, here or by the monitor."""
+        self.malformed += len(answer.malformed) + answer.head.unreadable
+        self._queue.extend((Malformed(topic, reason), None) for topic, reason in answer.malformed)
+        if answer.head.unreadable:
+            self._queue.append((Unreadable(answer.head.node, answer.head.unreadable), None))
 
     def _take(self, decoded: Decoded) -> None:
         message, now = decoded.message, time.monotonic()
@@ -322,7 +333,14 @@ class AlertSubscriber:
             self._queue.append((Received(message, decoded.jpeg, gap.last - gap.first + 1 if gap else 0), None))
 
     def _connect_history(self, announced: str) -> None:
-        at = self._chosen_history or history_endpoint(self.endpoint, announced)
+        if announced == self._announced:
+            return
+        self._announced = announced
+        try:
+            at = self._chosen_history or history_endpoint(self.endpoint, announced)
+        except ConfigError as error:
+            self._no_history = str(error)
+            return
         if at == self._history_at:
             return
         if self._history is not None:
@@ -347,7 +365,7 @@ def note(item: Item, *, strict: bool) -> None:
         if strict:
             raise LostError(text_line(item))
         log.error("%s", text_line(item))
-    elif isinstance(item, Silence | NoRepair | Malformed | UnknownCamera):
+    elif isinstance(item, Silence | NoRepair | Malformed | Unreadable | UnknownCamera):
         log.warning("%s", text_line(item))
     else:
         log.info("%s", text_line(item))

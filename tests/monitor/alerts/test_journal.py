@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from monitor.alerts.journal import Journal, JournalError
-from monitor.alerts.journal_file import MAX_JPEG_BYTES, PRUNE_ROWS, SCAN_ROWS, Entry
+from monitor.alerts.journal_file import MAX_JPEG_BYTES, PRUNE_ROWS, SCAN_ROWS
+from monitor.alerts.journal_rows import Entry
 from monitor.errors import ConfigError, RunError
 from monitor.witnessed_time import Moment
 
@@ -60,6 +61,11 @@ def run_for(journal: Journal, clock: FakeClock, seconds: float, *, step_s: float
         journal.upkeep(clock.uptime_s, clock.unix_s)
 
 
+def open_now(journal: Journal) -> list[Entry]:
+    """The last messages of the open events, as stored with the events."""
+    return [stored[0] for _, stored in journal.open_events()]
+
+
 def keep_up(journal: Journal, unix_s: float = 1e9) -> None:
     """Run the upkeep until nothing is left to do."""
     size = -1
@@ -78,7 +84,7 @@ def test_what_was_kept_is_there_after_a_restart_as_it_was_sent(tmp_path: Path) -
         page = journal.page(0, ALL, limit=10, max_bytes=10**6)
         assert page.entries == (entry, an_entry(8, "health/cam1/"))
         assert (page.next, page.done, journal.last_position) == (8, True, 8)
-        assert [(e.position, e.topic, e.body) for e in journal.open_events()] == [(7, "alert/cam1/", entry.body)]
+        assert [(e.position, e.topic, e.body) for e in open_now(journal)] == [(7, "alert/cam1/", entry.body)]
 
 
 def test_an_event_is_open_until_a_message_says_that_it_is_not(tmp_path: Path) -> None:
@@ -86,7 +92,7 @@ def test_an_event_is_open_until_a_message_says_that_it_is_not(tmp_path: Path) ->
         journal.append(an_entry(1), {"a": an_entry(1)})
         journal.append(an_entry(2), {"a": an_entry(1), "b": an_entry(2)})
         journal.append(an_entry(3), {"b": an_entry(2)})
-        assert [entry.position for entry in journal.open_events()] == [2]
+        assert [entry.position for entry in open_now(journal)] == [2]
 
 
 def test_pages_are_bounded_by_number_by_bytes_and_by_what_is_looked_at(tmp_path: Path) -> None:
@@ -323,7 +329,7 @@ def test_a_full_disk_is_told_and_counted_and_over_when_there_is_room(
         assert journal.append(an_entry(102), {"c": an_entry(102)})
         assert "can be written again" in caplog.text
         assert positions(journal) == [1, *(n for n, good in enumerate(kept, start=2) if good), 102]
-        assert [entry.position for entry in journal.open_events()] == [102]
+        assert [entry.position for entry in open_now(journal)] == [102]
 
 
 def test_a_path_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
@@ -351,7 +357,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from monitor.alerts.journal import Journal
-from monitor.alerts.journal_file import Entry
+from monitor.alerts.journal_rows import Entry
 with Journal(Path(sys.argv[1])) as journal:
     for position in range(1, 301):
         journal.append(Entry(position, 1e9, "e1", "alert/a/", position, b"x"), {})

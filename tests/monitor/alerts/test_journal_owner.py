@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from monitor.alerts import journal_file
 from monitor.alerts.journal import Journal, JournalError
-from monitor.alerts.journal_file import Entry
+from monitor.alerts.journal_rows import Entry
 from monitor.errors import ConfigError
 
 MAGIC = b"SQLite format 3\0"
@@ -129,7 +129,7 @@ if old:  # the order of version 0.1.0: the mark is only in the write-ahead log
 else:
     from pathlib import Path
     from monitor.alerts.journal import Journal
-    from monitor.alerts.journal_file import Entry
+    from monitor.alerts.journal_rows import Entry
     journal = Journal(Path(path)).__enter__()
     journal.append(Entry(6, 1e9, "e", "alert/a/", 1, b"x"), {})
 os.kill(os.getpid(), signal.SIGKILL)

@@ -14,7 +14,7 @@ import pytest
 import zmq
 
 from monitor.alerts.journal import Journal
-from monitor.alerts.journal_file import Entry
+from monitor.alerts.journal_rows import Entry
 from monitor.alerts.messages import AlertMessage, ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.errors import BindError, ConfigError

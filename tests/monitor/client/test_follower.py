@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from monitor.alerts.history import History, decode_answer
 from monitor.alerts.journal import Journal
-from monitor.alerts.journal_file import Entry
+from monitor.alerts.journal_rows import Entry
 from monitor.alerts.messages import AlertMessage, Decoded, Heartbeat, ModelRef, encode
 from monitor.client.follower import HELD, Follower, Start
 from monitor.client.items import Expired, Gap, Item, NoRepair, Received

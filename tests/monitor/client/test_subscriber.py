@@ -29,6 +29,7 @@ from monitor.client import (
     Received,
     Silence,
     UnknownCamera,
+    Unreadable,
 )
 from monitor.client.lines import text_line
 from monitor.errors import ConfigError
@@ -106,6 +107,8 @@ def short(item: Item) -> tuple[Any, ...]:
             return ("ended", item.how)
         case Expired():
             return ("expired", item.node)
+        case Unreadable():
+            return ("unreadable", item.count)
         case UnknownCamera():
             return ("unknown camera", item.cameras, item.known)
 

@@ -1,0 +1,83 @@
+"""What is stored in one row of the journal. Each row stands alone: one that makes no sense hides no other.
+
+SQLite stores a value of any type in any column, and people and damaged disks write to files. So every value is checked
+when it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+LARGEST_POSITION = 2**60
+"""Larger positions are not from a monitor: positions begin at the time in milliseconds, about 2**41."""
+_TOPICS = ("alert/", "health/")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message as sent.
+
+    position  increases over all topics and restarts, with gaps
+    sent_at   unix seconds
+    body      JSON in UTF-8
+    jpeg      the picture of the message, if any
+    """
+
+    position: int
+    sent_at: float
+    epoch: str
+    topic: str
+    seq: int
+    body: bytes
+    jpeg: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A bounded part of the journal: all matches up to the position ``next``. ``done`` is True for the last page.
+
+    unreadable  number of messages that may match, but cannot be read
+    """
+
+    entries: tuple[Entry, ...]
+    next: int
+    done: bool
+    unreadable: int = 0
+
+
+def decode_text(stored: bytes) -> str:
+    """Return stored text; bytes that are not UTF-8 become replacement characters, and never an error."""
+    return stored.decode(errors="replace")
+
+
+def is_position(value: object) -> bool:
+    """Return True for a position that a monitor may have assigned. 0 stands before the first message."""
+    return isinstance(value, int) and 0 <= value <= LARGEST_POSITION
+
+
+def is_topic(value: object) -> bool:
+    """Return True for a topic of which messages are stored."""
+    return isinstance(value, str) and value.startswith(_TOPICS)
+
+
+def entry_of(row: Sequence[object]) -> Entry | None:
+    """Return the message in a row of the table ``messages``; None if it cannot be read.
+
+    Text is accepted in place of bytes, because programs that change a value store text.
+    """
+    position, sent_at, epoch, topic, seq, body, jpeg = row
+    if isinstance(body, str):
+        body = body.encode(errors="replace")
+    if not (
+        isinstance(position, int)
+        and isinstance(sent_at, float | int)
+        and isinstance(epoch, str)
+        and isinstance(topic, str)
+        and is_topic(topic)
+        and isinstance(seq, int)
+        and isinstance(body, bytes)
+    ):
+        return None
+    # A picture that cannot be read does not hide its message.
+    return Entry(position, float(sent_at), epoch, topic, seq, body, jpeg if isinstance(jpeg, bytes) else None)
