@@ -6,7 +6,6 @@ frames, segments and verdicts as a live camera.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from monitor.states import PAUSED
@@ -14,7 +13,7 @@ from monitor.stream.frame_timing import GapRule, Sampler
 from monitor.stream.health.health_check import GOOD, HealthCheck
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
-from monitor.stream.picture_size import Size, judge_size
+from monitor.stream.picture_size import Fit, Size, SizeChanges
 from monitor.types import Health, Image
 
 UNCHECKED = HealthSettings(enabled=False)
@@ -69,7 +68,9 @@ class FrameRules:
         self._settings = settings
         self._sampler = Sampler(settings.analysis_fps)
         self._gaps = GapRule(settings.gap_s)
-        self._expected: Callable[[Size], Health] = lambda size: judge_size(learned_size, size)
+        self._learned_size = learned_size
+        self._fit = Fit(learned_size)
+        self._size_changes = SizeChanges()
         self._health_check = HealthCheck(settings.health, viewpoint)
         self.health = GOOD
         """The verdict on the last frame taken."""
@@ -91,7 +92,8 @@ class FrameRules:
     def watch_for(self, viewpoint: Viewpoint | None, learned_size: Size | None) -> None:
         """Use the values of another model from the next frame on. Any thread may call it."""
         self._health_check = HealthCheck(self._settings.health, viewpoint)
-        self._expected = lambda size: judge_size(learned_size, size)
+        self._learned_size = learned_size
+        self._fit = Fit(learned_size)
 
     def is_gap(self, time_s: float, fps: float) -> bool:
         """Whether a frame at this time comes after a gap. fps: nominal frames per second of the source."""
@@ -112,21 +114,21 @@ class FrameRules:
         self._sampler.take(time_s)
 
     def take(self, time_s: float, image: Image) -> Examined:
-        """Examine a decoded frame, (H, W, 3) uint8 BGR. A change of size starts a new segment.
+        """Examine a decoded frame, (H, W, 3) uint8 BGR. A change of size starts a new segment, see SizeChanges.
 
         When frames are worth scoring again after a pause, a new segment starts, but not after a single corrupted frame.
         """
         size = (image.shape[1], image.shape[0])
-        if self._size not in (None, size):
-            self.new_segment()
+        if self._size_changes.starts_segment(time_s, self._size, size):
+            self._start_segment()
         self.health, image = self._health_check.update(time_s, image)
-        fits = self._expected((image.shape[1], image.shape[0]))
+        fits = self._fit.update(time_s, (image.shape[1], image.shape[0]))
         if self.health == GOOD or not fits.scored:
             self.health = fits
         if self.health.state in PAUSED:
             self._paused = True
         elif self._paused and self.health.scored:
-            self.new_segment()
+            self._start_segment()
         self._size = size
         self._reached(time_s)
         self._sampler.take(time_s)
@@ -134,6 +136,10 @@ class FrameRules:
 
     def new_segment(self) -> None:
         """Start a new segment: later frames do not continue earlier ones. An empty segment is not counted."""
+        self._fit = Fit(self._learned_size)
+        self._start_segment()
+
+    def _start_segment(self) -> None:
         if self._last_s is not None:
             self._segment += 1
         self._last_s = None

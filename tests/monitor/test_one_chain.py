@@ -83,6 +83,12 @@ def resized(number: int, image: Image) -> Image:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
+def alternating(number: int, image: Image) -> Image:
+    """Two sizes in turn, then two shapes in turn."""
+    size = ((160, 96), (80, 48) if number < 100 else (96, 96))[number % 2]
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def corrupted(number: int, image: Image) -> Image | None:
     """Some frames are flipped, noisy or cannot be decoded."""
     rng = np.random.default_rng(number)
@@ -113,14 +119,31 @@ FOOTAGE: dict[str, tuple[Callable[[], list[Shown]], float]] = {
     "gaps": (with_gaps, 10.0),
     "unscored": (lambda: changed(unscored), 10.0),
     "size changes": (lambda: changed(resized), 10.0),
+    "sizes alternate": (lambda: changed(alternating), 10.0),
     "corrupted": (lambda: changed(corrupted), 10.0),
+    "0.5 per second": (lambda: steady(2.0, 130.0), 0.5),
+    "60 per second": (lambda: steady(1 / 60, 8.0), 60.0),
     "repeated": (lambda: changed(repeated), 10.0),
 }
 
 
-SEGMENTS = {"steps of 1.2 s": 3, "slowing": 3, "gaps": 3, "unscored": 2, "size changes": 4, "repeated": 2}
+SEGMENTS = {
+    "steps of 1.2 s": 3,
+    "slowing": 3,
+    "gaps": 3,
+    "unscored": 2,
+    "size changes": 4,
+    "sizes alternate": 103,
+    "repeated": 2,
+}
 """Segments that the footage has, if more than one. Two steps tell a slow stream from a gap."""
-STATES = {"unscored": {"dark"}, "size changes": {"misfit"}, "corrupted": {"online"}, "repeated": {"frozen"}}
+STATES = {
+    "unscored": {"dark"},
+    "size changes": {"misfit"},
+    "sizes alternate": {"online", "misfit"},
+    "corrupted": {"online"},
+    "repeated": {"frozen"},
+}
 """States that the footage is meant to show."""
 
 

@@ -17,6 +17,7 @@ _CONFIRM_S = 0.3  # a shorter change comes from one or a few corrupted frames
 _FLICKER_S, _OFTEN, _FEWEST = 3.0, 0.4, 5  # ... unless such frames repeat
 _EPSILON_S = 1e-6  # rounding tolerance: times are sums of frame durations
 _SAME_SCENE = 0.3  # correlation of the details before and after; between day and infrared it is 0.4 to 0.9
+_GREY, _COLOURFUL = 6.0, 15.0  # grey levels between the channels of a block: infrared has none in any block
 _SETTLING = "scoring pauses until it has settled"
 
 
@@ -25,8 +26,12 @@ class _Seen:
     time_s: float
     blocks: Image  # (9, 16, 3) uint8 BGR
     detail: FloatArray
-    colour: bool
     dark: bool
+
+    @property
+    def chroma(self) -> float:
+        """The strongest colour of a block, grey levels between its channels."""
+        return float(np.ptp(self.blocks.astype(np.int16), axis=2).max())
 
 
 class SceneChange:
@@ -47,7 +52,7 @@ class SceneChange:
         self._recent: deque[tuple[float, bool]] = deque()  # (seconds, differs from the frame 1 s before)
         self._unlike_since_s: float | None = None
         self._changed_s: float | None = None  # when a confirmed change was last seen to continue
-        self._colour = False  # ... and whether the picture had colour before it
+        self._chroma = 0.0  # ... and the strongest colour of the picture before it
         self.sentence = ""
 
     def update(self, time_s: float, look: Look, dark: bool) -> bool:
@@ -58,7 +63,7 @@ class SceneChange:
         that, nothing known about the picture before applies to the new picture.
         """
         blocks = np.asarray(cv2.resize(look.thumbnail, _GRID, interpolation=cv2.INTER_AREA), np.uint8)
-        now = _Seen(time_s, blocks, look.detail, look.colour, dark)
+        now = _Seen(time_s, blocks, look.detail, dark)
         while len(self._past) > 1 and time_s - self._past[1].time_s >= _BACK_S:
             self._past.popleft()
         before = self._past[0] if self._past else now
@@ -68,7 +73,7 @@ class SceneChange:
                 if not unlike:
                     self._past.append(now)
                 return unlike
-            self._colour = before.colour
+            self._chroma = before.chroma
             self._past.clear()
             self._changed_s = time_s
         elif unlike or self._is_changed(self._past[-1], now):  # a flickering picture may look the same one second later
@@ -78,7 +83,7 @@ class SceneChange:
             self._past.append(now)
             return False
         self._past.append(now)
-        self.sentence = self._in_words(now.colour)
+        self.sentence = self._in_words(now.chroma)
         return True
 
     def _is_changed(self, before: _Seen, now: _Seen) -> bool:
@@ -100,9 +105,10 @@ class SceneChange:
         often = sum(was for _, was in self._recent)
         return often >= max(_FEWEST, _OFTEN * len(self._recent))
 
-    def _in_words(self, colour: bool) -> str:
-        if self._colour and not colour:
+    def _in_words(self, chroma: float) -> str:
+        """Infrared is named only if every part of the picture is without colour: a white car covers only a part."""
+        if self._chroma >= _COLOURFUL and chroma <= _GREY:
             return f"the picture has lost its colour (infrared on): {_SETTLING}"
-        if colour and not self._colour:
+        if chroma >= _COLOURFUL and self._chroma <= _GREY:
             return f"the picture has its colour back (infrared off): {_SETTLING}"
         return self.sentence or f"the whole picture has changed (light, exposure): {_SETTLING}"

@@ -283,6 +283,19 @@ def test_infrared_is_called_by_its_name() -> None:
     ]
 
 
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_white_car_that_covers_the_colour_and_changes_the_exposure_is_no_infrared(share: float) -> None:
+    def white(image: Image) -> Image:
+        shown = darker(image)
+        width = round(share * image.shape[1])
+        shown[:, :width] = infrared(shown[:, :width])
+        return shown
+
+    verdicts = watched([*seconds(5), *seconds(6, white), *seconds(6)])
+    assert SCENE_CHANGE in {health.state for health in verdicts}
+    assert not any("infrared" in health.detail for health in verdicts)
+
+
 def test_a_light_that_fades_is_one_change() -> None:
     fading = [(picture * (1.0 - 0.5 * i / 15)).astype(np.uint8) for i, picture in enumerate(seconds(1.5))]
     verdicts = watched([*seconds(5), *fading, *seconds(10, darker)])
