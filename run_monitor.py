@@ -257,9 +257,11 @@ def leave(code: int) -> NoReturn:
 def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
     """Install the signal handlers.
 
-    The first Ctrl-C (or SIGTERM) sets ``stop``. The second kills the process at once. SIGHUP sets ``reload``, except
-    after the terminal was closed: then it sets ``stop``.
+    The first Ctrl-C (or SIGTERM) sets ``stop``. The second kills the process at once. SIGHUP sets ``reload``. After the
+    terminal was closed, and in the demo, which has nothing to reload, it sets ``stop``. A monitor that was started by
+    ``nohup`` continues.
     """
+    detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     terminal = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
 
     def on_stop(number: int, _: FrameType | None) -> None:
@@ -271,16 +273,16 @@ def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
 
     signal.signal(signal.SIGINT, on_stop)
     signal.signal(signal.SIGTERM, on_stop)
-    if reload is None:
-        return
 
     def on_hang_up(_number: int, _frame: FrameType | None) -> None:
         try:
             if terminal is not None:
                 os.tcgetpgrp(terminal)
-            reload.set()
         except OSError:  # the terminal was closed
-            stop.set()
+            if not detached:
+                stop.set()
+            return
+        (reload or stop).set()
 
     signal.signal(signal.SIGHUP, on_hang_up)
 

@@ -35,6 +35,8 @@ PER_CAMERA = frozenset(
 )
 """Settings that a reload changes; the others take effect at the next start."""
 
+_REFUSED = "config refused, the run continues with the previous one"
+
 Prepare = Callable[[], tuple[MonitorConfig, Sequence[Camera]]]
 """Reads the config again and checks it, including the models. Raises MonitorError if it cannot be used."""
 
@@ -49,12 +51,14 @@ class _Prepared:
 class Reloader:
     """Prepares a new config in a thread of its own, then applies all of it to the fleet in the main thread, or nothing.
 
-    path      the config file
+    path      the config file; None without one: then the sources are looked up again, and new models are used
     settings  the settings at the start
     follow    True to reload whenever the file has changed, not only on request
     """
 
-    def __init__(self, path: Path, prepare: Prepare, settings: MonitorConfig, fleet: Fleet, *, follow: bool) -> None:
+    def __init__(
+        self, path: Path | None, prepare: Prepare, settings: MonitorConfig, fleet: Fleet, *, follow: bool
+    ) -> None:
         self.requested = threading.Event()
         """Set it to read the file again; a signal handler may set it."""
         self.done = threading.Event()
@@ -88,7 +92,8 @@ class Reloader:
                 self._apply(self._prepared)
             elif error is not None:
                 what = str(error) if isinstance(error, MonitorError) else f"{type(error).__name__}: {error}"
-                log.error("config refused, the run continues with the previous one: %s", redact(what))
+                refused = "reload refused, the run continues as it is" if self._path is None else _REFUSED
+                log.error("%s: %s", refused, redact(what))
             self.done.set()
 
     def _read(self) -> None:
@@ -115,7 +120,8 @@ class Reloader:
             for name in added + reopened:
                 fleet.add(wanted[name])
         log.info(
-            "config read again: %s; unchanged: %d",
+            "%s read again: %s; unchanged: %d",
+            "models" if self._path is None else "config",
             ", ".join(
                 f"{what} {', '.join(names)}"
                 for what, names in (("added", added), ("removed", removed), ("changed", reopened + rejudged))
@@ -128,6 +134,8 @@ class Reloader:
             log.warning("changed, but used only after a restart: %s", ", ".join(sorted(later)))
 
     def _stamp(self) -> tuple[int, int] | None:
+        if self._path is None:
+            return None
         try:
             status = self._path.stat()
         except OSError:

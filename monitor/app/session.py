@@ -67,7 +67,7 @@ class RunOptions:
 
 
 class Session:
-    """Builds everything for ``run``. ``stop`` ends the run; ``reload`` makes it read the config again, and may be None.
+    """Builds everything for ``run``. ``stop`` ends the run; ``reload`` makes it read config and models again.
 
     ``fleet`` is the table of its cameras.
 
@@ -91,14 +91,14 @@ class Session:
         self._publishing: PublishSink | None = None
         self._dashboard: Dashboard | None = None
         self._reloader: Reloader | None = None
-        if options.config is not None:
+        if options.scene is None:
             self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
         self._learning = Learning((), lambda plan: learned(plan, self._current()), current=self._current)
         self.stop = threading.Event()
 
     @property
     def reload(self) -> threading.Event | None:
-        """Set it to read the config file again; None without a config file."""
+        """Set it to read the config file, if there is one, and the models again; None in the demo."""
         return None if self._reloader is None else self._reloader.requested
 
     def run(self) -> None:
