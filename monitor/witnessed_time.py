@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from monitor.reading import open_file
+
 MOST_OFF_S = 86_400.0
 """Most seconds that count for the time in which the machine was off."""
 SAVE_EVERY_S = 60.0
@@ -89,7 +91,7 @@ class WitnessedTime:
     def read(cls, path: Path, moment: Moment) -> Self:
         """Continue the record in a file. A missing or damaged file begins a new one."""
         try:
-            with path.open("rb") as file:
+            with open_file(path) as file:
                 saved = file.read(MAX_BYTES).decode(errors="replace")
         except OSError:
             saved = ""

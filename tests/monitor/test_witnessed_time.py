@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,7 +130,8 @@ def test_the_record_is_read_from_a_file_of_any_kind(tmp_path: Path) -> None:
     (tmp_path / "good").write_text(witnessed.dump())
     (tmp_path / "noise").write_bytes(b"\xff" * 10)
     assert WitnessedTime.read(tmp_path / "good", later(START, 50)).age_s(START.unix_s) == 50
-    for name in ("noise", "none", "."):
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("noise", "none", ".", "pipe"):
         assert WitnessedTime.read(tmp_path / name, later(START, 50)).age_s(START.unix_s - DAY_S) == 0
 
 

@@ -14,8 +14,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from monitor.reading import parse_json, read_file
 from monitor.sinks.evidence.clips import complete_clip
 from monitor.sinks.evidence.evidence_files import Disk, discard, evidence_of, is_partial
 from monitor.sinks.evidence.retention import dates_in
@@ -45,7 +45,7 @@ def repair(disk: Disk) -> None:
     clips = events = 0
     try:
         for date in dates_in(disk.folder):
-            for partial in [path for path in date.iterdir() if is_partial(path.name)]:
+            for partial in [path for path in date.iterdir() if is_partial(path.name) and path.is_file()]:
                 clips += _complete(partial)
             present: defaultdict[str, set[str]] = defaultdict(set)
             for path in date.iterdir():
@@ -97,11 +97,9 @@ def _correct(disk: Disk, date: Path, facts_name: str, present: set[str]) -> bool
     path = date / facts_name
     if facts_name not in present:
         return False
-    with path.open("rb") as file:
-        content = file.read(_MAX_FACTS_BYTES)
     try:
-        facts: Any = json.loads(content)
-    except (ValueError, RecursionError):
+        facts = parse_json(read_file(path, _MAX_FACTS_BYTES))
+    except (OSError, ValueError):  # not ours, or not to be read
         return False
     if not isinstance(facts, dict) or not isinstance(facts.get("files"), list) or "phase" not in facts:
         return False

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 from pathlib import Path
 
 import av
 import pytest
+from hypothesis import example, given
 
 from monitor.sinks.evidence.camera_evidence import CameraEvidence
 from monitor.sinks.evidence.clips import WebmClip, complete_clip
@@ -17,6 +19,7 @@ from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.repair import repair, sole_user
 from monitor.testing.fakes import picture
 from tests.helpers.bright_events import BRIGHT, CALM, files_in, levels, monitor, play, sink_for
+from tests.helpers.fuzzing import broken, cases, damaged
 
 
 def killed_during_an_event(folder: Path, bright_s: float = 8.0, calm_s: float = 0.0) -> EvidenceFiles:
@@ -142,3 +145,30 @@ def test_facts_name_no_clip_that_was_given_up(tmp_path: Path) -> None:
         if name.endswith(".json"):
             named = json.loads((tmp_path / name).read_text())["files"]
             assert all((tmp_path / name).with_name(file).exists() for file in named)
+
+
+def test_what_is_no_file_is_neither_read_nor_deleted(tmp_path: Path) -> None:
+    date = tmp_path / "cam/2026-01-01"
+    date.mkdir(parents=True)
+    os.mkfifo(date / "120000.000-1.json")
+    os.mkfifo(date / ".120000.000-2.partial.mp4")
+    (date / "120000.000-3.json").mkdir()
+    (date / "120000.000-4.json").symlink_to("/dev/zero")
+    before = sorted(date.iterdir())
+    repair(Disk(tmp_path))
+    assert sorted(date.iterdir()) == before
+
+
+FACTS = {"phase": "update", "camera": "cam", "files": ["120000.000-1.json", "gone.mp4"], "number": 1}
+
+
+@cases(60, 5000)
+@example(content=b"[" * 5000)
+@example(content=b'{"phase": 1, "files": [[], 7, null, "\\ud800"]}')
+@given(content=broken(json.dumps(FACTS).encode()) | damaged(FACTS).map(lambda facts: json.dumps(facts).encode()))
+def test_facts_of_any_bytes_are_corrected_or_left(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "cam/2026-01-01/120000.000-1.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    repair(Disk(tmp_path))
+    assert path.read_bytes() == content or json.loads(path.read_bytes())["phase"] == "end"
