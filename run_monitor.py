@@ -37,6 +37,7 @@ from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.live.fleet import Camera
+from monitor.sinks.dashboard.keys import restore_terminals
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.command_line import run_app, say_error
 from monitor.text.commands import monitor_command, python_command
@@ -266,6 +267,7 @@ def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
 
     def on_stop(number: int, _: FrameType | None) -> None:
         if stop.is_set():
+            restore_terminals()
             if sys.stdout.isatty():
                 os.write(1, b"\x1b[?1049l\x1b[?25h")  # leave the alternate screen, show the cursor
             os._exit(128 + number)

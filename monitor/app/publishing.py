@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from monitor.alerts.earlier_alerts import earlier_alerts
 from monitor.alerts.journal import Journal
+from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
 from monitor.app.config import JournalConfig, MonitorConfig, PublishConfig
 from monitor.errors import BindError
@@ -17,9 +21,25 @@ log = logging.getLogger("monitor")
 _FREE = "tcp://127.0.0.1:*"
 
 
-def open_publisher(settings: MonitorConfig, stack: ExitStack, *, demo: bool) -> Publisher:
-    """A publisher that is open until ``stack`` is closed. The demo's journal is temporary. Raises BindError."""
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """What a run publishes with. earlier: the last alerts of earlier runs, oldest first."""
+
+    publisher: Publisher
+    earlier: tuple[AlertMessage, ...]
+
+
+def open_publishing(settings: MonitorConfig, stack: ExitStack, *, demo: bool) -> Publishing:
+    """Open the journal and the publisher until ``stack`` is closed. The demo's journal is temporary. Raises BindError.
+
+    A restarted publisher ends the events that a killed run left open: the earlier alerts include these ends.
+    """
     journal = _open_journal(settings.journal, stack, demo=demo)
+    publisher = _open_publisher(settings, stack, journal, demo=demo)
+    return Publishing(publisher, () if journal is None else tuple(earlier_alerts(journal, time.time())))
+
+
+def _open_publisher(settings: MonitorConfig, stack: ExitStack, journal: Journal | None, *, demo: bool) -> Publisher:
     publish = settings.publish
     try:
         return stack.enter_context(_publisher(settings, publish, journal))

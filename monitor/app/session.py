@@ -11,11 +11,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from monitor.alerts.messages import AlertMessage
 from monitor.app.config import MonitorConfig
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.outcome import Outcome
 from monitor.app.planning import learned, warn_of_short_footage, watching
-from monitor.app.publishing import open_publisher
+from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
 from monitor.app.state_place import where_state_is
 from monitor.errors import MonitorError, RunError
@@ -26,6 +27,7 @@ from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
+from monitor.sinks.dashboard.keys import Keys
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
@@ -204,6 +206,7 @@ class Session:
         settings, options = self._settings, self._options
         sinks: list[Sink] = []
         endpoint = "off"
+        earlier: Sequence[AlertMessage] = ()
         evidence = EvidenceSink(settings.evidence, stop=self.stop)
         with_dashboard = can_redraw(self._console) and not options.headless
         if not with_dashboard:
@@ -212,7 +215,8 @@ class Session:
         sort = not live and options.config is None
         recorder = stack.enter_context(Recorder(options.record_scores, options.record_alerts, sort=sort))
         if settings.publish.enabled:
-            publisher = open_publisher(settings, stack, demo=self._judge is not None)
+            publishing = open_publishing(settings, stack, demo=self._judge is not None)
+            publisher, earlier = publishing.publisher, publishing.earlier
             endpoint = publisher.alerts_endpoint
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)
@@ -224,7 +228,9 @@ class Session:
             title = self._title(endpoint)
             stack.enter_context(stderr_silenced())
             logging.getLogger().setLevel(logging.INFO)
-            dashboard = Dashboard(self._console, title, self._judge.note if self._judge else None)
+            note = self._judge.note if self._judge else None
+            dashboard = Dashboard(self._console, title, note, Keys(fd=0))
+            dashboard.remember(earlier)
             self._dashboard = stack.enter_context(dashboard)
             sinks.append(dashboard)
         else:

@@ -15,7 +15,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -180,18 +179,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 class _Basic(urllib.request.HTTPBasicAuthHandler):
-    def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Message) -> Any:
+    def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: http.client.HTTPMessage) -> Any:
         """Log in, if the server offers this kind of login."""
         if not any(str(offer).lower().startswith("basic") for offer in headers.get_all("www-authenticate", [])):
             return None
         fp.close()
-        return super().http_error_401(req, fp, code, msg, headers)  # type: ignore[arg-type] - as urllib calls it
+        return super().http_error_401(req, fp, code, msg, headers)
 
 
 class _Digest(urllib.request.HTTPDigestAuthHandler):
     """Chooses the offer that it understands. A camera may offer several kinds, each in a header of its own."""
 
-    def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: Message) -> Any:
+    def http_error_401(self, req: Any, fp: Any, code: int, msg: str, headers: http.client.HTTPMessage) -> Any:
         if req.has_header("Authorization") and "stale=true" not in str(headers).lower():
             return None  # urllib would send the wrong password five more times, and some cameras lock out the user
         offers = [str(offer) for offer in headers.get_all("www-authenticate", [])]
@@ -202,7 +201,7 @@ class _Digest(urllib.request.HTTPDigestAuthHandler):
         del chosen["www-authenticate"]
         chosen["www-authenticate"] = digests[0]
         fp.close()
-        return super().http_error_401(req, fp, code, msg, chosen)  # type: ignore[arg-type] - as urllib calls it
+        return super().http_error_401(req, fp, code, msg, chosen)
 
 
 _UNDERSTOOD = re.compile(r'digest (?!.*algorithm="?(?!(?:MD5|SHA)"?\s*(?:,|$)))', re.IGNORECASE | re.DOTALL)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from monitor.reports import CameraReport
@@ -28,59 +28,130 @@ from monitor.text.durations import in_words
 from monitor.text.outside import plain, safe
 from monitor.text.wording import shortened
 
+_CALM = (CameraState.ONLINE, CameraState.LEARNING, CameraState.CONNECTING, CameraState.ENDED)
 
-def camera_table(cameras: Sequence[CameraReport], width: int, rows: int) -> Table:
-    """Draw at most ``rows`` cameras in ``width`` characters. Cameras that need attention come first."""
-    shown = list(cameras)
-    if len(shown) > rows:  # cameras that need attention come first
-        shown = sorted(shown, key=lambda c: (not c.alarmed, c.state is CameraState.ONLINE, -_or_zero(c.score)))
-        shown = shown[: rows - 1]
-    wide = is_wide(width)
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column: its title, and its cells, which are as wide as they are drawn.
+
+    keep  the column with the lowest value is left out first if the terminal is too narrow
+    """
+
+    title: str
+    cells: Sequence[Text]
+    keep: int
+    right: bool = True
+
+    @property
+    def width(self) -> int:
+        return max(len(self.title), *(cell.cell_len for cell in self.cells), 1)
+
+
+def visible_cameras(cameras: Sequence[CameraReport], rows: int, selected: str | None = None) -> list[CameraReport]:
+    """Return the cameras that fit in ``rows`` lines; the last line may be needed for "+ N more".
+
+    In the order given if all fit, or around the selected one. Otherwise alarms come first, then cameras in need of
+    attention, each in the order given: a row must not move only because a score did.
+    """
+    if len(cameras) <= rows:
+        return list(cameras)
+    room = max(1, rows - _has_more_line(rows))
+    names = [camera.name for camera in cameras]
+    if selected in names:
+        first = min(max(0, names.index(selected) - room // 2), len(names) - room)
+        return list(cameras[first : first + room])
+    return sorted(cameras, key=_urgency)[:room]
+
+
+def _has_more_line(rows: int) -> bool:
+    return rows >= 3
+
+
+def _urgency(camera: CameraReport) -> int:
+    if camera.alarmed:
+        return 0
+    return 1 if camera.state not in _CALM else 2
+
+
+def camera_table(cameras: Sequence[CameraReport], width: int, rows: int, selected: str | None = None) -> Group:
+    """Draw at most ``rows`` cameras in ``width`` characters. See ``visible_cameras`` for which of them."""
+    shown = visible_cameras(cameras, rows, selected)
+    columns = _fitting(_columns(shown, width), width)
     table = plain_table()
-    longest = longest_name(width)
-    # A long detail must not shrink the names: they get their room first.
-    room = min(longest, max((len(camera.name) for camera in shown), default=6))
-    table.add_column("camera", no_wrap=True, overflow="ellipsis", min_width=max(6, room), max_width=longest)
-    table.add_column("state", no_wrap=True, min_width=10)
-    table.add_column("score", justify="right", no_wrap=True, min_width=5)
-    table.add_column("thr", justify="right", no_wrap=True, min_width=4)
-    spark_width = 60 if width >= 180 else 30 if width >= 140 else 12  # the detail column takes the rest
-    table.add_column("last minute", no_wrap=True, min_width=spark_width)
-    for column in ("fps in", "done", "age ms", "drop", "reconn" if wide else "rec"):
-        table.add_column(column, justify="right", no_wrap=True, min_width=len(column))
-    if wide:
-        table.add_column("alerts", justify="right", no_wrap=True, min_width=6)
+    for column in columns:
+        table.add_column(
+            column.title, justify="right" if column.right else "left", no_wrap=True, min_width=column.width
+        )
+    if is_wide(width):
         table.add_column("detail", no_wrap=True, overflow="ellipsis", ratio=1)
-    for camera in shown:
-        lost = camera.state in LOST
-        state = Text(camera.state, STATE_STYLES[camera.state])
-        if camera.alarmed:  # a lost camera shows its state; the alert list shows the open alert
-            state = Text(camera.state, "bold red") if lost else Text("ALARM", "bold white on red")
-        cells: list[str | Text | _Source] = [
-            plain(shortened(camera.name, longest)),
-            state,
-            Text("-", "dim")
-            if lost or math.isnan(camera.score)
-            else Text(f"{camera.score:.2f}", score_style(camera.score)),
-            "1.00",
-            sparkline(camera.history, spark_width)
-            if camera.state is not CameraState.LEARNING
-            else progress_bar(camera.progress, spark_width),
-            f"{camera.fps_in:.0f}",
-            f"{camera.fps_analysed:.0f}",
-            age(camera),
-            Text(str(camera.dropped), "yellow" if camera.dropped else ""),
-            Text(str(camera.reconnects), "yellow" if camera.reconnects else ""),
-        ]
-        if wide:
-            why = camera.detail if lost else ""
+    for number, camera in enumerate(shown):
+        cells: list[Text | _Source] = [column.cells[number] for column in columns]
+        if is_wide(width):
+            why = camera.detail if camera.state in LOST else ""
             under_way = camera.progress.short if camera.progress is not None else ""
             told = why or under_way or camera.detail
-            cells += [str(camera.events), plain(told) if told else _Source(safe(camera.source))]
-        table.add_row(*cells)
-    if len(shown) < len(cameras):
-        table.add_row(Text(f"+ {len(cameras) - len(shown)} more", "dim"))
-    return table
+            cells.append(plain(told) if told else _Source(safe(camera.source)))
+        table.add_row(*cells, style="reverse" if camera.name == selected else "")
+    if len(shown) < len(cameras) and _has_more_line(rows):
+        return Group(table, Text(_rest(cameras, shown), "dim", no_wrap=True, overflow="ellipsis"))
+    return Group(table)
+
+
+def _rest(cameras: Sequence[CameraReport], shown: Sequence[CameraReport]) -> str:
+    """``+ 12 more: 2 offline, 10 online``."""
+    names = {camera.name for camera in shown}
+    states = Counter(str(c.state) for c in sorted(cameras, key=_urgency) if c.name not in names)
+    return f"+ {states.total()} more: {', '.join(f'{count} {state}' for state, count in states.items())}"
+
+
+def _columns(shown: Sequence[CameraReport], width: int) -> list[_Column]:
+    """All columns for these cameras, from left to right."""
+    wide = is_wide(width)
+    spark_width = 60 if width >= 180 else 30 if width >= 140 else 12  # the detail column takes the rest
+    columns = [
+        _Column("camera", [plain(shortened(camera.name, longest_name(width))) for camera in shown], 99, right=False),
+        _Column("state", [_state(camera) for camera in shown], 98, right=False),
+        _Column("score", [_score(camera) for camera in shown], 97),
+        _Column("thr", [Text("1.00") for _ in shown], 0),
+        _Column("last minute", [_last_minute(camera, spark_width) for camera in shown], 5, right=False),
+        _Column("fps in", [Text(f"{camera.fps_in:.0f}") for camera in shown], 6),
+        _Column("done", [Text(f"{camera.fps_analysed:.0f}") for camera in shown], 4),
+        _Column("age ms", [Text(age(camera)) for camera in shown], 3),
+        _Column("drop", [_count(camera.dropped) for camera in shown], 2),
+        _Column("reconn" if wide else "rec", [_count(camera.reconnects) for camera in shown], 1),
+    ]
+    return [*columns, _Column("alerts", [Text(str(camera.events)) for camera in shown], 7)] if wide else columns
+
+
+def _fitting(columns: Sequence[_Column], width: int) -> list[_Column]:
+    """The columns that fit side by side, with a space between two of them. At least one column is left."""
+    kept = list(columns)
+    while len(kept) > 1 and sum(column.width + 1 for column in kept) - 1 > width:
+        kept.remove(min(kept, key=lambda column: column.keep))
+    return kept
+
+
+def _state(camera: CameraReport) -> Text:
+    if not camera.alarmed:
+        return Text(camera.state, STATE_STYLES[camera.state])
+    # A lost camera shows its state; the alert list shows the open alert.
+    return Text(camera.state, "bold red") if camera.state in LOST else Text("ALARM", "bold white on red")
+
+
+def _score(camera: CameraReport) -> Text:
+    if camera.state in LOST or math.isnan(camera.score):
+        return Text("-", "dim")
+    return Text(f"{camera.score:.2f}", score_style(camera.score))
+
+
+def _last_minute(camera: CameraReport, width: int) -> Text:
+    learning = camera.state is CameraState.LEARNING
+    return progress_bar(camera.progress, width) if learning else sparkline(camera.history, width)
+
+
+def _count(number: int) -> Text:
+    return Text(str(number), "yellow" if number else "")
 
 
 def why_lost(cameras: Sequence[CameraReport], width: int, rows: int) -> list[Text]:
@@ -121,10 +192,6 @@ def _extrapolated(cameras: Sequence[CameraReport], longest: int) -> str:
     if len(short) == 1:
         return f"threshold of {name} needs longer footage (only {on})"
     return f"{len(short)} thresholds need longer footage ({name}: only {on})"
-
-
-def _or_zero(score: float) -> float:
-    return 0.0 if math.isnan(score) else score
 
 
 @dataclass(frozen=True, slots=True)

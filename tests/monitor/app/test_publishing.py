@@ -11,7 +11,7 @@ import pytest
 
 from monitor.app.config import MonitorConfig
 from monitor.app.demo import where_pictures_are
-from monitor.app.publishing import open_publisher
+from monitor.app.publishing import open_publishing
 from monitor.errors import BindError
 
 
@@ -29,8 +29,8 @@ def usual_port_in_use() -> Iterator[None]:
 def test_the_demo_takes_free_ports_by_itself(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     settings = MonitorConfig.model_validate({"journal": {"path": tmp_path / "journal.sqlite3"}})
     with ExitStack() as stack:
-        first = open_publisher(settings, stack, demo=True)
-        second = open_publisher(settings, stack, demo=True)
+        first = open_publishing(settings, stack, demo=True).publisher
+        second = open_publishing(settings, stack, demo=True).publisher
         assert ":5560" not in first.alerts_endpoint + second.alerts_endpoint
         assert first.alerts_endpoint != second.alerts_endpoint
     assert not (tmp_path / "journal.sqlite3").exists(), "the demo's journal is temporary"
@@ -43,7 +43,7 @@ def test_other_runs_name_every_flag_of_a_port(tmp_path: Path) -> None:
     settings = MonitorConfig.model_validate({"journal": {"path": tmp_path / "journal.sqlite3"}})
     flags = r"--alerts tcp://\S+:\d+ --scores tcp://\S+:\d+ --history tcp://\S+:\d+$"
     with ExitStack() as stack, pytest.raises(BindError, match=flags):
-        open_publisher(settings, stack, demo=False)
+        open_publishing(settings, stack, demo=False)
 
 
 @pytest.mark.usefixtures("usual_port_in_use")
@@ -53,7 +53,7 @@ def test_an_address_that_the_user_gave_to_the_demo_is_not_replaced() -> None:
         "journal": {"enabled": False},
     }
     with ExitStack() as stack, pytest.raises(BindError, match="is in use"):
-        open_publisher(MonitorConfig.model_validate(given), stack, demo=True)
+        open_publishing(MonitorConfig.model_validate(given), stack, demo=True)
 
 
 def test_the_demo_leads_to_its_pictures(tmp_path: Path) -> None:

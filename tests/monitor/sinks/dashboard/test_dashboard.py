@@ -341,7 +341,7 @@ def test_the_place_in_a_file_stands_beside_the_time(width: int) -> None:
     shown = lines(board, report, width, 24)
     heading = next(line for line in shown if "footage" in line)
     row = next(line for line in shown if "file" in line)
-    assert row.index("1:12") + 4 == heading.index("footage") + 7
+    assert row.index(" 1:12 ") + 5 == heading.index("footage") + 7
     assert "4.5 s speed 4.1 px/s" in row
 
 
