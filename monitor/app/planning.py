@@ -211,8 +211,8 @@ def warn_of_short_footage(cameras: Iterable[Camera]) -> None:
     for model, scale in scales.values():
         if scale.supported_per_day > scale.false_alarms_per_day:
             log.warning(
-                "threshold extrapolated: '%s' has %s of held-out footage, which support no rate below %s false alarms "
-                "per day; learn from longer footage for a more reliable threshold",
+                "the threshold of '%s' is an estimate: it was tested on %s of footage, which cannot confirm fewer than "
+                "%s false alarms per day; to confirm %s, learn from at least %s",
                 model.name,
                 in_words(DAY_S / scale.supported_per_day),
                 about(scale.supported_per_day),

@@ -34,9 +34,9 @@ from monitor.sinks.dashboard.details import camera_facts, details
 from monitor.sinks.dashboard.keys import Keys
 from monitor.sinks.dashboard.patient_terminal import PatientTerminal
 from monitor.sinks.dashboard.style import clock, is_wide
+from monitor.sinks.dashboard.threshold_words import threshold_words
 from monitor.states import CameraState
 from monitor.text.outside import plain, safe, safe_lines
-from monitor.text.wording import counted
 
 log = logging.getLogger("monitor")
 
@@ -188,8 +188,8 @@ class Dashboard(Sink):
 
     def _facts(self, report: RunReport, width: int) -> list[str]:
         title = self._title
-        budget = f"{counted(title.false_alarms_per_day, 'false alarm')} per day"
-        facts = [f"queue {report.queue_depth}", f"device {title.device}", f"1.00 = {budget}", f"model {title.model}"]
+        threshold = threshold_words(report.cameras, title.false_alarms_per_day, time.time())
+        facts = [f"queue {report.queue_depth}", f"device {title.device}", threshold, f"model {title.model}"]
         return [*facts, f"alerts {title.endpoint}", f"node {title.node}"] if is_wide(width) else facts
 
     def _line(self, report: RunReport, note: str) -> Text:
