@@ -216,4 +216,6 @@ def warn_of_short_footage(cameras: Iterable[Camera]) -> None:
                 model.name,
                 in_words(DAY_S / scale.supported_per_day),
                 about(scale.supported_per_day),
+                about(scale.false_alarms_per_day),
+                in_words(DAY_S / scale.false_alarms_per_day),
             )
