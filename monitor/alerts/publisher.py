@@ -121,6 +121,7 @@ class Publisher:
                 door.listener.close()
             raise
         self._hub = Hub(doors)
+        self._bus = self._hub.exchange
         try:
             self._hub.start()
             self._end_interrupted_events()
@@ -220,7 +221,7 @@ class Publisher:
         topic = f"score/{camera}/"
         envelope = self._envelope(topic)
         self._history.last_seq[topic] = envelope["seq"]
-        if not self._hub.wanted(self._scores, topic.encode()):
+        if not self._bus.wanted(self._scores, topic.encode()):
             return
         message = ScoreMessage(
             **envelope,
@@ -231,7 +232,7 @@ class Publisher:
             captured_at=captured_at,
             raw={name: float(value) for name, value in raw.items()},
         )
-        self._hub.publish(self._scores, [topic.encode(), encode(message)])
+        self._bus.publish(self._scores, [topic.encode(), encode(message)])
 
     def tick(self, now: float) -> None:
         """Send heartbeats, answer requests and maintain the journal when due. Call it about ten times per second.
@@ -249,7 +250,7 @@ class Publisher:
 
         Returns True if it sent one.
         """
-        new = self._hub.heartbeat_wanted()
+        new = self._bus.heartbeat_wanted()
         if not new and self._last_heartbeat is not None and now - self._last_heartbeat < HEARTBEAT_INTERVAL_S:
             return False
         self._last_heartbeat = now
@@ -276,14 +277,14 @@ class Publisher:
 
     def update_subscriptions(self, timeout_s: float = 0.0) -> frozenset[str]:
         """Return the topic prefixes with a subscriber now; waits up to ``timeout_s`` seconds for a change."""
-        return self._hub.subscriptions(timeout_s)
+        return self._bus.subscriptions(timeout_s)
 
     def _answer_requests(self) -> None:
         """Answer requests for a bounded time."""
         ends_at = time.monotonic() + HISTORY_S
-        while time.monotonic() < ends_at and (asked := self._hub.next_request()) is not None:
+        while time.monotonic() < ends_at and (asked := self._bus.next_request()) is not None:
             client, request = asked
-            self._hub.reply(client, self._history.answer(request, time.time()))
+            self._bus.reply(client, self._history.answer(request, time.time()))
 
     def _end_interrupted_events(self) -> None:
         """Send the end of every event that an earlier run left open: subscribers must not wait for it forever."""
@@ -310,7 +311,7 @@ class Publisher:
         else:
             self._history.keep(message, body, jpeg)
         parts = [message.topic.encode(), body] + ([jpeg] if jpeg else [])
-        self._hub.publish(self._alerts, parts)
+        self._bus.publish(self._alerts, parts)
 
     def _open(self, doors: list[Door], endpoint: str, kind: type[Peer], room: int) -> tuple[Door, str]:
         """Bind an address; returns its door and the actual address."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,8 +21,9 @@ _ALIVE = ((socket.TCP_KEEPIDLE, 5), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPC
 class Connection:
     """An open connection. ``now`` is time.monotonic(), in seconds."""
 
-    def __init__(self, connected: socket.socket, peer: Peer, now: float) -> None:
+    def __init__(self, connected: socket.socket, door: Door, peer: Peer, now: float) -> None:
         self.socket = connected
+        self.door = door
         self.peer = peer
         self.accepted_at = now
         self.moved_at = now
@@ -56,11 +58,20 @@ class Door:
     make: Callable[[str], Peer]
     connections: list[Connection] = field(default_factory=list)
 
-    def crowded_by(self) -> Connection | None:
-        """Return the connection that has to leave before a new one: the oldest without a complete handshake."""
-        return min(
-            (each for each in self.connections if not each.peer.ready), key=lambda each: each.accepted_at, default=None
-        )
+    def crowded_by(self, address: str) -> Connection | None:
+        """Return the connection that has to leave before a new one from ``address``; None if the new one has to.
+
+        The oldest without a complete handshake leaves; else the newest of the address that has most, if it has clearly
+        more than the new one. So silent connections, or many from one machine, keep nobody out.
+        """
+        unknown = [each for each in self.connections if not each.peer.ready]
+        if unknown:
+            return min(unknown, key=lambda each: each.accepted_at)
+        counts = Counter(each.peer.address for each in self.connections)
+        most, count = counts.most_common(1)[0]
+        if count <= counts[address] + 1:
+            return None
+        return max((each for each in self.connections if each.peer.address == most), key=lambda each: each.accepted_at)
 
 
 def address_of(name: object) -> str:

@@ -4,8 +4,8 @@ No peer can take more than its share. Per peer: received bytes per second, subsc
 Per address: connections. For all together: the processor time for reading, and the memory of waiting messages. A peer
 that breaks the protocol or a limit is disconnected. It may connect again.
 
-The main thread publishes and replies. The lock guards all peers, but not their sockets: only this thread touches those.
-So sending never waits for reading, and the main thread never waits for a peer.
+The main thread publishes and replies through the ``exchange``. Only this thread touches the sockets. So sending never
+waits for reading, and the main thread never waits for a peer.
 """
 
 from __future__ import annotations
@@ -14,16 +14,12 @@ import errno
 import logging
 import select
 import socket
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import chain
-from typing import Any
 
 from monitor.alerts.bus.connection import MAX_PEERS, Connection, Door, address_of
-from monitor.alerts.bus.peer import Outgoing, Requester, Subscriber
+from monitor.alerts.bus.exchange import Exchange
 from monitor.alerts.bus.zmtp import ProtocolError, RefusedKeyError
 from monitor.alerts.complaints import Complaints
 from monitor.errors import RunError
@@ -33,8 +29,6 @@ log = logging.getLogger(__name__)
 
 WINDOW_S, READING_S = 0.1, 0.02
 """Processor time for reading from all peers together: at most READING_S per WINDOW_S."""
-MAX_WAITING_BYTES = 128_000_000
-"""Limit of all waiting messages. Above it, the peer that has read nothing for the longest time is disconnected."""
 HANDSHAKE_S = 10.0
 STALLED_S = 15.0
 """A peer that does not read what waits for it is disconnected after this many seconds. It may connect again."""
@@ -48,16 +42,16 @@ _TOO_SLOW = "it does not read its messages"
 
 
 class Hub:
-    """Serves the connections of all doors. ``start`` it once, ``close`` it once; the main thread calls the rest."""
+    """Serves the connections of all doors. Start it once, and close it once.
+
+    exchange  what the main thread uses meanwhile
+    """
 
     def __init__(self, doors: Sequence[Door]) -> None:
         self._doors = {door.listener.socket.fileno(): door for door in doors}
-        self._connections: dict[int, Connection] = {}
         self._complaints = Complaints()
-        self._news = threading.Condition(threading.Lock())
-        self._changes = self._seen = 0
-        self._fresh: set[Connection] = set()
-        self._requests: deque[Connection] = deque()
+        self.exchange = Exchange(self._wake)
+        self._connections = self.exchange.connections  # only this thread changes it
         self._closing = False
         self._linger_s = 0.0
         self._wake_here, self._wake_there = socket.socketpair()
@@ -98,78 +92,6 @@ class Hub:
                 f"the thread that sends alerts has failed ({self._stage.error}): start the monitor again"
             ) from self._stage.error
 
-    def wanted(self, door: Door, topic: bytes) -> bool:
-        """Return True if a peer has subscribed to this topic."""
-        with self._news:
-            return any(_wants(each, topic) for each in door.connections)
-
-    def publish(self, door: Door, parts: Sequence[bytes]) -> None:
-        """Queue a message for every peer that has subscribed to its topic, the first part."""
-        message, now = Outgoing(parts), time.monotonic()
-        with self._news:
-            for each in door.connections:
-                if _wants(each, parts[0]):
-                    self._queue(each, now, lambda peer: peer.offer(message))
-            self._bound_memory()
-        self._wake()
-
-    def heartbeat_wanted(self) -> bool:
-        """Return True if a peer has subscribed to heartbeats since the last call."""
-        with self._news:
-            new = [peer for peer in self._subscribers() if peer.wants_heartbeat]
-            for peer in new:
-                peer.wants_heartbeat = False
-        return bool(new)
-
-    def subscriptions(self, timeout_s: float) -> frozenset[str]:
-        """Return the topic prefixes with a subscriber now. Waits up to ``timeout_s`` seconds for a change."""
-        with self._news:
-            self._news.wait_for(lambda: self._changes != self._seen, timeout_s)
-            self._seen = self._changes
-            topics = set(chain.from_iterable(peer.subscriptions for peer in self._subscribers()))
-        return frozenset(topic.decode(errors="replace") for topic in topics)
-
-    def next_request(self) -> tuple[Connection, bytes] | None:
-        """Take the request that has waited longest; None if none waits. Call ``reply`` with its connection."""
-        with self._news:
-            while self._requests:
-                asking = self._requests.popleft()
-                peer = asking.peer
-                if isinstance(peer, Requester) and peer.request is not None and not asking.closed:
-                    request, peer.request, peer.answering = peer.request, None, True
-                    return asking, request
-        return None
-
-    def reply(self, asking: Connection, parts: Sequence[bytes]) -> None:
-        """Queue the reply to a request."""
-        with self._news:
-            peer = asking.peer
-            if asking.closed or not isinstance(peer, Requester):
-                return
-            self._queue(asking, time.monotonic(), lambda _: peer.reply(parts))
-            self._bound_memory()
-        self._wake()
-
-    def _queue(self, each: Connection, now: float, add: Callable[[Any], object]) -> None:
-        if not each.peer.queued_bytes:
-            each.moved_at = now
-        add(each.peer)
-        self._fresh.add(each)
-
-    def _bound_memory(self) -> None:
-        waiting = [each for each in self._connections.values() if each.peer.queued_bytes and not each.doomed]
-        total = sum(each.peer.queued_bytes for each in waiting)
-        for each in sorted(waiting, key=lambda each: each.moved_at):
-            if total <= MAX_WAITING_BYTES:
-                return
-            total -= each.peer.queued_bytes
-            each.peer.forget()
-            each.doomed = True
-            self._fresh.add(each)
-
-    def _subscribers(self) -> Iterator[Subscriber]:
-        return (each.peer for each in self._connections.values() if isinstance(each.peer, Subscriber))
-
     def _wake(self) -> None:
         with suppress(OSError):  # full: the thread is about to wake up anyway
             self._wake_there.send(b"\0")
@@ -190,9 +112,7 @@ class Hub:
         if self._wake_here.fileno() in ready:
             with suppress(BlockingIOError):
                 self._wake_here.recv(_READ_BYTES)
-        with self._news:
-            fresh, self._fresh = self._fresh, set()
-        for each in fresh:
+        for each in self.exchange.take_fresh():
             self._guard(each, self._send)
         for number, _ in self._writers.poll(0):
             self._guard(self._connections[number], self._send)
@@ -238,20 +158,18 @@ class Hub:
             return
         address = address_of(name)
         if len(door.connections) >= MAX_PEERS:
-            leaving = door.crowded_by()
+            leaving = door.crowded_by(address)
             if leaving is None:
                 connected.close()
                 self._complaints.say(address, f"{MAX_PEERS} clients are connected to {door.listener.endpoint} already")
                 return
             self._drop(leaving)
         try:
-            made = Connection(connected, door.make(address), time.monotonic())
+            made = Connection(connected, door, door.make(address), time.monotonic())
         except OSError:  # it has already left
             connected.close()
             return
-        with self._news:
-            self._connections[connected.fileno()] = made
-            door.connections.append(made)
+        self.exchange.enter(connected.fileno(), made, door)
         self._guard(made, self._send)
 
     def _pause_accepting(self) -> None:
@@ -270,30 +188,16 @@ class Hub:
             self._drop(each)
             return
         each.spend(len(data), time.monotonic())
-        self._digest(each, data)
+        self.exchange.digest(each, data)
         self._send(each)
-
-    def _digest(self, each: Connection, data: bytes) -> None:
-        """Handle received bytes, or bytes that came before the peer had to wait."""
-        peer = each.peer
-        with self._news:
-            asked = isinstance(peer, Requester) and peer.request is not None
-            changes = peer.changes if isinstance(peer, Subscriber) else 0
-            peer.take(data)
-            if isinstance(peer, Subscriber) and peer.changes != changes:
-                self._changes += 1
-                self._news.notify_all()
-            if isinstance(peer, Requester) and peer.request is not None and not asked:
-                self._requests.append(each)
 
     def _send(self, each: Connection) -> None:
         """Send what waits, as far as the peer takes it."""
         if each.doomed:
             raise ProtocolError(_TOO_SLOW)
-        peer, count = each.peer, 0
+        count = 0
         while count < _TURN_BYTES:
-            with self._news:
-                chunk = peer.unsent
+            chunk = self.exchange.next_chunk(each)
             if not chunk:
                 return
             try:
@@ -301,22 +205,15 @@ class Hub:
             except BlockingIOError:
                 return
             count += sent
-            with self._news:
-                if each.doomed:
-                    continue
-                waited = peer.waits
-                peer.sent(sent)
-                each.moved_at = time.monotonic()
-                goes_on = waited and not peer.waits
-            if goes_on:
-                self._digest(each, b"")
+            if self.exchange.sent(each, sent):
+                self.exchange.digest(each, b"")
 
     def _watch(self, each: Connection) -> None:
         """Wait for what the connection can do next."""
         if each.closed:
             return
-        with self._news:
-            writing = bool(each.peer.unsent)
+        writing = bool(self.exchange.next_chunk(each))
+        with self.exchange.news:
             reading = not each.peer.waits and each.read_again_at <= time.monotonic()
         for wanted, now, waiting, event in (
             (reading, each.reading, self._readers, select.EPOLLIN),
@@ -343,25 +240,17 @@ class Hub:
 
     def _refuse(self, each: Connection, error: ProtocolError) -> None:
         self._complaints.say(each.peer.address, str(error))
-        with self._news:
-            if isinstance(error, RefusedKeyError):
+        if isinstance(error, RefusedKeyError):
+            with self.exchange.news:
                 each.peer.refuse(error.reply)
-            last = each.peer.unsent
         with suppress(OSError):
-            each.socket.send(last)
+            each.socket.send(self.exchange.next_chunk(each))
         self._drop(each)
 
     def _drop(self, each: Connection) -> None:
-        each.closed = True
-        with self._news:
-            self._connections.pop(each.socket.fileno(), None)
-            for door in self._doors.values():
-                if each in door.connections:
-                    door.connections.remove(each)
-            self._fresh.discard(each)
-            if isinstance(each.peer, Subscriber) and each.peer.subscriptions:
-                self._changes += 1
-                self._news.notify_all()
+        if each.closed:
+            return
+        self.exchange.leave(each.socket.fileno(), each, each.door)
         each.socket.close()  # which also ends the waiting for it
 
     def _finish(self, ends_at: float) -> None:
@@ -393,8 +282,3 @@ class Hub:
                     gone = True
                 if gone:
                     self._drop(each)
-
-
-def _wants(each: Connection, topic: bytes) -> bool:
-    peer = each.peer
-    return isinstance(peer, Subscriber) and peer.ready and not each.closed and peer.wants(topic)

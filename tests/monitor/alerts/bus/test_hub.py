@@ -16,7 +16,9 @@ from pathlib import Path
 import pytest
 import zmq
 
-from monitor.alerts.bus import connection, hub
+from monitor.alerts.binding import listen
+from monitor.alerts.bus import exchange, hub
+from monitor.alerts.bus.connection import BURST, RATE, Connection, Door
 from monitor.alerts.bus.mechanisms import NullMechanism
 from monitor.alerts.bus.peer import Subscriber
 from monitor.alerts.bus.zmtp import encode_command, encode_frame
@@ -177,7 +179,7 @@ def test_a_client_that_asks_and_never_reads_gets_one_reply_and_no_more_memory(pu
 def test_peers_that_do_not_read_are_disconnected_when_memory_is_short(
     publisher: Publisher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(hub, "MAX_WAITING_BYTES", 5_000_000)
+    monkeypatch.setattr(exchange, "MAX_WAITING_BYTES", 5_000_000)
     with honest(publisher) as sub, ExitStack() as stack:
         for _ in range(5):
             deaf = stack.enter_context(RawPeer(publisher.alerts_endpoint))
@@ -268,17 +270,38 @@ def test_nobody_can_fill_the_log(publisher: Publisher, caplog: pytest.LogCapture
     assert len(caplog.records) == 1
 
 
-def test_the_share_of_a_peer_comes_back_with_time() -> None:
+def a_connection(door: Door, stack: ExitStack, address: str = "here", now: float = 100.0) -> Connection:
     here, there = socket.socketpair()
-    with here, there:
-        limited = connection.Connection(here, Subscriber("here", _no_mechanism(), 1), now=100.0)
-        limited.spend(connection.BURST, 100.0)
+    stack.enter_context(there)
+    return Connection(stack.enter_context(here), door, Subscriber(address, NullMechanism({}), 1), now)
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    listener = listen(ANY)
+    yield Door(listener, lambda address: Subscriber(address, NullMechanism({}), 1))
+    listener.close()
+
+
+def test_the_share_of_a_peer_comes_back_with_time(door: Door) -> None:
+    with ExitStack() as stack:
+        limited = a_connection(door, stack)
+        limited.spend(BURST, 100.0)
         assert limited.read_again_at <= 100.0
-        limited.spend(connection.RATE, 100.0)
+        limited.spend(RATE, 100.0)
         assert limited.read_again_at == pytest.approx(101.0)
         limited.spend(100, 1000.0)
         assert limited.read_again_at <= 1000.0
 
 
-def _no_mechanism() -> NullMechanism:
-    return NullMechanism({})
+def test_the_machine_with_most_connections_makes_room_for_another(door: Door) -> None:
+    with ExitStack() as stack:
+        for now, address in enumerate(["greedy"] * 5 + ["quiet"]):
+            each = a_connection(door, stack, address, float(now))
+            each.peer.ready = True
+            door.connections.append(each)
+        assert door.crowded_by("new") is door.connections[4]
+        assert door.crowded_by("quiet") is door.connections[4]
+        assert door.crowded_by("greedy") is None
+        door.connections[5].peer.ready = False
+        assert door.crowded_by("greedy") is door.connections[5]
