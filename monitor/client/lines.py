@@ -80,7 +80,7 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
             words.append(f"lasted {message.ended_s - message.started_s:.1f} s of footage")
         began = "since" if message.ended_at is None else "began"
         words.append(_earlier(began, message.started_at, message.sent_at))
-        if message.media_s is not None:
+        if message.media_s is not None and not present:  # the start of the event, which an update would repeat
             words.append(f"at {place(message.media_s)} of the footage")
         if message.interrupted:
             words.append("(the monitor was killed during the event)")

@@ -52,6 +52,8 @@ def test_an_alert_of_a_file_says_where_in_it_it_began() -> None:
     start, later = (text_line(Received(an_alert(media_s=s), None, 0)) for s in (12.9, 3723.0))
     assert start.endswith("  peak 1.50  at 0:12 of the footage")
     assert later.endswith("  peak 1.50  at 1:02:03 of the footage")
+    update = text_line(Received(an_alert(media_s=12.9, phase=Phase.UPDATE), None, 0))
+    assert "of the footage" not in update, "it would repeat where the event began"
 
 
 def test_a_line_ends_in_its_last_words_where_no_reason_is_given() -> None:
