@@ -17,7 +17,7 @@ from typing import Protocol
 
 from monitor.errors import CaptureError, ShortageError, SourceError, StallError
 from monitor.learning.hold import Hold
-from monitor.live.pacing import Backoff, Pace
+from monitor.live.pacing import Backoff, Bursts, Pace
 from monitor.model.model_store import Model
 from monitor.sources.source import Position, Reader, Source
 from monitor.states import PAUSED, CameraState
@@ -53,8 +53,8 @@ _UNDECODED = Health(
 class FrameSink(Protocol):
     """Takes the frames: the frame queue."""
 
-    def put(self, frame: Frame, *, stop: threading.Event) -> bool:
-        """Take a frame. Returns False if no more are wanted. Waits for room if the source is a file."""
+    def put(self, frame: Frame, *, stop: threading.Event, wait_s: float = 0.0) -> bool:
+        """Take a frame. Returns False if no more are wanted. Waits for room: a file for ever, a camera ``wait_s``."""
 
     def finish(self, camera: str) -> None:
         """Called when the source has ended: it puts no more frames."""
@@ -142,6 +142,7 @@ class Capture:
         self._undecoded_since_s: float | None = None  # stream time of the first of the frames that cannot be decoded
         self._undecoded_s = 0.0  # for how long no frame could be decoded
         self._asked_at: float | None = None  # when the reader was asked for what it has not given yet
+        self._bursts = Bursts()
         self._pace = Pace(settings.speed, clock, stop)
         self._named_unreadable: set[str] = set()
 
@@ -345,7 +346,8 @@ class Capture:
         )
         if self._prepare_small:
             frame.small.prepare()
-        if not self._queue.put(frame, stop=self._stop):
+        wait_s = self._bursts.came(time_s, captured_at) if self._source.live else 0.0
+        if not self._queue.put(frame, stop=self._stop, wait_s=wait_s):
             return False
         self._queued += 1
         return self._settings.max_frames is None or self._queued < self._settings.max_frames

@@ -1,12 +1,14 @@
 """The bounded queue between capture threads and the inference worker.
 
-There is one short deque per camera, and one lock. A live camera's deque drops its oldest frame if it is full, and never
-makes the capture thread wait. A file's deque makes its reader wait and loses nothing. The worker takes a batch from all
-cameras in turn (round robin), so that one fast camera cannot starve another.
+There is one short deque per camera, and one lock. A live camera's deque drops its oldest frame if it is full. It makes
+the capture thread wait only in a burst of frames that come sooner than they were taken. A file's deque makes its reader
+wait and loses nothing. The worker takes a batch from all cameras in turn (round robin), so that one fast camera cannot
+starve another.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -72,9 +74,9 @@ class Inlet:
         self._queue = queue
         self._lane = lane
 
-    def put(self, frame: Frame, *, stop: threading.Event) -> bool:
+    def put(self, frame: Frame, *, stop: threading.Event, wait_s: float = 0.0) -> bool:
         """See FrameQueue.put."""
-        return self._queue._put(self._lane, frame, stop)
+        return self._queue._put(self._lane, frame, stop, wait_s)
 
     def finish(self, camera: str) -> None:  # noqa: ARG002 - the inlet knows its lane
         """See FrameQueue.finish."""
@@ -122,22 +124,26 @@ class FrameQueue:
             self._lanes.pop(camera, None)
             self._changed.notify_all()
 
-    def put(self, frame: Frame, *, stop: threading.Event | None = None) -> bool:
-        """Add a frame. Returns False if the queue is closed, the camera was unregistered, or ``stop`` is set."""
-        return self._put(self._lanes.get(frame.camera), frame, stop)
+    def put(self, frame: Frame, *, stop: threading.Event | None = None, wait_s: float = 0.0) -> bool:
+        """Add a frame. Returns False if the queue is closed, the camera was unregistered, or ``stop`` is set.
 
-    def _put(self, lane: _Lane | None, frame: Frame, stop: threading.Event | None) -> bool:
+        wait_s: how long a live camera's frame waits for room before the oldest one is dropped, seconds
+        """
+        return self._put(self._lanes.get(frame.camera), frame, stop, wait_s)
+
+    def _put(self, lane: _Lane | None, frame: Frame, stop: threading.Event | None, wait_s: float) -> bool:
         with self._changed:
             if lane is None or self._lanes.get(frame.camera) is not lane or (stop is not None and stop.is_set()):
                 return False
-            if not lane.live:
-                while len(lane.frames) >= self.capacity and not self._closed:
+            if not lane.live or wait_s > 0:
+                until = self._clock() + wait_s if lane.live else math.inf
+                while len(lane.frames) >= self.capacity and not self._closed and self._clock() < until:
                     if self._lanes.get(frame.camera) is not lane:
                         return False
                     if stop is not None and stop.is_set():
                         return False
                     # The stop event cannot wake this condition, so check it a few times per second.
-                    self._changed.wait(0.2)
+                    self._changed.wait(min(0.2, until - self._clock()))
             if self._closed:
                 return False
             if len(lane.frames) >= self.capacity:

@@ -6,6 +6,10 @@ import random
 import threading
 from collections.abc import Callable
 
+_KEPT = 0.98  # share of a burst's time that is left at the next frame
+_LONGEST_BURST_S = 10.0
+_LEAST_EARLY_S = 0.1  # less is jitter
+
 
 class Backoff:
     """Delays that double from ``min_s`` to ``max_s`` seconds. Up to ``jitter`` of each delay is added at random."""
@@ -56,3 +60,24 @@ class Pace:
         self.behind_s = max(0.0, -wait_s)
         wait_s = min(wait_s, threading.TIMEOUT_MAX)  # a longer wait would raise OverflowError
         return not (self._stop.wait(wait_s) if wait_s > 0.0 else self._stop.is_set())
+
+
+class Bursts:
+    """How long the capture thread of a live camera may wait for room in the queue, although cameras never wait.
+
+    Frames of a burst come sooner than they were taken. If they wait now, nothing is late: until the next burst, nothing
+    comes anyway. So a burst longer than the queue loses no frames. A camera that is merely fast gets no time.
+    """
+
+    def __init__(self) -> None:
+        self._last: tuple[float, float] | None = None  # (stream time, clock) of the last frame, seconds
+        self._early_s = 0.0
+
+    def came(self, time_s: float, at: float) -> float:
+        """A frame of this stream time came ``at`` this time. Returns how long it may wait, seconds."""
+        if self._last is not None:
+            early_s = (time_s - self._last[0]) - (at - self._last[1])
+            # A clock that runs a little fast must not add up.
+            self._early_s = min(max(_KEPT * self._early_s + early_s, 0.0), _LONGEST_BURST_S)
+        self._last = (time_s, at)
+        return self._early_s if self._early_s > _LEAST_EARLY_S else 0.0

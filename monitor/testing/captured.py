@@ -26,7 +26,7 @@ class Watched:
     changed: threading.Condition = field(default_factory=threading.Condition)
     finished: bool = False
 
-    def put(self, frame: Frame, *, stop: threading.Event) -> bool:
+    def put(self, frame: Frame, *, stop: threading.Event, wait_s: float = 0.0) -> bool:  # noqa: ARG002
         """Keep a frame. Returns False if ``stop`` is set."""
         with self.changed:
             self.frames.append(frame)

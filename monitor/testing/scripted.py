@@ -152,7 +152,7 @@ class RecordingSink:
     frames: list[Frame] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
 
-    def put(self, frame: Frame, *, stop: threading.Event) -> bool:
+    def put(self, frame: Frame, *, stop: threading.Event, wait_s: float = 0.0) -> bool:  # noqa: ARG002
         """Keep a frame. Returns False if ``stop`` is set or there is no room."""
         if stop.is_set() or (self.room is not None and len(self.frames) >= self.room):
             return False

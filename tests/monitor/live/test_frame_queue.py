@@ -50,6 +50,24 @@ def test_a_full_file_lane_makes_its_reader_wait_and_loses_nothing() -> None:
     assert taken == list(range(20))
 
 
+def test_a_burst_waits_for_room_and_a_camera_without_one_does_not() -> None:
+    queue = FrameQueue(2, max_frame_age_s=1e12)
+    queue.register("a", live=True)
+    burst = threading.Thread(
+        target=lambda: [queue.put(frame(i / 25, camera="a"), wait_s=DEADLINE_S) for i in range(25)], daemon=True
+    )
+    burst.start()
+    taken: list[tuple[str, int]] = []
+    while len(taken) < 25:
+        taken += indices(queue.get_batch(1, DEADLINE_S))
+    burst.join(DEADLINE_S)
+    assert [number for _, number in taken] == list(range(25))
+    assert queue.counters("a").dropped == 0
+    for i in range(4):
+        assert queue.put(frame(2 + i / 25, camera="a"), wait_s=0.01)
+    assert queue.counters("a").dropped_full == 2, "the wait is over: old frames are dropped"
+
+
 def test_batches_go_round_the_cameras_so_that_none_starves() -> None:
     queue = queue_of("fast", "slow", live=True, capacity=10)
     for i in range(10):
