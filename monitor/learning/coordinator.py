@@ -258,6 +258,8 @@ class Learning:
             learner.phase = _Phase.WAITING
             if plan.hold is not None and plan.hold.began_again:
                 log.info("%s: %s", plan.name, words.learns_from_all(plan, recorder.seen_s))
+            if left_out := words.left_out(plan, recorder.seen_s, recorder.left_out):
+                log.info("%s: %s", plan.name, left_out)
         elif state is CameraState.FAILED:
             recorder.close()
             learner.phase = _Phase.DONE  # the camera's own report gives the reason

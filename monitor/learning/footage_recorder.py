@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import queue
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from monitor.errors import SourceError
 from monitor.learning.footage import FootageSource, FootageWriter, is_footage, recorded_s, remove_footage
+from monitor.states import CameraState
 from monitor.threads.stage import Stage, join_all
 from monitor.types import Frame
 
@@ -61,6 +63,8 @@ class FootageRecorder:
         """Seconds of stream that were good enough to learn from, recorded or left out."""
         self.problem = ""
         """Why nothing is recorded at present, although it is tried again; "" if all is well."""
+        self.left_out: Counter[CameraState] = Counter()
+        """Frames that were not recorded because they were not scored, by state."""
         self._clock = clock
         self._retry_at = -1.0
         self._last: tuple[int, float] | None = None
@@ -82,6 +86,8 @@ class FootageRecorder:
 
     def take(self, frame: Frame) -> None:
         """Record a frame if it is wanted."""
+        if not frame.health.scored:
+            self.left_out[frame.health.state] += 1
         if not frame.health.scored or self.error is not None or self._clock() < self._retry_at:
             self._last = None
             return

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 
 from monitor.learning.learning_plan import LEAST_LEARNING_S, LearningPlan
+from monitor.states import CameraState
 from monitor.text.commands import learn_command, python_command
 from monitor.text.durations import in_words
-from monitor.text.wording import counted
+from monitor.text.wording import counted, joined
 
 RECORDING = "recording normal footage"
 LEARNING = "learning what is normal"
@@ -19,6 +21,9 @@ def begins(plan: LearningPlan, recorded_s: float, *, again: bool) -> str:
     recorded_s  seconds recorded by an earlier run
     again       True if an earlier run of the file ended before it had learned
     """
+    if plan.again and not plan.resumed and recorded_s == 0:
+        start = f"next {in_words(plan.duration_s)}" if plan.hold is None else "beginning of the file"
+        return f"learns again, from the {start}; it is not watched until then, and its older versions stay"
     if plan.resumed:
         return "the last run ended before everything was learned: the rest is learned now from the recorded footage"
     if recorded_s > 0:
@@ -46,6 +51,24 @@ def learns_from_all(plan: LearningPlan, seen_s: float) -> str:
     """Logged for a looped file that is shorter than the learning time."""
     seen, wanted = in_words(seen_s), in_words(plan.duration_s)
     return f"the file is {seen} long, less than the {wanted} to learn from: learns from the whole file"
+
+
+def left_out(plan: LearningPlan, seen_s: float, frames: Mapping[CameraState, int]) -> str:
+    """Logged at the end of a recording from which frames were left out; "" if there were none.
+
+    frames: number of frames that were not scored, by state
+    """
+    if not any(frames.values()):
+        return ""
+    named = {state: "unsteady or corrupted" if state is CameraState.ONLINE else state for state in frames}
+    what = joined([f"{counted(number, 'frame')} {named[state].replace('_', ' ')}" for state, number in frames.items()])
+    left = f"{what}: left out of learning, because they are not scored"
+    if plan.hold is None or seen_s >= plan.duration_s - 1.0:
+        return left
+    return (
+        f"{left}, so it learns from {in_words(seen_s)} instead of {in_words(plan.duration_s)}; if that is too little, "
+        "give --learn a longer time"
+    )
 
 
 def stopped_recording(seen_s: float) -> str:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from monitor.learning import learning_words as words
 from monitor.learning.coordinator import Learning
 from monitor.learning.footage import FootageSource, FootageWriter
 from monitor.learning.footage_recorder import RETRY_S, FootageRecorder
+from monitor.learning.hold import Hold
 from monitor.learning.learning_plan import LearningPlan
 from monitor.states import CameraState
 from monitor.testing.captured import eventually
 from monitor.testing.scripted import Clock
-from monitor.types import Frame, Image, ScoredFrame
+from monitor.types import Frame, Health, Image, ScoredFrame
 from tests.helpers.learners import never, resting_report
 
 
@@ -115,3 +118,23 @@ def test_the_user_is_told_when_recording_stops_and_continues(
     ]
     recorder._clock = monotonic
     learning.close()
+
+
+def test_what_is_left_out_of_learning_is_said(tmp_path: Path) -> None:
+    """Of 15 s of a file, 4 s show a change of light: 11 s are learned from."""
+    recorder = FootageRecorder(tmp_path / "f", "door", 15.0, fps=10.0, live=False)
+    for n in range(151):
+        state = CameraState.SCENE_CHANGE if 50 <= n < 88 else CameraState.ONLINE
+        health = Health(state, scored=not 50 <= n < 90)
+        recorder.take(replace(frame(n / 10), health=health))
+    recorder.close()
+    plan = LearningPlan("door", "door.mp4", tmp_path, 15.0, ("static",), Hold(15.0))
+    assert words.left_out(plan, recorder.seen_s, recorder.left_out) == (
+        "38 frames scene change and 2 frames unsteady or corrupted: left out of learning, because they are not scored, "
+        "so it learns from 11 s instead of 15 s; if that is too little, give --learn a longer time"
+    )
+    live = replace(plan, hold=None)
+    assert words.left_out(live, 15.0, {CameraState.DARK: 1}) == (
+        "1 frame dark: left out of learning, because they are not scored"
+    )
+    assert words.left_out(plan, 15.0, {}) == ""
