@@ -57,7 +57,7 @@ class JournalFile:
     def __init__(self, path: Path, begin_at: int, moment: Moment, *, flush_each: bool) -> None:
         self.path = path
         check_ours(path)
-        if not path.exists():
+        if not path.exists() and str(path) != ":memory:":
             make_private_file(path)  # SQLite gives its write-ahead log the same mode
         self._db = sqlite3.connect(path, timeout=0.5, isolation_level=None)
         self._db.text_factory = decode_text
@@ -129,7 +129,15 @@ class JournalFile:
 
     def position_at(self, sent_at: float) -> int:
         """Return the position before the first message sent at ``sent_at`` (unix seconds) or later."""
-        found = self._value("SELECT min(position) FROM messages WHERE sent_at >= ? AND position > 0", sent_at)
+        row = self._db.execute(
+            "SELECT position, sent_at FROM messages WHERE position > 0 ORDER BY position LIMIT 1"
+        ).fetchone()
+        found = row[0] if row and isinstance(row[1], float) and row[1] >= sent_at else None
+        if found is None:
+            # SQLite by itself would read the messages from the oldest on, with their pictures. A clock that was set
+            # back makes later messages earlier, so all of this time count.
+            query = "SELECT min(position) FROM messages INDEXED BY by_time WHERE sent_at >= ? AND position > 0"
+            found = self._value(query, sent_at)
         return self.last_position if found is None else min(found - 1, self.last_position)
 
     def page(self, after: int, topics: Sequence[str], *, limit: int, max_bytes: int, pictures: bool) -> Page:

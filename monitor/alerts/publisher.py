@@ -107,6 +107,7 @@ class Publisher:
         self._high_water_marks = (alerts_high_water_mark, scores_high_water_mark)
         self._heartbeat_seq = 0
         self._last_heartbeat: float | None = None
+        self._answer_again_at = 0.0
 
     def __enter__(self) -> Self:
         doors: list[Door] = []
@@ -280,11 +281,16 @@ class Publisher:
         return self._bus.subscriptions(timeout_s)
 
     def _answer_requests(self) -> None:
-        """Answer requests for a bounded time."""
-        ends_at = time.monotonic() + HISTORY_S
-        while time.monotonic() < ends_at and (asked := self._bus.next_request()) is not None:
+        """Answer requests for a bounded time. One that took much longer is followed by a rest four times as long."""
+        began = time.monotonic()
+        if began < self._answer_again_at:
+            return
+        while time.monotonic() < began + HISTORY_S and (asked := self._bus.next_request()) is not None:
             client, request = asked
             self._bus.reply(client, self._history.answer(request, time.time()))
+        took_s = time.monotonic() - began
+        if took_s > 2 * HISTORY_S:
+            self._answer_again_at = began + 5 * took_s
 
     def _end_interrupted_events(self) -> None:
         """Send the end of every event that an earlier run left open: subscribers must not wait for it forever."""

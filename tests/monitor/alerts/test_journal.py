@@ -95,6 +95,30 @@ def test_an_event_is_open_until_a_message_says_that_it_is_not(tmp_path: Path) ->
         assert [entry.position for entry in open_now(journal)] == [2]
 
 
+def test_a_time_is_found_also_if_the_clock_was_set_back(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        for position, sent_at in enumerate([100.0, 110.0, 120.0, 105.0, 115.0, 125.0], start=1):
+            journal.append(an_entry(position, sent_at=sent_at), {})
+        found = {sent_at: journal.position_at(sent_at) for sent_at in (0.0, 100.0, 101.0, 115.0, 121.0, 126.0)}
+    assert found == {0.0: 0, 100.0: 0, 101.0: 1, 115.0: 2, 121.0: 5, 126.0: 6}
+
+
+def test_a_time_is_found_without_reading_the_messages_before_it(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        for position in range(1, 400):
+            journal.append(an_entry(position, sent_at=float(position)), {})
+        steps = 0
+
+        def step() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        journal._file._db.set_progress_handler(step, 10)
+        assert journal.position_at(398.5) == 398
+    assert steps < 10
+
+
 def test_pages_are_bounded_by_number_by_bytes_and_by_what_is_looked_at(tmp_path: Path) -> None:
     with Journal(tmp_path / "j") as journal:
         for position in range(1, 11):
