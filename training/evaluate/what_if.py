@@ -7,6 +7,7 @@ settings of the run give the alerts of the run.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -60,7 +61,15 @@ class Changes:
             return recorded.but(**{"on": recorded.on * factor, "off": recorded.off * factor} | given)
         except ValidationError as error:
             what = first_problem(error)[1].removeprefix("Value error, ")
-            raise UsageError(f"{what}: choose other values") from error
+            raise UsageError(f"{_with_flags(what)}: choose other values") from error
+
+
+_NAMES = re.compile(rf"\b({'|'.join(AlertSettings.model_fields)})\b(?= \(| must| and )")
+
+
+def _with_flags(sentence: str) -> str:
+    """A sentence about settings of the alert rule, with the flags of ``what-if`` instead of their names."""
+    return _NAMES.sub(lambda found: f"--{found[1].removesuffix('_s').replace('_', '-')}", sentence)
 
 
 @dataclass
@@ -205,7 +214,7 @@ def alert_table(outcome: Outcome) -> Table:
         event = alert.event
         assert event.ended_s is not None
         length_s = event.ended_s - event.started_s
-        quiet = "" if event.notify else "in cool-down"
+        quiet = "" if event.notify else "quiet"
         row = (str(event.number), f"{event.started_s:.1f} s", f"{length_s:.1f} s", f"{event.peak_score:.2f}", quiet)
         table.add_row(plain(alert.camera), *row)
     return table

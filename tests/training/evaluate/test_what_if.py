@@ -298,3 +298,20 @@ def test_a_record_without_an_end_or_of_one_endless_line_is_refused(tmp_path: Pat
         file.truncate(10**11)
     with pytest.raises(UsageError, match="is no score record"):
         list(read_scores(tmp_path / "line"))
+
+
+@pytest.mark.parametrize(
+    ("alert", "sentence"),
+    [
+        ({"on": 0.5}, "--off (0.8) must not be above --on (0.5): choose other values"),
+        ({"off": float("nan")}, "--on and --off must be numbers, got 1.0 and nan: choose other values"),
+        ({"min_duration_s": -1.0}, "--min-duration must be 0 or more seconds, got -1.0: choose other values"),
+        ({"merge_gap_s": -1.0}, "--merge-gap must be 0 or more seconds, got -1.0: choose other values"),
+        ({"update_every_s": -1.0}, "--update-every must be 0 or more seconds, got -1.0: choose other values"),
+        ({"cooldown_s": -1.0}, "--cooldown must be 0 or more seconds, got -1.0: choose other values"),
+    ],
+)
+def test_a_mistake_in_a_flag_is_told_with_the_name_of_the_flag(alert: dict[str, float], sentence: str) -> None:
+    with pytest.raises(UsageError) as told:
+        Changes(alert=alert).rule(AlertSettings())
+    assert str(told.value) == sentence
