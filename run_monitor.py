@@ -33,6 +33,7 @@ from monitor.app import flags
 from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
 from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet
+from monitor.app.own_model import Relearning
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
@@ -110,6 +111,7 @@ def main(
     ] = False,
     model: flags.Model = None,
     learn: flags.Learn = None,
+    relearn: flags.Relearn = False,
     state: flags.State = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Learn one minute of a synthetic street, then watch it.")
@@ -174,6 +176,8 @@ def main(
         TemporaryDirectory(prefix="true-sight-demo-") if demo else None
     )  # for the demo's model; deleted at the end
 
+    relearning = Relearning(asked=relearn, duration=learn is not None)
+
     def prepare() -> tuple[MonitorConfig, list[Camera]]:
         settings = load_config(config, given)
         if scene is not None and (sources or settings.cameras):
@@ -196,7 +200,7 @@ def main(
             found = find_sources(sources or [], settings)
         else:
             found = [scene if settings.model is not None else DemoStreet(scene, settings.learning.duration_s)]
-        return settings, plan_cameras(found, settings, max_frames)
+        return settings, plan_cameras(found, settings, max_frames, relearning)
 
     try:
         refuse_record_over_source(sources or [], record_scores, record_alerts)

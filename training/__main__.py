@@ -92,6 +92,7 @@ def learn(
     if not json_lines:
         elsewhere = "" if models is None else f" --model {models / name}"
         report.say(f"to watch with this model: `{monitor_command(f'{name}=SOURCE{elsewhere}')}`")
+        report.say("a monitor that runs takes the model over when it gets SIGHUP (kill -HUP PID), or at its next start")
 
 
 @app.command(short_help="Train the published network alone, with a recipe.")

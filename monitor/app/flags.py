@@ -12,6 +12,9 @@ Learn = Annotated[
     str | None,
     typer.Option(metavar="TIME", help="Learning time of a camera without a model: 90s, 10m, 2h. Default 10m."),
 ]
+Relearn = Annotated[
+    bool, typer.Option("--relearn", help="Learn all cameras without a model setting again. Older versions stay.")
+]
 State = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Keep models and the journal in this folder. Default: the user's state folder."),

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
+from monitor.app.own_model import Relearning, check_scene
 from monitor.detector.registry import LATER, LEARNED, detector_class
 from monitor.errors import ConfigError, ModelError, SourceError
 from monitor.judging.camera_monitor import CameraMonitor
@@ -61,26 +62,34 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
     return found
 
 
-def plan_cameras(sources: Sequence[Source], settings: MonitorConfig, max_frames: int | None) -> list[Camera]:
+def plan_cameras(
+    sources: Sequence[Source], settings: MonitorConfig, max_frames: int | None, relearning: Relearning | None = None
+) -> list[Camera]:
     """Give each source its model and its monitor. Each model is loaded once and shared.
 
-    A camera without a model in the settings uses its own model in the folder of models, or learns one first.
+    A camera without a model in the settings uses its own model in the folder of models, or learns one first. relearning
+    says which cameras learn again.
 
-    Raises ModelError if a model cannot be used.
+    Raises ModelError if a model cannot be used, and ConfigError if a model does not belong to a file.
     """
+    relearning = relearning or Relearning()
     loaded: dict[Path, tuple[Model, ModelScale, ModelBands]] = {}
     cameras = []
     for source in sources:
         own = settings.cameras.get(source.name)
-        folder = (own.model if own else None) or settings.model
-        folder = folder or learned_folder(settings.models_folder, source.name)
-        if folder is None:
-            plan = _learning_plan(source, settings.models_folder / source.name, settings)
+        named = (own.model if own else None) or settings.model
+        folder = named or learned_folder(settings.models_folder, source.name)
+        again = named is None and folder is not None and relearning.wanted(source.name, folder)
+        if folder is None or again:
+            plan = replace(_learning_plan(source, settings.models_folder / source.name, settings), again=again)
             cameras.append(_camera(source, unlearned_model(), None, plan, settings, max_frames))
             continue
         if folder not in loaded:
             loaded[folder] = _load(folder, settings)
         model, scale, bands = loaded[folder]
+        relearning.tell(source.name, folder, model, named=named is not None)
+        if named is None:
+            check_scene(source, folder, model)
         monitor = _monitor(source.name, scale, bands, settings)
         plan_rest = _unfinished(source, folder, model, settings)
         cameras.append(_camera(source, model, monitor, plan_rest, settings, max_frames))
@@ -142,12 +151,15 @@ def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorCon
     Footage is removed when all detectors have learned from it. A model that has since been learned from other footage
     is not replaced.
     """
-    plan = replace(_learning_plan(source, folder, settings), hold=None, resumed=True)
-    if settings.learning.keep_footage or not is_footage(plan.footage) or folder != settings.models_folder / source.name:
+    if settings.learning.keep_footage or folder != settings.models_folder / source.name:
         return None
     learned_from = [Path(data).resolve() for data in model.provenance.data]
-    missing = LATER & set(plan.detectors) - {detector.name for detector in model.detectors}
-    return plan if missing and learned_from == [plan.footage.resolve()] else None
+    for again in (False, True):
+        plan = replace(_learning_plan(source, folder, settings), hold=None, resumed=True, again=again)
+        missing = LATER & set(plan.detectors) - {detector.name for detector in model.detectors}
+        if missing and is_footage(plan.footage) and learned_from == [plan.footage.resolve()]:
+            return plan
+    return None
 
 
 def used(model: Model, detectors: Sequence[str] | None) -> Model:

@@ -16,7 +16,7 @@ from enum import Enum, auto
 from monitor.errors import MonitorError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning import learning_words as words
-from monitor.learning.footage import is_footage, recording_rate, remove_footage
+from monitor.learning.footage import is_footage, put_aside, recording_rate, remove_footage
 from monitor.learning.footage_recorder import FootageRecorder
 from monitor.learning.learner_process import LearnerProcess
 from monitor.learning.learning_plan import LearningPlan
@@ -97,6 +97,9 @@ class Learning:
 
     def begin(self, plan: LearningPlan) -> None:
         """Start to learn a camera."""
+        if plan.again and plan.keep_footage and not plan.resumed:
+            with contextlib.suppress(OSError):
+                put_aside(plan.footage)
         live = plan.hold is None  # only a recording of a live camera is continued
         again = not live and is_footage(plan.footage)
         recorder = FootageRecorder(

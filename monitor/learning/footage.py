@@ -11,6 +11,7 @@ above.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -105,6 +106,7 @@ class FootageWriter:
 class FootageSource(Source):
     """A recording as a source.
 
+    recorded_from  the source that was recorded, as it may be shown
     camera_size  (width, height) px of the camera's own pictures, before they were shrunk
     fps          frames recorded per second
 
@@ -118,6 +120,7 @@ class FootageSource(Source):
             card = parse_json(read_file(folder / CARD, _CARD_BYTES))
             self.camera_size = int(card["width"]), int(card["height"])
             self.fps = float(card["fps"])
+            self.recorded_from = str(card.get("source", ""))
             if not (1e-3 <= self.fps <= 1e3 and 1 <= min(self.camera_size) <= max(self.camera_size) <= 100_000):
                 raise ValueError("out of range")  # noqa: TRY301 - handled like any wrong value
         except (OSError, ValueError, OverflowError, KeyError, TypeError) as error:
@@ -202,6 +205,13 @@ def remove_footage(folder: Path) -> None:
                     part.rmdir()
         (folder / CARD).unlink()
         folder.rmdir()
+
+
+def put_aside(folder: Path) -> None:
+    """Make place for a new recording: keep the old one under another name, such as ``footage-1``. Raises OSError."""
+    if is_footage(folder):
+        names = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(1))
+        folder.rename(next(name for name in names if not name.exists()))
 
 
 def _pictures(folder: Path) -> Iterator[Path]:

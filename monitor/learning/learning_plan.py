@@ -22,6 +22,7 @@ class LearningPlan:
     detectors     names of the detectors to learn
     hold          holds a file while the camera learns from it; None for a live camera
     resumed       True: the camera is already watched, and only the rest is learned from the footage of an earlier run
+    again         True: it has a model, and learns anew from new footage
     keep_footage  False: remove the footage when everything has been learned
     analysis_fps  frames analysed per second, during learning and watching; 0 for every frame
     device        where networks are trained
@@ -34,11 +35,12 @@ class LearningPlan:
     detectors: tuple[str, ...]
     hold: Hold | None = None
     resumed: bool = False
+    again: bool = False
     keep_footage: bool = False
     analysis_fps: float = 10.0
     device: str = "cpu"
 
     @property
     def footage(self) -> Path:
-        """The folder of the recorded footage."""
-        return self.folder / "footage"
+        """The folder of the recorded footage. What is recorded to learn again never mixes with older footage."""
+        return self.folder / ("footage-again" if self.again else "footage")

@@ -46,6 +46,11 @@ def shortened(name: str) -> str:
     return name if len(name) <= longest else f"{name[: longest - _DIGITS - 1]}-{checksum(name)}"
 
 
+def address_mark(label: str) -> str | None:
+    """Digits that differ if the shown addresses of two network cameras differ; None for anything else."""
+    return checksum(label) if "://" in label else None
+
+
 def checksum(text: str) -> str:
     """Six hex digits that differ if the texts differ. The same for a text, however its accents are coded."""
     content = unicodedata.normalize("NFC", text).encode(errors="surrogatepass")

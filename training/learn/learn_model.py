@@ -19,13 +19,14 @@ from monitor.detector.base import Detector
 from monitor.detector.registry import LEARNED
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
+from monitor.learning.footage import FootageSource
 from monitor.model.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
 from monitor.model.model_versions import next_version, prune, version_number
 from monitor.replay import LIVE_FPS
 from monitor.scores.calibration import DAY_S, fit_tail
 from monitor.scores.held_out import HeldOut
 from monitor.scores.smoothing import SmoothingSettings
-from monitor.sources.naming import NAME_RULE, is_name
+from monitor.sources.naming import NAME_RULE, address_mark, is_name
 from monitor.sources.source import Source
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.text.durations import in_words
@@ -117,6 +118,7 @@ def learn(
         report.say(f"left out, because a live camera would not score them: {left_out(normal.unscored)}")
     if (warning := too_short(normal.footage_s)) is not None:
         report.say(warning)
+    recorded_from = {address_mark(s.recorded_from) for s in sources if isinstance(s, FootageSource)}
     fit = _Fit(normal, settings, report)
     fast = {name: learner for name, learner in learners.items() if learner.refit}
     slow = {name: learner for name, learner in learners.items() if not learner.refit}
@@ -131,7 +133,7 @@ def learn(
     for group in filter(None, (fast, slow)):
         if not fit.add(group) and versions:
             break  # it would equal the version that is already written
-        version = _write(fit, data, settings)
+        version = _write(fit, data, settings, recorded_from)
         versions.append(version)
         report.say(f"version {version_number(version)} written to {version} after {time.monotonic() - started:.0f} s")
         written(version)
@@ -283,7 +285,7 @@ def _nothing() -> None:
     pass
 
 
-def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
+def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings, recorded_from: set[str | None]) -> Path:
     held_out = fit.held_out()
     detectors = fit.usable(held_out)
     held_out = replace(held_out, scores={d.name: held_out.scores[d.name] for d in detectors})
@@ -298,6 +300,8 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings) -> Path:
         "cross_fitted": int(normal.whole),
         "analysis_fps": settings.analysis_fps,
     }
+    if len(recorded_from) == 1 and (mark := next(iter(recorded_from))) is not None:
+        notes["source"] = mark
     provenance = Provenance(
         recipe="learn",
         data=names_of_footage(data),
