@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
+from monitor.app.reload_words import what_changed
 from monitor.errors import MonitorError
 from monitor.live.fleet import Camera, Fleet
 from monitor.text.redaction import redact
@@ -111,6 +112,7 @@ class Reloader:
         kept = [name for name in wanted if name in present and name not in reopened]
         rejudged = [name for name in kept if wanted[name].judged_by != present[name].judged_by]
         later = _differing(self.settings, new.settings) - PER_CAMERA
+        changes = what_changed(self.settings, new.settings, present, wanted)
         self.settings = new.settings
         with fleet.pipeline.reconfiguring():
             for name in removed + reopened:
@@ -120,7 +122,7 @@ class Reloader:
             for name in added + reopened:
                 fleet.add(wanted[name])
         log.info(
-            "%s read again: %s; unchanged: %d",
+            "%s read again: %s; unchanged: %d%s",
             "models" if self._path is None else "config",
             ", ".join(
                 f"{what} {', '.join(names)}"
@@ -129,6 +131,7 @@ class Reloader:
             )
             or "nothing changed",
             len(kept) - len(rejudged),
+            changes and f" ({changes})",
         )
         if later:
             log.warning("changed, but used only after a restart: %s", ", ".join(sorted(later)))
