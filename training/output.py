@@ -12,6 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from monitor.errors import RunError, UsageError
+from monitor.reading import open_file
+
+_LOOK_BYTES = 4096
 
 
 class Post(StrEnum):
@@ -40,10 +43,25 @@ def make_writable(folder: Path, option: str) -> None:
 
 
 def check_output_file(path: Path, option: str) -> None:
-    """Create the file's folder and check that files can be written there. Raises UsageError."""
+    """Create the file's folder and check that files can be written there. A file that is no text is not replaced.
+
+    Raises UsageError.
+    """
     if path.is_dir():
         raise UsageError(f"{path} is a folder: give the name of a file with {option}")
+    if path.exists() and not _is_text(path):
+        raise UsageError(f"{path} exists and is no text file, so it is not replaced: give another file with {option}")
     make_writable(path.parent, option)
+
+
+def _is_text(path: Path) -> bool:
+    if path.is_symlink():  # such as /dev/stdout: the new file would take the place of the link
+        return False
+    try:
+        with open_file(path) as file:
+            return b"\0" not in file.read(_LOOK_BYTES)
+    except OSError:  # not a regular file, or it cannot be read
+        return False
 
 
 @contextmanager

@@ -103,7 +103,8 @@ class Journal:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
                 raise RunError(
                     f"the journal {self.path} is in use by another monitor: stop that monitor, "
-                    "give this one its own path ([journal] path), or run it with --no-journal"
+                    "give this one its own path ([journal] path) or state folder (--state), "
+                    "or run it with --no-journal"
                 ) from error
             raise ConfigError(self._unusable(str(error))) from error
         return self

@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from monitor.alerts.journal_owner import check_ours
 from monitor.app.config import JournalConfig
 from monitor.app.doctor.finding_report import Finding, State
+from monitor.errors import ConfigError
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 
 _GB = 1e9
@@ -47,20 +49,27 @@ def check_evidence(evidence: EvidenceSettings) -> Finding:
     return Finding("disk", "evidence", State.OK, found)
 
 
+_ANOTHER = "choose another path ([journal] path)"
+
+
 def check_journal(journal: JournalConfig) -> Finding:
     """Check that the journal file can be created or written and that there is room for ``max_mb``. Changes nothing."""
     path = journal.path
     if path.is_dir():
         return Finding("disk", "journal", State.PROBLEM, f"{path} is a folder", "give the name of a file")
+    try:
+        check_ours(path)
+    except ConfigError:
+        mend = "choose another path ([journal] path), or move the file away: the monitor does not replace it"
+        return Finding("disk", "journal", State.PROBLEM, f"{path} is not a journal of this monitor", mend)
+    except OSError as error:
+        return Finding("disk", "journal", State.PROBLEM, f"{path} cannot be used ({error.strerror})", _ANOTHER)
     problem = _writable("journal", path.parent)
     if problem is not None:
         return problem
     held, free = _journal_bytes(path), _free(path)
     missing = journal.max_mb * 1e6 - held - free
     found = f"{path} is writable, holds {held / 1e6:.0f} MB of at most {journal.max_mb:g}, {free / _GB:.1f} GB free"
-    if _damaged(path):
-        mend = "nothing: a run renames the file and starts a new one; inspect the old file if you need its messages"
-        return Finding("disk", "journal", State.WARNING, f"{path} is not a journal or is damaged", mend)
     if missing > 0:
         state = State.PROBLEM if free < _LITTLE else State.WARNING
         return Finding("disk", "journal", state, found, f"free {missing / 1e6:.0f} MB of disk space, or lower max_mb")
@@ -69,14 +78,6 @@ def check_journal(journal: JournalConfig) -> Finding:
 
 def _journal_bytes(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _damaged(path: Path) -> bool:
-    """True if the file does not begin like an SQLite file. Also works on a file that another monitor is using."""
-    if not _journal_bytes(path):
-        return False
-    with path.open("rb") as file:
-        return file.read(16) != b"SQLite format 3\0"
 
 
 def check_records(scores: Path | None, alerts: Path | None, scores_a_second: float) -> Iterator[Finding]:

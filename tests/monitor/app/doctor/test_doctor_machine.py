@@ -106,7 +106,8 @@ def test_the_journal_is_looked_at_and_left_alone(tmp_path: Path) -> None:
     with Journal(journal.path):
         assert check_journal(journal).state is State.OK
     journal.path.write_bytes(b"no database at all")
-    assert check_journal(journal).state is State.WARNING
+    foreign = check_journal(journal)
+    assert (foreign.state, foreign.found) == (State.PROBLEM, f"{journal.path} is not a journal of this monitor")
     assert journal.path.read_bytes() == b"no database at all"
     assert check_journal(JournalConfig(path=tmp_path)).found == f"{tmp_path} is a folder"
     assert check_journal(JournalConfig(path=journal.path / "j.sqlite3")).state is State.PROBLEM
