@@ -11,7 +11,8 @@ import cv2
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.devices import device_index
-from monitor.sources.opencv import open_capture, plausible_fps
+from monitor.sources.opencv import has_budget, open_capture, plausible_fps
+from monitor.sources.picture_budget import MOST_PIXELS
 from monitor.sources.reach import why_unreachable
 from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
 from monitor.sources.source import Position, Reader, Source
@@ -75,7 +76,7 @@ class CameraSource(Source):
             capture = None if index is None else open_capture(index, cv2.CAP_ANY)
             if capture is None or not capture.isOpened():
                 raise CaptureError(f"{self.label} cannot be opened: not plugged in, in use, or no permission")
-            return CameraReader(capture, self)
+            return self._within_budget(capture)
         if looks_like_picture(self._address) and (polled := self._poll_if_picture()):
             return polled
         started = time.monotonic()
@@ -91,7 +92,7 @@ class CameraSource(Source):
             hardware=self.hardware,
         )
         if capture.isOpened():
-            stream = CameraReader(capture, self)
+            stream = self._within_budget(capture)
             return WebReader(stream, self._poll_if_picture) if is_web(self._address) else stream
         capture.release()
         took_s = time.monotonic() - started
@@ -101,6 +102,12 @@ class CameraSource(Source):
         slow = took_s >= 0.5 * self.open_timeout_s
         why = f"not reachable, or {_REACHED}" if slow else why_unreachable(self._address) or self._why_no_video()
         raise CaptureError(f"{self.label} cannot be opened: {why}")
+
+    def _within_budget(self, capture: cv2.VideoCapture) -> CameraReader:
+        if not has_budget(capture):
+            capture.release()
+            raise CaptureError(f"the pictures of {self.label} have more than {MOST_PIXELS} pixels: set a smaller size")
+        return CameraReader(capture, self)
 
     def _poll_if_picture(self) -> SnapshotReader | None:
         """A reader that asks for pictures one by one; None if the address gives no single picture."""

@@ -19,7 +19,7 @@ from monitor.sources.devices import device_index, has_stable_name, is_device
 from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
 from monitor.sources.mistaken import nothing_there, what_it_is
 from monitor.sources.naming import NAME_RULE, is_name, name_of, safe_name, shortened
-from monitor.sources.opencv import FALLBACK_FPS
+from monitor.sources.opencv import FALLBACK_FPS, is_text
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.sources.source import Source
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
@@ -34,6 +34,7 @@ Split = Literal["testing_videos", "training_videos"]
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _LONGEST_PATH = 40
+_DEVICE_DIGITS = 5  # longest index of a USB camera
 """Longest path of an address that becomes part of a camera's name, characters."""
 # Data sets store their labels as images next to the footage (UCSD: Test001_gt).
 _LABELS = re.compile(r"(^|[_\-])(gt|masks?|ground[_\-]?truth)$", re.IGNORECASE)
@@ -104,8 +105,13 @@ def _understand(spec: str, split: Split) -> list[_Found]:
     if not spec:
         raise SourceError("a source is empty: give a URL, a file, a folder or the index of a USB camera")
     if url:
+        if not is_text(spec):
+            raise SourceError("the address of a camera holds bytes that are no text (UTF-8): write them as %XX")
         return [_Found(spec, (_url_name(spec, url.group(1)),), given)]
     path = _path(spec)
+    # Path.exists would raise OSError for text that is too long for a path.
+    if spec.isascii() and spec.isdecimal() and len(spec) > _DEVICE_DIGITS and not os.path.exists(path):  # noqa: PTH110
+        raise SourceError(f"there is no USB camera with the index {spec[:20]}: give a smaller number, such as 0")
     try:
         if is_device(path):
             return [_device(path, given)]

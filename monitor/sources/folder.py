@@ -12,6 +12,7 @@ import numpy as np
 from monitor.errors import SourceError
 from monitor.reading import MB, read_file
 from monitor.sources.opencv import FALLBACK_FPS
+from monitor.sources.picture_budget import file_fits
 from monitor.sources.source import Position, Reader, Source
 from monitor.text.wording import counted
 from monitor.types import Image
@@ -54,9 +55,9 @@ def read_image(path: Path) -> Image | None:
 
 
 def decode_image(data: bytes) -> Image | None:
-    """The bytes of an image file as (H, W, 3) uint8 BGR; None if the whole image cannot be decoded."""
+    """The bytes of an image file as (H, W, 3) uint8 BGR; None if it cannot be decoded whole, or is too large."""
     # OpenCV would return a truncated JPEG with a grey lower part, and write a warning to the terminal.
-    if not data or (data.startswith(_JPEG) and not _is_whole(data)):
+    if not data or (data.startswith(_JPEG) and not _is_whole(data)) or not file_fits(data):
         return None
     # The stubs say that imdecode always returns an image; it returns None for data that is not an image.
     try:

@@ -6,7 +6,11 @@ Importing this module applies both settings to the whole process. Import it befo
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from monitor.sources.picture_budget import MOST_PIXELS, fits
 
 # FFmpeg reads these variables at the first open. Without the second one, OpenCV holds one lock during every open and
 # close, and an unreachable camera delays all others by its whole timeout. FFmpeg has not needed this lock since 4.0.
@@ -14,6 +18,8 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_FFMPEG_IS_THREAD_SAFE", "1")
 # The read timeout of USB cameras, seconds. The default of 10 s would detect a stalled camera too late.
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "4")
+# OpenCV refuses larger pictures by itself, in child processes at least, which get these variables from the start.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
 
 import cv2  # must come after the settings above
 
@@ -21,6 +27,7 @@ if "OPENCV_LOG_LEVEL" not in os.environ:  # a user who sets this variable wants 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 FALLBACK_FPS = 25.0
+_LAST_DEVICE = 2**31 - 1
 
 
 def open_capture(
@@ -31,8 +38,39 @@ def open_capture(
     parameters  pairs of property and value that apply during the open
     hardware    decode on any hardware that OpenCV and FFmpeg find; if there is none, decode in software
     """
+    if not is_text(target) if isinstance(target, str) else not 0 <= target <= _LAST_DEVICE:
+        return cv2.VideoCapture()  # OpenCV would crash, or raise an error
     acceleration = [cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_ANY] if hardware else []
     return cv2.VideoCapture(target, api, [*parameters, *acceleration])
+
+
+def is_text(name: str) -> bool:
+    """Whether an address or a path is text that OpenCV can take. The name of a file may be any bytes."""
+    try:
+        return b"\0" not in name.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+@contextmanager
+def name_for_opencv(path: Path) -> Iterator[str]:
+    """A name of a file that OpenCV can open, even if the file's own name is not text. Raises OSError."""
+    # FFmpeg would take what stands before a colon in a relative path for a protocol.
+    name = str(path.absolute())
+    if is_text(name):
+        yield name
+        return
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        yield f"/proc/self/fd/{fd}"
+    finally:
+        os.close(fd)
+
+
+def has_budget(capture: cv2.VideoCapture) -> bool:
+    """Whether the pictures of an open stream are small enough to be decoded; True if it does not say their size."""
+    width, height = capture.get(cv2.CAP_PROP_FRAME_WIDTH), capture.get(cv2.CAP_PROP_FRAME_HEIGHT)
+    return (width <= 0 and height <= 0) or fits(width, height)
 
 
 def plausible_fps(capture: cv2.VideoCapture) -> float:

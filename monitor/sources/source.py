@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
+from monitor.text.escaping import cleaned
 from monitor.types import Image
 
 
@@ -82,7 +83,7 @@ class Source(ABC):
 
     def __init__(self, name: str, label: str) -> None:
         self.name = name
-        self.label = label
+        self.label = cleaned(label)  # a file name may hold bytes that are no text, which no message can hold
 
     @abstractmethod
     def open(self) -> Reader:

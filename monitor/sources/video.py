@@ -8,7 +8,8 @@ from typing import cast
 import cv2
 
 from monitor.errors import CaptureError, SourceError
-from monitor.sources.opencv import open_capture, plausible_fps
+from monitor.sources.opencv import has_budget, name_for_opencv, open_capture, plausible_fps
+from monitor.sources.picture_budget import MOST_PIXELS
 from monitor.sources.source import Position, Reader, Source
 from monitor.types import Image
 
@@ -64,14 +65,20 @@ class VideoSource(Source):
             exists = self.path.is_file()
         except OSError as error:
             why = error.strerror or error
-            raise SourceError(f"{self.path} cannot be read ({why}): check the path and the permissions") from error
+            raise SourceError(f"{self.label} cannot be read ({why}): check the path and the permissions") from error
         if not exists:
-            raise SourceError(f"no such file: {self.path}")
+            raise SourceError(f"no such file: {self.label}")
         threads = [] if self.threads is None else [cv2.CAP_PROP_N_THREADS, self.threads]
-        # FFmpeg would take what stands before a colon in a relative path for a protocol.
-        capture = open_capture(str(self.path.absolute()), parameters=threads, hardware=self.hardware)
+        try:
+            with name_for_opencv(self.path) as name:
+                capture = open_capture(name, parameters=threads, hardware=self.hardware)
+        except OSError as error:
+            raise SourceError(f"{self.label} cannot be read ({error.strerror}): check its permissions") from error
         if not capture.isOpened():
-            raise SourceError(f"{self.path} is not a video that OpenCV can read")
+            raise SourceError(f"{self.label} is not a video that OpenCV can read")
+        if not has_budget(capture):
+            capture.release()
+            raise SourceError(f"the pictures of {self.label} are larger than {MOST_PIXELS} pixels: scale them down")
         counted = self.path if self.path.suffix.lower() in _COUNTED else None
         return VideoReader(capture, self.label, counted)
 
@@ -79,7 +86,7 @@ class VideoSource(Source):
         """Raise SourceError unless the first frame can be decoded."""
         with self.open() as reader:
             if reader.grab() is None or reader.retrieve() is None:
-                raise SourceError(f"{self.path} is not a video that OpenCV can read")
+                raise SourceError(f"{self.label} is not a video that OpenCV can read")
 
 
 class VideoReader(Reader):

@@ -36,6 +36,7 @@ from monitor.text.redaction import redact
 QUIT = b"q"
 BELL = b"."
 LONGEST = 65536  # maximum bytes of a message
+MEMORY = 4 * 2**30  # bytes; a stream that claims gigantic pictures must not take the memory of the machine
 NICE = 7  # many decoders at once must not delay the only thread that scores their frames
 
 
@@ -84,7 +85,7 @@ class Reply:
     fps                    the reader's rate, frames per second
     offset                 offset of the picture in shared memory, bytes
     width, height          size of the picture, px
-    text                   what went wrong, for display
+    text                   what went wrong, or the name of the frame, for display
     """
 
     kind: Kind
@@ -102,7 +103,7 @@ class Reply:
     def pack(self) -> bytes:
         """The reply as bytes."""
         numbers = (self.index, self.time_s, self.passed, self.fps, self.offset, self.width, self.height)
-        return self._LAYOUT.pack(self.kind.value, *numbers) + self.text.encode()
+        return self._LAYOUT.pack(self.kind.value, *numbers) + self.text.encode(errors="backslashreplace")
 
     @classmethod
     def unpack(cls, message: bytes) -> Reply:
@@ -188,11 +189,12 @@ def _say(link: socket.socket, reply: Reply) -> None:
 def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) -> Reply:
     memory = pictures.likely(slot)
     image = reader.retrieve() if memory is None else reader.retrieve_into(memory)
+    name = reader.frame_name
     if image is None:
-        return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed)
+        return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed, text=name)
     offset = pictures.write(slot, image)
     height, width = image.shape[:2]
-    return Reply(Kind.IMAGE, at.index, at.time_s, at.passed, offset=offset, width=width, height=height)
+    return Reply(Kind.IMAGE, at.index, at.time_s, at.passed, offset=offset, width=width, height=height, text=name)
 
 
 def _end_with_the_parent() -> None:
@@ -210,6 +212,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     die_first()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # crashes are expected: core dumps must not fill the disk
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most), most))
     os.nice(NICE)
     cv2.setNumThreads(1)
     link, pictures = socket.socket(fileno=int(sys.argv[1])), PictureWriter(int(sys.argv[2]))

@@ -18,10 +18,12 @@ from typing import Literal
 from monitor.errors import CaptureError, ShortageError, SourceError, StallError
 from monitor.processes import child_command, child_environment
 from monitor.sources.camera import CameraSource
+from monitor.sources.folder import FolderSource
 from monitor.sources.isolated.decoder import LONGEST, QUIT, Command, Kind, Reply
 from monitor.sources.isolated.shared_pictures import PictureReader
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.video import VideoSource
+from monitor.text.escaping import cleaned
 from monitor.types import Image
 
 Isolation = Literal["auto", "process", "thread"]
@@ -43,12 +45,12 @@ _GOODBYE_S = 0.5  # time to close the connection properly: some cameras keep a l
 def isolate(source: Source, mode: Isolation) -> Source:
     """The source, wrapped in an IsolatedSource if the mode requires it.
 
-    ``auto`` wraps network cameras and video files, ``process`` also wraps USB cameras, ``thread`` wraps nothing.
-    Folders of images and the synthetic scene are never wrapped: they use no decoder that could crash.
+    ``auto`` wraps network cameras, video files and folders of images, ``process`` also wraps USB cameras, ``thread``
+    wraps nothing. The synthetic scene is never wrapped: it uses no decoder that could crash.
     """
     if isinstance(source, CameraSource) and (mode == "process" or (mode == "auto" and source.networked)):
         return IsolatedSource(source, open_timeout_s=source.open_timeout_s, read_timeout_s=source.read_timeout_s)
-    if isinstance(source, VideoSource) and mode != "thread":
+    if isinstance(source, (VideoSource, FolderSource)) and mode != "thread":
         return IsolatedSource(source, open_timeout_s=_FILE_TIMEOUT_S, read_timeout_s=_FILE_TIMEOUT_S)
     return source
 
@@ -88,9 +90,16 @@ class IsolatedSource(Source):
         """Raise SourceError if this source can never give a frame. If the decoder dies, the run reports it later."""
         if self.live:
             return
+        folder = isinstance(self.inner, FolderSource)  # its pictures are independent: one that is damaged says nothing
         with contextlib.suppress(CaptureError), self.open() as reader:
-            if reader.grab() is None or reader.retrieve() is None:
-                raise SourceError(f"{self.label} is not a video that OpenCV can read")
+            while reader.grab() is not None:
+                if reader.retrieve() is not None:
+                    return
+                if not folder:
+                    break
+            if folder:
+                raise SourceError(f"no image in {self.label} can be read")
+            raise SourceError(f"{self.label} is not a video that OpenCV can read")
 
     def interrupt(self) -> None:
         """End a wait of another thread in this source or its reader within 0.1 s."""
@@ -119,6 +128,7 @@ class IsolatedReader(Reader):
         """See Reader.skip_to. Frames before ``time_s`` are decoded but not returned: later frames depend on them."""
         self._image = None  # frees its slot for the next picture, unless the caller still holds the picture
         reply, self._image = self._decoder.next(time_s, self._read_timeout_s)
+        self.frame_name = reply.text and cleaned(reply.text)
         return None if reply.kind is Kind.ENDED else Position(reply.index, reply.time_s, reply.passed)
 
     def retrieve(self) -> Image | None:

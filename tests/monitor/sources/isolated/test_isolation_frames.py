@@ -131,7 +131,9 @@ def test_the_setting_chooses_what_is_isolated(mode: Isolation, expected: list[bo
     assert [isinstance(isolate(source, mode), IsolatedSource) for source in sources] == expected
 
 
-def test_a_folder_of_images_needs_no_decoder(tmp_path: Path) -> None:
+def test_a_folder_of_images_has_a_decoder_of_its_own_unless_threads_are_wanted(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(b"")
     folder = FolderSource(tmp_path)
-    assert isolate(folder, "process") is folder
+    assert isinstance(isolate(folder, "process"), IsolatedSource)
+    assert isinstance(isolate(folder, "auto"), IsolatedSource)
+    assert isolate(folder, "thread") is folder
