@@ -70,7 +70,9 @@ class _Seen:
 
     names: list[str] = field(default_factory=list)
     live: list[str] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    steps_s: dict[str, float] = field(default_factory=dict)
     lengths_s: dict[str, float] = field(default_factory=dict)
     decode_cores: float = 0.0
 
@@ -193,6 +195,7 @@ def _source(source: Source, request: Request, result: Result | None, settings: M
     if result is None:
         return Finding(check, source.name, State.WARNING, "not checked: no time was left", "check it alone")
     if isinstance(result, Failure):
+        seen.failed.add(source.name)
         return judge_failure(check, source.name, result, request)
     seen.sizes[source.name] = (result.width, result.height)
     if isinstance(result, FootageFacts):
@@ -212,7 +215,8 @@ def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[
         own = settings.cameras.get(name)
         folder = (own.model if own else None) or settings.model or learned_folder(settings.models_folder, name)
         if folder is None:
-            without.append(name)
+            if name not in seen.failed:  # otherwise the source is what must be repaired
+                without.append(name)
         else:
             users.setdefault(folder, []).append(name)
     learn_s = settings.learning.duration_s

@@ -77,6 +77,13 @@ def test_a_file_alone_without_a_model_is_only_a_warning(tmp_path: Path) -> None:
     assert second.startswith("warning  model: no model for a yet: ")
 
 
+def test_a_source_that_cannot_be_used_is_not_told_to_lack_a_model() -> None:
+    result = doctor("rtsp://127.0.0.1:9/x", "--no-publish", "--device", "cpu", "--seconds", "1")
+    assert result.returncode == 1
+    assert "problem  camera" in result.stdout
+    assert "model" not in result.stdout
+
+
 def test_a_file_shorter_than_what_is_to_be_learned_from_is_a_problem(tmp_path: Path) -> None:
     result = doctor(write_video(tmp_path / "a.avi"), "--no-publish", "--device", "cpu")
     assert result.returncode == 1, result.stdout + result.stderr
