@@ -15,6 +15,7 @@ from monitor.sinks.alert_facts import model_ref
 from monitor.sinks.evidence.alert_pictures import snapshot, to_jpeg
 from monitor.sinks.lost_cameras import Loss, LostCameras
 from monitor.states import AlertEvent, AlertKind, Phase, Reason
+from monitor.text.outside import safe
 
 SNAPSHOT_WIDTH = 640
 """Maximum width of the pictures that are sent with alerts, pixels."""
@@ -76,7 +77,7 @@ class PublishSink(Sink):
     def health(self, report: CameraReport) -> None:
         """Publish the camera's new state."""
         since = time.time() - (time.monotonic() - report.since)
-        self._publisher.publish_health(report.name, report.state, since=since, detail=report.detail)
+        self._publisher.publish_health(report.name, report.state, since=since, detail=safe(report.detail))
 
     def removed(self, camera: str) -> None:
         """End the alert about a lost camera that is no longer watched."""
@@ -107,7 +108,7 @@ class PublishSink(Sink):
                 model=_NO_MODEL,
                 frame_age_s=0.0,
                 dropped_frames=0,
-                reasons=(Reason("no frame for", lasted_s, 0.0, "s", said=loss.said),),
+                reasons=(Reason("no frame for", lasted_s, 0.0, "s", said=safe(loss.said)),),
                 about=AlertKind.CAMERA_LOST,
             )
 

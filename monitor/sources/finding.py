@@ -101,6 +101,8 @@ def open_sources(
 
 def _understand(spec: str, split: Split) -> list[_Found]:
     given, spec = _split_name(spec.strip())
+    if "\0" in spec:
+        raise SourceError("a source contains a null character: write it again")
     url = _URL.match(spec)
     if not spec:
         raise SourceError("a source is empty: give a URL, a file, a folder or the index of a USB camera")

@@ -94,10 +94,13 @@ def divided(rest: str) -> tuple[str, str]:
     user_and_host, path = f"{before}@{last[0]}", after[last.end() :]
     if _CERTAIN.fullmatch(last[0]):
         return user_and_host, path
-    if _PARAMETER.search(tail, 0, len(tail) - len(after)):
+    name, colon, port = authority.partition(":")
+    if "@" not in authority and _PARAMETER.search(tail, 0, len(tail) - len(after)):
         # The @ belongs to a parameter, unless a password has the form of one.
-        return ("", tail) if ":" in authority or "@" in authority else (authority, tail)
-    return (user_and_host, path) if ":" in authority or "@" in authority else ("", tail)
+        return ("", tail) if colon else (authority, tail)
+    if "@" not in authority and colon and (not port.isdecimal() or name.lower() in _USERS):
+        return user_and_host, path
+    return "", tail  # host and port with an @ in the path, or user and password with a slash
 
 
 def _path(path: str) -> str:

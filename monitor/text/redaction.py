@@ -10,11 +10,12 @@ from monitor.text.addresses import HIDDEN, LOCAL, shown_address
 from monitor.text.escaping import cleaned_lines
 
 _TOKEN = re.compile(r"\S+")
-_SUSPICIOUS = re.compile(r"[:;][/\\]|//|@|%3A|\?|\b(?:rtsps?|https?|rtmps?):", re.IGNORECASE)
+_SUSPICIOUS = re.compile(r"[:;][/\\]|//|@|%3A|\?|(?:rtsp|http|rtmp)s?:", re.IGNORECASE)
 # A scheme begins where no character of a scheme stands before it, so the search takes linear time.
 _BEGIN = re.compile(r"(?<![A-Za-z0-9+.\-])([A-Za-z0-9+.\-]*)(:/{2,}|[:;][/\\]+|//|:)")
-_NETWORK = re.compile(r"rtsps?|https?|rtmps?|[rh]t[a-z]{0,5}", re.IGNORECASE)
-_KNOWN = frozenset(["rtsp", "rtsps", "http", "https", "rtmp", "rtmps"])
+_KNOWN = re.compile(r".*(?:rtsp|http|rtmp)s?", re.IGNORECASE)  # other letters may stick to a scheme
+_NETWORK = re.compile(rf"{_KNOWN.pattern}|[rh]t[a-z]{{0,5}}", re.IGNORECASE)
+_ANOTHER = re.compile(r"(?:rtsp|http|rtmp)s?|ipc|inproc|tcp|udp", re.IGNORECASE)
 _SEPARATORS = frozenset(",;|'\"()<>[]{}`")
 _AROUND = ".,;:!?|'\"`()[]{}<>"
 _PARAMETERS = re.compile(r"\?[^=?]*=.*")
@@ -35,12 +36,11 @@ def redact_source(spec: str) -> str:
 
     Unlike ``redact``, this function knows that the whole text is one source, so white space may belong to a password.
     """
-    if "@" in spec or re.search(r"[:;]/|//|%3A", spec, re.IGNORECASE):
-        begin = next((found for found in _BEGIN.finditer(spec) if found[2] != ":"), None)
-        if begin is not None:
-            return _redact_rest(spec[: begin.start()]) + str(shown_address(begin[0], spec[begin.end() :]))
-        if "@" in spec:
-            return _without_scheme(spec)
+    begin = next(_addresses(spec), None)
+    if begin is not None:
+        return _redact_rest(spec[: begin.start()]) + str(shown_address(begin[0], spec[begin.end() :]))
+    if "@" in spec:
+        return _without_scheme(spec)
     return redact(spec)
 
 
@@ -71,10 +71,11 @@ def _addresses(token: str) -> Iterator[re.Match[str]]:
         if colon.startswith("://"):
             known = True
         elif colon == ":":
-            known = scheme.lower() in _KNOWN and begin.end() < len(token)
+            known = begin.end() < len(token) and _KNOWN.fullmatch(scheme) is not None
         else:
             known = begin.end() <= last_at or _NETWORK.fullmatch(scheme) is not None
-        if known and (first or (colon.startswith("://") and token[begin.start() - 1] in _SEPARATORS)):
+        another = colon.startswith("://") and _ANOTHER.fullmatch(scheme) and token[begin.start() - 1] in _SEPARATORS
+        if known and (first or another):
             first = False
             yield begin
 

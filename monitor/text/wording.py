@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from monitor.text.outside import safe
+
 
 def plural(number: float, noun: str) -> str:
     """``video`` for 1, ``videos`` for any other number."""
@@ -43,8 +45,10 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 def shortened(path: str, room: int) -> str:
     """A path, address or name in at most ``room`` characters. It leaves out characters before the last part.
 
-    If the last part alone is too long, it leaves out the middle of that part.
+    If the last part alone is too long, it leaves out the middle of that part. The text is safe to show (``safe``): from
+    a part of an address, nobody could tell what is a password.
     """
+    path = safe(path)
     if len(path) <= room:
         return path
     end = path[path.rstrip("/").rfind("/") :] if "/" in path else path
