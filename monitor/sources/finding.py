@@ -20,6 +20,7 @@ from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, i
 from monitor.sources.mistaken import nothing_there, what_it_is
 from monitor.sources.naming import NAME_RULE, is_name, name_of, safe_name, shortened
 from monitor.sources.opencv import FALLBACK_FPS, is_text
+from monitor.sources.proxy import bypass_proxy
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.sources.source import Source
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
@@ -76,6 +77,7 @@ def open_sources(
     found = [stream for spec in specs for stream in _understand(spec, split)]
     names = _names(found)
     _warn_of_doubles(found, names)
+    bypass_proxy(stream.target for stream in found if isinstance(stream.target, str))
     videos = sum(isinstance(stream.target, Path) and stream.target.is_file() for stream in found)
     # A single file is decoded by all cores. Many files would compete for the cores, so each gets its share.
     threads = max(1, (os.cpu_count() or 1) // max(videos, 1)) if videos > 1 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from enum import StrEnum
 
+from monitor.sources.proxy import proxy_of
 from monitor.text.addresses import shown_address
 
 PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
@@ -19,6 +20,7 @@ class Barrier(StrEnum):
     UNREACHABLE = "unreachable"
     NO_ANSWER = "no-answer"
     REFUSED = "refused"
+    PROXY = "proxy"
 
 
 SENTENCES = {
@@ -26,6 +28,7 @@ SENTENCES = {
     Barrier.UNREACHABLE: "{host} cannot be reached: {detail}",
     Barrier.NO_ANSWER: "{host} does not answer on port {port}",
     Barrier.REFUSED: "{host} refuses connections on port {port}",
+    Barrier.PROXY: "the proxy {detail} of http_proxy cannot be reached",
 }
 """The sentence for each barrier. {host}, {port} and the system's message, {detail}, are filled in."""
 
@@ -33,8 +36,16 @@ SENTENCES = {
 def find_barrier(url: str) -> tuple[Barrier, str] | None:
     """What prevents a connection to a camera, and the system's message; None if a connection is possible.
 
+    If the camera is asked through a proxy, only the connection to the proxy is tried.
+
     Takes at most 1.5 s for each IP address of the host, plus the time of the name lookup.
     """
+    if (proxy := proxy_of(url)) is not None:
+        try:
+            socket.create_connection(proxy, _CONNECT_S).close()
+        except OSError:
+            return Barrier.PROXY, f"{proxy[0]}:{proxy[1]}"
+        return None
     try:
         host, port = _host_and_port(url)
         if host:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from monitor.errors import CaptureError, StallError
+from monitor.sources.proxy import proxy_of
 from monitor.text.redaction import redact
 
 _MOST_REDIRECTS = 5
@@ -103,7 +104,8 @@ class Web:
     """
 
     def __init__(self, url: str, timeout_s: float, *, anonymous: bool = False) -> None:
-        self._label = redact(url)
+        proxy = proxy_of(url)
+        self._label = redact(url) + (f" (asked through the proxy {proxy[0]}:{proxy[1]})" if proxy else "")
         self._timeout_s = timeout_s
         parts = urlsplit(url)
         who, _, where = parts.netloc.rpartition("@")

@@ -47,6 +47,7 @@ class Trouble(StrEnum):
     UNREACHABLE = "unreachable"
     NO_ANSWER = "no-answer"
     REFUSED = "refused"
+    PROXY = "proxy"
     SILENT = "silent"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from monitor.app.doctor.facts import Failure, FootageFacts, Request, StreamFacts, Trouble
 from monitor.app.doctor.finding_report import Finding, State
+from monitor.sources.proxy import proxy_of
 from monitor.sources.reach import PORTS, SENTENCES, Barrier
 from monitor.text.addresses import shown_address
 from monitor.text.wording import plural
@@ -36,6 +37,10 @@ _SENTENCES: dict[Trouble, tuple[str, str]] = {
     Trouble.REFUSED: (
         SENTENCES[Barrier.REFUSED],
         "check the port, and check that {scheme} is switched on in the camera's settings",
+    ),
+    Trouble.PROXY: (
+        SENTENCES[Barrier.PROXY],
+        "check the variable http_proxy, or ask the camera directly: put its host into the variable no_proxy",
     ),
     Trouble.SILENT: (
         "{host} accepts the connection but does not answer within {open_s:g} s",
@@ -85,6 +90,10 @@ def judge_failure(check: str, name: str, failure: Failure, request: Request) -> 
     if failure.trouble is Trouble.UNAUTHORIZED and not has_user:
         found = "it asks for a user name and a password (401)"
         mend = f"write them before the host, as USER:PASSWORD@{{host}}; {_ENCODE}"
+    proxy = proxy_of(request.target) if request.kind == "url" and failure.trouble is not Trouble.PROXY else None
+    if proxy is not None:
+        found += f", asked through the proxy {proxy[0]}:{proxy[1]}"
+        mend += "; the proxy (variable http_proxy) may be the cause: put {host} into the variable no_proxy"
     words = {
         "host": host, "port": port, "scheme": scheme.upper(),
         "open_s": request.open_timeout_s, "detail": detail,
