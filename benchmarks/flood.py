@@ -32,7 +32,7 @@ from pathlib import Path
 import zmq
 
 from monitor.alerts.journal import Journal
-from monitor.alerts.messages import ModelRef
+from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.states import AlertEvent, Phase
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.alerts.journal import Journal
-from monitor.alerts.messages import ModelRef
+from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber
 from monitor.states import AlertEvent, Phase

@@ -18,17 +18,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from monitor.alerts.journal import Journal, JournalError
 from monitor.alerts.journal_file import now_position
 from monitor.alerts.journal_rows import Entry, Page
-from monitor.alerts.messages import (
-    RECEIVED,
-    SCHEMA,
-    AlertMessage,
-    Decoded,
-    HealthMessage,
-    MalformedError,
-    WireModel,
-    decode,
-    encode,
-)
+from monitor.alerts.message_parts import RECEIVED, WireModel
+from monitor.alerts.messages import SCHEMA, AlertMessage, Decoded, HealthMessage, MalformedError, decode, encode
 from monitor.states import Phase
 from monitor.text.wording import counted
 

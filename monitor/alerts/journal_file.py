@@ -30,12 +30,12 @@ PRUNE_ROWS = 50
 
 _VERSION = 1
 _TABLES = (
-    "CREATE TABLE messages (position INTEGER PRIMARY KEY, sent_at REAL NOT NULL, epoch TEXT NOT NULL, "
+    "CREATE TABLE IF NOT EXISTS messages (position INTEGER PRIMARY KEY, sent_at REAL NOT NULL, epoch TEXT NOT NULL, "
     "topic TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, jpeg BLOB)",
-    "CREATE INDEX by_time ON messages (sent_at)",
-    "CREATE TABLE open_events (event_id TEXT PRIMARY KEY, position INTEGER NOT NULL, topic TEXT NOT NULL, "
+    "CREATE INDEX IF NOT EXISTS by_time ON messages (sent_at)",
+    "CREATE TABLE IF NOT EXISTS open_events (event_id TEXT PRIMARY KEY, position INTEGER NOT NULL, topic TEXT NOT NULL, "
     "body BLOB NOT NULL)",
-    "CREATE TABLE kept (after INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS kept (after INTEGER NOT NULL)",
 )
 _TIME_TABLE = "CREATE TABLE IF NOT EXISTS witnessed_time (record TEXT NOT NULL)"
 """Journals of version 0.1.0 lack this table, and that version ignores it."""
@@ -69,7 +69,6 @@ class JournalFile:
             self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
             with self._transaction():  # before the write-ahead log begins, so that the file itself holds the mark
                 self._make_tables(begin_at)
-                self._db.execute(_TIME_TABLE)
             self._db.execute("PRAGMA journal_mode = WAL").fetchall()
             self._db.execute(f"PRAGMA synchronous = {'FULL' if flush_each else 'NORMAL'}")
             self._db.execute("PRAGMA journal_size_limit = 4000000")
@@ -221,13 +220,13 @@ class JournalFile:
         return bool(self._value("SELECT count(*) FROM sqlite_master") == 0)
 
     def _make_tables(self, begin_at: int) -> None:
-        if not self._is_empty():
-            return
-        for table in _TABLES:
+        new = self._is_empty()
+        for table in (*_TABLES, _TIME_TABLE):  # in an old file, one may be missing
             self._db.execute(table)
-        self._db.execute("INSERT INTO kept VALUES (?)", (begin_at,))
-        self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        if new:
+            self._db.execute("INSERT INTO kept VALUES (?)", (begin_at,))
+            self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def _read_kept_after(self, begin_at: int) -> int:
         """Return where the journal begins. If that is lost, write it anew: before the first message."""

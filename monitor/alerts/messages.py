@@ -14,29 +14,33 @@ may: a newer monitor can add fields, and ``decode`` ignores unknown fields.
 from __future__ import annotations
 
 import json
-import math
 import secrets
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveInt,
     ValidationError,
-    ValidationInfo,
-    model_validator,
 )
 from pydantic.json_schema import models_json_schema
 
-from monitor.errors import ConfigError
-from monitor.states import AlertKind, CameraState, Phase, Reason, Region
+from monitor.alerts.message_parts import (
+    RECEIVED,
+    Camera,
+    Measured,
+    ModelRef,
+    ReasonBody,
+    RegionBody,
+    WireModel,
+    json_number,
+)
+from monitor.states import AlertKind, CameraState, Phase
 from monitor.text.wording import counted
 
 SCHEMA = 1
@@ -44,105 +48,6 @@ SCHEMA = 1
 
 THRESHOLD = 1.0
 """The threshold in units of the score, 1 by definition of the score."""
-
-DEFAULT_ALERTS_ENDPOINT = "tcp://127.0.0.1:5560"
-DEFAULT_SCORES_ENDPOINT = "tcp://127.0.0.1:5561"
-DEFAULT_HISTORY_ENDPOINT = "tcp://127.0.0.1:5562"
-
-RECEIVED = object()
-"""Validation context of a message that came over the wire."""
-
-
-def _json_number(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: NaN becomes null, and infinity becomes the largest float."""
-    if not isinstance(value, float) or math.isfinite(value):
-        return value
-    return None if math.isnan(value) else math.copysign(sys.float_info.max, value)
-
-
-Camera = Annotated[str, Field(pattern=r"^[^/]+$")]
-Measured = Annotated[float | None, BeforeValidator(_json_number)]
-"""A measured number; None if there is no valid value."""
-
-
-def _allow_more_fields(schema: dict[str, Any]) -> None:
-    schema.pop("additionalProperties", None)
-
-
-class WireModel(BaseModel):
-    """Base of all JSON bodies. Frozen. Unknown fields are an error, but are ignored in received messages."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        json_schema_extra=_allow_more_fields,
-        json_schema_serialization_defaults_required=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _ignore_unknown_when_received(cls, data: Any, info: ValidationInfo) -> Any:
-        if info.context is not RECEIVED or not isinstance(data, dict):
-            return data
-        known = {field.alias or name for name, field in cls.model_fields.items()}
-        return {key: value for key, value in data.items() if key in known}
-
-
-class RegionBody(WireModel):
-    """A box in pixels of the source frame, with the anomaly map's peak inside it (raw detector units)."""
-
-    x: int
-    y: int
-    width: NonNegativeInt
-    height: NonNegativeInt
-    score: Measured
-
-    @classmethod
-    def of(cls, region: Region) -> Self:
-        """Convert a region for the wire; NumPy numbers become plain numbers."""
-        return cls(
-            x=int(region.x),
-            y=int(region.y),
-            width=int(region.width),
-            height=int(region.height),
-            score=float(region.score),
-        )
-
-
-NOT_NOTIFIED = "repeats an alert of shortly before: recorded, but nobody is notified"
-"""Explains ``notify`` = False to people."""
-
-
-class ReasonBody(WireModel):
-    """A term above its normal range: ``value`` now and ``usual``, its upper normal value, both in ``unit``.
-
-    ``text`` gives the same in words.
-    """
-
-    term: str
-    value: Measured
-    usual: Measured
-    unit: str = ""
-    text: str
-
-    @classmethod
-    def of(cls, reason: Reason) -> Self:
-        """Convert a reason for the wire; NumPy numbers become plain numbers."""
-        return cls(
-            term=reason.term,
-            value=float(reason.value),
-            usual=float(reason.usual),
-            unit=reason.unit,
-            text=str(reason),
-        )
-
-
-class ModelRef(WireModel):
-    """The model that computed the scores: ``id`` is its name, ``hash`` the fingerprint of its folder's content."""
-
-    id: str
-    hash: str
 
 
 class Envelope(WireModel):
@@ -179,14 +84,14 @@ class AlertMessage(Kept):
     ended_at      when the score was last above the threshold, unix seconds; None while the event is open. ended_s is
                   the same on the stream's clock
     media_s       where the event began in its file or folder, seconds from the beginning; None for a live camera
-    about         an AlertKind; plain text if a newer monitor sends one that this version does not know. For a lost camera
-                  there are no scores, regions or pictures, and times named ``..._s`` count from the start of the run
+    about         an AlertKind; plain text if a newer monitor sends one that this version does not know. For a lost
+                  camera there are no scores, regions or pictures, and times named ``..._s`` count from the start of the run
     score         smoothed score now; None if the frame cannot be judged
     peak_score    highest score of the event so far
     threshold     always 1.0, in units of the score
     expected_false_alarms_per_day  expected rate of false alarms on normal footage at this threshold; None if unknown
-    notify        False if the event repeats one of shortly before: record it, but notify nobody. It may become True in an
-                  update, if the event gets clearly worse
+    notify        False if the event repeats one of shortly before: record it, but notify nobody. It may become True in
+                  an update, if the event gets clearly worse
     regions       where in the picture, highest score first
     reasons       terms above their normal range, strongest first
     frame_age_s   seconds from reading the frame to this alert
@@ -204,7 +109,7 @@ class AlertMessage(Kept):
     started_s: float
     ended_s: float | None
     score: Measured
-    peak_score: Annotated[float, BeforeValidator(_json_number)]
+    peak_score: Annotated[float, BeforeValidator(json_number)]
     threshold: float = THRESHOLD
     expected_false_alarms_per_day: float | None
     notify: bool
@@ -344,22 +249,6 @@ def decode(parts: Sequence[bytes]) -> Decoded:
     if message.topic != topic:
         raise MalformedError(f"the body belongs to topic {message.topic}")
     return Decoded(message, parts[2] if len(parts) > 2 and parts[2] else None)
-
-
-def check_endpoint(endpoint: str) -> None:
-    """Raise ConfigError unless this is an address of the form ``tcp://host:port`` or ``ipc://path``."""
-    transport, _, rest = endpoint.partition("://")
-    if transport == "tcp":
-        host, _, port = rest.rpartition(":")
-        # ZeroMQ accepts port 99999 and silently uses another port.
-        good = bool(host) and (port == "*" or (port.isascii() and port.isdigit() and int(port) <= 65535))
-    else:
-        good = transport == "ipc" and bool(rest)
-    if not good or not endpoint.isprintable():
-        raise ConfigError(
-            f"{endpoint!r} is not an address for alerts: write tcp://HOST:PORT, such as {DEFAULT_ALERTS_ENDPOINT}, "
-            "or ipc://PATH for programs on this machine"
-        )
 
 
 def json_schema() -> dict[str, Any]:

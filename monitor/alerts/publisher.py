@@ -17,28 +17,16 @@ from pathlib import Path
 from typing import Any, Self
 
 from monitor.alerts.binding import Listener, check_exposure, is_exposed, listen
-from monitor.alerts.bus.connection import Door
+from monitor.alerts.bus.doors import Door
 from monitor.alerts.bus.hub import Hub
 from monitor.alerts.bus.mechanisms import CurveMechanism, Mechanism, NullMechanism
 from monitor.alerts.bus.peer import Peer, Requester, Subscriber
+from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_SCORES_ENDPOINT, check_endpoint
 from monitor.alerts.history import History
 from monitor.alerts.journal import Journal
 from monitor.alerts.keys import ServerKeys
-from monitor.alerts.messages import (
-    DEFAULT_ALERTS_ENDPOINT,
-    DEFAULT_SCORES_ENDPOINT,
-    SCHEMA,
-    AlertMessage,
-    HealthMessage,
-    Heartbeat,
-    ModelRef,
-    ReasonBody,
-    RegionBody,
-    ScoreMessage,
-    check_endpoint,
-    encode,
-    new_epoch,
-)
+from monitor.alerts.message_parts import ModelRef, ReasonBody, RegionBody
+from monitor.alerts.messages import SCHEMA, AlertMessage, HealthMessage, Heartbeat, ScoreMessage, encode, new_epoch
 from monitor.states import AlertEvent, AlertKind, CameraState, Phase, Reason, Region
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import typer
 
+from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
 from monitor.alerts.keys import make_keys
-from monitor.alerts.messages import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
 from monitor.client.items import Expired, Gap, Received, UnknownCamera
 from monitor.client.lines import json_line, text_line
 from monitor.client.saved_pictures import EvidenceFolder

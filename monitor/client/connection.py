@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from monitor.alerts.endpoints import check_endpoint
 from monitor.alerts.keys import ClientKeys
-from monitor.alerts.messages import check_endpoint
 from monitor.errors import ConfigError, RefusedError
 
 _HANDSHAKE_FAILED = (

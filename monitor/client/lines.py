@@ -6,12 +6,8 @@ import json
 import time
 from dataclasses import asdict
 
-from monitor.alerts.messages import (
-    NOT_NOTIFIED,
-    AlertMessage,
-    HealthMessage,
-    ScoreMessage,
-)
+from monitor.alerts.message_parts import NOT_NOTIFIED
+from monitor.alerts.messages import AlertMessage, HealthMessage, ScoreMessage
 from monitor.client.items import (
     Contact,
     Ended,

@@ -19,19 +19,10 @@ from typing import Self
 
 import zmq
 
+from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, check_endpoint
 from monitor.alerts.history import Answer, HistoryRequest, decode_answer
 from monitor.alerts.keys import ClientKeys
-from monitor.alerts.messages import (
-    DEFAULT_ALERTS_ENDPOINT,
-    AlertMessage,
-    Decoded,
-    Heartbeat,
-    MalformedError,
-    ScoreMessage,
-    check_endpoint,
-    decode,
-    encode,
-)
+from monitor.alerts.messages import AlertMessage, Decoded, Heartbeat, MalformedError, ScoreMessage, decode, encode
 from monitor.client.connection import RefusalWatch, connect, history_endpoint, new_socket
 from monitor.client.follower import Follower
 from monitor.client.items import (

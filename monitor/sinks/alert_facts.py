@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from monitor.alerts.messages import ModelRef, ReasonBody, RegionBody
+from monitor.alerts.message_parts import ModelRef, ReasonBody, RegionBody
 from monitor.judging.camera_monitor import Alert
 from monitor.judging.fusion import ModelScale
 

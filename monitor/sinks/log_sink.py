@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 
-from monitor.alerts.messages import NOT_NOTIFIED
+from monitor.alerts.message_parts import NOT_NOTIFIED
 from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, Progress, RunReport

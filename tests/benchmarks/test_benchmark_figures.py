@@ -9,7 +9,8 @@ from benchmarks.lib.glass import Heard, Passage, alert_delays, score_delays
 from benchmarks.lib.rates import of_baseline, steady_rate
 from benchmarks.lib.stamp import HEIGHT_PX, WIDTH_PX, read, strip
 from benchmarks.lib.stamped_monitor import Stamped, Stamps
-from monitor.alerts.messages import SCHEMA, AlertMessage, ModelRef, ScoreMessage
+from monitor.alerts.message_parts import ModelRef
+from monitor.alerts.messages import SCHEMA, AlertMessage, ScoreMessage
 from monitor.sinks.evidence.alert_pictures import from_jpeg, to_jpeg
 from monitor.states import Phase
 from monitor.testing.scripted import ScriptedSource, Shot

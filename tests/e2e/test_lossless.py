@@ -14,7 +14,8 @@ import zmq
 
 from benchmarks.kill import run, run_stopped
 from monitor.alerts.journal import Journal
-from monitor.alerts.messages import AlertMessage, ModelRef
+from monitor.alerts.message_parts import ModelRef
+from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber, AsyncAlertSubscriber, Gap, Item, NoRepair, Received
 from monitor.client.follower import Start

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from monitor.alerts.messages import AlertMessage, ModelRef
+from monitor.alerts.message_parts import ModelRef
+from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
 from monitor.states import AlertEvent, Phase, Reason
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from monitor.alerts.bus.connection import Connection, Door
+from monitor.alerts.bus.doors import Connection, Door
 from monitor.alerts.bus.peer import Outgoing, Requester, Subscriber
 
 MAX_WAITING_BYTES = 128_000_000

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from monitor.alerts.bus.connection import MAX_PEERS, Connection, Door, address_of
+from monitor.alerts.bus.doors import MAX_PEERS, Connection, Door, address_of
 from monitor.alerts.bus.exchange import Exchange
 from monitor.alerts.bus.zmtp import ProtocolError, RefusedKeyError
 from monitor.alerts.complaints import Complaints

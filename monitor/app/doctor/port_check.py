@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitor.alerts.binding import check_exposure, listen
+from monitor.alerts.endpoints import check_endpoint
 from monitor.alerts.keys import ServerKeys
-from monitor.alerts.messages import check_endpoint
 from monitor.app.config import PublishConfig
 from monitor.app.doctor.finding_report import Finding, State, from_error
 from monitor.errors import BindError, ConfigError

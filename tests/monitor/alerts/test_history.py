@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from monitor.alerts.history import PAGE_BYTES, PAGE_MESSAGES, Answer, History, HistoryRequest, decode_answer
 from monitor.alerts.journal import Journal
-from monitor.alerts.messages import AlertMessage, MalformedError, ModelRef, encode
+from monitor.alerts.message_parts import ModelRef
+from monitor.alerts.messages import AlertMessage, MalformedError, encode
 from monitor.alerts.publisher import Publisher
 from monitor.states import AlertEvent, CameraState, Phase
 

@@ -16,7 +16,8 @@ import zmq
 
 from monitor.alerts.journal import Journal
 from monitor.alerts.keys import ClientKeys, ServerKeys, make_keys
-from monitor.alerts.messages import AlertMessage, ModelRef
+from monitor.alerts.message_parts import ModelRef
+from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber, Received
 from monitor.errors import ConfigError, RefusedError

@@ -11,17 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from monitor.alerts.endpoints import check_endpoint
+from monitor.alerts.message_parts import ModelRef, ReasonBody, RegionBody
 from monitor.alerts.messages import (
     AlertMessage,
     HealthMessage,
     Heartbeat,
     MalformedError,
     Message,
-    ModelRef,
-    ReasonBody,
-    RegionBody,
     ScoreMessage,
-    check_endpoint,
     decode,
     encode,
     json_schema,

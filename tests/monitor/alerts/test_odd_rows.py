@@ -114,6 +114,9 @@ def test_a_position_that_cannot_be_stops_neither_alerts_nor_replays(tmp_path: Pa
         "UPDATE kept SET after = -7",
         "INSERT INTO kept VALUES (1)",
         "UPDATE kept SET after = x'00'",
+        "DROP TABLE kept",
+        "DROP INDEX by_time",
+        "DROP TABLE open_events",
     ],
 )
 def test_a_lost_beginning_is_written_anew(tmp_path: Path, statement: str) -> None:

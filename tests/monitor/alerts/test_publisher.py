@@ -15,7 +15,8 @@ import zmq
 
 from monitor.alerts.journal import Journal
 from monitor.alerts.journal_rows import Entry
-from monitor.alerts.messages import AlertMessage, ModelRef
+from monitor.alerts.message_parts import ModelRef
+from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
 from monitor.errors import BindError, ConfigError
 from monitor.states import AlertEvent, CameraState, Phase, Reason, Region

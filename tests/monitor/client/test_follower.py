@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from monitor.alerts.history import History, decode_answer
 from monitor.alerts.journal import Journal
 from monitor.alerts.journal_rows import Entry
-from monitor.alerts.messages import AlertMessage, Decoded, Heartbeat, ModelRef, encode
+from monitor.alerts.message_parts import ModelRef
+from monitor.alerts.messages import AlertMessage, Decoded, Heartbeat, encode
 from monitor.client.follower import HELD, Follower, Start
 from monitor.client.items import Expired, Gap, Item, NoRepair, Received
 from monitor.states import Phase

@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any
 
-from monitor.alerts.messages import HealthMessage, ReasonBody, ScoreMessage, encode
+from monitor.alerts.message_parts import ReasonBody
+from monitor.alerts.messages import HealthMessage, ScoreMessage, encode
 from monitor.client import Ended, Gap, Received, Silence, UnknownCamera
 from monitor.client.lines import json_line, text_line
 from monitor.states import Phase

@@ -18,7 +18,7 @@ import zmq
 
 from monitor.alerts.binding import listen
 from monitor.alerts.bus import exchange, hub
-from monitor.alerts.bus.connection import BURST, RATE, Connection, Door
+from monitor.alerts.bus.doors import BURST, RATE, Connection, Door
 from monitor.alerts.bus.mechanisms import NullMechanism
 from monitor.alerts.bus.peer import Subscriber
 from monitor.alerts.bus.zmtp import encode_command, encode_frame

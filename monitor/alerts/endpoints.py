@@ -1,0 +1,25 @@
+"""The addresses of a monitor: the usual ones, and what an address has to look like."""
+
+from __future__ import annotations
+
+from monitor.errors import ConfigError
+
+DEFAULT_ALERTS_ENDPOINT = "tcp://127.0.0.1:5560"
+DEFAULT_SCORES_ENDPOINT = "tcp://127.0.0.1:5561"
+DEFAULT_HISTORY_ENDPOINT = "tcp://127.0.0.1:5562"
+
+
+def check_endpoint(endpoint: str) -> None:
+    """Raise ConfigError unless this is an address of the form ``tcp://host:port`` or ``ipc://path``."""
+    transport, _, rest = endpoint.partition("://")
+    if transport == "tcp":
+        host, _, port = rest.rpartition(":")
+        # ZeroMQ accepts port 99999 and silently uses another port.
+        good = bool(host) and (port == "*" or (port.isascii() and port.isdigit() and int(port) <= 65535))
+    else:
+        good = transport == "ipc" and bool(rest)
+    if not good or not endpoint.isprintable():
+        raise ConfigError(
+            f"{endpoint!r} is not an address for alerts: write tcp://HOST:PORT, such as {DEFAULT_ALERTS_ENDPOINT}, "
+            "or ipc://PATH for programs on this machine"
+        )
