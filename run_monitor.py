@@ -102,10 +102,7 @@ def main(
             show_default=False,
         ),
     ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="TOML file with cameras and settings; flags override it. SIGHUP reloads it."),
-    ] = None,
+    config: flags.Config = None,
     watch_config: Annotated[
         bool, typer.Option("--watch-config", help="Reload the config file whenever it changes.")
     ] = False,

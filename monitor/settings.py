@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +25,11 @@ class Settings(BaseModel):
     def but(self, **changes: Any) -> Self:
         """These settings with some values changed, checked again. Raises ValidationError, a ValueError."""
         return type(self)(**{**dict(self), **changes})
+
+
+def given_path(text: str) -> Path:
+    """A path of a command line, with the home folder in place of ``~``: systemd and ``--flag=~/x`` leave it there."""
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises an error without a home folder
 
 
 def expanded(path: Path) -> Path:

@@ -13,6 +13,7 @@ import typer
 
 from monitor.detector.registry import LEARNED
 from monitor.errors import UsageError
+from monitor.settings import given_path
 from monitor.state_folder import state_folder
 from monitor.text.command_line import run_app
 from monitor.text.commands import monitor_command, python_command
@@ -33,7 +34,8 @@ app = typer.Typer(
 )
 
 ModelFolder = Annotated[
-    Path, typer.Option("--model", metavar="FOLDER", help="Model folder that learn or train has written.")
+    Path,
+    typer.Option("--model", parser=given_path, metavar="FOLDER", help="Model folder that learn or train has written."),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="Device for networks: auto, cpu, cuda or cuda:N.")]
 
@@ -50,7 +52,9 @@ def learn(
     name: Annotated[str, typer.Option(metavar="NAME", help="Name of the model; its versions are written to DIR/NAME.")],
     models: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of all models. Default: where the monitor looks for them."),
+        typer.Option(
+            parser=given_path, metavar="DIR", help="Folder of all models. Default: where the monitor looks for them."
+        ),
     ] = None,
     record: Annotated[
         str, typer.Option("--for", metavar="TIME", help="How long to record from a live camera: 90s, 10m, 2h.")
@@ -103,7 +107,9 @@ def train(
     out: Annotated[
         Path,
         typer.Option(
-            metavar="FOLDER", help="Model folder to write; replaces an older model there when training is complete."
+            parser=given_path,
+            metavar="FOLDER",
+            help="Model folder to write; replaces an older model there when training is complete.",
         ),
     ],
     more: Annotated[list[str] | None, typer.Argument(metavar="PATH", help="More footage.")] = None,
@@ -147,9 +153,9 @@ def submission(
         str, typer.Option(metavar="PATH", help="Avenue tree, or folder of videos or folders named by number.")
     ],
     model: ModelFolder,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="CSV file to write: Id,Predicted.")] = Path(
-        "submission.csv"
-    ),
+    out: Annotated[
+        Path, typer.Option(parser=given_path, metavar="FILE", help="CSV file to write: Id,Predicted.")
+    ] = Path("submission.csv"),
     post: Annotated[
         Post,
         typer.Option(metavar="NAME", help="How to process scores: published (offline) or causal (as in a live run)."),
@@ -172,11 +178,17 @@ def evaluate(
     model: ModelFolder,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="labels.json, or a folder of videos and .mat, .npy or .npz labels."),
+        typer.Option(
+            parser=given_path, metavar="PATH", help="labels.json, or a folder of videos and .mat, .npy or .npz labels."
+        ),
     ] = None,
     alarms_per_day: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="Instead of --data: count alarms on whole days of footage without labels."),
+        typer.Option(
+            parser=given_path,
+            metavar="PATH",
+            help="Instead of --data: count alarms on whole days of footage without labels.",
+        ),
     ] = None,
     subset: Annotated[
         str | None, typer.Option(metavar="NAME", help="avenue, ped1, umn-1, umn-2, or the start of the files' names.")
@@ -194,11 +206,16 @@ def evaluate(
         ),
     ] = None,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Also write the figures to this file.")
+        Path | None,
+        typer.Option("--json", parser=given_path, metavar="FILE", help="Also write the figures to this file."),
     ] = None,
     plots: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Draw score curves, ROC curves and heat maps as PNG files in this folder."),
+        typer.Option(
+            parser=given_path,
+            metavar="FOLDER",
+            help="Draw score curves, ROC curves and heat maps as PNG files in this folder.",
+        ),
     ] = None,
     post: Annotated[
         Post,
@@ -266,7 +283,8 @@ def evaluate(
 @app.command(short_help="Show which alerts a recorded run would have raised with other settings.")
 def what_if(
     scores: Annotated[
-        Path, typer.Option(metavar="FILE", help="Score record of a run (run_monitor.py --record-scores).")
+        Path,
+        typer.Option(parser=given_path, metavar="FILE", help="Score record of a run (run_monitor.py --record-scores)."),
     ],
     threshold: Annotated[
         float | None,

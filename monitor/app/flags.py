@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from monitor.settings import given_path
+
 Model = Annotated[Path | None, typer.Option(metavar="DIR", help="Model folder for all cameras without their own.")]
 Learn = Annotated[
     str | None,
@@ -49,11 +51,21 @@ Evidence = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Keep pictures and a clip of every event in this folder. Default off."),
 ]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        parser=given_path,
+        metavar="FILE",
+        help="TOML file with cameras and settings; flags override it. SIGHUP reloads it in a run.",
+    ),
+]
 RecordScores = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write every score to this file as JSON lines.")
+    Path | None,
+    typer.Option(parser=given_path, metavar="FILE", help="Write every score to this file as JSON lines."),
 ]
 RecordAlerts = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write every alert to this file as JSON lines.")
+    Path | None,
+    typer.Option(parser=given_path, metavar="FILE", help="Write every alert to this file as JSON lines."),
 ]
 
 FLAGS_OF_SETTINGS = {

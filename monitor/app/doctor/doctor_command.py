@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -33,9 +32,7 @@ def doctor(
         list[str] | None,
         typer.Argument(metavar="[NAME=]SOURCE...", help="The same sources as for the monitor.", show_default=False),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="TOML file with cameras and settings; flags override it.")
-    ] = None,
+    config: flags.Config = None,
     model: flags.Model = None,
     learn: flags.Learn = None,
     state: flags.State = None,

@@ -163,7 +163,7 @@ class EvidenceSink(Sink):
     def _work(self) -> None:
         with sole_user(self._settings.folder) as alone:
             if alone:
-                repair(self.disk)
+                repair(Disk(self._settings.folder))  # its files do not count as those of this run
             self._write_all()
         self._retention.close()
 

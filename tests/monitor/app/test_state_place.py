@@ -9,6 +9,7 @@ import pytest
 from monitor.app.config_file import load_config
 from monitor.app.state_place import where_state_is
 from monitor.errors import ConfigError
+from tests.helpers.commands import doctor, monitor, training
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +67,12 @@ def test_a_tilde_is_the_home_folder_in_every_path(here: Path, key: str) -> None:
 def test_an_unknown_home_is_one_sentence() -> None:
     with pytest.raises(ConfigError, match="no home folder is known for '~nobody-here': write the whole path"):
         load_config(None, {"evidence.folder": "~nobody-here/x"})
+
+
+def test_a_tilde_that_no_shell_has_replaced_is_the_home_folder_in_flags(here: Path) -> None:
+    for said in (
+        monitor("--config=~/none.toml").stderr,
+        doctor("--config=~/none.toml").stderr,
+        training("what-if", "--scores=~/none.jsonl").stderr,
+    ):
+        assert f"cannot read {'the config file ' if 'toml' in said else ''}{here / 'home' / 'none.'}" in said
