@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 HIDDEN = "***"
 
+PLACEHOLDER = "USER:PASSWORD"
+
 LOCAL = frozenset(["ipc", "inproc"])
 """Schemes of addresses that are paths or names on this machine. They hold no password."""
 
@@ -41,7 +43,7 @@ class ShownAddress:
     """The parts of an address that may be shown.
 
     scheme     as written, with the characters up to the host, such as ``rtsp://``
-    user       True if it names a user or a password
+    user       ``***`` if it names a user or a password; ``USER:PASSWORD`` stays, as advice says what to write there
     host       host name or IP address, IPv6 in brackets; None if there is none, or if it is uncertain what is the host
     port       digits, or ``*``; "" if the address names none
     path       the last part of the path, ``/***/101``; "" without a path
@@ -49,7 +51,7 @@ class ShownAddress:
     """
 
     scheme: str
-    user: bool
+    user: str
     host: str | None
     port: str
     path: str
@@ -58,7 +60,7 @@ class ShownAddress:
     def __str__(self) -> str:
         if self.host is None:
             return self.scheme + HIDDEN
-        user = f"{HIDDEN}@" if self.user else ""
+        user = f"{self.user}@" if self.user else ""
         port = f":{self.port}" if self.port else ""
         return f"{self.scheme}{user}{self.host}{port}{self.path}{self.more}"
 
@@ -68,14 +70,19 @@ def shown_address(scheme: str, rest: str) -> ShownAddress:
     if len(scheme) > _LONGEST_SCHEME + 3:
         scheme = f"{HIDDEN}://"
     authority, tail = divided(rest)
-    user, _, place = authority.rpartition("@")
+    place = authority.rpartition("@")[2]
     found = _HOST.fullmatch(place)
     if found is None or (found[2] and found[1].lower() in _USERS) or (tail.startswith("\\") and "@" in tail):
-        return ShownAddress(scheme, "@" in authority, None, "", "", "")
+        return ShownAddress(scheme, shown_user(authority), None, "", "", "")
     path = re.split(r"[?#]", tail, maxsplit=1)[0]
-    return ShownAddress(
-        scheme, bool(user) or "@" in authority, found[1], found[2] or "", _path(path), f"?{HIDDEN}" * (path != tail)
-    )
+    more = f"?{HIDDEN}" if path != tail else ""
+    return ShownAddress(scheme, shown_user(authority), found[1], found[2] or "", _path(path), more)
+
+
+def shown_user(authority: str) -> str:
+    """What is shown before the ``@``; empty without one."""
+    user, at, _ = authority.rpartition("@")
+    return user if user == PLACEHOLDER else HIDDEN if at else ""
 
 
 def divided(rest: str) -> tuple[str, str]:

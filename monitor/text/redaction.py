@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 
-from monitor.text.addresses import HIDDEN, LOCAL, shown_address
+from monitor.text.addresses import HIDDEN, LOCAL, PLACEHOLDER, shown_address
 from monitor.text.escaping import cleaned_lines
 
 _TOKEN = re.compile(r"\S+")
@@ -101,9 +101,10 @@ def _redact_rest(text: str) -> str:
 
 def _without_scheme(text: str) -> str:
     """``user:password@host/path`` without a scheme."""
-    address, after = _cut(text.rpartition("@")[2])
+    user, _, rest = text.rpartition("@")
+    address, after = _cut(rest)
     shown = shown_address("", address)
-    return f"{HIDDEN}@{shown}{after}"
+    return f"{user if user == PLACEHOLDER else HIDDEN}@{shown}{after}"
 
 
 class RedactingFormatter(logging.Formatter):

@@ -106,7 +106,7 @@ def _address(url: str) -> tuple[str, str, str, bool]:
     scheme, _, rest = url.partition("://")
     shown = shown_address(f"{scheme}://", rest)
     port = shown.port or str(PORTS.get(scheme.lower(), ""))
-    return (shown.host or "the host").strip("[]"), port, scheme, shown.user
+    return (shown.host or "the host").strip("[]"), port, scheme, bool(shown.user)
 
 
 def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: float) -> Finding:
@@ -159,13 +159,14 @@ def _camera_advice(facts: StreamFacts, analysis_fps: float, *, overloaded: bool)
 def _network_advice(facts: StreamFacts, gap_s: float, *, slow_machine: bool) -> Iterator[str]:
     """What to do about frames that are late or damaged, unless this machine itself causes the delay."""
     fps, claimed_fps = facts.fps, facts.claimed_fps
+    longest_s = facts.longest_wait_s if facts.longest_step_s is None else facts.longest_step_s
     if facts.stalled:
         yield "it stopped sending during the check: check the network, restart the camera"
     elif facts.ended:
         yield "it ended by itself: use a live stream, not a recording; close other viewers"
     elif slow_machine:
         pass
-    elif facts.longest_wait_s is not None and facts.longest_wait_s > max(gap_s, 3.0 / (fps or 1.0)):
+    elif longest_s is not None and longest_s > max(gap_s, 3.0 / (fps or 1.0)):
         yield "frames arrive with gaps: check the network (cable rather than wireless) and the bit rate"
     if facts.damaged:
         yield "frames are damaged: check the network, lower the bit rate"

@@ -90,6 +90,7 @@ def test_credentials_are_hidden(text: str, expected: str) -> None:
         "tcp://*:5560, tcp://127.0.0.1:* and ipc:///run/true-sight/alerts.sock",
         "/data/video=1.mp4, /dev/v4l/by-id/usb-cam, 10:00.mp4 and C:\\footage",
         "the key=value pairs of a setting",
+        "write rtsp://USER:PASSWORD@192.168.1.20/stream, as USER:PASSWORD@HOST; then start it",
         "watched with the model that it has learned (door@1234abcd)",
     ],
 )
