@@ -24,6 +24,7 @@ from monitor.app.doctor.model_check import (
     too_short_to_learn,
 )
 from monitor.app.doctor.port_check import check_keys, check_ports
+from monitor.app.doctor.rate_check import too_slow
 from monitor.app.doctor.verdict import judge_failure, judge_footage, judge_stream
 from monitor.errors import SourceError
 from monitor.model.model_store import learned_folder
@@ -201,9 +202,17 @@ def _source(source: Source, request: Request, result: Result | None, settings: M
     if isinstance(result, FootageFacts):
         if result.length_s is not None:
             seen.lengths_s[source.name] = result.length_s
+        seen.steps_s[source.name] = result.seconds / max(1, result.total or result.read)
         return judge_footage(source.name, result, request)
+    if (step_s := result.step_s or (result.fps and 1.0 / result.fps)) is not None:
+        seen.steps_s[source.name] = step_s
     seen.decode_cores += result.decode_ms * (result.fps or 0.0) / 1000.0
     return judge_stream(source.name, result, request, settings.analysis_fps)
+
+
+def _step_s(step_s: float, settings: MonitorConfig) -> float:
+    """Seconds between two analysed frames of a camera with frames ``step_s`` seconds apart."""
+    return max(step_s, 1.0 / settings.analysis_fps) if settings.analysis_fps else step_s
 
 
 def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[Finding]:
@@ -230,13 +239,15 @@ def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[
     costs: dict[str, float] = {}
     for folder, names in users.items():
         sizes = [seen.sizes[name] for name in names if name in seen.sizes]
-        finding = check_model(
-            folder, max(sizes, default=_USUAL_SIZE, key=lambda size: size[0] * size[1]), settings, device
-        )
+        largest = max(sizes, default=_USUAL_SIZE, key=lambda size: size[0] * size[1])
+        steps_s = {name: _step_s(seen.steps_s[name], settings) for name in names if name in seen.steps_s}
+        finding = check_model(folder, largest, settings, device, steps_s)
         yield finding
         if isinstance(finding.facts, ModelFacts):
             fits = (misfit(name, finding.facts.learned_size, seen.sizes[name]) for name in names if name in seen.sizes)
             yield from filter(None, fits)
+            silent, detectors = finding.facts.silent, finding.facts.detectors
+            yield from filter(None, (too_slow(name, steps_s[name], silent[name], detectors) for name in silent))
             costs |= {name: finding.facts.ms_a_frame for name in names if name in seen.live}
     if costs:
         yield judge_load(costs, seen.decode_cores, cores, settings.analysis_fps)

@@ -98,6 +98,8 @@ class StreamFacts:
     stalled          True if nothing arrived for the read timeout
     core_wait        share of the time in which the check was ready to run but other programs used all cores, 0..1;
                      None if the system does not report it
+    step_s           median step between two frames by the clock that a run uses, seconds; None if too few arrived
+    longest_step_s   longest step by the same clock: frames of a burst count evenly
     """
 
     codec: str
@@ -117,6 +119,8 @@ class StreamFacts:
     ended: bool
     stalled: bool
     core_wait: float | None = None
+    step_s: float | None = None
+    longest_step_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

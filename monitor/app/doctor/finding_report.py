@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from monitor.app.doctor.facts import Failure, FootageFacts, StreamFacts
@@ -27,6 +28,7 @@ class ModelFacts:
     width, height          pixels of the frames it was timed with
     learned_size           (width, height) in pixels of the frames it learned from; None if not recorded
     ms_a_frame             milliseconds to score one frame
+    silent                 camera name -> detectors that cannot judge its frames, because they are too far apart
     cameras_a_thread       cameras that one thread can score at ``analysis_fps`` frames per second each
     """
 
@@ -44,6 +46,7 @@ class ModelFacts:
     ms_a_frame: float
     analysis_fps: float
     cameras_a_thread: int
+    silent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,9 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-import cv2
-import numpy as np
-
 from monitor.app.config import MonitorConfig
 from monitor.app.doctor.finding_report import Finding, ModelFacts, State, from_error
+from monitor.app.doctor.rate_check import PICTURES, silent_detectors, street
 from monitor.detector.network_threads import one_thread_per_network
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
@@ -20,26 +18,28 @@ from monitor.judging.scorer import Scorer
 from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.model.model_store import COPY_AGAIN, Model, load_model
 from monitor.scores.calibration import DAY_S
-from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.stream.picture_size import Size, judge_size
 from monitor.text.commands import learn_command
 from monitor.text.durations import in_words
 from monitor.text.wording import about, counted
-from monitor.types import Frame, Image
+from monitor.types import Frame
 
 EVERY_FRAME_FPS = 25.0
 """Assumed frames per second of a camera if ``analysis_fps = 0``."""
 _WARM_UP = 8
 _TIMED = 40
 _TIMED_S = 2.0
-_PICTURES = 8
+_NO_STEPS: Mapping[str, float] = {}
 
 
-def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, device: str) -> Finding:
+def check_model(
+    folder: Path, size: tuple[int, int], settings: MonitorConfig, device: str, steps_s: Mapping[str, float] = _NO_STEPS
+) -> Finding:
     """Check a model folder: what it contains, whether it fits the budget, and how fast it scores frames of ``size``.
 
-    size    (width, height) in pixels
-    device  a device that exists
+    size     (width, height) in pixels
+    device   a device that exists
+    steps_s  camera name -> seconds between two of its analysed frames, to find out which detectors can judge them
     """
     try:
         model = load_model(folder, device)
@@ -69,6 +69,7 @@ def check_model(folder: Path, size: tuple[int, int], settings: MonitorConfig, de
         ms_a_frame=ms,
         analysis_fps=fps,
         cameras_a_thread=int(1000.0 / (ms * fps)),
+        silent={name: silent_detectors(model, size, step_s) for name, step_s in steps_s.items()},
     )
     return judge_model(facts, settings.false_alarms_per_day)
 
@@ -117,31 +118,18 @@ def judge_load(cameras: Mapping[str, float], decode_cores: float, cores: int, an
 def _milliseconds_a_frame(model: Model, size: tuple[int, int], fps: float) -> float:
     """Median time to score one frame alone, on one thread as in a run. In milliseconds."""
     one_thread_per_network()
-    images = _street(size, fps)
+    images = street(size, fps)
     scorer = Scorer({"probe": model})
     took: list[float] = []
     until = time.monotonic() + _TIMED_S
     for number in count():
-        frame = Frame("probe", number, number / fps, images[number % _PICTURES])
+        frame = Frame("probe", number, number / fps, images[number % PICTURES])
         started = time.perf_counter()
         scorer.score([frame])
         took.append(1000.0 * (time.perf_counter() - started))
         if len(took) >= _WARM_UP + _TIMED or (len(took) > _WARM_UP and time.monotonic() > until):
             break
     return median(took[_WARM_UP:])
-
-
-def _street(size: tuple[int, int], fps: float) -> list[Image]:
-    """A few synthetic frames of people who walk by."""
-    images: list[Image] = []
-    with SyntheticScene().open() as reader:
-        while len(images) < _PICTURES:
-            for _ in range(max(1, round(reader.fps / fps))):
-                reader.grab()
-            image = reader.retrieve()
-            if image is not None:
-                images.append(cv2.resize(image, size).astype(np.uint8, copy=False))
-    return images
 
 
 def _duration(seconds: float) -> str:

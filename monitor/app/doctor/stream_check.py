@@ -132,6 +132,8 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
         ended=ended,
         stalled=stalled,
         core_wait=core_wait,
+        step_s=beat.step_s,
+        longest_step_s=beat.longest_step_s,
     )
 
 
@@ -239,4 +241,6 @@ def _watch_source(
             ended=ended,
             stalled=stalled,
             core_wait=cores.share(),
+            step_s=beat.step_s,
+            longest_step_s=beat.longest_step_s,
         )
