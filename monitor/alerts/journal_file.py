@@ -33,8 +33,8 @@ _TABLES = (
     "CREATE TABLE IF NOT EXISTS messages (position INTEGER PRIMARY KEY, sent_at REAL NOT NULL, epoch TEXT NOT NULL, "
     "topic TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, jpeg BLOB)",
     "CREATE INDEX IF NOT EXISTS by_time ON messages (sent_at)",
-    "CREATE TABLE IF NOT EXISTS open_events (event_id TEXT PRIMARY KEY, position INTEGER NOT NULL, topic TEXT NOT NULL, "
-    "body BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS open_events (event_id TEXT PRIMARY KEY, position INTEGER NOT NULL, "
+    "topic TEXT NOT NULL, body BLOB NOT NULL)",
     "CREATE TABLE IF NOT EXISTS kept (after INTEGER NOT NULL)",
 )
 _TIME_TABLE = "CREATE TABLE IF NOT EXISTS witnessed_time (record TEXT NOT NULL)"

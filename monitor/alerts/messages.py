@@ -85,7 +85,8 @@ class AlertMessage(Kept):
                   the same on the stream's clock
     media_s       where the event began in its file or folder, seconds from the beginning; None for a live camera
     about         an AlertKind; plain text if a newer monitor sends one that this version does not know. For a lost
-                  camera there are no scores, regions or pictures, and times named ``..._s`` count from the start of the run
+                  camera there are no scores, regions or pictures, and times named ``..._s`` count from the start of
+                  the run
     score         smoothed score now; None if the frame cannot be judged
     peak_score    highest score of the event so far
     threshold     always 1.0, in units of the score

@@ -14,7 +14,8 @@ from typing import Any, Self
 
 from monitor.alerts.messages import AlertMessage
 from monitor.client.items import Item, Received
-from monitor.client.subscriber import AlertSubscriber, note
+from monitor.client.notes import note
+from monitor.client.subscriber import AlertSubscriber
 
 
 class AsyncAlertSubscriber:

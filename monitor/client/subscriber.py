@@ -13,47 +13,41 @@ import math
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import zmq
 
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, check_endpoint
-from monitor.alerts.history import Answer, HistoryRequest, decode_answer
+from monitor.alerts.history import Answer
 from monitor.alerts.keys import ClientKeys
-from monitor.alerts.messages import AlertMessage, Decoded, Heartbeat, MalformedError, ScoreMessage, decode, encode
-from monitor.client.connection import RefusalWatch, connect, history_endpoint, new_socket
+from monitor.alerts.messages import AlertMessage, Decoded, Heartbeat, MalformedError, ScoreMessage, decode
+from monitor.client.connection import RefusalWatch, connect, new_socket
 from monitor.client.follower import Follower
+from monitor.client.inquiry import Inquiry
 from monitor.client.items import (
     Contact,
     Ended,
-    Expired,
-    Gap,
     Item,
     Malformed,
-    NoRepair,
     Received,
     Silence,
     UnknownCamera,
     Unreadable,
 )
-from monitor.client.lines import text_line
+from monitor.client.notes import note
 from monitor.client.since import Since, start_of, token_of
 from monitor.client.tracker import SequenceTracker
-from monitor.errors import ConfigError, LostError
+from monitor.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 SILENCE_S = 3.0
 """A publisher sends a heartbeat every second. After this many seconds without one it counts as silent."""
-ASK_AGAIN_S = 2.0
-"""A request to the history is sent again after this many seconds without an answer."""
-GIVE_UP_S = 10.0
-"""The request is given up after this many seconds without an answer, if heartbeats still come."""
 _LONGEST_POLL_S = 60.0
 """ZeroMQ counts milliseconds in 32 bits. A longer wait takes several polls."""
 MAX_CAMERAS = 128
+MAX_CAMERA_BYTES = 255
 
 
 class AlertSubscriber:
@@ -97,6 +91,8 @@ class AlertSubscriber:
         for camera in cameras or ():
             if not camera or "/" in camera:
                 raise ConfigError(f"{camera!r} is not a camera name: a name must not be empty and must not contain /")
+            if len(camera.encode(errors="replace")) > MAX_CAMERA_BYTES:
+                raise ConfigError(f"{camera[:20]!r}... is not a camera name: it has more than {MAX_CAMERA_BYTES} bytes")
         if len(cameras or ()) > MAX_CAMERAS:
             raise ConfigError(f"at most {MAX_CAMERAS} cameras can be chosen: leave the cameras out to receive all")
         if timeout_s is not None and not timeout_s >= 0:
@@ -129,13 +125,7 @@ class AlertSubscriber:
         self._follower = Follower(self._topics, self._start, repair=self._repair)
         self._score_tracker = SequenceTracker()
         self._queue: deque[tuple[Item | None, int | None]] = self._follower.items
-        self._history: zmq.Socket[bytes] | None = None
-        self._history_at: str | None = None
-        self._announced: str | None = None  # the address of the history that the monitor reported last
-        self._no_history = "this monitor has no history socket"
-        self._asked: HistoryRequest | None = None  # sent, but not answered yet
-        self._last_request: HistoryRequest | None = None
-        self._tag = 0
+        self._inquiry = Inquiry(self._context, self._poller, self._keys, self.endpoint, self._chosen_history)
         self._epoch: str | None = None
         self._cameras_checked_in: str | None = None  # the run with cameras already checked
         self._in_contact = False
@@ -154,7 +144,7 @@ class AlertSubscriber:
             raise
         now = time.monotonic()
         self._ends_at, self._silent_at = now + self._timeout_s, now + self._silence_s
-        self._asked_at = self._asked_first_at = self._entered_at = now
+        self._entered_at = now
         self._entered = True
         return self
 
@@ -211,8 +201,7 @@ class AlertSubscriber:
 
     def wait_s(self) -> float:
         """Return after how many seconds ``next_now`` must be called again, if no socket has data before."""
-        ask_at = self._asked_at + ASK_AGAIN_S if self._asked is not None else math.inf
-        soonest = min(self._ends_at, self._silent_at, ask_at) - time.monotonic()
+        soonest = min(self._ends_at, self._silent_at, self._inquiry.ask_again_at) - time.monotonic()
         return min(max(0.0, soonest), _LONGEST_POLL_S)
 
     def sockets(self) -> list[zmq.Socket[bytes]]:
@@ -227,29 +216,15 @@ class AlertSubscriber:
             self._follower.no_heartbeat()
         elif now >= self._ends_at:
             raise StopIteration
-        if self._asked is not None and now - self._asked_at >= ASK_AGAIN_S:
-            if not self._in_contact:
-                self._asked_first_at = now  # the monitor is down: the time limit starts when it is back
-            if now - self._asked_first_at >= GIVE_UP_S:
-                self._follower.give_up(f"the history at {self._history_at} does not answer")
-            self._asked = None
+        reason = self._inquiry.overdue(now, in_contact=self._in_contact)
+        if reason is not None:
+            self._follower.give_up(reason)
 
     def _ask(self) -> None:
         """Send the follower's request, unless it is already sent."""
         request = self._follower.request
-        if request is None or request is self._asked:
-            return
-        now = time.monotonic()
-        if self._history is None:
-            self._follower.give_up(self._no_history)
-            return
-        if request is not self._last_request:
-            self._last_request, self._asked_first_at = request, now
-            self._tag += 1
-        self._asked, self._asked_at = request, now
-        tagged = request.model_copy(update={"tag": str(self._tag)})
-        with suppress(zmq.Again):  # not connected now: the request is sent again later
-            self._history.send(encode(tagged), flags=zmq.DONTWAIT)
+        if request is not None and (reason := self._inquiry.ask(request, time.monotonic())) is not None:
+            self._follower.give_up(reason)
 
     def _receive(self, waiting: zmq.Socket[bytes]) -> None:
         if waiting is self._watch.events:
@@ -257,10 +232,8 @@ class AlertSubscriber:
             return
         parts = waiting.recv_multipart()
         try:
-            if waiting is self._history:
-                answer = decode_answer(parts)
-                if self._asked is not None and answer.head.tag == str(self._tag):
-                    self._asked = None
+            if waiting is self._inquiry.socket:
+                if (answer := self._inquiry.received(parts)) is not None:
                     if answer.messages:
                         self._ends_at = time.monotonic() + self._timeout_s
                     self._say_malformed(answer)
@@ -292,7 +265,7 @@ class AlertSubscriber:
         self._epoch, self._in_contact, self.heard_before = message.epoch, True, True
         if isinstance(message, Heartbeat):
             if message.history is not None and self._repair:
-                self._connect_history(message.history)
+                self._inquiry.announced(message.history)
             self._follower.heartbeat(message, now - self._entered_at)
             self._check_cameras(message)
             if message.ended is not None:
@@ -323,40 +296,6 @@ class AlertSubscriber:
             self._ends_at = time.monotonic() + self._timeout_s
             self._queue.append((Received(message, decoded.jpeg, gap.last - gap.first + 1 if gap else 0), None))
 
-    def _connect_history(self, announced: str) -> None:
-        if announced == self._announced:
-            return
-        self._announced = announced
-        try:
-            at = self._chosen_history or history_endpoint(self.endpoint, announced)
-        except ConfigError as error:
-            self._no_history = str(error)
-            return
-        if at == self._history_at:
-            return
-        if self._history is not None:
-            if self._history in self._poller:
-                self._poller.unregister(self._history)
-            self._history.close(linger=0)
-        self._history_at, self._asked = at, None
-        self._history = new_socket(self._context, zmq.DEALER, self._keys)
-        try:
-            self._connect(self._history, at)
-        except ConfigError as error:
-            log.warning("the monitor's history cannot be used: %s", error)
-
     def _connect(self, made: zmq.Socket[bytes], endpoint: str) -> None:
         connect(made, endpoint)
         self._poller.register(made, zmq.POLLIN)
-
-
-def note(item: Item, *, strict: bool) -> None:
-    """Log an item that is not a message. With ``strict``, raise LostError for a loss."""
-    if isinstance(item, Gap | Expired):
-        if strict:
-            raise LostError(text_line(item))
-        log.error("%s", text_line(item))
-    elif isinstance(item, Silence | NoRepair | Malformed | Unreadable | UnknownCamera):
-        log.warning("%s", text_line(item))
-    else:
-        log.info("%s", text_line(item))

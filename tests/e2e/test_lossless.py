@@ -183,8 +183,8 @@ def test_without_a_journal_losses_are_said_and_with_strict_raised(monitor: Monit
 
 
 def test_a_history_that_does_not_answer_is_given_up_and_said(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.client.subscriber.ASK_AGAIN_S", 0.05)
-    monkeypatch.setattr("monitor.client.subscriber.GIVE_UP_S", 0.3)
+    monkeypatch.setattr("monitor.client.inquiry.ASK_AGAIN_S", 0.05)
+    monkeypatch.setattr("monitor.client.inquiry.GIVE_UP_S", 0.3)
     publisher = monitor.start()
     with zmq.Context() as context, context.socket(zmq.ROUTER) as deaf:
         deaf.linger = 0

@@ -323,6 +323,8 @@ def test_a_bad_endpoint_is_a_config_error(endpoint: str) -> None:
 def test_a_bad_camera_name_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match="'a/b' is not a camera name"):
         AlertSubscriber(cameras=["a/b"])
+    with pytest.raises(ConfigError, match="it has more than 255 bytes"):
+        AlertSubscriber(cameras=["é" * 128])
 
 
 @pytest.mark.parametrize("timeout_s", [-1.0, float("nan")])
