@@ -22,6 +22,9 @@ from monitor.types import Image
 _NOT_IN_OPENCV = frozenset(["av1", "libdav1d", "libaom-av1", "libgav1"])
 """Names under which FFmpeg decodes AV1. OpenCV's FFmpeg opens such a file, and then decodes nothing."""
 
+_TIMEOUT_S = 30.0
+"""For a web server that does not answer any more, seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:
@@ -40,7 +43,7 @@ class Survey:
 def survey(target: str) -> Survey | None:
     """Look at the streams of a file or URL; None if it cannot be opened, or holds no video."""
     try:
-        with av.open(target, metadata_errors="replace") as container:
+        with av.open(target, metadata_errors="replace", timeout=_TIMEOUT_S) as container:
             first, *_ = videos = list(container.streams.video)
             films = [stream for stream in videos if not stream.disposition & Disposition.attached_pic]
             best = max(films or videos, key=_pixels)
@@ -64,7 +67,7 @@ class AvCapture:
     """
 
     def __init__(self, target: str, index: int, threads: int | None = None) -> None:
-        self._container = av.open(target, metadata_errors="replace")
+        self._container = av.open(target, metadata_errors="replace", timeout=_TIMEOUT_S)
         stream = self._container.streams[index]
         assert isinstance(stream, VideoStream)
         self._stream = stream

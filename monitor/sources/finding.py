@@ -24,6 +24,7 @@ from monitor.sources.proxy import bypass_proxy
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.sources.source import Source
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
+from monitor.sources.web_recording import is_recording
 from monitor.text.addresses import divided, is_usual, shown_address
 from monitor.text.redaction import redact_source
 from monitor.text.wording import counted
@@ -72,18 +73,21 @@ def open_sources(
     open_timeout_s, read_timeout_s, snapshot_fps  timeouts of cameras and rate of requests, see CameraSource
     hardware  decode on hardware if it is available
 
-    This function lists folders but opens no source. Raises SourceError.
+    This function lists folders but opens no source; only if a web address ends like a video file, it asks the server
+    whether it is one. Raises SourceError.
     """
     found = [stream for spec in specs for stream in _understand(spec, split)]
+    bypass_proxy(stream.target for stream in found if isinstance(stream.target, str))
     names = _names(found)
     _warn_of_doubles(found, names)
-    bypass_proxy(stream.target for stream in found if isinstance(stream.target, str))
     videos = sum(isinstance(stream.target, Path) and stream.target.is_file() for stream in found)
     # A single file is decoded by all cores. Many files would compete for the cores, so each gets its share.
     threads = max(1, (os.cpu_count() or 1) // max(videos, 1)) if videos > 1 else None
     sources: list[Source] = []
     for stream, name in zip(found, names, strict=True):
-        if isinstance(stream.target, (str, int)) or is_device(stream.target):
+        if isinstance(stream.target, str) and is_recording(stream.target, open_timeout_s):
+            sources.append(VideoSource(stream.target, name, threads=threads, hardware=hardware))
+        elif isinstance(stream.target, (str, int)) or is_device(stream.target):
             sources.append(
                 CameraSource(
                     name,

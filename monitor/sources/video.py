@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import cast
+from urllib.parse import urlsplit
 
 import cv2
 
 from monitor.errors import CaptureError, SourceError
+from monitor.sources.av_capture import AvCapture, survey
 from monitor.sources.opencv import has_budget, name_for_opencv, open_capture, plausible_fps
 from monitor.sources.picture_budget import MOST_PIXELS
 from monitor.sources.source import Position, Reader, Source
+from monitor.text.redaction import redact
 from monitor.types import Image
 
 VIDEO_SUFFIXES = frozenset(
@@ -36,31 +39,34 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 
-_COUNTED = frozenset([".avi", ".mp4", ".m4v", ".mkv", ".mov", ".webm", ".3gp"])
+COUNTED = frozenset([".avi", ".mp4", ".m4v", ".mkv", ".mov", ".webm", ".3gp"])
 """Containers that store their length; for others FFmpeg estimates it from the bit rate."""
 _MISSING_SHARE, _MISSING_S = 0.1, 1.0
 """How much may be missing at the end of a file (share of its length, and seconds): stored lengths are not exact."""
 
 
 class VideoSource(Source):
-    """A video file that OpenCV's FFmpeg can decode.
+    """A video file that FFmpeg can decode. If it holds several video streams, the largest is shown.
 
-    path      the file
+    path      the file, or the http(s) URL of a recording
     name      the camera's name; default: the stem of the file name
     threads   number of decoding threads; None: FFmpeg decides
     hardware  decode on hardware, see ``open_capture``
     """
 
     def __init__(
-        self, path: Path, name: str | None = None, *, threads: int | None = None, hardware: bool = False
+        self, path: Path | str, name: str | None = None, *, threads: int | None = None, hardware: bool = False
     ) -> None:
-        super().__init__(name or path.stem, str(path))
+        label = redact(path) if isinstance(path, str) else str(path)
+        super().__init__(name or PurePosixPath(label).stem, label)
         self.path = path
         self.threads = threads
         self.hardware = hardware
 
     def open(self) -> VideoReader:
         """Open the file. Raises SourceError."""
+        if isinstance(self.path, str):
+            return self._reader(self._capture(self.path))
         try:
             exists = self.path.is_file()
         except OSError as error:
@@ -68,19 +74,32 @@ class VideoSource(Source):
             raise SourceError(f"{self.label} cannot be read ({why}): check the path and the permissions") from error
         if not exists:
             raise SourceError(f"no such file: {self.label}")
-        threads = [] if self.threads is None else [cv2.CAP_PROP_N_THREADS, self.threads]
         try:
             with name_for_opencv(self.path) as name:
-                capture = open_capture(name, parameters=threads, hardware=self.hardware)
+                capture = self._capture(name)
         except OSError as error:
             raise SourceError(f"{self.label} cannot be read ({error.strerror}): check its permissions") from error
+        return self._reader(capture)
+
+    def _reader(self, capture: cv2.VideoCapture) -> VideoReader:
         if not capture.isOpened():
             raise SourceError(f"{self.label} is not a video that OpenCV can read")
         if not has_budget(capture):
             capture.release()
             raise SourceError(f"the pictures of {self.label} are larger than {MOST_PIXELS} pixels: scale them down")
-        counted = self.path if self.path.suffix.lower() in _COUNTED else None
+        name = self.path if isinstance(self.path, str) else str(self.path.absolute())
+        counted = name if suffix_of(self.path) in COUNTED else None
         return VideoReader(capture, self.label, counted)
+
+    def _capture(self, name: str) -> cv2.VideoCapture:
+        """The file, opened by OpenCV or by its stand-in. Raises SourceError for an unknown codec."""
+        found = survey(name)
+        if found is not None and not found.codec:
+            raise SourceError(f"{self.label} holds video of a codec that this FFmpeg does not know")
+        if found is not None and not found.opencv:
+            return cast(cv2.VideoCapture, AvCapture(name, found.index, self.threads))
+        threads = [] if self.threads is None else [cv2.CAP_PROP_N_THREADS, self.threads]
+        return open_capture(name, parameters=threads, hardware=self.hardware)
 
     def check(self) -> None:
         """Raise SourceError unless the first frame can be decoded."""
@@ -95,11 +114,11 @@ class VideoReader(Reader):
     The media time is the container's time if it increases from frame to frame, otherwise the time of the previous
     frame plus 1 / fps. The first frame is at 0 s.
 
-    counted  the file, if its container stores a length: a file that ends long before it may be truncated. Then its
-             packets decide. None if the length says nothing
+    counted  the file or URL, if its container stores a length: a file that ends long before it may be truncated. Then
+             its packets decide. None if the length says nothing
     """
 
-    def __init__(self, capture: cv2.VideoCapture, label: str, counted: Path | None = None) -> None:
+    def __init__(self, capture: cv2.VideoCapture, label: str, counted: str | None = None) -> None:
         self._capture = capture
         self._label = label
         self._counted = counted
@@ -159,7 +178,12 @@ def _least_s(length_s: float) -> float:
     return min((1 - _MISSING_SHARE) * length_s, length_s - _MISSING_S)
 
 
-def _is_cut_off(path: Path, read_s: float) -> bool:
+def suffix_of(path: Path | str) -> str:
+    """The suffix of a path or URL, in lower case: ``.mp4``."""
+    return PurePosixPath(urlsplit(path).path if isinstance(path, str) else path).suffix.lower()
+
+
+def _is_cut_off(path: str, read_s: float) -> bool:
     """Whether a file of which ``read_s`` seconds could be read should have given more."""
     from monitor.sources.video_end import read_packets  # loads PyAV, only for files that end early
 

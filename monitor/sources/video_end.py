@@ -43,15 +43,15 @@ class Packets:
         return self.held_s >= min((1 - _MISSING_SHARE) * self.claimed_s, self.claimed_s - _MISSING_S)
 
 
-def read_packets(path: Path) -> Packets | None:
+def read_packets(path: Path | str) -> Packets | None:
     """Read all packets of a file; if they are damaged, up to there. None if the file cannot be opened."""
     try:
         return _read(path)
-    except (av.error.FFmpegError, OSError):
+    except (av.error.FFmpegError, OSError, ValueError):  # ValueError: a name that is no text
         return None
 
 
-def _read(path: Path) -> Packets:
+def _read(path: Path | str) -> Packets:
     frames, held_s = 0, 0.0
     shown: list[float] = []  # first and last second of video to be shown
     with av.open(str(path)) as container:

@@ -10,6 +10,7 @@ from monitor.app.doctor.facts import Failure, FootageFacts, Request, Trouble
 from monitor.errors import CaptureError, SourceError
 from monitor.sources.folder import FolderSource, read_image
 from monitor.sources.video import VideoSource
+from monitor.sources.web import is_web
 from monitor.text.wording import counted
 from monitor.types import Image
 
@@ -23,7 +24,7 @@ def look_at(request: Request, say: Callable[[str], None]) -> FootageFacts | Fail
     try:
         if request.kind == "folder":
             return _folder(FolderSource(Path(request.target), fps=request.fps), request.seconds)
-        return _video(VideoSource(Path(request.target)), request)
+        return _video(VideoSource(request.target if is_web(request.target) else Path(request.target)), request)
     except (CaptureError, SourceError) as error:
         return Failure(Trouble.UNUSABLE, str(error))
 
@@ -92,7 +93,7 @@ def _video(source: VideoSource, request: Request) -> FootageFacts | Failure:
             first = image if first is None else first
             sizes.add((image.shape[1], image.shape[0]))
         if first is None:
-            return Failure(Trouble.UNUSABLE, f"{source.path} is not a video that OpenCV can read")
+            return Failure(Trouble.UNUSABLE, f"{source.label} is not a video that OpenCV can read")
         seconds = last_s + 1.0 / reader.fps
         return FootageFacts(
             total=None,
