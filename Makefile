@@ -25,6 +25,23 @@ test:  ## run the tests, one process per core
 nightly:  ## try tens of thousands of cases of arbitrary input; takes hours
 	HYPOTHESIS_PROFILE=nightly $(BIN)/pytest -m fuzz
 
+oldest:  ## run the tests with the oldest allowed versions (constraints/oldest.txt), in .venv-oldest
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install -q -c constraints/oldest.txt -e '.[test]'
+	.venv-oldest/bin/pytest
+
+newest:  ## upgrade .venv to the newest allowed versions, run the tests, and write constraints/newest.txt
+	$(BIN)/pip install -q --upgrade --upgrade-strategy eager -e '.[test]'
+	$(BIN)/pytest
+	echo '# The newest versions that the tests have passed with, without what torch pins. Written by: make newest' \
+		> constraints/newest.txt
+	$(BIN)/pip freeze --exclude-editable | grep -viE '^(nvidia|cuda|triton|setuptools)' >> constraints/newest.txt
+
+audit:  ## look for known vulnerabilities in constraints/newest.txt; needs the network
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/pip install -q pip-audit
+	.venv-audit/bin/pip-audit --requirement constraints/newest.txt --no-deps --disable-pip
+
 coverage:  ## run the tests and list lines and branches that none of them reaches
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
 
@@ -35,4 +52,4 @@ fix:  ## repair style and format as far as ruff can
 ci:  ## everything that CI does, on this machine; installs system packages
 	.ci/run
 
-.PHONY: help setup lint types layers test nightly coverage fix ci
+.PHONY: help setup lint types layers test nightly oldest newest audit coverage fix ci
