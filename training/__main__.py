@@ -71,6 +71,13 @@ def learn(
     analysis_fps: Annotated[
         float, typer.Option(min=0, metavar="N", help="Frames analysed per second, as in a live run; 0 = every frame.")
     ] = 10.0,
+    false_alarms_per_day: Annotated[
+        float, typer.Option(min=1e-3, max=1e5, metavar="N", help="Budget that a better version is compared at.")
+    ] = 1.0,
+    watched: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="What the monitor records of the camera meanwhile.", hidden=True),
+    ] = None,
     json_lines: Annotated[bool, typer.Option("--json", help="Report progress as JSON lines, for a program.")] = False,
 ) -> None:
     """Learn what is normal for a camera and write a version of its model. The monitor can use it at once."""
@@ -86,7 +93,17 @@ def learn(
     wanted = tuple(part.strip() for part in detectors.split(",") if part.strip())
     place = models or state_folder().models
     settings = LearnSettings(
-        name, place, wanted, seed, device, from_s, to_s, workers=WORKERS, analysis_fps=analysis_fps
+        name,
+        place,
+        wanted,
+        seed,
+        device,
+        from_s,
+        to_s,
+        false_alarms_per_day,
+        workers=WORKERS,
+        analysis_fps=analysis_fps,
+        watched=watched,
     )
     with _stoppable(report, lambda: "stopped: earlier versions of the model are unchanged"):
         check_name(settings)

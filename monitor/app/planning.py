@@ -200,6 +200,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
         keep_footage=settings.learning.keep_footage,
         device=settings.device,
         analysis_fps=settings.analysis_fps,
+        false_alarms_per_day=settings.false_alarms_per_day,
     )
 
 

@@ -151,15 +151,17 @@ class Session:
         """The present settings of the run: a reload may have changed them."""
         return self._settings if self._reloader is None else self._reloader.settings
 
-    def _adopt(self, name: str, model: Model, monitor: CameraMonitor) -> None:
-        """A camera has learned: watch it with its model."""
+    def _adopt(self, name: str, model: Model, monitor: CameraMonitor) -> CameraMonitor | None:
+        """A camera has learned: watch it with its model. Returns the monitor that judged it until now, or None."""
         member = self.fleet.get(name)
         if member is None:
-            return
+            return None
+        before = member.monitor
         self.fleet.replace(watching(member.camera, self._current(), model, monitor))
         log.info("%s: watched with the model that it has learned (%s)", name, model.id)
         if self._dashboard is not None:
             self._dashboard.retitle(self._title(self._dashboard.endpoint))
+        return before
 
     def _publish_end(self, how: str) -> None:
         """Publish the end at once, because later work, such as completing clips, would look like an outage."""

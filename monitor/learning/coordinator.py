@@ -12,16 +12,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from pathlib import Path
 
 from monitor.errors import MonitorError
-from monitor.judging.camera_monitor import CameraMonitor
+from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.learning import learning_words as words
 from monitor.learning.footage import is_footage, put_aside, recording_rate, remove_footage
 from monitor.learning.footage_recorder import FootageRecorder
 from monitor.learning.learner_process import LearnerProcess
 from monitor.learning.learning_plan import LearningPlan
 from monitor.learning.retries import Retries
+from monitor.learning.takeover import Takeover
 from monitor.model.model_store import Model
+from monitor.model.model_versions import set_aside
 from monitor.reports import CameraReport, Progress
 from monitor.states import CameraState
 from monitor.text.redaction import redact
@@ -53,11 +56,13 @@ class _Learner:
     plan: LearningPlan
     recorder: FootageRecorder
     retries: Retries
+    takeover: Takeover
     phase: _Phase = _Phase.RECORDING
     process: LearnerProcess | None = None
     loading: Stage | None = None
     loaded: list[tuple[Model, CameraMonitor]] = field(default_factory=list)
     loaded_under: object = None  # the settings of the run when loading began
+    version: Path | None = None  # the version that was written last
     why: str = ""
     problem: str = ""  # of the recorder, as logged last
     last_at: float = 0.0
@@ -70,8 +75,8 @@ class _Learner:
         return max(0.0, self.plan.duration_s - self.recorder.seen_s)
 
 
-Adopt = Callable[[str, Model, CameraMonitor], None]
-"""Watches a camera, by name, with a model and a monitor from now on."""
+Adopt = Callable[[str, Model, CameraMonitor], CameraMonitor | None]
+"""Watches a camera, by name, with a model and a monitor from now on. Returns the monitor that judged it before."""
 
 
 class Learning:
@@ -106,7 +111,9 @@ class Learning:
             plan.footage, plan.label, plan.duration_s, fps=recording_rate(plan.analysis_fps), live=live
         )
         now = self._clock()
-        self._learners[plan.name] = _Learner(plan, recorder, Retries(self._clock), last_at=now, since=now)
+        self._learners[plan.name] = _Learner(
+            plan, recorder, Retries(self._clock), Takeover(plan), last_at=now, since=now
+        )
         if plan.resumed:
             recorder.close()
             self._learners[plan.name].phase = _Phase.REFINING
@@ -117,6 +124,7 @@ class Learning:
         learner = self._learners.pop(name, None)
         if learner is not None:
             learner.recorder.close()
+            learner.takeover.close()
             if learner.process is not None:
                 learner.process.close()
 
@@ -162,6 +170,12 @@ class Learning:
         if learner.phase is _Phase.RECORDING and not learner.recorder.done:
             learner.recorder.take(scored.frame)
 
+    def judged(self, judgement: Judgement) -> None:
+        """Take the judgement of a frame of any camera that is watched."""
+        learner = self._learners.get(judgement.scored.frame.camera)
+        if learner is not None:
+            learner.takeover.take(judgement)
+
     def amend(self, report: CameraReport) -> CameraReport:
         """Complete a camera's report while this camera, or another one, learns."""
         at_work = next((name for name, other in self._learners.items() if other.process is not None), None)
@@ -205,17 +219,21 @@ class Learning:
             resumes = learner.phase is _Phase.REFINING and learner.process is None
             if resumes and learner.retries.due and not {_Phase.LEARNING, _Phase.REFINING} & set(phases):
                 self._start(learner)
-            if learner.phase in (_Phase.LEARNING, _Phase.REFINING) and learner.process is not None:
-                self._look_at_process(learner, adopt)
+            if learner.loading is not None:
+                self._look_at_loading(learner, adopt)
+            elif learner.phase in (_Phase.LEARNING, _Phase.REFINING) and learner.process is not None:
+                self._look_at_process(learner)
+            elif (worse := learner.takeover.take_worse()) is not None:
+                self._roll_back(learner, *worse)
 
     def _start(self, learner: _Learner) -> None:
-        plan = learner.plan
         try:
-            learner.process = LearnerProcess(
-                plan.footage, plan.name, plan.folder.parent, plan.detectors, plan.device, plan.analysis_fps, self._clock
-            )
+            learner.process = LearnerProcess(learner.plan, self._clock)
         except OSError as error:
             self._failed_for_now(learner, f"the process that learns cannot be started: {error.strerror or error}")
+            return
+        if learner.phase is _Phase.REFINING:
+            learner.takeover.record()
 
     def finish(self, state_of: Callable[[str], CameraState]) -> None:
         """Called at the end of the run: files that ended before there was enough to learn from have failed."""
@@ -273,7 +291,7 @@ class Learning:
                 plan.folder.rmdir()
             self._fail(learner, words.over_too_soon(plan, recorder.seen_s), kept=False)
 
-    def _look_at_process(self, learner: _Learner, adopt: Adopt) -> None:
+    def _look_at_process(self, learner: _Learner) -> None:
         name, process = learner.plan.name, learner.process
         assert process is not None
         if not process.step:  # it starts, or prepares the next version: this time must not affect the estimate
@@ -281,24 +299,46 @@ class Learning:
         for line in process.take_lines():
             warning = line.startswith("warning: ")
             log.log(logging.WARNING if warning else logging.INFO, "%s: %s", name, line.removeprefix("warning: "))
-        if learner.loading is not None:
-            if learner.loading.alive:
-                return
-            error, learner.loading = learner.loading.error, None
-            if error is not None:
-                self._failed_for_now(learner, str(error) if isinstance(error, MonitorError) else repr(error))
-                return
-            model, monitor = learner.loaded.pop()
-            if learner.loaded_under is not self._current():  # the settings were reloaded meanwhile
-                self._start_loading(learner)
-                return
-            adopt(name, model, monitor)
-            self.adopted(name)
-            learner.retries.succeeded()
-        if process.take_version() is not None:
+        if (version := process.take_version()) is not None:
+            learner.version = version
             self._start_loading(learner)
         elif process.ended:
             self._ended(learner, process)
+
+    def _look_at_loading(self, learner: _Learner, adopt: Adopt) -> None:
+        name, loading = learner.plan.name, learner.loading
+        if loading is None or loading.alive:
+            return
+        learner.loading = None
+        if loading.error is not None:
+            error = loading.error
+            self._failed_for_now(learner, str(error) if isinstance(error, MonitorError) else repr(error))
+            return
+        model, monitor = learner.loaded.pop()
+        if learner.loaded_under is not self._current():  # the settings were reloaded meanwhile
+            self._start_loading(learner)
+            return
+        before = adopt(name, model, monitor)
+        if learner.version is not None:
+            learner.takeover.took_over(learner.version, monitor, before)
+            learner.version = None
+        self.adopted(name)
+        if before is None and learner.process is not None:
+            learner.takeover.record()
+        learner.retries.succeeded()
+
+    def _roll_back(self, learner: _Learner, version: Path, why: str) -> None:
+        """Use the version before this one again."""
+        try:
+            aside = set_aside(version)
+        except OSError as error:
+            log.error(  # noqa: TRY400 - its traceback helps nobody
+                "%s: version %s is worse than the one before it (%s), but cannot be set aside: %s",
+                learner.plan.name, version.name, why, error.strerror or error,
+            )  # fmt: skip
+            return
+        log.warning("%s: %s", learner.plan.name, words.rolled_back(version, aside, why))
+        self._start_loading(learner)
 
     def _start_loading(self, learner: _Learner) -> None:
         learner.loaded_under = self._current()
@@ -340,6 +380,7 @@ class Learning:
     @staticmethod
     def _end_process(learner: _Learner) -> None:
         process, learner.process = learner.process, None
+        learner.takeover.close()
         if process is not None:
             process.close()
 

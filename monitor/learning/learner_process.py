@@ -9,9 +9,10 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
+from monitor.learning.learning_plan import LearningPlan
 from monitor.processes import child_command, child_environment
 from monitor.threads.stage import Stage, join_all
 
@@ -34,25 +35,17 @@ class LearnerProcess:
     Raises OSError if the machine has no room for a process.
     """
 
-    def __init__(
-        self,
-        footage: Path,
-        name: str,
-        models: Path,
-        detectors: Sequence[str],
-        device: str,
-        analysis_fps: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, plan: LearningPlan, clock: Callable[[], float] = time.monotonic) -> None:
         self.step, self.fraction, self.complete = "", 0.0, False
         self._lines: deque[str] = deque(maxlen=100)
         self._versions: deque[Path] = deque()
         self._error = self._killed_for = ""
         self._clock = clock
         self._started_at = self._heard_at = clock()
-        arguments = [str(footage), "--name", name, "--models", str(models)]
-        arguments += ["--detectors", ",".join(detectors), "--device", device, "--json"]
-        arguments += ["--analysis-fps", str(analysis_fps)]
+        arguments = [str(plan.footage), "--name", plan.name, "--models", str(plan.folder.parent)]
+        arguments += ["--detectors", ",".join(plan.detectors), "--device", plan.device, "--json"]
+        arguments += ["--analysis-fps", str(plan.analysis_fps), "--watched", str(plan.watched)]
+        arguments += ["--false-alarms-per-day", str(plan.false_alarms_per_day)]
         self._process = subprocess.Popen(  # noqa: S603 - a command of this program
             child_command("training", "learn", *arguments),
             stdin=subprocess.DEVNULL,

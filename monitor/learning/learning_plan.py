@@ -26,6 +26,7 @@ class LearningPlan:
     keep_footage  False: remove the footage when everything has been learned
     analysis_fps  frames analysed per second, during learning and watching; 0 for every frame
     device        where networks are trained
+    false_alarms_per_day  the budget at which a better version is compared with the first
     """
 
     name: str
@@ -39,8 +40,14 @@ class LearningPlan:
     keep_footage: bool = False
     analysis_fps: float = 10.0
     device: str = "cpu"
+    false_alarms_per_day: float = 1.0
 
     @property
     def footage(self) -> Path:
         """The folder of the recorded footage. What is recorded to learn again never mixes with older footage."""
         return self.folder / ("footage-again" if self.again else "footage")
+
+    @property
+    def watched(self) -> Path:
+        """The folder of what is recorded while a better version is learned."""
+        return self.folder / "watched"

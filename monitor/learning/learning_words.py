@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from monitor.learning.learning_plan import LEAST_LEARNING_S, LearningPlan
 from monitor.states import CameraState
@@ -109,6 +110,11 @@ def failed(plan: LearningPlan, why: str, *, recorded: bool) -> str:
     """Why nothing could be learned, and how to try again. recorded: True if there is footage, which is kept."""
     retry = f"to try again, run {_by_hand(plan)}; to record again, delete {plan.footage}"
     return f"nothing could be learned: {why}" + (f"; the recorded footage is kept: {retry}" if recorded else "")
+
+
+def rolled_back(version: Path, aside: Path, why: str) -> str:
+    """Why a version is not used any more, and where it is kept."""
+    return f"went back to the version before {version.name}: {why}; the worse version is kept in {aside}"
 
 
 def over_too_soon(plan: LearningPlan, seen_s: float) -> str:

@@ -130,6 +130,7 @@ class Watch:
             sink.score(judgement)
         for alert in judgement.alerts:
             self._tell(member, alert)
+        self._learning.judged(judgement)
 
     def _close(self, member: Member, monitor: CameraMonitor) -> None:
         for alert in monitor.close():

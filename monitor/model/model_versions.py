@@ -77,6 +77,18 @@ def prune(folder: Path, keep: int = KEEP) -> None:
         remove_model(version)
 
 
+def set_aside(version: Path) -> Path:
+    """Rename a version that turned out worse than the one before it, so that it is not used. Returns its new place.
+
+    Only the last one is kept. Raises OSError if the folder cannot be changed.
+    """
+    aside = version.parent / f"worse-{version.name}"
+    for earlier in version.parent.glob("worse-v*"):
+        remove_model(earlier)
+    version.rename(aside)
+    return aside
+
+
 def newest_usable(versions: Sequence[Path], load: Callable[[Path], Loaded]) -> Loaded:
     """Load the newest usable version. If no version is usable, raise the ModelError of the newest one."""
     first: ModelError | None = None

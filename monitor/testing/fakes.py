@@ -81,9 +81,9 @@ def provenance() -> Provenance:
     )
 
 
-def brightness_model() -> Model:
-    """A model in memory: dark frames are normal (score about 0.1), bright ones are not."""
-    normal = held_out()
+def brightness_model(level: float = 0.1, digit: str = "0") -> Model:
+    """A model in memory: dark frames are normal (score about ``level``), bright ones are not. digit: fills its hash."""
+    normal = held_out(level=level)
     card = ModelCard.model_validate(
         {
             "format": "true-sight-model",
@@ -96,7 +96,7 @@ def brightness_model() -> Model:
             "provenance": provenance().model_dump(),
         }
     )
-    return Model(card, (Brightness(),), normal, "0" * 64)
+    return Model(card, (Brightness(),), normal, digit * 64)
 
 
 def picture(level: int, width: int = 32, height: int = 24) -> Image:

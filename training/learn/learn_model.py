@@ -21,7 +21,7 @@ from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.learning.footage import FootageSource
 from monitor.model.model_store import CARD_FILE, Provenance, load_model, save_model, utc_now
-from monitor.model.model_versions import next_version, prune, version_number
+from monitor.model.model_versions import next_version, prune, remove_model, version_number
 from monitor.replay import LIVE_FPS
 from monitor.scores.calibration import DAY_S, fit_tail
 from monitor.scores.held_out import HeldOut
@@ -37,6 +37,7 @@ from training.learn.held_out_windows import score_windows, windows
 from training.learn.learners import LEARNERS, Learner, chosen
 from training.learn.normal_footage import Normal, Stretch, left_out, read_normal
 from training.learn.suitability import check_suitable
+from training.learn.trial import why_worse
 from training.output import make_writable
 from training.progress import Report
 from training.provenance import code_commit, names_of_footage
@@ -45,10 +46,12 @@ RECOMMENDED_S = 600.0
 """Recommended minimum of footage, seconds. With less, thresholds are unreliable; six times as much is better."""
 _READING, _LOOKING, _FITTING = 0.1, 0.05, 0.75
 """Approximate shares of the time to the first version. Scoring the held-out footage takes the rest."""
-_FITTING_SLOW = 0.8
-"""Approximate share of fitting a network in the time from the first to the second version."""
+_FITTING_SLOW, _TRIAL = 0.7, 0.15
+"""Approximate shares of fitting a network, and of its trial, in the time from the first to the second version."""
 WORKERS = min(3, os.cpu_count() or 1)
 """Processes that fit folds at the same time. Each keeps its footage in memory, so there are at most three."""
+_CANDIDATE = "next"
+"""Folder of a version that is not used yet."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class LearnSettings:
     from_s, to_s  the part of each source to use, media time in seconds
     workers    processes that fit folds at the same time, in addition to this one
     analysis_fps  frames analysed per second, as in a live run; 0: every frame
+    watched    recording of what is watched with the first version while the second is learned; None if there is none
     """
 
     name: str
@@ -73,6 +77,7 @@ class LearnSettings:
     false_alarms_per_day: float = 1.0
     workers: int = 1
     analysis_fps: float = LIVE_FPS
+    watched: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -133,7 +138,14 @@ def learn(
     for group in filter(None, (fast, slow)):
         if not fit.add(group) and versions:
             break  # it would equal the version that is already written
-        version = _write(fit, data, settings, recorded_from)
+        candidate = _write(fit, data, settings, recorded_from)
+        if versions and (why := _on_trial(fit, versions[-1], candidate, settings, report)) is not None:
+            remove_model(candidate)
+            report.say(f"warning: the version with {joined(tuple(group))} is not used: {why}")
+            break
+        version = next_version(settings.folder)
+        candidate.rename(version)
+        prune(settings.folder)
         versions.append(version)
         report.say(f"version {version_number(version)} written to {version} after {time.monotonic() - started:.0f} s")
         written(version)
@@ -231,7 +243,7 @@ class _Fit:
         """The scores of all detectors, each on footage that it has not seen."""
         if not self._windows:
             return held_out_of(self.normal.stretches, self._pieces, self._fitted)
-        self._report.part(1.0 - (_READING + _LOOKING + _FITTING if self._scored is None else _FITTING_SLOW))
+        self._report.part(1.0 - (_READING + _LOOKING + _FITTING if self._scored is None else _FITTING_SLOW + _TRIAL))
         before = self._scored
         known = before.scores if before is not None else {}
         fresh = [detector for detector in self.detectors if detector.name not in known]
@@ -285,14 +297,29 @@ def _nothing() -> None:
     pass
 
 
+def _on_trial(fit: _Fit, before: Path, candidate: Path, settings: LearnSettings, report: Report) -> str | None:
+    """Why the candidate is worse than the version before it, in words; None if it is not."""
+    report.part(1.0 - _FITTING_SLOW if fit.normal.whole else _TRIAL)
+    return why_worse(
+        load_model(before),
+        load_model(candidate),
+        fit.normal.stretches,
+        report,
+        false_alarms_per_day=settings.false_alarms_per_day,
+        watched=settings.watched,
+        analysis_fps=settings.analysis_fps,
+    )
+
+
 def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings, recorded_from: set[str | None]) -> Path:
+    """Write the next version beside the others. It becomes one of them when it is renamed."""
     held_out = fit.held_out()
     detectors = fit.usable(held_out)
     held_out = replace(held_out, scores={d.name: held_out.scores[d.name] for d in detectors})
     normal = fit.normal
-    version = next_version(settings.folder)
+    candidate = settings.folder / _CANDIDATE
     notes: dict[str, str | int | float] = {
-        "version": version_number(version),
+        "version": version_number(next_version(settings.folder)),
         "width": normal.size[0],
         "height": normal.size[1],
         "footage_s": round(normal.footage_s, 1),
@@ -312,9 +339,8 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings, recorded_fro
         trained_at=utc_now(),
         notes=notes,
     )
-    save_model(version, settings.name, detectors, held_out, provenance, fit.viewpoint)
-    prune(settings.folder)
-    return version
+    save_model(candidate, settings.name, detectors, held_out, provenance, fit.viewpoint)
+    return candidate
 
 
 def what_was_read(normal: Normal) -> str:

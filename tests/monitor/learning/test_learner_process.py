@@ -48,7 +48,7 @@ def learner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
     def start(script: str) -> LearnerProcess:
         monkeypatch.setattr(learner_process, "child_command", lambda *_: [sys.executable, "-S", "-c", script])
-        started.append(LearnerProcess(tmp_path, "door", tmp_path, ("static",), "cpu", 10.0, Clock()))
+        started.append(LearnerProcess(plan(tmp_path, "door"), Clock()))
         return started[-1]
 
     yield start
@@ -89,7 +89,7 @@ def test_closing_ends_the_learner_and_its_workers(learner: Callable[[str], Learn
 def test_a_learner_that_reports_nothing_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learner_process, "child_command", lambda *_: [sys.executable, "-S", "-c", SILENT])
     clock = Clock()
-    process = LearnerProcess(tmp_path, "door", tmp_path, ("static",), "cpu", 10.0, clock)
+    process = LearnerProcess(plan(tmp_path, "door"), clock)
     assert not process.ended
     clock.now += SILENT_S + 1
     assert eventually(lambda: process.ended, within_s=5)
@@ -190,6 +190,7 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from monitor.learning import learner_process
+from monitor.learning.learning_plan import LearningPlan
 learner_process.child_command = lambda *_: [sys.executable, "-P", "-c", '''
 import os, signal, time
 from monitor.processes import end_with_parent
@@ -197,7 +198,8 @@ end_with_parent(signal.SIGTERM)
 print('{"say": "ready"}', flush=True)
 time.sleep(600)
 ''']
-process = learner_process.LearnerProcess(Path("."), "door", Path("."), (), "cpu", 10.0)
+plan = LearningPlan("door", "door", Path("door"), 20.0, ("static",))
+process = learner_process.LearnerProcess(plan)
 while not process.take_lines():
     time.sleep(0.01)
 print(process.pid, flush=True)

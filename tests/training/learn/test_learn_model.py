@@ -24,6 +24,7 @@ from monitor.testing.fakes import Brightness
 from monitor.text.wording import about
 from monitor.types import Frame
 from tests.helpers.normal_street import SIZE, record_street, street
+from training.learn import learn_model
 from training.learn import normal_footage as normal_module
 from training.learn.crossfit import cross_fit, deal, without
 from training.learn.held_out_windows import windows
@@ -148,6 +149,7 @@ def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
 
     monkeypatch.setitem(REGISTRY, "brightness", "monitor.testing.fakes:Brightness")
     monkeypatch.setitem(LEARNERS, "brightness", Learner(slow, refit=False))
+    monkeypatch.setattr(learn_model, "why_worse", lambda *_, **__: None)  # its five held-out seconds prove little
     settings = LearnSettings("door", tmp_path, ("motion", "brightness"))
     first, second = learn([FootageSource(footage)], ["f"], settings, Report())
     assert [d.name for d in load_model(first).detectors] == ["motion"]
