@@ -47,6 +47,7 @@ class StreamClock:
         self._longest_s = 0.0  # longest wait of the window
         self._judged_s = 0.0  # when the window was last evaluated
         self._faults = 0
+        self._ahead_s = 0.0  # of the arrival, where timestamps have left the clock: it never goes back
 
     def time_of(self, arrived_s: float, pts_s: float | None = None) -> float:
         """Stream time of the next frame, seconds, strictly increasing. The first frame is at ``arrived_s``.
@@ -76,18 +77,23 @@ class StreamClock:
             late = step_s > now.arrived_s - last.arrived_s + _MOST_AHEAD_S
             if step_s > 0 and not late and now.arrived_s - time_s <= _MOST_BEHIND_S:
                 return time_s
-        self.trusted = False
         self._faults += 1
         self._window.clear()
+        self._distrust(last)
         return None
 
+    def _distrust(self, last: _Arrival) -> None:
+        if self.trusted:
+            self._ahead_s = max(self._ahead_s, self._time_s - last.arrived_s)
+        self.trusted = False
+
     def _by_arrival(self, now: _Arrival, last: _Arrival) -> float:
-        step_s = now.arrived_s - last.arrived_s
-        if self.step_s is None or (step_s >= _BURST * self.step_s and now.arrived_s >= self._time_s):
-            return now.arrived_s
+        step_s, arrived_s = now.arrived_s - last.arrived_s, now.arrived_s + self._ahead_s
+        if self.step_s is None or (step_s >= _BURST * self.step_s and arrived_s >= self._time_s):
+            return arrived_s
         # What arrives in a burst was taken since the last one: it ends at most one wait later.
         spread_s = self._time_s + _SLOWER * self.step_s
-        return max(now.arrived_s, min(spread_s, now.arrived_s + self._longest_s))
+        return max(arrived_s, min(spread_s, arrived_s + self._longest_s))
 
     def _evaluate(self, now_s: float) -> None:
         """Measure the mean step, and whether timestamps keep pace with the arrival.
@@ -110,8 +116,8 @@ class StreamClock:
         self.step_s = passed_s / (last.number - first.number)
         if len(waited) < _LEAST_WAITS or passed_s < _LEAST_S or self._faults >= _FAULTS:
             return
-        if first.pts_s is None or last.pts_s is None:
-            self.trusted = False
-        else:
-            pace = (last.pts_s - first.pts_s) / passed_s
-            self.trusted = 1 / _TOLERANCE <= pace <= _TOLERANCE
+        pace = 0.0 if first.pts_s is None or last.pts_s is None else (last.pts_s - first.pts_s) / passed_s
+        if 1 / _TOLERANCE <= pace <= _TOLERANCE:
+            self.trusted = True
+        elif self._last is not None:
+            self._distrust(self._last)
