@@ -20,7 +20,7 @@ UNSCORED_AFTER_S = 5.0
 LIMITED_AFTER_S = 30.0
 """Seconds without a judgement of one detector after which a camera counts as limited. ``scene`` waits up to 20 s for
 the light to settle."""
-_LONGEST_STEP_S = 3.0  # a longer step between two frames counts as this long
+_LONGEST_GAP_S = 3.0  # a gap between two segments counts as at most this long
 _RECENT = 20  # steps between frames, for their median
 _OFTEN = 3  # new segments while no detector judges, from which on they are the reason
 _SLOW_S = 0.3  # steps between frames that detectors of motion were made for
@@ -64,14 +64,14 @@ class JudgedTime:
 
     def take(self, frame: Frame, names: Sequence[str], scores: Sequence[float]) -> None:
         """Take a frame with the score of each detector; NaN for a detector that cannot judge it."""
-        # A camera that was lost for a while is not unjudged for that long.
-        step_s = 0.0 if self._last_s is None else min(frame.time_s - self._last_s, _LONGEST_STEP_S)
+        step_s = 0.0 if self._last_s is None else frame.time_s - self._last_s
         self._last_s = frame.time_s
-        self.watched_s += step_s
         if frame.segment == self._segment:
             self._steps.append(step_s)
         else:
             self._segments += 1
+            step_s = min(step_s, _LONGEST_GAP_S)  # a camera that was lost for a while is not unjudged for that long
+        self.watched_s += step_s
         self._segment = frame.segment
         if len(self._silent_s) != len(names):  # the first frame, or another model
             self._silent_s = [0.0] * len(names)

@@ -16,6 +16,8 @@ from monitor.types import CaptureStatus, ScoredFrame
 
 _BEHIND_S, _NEARLY_S = 2.0, 1.0
 """A file that is more than the first value behind its pace, seconds, is overloaded until it is within the second."""
+_HANGS_AFTER_S = 10.0  # a network that joins may hold up scoring for some seconds
+_HANGING = "frames wait, but none is scored any more: the device or this machine hangs; start the monitor again"
 _OWN_STATE = (*LOST, *PAUSED, CameraState.CONNECTING, CameraState.LEARNING)
 """States that say by themselves that nothing is watched."""
 
@@ -36,6 +38,7 @@ class CameraFigures:
         self._unjudged = False  # no detector could judge a frame, and none has judged one since
         self._advice = ""
         self._watched = JudgedTime()
+        self._taken, self._waiting_since = -1, math.inf  # frames taken out of the queue; since when none has been
         self._state: tuple[CameraState, str] | None = None  # as reported last
         self._since = self._looked_s = -math.inf  # when that state began; when it was last checked
 
@@ -81,7 +84,9 @@ class CameraFigures:
         state, detail, unjudged = status.state, status.detail, self._watched.now
         self._behind = status.behind_s > (_NEARLY_S if self._behind else _BEHIND_S)
         dropping = self._overload.update(now, queue.dropped) > 0
-        if unjudged.nothing and state not in _OWN_STATE:
+        if self._hangs(queue, now) and state not in _OWN_STATE:
+            state, detail = CameraState.UNSCORED, _HANGING
+        elif unjudged.nothing and state not in _OWN_STATE:
             found = f"no detector can judge its frames: {unjudged.why}"
             state, detail = CameraState.UNSCORED, f"{found}; {detail}" if detail else found
         elif state is CameraState.ONLINE and dropping:
@@ -99,7 +104,7 @@ class CameraFigures:
                 state=state,
                 since=status.since,
                 detail=detail,
-                score=self._score,
+                score=math.nan if state is CameraState.UNSCORED else self._score,
                 alarmed=monitor is not None and monitor.alarmed,
                 history=tuple(self._history.values()),
                 fps_in=self._fps_in.update(now, status.frames_in),
@@ -124,6 +129,12 @@ class CameraFigures:
         if self._state is not None and status.since < self._looked_s:
             report = replace(report, since=self._since if report.state is self._state[0] else now)
         return report
+
+    def _hangs(self, queue: QueueCounters, now: float) -> bool:
+        """Whether frames have waited in the queue for seconds, and none has been taken out."""
+        if not queue.waiting or queue.taken != self._taken:
+            self._taken, self._waiting_since = queue.taken, now
+        return now - self._waiting_since >= _HANGS_AFTER_S
 
     def _why_unscored(self) -> str:
         """Why no frame has been scored so far; "" if one has."""

@@ -80,6 +80,22 @@ def test_a_camera_that_no_detector_judges_is_unscored_not_online(state: CameraSt
     assert _report(figures, CaptureStatus(CameraState.ONLINE)).state is CameraState.ONLINE
 
 
+def test_frames_that_wait_and_are_never_scored_are_said_although_the_camera_is_sound() -> None:
+    """A device that hangs. A camera without waiting frames, or with frames taken now and then, does not."""
+    figures, online = CameraFigures(), CaptureStatus(CameraState.ONLINE)
+    _judged(figures, 0.0, 0.1)
+
+    def state(now: float, waiting: int, taken: int) -> CameraState:
+        return figures.report("cam", "test", online, QueueCounters(taken=taken, waiting=waiting), None, now).state
+
+    assert [state(now, 0, 1) for now in (0.0, 50.0)] == [CameraState.ONLINE] * 2
+    assert [state(now, 4, round(now)) for now in (50.1, 59.0, 68.0)] == [CameraState.ONLINE] * 3
+    assert [state(now, 4, 68) for now in (68.1, 77.0)] == [CameraState.ONLINE] * 2
+    assert state(78.5, 4, 68) is CameraState.UNSCORED
+    assert math.isnan(figures.report("cam", "test", online, QueueCounters(taken=68, waiting=4), None, 79.0).score)
+    assert state(79.0, 3, 69) is CameraState.ONLINE
+
+
 def _ended(judges: Callable[[float], bool], step_s: float, seconds: float) -> CameraReport:
     """The last report on a file."""
     shown = [Shown(number * step_s, picture(20 + number % 9)) for number in range(round(seconds / step_s))]
