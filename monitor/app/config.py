@@ -31,13 +31,17 @@ from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
 from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.live.frame_queue import QueueSettings
+from monitor.scores.calibration import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sources.naming import NAME_PATTERN
+from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.state_folder import JOURNAL, MODELS
 from monitor.stream.health.health_settings import HealthSettings
-from monitor.sources.snapshot import SNAPSHOT_FPS
+
+LEAST_FPS = 0.01
+"""Lowest rate of analysis, frames per second."""
 
 CameraName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 """See ``monitor.sources.naming``."""
@@ -58,30 +62,43 @@ class CaptureConfig(Settings):
     open_timeout_s: float = Field(5.0, gt=0, le=60)
     read_timeout_s: float = Field(4.0, gt=0, le=60)
     """A camera that sends nothing for this long is stalled; the monitor opens it again."""
-    backoff_min_s: float = Field(0.5, gt=0)
+    backoff_min_s: float = Field(0.5, ge=0.01, le=3600)
     """First wait before a lost camera is opened again; doubles after each failure."""
-    backoff_max_s: float = Field(30.0, gt=0)
-    gap_s: float = Field(1.0, gt=0)
+    backoff_max_s: float = Field(30.0, ge=0.01, le=86_400)
+    gap_s: float = Field(1.0, gt=0, le=3600)
     """A longer jump of the stream's clock is a gap: the monitor resets temporal state."""
-    isolation: Literal["auto", "process", "thread"] = "auto"
     snapshot_fps: float = Field(SNAPSHOT_FPS, ge=0.5, le=30)
     """Requests per second to a camera whose address gives one picture per request."""
-    """Where videos are decoded. ``process``: each source in its own process, so that a crash or hang affects only that
-    source. ``thread``: in threads of this process. ``auto``: network cameras and video files in a process, USB cameras
-    in a thread."""
+    isolation: Literal["auto", "process", "thread"] = "auto"
+    """Where pictures are decoded. ``process``: each source in its own process, so that a crash or hang affects only
+    that source. ``thread``: in threads of this process. ``auto``: network cameras, video files and folders of images in
+    a process, USB cameras in a thread."""
     hardware_decoding: bool = False
     """Decode network cameras and video files on any hardware that OpenCV's FFmpeg finds (VAAPI, NVDEC, Quick Sync...),
     or in software if it finds none. OpenCV from PyPI supports no hardware; build your own OpenCV to use this."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.backoff_min_s > self.backoff_max_s:
+            raise ValueError(f"backoff_min_s ({self.backoff_min_s:g}) must not be above backoff_max_s")
+        return self
 
 
 class PlaybackConfig(Settings):
     """How video files and folders of images are replayed."""
 
-    speed: float | None = Field(1.0, gt=0)
+    speed: float | None = Field(1.0, ge=1e-4, le=1e6)
     """1 = real time, 4 = four times as fast. ``"max"`` in the config file = as fast as possible (None here)."""
     loop: bool = False
     fps: float = Field(25.0, gt=0, le=1000)
-    """Frames per second of folders of images."""
+    """Frames per second of folders of images, at least 0.00001."""
+
+    @field_validator("fps")
+    @classmethod
+    def _check_rate(cls, value: float) -> float:
+        if value < 1e-5:
+            raise ValueError("must be at least 0.00001 frames per second")
+        return value
 
 
 class PublishConfig(Settings):
@@ -138,7 +155,7 @@ class JournalConfig(Settings):
 class MonitorConfig(Settings):
     """All settings of a run. configs/cameras.toml is an example with comments."""
 
-    node: str = Field(default_factory=socket.gethostname, min_length=1)
+    node: str = Field(default_factory=socket.gethostname, min_length=1, max_length=255)
     """Name of this monitor in every message."""
     model: Path | None = None
     """Model folder for all cameras that have no model setting of their own."""
@@ -156,9 +173,9 @@ class MonitorConfig(Settings):
     """Number format of network computations. auto: bfloat16 if the hardware supports it, otherwise float32."""
     cpu_fallback: bool = True
     """True: if a GPU fails during a run, the run continues on the CPU. False: the run ends and reports the reason."""
-    analysis_fps: float = Field(10.0, ge=0)
-    """Frames to analyse per camera and per second of stream; 0 = every frame."""
-    false_alarms_per_day: float = Field(1.0, gt=0, allow_inf_nan=False)
+    analysis_fps: float = Field(10.0, ge=0, le=1000)
+    """Frames to analyse per camera and per second of stream, at least 0.01; 0 = every frame."""
+    false_alarms_per_day: float = Field(1.0, ge=LEAST_PER_DAY, le=MOST_PER_DAY)
     """False-alarm budget per camera per day; sets the threshold."""
     cameras: dict[CameraName, CameraConfig] = Field(default_factory=dict)
     capture: CaptureConfig = CaptureConfig()
@@ -171,6 +188,13 @@ class MonitorConfig(Settings):
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
+
+    @field_validator("analysis_fps")
+    @classmethod
+    def _check_rate(cls, value: float) -> float:
+        if 0.0 < value < LEAST_FPS:
+            raise ValueError(f"must be 0 (every frame) or at least {LEAST_FPS:g} frames per second")
+        return value
 
     @field_validator("detectors")
     @classmethod

@@ -48,16 +48,22 @@ _LONGEST_STEP_S = 2.5  # a pause in the stream adds at most this to an age: one 
 class StaticSettings(BaseModel):
     """Settings of ``StaticAge``. width, height: size of the small grey picture, px."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    width: int = Field(ge=16, multiple_of=_LIGHT_GRID)
-    height: int = Field(ge=16, multiple_of=_LIGHT_GRID)
-    margin: float = Field(default=8.0, gt=0, description="grey levels beyond the trained range that are still normal")
-    same: float = Field(default=_LEAST_SAME, gt=0, description="an unmoved pixel changes by at most this, grey levels")
-    min_area: int = Field(default=14, ge=1, description="minimum size of an object, px of the small picture")
-    min_age_s: float = Field(default=1.0, gt=0, description="minimum age of an old pixel, seconds")
-    usual_age_s: float = Field(ge=0, description="highest age in the training footage, seconds")
-    alarm_s: float = Field(default=3.0, gt=0, description="minimum age above the usual age for an alarm, seconds")
+    width: int = Field(ge=16, le=1024, multiple_of=_LIGHT_GRID)
+    height: int = Field(ge=16, le=1024, multiple_of=_LIGHT_GRID)
+    margin: float = Field(
+        default=8.0, gt=0, le=255, description="grey levels beyond the trained range that are still normal"
+    )
+    same: float = Field(
+        default=_LEAST_SAME, gt=0, le=255, description="an unmoved pixel changes by at most this, grey levels"
+    )
+    min_area: int = Field(default=14, ge=1, le=2**20, description="minimum size of an object, px of the small picture")
+    min_age_s: float = Field(default=1.0, gt=0, le=1e6, description="minimum age of an old pixel, seconds")
+    usual_age_s: float = Field(ge=0, le=1e9, description="highest age in the training footage, seconds")
+    alarm_s: float = Field(
+        default=3.0, gt=0, le=1e6, description="minimum age above the usual age for an alarm, seconds"
+    )
 
 
 @dataclass(slots=True, eq=False)

@@ -16,6 +16,9 @@ from monitor.judging.cool_down import Cause, CoolDown
 from monitor.settings import Settings
 from monitor.states import AlertEvent, Phase
 
+_HIGHEST_SCORE = 1e6
+_LONGEST_S = 30 * 86_400
+
 
 class AlertSettings(Settings):
     """Settings that decide when a score becomes an event. Scores are in units of the threshold (1 = the threshold).
@@ -39,13 +42,14 @@ class AlertSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not (math.isfinite(self.on) and math.isfinite(self.off)):
-            raise ValueError(f"on and off must be numbers, got {self.on} and {self.off}")
+        for name in ("on", "off"):
+            if not abs(getattr(self, name)) <= _HIGHEST_SCORE:  # also refuses NaN
+                raise ValueError(f"{name} must be at most {_HIGHEST_SCORE:g}, got {getattr(self, name)}")
         if self.off > self.on:
             raise ValueError(f"off ({self.off}) must not be above on ({self.on})")
         for name in ("min_duration_s", "merge_gap_s", "update_every_s", "cooldown_s"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be 0 or more seconds, got {getattr(self, name)}")
+            if not 0 <= getattr(self, name) <= _LONGEST_S:
+                raise ValueError(f"{name} must be 0 to {_LONGEST_S} seconds, got {getattr(self, name)}")
         return self
 
 

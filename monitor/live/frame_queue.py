@@ -21,6 +21,8 @@ from pydantic import model_validator
 from monitor.settings import Settings
 from monitor.types import Frame
 
+_LONGEST_AGE_S = 3600.0
+
 
 class QueueSettings(Settings):
     """Bounds of the frame queue.
@@ -36,8 +38,11 @@ class QueueSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.capacity < 1 or self.max_batch < 1 or self.max_frame_age_s <= 0:
-            raise ValueError("capacity and max_batch must be at least 1, max_frame_age_s above 0")
+        for name, most in (("capacity", 1000), ("max_batch", 1000)):
+            if not 1 <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be at least 1 and at most {most}, got {getattr(self, name)}")
+        if not 0 < self.max_frame_age_s <= _LONGEST_AGE_S:
+            raise ValueError(f"max_frame_age_s must be above 0 and at most {_LONGEST_AGE_S:g} s")
         return self
 
 

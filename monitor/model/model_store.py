@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,8 @@ COPY_AGAIN = "copy the model folder again"
 FORMAT_VERSION = 1
 LARGEST_CARD, LARGEST_WEIGHTS = 4 * MB, 500 * MB
 _MOST_DETECTORS = 16
+_LARGEST = 2**63 - 1
+_LARGEST_SIDE = 65_536  # px
 
 
 class _Strict(BaseModel):
@@ -55,15 +57,15 @@ class Provenance(_Strict):
     recipe: str
     data: list[str]
     """Paths or names of the footage, as the user gave them."""
-    frames: int = Field(ge=0)
+    frames: int = Field(ge=0, le=_LARGEST)
     """Number of frames used for training."""
-    seed: int
+    seed: int = Field(ge=-_LARGEST, le=_LARGEST)
     commit: str | None
     """Commit of the training code, with ``-dirty`` if files were modified; None outside a git checkout."""
     device: str
     trained_at: str
     """ISO 8601, UTC."""
-    notes: dict[str, str | int | float] = {}
+    notes: dict[str, str | Annotated[int, Field(ge=-_LARGEST, le=_LARGEST)] | float] = Field({}, max_length=100)
 
 
 class DetectorEntry(_Strict):
@@ -138,7 +140,7 @@ class Model:
     def learned_size(self) -> tuple[int, int] | None:
         """(width, height) px of the pictures that the model learned from; None if it does not say."""
         width, height = (self.provenance.notes.get(key) for key in ("width", "height"))
-        if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:
+        if isinstance(width, int) and isinstance(height, int) and all(0 < n <= _LARGEST_SIDE for n in (width, height)):
             return width, height
         return None
 

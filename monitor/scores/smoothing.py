@@ -62,6 +62,9 @@ class CausalMedian:
         self._values.clear()
 
 
+_LONGEST_WINDOW_S, _MOST_GROWTH = 3600.0, 1e6
+
+
 class SmoothingSettings(Settings):
     """Settings of the rolling median's window, seconds (see CausalMedian)."""
 
@@ -71,6 +74,9 @@ class SmoothingSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        for name, most in (("max_window_s", _LONGEST_WINDOW_S), ("growth", _MOST_GROWTH)):
+            if not getattr(self, name) <= most:  # also refuses NaN
+                raise ValueError(f"{name} must be at most {most:g}, got {getattr(self, name)}")
         self.smoother()
         return self
 

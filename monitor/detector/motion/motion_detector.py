@@ -53,19 +53,23 @@ _SCALE_PRIOR = 20  # in the scale of each cell, the scale of the whole picture c
 class MotionSettings(BaseModel):
     """Settings of ``Motion``. width, height: size of the grey picture, px."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    width: int = Field(ge=16, multiple_of=8)
-    height: int = Field(ge=16, multiple_of=8)
-    exemplars: int = Field(default=96, ge=4)
-    samples: int = Field(default=384, ge=4, description="maximum number of samples to choose a cell's exemplars from")
-    neighbours: int = Field(default=3, ge=1)
-    top_cells: int = Field(default=8, ge=1, description="the frame's score is the mean of this many highest cells")
+    width: int = Field(ge=16, le=1024, multiple_of=8)
+    height: int = Field(ge=16, le=1024, multiple_of=8)
+    exemplars: int = Field(default=96, ge=4, le=10_000)
+    samples: int = Field(
+        default=384, ge=4, le=100_000, description="maximum number of samples to choose a cell's exemplars from"
+    )
+    neighbours: int = Field(default=3, ge=1, le=10_000)
+    top_cells: int = Field(
+        default=8, ge=1, le=10_000, description="the frame's score is the mean of this many highest cells"
+    )
     min_moving: float = Field(default=0.02, gt=0, le=1, description="minimum share of moving pixels in an active cell")
     min_changed: float = Field(default=0.5, gt=0, le=1, description="or minimum share of changed pixels")
     # Weights of speed and size; 0 in models from versions that did not use them.
-    speed_weight: float = Field(default=0.0, ge=0)
-    area_weight: float = Field(default=0.0, ge=0)
+    speed_weight: float = Field(default=0.0, ge=0, le=1e9)
+    area_weight: float = Field(default=0.0, ge=0, le=1e9)
 
     @field_validator("neighbours")
     @classmethod

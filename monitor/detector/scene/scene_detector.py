@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,17 +38,22 @@ _EVERY_S = 0.3  # short enough, because the changes that it finds last for secon
 _PATCHES_FLOOR = 2.0  # normal clips of other days reach 1.7
 
 
+_Count = Annotated[int, Field(ge=0, le=1_000_000)]
+
+
 class SceneSettings(BaseModel):
     """Settings of ``Scene``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["states", "patches"]
-    exemplars: tuple[int, int, int] = Field(description="number per regime: colour, grey, dark; 0: not learned")
-    rows: int = Field(ge=1, description="rows of places in the anomaly map")
-    columns: int = Field(ge=1)
+    exemplars: tuple[_Count, _Count, _Count] = Field(
+        description="number per regime: colour, grey, dark; 0: not learned"
+    )
+    rows: int = Field(ge=1, le=1024, description="rows of places in the anomaly map")
+    columns: int = Field(ge=1, le=1024)
     smooth_s: float = Field(gt=0, le=60, description="window of the score's median, seconds")
-    floor: float = Field(gt=0, description="lower limit of the threshold, see ``Scene.min_threshold``")
+    floor: float = Field(gt=0, le=1e9, description="lower limit of the threshold, see ``Scene.min_threshold``")
 
 
 @dataclass(slots=True, eq=False)

@@ -52,6 +52,9 @@ _RESET_SHARE = 0.5  # if more than this share of the picture differs from it, th
 _UNLIKE = 22  # a pixel differs from the background by at least this, grey levels
 
 
+_Logit = Annotated[float, Field(ge=-1e6, le=1e6)]
+
+
 class TrueSight2Settings(BaseModel):
     """The settings of the detector that are stored with its tensors.
 
@@ -64,8 +67,8 @@ class TrueSight2Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     width: Annotated[int, Field(ge=1, le=256)] = 16
-    usual: float | None = None
-    head_usual: tuple[float, float, float] | None = None
+    usual: _Logit | None = None
+    head_usual: tuple[_Logit, _Logit, _Logit] | None = None
     auc: Annotated[float, Field(gt=0.5, le=1)] | None = None
 
 

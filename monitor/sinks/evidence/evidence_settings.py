@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Self
 
@@ -50,9 +49,9 @@ class EvidenceSettings(Settings):
             raise ValueError(f"width must be 64 to 7680 pixels, got {self.width}")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality must be 1 to 100, got {self.quality}")
-        for name in ("memory_mb", "keep_days", "keep_gb"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        for name, most in (("memory_mb", 100_000), ("keep_days", 36_500), ("keep_gb", 1_000_000)):
+            if not 0 < getattr(self, name) <= most:
+                raise ValueError(f"{name} must be above 0 and at most {most}, got {getattr(self, name)}")
         return self
 
     @property

@@ -9,6 +9,8 @@ from pydantic import model_validator
 from monitor.settings import Settings
 
 _SHARES = ("defocused_below", "changed_share")
+_LONGEST_S = 86_400.0
+_HIGHEST = 1000.0  # of grey levels and factors
 
 
 class HealthSettings(Settings):
@@ -68,8 +70,7 @@ class HealthSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name, value in self:
-            if not 0.0 <= value < float("inf"):
-                raise ValueError(f"{name} must be 0 or more, got {value}")
-            if name in _SHARES and value > 1.0:
-                raise ValueError(f"{name} must be a share from 0 to 1, got {value}")
+            most = 1.0 if name in _SHARES else _LONGEST_S if name.endswith("_s") else _HIGHEST
+            if not 0.0 <= value <= most:  # also refuses NaN
+                raise ValueError(f"{name} must be 0 to {most:g}, got {value}")
         return self
