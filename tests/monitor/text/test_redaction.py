@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import string
 import sys
 import time
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from monitor.text.addresses import is_usual
 from monitor.text.redaction import RedactingFormatter, redact, redact_source
+from tests.places import ROOT
 
 SHOWN = [
     # User and password
@@ -69,7 +71,7 @@ SHOWN = [
     ("cannot open 'http://h/live?token=abc'.", "cannot open 'http://h/live?***'."),
     ("ConnectionError('rtsp://a:one@h1/x: lost')", "ConnectionError('rtsp://***@h1/x: lost')"),
 ]
-"""Text -> what is shown of it. docs/reliability.md has the same table."""
+"""Text -> what is shown of it."""
 
 _PLANTED = "hunter2-CorrectHorse"
 
@@ -78,6 +80,15 @@ _PLANTED = "hunter2-CorrectHorse"
 def test_credentials_are_hidden(text: str, expected: str) -> None:
     assert redact(text) == expected
     assert redact(expected) == expected
+
+
+def test_the_table_of_the_documentation_is_true() -> None:
+    section = (
+        (ROOT / "docs/reliability.md").read_text(encoding="utf-8").partition("## Secrets")[2].partition("\n## ")[0]
+    )
+    rows = re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|$", section, re.MULTILINE)
+    assert len(rows) >= 15
+    assert [redact(address) for address, _ in rows] == [shown for _, shown in rows]
 
 
 @pytest.mark.parametrize(
