@@ -150,7 +150,7 @@ def _understand(spec: str, split: Split) -> list[_Found]:
 def _device(path: Path, given: str | None) -> _Found:
     """A USB camera that is named by its device. A name that stays is looked up again at each opening."""
     if has_stable_name(path):
-        return _Found(path, (f"usb-{safe_name(path.name)[:_LONGEST_PATH]}",), given)
+        return _Found(path, (f"usb-{safe_name(path.name.removeprefix('usb-'))[:_LONGEST_PATH]}",), given)
     index = device_index(path)
     assert index is not None
     return _Found(index if path.parent == Path("/dev") and not path.is_symlink() else path, (f"usb-{index}",), given)

@@ -15,6 +15,9 @@ import unicodedata
 PLAIN = "true-sight-plain"
 """Name of the error handler of ``prepare_streams``: a character that the encoding lacks becomes a similar one."""
 
+_SIZE_DIGITS = 3
+"""Digits of the largest size of a terminal that the environment may claim."""
+
 # ruff: noqa: RUF001 - the table is about such letters
 _SIMILAR = {
     **dict(zip("▁▂▃▄▅▆▇█", "_.:-=+*#", strict=True)),
@@ -28,7 +31,7 @@ _SIMILAR = {
 
 
 def prepare_streams() -> None:
-    """Open closed standard streams on the null device, and let no character raise an error.
+    """Open closed standard streams on the null device, let no character raise an error, believe no impossible size.
 
     A file that is opened while one of the descriptors 0, 1 and 2 is free would get it. Then every message of a native
     library on stderr would be written into that file, such as the journal.
@@ -43,6 +46,10 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=PLAIN)
+    for name in ("COLUMNS", "LINES"):
+        size = os.environ.get(name, "80")
+        if not (size.isascii() and size.isdecimal() and len(size) <= _SIZE_DIGITS and int(size) > 0):
+            del os.environ[name]  # Rich would believe it: 0 is an error, and a huge width takes all the memory
 
 
 def flush_streams() -> None:

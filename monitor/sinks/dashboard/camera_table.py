@@ -99,9 +99,9 @@ def camera_table(cameras: Sequence[CameraReport], width: int, rows: int, selecte
 
 
 def _rest(cameras: Sequence[CameraReport], shown: Sequence[CameraReport]) -> str:
-    """``+ 12 more: 2 offline, 10 online``."""
+    """``+ 12 more: 1 ALARM, 2 offline, 9 online``."""
     names = {camera.name for camera in shown}
-    states = Counter(str(c.state) for c in sorted(cameras, key=_urgency) if c.name not in names)
+    states = Counter(_state(c).plain for c in sorted(cameras, key=_urgency) if c.name not in names)
     return f"+ {states.total()} more: {', '.join(f'{count} {state}' for state, count in states.items())}"
 
 

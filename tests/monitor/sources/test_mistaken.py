@@ -80,7 +80,7 @@ def test_a_camera_may_be_named_by_its_device() -> None:
     found = open_sources(["/dev/video7", stable, f"door={stable}", "/dev/v4l/by-path/pci-0000:00:14.0-usb-0:1:1.0"])
     assert [source.name for source in found] == [
         "usb-7",
-        "usb-usb-046d_HD_Pro_Webcam_C920_A1B2C3D4-vid",
+        "usb-046d_HD_Pro_Webcam_C920_A1B2C3D4-video-i",
         "door",
         "usb-pci-0000-00-14.0-usb-0-1-1.0",
     ]

@@ -80,6 +80,15 @@ def test_the_streams_of_a_program_take_any_text(monkeypatch: pytest.MonkeyPatch)
     assert raw.getvalue() == b"?~\n"
 
 
+@pytest.mark.parametrize("size", ["0", "-1", "999999999", "\u00b2", "1e3", "", " 80"])
+def test_an_impossible_size_of_the_terminal_is_ignored(monkeypatch: pytest.MonkeyPatch, size: str) -> None:
+    monkeypatch.setenv("COLUMNS", size)
+    monkeypatch.setenv("LINES", "30")
+    prepare_streams()
+    assert "COLUMNS" not in os.environ
+    assert os.environ["LINES"] == "30"
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
