@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from monitor.detector.base import Detector, Observation
 from monitor.errors import RunError
+from monitor.text.redaction import redact
 from monitor.types import Detection, Frame, ScoredFrame
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class Scorer:
 
     models        camera name -> model; cameras with the same model are scored in the same batches
     cpu_fallback  True: continue on the CPU if a GPU fails. False: end the run with a RunError
+    isolated      True: an error of a detector with one camera leaves only that camera's frames unjudged (NaN).
+                  False: the error is raised
     timed         called after each batch with a detector's name and the seconds that it took per frame
     """
 
@@ -50,10 +53,13 @@ class Scorer:
         models: Mapping[str, Watcher],
         *,
         cpu_fallback: bool = True,
+        isolated: bool = False,
         timed: Callable[[str, float], None] | None = None,
     ) -> None:
         self._models = dict(models)
         self._cpu_fallback = cpu_fallback
+        self._isolated = isolated
+        self._at_fault: set[tuple[str, str]] = set()  # cameras and detectors that have failed with them
         self._timed = timed
         self._moved: dict[int, Detector] = {}
         self._streams: dict[str, tuple[int, Watcher, list[Any]]] = {}
@@ -70,6 +76,7 @@ class Scorer:
         models = self._models
         for gone in self._streams.keys() - models.keys():
             del self._streams[gone]
+            self._at_fault = {fault for fault in self._at_fault if fault[0] != gone}
         batch = [frame for frame in batch if frame.camera in models]
         by_model: defaultdict[int, list[int]] = defaultdict(list)
         detections: list[list[Detection]] = [[] for _ in batch]
@@ -80,25 +87,84 @@ class Scorer:
             else:
                 detections[i] = [Detection(math.nan)] * len(model.detectors)
         for indices in by_model.values():
-            self._score_model(models[batch[indices[0]].camera], batch, indices, detections)
+            model = models[batch[indices[0]].camera]
+            found = self._score_model(model, [batch[i] for i in indices])
+            for i, of_frame in zip(indices, found, strict=True):
+                detections[i] = of_frame
         now = time.monotonic()
         return [
             ScoredFrame(frame, tuple(found), now, models[frame.camera].id)
             for frame, found in zip(batch, detections, strict=True)
         ]
 
-    def _score_model(
-        self, model: Watcher, batch: Sequence[Frame], indices: list[int], detections: list[list[Detection]]
-    ) -> None:
-        streams = [self._stream(batch[i], model) for i in indices]
+    def _score_model(self, model: Watcher, frames: Sequence[Frame]) -> list[list[Detection]]:
+        """For each frame the detections of all detectors of its model."""
+        streams = [self._stream(frame, model) for frame in frames]
+        detections: list[list[Detection]] = [[] for _ in frames]
         for number, detector in enumerate(model.detectors):
-            observations = [Observation(batch[i], s[number]) for i, s in zip(indices, streams, strict=True)]
             started = time.perf_counter()
-            found = self._ask(detector, observations)
+            if self._isolated:
+                found = self._ask_isolated(detector, number, frames, streams)
+            else:
+                found = self._ask(detector, [Observation(f, s[number]) for f, s in zip(frames, streams, strict=True)])
             if self._timed is not None:
                 self._timed(detector.name, (time.perf_counter() - started) / len(found))
-            for i, detection in zip(indices, found, strict=True):
-                detections[i].append(detection)
+            for of_frame, detection in zip(detections, found, strict=True):
+                of_frame.append(detection)
+        return detections
+
+    def _ask_isolated(
+        self, detector: Detector, number: int, frames: Sequence[Frame], streams: Sequence[list[Any]]
+    ) -> list[Detection]:
+        """The detections of a detector, NaN for the frames of a camera for which it raises an error.
+
+        number   of the detector in its model
+        streams  the stream objects of each frame
+
+        If a batch of several cameras fails, each camera is scored alone, with new temporal state. From then on, the
+        cameras at fault are never in a batch with others.
+        """
+        found = [Detection(math.nan)] * len(frames)
+        groups: deque[list[int]] = deque()
+        by_camera: defaultdict[str, list[int]] = defaultdict(list)
+        for k, frame in enumerate(frames):
+            at_fault = (frame.camera, detector.name) in self._at_fault
+            by_camera[frame.camera if at_fault else ""].append(k)
+        groups.extend(by_camera.values())
+        while groups:
+            group = groups.popleft()
+            try:
+                detections = self._ask(detector, [Observation(frames[k], streams[k][number]) for k in group])
+            except RunError:
+                raise
+            except Exception as error:  # noqa: BLE001 - an error of one camera must not end the others
+                for of_stream in {id(streams[k]): streams[k] for k in group}.values():
+                    of_stream[number] = detector.new_stream()  # the old one may have seen some of the frames
+                cameras: defaultdict[str, list[int]] = defaultdict(list)
+                for k in group:
+                    cameras[frames[k].camera].append(k)
+                if len(cameras) > 1:
+                    groups.extend(cameras.values())
+                else:
+                    self._note_fault(next(iter(cameras)), detector.name, error)
+                continue
+            for k, detection in zip(group, detections, strict=True):
+                found[k] = detection
+        return found
+
+    def _note_fault(self, camera: str, detector: str, error: Exception) -> None:
+        """Log the first error of a detector with a camera; its other frames are only not judged."""
+        if (camera, detector) in self._at_fault:
+            return
+        self._at_fault.add((camera, detector))
+        what = redact(f"{type(error).__name__}: {error}".strip(": "))
+        log.error(
+            "%s: '%s' fails at its pictures, which it cannot judge (%s); other cameras are not affected",
+            camera,
+            detector,
+            what,
+        )
+        log.debug("%s: '%s' has failed", camera, detector, exc_info=error)
 
     def _ask(self, detector: Detector, observations: Sequence[Observation]) -> list[Detection]:
         """The detections of a detector; it runs on the CPU after its own device has failed."""

@@ -80,7 +80,7 @@ class Pipeline:
         self._failed: Stage | None = None
         self._left_behind: list[Stage] = []
         self._running = self._stopping = False
-        self._scorer = Scorer({}, cpu_fallback=cpu_fallback)
+        self._scorer = Scorer({}, cpu_fallback=cpu_fallback, isolated=True)
         worker = InferenceWorker(self._queue, self._scorer, self._results, settings.max_batch)
         self._inference = Stage("inference", worker.run, self._on_error)
 

@@ -1,3 +1,4 @@
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.judging.scorer import Scorer
 from monitor.learning.coordinator import Learning
 from monitor.live.capture import CaptureSettings
+from monitor.live.fleet import Fleet
+from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
@@ -135,17 +138,73 @@ def test_records_are_byte_identical_whatever_the_timing(tmp_path: Path, other_sp
 
 
 class Broken(Brightness):
-    def score(self, batch: Sequence[Observation]) -> list[Detection]:  # noqa: ARG002
-        raise ZeroDivisionError("the network fell over")
+    """Cannot judge pictures above a level."""
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        if any(observation.frame.image[0, 0, 0] > 100 for observation in batch):
+            raise ZeroDivisionError("rtsp://u:hunter2@host divided by zero")
+        return super().score(batch)
 
 
-def test_an_error_in_the_worker_stops_a_waiting_reader_and_is_raised() -> None:
+def test_a_detector_that_fails_at_a_camera_leaves_only_its_frames_unjudged(caplog: pytest.LogCaptureFixture) -> None:
+    model = brightness_model()
+    broken = type(model)(model.card, (Broken(), Brightness()), model.held_out, model.hash)
+    scorer = Scorer({"a": broken, "b": broken, "c": broken}, isolated=True)
+    found: dict[str, list[float]] = {"a": [], "b": [], "c": []}
+    for n in range(6):
+        batch = [frame(n, level=200 if camera == "b" and n > 1 else 25, camera=camera) for camera in "abc"]
+        for item in scorer.score(batch):
+            found[item.frame.camera].append(item.detections[0].score)
+            assert item.detections[1].score > 0, "another detector still judges it"
+    assert found["a"] == found["c"] == [pytest.approx(25 / 255)] * 6
+    assert [math.isnan(score) for score in found["b"]] == [False, False, True, True, True, True]
+    assert len(caplog.records) == 1
+    assert "b: 'brightness' fails at its pictures" in caplog.text
+    assert "hunter2" not in caplog.text
+    back = scorer.score([frame(9, camera="b")])[0]
+    assert back.detections[0].score == pytest.approx(25 / 255), "it is judged again"
+    with pytest.raises(ZeroDivisionError):
+        Scorer({"b": broken}).score([frame(0, level=200, camera="b")])
+
+
+def test_a_camera_at_fault_resets_the_streams_of_others_only_once() -> None:
+    seen: list[tuple[str, int]] = []
+
+    class Counting(Broken):
+        def score(self, batch: Sequence[Observation]) -> list[Detection]:
+            found = super().score(batch)
+            seen.extend((o.frame.camera, o.stream[0]) for o in batch)
+            return found
+
+    model = brightness_model()
+    counting = type(model)(model.card, (Counting(),), model.held_out, model.hash)
+    scorer = Scorer({"a": counting, "b": counting}, isolated=True)
+    for n in range(4):
+        scorer.score([frame(n, level=200 if n else 25, camera="b"), frame(n, camera="a")])
+    assert [count for camera, count in seen if camera == "a"] == [1, 1, 2, 3]
+
+
+def test_a_run_goes_on_without_the_camera_that_a_detector_fails_at() -> None:
     model = brightness_model()
     broken = type(model)(model.card, (Broken(),), model.held_out, model.hash)
+    report = watch_with(broken, LevelSource("bad", [200] * 50), LevelSource("good", [25] * 50))
+    assert {camera.name: camera.analysed for camera in report.cameras} == {"bad": 50, "good": 50}
+    assert {camera.name: math.isnan(camera.score) for camera in report.cameras} == {"bad": True, "good": False}
+
+
+def watch_with(model: Model, *sources: Source) -> RunReport:
+    fleet = fleet_of(*(watched_by(source, model) for source in sources))
+    return Watch(fleet, []).run(threading.Event(), DEADLINE_S)
+
+
+def test_an_error_in_the_worker_stops_a_waiting_reader_and_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     source = LevelSource("a", [25] * 10_000)
-    fleet = fleet_of(watched_by(source, broken))
-    with pytest.raises(StageError, match="the inference thread failed: ZeroDivisionError"):
+    fleet = Fleet(Pipeline(cpu_fallback=False), [watched_by(source, on_a_failing_gpu())])
+    with pytest.raises(RunError, match="cuda:0 has failed"):
         Watch(fleet, []).run(threading.Event(), DEADLINE_S)
+    monkeypatch.setattr(Scorer, "score", lambda *_: 1 / 0)
+    with pytest.raises(StageError, match="the inference thread failed: ZeroDivisionError"):
+        Watch(fleet_of(watched_by(source)), []).run(threading.Event(), DEADLINE_S)
     assert not [t.name for t in threading.enumerate() if t.name in ("inference", "capture a")]
 
 
