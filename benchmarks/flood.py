@@ -5,7 +5,8 @@
 A separate program publishes twenty alerts per second, like the monitor: first into the journal, then to subscribers.
 One honest subscriber receives them. Meanwhile, another process does one kind of harm at full speed (see ATTACKS). For
 each kind, one line gives the age of alerts when they arrive (middle, 99th percentile, highest), alerts that never came,
-the longest pause between heartbeats, the highest memory of the publisher, and how long it needed to end afterwards.
+the longest pause between heartbeats, how long another subscriber needed to join during the flood, the highest memory of
+the publisher, and how long it needed to end.
 
 The exit code is 1 if the publisher died, if an alert is missing in the journal, or if the 99th percentile is above
 200 ms.
@@ -42,7 +43,8 @@ DEADLINE_S = 30.0
 PICTURE_BYTES = 200_000
 """Pictures of the alerts that are in the journal before the flood begins: a page of a replay then has 1 MB."""
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48)
-READY = b"\x04\x1a\x05READY\x0bSocket-Type\0\0\0\x03SUB"
+READY = b"\x04\x19\x05READY\x0bSocket-Type\0\0\0\x03SUB"
+_DEALER = READY.replace(b"\x19", b"\x1c").replace(b"\3SUB", b"\6DEALER")
 ANY = "tcp://127.0.0.1:*"
 
 
@@ -63,7 +65,7 @@ def replays_and_dies(alerts: str, history: str) -> None:  # noqa: ARG001
             asking.connect(history)
             for _ in range(2000):
                 asking.send(b'{"request": "replay", "after": 0}')
-            time.sleep(1.0)
+            time.sleep(4.5)  # just before the transport's first heartbeat, which finds the connection dead
             os._exit(0)  # without closing the socket: the kernel resets the connection
         os.waitpid(child, 0)
         time.sleep(0.5)
@@ -137,18 +139,28 @@ def pings(alerts: str, history: str) -> None:
         _pour(alerts, GREETING + READY, b"\x04\x0b\x04PING\0\0ping" * 5000)
 
 
+def crowd(alerts: str, history: str) -> None:
+    """Keep 300 connections that do nothing else, half of them to the history."""
+    kept = []
+    for number in range(300):
+        with suppress(OSError):
+            kept.append(socket.create_connection(("127.0.0.1", _port((alerts, history)[number % 2])), timeout=1.0))
+            kept[-1].sendall(GREETING + (READY if number % 2 == 0 else _DEALER))
+    time.sleep(3600)
+
+
 def one_endless_message(alerts: str, history: str) -> None:
     """Send messages without an end to the history."""
     del alerts
     while True:
-        _pour(history, GREETING + READY.replace(b"\x1a", b"\x1d").replace(b"\3SUB", b"\6DEALER"), b"\1\x01x" * 20_000)
+        _pour(history, GREETING + _DEALER, b"\1\x01x" * 20_000)
 
 
 ATTACKS: dict[str, Callable[[str, str], None]] = {
     each.__name__.replace("_", " "): each
     for each in (
-        nothing, replays_and_dies, reads_nothing, toggles, long_topics, many_topics, many_connections, garbage, pings,
-        one_endless_message,
+        nothing, replays_and_dies, reads_nothing, toggles, long_topics, many_topics, many_connections, crowd, garbage,
+        pings, one_endless_message,
     )
 }  # fmt: skip
 
@@ -212,6 +224,7 @@ class Figures:
     ages: list[float] = field(default_factory=list)
     missing: int = 0
     heartbeat_pause_s: float = 0.0
+    join_s: float = float("inf")
     memory_mb: float = 0.0
     end_s: float = 0.0
     exit_code: int | None = None
@@ -234,13 +247,13 @@ class Figures:
         ended = f"{self.end_s:.1f} s" if self.exit_code == 0 else f"died ({self.exit_code})"
         return (
             f"| {self.attack:19} | {ages} | {self.missing:7} | {self.heartbeat_pause_s:5.1f} s | "
-            f"{self.memory_mb:5.0f} | {ended:>10} |"
+            f"{self.join_s:4.1f} s | {self.memory_mb:5.0f} | {ended:>10} |"
         )
 
 
 HEAD = (
-    "| attack              | p50 ms | p99 ms | max ms | missing | longest |    MB |       ends |\n"
-    "| ---                 |   ---: |   ---: |   ---: |    ---: |    ---: |  ---: |       ---: |"
+    "| attack              | p50 ms | p99 ms | max ms | missing |   pause |  joins |    MB |       ends |\n"
+    "| ---                 |   ---: |   ---: |   ---: |    ---: |    ---: |   ---: |  ---: |       ---: |"
 )
 
 
@@ -262,7 +275,10 @@ def measure(attack: str, seconds: float, folder: Path) -> Figures:
             if not honest.poll(int(DEADLINE_S * 1000)):
                 raise RuntimeError("the honest subscriber receives nothing")
             attacker = subprocess.Popen([*base, "attack", attack, alerts, history], start_new_session=True)
-            _listen(honest, publisher, figures, seconds)
+            with context.socket(zmq.SUB) as late:
+                late.linger = 0
+                late.subscribe("alert/")
+                _listen(honest, late, alerts, publisher, figures, seconds)
             _stop(publisher, figures, honest)
         finally:
             for child in (attacker, publisher):
@@ -275,12 +291,25 @@ def measure(attack: str, seconds: float, folder: Path) -> Figures:
     return figures
 
 
-def _listen(honest: zmq.Socket[bytes], publisher: subprocess.Popen[bytes], figures: Figures, seconds: float) -> None:
-    seq = None
+def _listen(
+    honest: zmq.Socket[bytes],
+    late: zmq.Socket[bytes],
+    alerts: str,
+    publisher: subprocess.Popen[bytes],
+    figures: Figures,
+    seconds: float,
+) -> None:
+    """Receive for this many seconds. In the middle, the late subscriber joins."""
+    seq = joins_at = None
     came_at = beat_at = time.monotonic()
     ends_at = came_at + seconds
     while time.monotonic() < ends_at and publisher.poll() is None:
         figures.memory_mb = max(figures.memory_mb, _memory_mb(publisher.pid))
+        if joins_at is None and time.monotonic() > ends_at - seconds / 2:
+            joins_at = time.monotonic()
+            late.connect(alerts)
+        if joins_at is not None and figures.join_s == float("inf") and late.poll(0):
+            figures.join_s = time.monotonic() - joins_at
         if honest.poll(100):
             topic, body = honest.recv_multipart()[:2]
             message = json.loads(body)

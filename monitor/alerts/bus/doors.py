@@ -26,6 +26,8 @@ class Connection:
         self.door = door
         self.peer = peer
         self.accepted_at = now
+        self.heard_at = now
+        """When bytes last came."""
         self.moved_at = now
         """When bytes were last sent, or when something to send came after nothing was left."""
         self.read_again_at = 0.0
@@ -42,7 +44,7 @@ class Connection:
     def spend(self, count: int, now: float) -> None:
         """Record that bytes have been read; sets ``read_again_at`` if the share of the peer is used up."""
         self._allowance = min(BURST, self._allowance + RATE * (now - self._refilled_at)) - count
-        self._refilled_at = now
+        self._refilled_at = self.heard_at = now
         if self._allowance < 0:
             self.read_again_at = now - self._allowance / RATE
 
@@ -61,12 +63,14 @@ class Door:
     def crowded_by(self, address: str) -> Connection | None:
         """Return the connection that has to leave before a new one from ``address``; None if the new one has to.
 
-        The oldest without a complete handshake leaves; else the newest of the address that has most, if it has clearly
-        more than the new one. So silent connections, or many from one machine, keep nobody out.
+        First, one without a complete handshake leaves; then one that waits for nothing, and so loses nothing. Of these,
+        the one that has been silent for longest. Else the newest of the address that has most, if it has clearly more
+        than the new one. So silent connections, or many from one machine, keep nobody else out.
         """
         unknown = [each for each in self.connections if not each.peer.ready]
-        if unknown:
-            return min(unknown, key=lambda each: each.accepted_at)
+        idle = unknown or [each for each in self.connections if each.peer.idle]
+        if idle:
+            return min(idle, key=lambda each: each.heard_at)
         counts = Counter(each.peer.address for each in self.connections)
         most, count = counts.most_common(1)[0]
         if count <= counts[address] + 1:

@@ -116,6 +116,10 @@ class Exchange:
     def digest(self, each: Connection, data: bytes) -> None:
         """Handle received bytes, or bytes that came before the peer had to wait."""
         peer = each.peer
+        if not peer.ready:
+            # Without the lock: the main thread must not wait until keys are looked up on the disk.
+            peer.begin(data)
+            data = b""
         with self.news:
             asked = isinstance(peer, Requester) and peer.request is not None
             changes = peer.changes if isinstance(peer, Subscriber) else 0

@@ -183,6 +183,8 @@ class Hub:
             data = each.socket.recv(_READ_BYTES)
         except BlockingIOError:
             return
+        except ConnectionError:
+            data = b""
         if not data:
             each.peer.left()
             self._drop(each)

@@ -27,6 +27,8 @@ MAX_TOPICS_BYTES = 131_072
 """Limits of the subscriptions of one peer: their number, the length of each, and the sum of their lengths."""
 MAX_QUEUED_BYTES = 32_000_000
 """Limit of the messages that wait for one peer. A single message that is larger is sent if none waits."""
+_VERSION_BYTES = 12
+"""The part of a greeting up to the version."""
 _CHUNK_BYTES = 65_536
 _MAX_CONTROL_BYTES = 4096
 _MAX_PARTS = 4
@@ -69,9 +71,16 @@ class Peer:
         self._room = room
         self._begun = self._greeted = False
         self._reader = FrameReader(MAX_FRAME_BYTES)
-        self._control = bytearray(greeting(mechanism.name))
+        own = greeting(mechanism.name)
+        # In two steps, as libzmq: a peer that sees the wrong mechanism leaves before it says its own.
+        self._control, self._rest = bytearray(own[:_VERSION_BYTES]), own[_VERSION_BYTES:]
         self._queue: deque[Outgoing] = deque()
         self._unsent = memoryview(b"")
+
+    @property
+    def idle(self) -> bool:
+        """True if the peer loses nothing when it is disconnected and connects again."""
+        return False
 
     @property
     def waits(self) -> bool:
@@ -89,13 +98,21 @@ class Peer:
         self._reader.feed(data)
         self.go_on()
 
-    def go_on(self) -> None:
+    def begin(self, data: bytes) -> None:
+        """Handle received bytes up to the end of the handshake; call ``go_on`` then. Raises ProtocolError."""
+        self._begun = True
+        self._reader.feed(data)
+        self.go_on(until_ready=True)
+
+    def go_on(self, *, until_ready: bool = False) -> None:
         """Handle the frames that have come, until one makes the peer wait. Raises ProtocolError."""
         if not self._greeted:
-            self._greeted = self._reader.greeting(self._mechanism.name)
+            self._greet()
         while self._greeted and not self.waits and (frame := self._reader.next_frame()) is not None:
             if not self.ready:
                 self._shake_hands(frame)
+                if self.ready and until_ready:
+                    return
                 continue
             frame = self._mechanism.open(frame)
             if frame.command:
@@ -148,6 +165,15 @@ class Peer:
         last = len(message.parts) - 1
         return b"".join(self._mechanism.seal(Frame(part, more=at < last)) for at, part in enumerate(message.parts))
 
+    def _greet(self) -> None:
+        try:
+            self._greeted = self._reader.greeting(self._mechanism.name)
+        except ProtocolError:
+            self._control += self._rest  # so the peer, too, can see what is wrong
+            raise
+        if self._greeted:
+            self._control += self._rest
+
     def _shake_hands(self, frame: Frame) -> None:
         if not frame.command:
             raise ProtocolError("it did not complete the handshake")
@@ -191,6 +217,11 @@ class Subscriber(Peer):
         self._topics_bytes = 0
         self._prefixes: tuple[bytes, ...] | None = ()
         self._inside_message = False
+
+    @property
+    def idle(self) -> bool:
+        """True without a subscription."""
+        return not self.subscriptions
 
     def wants(self, topic: bytes) -> bool:
         """Return True if the peer has subscribed to this topic."""
@@ -250,6 +281,11 @@ class Requester(Peer):
         self.answering = False
         self._delimiter: list[bytes] = []
         self._parts: list[bytes] = []
+
+    @property
+    def idle(self) -> bool:
+        """True while no reply is due."""
+        return not self.waits
 
     @property
     def waits(self) -> bool:

@@ -23,7 +23,9 @@ from monitor.alerts.bus.mechanisms import NullMechanism
 from monitor.alerts.bus.peer import Subscriber
 from monitor.alerts.bus.zmtp import encode_command, encode_frame
 from monitor.alerts.journal import Journal
+from monitor.alerts.keys import ServerKeys, make_keys
 from monitor.alerts.publisher import Publisher
+from monitor.client import AlertSubscriber
 from tests.helpers.publishing import ANY, DEADLINE_S, await_subscriptions, publish_alert
 from tests.helpers.raw_peer import RawPeer, hello, subscription
 
@@ -262,6 +264,27 @@ def test_a_client_on_the_wrong_socket_is_told_apart(publisher: Publisher, caplog
     said(publisher, caplog, "wrong type for this address: use DEALER or REQ or ROUTER")
 
 
+def test_a_disk_that_hangs_while_keys_are_looked_up_holds_up_no_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_keys(tmp_path)
+    asked, answered = threading.Event(), threading.Event()
+
+    def hang(_keys: ServerKeys, _key: bytes) -> str:
+        asked.set()
+        assert answered.wait(DEADLINE_S)
+        return "client"
+
+    monkeypatch.setattr(ServerKeys, "name_of", hang)
+    with (
+        Publisher(ANY, ANY, keys=tmp_path / "monitor") as publisher,
+        AlertSubscriber(publisher.alerts_endpoint, keys=tmp_path / "client"),
+    ):
+        assert asked.wait(DEADLINE_S)
+        publish_alert(publisher)  # returns although the thread of the bus waits
+        answered.set()
+
+
 def test_nobody_can_fill_the_log(publisher: Publisher, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         for _ in range(50):
@@ -298,10 +321,12 @@ def test_the_machine_with_most_connections_makes_room_for_another(door: Door) ->
     with ExitStack() as stack:
         for now, address in enumerate(["greedy"] * 5 + ["quiet"]):
             each = a_connection(door, stack, address, float(now))
-            each.peer.ready = True
+            each.peer.take(hello() + subscription(b"alert/"))
             door.connections.append(each)
         assert door.crowded_by("new") is door.connections[4]
         assert door.crowded_by("quiet") is door.connections[4]
         assert door.crowded_by("greedy") is None
+        door.connections[3].peer.take(encode_frame(b"\x00alert/"))  # now it waits for nothing
+        assert door.crowded_by("greedy") is door.connections[3]
         door.connections[5].peer.ready = False
         assert door.crowded_by("greedy") is door.connections[5]
