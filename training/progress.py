@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from monitor.text.outside import plain, safe
 from monitor.text.terminals import can_redraw
+from monitor.text.time_left import TimeLeft
 from monitor.text.wording import counted
 
 _LOOK_S = 0.1
@@ -69,6 +70,8 @@ class Report:
     def __init__(self, *, quiet: bool = False, every_s: float = 10.0) -> None:
         self.console = Console(stderr=True, quiet=quiet, soft_wrap=True, highlight=False)
         self.every_s = every_s
+        self._before = self._share = self._overall = 0.0
+        self._time_left = TimeLeft()
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -79,10 +82,15 @@ class Report:
         return nullcontext()
 
     def part(self, share: float) -> None:
-        """Declare that the next steps are this share, 0..1, of the work on the next version."""
+        """Declare that the next steps are this share, 0..1, of the work on the next version.
 
-    def version(self, folder: Path) -> None:
-        """Report that a version of a model is complete in ``folder``."""
+        The steps before them count as finished.
+        """
+        self._before, self._share = self._before + self._share, share
+
+    def version(self, folder: Path) -> None:  # noqa: ARG002 - for programs
+        """Report that a version of a model is complete in ``folder``. The work on the next version begins."""
+        self._before = self._share = self._overall = 0.0
 
     def complete(self) -> None:
         """Report that the previous version was the last one."""
@@ -101,16 +109,39 @@ class Report:
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TimeRemainingColumn(),
+                TextColumn("{task.fields[left]}", markup=False),
             )
             with Progress(*columns, console=self.console, transient=True) as progress:
-                task = progress.add_task(title, total=total)
-                yield Steps(title, lambda n, text: progress.update(task, completed=n, description=text), _LOOK_S)
+                task = progress.add_task(title, total=total, left=self._left(0, total))
+
+                def draw(done: int, text: str) -> None:
+                    progress.update(task, completed=done, description=text, left=self._left(done, total))
+
+                yield Steps(title, draw, _LOOK_S)
             return
         if announce:
             self.say(title)
         of = "" if total is None else f" of {total}"
-        yield Steps(title, lambda n, text: self.say(f"{text}: {n}{of} done"), self.every_s)
+        self._left(0, total)
+
+        def tell(done: int, text: str) -> None:
+            left = self._left(done, total)
+            self.say(f"{text}: {done}{of} done{left and f', {left}'}")
+
+        yield Steps(title, tell, self.every_s)
+
+    def _reach(self, done: int, total: int | None) -> float:
+        """The finished share, 0..1, of the work on the next version, or of these steps if no parts are declared."""
+        share = min(1.0, done / total) if total else 0.0
+        if self._share:
+            share = self._overall = min(1.0, max(self._overall, self._before + self._share * share))
+        self._time_left.reached(time.monotonic(), share)
+        return share
+
+    def _left(self, done: int, total: int | None) -> str:
+        """The time left for the same, in words; "" if it is not known."""
+        self._reach(done, total)
+        return self._time_left.in_words(time.monotonic())
 
 
 class JsonReport(Report):
@@ -123,7 +154,6 @@ class JsonReport(Report):
 
     def __init__(self) -> None:
         super().__init__(quiet=True, every_s=0.3)
-        self._before = self._share = self._overall = 0.0
 
     @contextmanager
     def beating(self) -> Iterator[None]:
@@ -142,17 +172,13 @@ class JsonReport(Report):
         finally:
             over.set()
 
-    def part(self, share: float) -> None:
-        """Declare the share of the next steps. The steps before them count as finished."""
-        self._before, self._share = self._before + self._share, share
-
     def say(self, text: str) -> None:
         """Print one line."""
         self._tell({"say": text})
 
     def version(self, folder: Path) -> None:
         """Report that a version of a model is complete in ``folder``. The work on the next version begins."""
-        self._before = self._share = self._overall = 0.0
+        super().version(folder)
         self._tell({"version": str(folder)})
 
     def complete(self) -> None:
@@ -164,9 +190,8 @@ class JsonReport(Report):
         """Yield the object to call after each step."""
 
         def show(done: int, text: str) -> None:
-            overall = self._before + self._share * (min(1.0, done / total) if total else 0.0)
-            self._overall = min(1.0, max(self._overall, overall))
-            self._tell({"step": text, "done": done, "of": total, "overall": round(self._overall, 4)})
+            overall = self._reach(done, total) if self._share else 0.0
+            self._tell({"step": text, "done": done, "of": total, "overall": round(overall, 4)})
 
         show(0, title)
         yield Steps(title, show, self.every_s)

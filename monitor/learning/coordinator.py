@@ -28,6 +28,7 @@ from monitor.model.model_versions import set_aside
 from monitor.reports import CameraReport, Progress
 from monitor.states import CameraState
 from monitor.text.redaction import redact
+from monitor.text.time_left import TimeLeft
 from monitor.threads.stage import Stage
 from monitor.types import ScoredFrame
 
@@ -36,7 +37,6 @@ log = logging.getLogger("monitor")
 _SETTLED_S = 0.5  # if no frame of a held file has arrived for this long, all its frames have arrived
 _OVER = (CameraState.ENDED, CameraState.FAILED)
 _LEARNING_S = 60.0  # approximate time to learn the first version, to estimate the progress of recording
-_TELLING = 0.2  # after this share of a phase, the time left is estimated
 _READING = 0.25  # approximate share of reading a file in the time until it is watched
 
 
@@ -66,7 +66,7 @@ class _Learner:
     why: str = ""
     problem: str = ""  # of the recorder, as logged last
     last_at: float = 0.0
-    since: float = 0.0  # when the work of the phase began
+    time_left: TimeLeft = field(default_factory=TimeLeft)
     fraction: float = 0.0  # the highest progress shown so far: it must not fall
 
     @property
@@ -111,9 +111,7 @@ class Learning:
             plan.footage, plan.label, plan.duration_s, fps=recording_rate(plan.analysis_fps), live=live
         )
         now = self._clock()
-        self._learners[plan.name] = _Learner(
-            plan, recorder, Retries(self._clock), Takeover(plan), last_at=now, since=now
-        )
+        self._learners[plan.name] = _Learner(plan, recorder, Retries(self._clock), Takeover(plan), last_at=now)
         if plan.resumed:
             recorder.close()
             self._learners[plan.name].phase = _Phase.REFINING
@@ -264,7 +262,9 @@ class Learning:
 
     def _left_s(self, learner: _Learner, done: float) -> float | None:
         """Seconds left in a phase if it continues at the same speed; None if it is too early to estimate."""
-        return (self._clock() - learner.since) * (1.0 - done) / done if done >= _TELLING else None
+        now = self._clock()
+        learner.time_left.reached(now, done)
+        return learner.time_left.left_s(now)
 
     def _look_at_recording(self, learner: _Learner, state: CameraState) -> None:
         plan, recorder = learner.plan, learner.recorder
@@ -294,8 +294,6 @@ class Learning:
     def _look_at_process(self, learner: _Learner) -> None:
         name, process = learner.plan.name, learner.process
         assert process is not None
-        if not process.step:  # it starts, or prepares the next version: this time must not affect the estimate
-            learner.since = self._clock()
         for line in process.take_lines():
             warning = line.startswith("warning: ")
             log.log(logging.WARNING if warning else logging.INFO, "%s: %s", name, line.removeprefix("warning: "))

@@ -45,7 +45,7 @@ from training.provenance import code_commit, names_of_footage
 RECOMMENDED_S = 600.0
 """Recommended minimum of footage, seconds. With less, thresholds are unreliable; six times as much is better."""
 _READING, _LOOKING, _FITTING = 0.1, 0.05, 0.75
-"""Approximate shares of the time to the first version. Scoring the held-out footage takes the rest."""
+"""Approximate shares of the time to the first version. Scoring held-out windows of long footage takes the rest."""
 _FITTING_SLOW, _TRIAL = 0.7, 0.15
 """Approximate shares of fitting a network, and of its trial, in the time from the first to the second version."""
 WORKERS = min(3, os.cpu_count() or 1)
@@ -190,7 +190,8 @@ class _Fit:
         refused: UsageError | None = None
         fast = all(learner.refit for learner in learners.values())
         steps = len(learners) * (1 if self._windows else len({piece.fold for piece in self._pieces}) + 1)
-        self._report.part(_FITTING if fast else _FITTING_SLOW)
+        rest = 0.0 if self._windows else 1.0  # of short footage, fitting also scores what is held out
+        self._report.part(max(rest - _READING - _LOOKING, _FITTING) if fast else max(rest, _FITTING_SLOW))
         # A detector that takes minutes to learn reports its own progress.
         what = f"learning {joined(tuple(learners))}"
         with self._report.steps(what, steps) if fast else nullcontext(_nothing) as step:

@@ -325,7 +325,7 @@ def test_how_far_learning_is_never_falls_until_a_version_is_written(
         "learning motion and static",
     }
     assert overall[0] == 0.0
-    assert overall[-1] == pytest.approx(0.9)
+    assert overall[-1] == pytest.approx(1.0)
     assert len(set(overall)) > 5
     assert "version" in told[-3]
     assert told[-2] == {"complete": True}
@@ -358,3 +358,14 @@ def test_a_network_alone_that_fails_its_test_is_refused_with_a_sentence(
     monkeypatch.setitem(LEARNERS, "brightness", Learner(slow, refit=False, judge=lambda *_: None))
     with pytest.raises(UsageError, match="brightness did not learn well enough from this footage"):
         learn([FootageSource(footage)], ["f"], LearnSettings("door", tmp_path, ("brightness",)), QUIET)
+
+
+@pytest.mark.usefixtures("motion_is_known")
+def test_without_a_terminal_the_time_left_until_the_version_is_said(
+    footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = LearnSettings("door", tmp_path, ("motion", "static"))
+    learn([FootageSource(footage)], ["door"], settings, Report(every_s=0.0))
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("learning motion and static:")]
+    assert all(" left" in line for line in said[1:-1])
+    assert len(said) > 5
