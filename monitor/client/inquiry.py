@@ -14,6 +14,7 @@ from monitor.alerts.keys import ClientKeys
 from monitor.alerts.messages import encode
 from monitor.client.connection import connect, history_endpoint, new_socket
 from monitor.errors import ConfigError
+from monitor.text.outside import safe
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class Inquiry:
             connect(self.socket, at)
             self._poller.register(self.socket, zmq.POLLIN)
         except ConfigError as error:
-            log.warning("the monitor's history cannot be used: %s", error)
+            log.warning("the monitor's history cannot be used: %s", safe(error))
 
     def ask(self, request: HistoryRequest, now: float) -> str | None:
         """Send the request, unless it is sent already. Returns why it cannot be sent at all."""

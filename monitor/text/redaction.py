@@ -108,8 +108,11 @@ def _without_scheme(text: str) -> str:
 
 
 class RedactingFormatter(logging.Formatter):
-    """A log formatter. Lines and tracebacks hold no credentials and no control characters."""
+    """A log formatter. Lines and tracebacks hold no credentials and no control characters.
+
+    Further lines of one message are indented, so that a line break in a file name cannot forge a line of the log.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The formatted record, safe to show."""
-        return cleaned_lines(redact(super().format(record)))
+        return cleaned_lines(redact(super().format(record))).replace("\n", "\n    ")

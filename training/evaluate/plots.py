@@ -21,6 +21,7 @@ from training.evaluate.ranking import filled_scores
 from training.evaluate.watching import DIFFERENCE, FUSED, Snapshot, Watched
 
 mpl.use("Agg")  # writes files only, so it needs no screen
+mpl.rcParams["text.parse_math"] = False  # a $ in the name of a video is no formula
 
 _VIDEOS_A_PAGE = 8
 _ROWS_A_STRIP = 8

@@ -194,3 +194,6 @@ def test_a_log_line_and_its_traceback_are_redacted() -> None:
     assert "secret" not in line
     assert "hush" not in line
     assert "rtsp://***@cam/1" in line
+    first, *further = line.splitlines()
+    assert first == "rtsp://***@cam/2"
+    assert all(row.startswith("    ") for row in further), "a line break in a name cannot forge a log line"
