@@ -17,7 +17,7 @@ from pathlib import Path
 from monitor.errors import MonitorError
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.learning import learning_words as words
-from monitor.learning.footage import is_footage, put_aside, recording_rate, remove_footage
+from monitor.learning.footage import is_footage, is_of_another, put_aside, recording_rate, remove_footage
 from monitor.learning.footage_recorder import FootageRecorder
 from monitor.learning.learner_process import LearnerProcess
 from monitor.learning.learning_plan import LearningPlan
@@ -102,9 +102,11 @@ class Learning:
 
     def begin(self, plan: LearningPlan) -> None:
         """Start to learn a camera."""
-        if plan.again and plan.keep_footage and not plan.resumed:
+        kept = plan.again and plan.keep_footage
+        if not plan.resumed and (kept or is_of_another(plan.footage, plan.label)):
             with contextlib.suppress(OSError):
-                put_aside(plan.footage)
+                aside = put_aside(plan.footage)
+                log.info("%s: an earlier recording is kept as %s", plan.name, aside)
         live = plan.hold is None  # only a recording of a live camera is continued
         again = not live and is_footage(plan.footage)
         recorder = FootageRecorder(

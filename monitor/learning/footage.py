@@ -207,11 +207,28 @@ def remove_footage(folder: Path) -> None:
         folder.rmdir()
 
 
-def put_aside(folder: Path) -> None:
+def is_of_another(folder: Path, label: str) -> bool:
+    """Whether the folder holds the recording of another camera than the one with this label, as it may be shown."""
+    try:
+        recorded_from = FootageSource(folder).recorded_from
+    except SourceError:
+        return False
+    return _place(recorded_from) != _place(label)
+
+
+def _place(label: str) -> tuple[str, str]:
+    """What does not differ between two ways to show an address: its host, and the last part of its path."""
+    scheme, divider, rest = label.partition("://")
+    if not divider:
+        return "", ""  # files: their recordings always begin again
+    host, _, path = rest.rpartition("@")[2].partition("/")
+    return f"{scheme}://{host}", path.rpartition("/")[2]
+
+
+def put_aside(folder: Path) -> Path:
     """Make place for a new recording: keep the old one under another name, such as ``footage-1``. Raises OSError."""
-    if is_footage(folder):
-        names = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(1))
-        folder.rename(next(name for name in names if not name.exists()))
+    names = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(1))
+    return folder.rename(next(name for name in names if not name.exists()))
 
 
 def _pictures(folder: Path) -> Iterator[Path]:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from monitor.errors import SourceError
+from monitor.judging.camera_monitor import CameraMonitor
+from monitor.learning.coordinator import Learning
 from monitor.learning.footage import CARD, FootageWriter, check_writable, is_footage, remove_footage
 from monitor.learning.footage_recorder import FootageRecorder
+from monitor.learning.hold import Hold
+from monitor.learning.learning_plan import LearningPlan
+from monitor.model.model_store import Model
 from monitor.testing.fakes import frame, picture
 from tests.helpers.bright_events import files_in
 
 
-def record(folder: Path) -> None:
-    writer = FootageWriter(folder, "rtsp://camera/stream", (32, 24), 10.0)
+def record(folder: Path, label: str = "rtsp://camera/stream") -> None:
+    writer = FootageWriter(folder, label, (32, 24), 10.0)
     for index in range(3):
         writer.add(index / 10, picture(90))
 
@@ -82,3 +88,42 @@ def test_a_card_that_a_kill_cut_off_still_marks_the_recording(tmp_path: Path) ->
 def test_a_pipe_in_the_place_of_the_card_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / CARD)
     assert not is_footage(tmp_path)
+
+
+def begin(plan: LearningPlan) -> None:
+    def never(_: LearningPlan) -> tuple[Model, CameraMonitor]:
+        raise AssertionError("nothing is learned here")
+
+    Learning((plan,), never).close()
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "another"),
+    [
+        ("rtsp://***@10.0.0.1/live/101", "rtsp://10.0.0.1/***/101", False),
+        ("rtsp://10.0.0.1/***/101", "rtsp://10.0.0.1/***/102", True),
+        ("rtsp://10.0.0.1/live", "rtsp://10.0.0.2/live", True),
+        ("rtsp://10.0.0.1/live", "day.mp4", True),
+        ("day.mp4", "/films/day.mp4", False),
+    ],
+)
+def test_a_recording_of_another_camera_is_neither_continued_nor_removed(
+    tmp_path: Path, before: str, now: str, another: bool
+) -> None:
+    plan = LearningPlan("door", now, tmp_path, 60.0, ("static",), hold=None if "://" in now else Hold(60.0))
+    record(plan.footage, before)
+    begin(plan)
+    assert (tmp_path / "footage-1").exists() is another
+    if another:
+        assert is_footage(tmp_path / "footage-1")
+        assert not plan.footage.exists()
+
+
+def test_a_recording_to_keep_is_kept_when_its_camera_learns_again(tmp_path: Path) -> None:
+    plan = LearningPlan("door", "rtsp://camera/stream", tmp_path, 60.0, ("static",), again=True, keep_footage=True)
+    record(plan.footage)
+    begin(plan)
+    assert is_footage(tmp_path / "footage-again-1")
+    record(plan.footage)
+    begin(replace(plan, keep_footage=False))
+    assert is_footage(plan.footage), "an interrupted recording is continued"
