@@ -141,6 +141,7 @@ def main(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     """Watch cameras and files; show scores; publish alerts. Exit codes: 0 done, 1 the run failed, 2 wrong usage."""
+    note_hang_ups()
     console = Console()
     if version:
         console.print(f"True Sight {__version__}", highlight=False)
@@ -256,6 +257,17 @@ def leave(code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
+_hung_up = threading.Event()
+"""Set by a SIGHUP that came before the run began."""
+
+
+def note_hang_ups() -> None:
+    """Until the run begins, a SIGHUP is only noted: a service manager may ask for a reload at any time."""
+    _hung_up.clear()
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: _hung_up.set())
+
+
 def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
     """Install the signal handlers.
 
@@ -288,6 +300,8 @@ def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
         (reload or stop).set()
 
     signal.signal(signal.SIGHUP, on_hang_up)
+    if _hung_up.is_set():
+        on_hang_up(signal.SIGHUP, None)
 
 
 if __name__ == "__main__":

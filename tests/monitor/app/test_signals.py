@@ -28,8 +28,9 @@ def handlers() -> Iterator[None]:
 
 def hung_up(reload: threading.Event | None) -> tuple[bool, bool]:
     """Send SIGHUP. Returns whether it asked for a stop, and whether for a reload."""
-    from run_monitor import obey_signals
+    from run_monitor import note_hang_ups, obey_signals
 
+    note_hang_ups()
     stop = threading.Event()
     obey_signals(stop, reload)
     os.kill(os.getpid(), signal.SIGHUP)
@@ -39,6 +40,17 @@ def hung_up(reload: threading.Event | None) -> tuple[bool, bool]:
 def test_sighup_reloads_a_run_and_stops_one_that_cannot_reload() -> None:
     assert hung_up(threading.Event()) == (False, True)
     assert hung_up(None) == (True, False)
+
+
+def test_sighup_while_the_run_is_prepared_is_obeyed_when_it_begins() -> None:
+    from run_monitor import note_hang_ups, obey_signals
+
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    note_hang_ups()
+    os.kill(os.getpid(), signal.SIGHUP)
+    stop, reload = threading.Event(), threading.Event()
+    obey_signals(stop, reload)
+    assert (stop.is_set(), reload.is_set()) == (False, True)
 
 
 @pytest.mark.parametrize("nohup", [False, True])
