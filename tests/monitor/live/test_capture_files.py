@@ -185,9 +185,11 @@ def test_a_file_with_a_decoder_that_does_not_answer_is_shown_as_stalled() -> Non
 
 
 def test_frames_that_cannot_be_decoded_for_seconds_are_said() -> None:
-    bad = [Shot(number / 10, readable=number < 20 or number >= 80) for number in range(100)]
-    seen: dict[int, CameraState] = {}
-    run = Run(recorded([step for shot in bad for step in (lambda: seen.update({len(seen): run.status.state}), shot)]))
+    seen: list[CameraState] = []
+    script: list[Step] = []
+    for number in range(100):
+        script += [lambda: seen.append(run.status.state), Shot(number / 10, readable=number < 20 or number >= 80)]
+    run: Run = Run(recorded(script))
     run.run()
     online, unscored = CameraState.ONLINE, CameraState.UNSCORED
     assert [seen[number] for number in (10, 50, 70, 72, 80, 82)] == [online, online, online, unscored, unscored, online]
