@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.lib.rates import Times
+from monitor.processes import ending_with_this_process
 from monitor.sources.opencv import open_capture
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +38,10 @@ def in_threads(video: Path, count: int) -> Times:
 def in_processes(video: Path, count: int) -> Times:
     """Run ``count`` read loops, each in its own process."""
     command = [sys.executable, "-m", "benchmarks.bare", str(video)]
-    processes = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) for _ in range(count)]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, preexec_fn=ending_with_this_process())
+        for _ in range(count)
+    ]
     with ThreadPoolExecutor(count) as pool:
         return [json.loads(output) for output, _ in pool.map(subprocess.Popen.communicate, processes)]
 

@@ -33,6 +33,7 @@ from monitor.alerts.journal import Journal
 from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber
+from monitor.processes import ending_with_this_process
 from monitor.states import AlertEvent, Phase
 
 DEADLINE_S = 60.0
@@ -118,7 +119,9 @@ class Child:
 
     def __init__(self, *arguments: str | Path) -> None:
         command = [sys.executable, "-m", "benchmarks.kill", *map(str, arguments)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, preexec_fn=ending_with_this_process()
+        )
         self.output = b""
 
     def read(self, seconds: float, until: bytes | None = None) -> bool:

@@ -41,6 +41,7 @@ from monitor.detector.registry import LEARNED
 from monitor.detector.true_sight.published_score import PUBLISHED_SIZES
 from monitor.errors import MonitorError, RunError
 from monitor.model.model_store import load_model
+from monitor.processes import ending_with_this_process
 
 LIMITS_S = {1: 0.050, 8: 0.100}
 """Up to this number of cameras -> limit in seconds for 99 of 100 alerts."""
@@ -164,7 +165,14 @@ def measure(cameras: int, seconds: float, watching: Watching, work: Path) -> Non
             work / "config.toml",
             stamps,
         ]
-        monitor = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        monitor = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            preexec_fn=ending_with_this_process(),
+        )
         try:
             heard = listen(ports, cameras, seconds, monitor)
             monitor.send_signal(signal.SIGINT)

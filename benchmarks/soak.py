@@ -37,6 +37,7 @@ import zmq
 from benchmarks.lib.soak_faults import Injector
 from benchmarks.lib.soak_figures import Sample, Tally, read_files, sample, trends
 from monitor.alerts.messages import ScoreMessage, decode
+from monitor.processes import ending_with_this_process
 from monitor.testing.faulty_camera import FaultyCamera
 from monitor.testing.rtsp_server import RtspServer
 
@@ -102,7 +103,13 @@ def program(
     with ExitStack() as stack:
         stdout = stack.enter_context(out.open("wb")) if out else subprocess.DEVNULL
         stderr = stack.enter_context(err.open("wb")) if err else subprocess.DEVNULL
-        process = subprocess.Popen([sys.executable, "-u", *command], cwd=ROOT, stdout=stdout, stderr=stderr)
+        process = subprocess.Popen(
+            [sys.executable, "-u", *command],
+            cwd=ROOT,
+            stdout=stdout,
+            stderr=stderr,
+            preexec_fn=ending_with_this_process(),
+        )
         try:
             yield process
         finally:

@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +55,16 @@ def end_with_parent(number: signal.Signals = signal.SIGKILL, parent: int | None 
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != parent:  # it ended before the signal was arranged
         os._exit(1)
+
+
+def ending_with_this_process() -> Callable[[], None]:
+    """A ``preexec_fn`` for a program that does not call ``end_with_parent`` itself: it is killed when this one ends.
+
+    For benchmarks: a process of many threads, such as the monitor, must not run Python between fork and exec.
+    """
+    parent = os.getpid()
+    ctypes.CDLL(None)  # loaded before the fork
+    return lambda: end_with_parent(signal.SIGKILL, parent)
 
 
 def die_first() -> None:

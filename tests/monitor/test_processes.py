@@ -78,3 +78,21 @@ def test_every_child_of_the_product_is_started_in_the_same_way(package: str) -> 
                 said = ast.unparse(call)
                 assert "child_command(" in said, f"{path}:{call.lineno}"
                 assert "env=child_environment()" in said, f"{path}:{call.lineno}"
+
+
+LOADED = """
+import subprocess, sys
+from monitor.processes import ending_with_this_process
+child = subprocess.Popen(["sleep", "600"], preexec_fn=ending_with_this_process())
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+def test_a_program_of_a_benchmark_ends_with_the_killed_benchmark() -> None:
+    with subprocess.Popen([sys.executable, "-c", LOADED], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert alive(child)
+        parent.kill()
+    assert eventually(lambda: not alive(child), within_s=5.0)
