@@ -11,9 +11,11 @@ from pathlib import Path
 from monitor.app.config import MonitorConfig
 from monitor.app.reload_words import what_changed
 from monitor.errors import MonitorError
+from monitor.judging.warm_up import warm_up
 from monitor.live.fleet import Camera, Fleet
 from monitor.text.redaction import redact
 from monitor.threads.stage import Stage
+from monitor.threads.switching import quick_switching
 
 log = logging.getLogger("monitor")
 
@@ -99,7 +101,12 @@ class Reloader:
 
     def _read(self) -> None:
         changes = self._fleet.changes
-        settings, cameras = self._prepare()
+        with quick_switching():  # cameras are watched meanwhile
+            settings, cameras = self._prepare()
+            known = {member.camera.model.id for member in self._fleet}
+            fresh = {c.model.id: c.model for c in cameras if c.monitor is not None and c.model.id not in known}
+            for model in fresh.values():
+                warm_up(model, model.learned_size)
         self._prepared = _Prepared(settings, cameras, changes)
 
     def _apply(self, new: _Prepared) -> None:

@@ -28,6 +28,7 @@ class LogSink(Sink):
         self._next_s = every_s
         self._scored: set[str] = set()
         self._states: dict[str, CameraState] = {}
+        self._quiet: dict[str, int] = {}  # number of the last event of a camera that began quietly
         self._logged: dict[str, tuple[float, float]] = {}  # when progress was last logged, and its fraction
 
     def score(self, judgement: Judgement) -> None:
@@ -38,13 +39,20 @@ class LogSink(Sink):
             log.info("%s: first score %.2f (0 is typical, 1.00 is the threshold)", camera, judgement.score)
 
     def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002 - the figures have their own line
-        """Log the event's start and end."""
+        """Log the event's start and end, and that a quiet event notifies after all."""
         event = alert.event
         why = f": {alert.reasons[0]}" if alert.reasons else ""
         quiet = "" if event.notify else f" ({NOT_NOTIFIED})"
         if event.phase is Phase.START:
             log.warning(
                 "%s: alert %d starts at %.1f s of footage%s%s", alert.camera, event.number, event.started_s, why, quiet
+            )
+            if not event.notify:
+                self._quiet[alert.camera] = event.number
+        elif event.ended_s is None and event.notify and self._quiet.get(alert.camera) == event.number:
+            del self._quiet[alert.camera]
+            log.warning(
+                "%s: alert %d is no repetition any more, score %.2f%s", alert.camera, event.number, event.score, why
             )
         elif event.ended_s is not None:
             log.warning(

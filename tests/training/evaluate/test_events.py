@@ -52,7 +52,8 @@ def test_an_alarm_that_was_on_before_finds_nothing_and_is_false(early: Alarm) ->
 
 def test_an_alarm_that_rises_before_an_event_and_is_raised_in_it_finds_it() -> None:
     found = compare([truth((10, 20))], [alarm(9.6, 12, raised_s=10.1)], 1.0)
-    assert (found.found, found.delay_s, found.false_alarms) == (1, pytest.approx(0.1), ())
+    assert (found.found, found.false_alarms) == (1, ())
+    assert found.delay_s == pytest.approx(0.1)
 
 
 def test_an_event_that_labels_cut_into_pieces_is_found_by_one_alarm_and_another_event_is_not() -> None:
