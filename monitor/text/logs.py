@@ -13,6 +13,8 @@ from typing import TextIO
 
 from monitor.text.outside import safe_lines
 from monitor.text.redaction import RedactingFormatter
+from monitor.text.streams import takes_output
+from monitor.text.wording import counted
 
 
 def log_to_stderr(*, verbose: bool) -> None:
@@ -44,9 +46,26 @@ def stderr_silenced() -> Iterator[None]:
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Leaves out lines that stderr does not take now, and says later how many.
+
+    A stopped terminal (Ctrl-S) or a pipe that nobody reads would otherwise stop the thread that logs: the main loop.
+    """
+
     def __init__(self) -> None:
         super().__init__()
+        self._left_out = 0
         self.setFormatter(RedactingFormatter("%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line, unless that would have to wait."""
+        if not takes_output(self.stream, 0.0 if self._left_out else 0.02):
+            self._left_out += 1
+            return
+        if self._left_out:
+            left_out, self._left_out = self._left_out, 0
+            text = f"{counted(left_out, 'log line')} left out: stderr took no output"
+            super().emit(logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING", "msg": text}))
+        super().emit(record)
 
 
 def redact_tracebacks() -> None:

@@ -9,8 +9,10 @@ import codecs
 import contextlib
 import io
 import os
+import select
 import sys
 import unicodedata
+from typing import TextIO
 
 PLAIN = "true-sight-plain"
 """Name of the error handler of ``prepare_streams``: a character that the encoding lacks becomes a similar one."""
@@ -63,6 +65,14 @@ def flush_streams() -> None:
         except (OSError, ValueError):
             with contextlib.suppress(OSError):
                 _open_null(fd)
+
+
+def takes_output(stream: TextIO, within_s: float = 0.0) -> bool:
+    """Whether a stream can be written without waiting longer than this. A pipe then takes 4 kB. True for what is no file."""
+    try:
+        return bool(select.select([], [stream.fileno()], [], within_s)[1])
+    except (OSError, ValueError):
+        return True
 
 
 def _open_null(fd: int) -> None:
