@@ -9,11 +9,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
+
 from monitor.errors import SourceError
 from monitor.learning.footage import FootageSource, FootageWriter, is_footage, recorded_s, remove_footage
 from monitor.states import CameraState
+from monitor.stream.picture_size import Size, same_shape
 from monitor.threads.stage import Stage, join_all
-from monitor.types import Frame
+from monitor.types import Frame, Image
 
 MAX_PICTURES = 40_000
 """Most pictures in one recording: about a gigabyte. If there are more, only minutes spread evenly are recorded."""
@@ -22,6 +26,9 @@ _WAITING = 64  # queued frames
 _JOIN_S = 5.0
 RETRY_S = 30.0
 """After a failure that may pass, nothing is recorded for this many seconds."""
+_RESHAPED_AT_MOST = 3
+"""So often a camera may change the shape of its pictures while it is recorded. Each time, the recording starts anew."""
+_RESHAPED = "the shape of the pictures changes again and again, so nothing can be learned: set one size in the camera"
 _PASSING = frozenset(
     getattr(errno, name)
     for name in (
@@ -117,23 +124,29 @@ class FootageRecorder:
     def _work(self) -> None:
         writer: FootageWriter | None = None
         size = (0, 0)
-        stretch = 0
+        stretch = reshaped = 0
         while (taken := self._frames.get()) is not None:
             number, frame = taken
             if self._clock() < self._retry_at:
                 continue  # it was taken before the failure
             own = (frame.image.shape[1], frame.image.shape[0])
             try:
-                if writer is None or own != size:
-                    before = size if writer is not None else _size_of(self.folder)
-                    if before not in (None, own):  # pictures of two sizes cannot be learned from together
+                before = size if writer is not None else _size_of(self.folder)
+                scaled = before is not None and same_shape(before, own)
+                if writer is None or not scaled:
+                    if before is not None and not scaled:  # pictures of two shapes cannot be learned from together
+                        reshaped += 1
+                        if reshaped > _RESHAPED_AT_MOST:
+                            self.problem = _RESHAPED
+                            continue
                         remove_footage(self.folder)
                         self.seen_s = 0.0
-                    writer, size = FootageWriter(self.folder, self._label, own, self._fps), own
+                    size = before if before is not None and scaled else own
+                    writer = FootageWriter(self.folder, self._label, size, self._fps)
                 elif number != stretch:
                     writer.new_stretch()
                 stretch = number
-                writer.add(frame.time_s, frame.image)
+                writer.add(frame.time_s, frame.image if own == size else _resized(frame.image, size))
             except OSError as error:
                 if not self._live or error.errno not in _PASSING:
                     raise
@@ -142,7 +155,7 @@ class FootageRecorder:
                 self._retry_at = self._clock() + RETRY_S
                 self.seen_s = self._recorded_s()
             else:
-                self.problem = ""
+                self.problem = _RESHAPED if reshaped > _RESHAPED_AT_MOST else ""
 
     def _recorded_s(self) -> float:
         try:
@@ -153,6 +166,10 @@ class FootageRecorder:
     def _sentence(self, error: Exception) -> str:
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return f"cannot record to {self.folder}: {what}"
+
+
+def _resized(image: Image, size: Size) -> Image:
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _size_of(footage: Path) -> tuple[int, int] | None:

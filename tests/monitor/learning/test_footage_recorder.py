@@ -138,3 +138,39 @@ def test_what_is_left_out_of_learning_is_said(tmp_path: Path) -> None:
         "1 frame dark: left out of learning, because they are not scored"
     )
     assert words.left_out(plan, 15.0, {}) == ""
+
+
+def _sized(number: int, width: int, height: int) -> Frame:
+    return Frame("door", number, number / 10, np.full((height, width, 3), number % 200, np.uint8), 0)
+
+
+def test_pictures_of_one_shape_in_several_sizes_are_one_recording(tmp_path: Path) -> None:
+    recorder = FootageRecorder(tmp_path / "f", "door", 15.0, fps=10.0, live=True)
+    for number in range(40):
+        recorder.take(_sized(number, *((32, 24) if number % 2 else (64, 48))))
+    recorder.close()
+    assert (recorder.problem, recorder.error) == ("", None)
+    assert recorder.seen_s == pytest.approx(3.9)
+    source = FootageSource(tmp_path / "f")
+    assert source.camera_size == (64, 48)
+    with source.open() as reader:
+        shapes = []
+        while reader.grab() is not None:
+            image = reader.retrieve()
+            assert image is not None
+            shapes.append(image.shape)
+    assert shapes == [(48, 64, 3)] * 40
+
+
+def test_a_camera_that_changes_its_shape_once_is_recorded_anew_and_one_that_alternates_is_said(tmp_path: Path) -> None:
+    recorder = FootageRecorder(tmp_path / "f", "door", 15.0, fps=10.0, live=True)
+    for number in range(20):
+        recorder.take(_sized(number, *((64, 48) if number < 10 else (48, 48))))
+    recorder.close()
+    assert (FootageSource(tmp_path / "f").camera_size, recorder.problem) == ((48, 48), "")
+    recorder = FootageRecorder(tmp_path / "f", "door", 15.0, fps=10.0, live=True)
+    for number in range(20, 40):
+        recorder.take(_sized(number, *((64, 48) if number % 2 else (48, 48))))
+    recorder.close()
+    assert "changes again and again" in recorder.problem
+    assert recorder.error is None
