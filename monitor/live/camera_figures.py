@@ -28,6 +28,8 @@ class CameraFigures:
     def __init__(self) -> None:
         self.seen = 0
         """Frames that have come out of the pipeline."""
+        self.fault = ""
+        """An error while its last frame was judged, as a sentence; "" if there was none."""
         self._score = math.nan
         self._history = ScoreBins()
         self._fps_in, self._fps_analysed = Rate(), Rate()
@@ -49,6 +51,7 @@ class CameraFigures:
     def judged(self, judgement: Judgement) -> None:
         """A frame has been judged."""
         frame = judgement.scored.frame
+        self.fault = ""
         self._score = judgement.score
         self._advice = judgement.advice or self._advice
         self._watched.take(frame, judgement.scale.names, judgement.by_detector)
@@ -86,6 +89,8 @@ class CameraFigures:
         dropping = self._overload.update(now, queue.dropped) > 0
         if self._hangs(queue, now) and state not in _OWN_STATE:
             state, detail = CameraState.UNSCORED, _HANGING
+        elif self.fault and state not in _OWN_STATE:
+            state, detail = CameraState.UNSCORED, self.fault
         elif unjudged.nothing and state not in _OWN_STATE:
             found = f"no detector can judge its frames: {unjudged.why}"
             state, detail = CameraState.UNSCORED, f"{found}; {detail}" if detail else found

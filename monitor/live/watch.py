@@ -5,6 +5,7 @@ It runs in the main thread, the only thread that uses the sinks and the fleet.
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -20,7 +21,10 @@ from monitor.live.fleet import Fleet, Member
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, RunReport
 from monitor.states import LOST, CameraState
+from monitor.text.redaction import redact
 from monitor.types import ScoredFrame
+
+log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 """Seconds between two reports, also if results arrive more often: reports of many cameras take longer than scores."""
@@ -123,14 +127,27 @@ class Watch:
         monitor = member.monitor
         if monitor is None or scored.model not in ("", monitor.scale.model.id):
             return  # scored before the model was replaced
-        judgement = monitor.update(scored)
         member.figures.arrived(scored)
+        try:
+            judgement = monitor.update(scored)
+        except Exception as error:  # noqa: BLE001 - an error of one camera must not end the others
+            self._note_fault(member, error)
+            return
         member.figures.judged(judgement)
         for sink in self._sinks:
             sink.score(judgement)
         for alert in judgement.alerts:
             self._tell(member, alert)
         self._learning.judged(judgement)
+
+    @staticmethod
+    def _note_fault(member: Member, error: Exception) -> None:
+        """The camera's frame could not be judged. Its state shows this until a frame is judged again."""
+        what = redact(f"{type(error).__name__}: {error}".strip(": "))
+        if not member.figures.fault:
+            log.error("%s: its frames cannot be judged (%s); other cameras are not affected", member.name, what)
+            log.debug("%s: cannot be judged", member.name, exc_info=error)
+        member.figures.fault = f"its frames cannot be judged, because of an unexpected error ({what})"
 
     def _close(self, member: Member, monitor: CameraMonitor) -> None:
         for alert in monitor.close():

@@ -12,8 +12,10 @@ from monitor.errors import CaptureError, RunError, SourceError, StageError
 from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.judging.scorer import Scorer
 from monitor.learning.coordinator import Learning
+from monitor.live.camera_figures import CameraFigures
 from monitor.live.capture import CaptureSettings
 from monitor.live.fleet import Fleet
+from monitor.live.frame_queue import QueueCounters
 from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
@@ -22,8 +24,18 @@ from monitor.reports import CameraReport, RunReport
 from monitor.sinks.score_record import Recorder
 from monitor.sources.source import Reader, Source
 from monitor.states import CameraState, Phase
-from monitor.testing.fakes import Brightness, LevelSource, brightness_model, fleet_of, frame, watched_by
-from monitor.types import Detection
+from monitor.testing.fakes import (
+    Brightness,
+    LevelSource,
+    brightness_model,
+    fleet_of,
+    frame,
+    judgement,
+    monitor_of,
+    scored,
+    watched_by,
+)
+from monitor.types import CaptureStatus, Detection, ScoredFrame
 
 DEADLINE_S = 20
 FAST = CaptureSettings(speed=None)
@@ -195,6 +207,32 @@ def test_a_run_goes_on_without_the_camera_that_a_detector_fails_at() -> None:
 def watch_with(model: Model, *sources: Source) -> RunReport:
     fleet = fleet_of(*(watched_by(source, model) for source in sources))
     return Watch(fleet, []).run(threading.Event(), DEADLINE_S)
+
+
+def test_a_camera_that_cannot_be_judged_is_shown_and_the_others_are_judged() -> None:
+    bad, good = watched_by(LevelSource("bad", [25] * 50)), watched_by(LevelSource("good", [25] * 50))
+    update = bad.monitor.update  # type: ignore[union-attr]
+
+    def failing(item: ScoredFrame) -> Judgement:
+        if item.frame.index < 49:
+            raise ValueError("scores must come in order of time")
+        return update(item)
+
+    bad.monitor.update = failing  # type: ignore[union-attr,method-assign,assignment]
+    notes = Notes()
+    Watch(fleet_of(bad, good), [notes]).run(threading.Event(), DEADLINE_S)
+    judged = [judgement.scored.frame.camera for judgement in notes.scores]
+    assert (judged.count("good"), judged.count("bad")) == (50, 1)
+
+
+def test_a_fault_of_judging_is_the_camera_s_state_until_it_is_judged_again() -> None:
+    figures, monitor = CameraFigures(), monitor_of("cam")
+    status = CaptureStatus(CameraState.ONLINE, 0.0)
+    figures.fault = "its frames cannot be judged"
+    shown = figures.report("cam", "x", status, QueueCounters(), monitor, 1.0)
+    assert (shown.state, shown.detail) == (CameraState.UNSCORED, "its frames cannot be judged")
+    figures.judged(judgement(scored(0.0), 0.5))
+    assert figures.report("cam", "x", status, QueueCounters(), monitor, 1.0).state is CameraState.ONLINE
 
 
 def test_an_error_in_the_worker_stops_a_waiting_reader_and_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
