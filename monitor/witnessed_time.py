@@ -4,8 +4,8 @@ A wall clock may be years ahead for a few seconds, or start in 1970. Whatever de
 age of a time is measured by the machine's uptime, which only ever runs forward. A small record, kept beside the data,
 carries the count over restarts and lists which wall-clock times were shown when.
 
-Time between two runs counts in full if the machine stayed up. After a restart of the machine, only the wall clock can
-say how long it was off, so at most one day counts.
+Between two runs, both clocks must agree that time has passed: the lesser counts. After a restart of the machine, only
+the wall clock can say how long it was off, so at most one day counts.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class WitnessedTime:
         except (ValueError, TypeError, KeyError, RecursionError, OverflowError):
             return
         same_boot = self._last.boot == moment.boot != "" and moment.uptime_s >= self._last.uptime_s
-        off_s = moment.unix_s - self._last.unix_s
-        self._count(moment, moment.uptime_s - self._last.uptime_s if same_boot else min(max(off_s, 0.0), MOST_OFF_S))
+        most_s = moment.uptime_s - self._last.uptime_s if same_boot else MOST_OFF_S
+        self._count(moment, min(max(moment.unix_s - self._last.unix_s, 0.0), most_s))
 
     @classmethod
     def read(cls, path: Path, moment: Moment) -> Self:
