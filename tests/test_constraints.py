@@ -22,7 +22,7 @@ OLDEST, NEWEST = ROOT / "constraints/oldest.txt", ROOT / "constraints/newest.txt
 
 def pins(file: Path) -> dict[str, Version]:
     """Name -> version. A line that is no plain pin fails."""
-    found = {}
+    found: dict[str, Version] = {}
     for line in file.read_text().splitlines():
         if not line.startswith("#"):
             name, _, version = line.partition("==")

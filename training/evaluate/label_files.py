@@ -111,7 +111,7 @@ def _array_of(loaded: np.lib.npyio.NpzFile) -> NDArray[Any]:
     if not names or (len(names) > 1 and wanted == names):
         raise ValueError(f"one of its arrays ({listed(names, 3) or 'none'}) must be named 'labels' or 'mask'")
     # A few kilobytes may hold gigabytes. More bytes than are declared here are never read.
-    if any(entry.file_size > _LARGEST for entry in loaded.zip.infolist()):
+    if loaded.zip is None or any(entry.file_size > _LARGEST for entry in loaded.zip.infolist()):
         raise ValueError(f"an array is larger than {_LARGEST / MB:g} MB")
     return np.asarray(loaded[wanted[0]])
 

@@ -17,6 +17,7 @@ from scipy.io import savemat
 
 from monitor.errors import UsageError
 from tests.helpers.fuzzing import broken, cases, damaged, said
+from tests.helpers.matlab_bytes import saved
 from training.evaluate.label_files import SUFFIXES, read_labels, read_masks, video_key
 from training.evaluate.labels import load_labels
 
@@ -167,7 +168,7 @@ def array_file(suffix: str) -> bytes:
         case ".npz":
             np.savez_compressed(file, mask=masks(LABELS))
         case _:
-            savemat(file, {"volLabel": np.array([LABELS])})
+            return saved({"volLabel": np.array([LABELS])})
     return file.getvalue()
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 import struct
 import tracemalloc
 import zlib
@@ -12,18 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.io import loadmat, savemat
 
 from tests.helpers.fuzzing import broken, cases
+from tests.helpers.matlab_bytes import loaded, saved
 from training.evaluate.matlab_file import read_variable
 
 MB = 1_000_000
-
-
-def saved(variables: dict[str, Any], *, compressed: bool = True) -> bytes:
-    file = io.BytesIO()
-    savemat(file, variables, do_compression=compressed)
-    return file.getvalue()
 
 
 def cells(arrays: list[NDArray[Any]], shape: tuple[int, int]) -> NDArray[Any]:
@@ -44,7 +37,7 @@ def test_numbers_are_read_as_scipy_reads_them(dtype: str, compressed: bool) -> N
     found = read_variable(content, "volLabel", MB)
     assert isinstance(found, np.ndarray)
     assert found.shape == array.shape
-    assert (found == loadmat(io.BytesIO(content))["volLabel"]).all()
+    assert (found == loaded(content)["volLabel"]).all()
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -53,7 +46,7 @@ def test_cells_are_read_as_scipy_reads_them(shape: tuple[int, int], compressed: 
     content = saved({"volLabel": cells(MASKS, shape)}, compressed=compressed)
     found = read_variable(content, "volLabel", MB)
     assert isinstance(found, list)
-    expected = loadmat(io.BytesIO(content))["volLabel"].ravel(order="F")
+    expected = loaded(content)["volLabel"].ravel(order="F")
     assert all((mine == theirs).all() for mine, theirs in zip(found, expected, strict=True))
 
 
