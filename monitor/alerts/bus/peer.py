@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from functools import cached_property
 from typing import ClassVar
 
 from monitor.alerts.bus.mechanisms import Mechanism
@@ -14,7 +13,6 @@ from monitor.alerts.bus.zmtp import (
     FrameReader,
     ProtocolError,
     encode_command,
-    encode_message,
     greeting,
     split_command,
 )
@@ -41,11 +39,6 @@ class Outgoing:
     def __init__(self, parts: Sequence[bytes]) -> None:
         self.parts = tuple(parts)
         self.size = sum(map(len, self.parts))
-
-    @cached_property
-    def plain(self) -> bytes:
-        """The frames without encryption."""
-        return encode_message(self.parts)
 
 
 class Peer:
@@ -160,8 +153,6 @@ class Peer:
         self._unsent, self.queued_bytes = memoryview(b""), 0
 
     def _encoded(self, message: Outgoing) -> bytes:
-        if self._mechanism.name == "NULL":
-            return message.plain
         last = len(message.parts) - 1
         return b"".join(self._mechanism.seal(Frame(part, more=at < last)) for at, part in enumerate(message.parts))
 

@@ -7,7 +7,7 @@ A connection begins with a greeting of 64 bytes from both sides. Then follow fra
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 MORE, LONG, COMMAND = 1, 2, 4
@@ -97,12 +97,6 @@ def decode_properties(content: bytes) -> dict[str, bytes]:
         properties[content[at + 1 : begins].decode("latin-1").lower()] = content[begins + 4 : ends]
         at = ends
     return properties
-
-
-def encode_message(parts: Iterable[bytes]) -> bytes:
-    """Return the frames of a message without encryption."""
-    frames = list(parts)
-    return b"".join(encode_frame(part, more=at < len(frames) - 1) for at, part in enumerate(frames))
 
 
 class FrameReader:

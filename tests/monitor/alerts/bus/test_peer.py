@@ -103,8 +103,8 @@ def test_a_full_queue_loses_the_newest_and_what_is_queued_is_sent_whole() -> Non
     taken = [peer.offer(Outgoing([b"topic", b"%d" % number])) for number in range(5)]
     assert taken == [True, True, True, False, False]
     assert peer.queued_bytes == 18
-    contents = [frame.content for frame in frames(drain(peer))]
-    assert contents == [b"topic", b"0", b"topic", b"1", b"topic", b"2"]
+    sent = [(frame.content, frame.more) for frame in frames(drain(peer))]
+    assert sent == [part for number in (b"0", b"1", b"2") for part in ((b"topic", True), (number, False))]
     assert peer.queued_bytes == 0
 
 

@@ -14,7 +14,6 @@ from monitor.alerts.bus.zmtp import (
     check_greeting,
     decode_properties,
     encode_frame,
-    encode_message,
     encode_properties,
     greeting,
     split_command,
@@ -60,13 +59,6 @@ def test_a_part_that_is_too_large_is_refused_before_it_comes() -> None:
     reader.feed(b"\x02" + b"\xff" * 8)
     with pytest.raises(ProtocolError, match="a part of more than 100 bytes"):
         reader.next_frame()
-
-
-@given(st.lists(st.binary(max_size=300), min_size=1, max_size=4))
-def test_all_parts_of_a_message_but_the_last_say_that_more_follow(parts: list[bytes]) -> None:
-    found = read(FrameReader(1000), [encode_message(parts)])
-    assert [frame.content for frame in found] == parts
-    assert [frame.more for frame in found] == [True] * (len(parts) - 1) + [False]
 
 
 @pytest.mark.parametrize(
