@@ -63,7 +63,7 @@ class AlertKind(StrEnum):
 
     ANOMALY = "anomaly"
     CAMERA_LOST = "camera_lost"
-    """A camera gives no frames: nothing is watched there."""
+    """A camera gives no frames, or none that can be judged: nothing is watched there."""
 
 
 @dataclass(frozen=True, slots=True)

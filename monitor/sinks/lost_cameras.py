@@ -1,4 +1,4 @@
-"""Decides when a lost camera is an alert. Pure: it takes reports, and reads no clock.
+"""Decides when a lost camera is an alert, or one that cannot be watched. Pure: it takes reports, and reads no clock.
 
 A short break is no alert: cameras reconnect within seconds. Losses add up until the camera has been back for a while,
 so one that comes and goes all the time is an alert, too.
@@ -14,6 +14,8 @@ from monitor.states import LOST, CameraState, Phase
 _BACK_S = 5.0
 """A camera is back once it has given frames for this long, seconds."""
 _LOST = tuple(state for state in LOST if state is not CameraState.ENDED)
+_UNWATCHED = (CameraState.UNSCORED, CameraState.MISFIT)
+"""Frames arrive, but nothing is watched until somebody does something. A dark or frozen picture may pass by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,9 @@ class LostCameras:
         found = []
         for camera in report.cameras:
             known = self._known.setdefault(camera.name, _Known(report.elapsed_s))
-            why = f"the camera is lost: {camera.detail or camera.state}"
-            loss = self._look(camera.name, known, report.elapsed_s, why if camera.state in _LOST else None)
+            what = "lost" if camera.state in _LOST else "not watched" if camera.state in _UNWATCHED else ""
+            why = f"the camera is {what}: {camera.detail or camera.state}" if what else None
+            loss = self._look(camera.name, known, report.elapsed_s, why)
             known.seen_s = report.elapsed_s
             found += [loss] if loss else []
         return found

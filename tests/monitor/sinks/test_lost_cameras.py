@@ -44,13 +44,18 @@ def test_a_camera_that_stays_lost_is_one_alert_from_the_loss_to_the_return() -> 
     assert end == Loss("door", 1, Phase.END, 5.0, 35.0, "the camera is back")
 
 
-@pytest.mark.parametrize("lost", [OFFLINE, STALLED, CameraState.FAILED])
+LOST = [OFFLINE, STALLED, CameraState.FAILED, CameraState.UNSCORED, CameraState.MISFIT]
+
+
+@pytest.mark.parametrize("lost", LOST)
 def test_each_way_to_be_lost_counts_also_from_the_first_second(lost: CameraState) -> None:
     (start,) = play(LostCameras(10.0), (2, CameraState.CONNECTING), (12, lost))
     assert start.phase is Phase.START
+    told = "not watched" if lost in (CameraState.UNSCORED, CameraState.MISFIT) else "lost"
+    assert start.said.startswith(f"the camera is {told}: ")
 
 
-@pytest.mark.parametrize("state", [s for s in CameraState if s not in (OFFLINE, STALLED, CameraState.FAILED)])
+@pytest.mark.parametrize("state", [s for s in CameraState if s not in LOST])
 def test_no_other_state_is_a_loss(state: CameraState) -> None:
     assert play(LostCameras(10.0), (60, state)) == []
 
