@@ -16,11 +16,12 @@ from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.judging.scorer import Scorer
 from monitor.learning.learning_plan import LEAST_LEARNING_S
-from monitor.model.model_store import COPY_AGAIN, Model, load_model
+from monitor.model.model_store import CARD_FILE, COPY_AGAIN, Model, load_model
 from monitor.scores.calibration import DAY_S
 from monitor.stream.picture_size import Size, judge_size
 from monitor.text.commands import learn_command
 from monitor.text.durations import in_words
+from monitor.text.redaction import redact
 from monitor.text.wording import about, counted
 from monitor.types import Frame
 
@@ -75,7 +76,7 @@ def check_model(
 
 
 def judge_model(facts: ModelFacts, false_alarms_per_day: float) -> Finding:
-    """Check whether the model has enough held-out footage for the false-alarm budget."""
+    """Check whether the model has enough held-out footage for the false-alarm budget, and holds no password."""
     data = facts.data[0] if facts.data else "unknown footage"
     more = f" and {len(facts.data) - 1} more" if len(facts.data) > 1 else ""
     keeps_up = counted(facts.cameras_a_thread, "camera")
@@ -84,13 +85,17 @@ def judge_model(facts: ModelFacts, false_alarms_per_day: float) -> Finding:
         f"{_duration(facts.held_out_s)} held out; {facts.ms_a_frame:.1f} ms per frame of {facts.width}x{facts.height} "
         f"on {facts.device}: one thread scores {keeps_up} at {facts.analysis_fps:g} frames per second"
     )
-    if facts.supported_per_day <= false_alarms_per_day:
-        return Finding("model", facts.id, State.OK, found, facts=facts)
-    mend = (
-        f"train it on longer normal footage: the threshold for {counted(false_alarms_per_day, 'false alarm')} per day "
-        f"is extrapolated, the held-out footage confirms at best {about(facts.supported_per_day)} per day"
-    )
-    return Finding("model", facts.id, State.WARNING, found, mend, facts)
+    mends = []
+    if any(redact(part) != part for part in facts.data):  # an earlier version wrote down what the user had typed
+        mends.append(
+            f"its {CARD_FILE} holds the address of a camera, which may hold a password: delete it under 'data'"
+        )
+    if facts.supported_per_day > false_alarms_per_day:
+        mends.append(
+            f"train it on longer normal footage: the threshold for {counted(false_alarms_per_day, 'false alarm')} per "
+            f"day is extrapolated, the held-out footage confirms at best {about(facts.supported_per_day)} per day"
+        )
+    return Finding("model", facts.id, State.WARNING if mends else State.OK, found, "; ".join(mends), facts)
 
 
 def judge_load(cameras: Mapping[str, float], decode_cores: float, cores: int, analysis_fps: float) -> Finding:

@@ -35,6 +35,10 @@ def test_a_model_is_described_and_timed() -> None:
     assert (finding.state, facts.supported_per_day > 1) == (State.WARNING, True)
     assert "longer normal footage" in finding.mend
     assert judge_model(facts, facts.supported_per_day + 1).state is State.OK
+    assert judge_model(replace(facts, data=("http://***@10.0.0.5/live?***",)), 1e6).state is State.OK
+    old = judge_model(replace(facts, data=("x.mp4", "rtsp://u:hunter2@10.0.0.5/live")), 1e6)
+    assert old.state is State.WARNING
+    assert old.mend.startswith("its model.json holds the address of a camera, which may hold a password: delete it")
 
 
 def test_a_damaged_and_a_missing_model(tmp_path: Path) -> None:
