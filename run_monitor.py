@@ -38,7 +38,7 @@ from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.live.fleet import Camera
-from monitor.sinks.dashboard.keys import restore_terminals
+from monitor.sinks.dashboard.pressed_keys import restore_terminals
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.command_line import run_app, say_error
 from monitor.text.commands import monitor_command, python_command
@@ -98,7 +98,8 @@ def main(
         list[str] | None,
         typer.Argument(
             metavar="[NAME=]SOURCE...",
-            help="RTSP or HTTP URL, video file, USB camera index, folder of frames, or tree of folders or videos.",
+            help="RTSP or HTTP URL (a stream, single pictures or a recording), video file, USB camera index or device, "
+            "folder of frames, or tree of folders or videos.",
             show_default=False,
         ),
     ] = None,

@@ -27,7 +27,7 @@ from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
-from monitor.sinks.dashboard.keys import Keys
+from monitor.sinks.dashboard.pressed_keys import Keys
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.evidence.evidence_sink import EvidenceSink

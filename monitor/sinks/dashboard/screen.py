@@ -31,8 +31,8 @@ from monitor.sinks.dashboard.alert_list import LastAlerts
 from monitor.sinks.dashboard.browser import Browser
 from monitor.sinks.dashboard.camera_table import camera_table, foot, visible_cameras, why_lost
 from monitor.sinks.dashboard.details import camera_facts, details
-from monitor.sinks.dashboard.keys import Keys
 from monitor.sinks.dashboard.patient_terminal import PatientTerminal
+from monitor.sinks.dashboard.pressed_keys import Keys
 from monitor.sinks.dashboard.style import clock, is_wide
 from monitor.sinks.dashboard.threshold_words import threshold_words
 from monitor.states import CameraState

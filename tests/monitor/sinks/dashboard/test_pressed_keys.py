@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from monitor.sinks.dashboard.keys import Keys
+from monitor.sinks.dashboard.pressed_keys import Keys
 from tests.places import ROOT
 
 # Reads keys as the dashboard does, until "escape", and says what it was given.
 _PROGRAM = """
 import os, signal, sys, time
-from monitor.sinks.dashboard.keys import Keys, restore_terminals
+from monitor.sinks.dashboard.pressed_keys import Keys, restore_terminals
 with Keys(0) as keys:
     os.write(1, b"ready\\n")
     deadline, given = time.monotonic() + 15, []
