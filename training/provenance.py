@@ -25,7 +25,9 @@ def code_commit() -> str | None:
 def names_of_footage(sources: Iterable[str]) -> list[str]:
     """The sources as the user gave them, for a model's file: of an address only what ``redact_source`` shows."""
     # Path.exists would raise OSError for text that is too long for a path.
-    return [source if os.path.exists(source) else redact_source(source) for source in sources]  # noqa: PTH110
+    names = [source if os.path.exists(source) else redact_source(source) for source in sources]  # noqa: PTH110
+    # The name of a file may be any bytes, but a model's file holds only text.
+    return [name.encode(errors="backslashreplace").decode() for name in names]
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import json
+import os
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -32,3 +36,9 @@ def test_the_file_of_a_model_names_its_footage_without_passwords(tmp_path: Path)
 def test_everything_that_writes_a_model_names_its_footage_so(module: str) -> None:
     source = Path(f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
     assert "data=names_of_footage(" in source
+
+
+def test_a_file_name_that_is_no_text_can_be_stored() -> None:
+    (stored,) = names_of_footage([os.fsdecode(b"/caf\xe9.mp4")])
+    assert json.loads(json.dumps(stored).encode()) == stored
+    stored.encode()
