@@ -16,11 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from monitor.alerts.binding import Listener, check_exposure, is_exposed, listen
+from monitor.alerts.binding import check_exposure, is_exposed
 from monitor.alerts.bus.doors import Door
 from monitor.alerts.bus.hub import Hub
-from monitor.alerts.bus.mechanisms import CurveMechanism, Mechanism, NullMechanism
-from monitor.alerts.bus.peer import Peer, Requester, Subscriber
+from monitor.alerts.bus.opening import open_door
+from monitor.alerts.bus.roles import Requester, Subscriber
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_SCORES_ENDPOINT, check_endpoint
 from monitor.alerts.history import History
 from monitor.alerts.journal import Journal
@@ -101,14 +101,17 @@ class Publisher:
         doors: list[Door] = []
         alerts_room, scores_room = self._high_water_marks
         try:
-            self._alerts, self.alerts_endpoint = self._open(doors, self.alerts_endpoint, Subscriber, alerts_room)
-            self._scores, self.scores_endpoint = self._open(doors, self.scores_endpoint, Subscriber, scores_room)
+            doors.append(alerts := open_door(self.alerts_endpoint, Subscriber, alerts_room, self._keys))
+            doors.append(scores := open_door(self.scores_endpoint, Subscriber, scores_room, self._keys))
             if self.history_endpoint is not None:
-                _, self.history_endpoint = self._open(doors, self.history_endpoint, Requester, 1)
+                doors.append(open_door(self.history_endpoint, Requester, 1, self._keys))
+                self.history_endpoint = doors[-1].listener.endpoint
         except BaseException:
             for door in doors:
                 door.listener.close()
             raise
+        self._alerts, self._scores = alerts, scores
+        self.alerts_endpoint, self.scores_endpoint = alerts.listener.endpoint, scores.listener.endpoint
         self._hub = Hub(doors)
         self._bus = self._hub.exchange
         try:
@@ -306,17 +309,3 @@ class Publisher:
             self._history.keep(message, body, jpeg)
         parts = [message.topic.encode(), body] + ([jpeg] if jpeg else [])
         self._bus.publish(self._alerts, parts)
-
-    def _open(self, doors: list[Door], endpoint: str, kind: type[Peer], room: int) -> tuple[Door, str]:
-        """Bind an address; returns its door and the actual address."""
-        listener: Listener = listen(endpoint)
-        door = Door(listener, lambda address: kind(address, self._mechanism(kind, address), room))
-        doors.append(door)
-        return door, listener.endpoint
-
-    def _mechanism(self, kind: type[Peer], address: str) -> Mechanism:
-        properties = {"Socket-Type": kind.socket_type.encode()}
-        if self._keys is None:
-            return NullMechanism(properties)
-        keys = self._keys
-        return CurveMechanism(*keys.pair, lambda key: keys.admit(key, address), properties)

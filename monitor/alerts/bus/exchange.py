@@ -13,7 +13,8 @@ from itertools import chain
 from typing import Any
 
 from monitor.alerts.bus.doors import Connection, Door
-from monitor.alerts.bus.peer import Outgoing, Requester, Subscriber
+from monitor.alerts.bus.peer import Outgoing
+from monitor.alerts.bus.roles import Requester, Subscriber
 
 MAX_WAITING_BYTES = 128_000_000
 """Limit of all waiting messages. Above it, the peer that has read nothing for the longest time is disconnected."""

@@ -20,7 +20,7 @@ from monitor.alerts.binding import listen
 from monitor.alerts.bus import exchange, hub
 from monitor.alerts.bus.doors import BURST, RATE, Connection, Door
 from monitor.alerts.bus.mechanisms import NullMechanism
-from monitor.alerts.bus.peer import Subscriber
+from monitor.alerts.bus.roles import Subscriber
 from monitor.alerts.bus.zmtp import encode_command, encode_frame
 from monitor.alerts.journal import Journal
 from monitor.alerts.keys import ServerKeys, make_keys

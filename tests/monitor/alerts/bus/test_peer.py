@@ -7,16 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.alerts.bus.mechanisms import NullMechanism
-from monitor.alerts.bus.peer import (
-    MAX_QUEUED_BYTES,
-    MAX_SUBSCRIPTIONS,
-    MAX_TOPIC_BYTES,
-    MAX_TOPICS_BYTES,
-    Outgoing,
-    Peer,
-    Requester,
-    Subscriber,
-)
+from monitor.alerts.bus.peer import MAX_QUEUED_BYTES, Outgoing, Peer
+from monitor.alerts.bus.roles import MAX_SUBSCRIPTIONS, MAX_TOPIC_BYTES, MAX_TOPICS_BYTES, Requester, Subscriber
 from monitor.alerts.bus.zmtp import Frame, FrameReader, ProtocolError, encode_command, encode_frame
 from tests.helpers.raw_peer import hello, subscription
 
