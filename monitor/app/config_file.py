@@ -19,6 +19,8 @@ from monitor.text.outside import safe_lines
 from monitor.text.wording import nearest
 
 _LARGEST = 1 * MB
+_MOST_MISTAKES = 30
+"""Mistakes that are named. A file that is no config at all may have thousands."""
 
 
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
@@ -45,7 +47,10 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
         left_out, guessed = (_mistakes(deepcopy(content), guess=guess) for guess in (False, True))
     where = f"{path}: " if path is not None else ""
     flags = {f"setting '{key}': ": FLAGS_OF_SETTINGS[key] for key in overrides or {} if key in FLAGS_OF_SETTINGS}
-    raise ConfigError(safe_lines("\n".join(_of_flag(m, flags) or where + m for m in left_out if m in guessed)))
+    lines = [_of_flag(mistake, flags) or where + mistake for mistake in left_out if mistake in guessed]
+    if len(left_out) >= _MOST_MISTAKES:
+        lines.append(f"{where}more mistakes follow: correct these first")
+    raise ConfigError(safe_lines("\n".join(lines)))
 
 
 def _checked(content: dict[str, Any]) -> MonitorConfig:
@@ -56,7 +61,7 @@ def _checked(content: dict[str, Any]) -> MonitorConfig:
 
 
 def _mistakes(content: dict[str, Any], *, guess: bool) -> list[str]:
-    """All mistakes as sentences, without repetition. Replaces or removes unknown keys in ``content`` (see _mend)."""
+    """The first mistakes as sentences, without repetition. Changes unknown keys in ``content`` (see _mend)."""
     mistakes: dict[str, None] = {}
     while True:
         try:
@@ -69,9 +74,10 @@ def _mistakes(content: dict[str, Any], *, guess: bool) -> list[str]:
             ]
         # pydantic does not check a group with an unknown key completely. Its other mistakes appear in the next pass,
         # after the unknown key is replaced or removed.
+        found = found[:_MOST_MISTAKES]
         mended = [one for one in found if one[1] in _UNKNOWN_KEY and _mend(content, one[0], guess=guess)]
         mistakes |= dict.fromkeys(_explain(*one) for one in mended or found)
-        if not mended:
+        if not mended or len(mistakes) >= _MOST_MISTAKES:
             return list(mistakes)
 
 

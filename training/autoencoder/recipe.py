@@ -115,7 +115,7 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
     try:
         return Recipe(**settings)
     except ValidationError as error:
-        raise ConfigError(f"recipe {path}: {'; '.join(_sentence(problem) for problem in error.errors())}") from None
+        raise ConfigError(f"recipe {path}: {'; '.join(map(_sentence, error.errors()[:5]))}") from None
 
 
 def _sentence(problem: Any) -> str:

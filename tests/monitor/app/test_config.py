@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +183,16 @@ def test_the_example_config_is_valid_and_shows_every_group() -> None:
 
 def test_the_schema_knows_every_setting() -> None:
     assert set(json_schema()["properties"]) == set(MonitorConfig.model_fields)
+
+
+@pytest.mark.parametrize("line", ["key{} = 1", "[group{}.more]\nx = 1", "[cameras.c{}]\nx = 1", "[alert.x{}]"])
+def test_of_thousands_of_mistakes_the_first_are_named_at_once(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, "\n".join(line.format(number) for number in range(4000)))
+    started = time.process_time()
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert time.process_time() - started < 5
+    first, *_, last = str(caught.value).splitlines()
+    assert "0" in first
+    assert last.endswith("more mistakes follow: correct these first")
+    assert str(caught.value).count("\n") < 100
