@@ -46,6 +46,7 @@ REAL_TIME = (
     "monitor/alerts/test_journal.py",
     "monitor/alerts/test_keys.py",
     "monitor/app/doctor/test_doctor_cameras.py",
+    "monitor/app/test_signals.py",
     "monitor/client",
     "monitor/learning/test_cold_start.py",
     "monitor/live",

@@ -110,6 +110,8 @@ class Session:
         """
         learning, dashboard = self._learning, None
         unfinished: list[str] = []
+        if self._judge is None and can_redraw(self._console) and not self._options.headless:
+            self._say(where_state_is(self._settings))  # the dashboard hides log lines
         with ExitStack() as stack:
             sinks = self._sinks(stack)
             dashboard = self._dashboard

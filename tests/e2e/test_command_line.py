@@ -86,6 +86,7 @@ def test_what_is_said_before_the_first_frame_has_its_time(video: Path) -> None:
     before, live_view, _ = dashboard.stdout.partition("\x1b[?1049h")
     assert live_view
     assert re.match(said, before)
+    assert "models are kept in" in before
 
 
 def test_in_a_terminal_what_is_printed_at_the_end_is_broken_between_words() -> None:
