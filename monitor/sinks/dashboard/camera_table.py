@@ -155,10 +155,10 @@ def _count(number: int) -> Text:
 
 
 def why_lost(cameras: Sequence[CameraReport], width: int, rows: int) -> list[Text]:
-    """Return at most ``rows`` lines with the reasons of lost cameras: an address and advice fit in no column."""
+    """Return at most ``rows`` lines with the reasons of cameras that are not watched: they fit in no column."""
     found: list[str] = []
     for camera in cameras:
-        if camera.state in LOST and camera.detail and len(found) < rows:
+        if camera.state in (*LOST, CameraState.UNSCORED) and camera.detail and len(found) < rows:
             name, left = shortened(camera.name, longest_name(width)), rows - len(found)
             text = safe(f"{name}: {camera.detail}")
             found += textwrap.wrap(text, max(3, width), subsequent_indent="  ", max_lines=left, placeholder="…")

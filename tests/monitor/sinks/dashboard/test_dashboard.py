@@ -193,6 +193,16 @@ def test_a_camera_that_is_lost_during_an_alarm_is_shown_as_lost_without_a_score(
     assert "1.23" not in capture.get()
 
 
+def test_why_a_camera_is_not_judged_is_said_on_a_small_screen_too() -> None:
+    blind = replace(
+        camera("gate", CameraState.UNSCORED, score=math.nan), detail="no detector can judge its frames: 2 s"
+    )
+    for width in (80, 140):
+        text = "\n".join(lines(dashboard(), RunReport(0.0, 0, (blind,)), width, 24))
+        assert "unscored" in text
+        assert "no detector can judge its frames" in text
+
+
 def test_why_a_camera_is_lost_is_said_beside_how_far_cameras_learn() -> None:
     why = "no route to host, tried again in 4 s"
     learner = replace(camera("yard"), progress=Progress(0.5, "learning"))
