@@ -11,6 +11,7 @@ import pytest
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.camera import CameraSource
+from monitor.sources.source import Position, Reader
 from monitor.sources.web import RefusedError, Web
 from monitor.testing.web_camera import PASSWORD, USER, Answer, WebCamera
 
@@ -35,6 +36,12 @@ def source(url: str, *, timeout_s: float = 4.0, fps: float = 30.0) -> CameraSour
     return CameraSource("door", url, open_timeout_s=timeout_s, read_timeout_s=timeout_s, snapshot_fps=fps)
 
 
+def next_of(reader: Reader) -> Position:
+    position = reader.grab()
+    assert position is not None
+    return position
+
+
 @pytest.mark.parametrize(
     ("path", "kind", "suffix"),
     [
@@ -53,7 +60,7 @@ def test_an_address_of_a_picture_is_polled(path: str, kind: str, suffix: str) ->
     ):
         positions, levels = [], []
         for _ in range(3):
-            positions.append(reader.grab())
+            positions.append(next_of(reader))
             image = reader.retrieve()
             assert image is not None
             assert image.shape == (24, 32, 3)
@@ -67,7 +74,7 @@ def test_an_address_of_a_picture_is_polled(path: str, kind: str, suffix: str) ->
 def test_it_is_asked_at_the_set_rate() -> None:
     with WebCamera({"/snap.jpg": pictures()}) as camera, source(camera.url("/snap.jpg"), fps=20.0).open() as reader:
         assert reader.fps == 20.0
-        times = [reader.grab().time_s for _ in range(4)]
+        times = [next_of(reader).time_s for _ in range(4)]
         assert times[-1] - times[0] >= 0.95 * 3 / 20.0
 
 
@@ -119,7 +126,7 @@ def test_the_same_picture_is_no_new_frame_until_two_seconds_have_passed() -> Non
         WebCamera({"/snap.jpg": always(encoded(9), "image/jpeg")}) as camera,
         source(camera.url("/snap.jpg"), timeout_s=0.4).open() as reader,
     ):
-        first, second = reader.grab(), reader.grab()
+        first, second = next_of(reader), next_of(reader)
     assert second.time_s - first.time_s >= 0.2
     assert len(camera.asked) > 4
 
@@ -151,7 +158,7 @@ def test_what_is_no_picture_any_more_is_said(
 def test_a_single_failure_is_tried_again() -> None:
     answers = itertools.chain([pictures()] * 2, [always(b"", status=503)], itertools.repeat(pictures("image/jpeg")))
     with WebCamera({"/snap.jpg": lambda: next(answers)()}) as camera, source(camera.url("/snap.jpg")).open() as reader:
-        assert [reader.grab().index for _ in range(2)] == [0, 1]
+        assert [next_of(reader).index for _ in range(2)] == [0, 1]
 
 
 def test_a_damaged_picture_is_unreadable_and_the_next_one_is_not() -> None:
