@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import json
-import os
 from pathlib import Path
 
 import pytest

@@ -49,7 +49,7 @@ class EvidenceSettings(Settings):
             raise ValueError(f"width must be 64 to 7680 pixels, got {self.width}")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"quality must be 1 to 100, got {self.quality}")
-        for name, most in (("memory_mb", 100_000), ("keep_days", 36_500), ("keep_gb", 1_000_000)):
+        for name, most in (("memory_mb", 100_000), ("keep_days", 36_500), ("keep_gb", 1_000_000_000)):
             if not 0 < getattr(self, name) <= most:
                 raise ValueError(f"{name} must be above 0 and at most {most}, got {getattr(self, name)}")
         return self

@@ -75,7 +75,7 @@ def test_whatever_is_accepted_can_be_waited_for(path: tuple[str, ...], value: fl
         assert all(0 <= wait <= threading.TIMEOUT_MAX for wait in run.stop.waits)
 
 
-DETECTORS = {
+DETECTORS: dict[type[BaseModel], dict[str, Any]] = {
     MotionSettings: {"width": 320, "height": 240},
     StaticSettings: {"width": 320, "height": 240, "usual_age_s": 1.0},
     SceneSettings: {

@@ -218,7 +218,7 @@ def test_a_camera_that_cannot_be_judged_is_shown_and_the_others_are_judged() -> 
             raise ValueError("scores must come in order of time")
         return update(item)
 
-    bad.monitor.update = failing  # type: ignore[union-attr,method-assign,assignment]
+    bad.monitor.update = failing  # type: ignore[union-attr,method-assign]
     notes = Notes()
     Watch(fleet_of(bad, good), [notes]).run(threading.Event(), DEADLINE_S)
     judged = [judgement.scored.frame.camera for judgement in notes.scores]

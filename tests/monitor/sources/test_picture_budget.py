@@ -52,11 +52,10 @@ def resized_header(suffix: str, width: int, height: int) -> bytes:
     elif suffix == ".bmp":
         data[18:26] = struct.pack("<ii", width, height)
     else:
-        tag = {value: key for key, value in ((256, "width"), (257, "height"))}
         for n in range(2, len(data) - 12, 2):
             kind = struct.unpack_from("<H", data, n)[0]
-            if kind in tag.values() and data[n + 2 : n + 4] in (b"\3\0", b"\4\0"):
-                value = width if kind == tag["width"] else height
+            if kind in (256, 257) and bytes(data[n + 2 : n + 4]) in (b"\3\0", b"\4\0"):
+                value = width if kind == 256 else height
                 data[n + 2 : n + 12] = struct.pack("<HII", 4, 1, value)
     return bytes(data)
 

@@ -14,6 +14,7 @@ import pytest
 
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.sinks.evidence import camera_evidence
+from monitor.sinks.evidence.alert_pictures import snapshot
 from monitor.sinks.evidence.evidence_files import RETRY_S, Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.testing.scripted import Clock
@@ -58,7 +59,6 @@ def test_a_picture_that_no_one_expects_costs_only_its_camera(
 def test_an_error_is_said_and_the_camera_s_next_event_has_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    snapshot = camera_evidence.snapshot
     calls: list[str] = []
 
     def failing(alert: object, width: int) -> Image:

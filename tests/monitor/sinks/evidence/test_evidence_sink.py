@@ -19,6 +19,7 @@ from monitor.sinks.evidence import evidence_sink
 from monitor.sinks.evidence.evidence_files import EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
+from monitor.sinks.evidence.retention import Retention
 from monitor.sinks.evidence.ring import OVERHEAD_BYTES, FrameRing
 from monitor.states import Phase
 from monitor.testing.fakes import brightness_model, judgement, monitor_of, scored
@@ -172,7 +173,7 @@ def test_a_thread_that_fails_says_so_and_takes_nothing_more(
     def failing(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(evidence_sink.Retention, "check", failing)  # an error of one camera does not end the thread
+    monkeypatch.setattr(Retention, "check", failing)  # an error of one camera does not end the thread
     with sink_for(tmp_path) as sink:
         assert not wait_for_end(sink)
         sink.score(judgement(scored(1.0), 0.0))
