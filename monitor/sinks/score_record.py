@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, model_validator
@@ -24,7 +27,7 @@ from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale, Sense
 from monitor.live.sink import Sink
-from monitor.private_files import open_private, write_private
+from monitor.private_files import open_private
 from monitor.reading import MB, open_file, parse_json
 from monitor.reports import CameraReport
 from monitor.scores.calibration import LEAST_PER_DAY, MOST_PER_DAY
@@ -268,12 +271,27 @@ class Recorder(Sink):
             self._failure = f"{self._paths[kind]}: {error.strerror}"
 
     def _put_in_order(self, kind: str) -> None:
-        """Stable, so that each camera's lines keep their own order."""
+        """Stable, so that each camera's lines keep their own order. The record of days does not fit into memory."""
         path = self._paths[kind]
         assert path is not None
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        ordered = sorted(lines, key=lambda line: str(json.loads(line)["camera"]))
-        if ordered != lines:
-            partial = path.with_name(path.name + ".partial")
-            write_private(partial, "".join(ordered).encode())
-            partial.replace(path)
+        if not path.is_file():  # a pipe or a terminal
+            return
+        partial = path.with_name(path.name + ".partial")
+        with open_file(path) as file, ExitStack() as stack:
+            cameras: dict[str, IO[bytes]] = {}
+            for line in file:
+                camera = str(json.loads(line)["camera"])
+                if camera not in cameras:
+                    cameras[camera] = stack.enter_context(TemporaryFile(dir=path.parent))
+                cameras[camera].write(line)
+            if len(cameras) < 2:
+                return
+            try:
+                with open_private(partial, "wb") as ordered:
+                    for _, lines in sorted(cameras.items()):
+                        lines.seek(0)
+                        shutil.copyfileobj(lines, ordered)
+                partial.replace(path)
+            except OSError:
+                partial.unlink(missing_ok=True)
+                raise
