@@ -23,6 +23,8 @@ from monitor.types import Detection, FloatArray, Frame, Place, ScoredFrame
 
 HOLD_S = 1.0
 """Seconds for which the last score, and the last reasons, are used for frames that have none."""
+PLACED = 0.5
+"""The place of the anomaly is determined from this score on."""
 _COUNTS = 0.5
 """A sense is named as the cause of a score if its own score is at least this share of the highest one."""
 
@@ -74,7 +76,8 @@ class Judgement:
     advice       a sentence that advises to learn the camera again; None if there is no new advice
     reasons      terms that explain the score if it is the highest so far of an event or of a rise that may become one;
                  otherwise empty
-    place        where the picture is most abnormal, for the same scores; None for others, or if no detector says it
+    place        where the picture is most abnormal, for scores of 0.5 or more; None for others, or if no detector says
+                 it. It is known below the threshold, too, so that a record tells what another threshold would have done
     """
 
     scored: ScoredFrame
@@ -149,15 +152,16 @@ class CameraMonitor:
         fused, by_detector = self._held(frame, *self._fuse(scored))
         loudest = fused.detector or 0
         reasons: tuple[Reason, ...] = ()
-        place: Place | None = None
+        place = scored.place
+        if place is None and fused.score >= min(PLACED, self.settings.on):
+            place = self._place(scored, loudest)
 
         def new_peak() -> Cause:
             """The score is the highest of a rise so far: its frame is what an alert shows."""
-            nonlocal reasons, place
+            nonlocal reasons
             detections = self._with_reasons(scored, loudest, fused.score, by_detector)
             self._peak = replace(scored, detections=detections), fused.detector
             reasons = detections[loudest].reasons
-            place = scored.place or self._place(scored, detections, loudest)
             return Cause(self.scale.sense_of(loudest), place)
 
         event = self._rule.update(frame.time_s, fused.score, new_peak)
@@ -197,10 +201,10 @@ class CameraMonitor:
             return self._known
         return fused, smoothed
 
-    def _place(self, scored: ScoredFrame, detections: tuple[Detection, ...], loudest: int) -> Place | None:
+    def _place(self, scored: ScoredFrame, loudest: int) -> Place | None:
         """The box around the highest part of a frame's anomaly map."""
         height, width = scored.frame.image.shape[:2]
-        heat = self.scale.anomaly_map(detections, loudest)
+        heat = self.scale.anomaly_map(self._with_own_reasons(scored, loudest), loudest)
         boxes = [] if heat is None else find_regions(heat, width, height, most=1)
         for box in boxes:
             # Rounded, so that a record of scores holds exactly what was judged.

@@ -95,7 +95,7 @@ class RecordHeader(_Line):
 class ScoreLine(_Line):
     """One frame. score: smoothed, in units of the threshold; raw: detector name -> score in its own units.
 
-    place: where the picture is most abnormal, for the highest scores of a rise; None for other scores, or if unknown
+    place: where the picture is most abnormal, for scores of 0.5 or more; None for other scores, or if unknown
     """
 
     camera: str

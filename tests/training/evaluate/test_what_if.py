@@ -121,6 +121,10 @@ def test_a_record_holds_the_places_that_the_cool_down_needs(tmp_path: Path) -> N
     starts = [json.loads(line) for line in expected if json.loads(line)["phase"] == "start"]
     assert [start["notify"] for start in starts] == [True, False, True, False]
     assert lines(outcome(tmp_path / "one.jsonl")) == expected
+    for on in (0.6, 5.0):
+        other = judge(tmp_path / "other.jsonl", alert=AlertSettings(on=on, off=on / 2), items=items)
+        assert lines(outcome(tmp_path / "one.jsonl", on=on, off=on / 2)) == other
+        assert [json.loads(line)["notify"] for line in other if '"start"' in line] == [True, False, True, False]
 
 
 def test_a_factor_on_the_threshold_moves_both_of_its_edges(tmp_path: Path) -> None:
@@ -227,7 +231,7 @@ def test_a_missing_file_and_settings_that_contradict_each_other(tmp_path: Path) 
     with pytest.raises(UsageError, match="holds no scores: make one with"):
         outcome(tmp_path / "empty.jsonl")
     judge(tmp_path / "one.jsonl")
-    with pytest.raises(UsageError, match=r"off \(0.8\) must not be above on \(0.1\)"):
+    with pytest.raises(UsageError, match=r"--off \(0.8\) must not be above --on \(0.1\)"):
         outcome(tmp_path / "one.jsonl", on=0.1)
     refused = what_if("--scores", tmp_path / "none.jsonl")
     assert (refused.returncode, refused.stdout) == (2, "")
@@ -301,17 +305,19 @@ def test_a_record_without_an_end_or_of_one_endless_line_is_refused(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("alert", "sentence"),
+    ("alert", "begin"),
     [
-        ({"on": 0.5}, "--off (0.8) must not be above --on (0.5): choose other values"),
-        ({"off": float("nan")}, "--on and --off must be numbers, got 1.0 and nan: choose other values"),
-        ({"min_duration_s": -1.0}, "--min-duration must be 0 or more seconds, got -1.0: choose other values"),
-        ({"merge_gap_s": -1.0}, "--merge-gap must be 0 or more seconds, got -1.0: choose other values"),
-        ({"update_every_s": -1.0}, "--update-every must be 0 or more seconds, got -1.0: choose other values"),
-        ({"cooldown_s": -1.0}, "--cooldown must be 0 or more seconds, got -1.0: choose other values"),
+        ({"on": 0.5}, "--off (0.8) must not be above --on (0.5): choose"),
+        ({"on": float("nan")}, "--on must be "),
+        ({"off": float("inf")}, "--off must be "),
+        ({"min_duration_s": -1.0}, "--min-duration must be 0 "),
+        ({"merge_gap_s": -1.0}, "--merge-gap must be 0 "),
+        ({"update_every_s": -1.0}, "--update-every must be 0 "),
+        ({"cooldown_s": -1.0}, "--cooldown must be 0 "),
     ],
 )
-def test_a_mistake_in_a_flag_is_told_with_the_name_of_the_flag(alert: dict[str, float], sentence: str) -> None:
+def test_a_mistake_in_a_flag_is_told_with_the_name_of_the_flag(alert: dict[str, float], begin: str) -> None:
     with pytest.raises(UsageError) as told:
         Changes(alert=alert).rule(AlertSettings())
-    assert str(told.value) == sentence
+    assert str(told.value).startswith(begin)
+    assert str(told.value).endswith(": choose other values")
