@@ -24,6 +24,7 @@ KEEP = 5
 """Number of versions to keep; older ones are removed after a new one has been written."""
 _MARK = re.compile(rb'"format":\s*"true-sight-model"')
 _LOOK_BYTES = 1000
+_PARTIAL = re.compile(r"\..+\.([0-9]+)\.partial")  # with the id of the process that writes it
 _VERSION = re.compile(r"v([0-9]{4,})")
 
 Loaded = TypeVar("Loaded")
@@ -72,9 +73,18 @@ def remove_model(folder: Path) -> None:
 
 
 def prune(folder: Path, keep: int = KEEP) -> None:
-    """Remove all versions except the newest ones. Folders that are no models, and files of others in them, are left."""
+    """Remove all versions except the newest ones, and what a killed process has left half written.
+
+    Folders that are no models, and files of others in them, are left.
+    """
     for version in [version for version in version_folders(folder) if is_ours(version)][keep:]:
         remove_model(version)
+    for partial in folder.glob(".*.partial"):
+        match = _PARTIAL.fullmatch(partial.name)
+        if match is not None and not Path("/proc", match[1]).exists():
+            remove_model(partial)
+            with suppress(OSError):  # killed before the first file was written
+                partial.rmdir()
 
 
 def set_aside(version: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -51,3 +52,16 @@ def test_files_of_others_in_a_model_stay(tmp_path: Path) -> None:
     assert not is_ours(folder)
     shutil.rmtree(folder)
     remove_model(folder)
+
+
+def test_what_a_killed_process_has_left_half_written_is_removed(tmp_path: Path) -> None:
+    gone = 2**22 + 1  # above the highest process id of Linux
+    for name in (f".next.{gone}.partial", f".v0002.{gone}.partial", f".v0003.{os.getpid()}.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.json").write_text('{"format": "true-sight-model"}')
+    (tmp_path / f".v0004.{gone}.partial").mkdir()
+    (tmp_path / f".holiday.{gone}.partial").mkdir()
+    (tmp_path / f".holiday.{gone}.partial/film.mp4").write_text("a film")
+    prune(tmp_path)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [f".holiday.{gone}.partial", f".v0003.{os.getpid()}.partial"]
