@@ -50,9 +50,13 @@ REAL_TIME = (
     "monitor/client",
     "monitor/learning/test_cold_start.py",
     "monitor/live",
+    "monitor/sinks/dashboard/test_pressed_keys.py",
     "monitor/sinks/evidence/test_evidence_sink.py",
     "monitor/sources/isolated",
     "monitor/sources/test_camera.py",
+    "monitor/sources/test_proxy.py",
+    "monitor/sources/test_snapshot.py",
+    "monitor/sources/test_web_recording.py",
 )
 """Tests that meet real deadlines with real processes, sockets and threads."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import cast
-from urllib.parse import urlsplit
 
 import cv2
 
@@ -180,7 +180,7 @@ def _least_s(length_s: float) -> float:
 
 def suffix_of(path: Path | str) -> str:
     """The suffix of a path or URL, in lower case: ``.mp4``."""
-    return PurePosixPath(urlsplit(path).path if isinstance(path, str) else path).suffix.lower()
+    return PurePosixPath(re.split("[?#]", path)[0] if isinstance(path, str) else path).suffix.lower()
 
 
 def _is_cut_off(path: str, read_s: float) -> bool:

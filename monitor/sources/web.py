@@ -15,8 +15,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.proxy import proxy_of
@@ -24,6 +25,7 @@ from monitor.text.redaction import redact
 
 _MOST_REDIRECTS = 5
 _CHUNK = 65_536
+_AS_IT_IS = "%/:=&?~#+!$,;'@()*[]|"
 _WHY = {
     401: "the user or the password is wrong, or missing (401)",
     403: "this user is not allowed to see it (403)",
@@ -101,15 +103,21 @@ class Web:
     url        http:// or https://, may hold ``user:password@``
     timeout_s  longest time of one request, seconds
     anonymous  do not send user and password
+
+    Raises CaptureError for an address that is not valid.
     """
 
     def __init__(self, url: str, timeout_s: float, *, anonymous: bool = False) -> None:
         proxy = proxy_of(url)
         self._label = redact(url) + (f" (asked through the proxy {proxy[0]}:{proxy[1]})" if proxy else "")
         self._timeout_s = timeout_s
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise CaptureError(f"{self._label} is not a valid address") from None
         who, _, where = parts.netloc.rpartition("@")
-        self._url = urlunsplit(parts._replace(netloc=where, fragment=""))
+        path, query = (quote(part, safe=_AS_IT_IS, errors="replace") for part in (parts.path, parts.query))
+        self._url = urlunsplit(parts._replace(netloc=where, path=path, query=query, fragment=""))
         passwords = urllib.request.HTTPPasswordMgrWithDefaultRealm()
         if who and not anonymous:
             user, _, password = who.partition(":")
@@ -209,8 +217,9 @@ class _Digest(urllib.request.HTTPDigestAuthHandler):
 _UNDERSTOOD = re.compile(r'digest (?!.*algorithm="?(?!(?:MD5|SHA)"?\s*(?:,|$)))', re.IGNORECASE | re.DOTALL)
 
 
+@cache
 def _any_certificate() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -8,11 +8,14 @@ from urllib.parse import quote
 import cv2
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.camera import CameraSource
 from monitor.sources.source import Position, Reader
-from monitor.sources.web import RefusedError, Web
+from monitor.sources.web import RefusedError, Web, looks_like_picture, why_no_video
+from monitor.sources.web_recording import is_recording
 from monitor.testing.web_camera import PASSWORD, USER, Answer, WebCamera
 
 WHO = f"{quote(USER)}:{quote(PASSWORD, safe='')}@"
@@ -184,6 +187,32 @@ def test_a_server_that_trickles_cannot_stretch_the_deadline() -> None:
     slow._answers["/snap.jpg"] = trickle
     with slow, pytest.raises(StallError, match=r"did not answer within 0\.2 s"):
         Web(slow.url("/snap.jpg"), 0.2).fetch(100)
+
+
+@settings(max_examples=20, deadline=None)
+@example("[")
+@example("[::1")
+@example(":x")
+@example("0.1:99999999999")
+@example("/\u0436?\u0436=%zz")
+@example("/\x00\x7f")
+@given(st.text().map(lambda text: f"/{text}"))
+def test_any_address_is_an_error_of_its_camera_at_most(rest: str) -> None:
+    url = f"http://127.0.0.1:9{rest}.mp4"
+    looks_like_picture(url)
+    assert not is_recording(url, 0.2)
+    why_no_video(url, 0.2)
+    with pytest.raises(CaptureError):
+        Web(url, 0.2).ask()
+
+
+def test_a_path_in_another_script_is_encoded() -> None:
+    with (
+        WebCamera({"/%D0%B6.jpg": pictures()}) as camera,
+        source(camera.url("/\u0436.jpg?a=%20b&c=d")).open() as reader,
+    ):
+        next_of(reader)
+    assert camera.asked[-1] == "/%D0%B6.jpg?a=%20b&c=d"
 
 
 def test_an_endless_body_is_cut() -> None:
