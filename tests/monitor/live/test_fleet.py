@@ -138,6 +138,7 @@ OTHER: dict[str, object] = {
     "smoothing": DEMO.smoothing.but(max_window_s=0.7),
     "alert": DEMO.alert.but(min_duration_s=1.0),
     "models_folder": Path("elsewhere"),
+    "state": Path("elsewhere"),
     "learning": DEMO.learning.model_copy(update={"duration_s": 60.0}),
     "node": "other",
     "device": "auto",
