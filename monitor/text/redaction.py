@@ -10,13 +10,14 @@ from monitor.text.addresses import HIDDEN, LOCAL, PLACEHOLDER, shown_address
 from monitor.text.escaping import cleaned_lines
 
 _TOKEN = re.compile(r"\S+")
-_SUSPICIOUS = re.compile(r"[:;][/\\]|//|@|%3A|\?|(?:rtsp|http|rtmp)s?:", re.IGNORECASE)
+_SUSPICIOUS = re.compile(r"[:;][/\\]|//|@|%3A|\?|(?:rtsp|http|rtmp)s?:|\d\.\d", re.IGNORECASE)
 # A scheme begins where no character of a scheme stands before it, so the search takes linear time.
 _BEGIN = re.compile(r"(?<![A-Za-z0-9+.\-])([A-Za-z0-9+.\-]*)(:/{2,}|[:;][/\\]+|//|:)")
 _KNOWN = re.compile(r".*(?:rtsp|http|rtmp)s?", re.IGNORECASE)  # other letters may stick to a scheme
 _NETWORK = re.compile(rf"{_KNOWN.pattern}|[rh]t[a-z]{{0,5}}", re.IGNORECASE)
 _ANOTHER = re.compile(r"(?:rtsp|http|rtmp)s?|ipc|inproc|tcp|udp", re.IGNORECASE)
 _SEPARATORS = frozenset(",;|'\"()<>[]{}`")
+_BY_NUMBER = re.compile(r"(?<![\w./\-])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?")
 _AROUND = ".,;:!?|'\"`()[]{}<>"
 _PARAMETERS = re.compile(r"\?[^=?]*=.*")
 
@@ -25,8 +26,8 @@ def redact(text: str) -> str:
     """The text; of every address in it only scheme, host, port and a usual last part of the path are left.
 
     Addresses with a misspelled scheme or without one are found by their ``@`` or their parameters. An address ends at
-    white space: it must not contain unencoded white space. Redacted text stays the same if it is redacted again. Takes
-    linear time.
+    white space: it must not contain unencoded white space. A redacted address stays the same if it is redacted again.
+    Takes linear time.
     """
     return _TOKEN.sub(lambda token: _redact_token(token[0]), text) if _SUSPICIOUS.search(text) else text
 
@@ -73,7 +74,8 @@ def _addresses(token: str) -> Iterator[re.Match[str]]:
         elif colon == ":":
             known = begin.end() < len(token) and _KNOWN.fullmatch(scheme) is not None
         else:
-            known = begin.end() <= last_at or _NETWORK.fullmatch(scheme) is not None
+            begun = bool(scheme) or colon == "//"
+            known = begun and (begin.end() <= last_at or _NETWORK.fullmatch(scheme) is not None)
         another = colon.startswith("://") and _ANOTHER.fullmatch(scheme) and token[begin.start() - 1] in _SEPARATORS
         if known and (first or another):
             first = False
@@ -90,8 +92,13 @@ def _cut(rest: str) -> tuple[str, str]:
 
 def _redact_rest(text: str) -> str:
     """Text in which no scheme was found."""
-    if "@" in text and ":" in text[: text.rfind("@")]:
+    user, at, place = text.rpartition("@")
+    if at and (":" in user or ("/" not in user and ("/" in place or _BY_NUMBER.match(place)))):
         return _without_scheme(text)
+    begin = _BY_NUMBER.search(text)
+    if begin is not None and text[begin.end() : begin.end() + 1] == "/":
+        address, after = _cut(text[begin.start() :])
+        return text[: begin.start()] + str(shown_address("", address)) + after
     encoded = text.lower()
     at = encoded.find("%3a")
     if 0 <= at < encoded.rfind("%40"):
