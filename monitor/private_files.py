@@ -18,6 +18,8 @@ _FOLDER = 0o700
 
 def make_private_folder(folder: Path) -> None:
     """Make the folder and the missing folders above it. Raises OSError, also if a file has this name."""
+    if folder.is_dir():
+        return
     for part in (*reversed(folder.parents), folder):
         if not part.is_dir():
             part.mkdir(mode=_FOLDER, exist_ok=True)
