@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from monitor.text.durations import in_words
 
-_TELLING = 0.2  # after this share of the work, its speed tells something
+_TELLING = 0.2  # after this share of the work, its speed tells something ...
+_LEAST = 0.09  # ... if it was measured over this share: single steps come in bursts
 
 
 class TimeLeft:
@@ -32,7 +33,7 @@ class TimeLeft:
         since_s, half = next(entry for entry in self._reached if entry[1] >= fraction / 2)
         if half == fraction:
             since_s, half = self._reached[0]
-        if half == fraction or at_s <= since_s:
+        if fraction - half < _LEAST or at_s <= since_s:
             return None
         left_s = (1.0 - fraction) * (at_s - since_s) / (fraction - half) - (now_s - at_s)
         return left_s if left_s >= 0 else None

@@ -46,6 +46,14 @@ def test_nothing_is_said_too_early_or_while_one_step_takes_longer_than_all_the_r
     assert left.in_words(101.0) == ""
 
 
+def test_a_single_step_after_a_quick_beginning_tells_nothing() -> None:
+    """Several processes work at the same time: the first step is over when all are nearly over."""
+    left = after((0.0, 0.0), (1.0, 0.1), (1.1, 0.15), (10.0, 0.21))
+    assert left.left_s(10.0) is None
+    left.reached(25.0, 0.5)
+    assert left.left_s(25.0) == pytest.approx(26.0, abs=1.0)
+
+
 def test_a_progress_that_falls_is_another_work() -> None:
     left = after((0.0, 0.0), (1000.0, 1.0), (1000.0, 0.0), (1010.0, 0.5))
     assert left.left_s(1010.0) == pytest.approx(10.0)
