@@ -9,11 +9,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+MOST_MEMORY = 4 * 2**30
+"""Memory of a decoder, bytes: a stream that claims gigantic pictures must not take the memory of the machine."""
 _ROOT = Path(__file__).resolve().parents[1]
 _PARENT = "TRUE_SIGHT_PARENT"
 _PR_SET_PDEATHSIG = 1
@@ -65,6 +68,12 @@ def ending_with_this_process() -> Callable[[], None]:
     parent = os.getpid()
     ctypes.CDLL(None)  # loaded before the fork
     return lambda: end_with_parent(signal.SIGKILL, parent)
+
+
+def limit_memory(most: int = MOST_MEMORY) -> None:
+    """Let this process have at most so many bytes of memory for data."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 
 
 def die_first() -> None:

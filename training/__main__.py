@@ -37,6 +37,9 @@ ModelFolder = Annotated[
     Path,
     typer.Option("--model", parser=given_path, metavar="FOLDER", help="Model folder that learn or train has written."),
 ]
+MOST_SEED = 2**32 - 1
+"""The random generators of all libraries take seeds up to this."""
+
 Device = Annotated[str, typer.Option(metavar="NAME", help="Device for networks: auto, cpu, cuda or cuda:N.")]
 
 
@@ -61,15 +64,20 @@ def learn(
     ] = "10m",
     detectors: Annotated[str, typer.Option(metavar="A,B", help="Detectors to learn.")] = ",".join(LEARNED),
     from_s: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Skip everything before this second of each file.")
+        float, typer.Option(min=0, max=1e9, metavar="S", help="Skip everything before this second of each file.")
     ] = 0.0,
     to_s: Annotated[
         float, typer.Option(min=0, metavar="S", help="Skip everything after this second of each file.")
     ] = math.inf,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed; the same seed gives the same model.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MOST_SEED, metavar="N", help="Seed; the same seed gives the same model.")
+    ] = 0,
     device: Device = "cpu",
     analysis_fps: Annotated[
-        float, typer.Option(min=0, metavar="N", help="Frames analysed per second, as in a live run; 0 = every frame.")
+        float,
+        typer.Option(
+            min=0, max=1000, metavar="N", help="Frames analysed per second, as in a live run; 0 = every frame."
+        ),
     ] = 10.0,
     false_alarms_per_day: Annotated[
         float, typer.Option(min=1e-3, max=1e5, metavar="N", help="Budget that a better version is compared at.")
@@ -135,7 +143,10 @@ def train(
     ] = "default",
     epochs: Annotated[int | None, typer.Option(min=1, metavar="N", help="Number of passes over the footage.")] = None,
     seed: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Seed; the same seed gives the same model on the same machine.")
+        int,
+        typer.Option(
+            min=0, max=MOST_SEED, metavar="N", help="Seed; the same seed gives the same model on the same machine."
+        ),
     ] = 0,
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted training.")] = False,
@@ -214,7 +225,10 @@ def evaluate(
         float, typer.Option(min=1e-6, metavar="N", help="False-alarm budget; sets the threshold.")
     ] = 1.0,
     analysis_fps: Annotated[
-        float, typer.Option(min=0, metavar="N", help="Frames analysed per second, as in a live run; 0 = every frame.")
+        float,
+        typer.Option(
+            min=0, max=1000, metavar="N", help="Frames analysed per second, as in a live run; 0 = every frame."
+        ),
     ] = 10.0,
     corrupt: Annotated[
         str | None,

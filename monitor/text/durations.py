@@ -10,11 +10,14 @@ from monitor.errors import UsageError
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
+_LONGEST_S = 100 * 365 * 86_400.0
+
+
 def parse_duration(text: str) -> float:
     """Seconds, > 0. Raises UsageError if the text is not a duration."""
     found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", text)
     seconds = float(found.group(1)) * _UNITS.get(found.group(2), math.nan) if found else math.nan
-    if not 0 < seconds < math.inf:
+    if not 0 < seconds <= _LONGEST_S:
         raise UsageError(f"'{text}' is not a duration: write 90s, 10m or 2h")
     return seconds
 

@@ -291,7 +291,8 @@ def _read(
         raise _BrokenOffError(str(error), first_s, last_s) from error
     lost = len(log.unreadable) > lost_before
     if not np.isfinite(first_s) or (lost and all(part.source != number for part in keeper.parts)):
-        part = "" if (from_s, to_s) == (0.0, np.inf) else f" from {from_s:g} s" + f" to {to_s:g} s" * np.isfinite(to_s)
+        end = f" to {to_s:g} s" if np.isfinite(to_s) else ""
+        part = "" if (from_s, to_s) == (0.0, np.inf) else f" from {from_s:g} s{end}"
         what = "cannot be read: none of its frames can be decoded" if lost else f"contains no frame{part}"
         raise _BrokenOffError(f"{source.label} {what}", np.nan, np.nan)
     return first_s, last_s

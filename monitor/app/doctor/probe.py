@@ -13,13 +13,14 @@ import sys
 from dataclasses import asdict
 
 from monitor.app.doctor.facts import Answer, Failure, FootageFacts, Request, StreamFacts
-from monitor.processes import die_first, end_with_parent
+from monitor.processes import die_first, end_with_parent, limit_memory
 
 
 def main() -> None:
     """Check the source and write the result."""
     end_with_parent()
     die_first()
+    limit_memory()
     request = Request(**json.loads(sys.stdin.readline()))
     signal.alarm(math.ceil(request.deadline_s) + 1)  # ends this process even if it hangs in a decoder
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

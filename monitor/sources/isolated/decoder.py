@@ -28,7 +28,7 @@ from typing import ClassVar
 import cv2
 
 from monitor.errors import CaptureError, MonitorError, SourceError, StallError
-from monitor.processes import die_first
+from monitor.processes import die_first, limit_memory
 from monitor.sources.isolated.shared_pictures import PictureWriter
 from monitor.sources.source import Position, Reader, Source
 from monitor.text.redaction import redact
@@ -36,7 +36,6 @@ from monitor.text.redaction import redact
 QUIT = b"q"
 BELL = b"."
 LONGEST = 65536  # maximum bytes of a message
-MEMORY = 4 * 2**30  # bytes; a stream that claims gigantic pictures must not take the memory of the machine
 NICE = 7  # many decoders at once must not delay the only thread that scores their frames
 
 
@@ -212,8 +211,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     die_first()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # crashes are expected: core dumps must not fill the disk
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY if most == resource.RLIM_INFINITY else min(MEMORY, most), most))
+    limit_memory()
     os.nice(NICE)
     cv2.setNumThreads(1)
     link, pictures = socket.socket(fileno=int(sys.argv[1])), PictureWriter(int(sys.argv[2]))

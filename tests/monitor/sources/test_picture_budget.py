@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.errors import CaptureError, SourceError
+from monitor.processes import MOST_MEMORY
 from monitor.sources.camera import CameraSource
 from monitor.sources.finding import open_sources
 from monitor.sources.folder import FolderSource, decode_image
-from monitor.sources.isolated.decoder import MEMORY, Kind, Reply
+from monitor.sources.isolated.decoder import Kind, Reply
 from monitor.sources.isolated.isolated_source import IsolatedSource, isolate
 from monitor.sources.opencv import is_text, open_capture
 from monitor.sources.picture_budget import MOST_PIXELS, file_fits, fits
@@ -189,4 +190,4 @@ def test_a_decoder_may_not_take_the_memory_of_the_machine() -> None:
     with isolated(Plan()).open() as reader:
         limits = Path(f"/proc/{reader.pid}/limits").read_text().splitlines()
     (data,) = [line.split() for line in limits if line.startswith("Max data size")]
-    assert int(data[3]) <= MEMORY
+    assert int(data[3]) <= MOST_MEMORY

@@ -65,3 +65,9 @@ def test_a_slow_camera_gives_footage_without_a_gap_at_each_frame(step_s: float) 
     read = read_normal([slow], QUIET)
     assert len(read.stretches) == 1
     assert read.footage_s > 55 * step_s
+
+
+@pytest.mark.parametrize(("from_s", "to_s", "part"), [(99.0, np.inf, " from 99 s"), (98.0, 99.0, " from 98 s to 99 s")])
+def test_a_part_after_the_end_is_named(from_s: float, to_s: float, part: str) -> None:
+    with pytest.raises(UsageError, match=f"contains no frame{part}: "):
+        read_normal([footage(30)], QUIET, from_s=from_s, to_s=to_s)
