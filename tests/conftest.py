@@ -42,6 +42,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 REAL_TIME = (
     "e2e",
+    "monitor/alerts/bus/test_hub.py",
     "monitor/alerts/test_history.py",
     "monitor/alerts/test_journal.py",
     "monitor/alerts/test_keys.py",
