@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 
-from monitor.alerts.messages import ModelRef
+from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.publisher import Publisher
 from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.sink import Sink
