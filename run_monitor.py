@@ -9,7 +9,7 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - see above
-from monitor.text.streams import flush_streams, prepare_streams
+from monitor.text.streams import flush_streams, prepare_streams, takes_output, write_patiently
 
 # Before anything is opened: see there.
 prepare_streams()
@@ -228,7 +228,7 @@ def main(
         scratch.cleanup()
         with output_may_fail():
             next_step = f"Next: `{monitor_command()}` without arguments shows how to watch your own camera."
-            typer.echo(for_stream(f"\n{next_step}", sys.stdout))
+            write_patiently(sys.stdout, for_stream(f"\n{next_step}\n", sys.stdout))
     leave(0)
 
 
@@ -282,7 +282,7 @@ def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
     def on_stop(number: int, _: FrameType | None) -> None:
         if stop.is_set():
             restore_terminals()
-            if sys.stdout.isatty():
+            if sys.stdout.isatty() and takes_output(sys.stdout):  # a stopped terminal must not keep it from ending
                 os.write(1, b"\x1b[?1049l\x1b[?25h")  # leave the alternate screen, show the cursor
             os._exit(128 + number)
         stop.set()

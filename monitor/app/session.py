@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO, cast
 
 from rich.console import Console
 
@@ -37,6 +38,7 @@ from monitor.sinks.score_record import Recorder
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.logs import stderr_silenced
 from monitor.text.outside import safe
+from monitor.text.streams import write_patiently
 from monitor.text.terminals import can_redraw, output_may_fail
 from monitor.text.wording import joined
 from monitor.text.wrapping import wrapped
@@ -196,14 +198,15 @@ class Session:
         with output_may_fail():
             with self._console.capture() as captured:
                 self._console.print(*parts, sep="\n", highlight=False)
-            self._console.file.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+            text = "".join(line.rstrip() + "\n" for line in captured.get().splitlines())
+            write_patiently(cast(TextIO, self._console.file), text)
 
     def _say(self, *sentences: str) -> None:
         """Print sentences. A terminal's lines break between words, never within a command."""
         with output_may_fail():
             for sentence in sentences:
                 lines = wrapped(safe(sentence), self._console.width) if can_redraw(self._console) else [safe(sentence)]
-                self._console.file.write("".join(f"{line}\n" for line in lines))
+                write_patiently(cast(TextIO, self._console.file), "".join(f"{line}\n" for line in lines))
 
     def _sinks(self, stack: ExitStack) -> list[Sink]:
         """The sinks of the run, in the order publish, record, draw."""

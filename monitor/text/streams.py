@@ -68,11 +68,23 @@ def flush_streams() -> None:
 
 
 def takes_output(stream: TextIO, within_s: float = 0.0) -> bool:
-    """Whether a stream can be written without waiting longer than this. A pipe then takes 4 kB. True for what is no file."""
+    """Whether a stream can be written without waiting longer than this. True for what is no file.
+
+    A pipe that takes output takes 4 kB at least.
+    """
     try:
         return bool(select.select([], [stream.fileno()], [], within_s)[1])
     except (OSError, ValueError):
         return True
+
+
+def write_patiently(stream: TextIO, text: str, within_s: float = 0.5) -> None:
+    """Write line by line; leave out the rest if a line has to wait longer. A program can then still end."""
+    for line in text.splitlines(keepends=True):
+        if not takes_output(stream, within_s):
+            return
+        stream.write(line)
+        stream.flush()
 
 
 def _open_null(fd: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from monitor.text.logs import log_to_stderr
-from monitor.text.streams import takes_output
+from monitor.text.streams import takes_output, write_patiently
 
 
 def _full_pipe() -> tuple[int, int]:
@@ -54,6 +54,16 @@ def test_a_log_line_never_waits_and_is_counted_if_it_is_left_out(
         ["WARNING", "line", "3"],
     ]
     assert "3 log lines left out" in seen
+
+
+def test_the_closing_lines_do_not_wait_for_a_stopped_terminal() -> None:
+    master, slave = _stopped_terminal()
+    with os.fdopen(slave, "w") as stream:
+        write_patiently(stream, "one\ntwo\n", within_s=0.05)  # would wait for ever
+        termios.tcflow(slave, termios.TCOON)
+        write_patiently(stream, "three\nfour")
+        assert os.read(master, 4096) == b"three\r\nfour"
+    os.close(master)
 
 
 def test_what_is_no_file_takes_output() -> None:
