@@ -17,7 +17,7 @@ from monitor.detector.static_detector import StaticAge
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.learning.footage import FootageSource, FootageWriter, recorded_s
-from monitor.model.model_store import WEIGHTS_FILE, load_model
+from monitor.model.model_store import CARD_FILE, WEIGHTS_FILE, load_model
 from monitor.model.model_versions import next_version, prune, version_folders
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.testing.fakes import Brightness
@@ -226,7 +226,9 @@ def test_a_damaged_newest_version_gives_way_to_the_one_before(
 
 def test_the_last_versions_stay_and_numbers_go_on(tmp_path: Path) -> None:
     for _ in range(7):
-        next_version(tmp_path).mkdir()
+        version = next_version(tmp_path)
+        version.mkdir()
+        (version / CARD_FILE).write_text('{"format": "true-sight-model"}')
         prune(tmp_path)
     assert [v.name for v in version_folders(tmp_path)] == ["v0007", "v0006", "v0005", "v0004", "v0003"]
 
