@@ -203,6 +203,7 @@ ENTRIES = (
     Entry(IsolatedSource, "snapshots", lambda places: isolate(snapshots(places), "auto"), secret=PASSWORD),
     Entry(IsolatedSource, "a camera", lambda places: isolate(camera(places), "auto"), secret=PASSWORD),
     Entry(IsolatedSource, "a video", lambda places: isolate(VideoSource(places.film), "auto")),
+    Entry(IsolatedSource, "a folder", lambda places: isolate(FolderSource(places.numbered, fps=5.0), "auto")),
     Entry(IsolatedSource, "frames of many sizes", lambda _: isolated(many_sizes())),
     Entry(NoiseSource, "recorded", lambda _: NoiseSource(many_sizes())),
     Entry(NoiseSource, "live", lambda _: NoiseSource(Plan(), live=True)),
