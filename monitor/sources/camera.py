@@ -30,6 +30,9 @@ _NEARLY = 0.9
 # frames are played anyway.
 _BACKLOG_S = 3.0
 
+_AV1 = frozenset(cv2.VideoWriter.fourcc(*letters) for letters in ("AV01", "av01"))
+"""OpenCV's FFmpeg opens such a stream, and then decodes nothing."""
+
 # Finding out which of these is the cause needs another login attempt. Some cameras lock out a client after too many.
 _REACHED = "a wrong path, user or password, or no video; `run_monitor.py doctor` reports which"
 
@@ -107,6 +110,9 @@ class CameraSource(Source):
         if not has_budget(capture):
             capture.release()
             raise CaptureError(f"the pictures of {self.label} have more than {MOST_PIXELS} pixels: set a smaller size")
+        if int(capture.get(cv2.CAP_PROP_FOURCC)) in _AV1:
+            capture.release()
+            raise CaptureError(f"{self.label} sends AV1, which OpenCV cannot decode: set the camera to H.264 or H.265")
         return CameraReader(capture, self)
 
     def _poll_if_picture(self) -> SnapshotReader | None:

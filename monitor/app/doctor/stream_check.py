@@ -68,7 +68,7 @@ def watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
         if found.codec_context.name not in _USUAL:
             say("decoding with OpenCV")
             if not _opencv_decodes(request):
-                return Failure(Trouble.UNKNOWN_CODEC, found.codec_context.name)
+                return Failure(Trouble.UNKNOWN_CODEC, found.codec_context.codec.canonical_name)
         say("reading and decoding")
         return _watch(container, found, request, started)
 

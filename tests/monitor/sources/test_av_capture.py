@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 from av.video.stream import VideoStream
 
-from monitor.errors import SourceError
+from monitor.app.doctor.facts import Failure, Request, Trouble
+from monitor.app.doctor.stream_check import watch_url
+from monitor.errors import CaptureError, SourceError
 from monitor.sources.av_capture import AvCapture, survey
+from monitor.sources.camera import CameraSource
 from monitor.sources.isolated.isolated_source import isolate
 from monitor.sources.opencv import open_capture
 from monitor.sources.video import VideoSource
+from monitor.testing.web_camera import WebCamera
 from monitor.types import Image
 from tests.helpers.made_footage import write_video
 
@@ -83,6 +87,18 @@ def test_av1_is_decoded(tmp_path: Path) -> None:
     assert not found.opencv
     assert len(seen(path)) == 6
     isolate(VideoSource(path), "process").check()
+
+
+def test_a_camera_that_sends_av1_is_told_to_send_something_else(tmp_path: Path) -> None:
+    data = film(tmp_path / "av1.mkv", codec="libsvtav1").read_bytes()
+    with WebCamera(
+        {"/live": lambda: (200, {"Content-Type": "video/x-matroska", "Content-Length": ""}, data)}
+    ) as camera:
+        url = camera.url("/live")
+        with pytest.raises(CaptureError, match=r"sends AV1, .*: set the camera to H\.264 or H\.265"):
+            CameraSource("gate", url).open()
+        found = watch_url(Request("url", url, 1.0, 25.0, 5.0, 4.0, 1.0, 20.0), lambda _: None)
+    assert found == Failure(Trouble.UNKNOWN_CODEC, "av1")
 
 
 def test_an_unknown_codec_is_said_to_be_one(tmp_path: Path) -> None:
