@@ -24,7 +24,6 @@ _LONGEST_GAP_S = 3.0  # a gap between two segments counts as at most this long
 _RECENT = 20  # steps between frames, for their median
 _OFTEN = 3  # new segments while no detector judges, from which on they are the reason
 _SLOW_S = 0.3  # steps between frames that detectors of motion were made for
-_PLENTY = 2  # frames: a single frame has no step yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +65,9 @@ class JudgedTime:
         """Take a frame with the score of each detector; NaN for a detector that cannot judge it."""
         step_s = 0.0 if self._last_s is None else frame.time_s - self._last_s
         self._last_s = frame.time_s
-        if frame.segment == self._segment:
+        if self._segment >= 0:
             self._steps.append(step_s)
-        else:
+        if frame.segment != self._segment:
             self._segments += 1
             step_s = min(step_s, _LONGEST_GAP_S)  # a camera that was lost for a while is not unjudged for that long
         self.watched_s += step_s
@@ -105,11 +104,11 @@ class JudgedTime:
             self.now = Unjudged(nothing, silent, self._why() if nothing or silent else "")
 
     def _why(self) -> str:
-        if self._segments >= _OFTEN:
-            return "the stream starts anew again and again (gaps, or pictures of changing size)"
         if self._left_out:
             return "its frames are corrupted or change as a whole"
-        step_s = median(self._steps) if len(self._steps) >= _PLENTY else 0.0
+        step_s = median(self._steps or [0.0])
         if step_s > _SLOW_S:
             return f"frames are analysed {step_s:.1f} s apart: raise the camera's frame rate or analysis_fps"
+        if self._segments >= _OFTEN:
+            return "the stream starts anew again and again (gaps, or pictures of changing size)"
         return "the picture or its light is not of the kind that was learned: learn the camera again"
