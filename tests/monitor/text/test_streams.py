@@ -113,10 +113,14 @@ def test_only_a_terminal_that_moves_its_cursor_is_redrawn(
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), BrokenPipeError()])
-def test_output_that_takes_nothing_more_changes_nothing_else(error: OSError) -> None:
+def test_output_that_takes_nothing_more_changes_nothing_else(
+    error: OSError, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class _Full(io.StringIO):
         def write(self, _: str) -> int:
             raise error
 
-    with output_may_fail():
-        Console(file=_Full(), quiet=False).print("summary")
+    with (tmp_path / "out").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)  # for a broken pipe, rich makes this one's descriptor /dev/null
+        with output_may_fail():
+            Console(file=_Full(), quiet=False).print("summary")
