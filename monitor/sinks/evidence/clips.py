@@ -86,8 +86,8 @@ def complete_clip(partial: Path, path: Path) -> int:
     try:
         make_private_file(whole)
         with (
-            av.open(str(partial)) as source,
-            av.open(str(whole), "w", format="mp4", options={"movflags": "+faststart"}) as target,
+            av.open(ffmpeg_name(partial)) as source,
+            av.open(ffmpeg_name(whole), "w", format="mp4", options={"movflags": "+faststart"}) as target,
         ):
             target.metadata.update(source.metadata)
             video = source.streams.video[0]
@@ -117,7 +117,7 @@ class Mp4Clip:
         self._path, self._partial = path, partial_path(path)
         self._first_s = 0.0
         try:
-            self._container = av.open(str(self._partial), "w", format="mp4", options=_FRAGMENTS)
+            self._container = av.open(ffmpeg_name(self._partial), "w", format="mp4", options=_FRAGMENTS)
             self._container.metadata["title"] = camera
             self._container.metadata["creation_time"] = datetime.fromtimestamp(started_at, UTC).isoformat()
             self._stream = self._container.add_stream("libx264", rate=25, options=_OPTIONS)
@@ -173,7 +173,7 @@ class WebmClip:
         self._shown = 0
         self._last: Image | None = None
         self._writer = cv2.VideoWriter(
-            str(self._partial), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"VP80"), _WEBM_FPS, self._size
+            ffmpeg_name(self._partial), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"VP80"), _WEBM_FPS, self._size
         )
         if not self._writer.isOpened():
             discard(self._partial)
@@ -213,8 +213,13 @@ class WebmClip:
             self._shown += 1
 
 
+def ffmpeg_name(path: Path) -> str:
+    """The path as FFmpeg takes it: it would take what stands before a colon in a relative path for a protocol."""
+    return str(path.absolute())
+
+
 def _readable_frames(path: Path) -> int:
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    capture = cv2.VideoCapture(ffmpeg_name(path), cv2.CAP_FFMPEG)
     frames = 0
     while capture.grab():
         frames += 1

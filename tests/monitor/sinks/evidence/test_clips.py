@@ -60,6 +60,18 @@ def test_an_event_leaves_two_pictures_a_clip_with_what_came_before_and_its_facts
     assert set(facts["files"]) == {Path(name).name for name in names.all}
 
 
+@pytest.mark.parametrize("folder", ["10:00", "http:", "file:x"])
+def test_the_folder_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    alerts = play(levels((6, CALM), (2, BRIGHT), (9, CALM)), keeper(Path(folder)))
+    names = EvidenceFiles.of("cam", alerts[0].started_at, 1, ".mp4")
+    assert files_in(tmp_path / folder) == sorted(names.all)
+    clip = WebmClip(Path(folder) / "c.webm", 32, 24)
+    for time_s in (0.0, 0.3):
+        clip.write(time_s, picture(90))
+    assert clip.finish()
+
+
 def test_the_clip_is_h264_that_browsers_play_from_the_first_bytes_on(tmp_path: Path) -> None:
     alerts = play(levels((6, CALM), (2, BRIGHT), (9, CALM)), keeper(tmp_path))
     path = tmp_path / EvidenceFiles.of("cam", alerts[0].started_at, 1, ".mp4").clip
