@@ -100,9 +100,9 @@ def _redact_rest(text: str) -> str:
         address, after = _cut(text[begin.start() :])
         return text[: begin.start()] + str(shown_address("", address)) + after
     encoded = text.lower()
-    at = encoded.find("%3a")
-    if 0 <= at < encoded.rfind("%40"):
-        return text[:at] + HIDDEN
+    colon = encoded.find("%3a")
+    if 0 <= colon < encoded.rfind("%40"):
+        return text[:colon] + HIDDEN
     return _PARAMETERS.sub(f"?{HIDDEN}", text)
 
 
