@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from monitor.promise import AlarmRate
 from monitor.states import CameraState
 from monitor.text.durations import in_words
 
@@ -68,6 +69,7 @@ class CameraReport:
     watched_s     seconds of stream time in which frames came, judged or not
     progress      progress of learning; None if it does not learn
     rests_on_s    seconds of held-out footage that the threshold is extrapolated from; None if it is not extrapolated
+    promise       its alarms of the last seven days watched beside its budget; None while it has no model
 
     For reconnects, stalls, missing and unreadable, see CaptureStatus. events: number of events started.
     """
@@ -97,6 +99,7 @@ class CameraReport:
     watched_s: float = 0.0
     progress: Progress | None = None
     rests_on_s: float | None = None
+    promise: AlarmRate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ class CameraState(StrEnum):
     NOISY = "noisy"
     DRIFTED = "drifted"
     """The camera is scored, but its usual picture is no longer the learned one: learn the camera again."""
+    OVER_BUDGET = "over_budget"
+    """The camera is scored, but raises more alarms than its false-alarm budget promises, beyond doubt."""
     LIMITED = "limited"
     """The camera is scored, but some detectors of its model have not been able to judge for a while."""
     UNSCORED = "unscored"

@@ -19,7 +19,7 @@ from monitor.alerts.journal import Journal, JournalError
 from monitor.alerts.journal_file import now_position
 from monitor.alerts.journal_rows import Entry, Page
 from monitor.alerts.message_parts import RECEIVED, WireModel
-from monitor.alerts.messages import SCHEMA, AlertMessage, Decoded, HealthMessage, MalformedError, decode, encode
+from monitor.alerts.messages import SCHEMA, AlertMessage, Decoded, MalformedError, Stored, decode, encode
 from monitor.states import Phase
 from monitor.text.wording import counted
 
@@ -136,7 +136,7 @@ class History:
             log.warning("events that were open when the monitor was killed get no end: %s", error)
             return []
 
-    def keep(self, message: AlertMessage | HealthMessage, body: bytes, jpeg: bytes | None) -> None:
+    def keep(self, message: Stored, body: bytes, jpeg: bytes | None) -> None:
         """Record a message that is about to be sent, in the journal first."""
         assert message.position is not None
         entry = Entry(message.position, message.sent_at, message.epoch, message.topic, message.seq, body, jpeg)
@@ -235,8 +235,8 @@ def decode_answer(parts: Sequence[bytes]) -> Answer:
 
 def _decode_kept(parts: Sequence[bytes]) -> Decoded:
     decoded = decode(parts)
-    if not isinstance(decoded.message, AlertMessage | HealthMessage) or decoded.message.position is None:
-        raise MalformedError("it is not an alert or health message with a position")
+    if not isinstance(decoded.message, Stored) or decoded.message.position is None:
+        raise MalformedError("it is not an alert, health or budget message with a position")
     return decoded
 
 

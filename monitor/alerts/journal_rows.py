@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 LARGEST_POSITION = 2**60
 """Larger positions are not from a monitor: positions begin at the time in milliseconds, about 2**41."""
-_TOPICS = ("alert/", "health/")
+STORED_TOPICS = ("alert/", "health/", "budget/")
+"""The beginnings of the topics whose messages are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def is_position(value: object) -> bool:
 
 def is_topic(value: object) -> bool:
     """Return True for a topic of which messages are stored."""
-    return isinstance(value, str) and value.startswith(_TOPICS)
+    return isinstance(value, str) and value.startswith(STORED_TOPICS)
 
 
 def entry_of(row: Sequence[object]) -> Entry | None:

@@ -68,7 +68,7 @@ class Envelope(WireModel):
 
 
 class Kept(Envelope):
-    """The fields of every alert and health message; the journal stores these messages.
+    """The fields of every alert, health and budget message; the journal stores these messages.
 
     position  increases over all topics and restarts of the monitor, with gaps; None from an older monitor
     """
@@ -149,6 +149,34 @@ class HealthMessage(Kept):
         return f"health/{self.camera}/"
 
 
+class BudgetMessage(Kept):
+    """A camera's alarms beside its budget of false alarms. Topic ``budget/<camera>/``, once per hour and on change.
+
+    promised_per_day  the budget
+    alarms, watched_s  alarms that people were notified of in the last seven days watched, and the time watched, seconds
+    per_day           alarms per day; None if nothing was watched yet
+    low, high         95 % interval of the rate of alarms per day; high is None if nothing was watched yet
+    broken            True if there are more alarms than promised, beyond doubt
+    added_alarms, added_s  what has been added since the camera's last message
+    """
+
+    camera: Camera
+    promised_per_day: float
+    alarms: NonNegativeInt
+    watched_s: Annotated[float, Field(ge=0)]
+    per_day: float | None
+    low: float
+    high: float | None
+    broken: bool
+    added_alarms: NonNegativeInt
+    added_s: Annotated[float, Field(ge=0)]
+
+    @property
+    def topic(self) -> str:
+        """``budget/<camera>/``."""
+        return f"budget/{self.camera}/"
+
+
 class Heartbeat(Envelope):
     """Shows that the monitor is running. Topic ``heartbeat/``, once per second.
 
@@ -195,11 +223,14 @@ class ScoreMessage(Envelope):
         return f"score/{self.camera}/"
 
 
-Message = AlertMessage | HealthMessage | Heartbeat | ScoreMessage
+Message = AlertMessage | HealthMessage | BudgetMessage | Heartbeat | ScoreMessage
+Stored = AlertMessage | HealthMessage | BudgetMessage
+"""The messages that the journal stores."""
 
-_KINDS: dict[str, type[AlertMessage] | type[HealthMessage] | type[Heartbeat] | type[ScoreMessage]] = {
+_KINDS: dict[str, type[Message]] = {
     "alert": AlertMessage,
     "health": HealthMessage,
+    "budget": BudgetMessage,
     "heartbeat": Heartbeat,
     "score": ScoreMessage,
 }
@@ -240,7 +271,7 @@ def decode(parts: Sequence[bytes]) -> Decoded:
         raise MalformedError("the topic is not UTF-8 text") from None
     kind = topic.partition("/")[0]
     if kind not in _KINDS:
-        raise MalformedError("the topic does not begin with alert/, health/, heartbeat/ or score/")
+        raise MalformedError("the topic does not begin with alert/, health/, budget/, heartbeat/ or score/")
     try:
         message = _KINDS[kind].model_validate_json(parts[1], context=RECEIVED)
     except ValidationError as error:

@@ -10,6 +10,7 @@ messages on the history socket (see docs/alerts.md).
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,18 @@ from monitor.alerts.history import History
 from monitor.alerts.journal import Journal
 from monitor.alerts.keys import ServerKeys
 from monitor.alerts.message_parts import ModelRef, ReasonBody, RegionBody
-from monitor.alerts.messages import SCHEMA, AlertMessage, HealthMessage, Heartbeat, ScoreMessage, encode, new_epoch
+from monitor.alerts.messages import (
+    SCHEMA,
+    AlertMessage,
+    BudgetMessage,
+    HealthMessage,
+    Heartbeat,
+    ScoreMessage,
+    Stored,
+    encode,
+    new_epoch,
+)
+from monitor.promise import AlarmRate
 from monitor.states import AlertEvent, AlertKind, CameraState, Phase, Reason, Region
 
 log = logging.getLogger(__name__)
@@ -194,6 +206,29 @@ class Publisher:
         self._send(message)
         return message
 
+    def publish_budget(self, camera: str, rate: AlarmRate, *, added_alarms: int, added_s: float) -> BudgetMessage:
+        """Send a camera's alarms beside its budget; returns the message as sent.
+
+        added_alarms, added_s: what has been added since the camera's last message, in this run or an earlier one
+        """
+        low, high = rate.interval
+        message = BudgetMessage(
+            **self._envelope(f"budget/{camera}/"),
+            position=self._history.position + 1,
+            camera=camera,
+            promised_per_day=rate.promised_per_day,
+            alarms=rate.alarms,
+            watched_s=rate.watched_s,
+            per_day=rate.per_day,
+            low=low,
+            high=high if math.isfinite(high) else None,
+            broken=rate.broken,
+            added_alarms=added_alarms,
+            added_s=added_s,
+        )
+        self._send(message)
+        return message
+
     def publish_score(
         self,
         camera: str,
@@ -300,8 +335,8 @@ class Publisher:
         last = self._heartbeat_seq if topic == "heartbeat/" else self._history.last_seq.get(topic, 0)
         return {"schema": SCHEMA, "node": self.node, "epoch": self.epoch, "seq": last + 1, "sent_at": time.time()}
 
-    def _send(self, message: AlertMessage | HealthMessage | Heartbeat, jpeg: bytes | None = None) -> None:
-        """Store, number and send an alert, health message or heartbeat. All of them take this path."""
+    def _send(self, message: Stored | Heartbeat, jpeg: bytes | None = None) -> None:
+        """Store, number and send an alert, health or budget message, or a heartbeat. All of them take this path."""
         body = encode(message)
         if isinstance(message, Heartbeat):
             self._heartbeat_seq = message.seq

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from monitor.alerts.earlier_alerts import earlier_alerts
+from monitor.alerts.earlier_budgets import Counted, earlier_budgets
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
@@ -23,10 +25,15 @@ _FREE = "tcp://127.0.0.1:*"
 
 @dataclass(frozen=True, slots=True)
 class Publishing:
-    """What a run publishes with. earlier: the last alerts of earlier runs, oldest first."""
+    """What a run publishes with.
+
+    earlier  the last alerts of earlier runs, oldest first
+    counted  camera -> what earlier runs have counted of its alarms, oldest first
+    """
 
     publisher: Publisher
     earlier: tuple[AlertMessage, ...]
+    counted: Mapping[str, Sequence[Counted]]
 
 
 def open_publishing(settings: MonitorConfig, stack: ExitStack, *, demo: bool) -> Publishing:
@@ -36,7 +43,10 @@ def open_publishing(settings: MonitorConfig, stack: ExitStack, *, demo: bool) ->
     """
     journal = _open_journal(settings.journal, stack, demo=demo)
     publisher = _open_publisher(settings, stack, journal, demo=demo)
-    return Publishing(publisher, () if journal is None else tuple(earlier_alerts(journal, time.time())))
+    if journal is None:
+        return Publishing(publisher, (), {})
+    now = time.time()
+    return Publishing(publisher, tuple(earlier_alerts(journal, now)), earlier_budgets(journal, now))
 
 
 def _open_publisher(settings: MonitorConfig, stack: ExitStack, journal: Journal | None, *, demo: bool) -> Publisher:

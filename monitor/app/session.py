@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TextIO, cast
 
 from rich.console import Console
 
+from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.messages import AlertMessage
 from monitor.app.config import MonitorConfig
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
@@ -93,6 +94,7 @@ class Session:
         self.fleet = Fleet(Pipeline(settings.queue, cpu_fallback=settings.cpu_fallback), cameras)
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
         self._publishing: PublishSink | None = None
+        self._counted: Mapping[str, Sequence[Counted]] = {}
         self._dashboard: Dashboard | None = None
         self._reloader: Reloader | None = None
         if options.scene is None:
@@ -121,7 +123,7 @@ class Session:
                 log.info("%s", where_state_is(self._settings))
                 warn_of_short_footage(member.camera for member in self.fleet)
             stack.callback(lambda: unfinished.extend(learning.close()))
-            watch = Watch(self.fleet, sinks, learning=learning)
+            watch = Watch(self.fleet, sinks, learning=learning, counted=self._counted)
 
             def on_tick() -> None:
                 if self._reloader is not None:
@@ -224,6 +226,7 @@ class Session:
         if settings.publish.enabled:
             publishing = open_publishing(settings, stack, demo=self._judge is not None)
             publisher, earlier = publishing.publisher, publishing.earlier
+            self._counted = publishing.counted
             endpoint = publisher.alerts_endpoint
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)

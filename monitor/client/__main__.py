@@ -14,8 +14,9 @@ import typer
 
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
 from monitor.alerts.keys import make_keys
-from monitor.client.items import Expired, Gap, Received, UnknownCamera
-from monitor.client.lines import json_line, text_line
+from monitor.alerts.messages import BudgetMessage
+from monitor.client.items import Contact, Expired, Gap, Received, UnknownCamera
+from monitor.client.lines import budget_text, json_line, text_line
 from monitor.client.saved_pictures import EvidenceFolder
 from monitor.client.subscriber import AlertSubscriber
 from monitor.errors import MonitorError
@@ -27,6 +28,8 @@ from monitor.text.streams import prepare_streams
 from monitor.text.wording import counted
 from monitor.text.wrapping import complain
 
+_BUDGET_SINCE = "2h"  # a message comes once per hour
+_BROKEN_PROMISE = 3  # exit code
 CAUGHT_UP_WITHIN_S = 10.0
 """With --no-follow, the default time to wait for a message, seconds. After it, no monitor counts as running."""
 
@@ -181,6 +184,69 @@ def main(
             f"{counted(unread, 'message')} could not be read and cannot be shown: the monitor's journal may be damaged"
         )
         raise typer.Exit(1)
+
+
+@app.command("budget", short_help="Show each camera's alarms beside its budget of false alarms.")
+def budget(
+    endpoint: Annotated[
+        str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")
+    ] = DEFAULT_ALERTS_ENDPOINT,
+    history_endpoint: Annotated[
+        str | None, typer.Option(metavar="ADDR", help="The monitor's history address. Default: as the monitor reports.")
+    ] = None,
+    camera: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this camera. Repeat for more.")] = None,
+    keys: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with this client's keys.")] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", min=0, help="Wait this many seconds for the monitor.")
+    ] = CAUGHT_UP_WITHIN_S,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Show each camera's alarms per day in the last seven days watched, with the 95 % interval, beside the budget.
+
+    Every alarm counts, because the monitor does not know which were real. Exit code: 0 if no promise is broken, 3 if
+    one is, 1 if nothing came, 2 if an option is wrong.
+    """
+    latest: dict[str, Received] = {}
+    try:
+        with AlertSubscriber(
+            endpoint,
+            since=_BUDGET_SINCE,
+            history_endpoint=history_endpoint,
+            cameras=camera or None,
+            alerts=False,
+            budget=True,
+            keys=keys,
+            follow=False,
+            timeout_s=timeout,
+        ) as subscriber:
+            for item in subscriber:
+                if isinstance(item, Received) and isinstance(item.message, BudgetMessage):
+                    latest[item.message.camera] = item
+                elif isinstance(item, Received | Contact):
+                    continue
+                else:
+                    complain(text_line(item))
+            heard = subscriber.heard_before
+    except MonitorError as error:
+        say_error(error)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        return
+    if not latest:
+        complain(
+            "the monitor has sent no figures yet: they come as soon as a camera is watched with a model"
+            if heard
+            else safe(_nothing_came(endpoint, timeout, heard=False))
+        )
+        raise typer.Exit(1)
+    broken = False
+    for name in sorted(latest):
+        message = latest[name].message
+        assert isinstance(message, BudgetMessage)
+        broken = broken or message.broken
+        _write_line(json_line(latest[name]) if as_json else safe(f"{name}  {budget_text(message)}"))
+    if broken:
+        raise typer.Exit(_BROKEN_PROMISE)
 
 
 @app.command("keys", short_help="Make keys for the monitor and for clients.")

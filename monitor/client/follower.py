@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from monitor.alerts.history import Answer, HistoryReply, HistoryRequest
-from monitor.alerts.messages import AlertMessage, Decoded, HealthMessage, Heartbeat
+from monitor.alerts.messages import Decoded, Heartbeat, Stored
 from monitor.client.items import Expired, Item, NoRepair, Received
 from monitor.client.tracker import SequenceTracker
 
@@ -241,7 +241,7 @@ class Follower:
         self._state = _State.REPAIRING
         self.request = HistoryRequest(request="replay", topics=self._topics, after=self._position)
 
-    def _seen(self, message: AlertMessage | HealthMessage) -> bool:
+    def _seen(self, message: Stored) -> bool:
         return message.position is not None and message.position <= self._epochs.get(message.epoch, -1)
 
     def _enter(self, epoch: str, position: int) -> None:
@@ -257,6 +257,6 @@ class Follower:
         return _Sent(said.epoch, own, said.position or 0)
 
 
-def _kept(decoded: Decoded) -> AlertMessage | HealthMessage:
-    assert isinstance(decoded.message, AlertMessage | HealthMessage)
+def _kept(decoded: Decoded) -> Stored:
+    assert isinstance(decoded.message, Stored)
     return decoded.message

@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 
 from monitor.alerts.message_parts import NOT_NOTIFIED
-from monitor.alerts.messages import AlertMessage, HealthMessage, ScoreMessage
+from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, ScoreMessage
 from monitor.client.items import (
     Contact,
     Ended,
@@ -22,7 +22,7 @@ from monitor.client.items import (
     Unreadable,
 )
 from monitor.states import AlertKind, Phase
-from monitor.text.durations import place
+from monitor.text.durations import in_words, place
 from monitor.text.outside import safe
 from monitor.text.wording import counted, listed, nearest
 
@@ -51,12 +51,14 @@ def _earlier(word: str, began_at: float, sent_at: float) -> str:
     return f"{word} {time_of_day if sent.startswith(f'{day} ') else began}"
 
 
-def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> str:
+def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | ScoreMessage) -> str:
     # A line begins with the time of sending, so that times increase from line to line.
     words = [_local_time(message.sent_at), message.camera]
     if isinstance(message, ScoreMessage):
         words += [f"score {_number(message.score)}", f"{message.time_s:.2f} s", f"frame {message.frame_index}"]
         words.append(_earlier("read", message.captured_at, message.sent_at))
+    elif isinstance(message, BudgetMessage):
+        words += [budget_text(message)]
     elif isinstance(message, HealthMessage):
         words += [message.state, _earlier("since", message.since, message.sent_at), message.detail]
     elif message.about == AlertKind.CAMERA_LOST:
@@ -84,6 +86,16 @@ def _text_of_message(message: AlertMessage | HealthMessage | ScoreMessage) -> st
             words.append(f"({NOT_NOTIFIED})")
         words.extend(reason.text for reason in message.reasons[:1])
     return "  ".join(filter(None, words)).rstrip()
+
+
+def budget_text(message: BudgetMessage) -> str:
+    """``1.3 alarms a day (0.5 to 2.7) in 72 h, promised 1``."""
+    promised = f"promised {message.promised_per_day:.3g}"
+    if message.per_day is None or message.high is None:
+        return f"nothing watched yet, {promised}"
+    rate = f"{message.per_day:.2g} alarms a day ({message.low:.2g} to {message.high:.2g})"
+    kept = ": the promise is broken" if message.broken else ""
+    return f"{rate} in {in_words(message.watched_s)}, {promised}{kept}"
 
 
 def text_line(item: Item) -> str:

@@ -20,8 +20,16 @@ import zmq
 
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, check_endpoint
 from monitor.alerts.history import Answer
+from monitor.alerts.journal_rows import STORED_TOPICS
 from monitor.alerts.keys import ClientKeys
-from monitor.alerts.messages import AlertMessage, Decoded, Heartbeat, MalformedError, ScoreMessage, decode
+from monitor.alerts.messages import (
+    AlertMessage,
+    Decoded,
+    Heartbeat,
+    MalformedError,
+    ScoreMessage,
+    decode,
+)
 from monitor.client.connection import RefusalWatch, connect, new_socket
 from monitor.client.follower import Follower
 from monitor.client.inquiry import Inquiry
@@ -60,6 +68,8 @@ class AlertSubscriber:
     history_endpoint the monitor's history address; None: the address that the monitor reports
     cameras          only these cameras; None: all
     health           also deliver camera health
+    budget           also deliver alarms beside the budget
+    alerts           False: deliver no alerts, only the other kinds that are chosen
     keys             folder of this client's keys (see monitor.alerts.keys); None: the monitor uses no keys
     repair           False: losses are reported, but not recovered
     follow           False: iteration ends when everything sent so far has been delivered
@@ -79,6 +89,8 @@ class AlertSubscriber:
         history_endpoint: str | None = None,
         cameras: Sequence[str] | None = None,
         health: bool = False,
+        budget: bool = False,
+        alerts: bool = True,
         keys: Path | str | None = None,
         repair: bool = True,
         follow: bool = True,
@@ -98,7 +110,9 @@ class AlertSubscriber:
         if timeout_s is not None and not timeout_s >= 0:
             raise ConfigError(f"the timeout must be 0 or more seconds, got {timeout_s}")
         suffixes = [""] if cameras is None else [f"{camera}/" for camera in cameras]
-        kinds = ("alert", "health") if health else ("alert",)
+        kinds = [kind for kind, chosen in {"alert": alerts, "health": health, "budget": budget}.items() if chosen]
+        if not kinds:
+            raise ConfigError("nothing is chosen: choose alerts, health or budget")
         self.endpoint = endpoint
         self.scores_endpoint = scores_endpoint
         self.malformed = 0
@@ -131,7 +145,7 @@ class AlertSubscriber:
         self._in_contact = False
         try:
             # Heartbeats last: then the first one comes after the other subscriptions are active.
-            topics = ("alert/", "health/") if self._repair else self._topics
+            topics = STORED_TOPICS if self._repair else self._topics
             self._alerts = new_socket(self._context, zmq.SUB, self._keys, (*topics, "heartbeat/"))
             self._watch = RefusalWatch(self._alerts, self.endpoint, has_keys=self._keys is not None)
             self._poller.register(self._watch.events, zmq.POLLIN)

@@ -10,6 +10,7 @@ from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.judging.judged_time import JudgedTime
 from monitor.live.frame_queue import QueueCounters
 from monitor.live.stats import Quantiles, Rate, ScoreBins
+from monitor.promise import AlarmCount
 from monitor.reports import CameraReport
 from monitor.states import LOST, PAUSED, CameraState
 from monitor.types import CaptureStatus, ScoredFrame
@@ -18,6 +19,7 @@ _BEHIND_S, _NEARLY_S = 2.0, 1.0
 """A file that is more than the first value behind its pace, seconds, is overloaded until it is within the second."""
 _HANGS_AFTER_S = 10.0  # a network that joins may hold up scoring for some seconds
 _HANGING = "frames wait, but none is scored any more: the device or this machine hangs; start the monitor again"
+_TOO_MANY = "the threshold does not hold what it promises here; learn the camera again, from longer footage"
 _OWN_STATE = (*LOST, *PAUSED, CameraState.CONNECTING, CameraState.LEARNING)
 """States that say by themselves that nothing is watched."""
 
@@ -40,6 +42,9 @@ class CameraFigures:
         self._unjudged = False  # no detector could judge a frame, and none has judged one since
         self._advice = ""
         self._watched = JudgedTime()
+        self.alarms = AlarmCount()
+        """Its alarms beside its budget, also those of earlier runs."""
+        self._counted_s, self._notified = 0.0, 0  # watched time that is counted; number of the last alarm counted
         self._taken, self._waiting_since = -1, math.inf  # frames taken out of the queue; since when none has been
         self._state: tuple[CameraState, str] | None = None  # as reported last
         self._since = self._looked_s = -math.inf  # when that state began; when it was last checked
@@ -55,6 +60,7 @@ class CameraFigures:
         self._score = judgement.score
         self._advice = judgement.advice or self._advice
         self._watched.take(frame, judgement.scale.names, judgement.by_detector)
+        self._count_alarms(judgement)
         if not math.isnan(judgement.score):
             self._history.add(frame.time_s, judgement.score)
             self._unscored, self._unjudged = None, False
@@ -62,6 +68,16 @@ class CameraFigures:
             self._unscored = frame.health.detail or self._unscored
         elif self._unscored is not None:
             self._unjudged = True
+
+    def _count_alarms(self, judgement: Judgement) -> None:
+        """Count the alarms that people are notified of, and the time in which a detector judged."""
+        numbers = [alert.event.number for alert in judgement.alerts if alert.event.notify]
+        fresh = [number for number in dict.fromkeys(numbers) if number > self._notified]
+        self._notified = max([self._notified, *fresh])
+        watched_s = self._watched.watched_s - self._watched.unscored_s
+        self.alarms.promised_per_day = judgement.scale.false_alarms_per_day
+        self.alarms.add(max(0.0, watched_s - self._counted_s), len(fresh))
+        self._counted_s = max(self._counted_s, watched_s)
 
     def changed(self, report: CameraReport, now: float) -> bool:
         """Whether the state differs from the one reported last; the new one is then taken as reported."""
@@ -85,6 +101,7 @@ class CameraFigures:
         amend: completes the report, for example while the camera learns
         """
         state, detail, unjudged = status.state, status.detail, self._watched.now
+        promise = None if monitor is None else self.alarms.rate
         self._behind = status.behind_s > (_NEARLY_S if self._behind else _BEHIND_S)
         dropping = self._overload.update(now, queue.dropped) > 0
         if self._hangs(queue, now) and state not in _OWN_STATE:
@@ -100,6 +117,8 @@ class CameraFigures:
             state, detail = CameraState.OVERLOADED, "played more slowly than requested: lower analysis_fps or the speed"
         elif state is CameraState.ONLINE and self._advice:
             state, detail = CameraState.DRIFTED, self._advice
+        elif state is CameraState.ONLINE and promise is not None and promise.broken:
+            state, detail = CameraState.OVER_BUDGET, f"{promise.text}: {_TOO_MANY}"
         elif state is CameraState.ONLINE and unjudged.silent:
             state, detail = CameraState.LIMITED, f"not judged by {' and '.join(unjudged.silent)}: {unjudged.why}"
         report = amend(
@@ -128,6 +147,7 @@ class CameraFigures:
                 unreadable=status.unreadable,
                 events=0 if monitor is None else monitor.events,
                 rests_on_s=None if monitor is None else monitor.scale.rests_on_s,
+                promise=promise,
             )
         )
         # The reported state may differ from the state of the capture. It starts when it is first reported.

@@ -9,7 +9,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -34,6 +34,8 @@ class Watch:
     """Runs the loop until every source has ended, ``stop`` is set or ``duration_s`` is over.
 
     It reports the fleet's changes to sinks and learning: a camera joins, gets a new model or monitor, or leaves.
+
+    counted  camera -> what earlier runs have counted, oldest first: watched seconds, and the alarms in them
     """
 
     def __init__(
@@ -42,16 +44,20 @@ class Watch:
         sinks: Sequence[Sink],
         clock: Callable[[], float] = time.monotonic,
         learning: Learning | None = None,
+        counted: Mapping[str, Sequence[tuple[float, int]]] | None = None,
     ) -> None:
         self._fleet = fleet
         self._sinks = sinks
         self._clock = clock
         self._learning = learning or Learning((), _no_model)
         self._started = clock()
+        self._counted: dict[str, Sequence[tuple[float, int]]] = dict(counted or {})
         fleet.observe(self)
 
     def joined(self, member: Member) -> None:
         """Start learning if the camera has a plan for it; report the camera to the sinks if it has a monitor."""
+        for watched_s, alarms in self._counted.pop(member.name, ()):
+            member.figures.alarms.recall(watched_s, alarms)
         if member.camera.learning is not None:
             self._learning.begin(member.camera.learning)
         if member.monitor is not None:
@@ -73,6 +79,7 @@ class Watch:
         if member.monitor is not None:
             self._close(member, member.monitor)
         report = replace(self._report(member, self._clock()), state=CameraState.ENDED, detail="removed", alarmed=False)
+        self._counted[member.name] = member.figures.alarms.parts
         for sink in self._sinks:
             sink.health(report)
             sink.removed(member.name)

@@ -12,6 +12,7 @@ from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, RunReport
 from monitor.sinks.alert_facts import model_ref
+from monitor.sinks.budget_news import BudgetNews, BudgetNewsItem
 from monitor.sinks.evidence.alert_pictures import snapshot, to_jpeg
 from monitor.sinks.lost_cameras import Loss, LostCameras
 from monitor.states import AlertEvent, AlertKind, Phase, Reason
@@ -26,7 +27,7 @@ _NO_MODEL = ModelRef(id="", hash="")
 
 
 class PublishSink(Sink):
-    """Publishes scores, alerts and health as ZeroMQ messages. A lost camera is an alert of its own kind.
+    """Publishes scores, alerts, health and budgets as ZeroMQ messages. A lost camera is an alert of its own kind.
 
     evidence      returns the names of the evidence files of an alert's event
     lost_after_s  a camera that gives no frames for this long is an alert, seconds
@@ -41,6 +42,7 @@ class PublishSink(Sink):
         self._publisher = publisher
         self._evidence = evidence
         self._lost = LostCameras(lost_after_s)
+        self._budgets = BudgetNews()
         self._elapsed_s = 0.0  # of the run, at the last report
 
     def score(self, judgement: Judgement) -> None:
@@ -82,17 +84,34 @@ class PublishSink(Sink):
     def removed(self, camera: str) -> None:
         """End the alert about a lost camera that is no longer watched."""
         self._tell(self._lost.removed(camera))
+        self._tell_rest(camera)
 
     def tick(self, report: RunReport) -> None:
-        """Publish lost cameras, send the heartbeat when it is due, answer clients, and maintain the journal."""
+        """Publish lost cameras and budgets, send the heartbeat when due, answer clients, and maintain the journal."""
         self._elapsed_s = report.elapsed_s
         self._tell(self._lost.update(report))
+        self._tell_budgets(report)
         self._publisher.tick(time.monotonic())
 
     def end(self, how: str) -> None:
         """Publish the end of the run, see Publisher.end."""
         self._tell(self._lost.close())
+        self._tell_rest()
         self._publisher.end(how)
+
+    def _tell_rest(self, camera: str | None = None) -> None:
+        """Publish what has been counted since the last message about a camera, or about all."""
+        for name, news in self._budgets.take_rest(camera):
+            self._publish_budget(name, news)
+
+    def _tell_budgets(self, report: RunReport) -> None:
+        for camera in report.cameras:
+            news = None if camera.promise is None else self._budgets.take(camera.name, camera.promise, report.elapsed_s)
+            if news is not None:
+                self._publish_budget(camera.name, news)
+
+    def _publish_budget(self, camera: str, news: BudgetNewsItem) -> None:
+        self._publisher.publish_budget(camera, news.rate, added_alarms=news.added_alarms, added_s=news.added_s)
 
     def _tell(self, losses: Sequence[Loss]) -> None:
         for loss in losses:

@@ -37,7 +37,7 @@ def camera_facts(camera: CameraReport) -> list[tuple[str, str]]:
         ("age", f"{age(camera)} ms from a frame to its score (median and 99 %)"),
         ("lost", f"{camera.reconnects} reconnects, {camera.stalls} stalls"),
         ("bad", f"{camera.missing} missing, {camera.unreadable} unreadable"),
-        ("alerts", str(camera.events)),
+        ("alerts", str(camera.events) if camera.promise is None else f"{camera.events}; {camera.promise.text}"),
     ]
     if camera.progress is not None:
         facts.insert(2, ("learning", str(camera.progress)))

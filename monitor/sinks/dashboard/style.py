@@ -29,6 +29,7 @@ STATE_STYLES = {
     CameraState.FLIPPED: "bold cyan",
     CameraState.NOISY: "cyan",
     CameraState.DRIFTED: "cyan",
+    CameraState.OVER_BUDGET: "magenta",
     CameraState.LIMITED: "yellow",
     CameraState.UNSCORED: "bold red",
     CameraState.OVERLOADED: "bold yellow",

@@ -12,13 +12,13 @@ import pytest
 
 from monitor.app.outcome import Outcome
 from monitor.detector.base import Observation, nan_detection
-from monitor.judging.camera_monitor import Judgement
+from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.camera_figures import CameraFigures
 from monitor.live.capture import CaptureSettings
 from monitor.live.frame_queue import QueueCounters
 from monitor.live.watch import Watch
 from monitor.reports import CameraReport, RunReport
-from monitor.states import CameraState
+from monitor.states import AlertEvent, CameraState, Phase
 from monitor.testing.fakes import (
     Brightness,
     Shown,
@@ -26,6 +26,7 @@ from monitor.testing.fakes import (
     brightness_model,
     brightness_scale,
     fleet_of,
+    monitor_of,
     picture,
     scored,
     watched_by,
@@ -148,3 +149,28 @@ def test_frames_of_any_rate_are_judged_by_detectors_that_can(step_s: float) -> N
     report = _ended(lambda _: True, step_s, max(10.0, 12 * step_s))
     assert (report.unscored, report.unscored_s) == ("", 0.0)
     assert not np.isnan(report.score)
+
+
+def _alarm(figures: CameraFigures, number: int, time_s: float, *, notify: bool = True) -> None:
+    event = AlertEvent(number, Phase.START, time_s, None, 1.2, 1.2, time_s, notify=notify)
+    alert = Alert("cam", event, 0.0, None, 0.0, scored(time_s), (), (), brightness_scale())
+    figures.judged(Judgement(scored(time_s), 1.2, (alert,), brightness_scale(), (1.2,)))
+
+
+def test_alarms_that_people_are_notified_of_count_beside_the_time_watched() -> None:
+    figures, monitor = CameraFigures(), monitor_of("cam")
+    for number in range(60):
+        _judged(figures, number / 10, 0.1)
+    _alarm(figures, 1, 6.0)
+    _alarm(figures, 1, 6.1)  # the same event
+    _alarm(figures, 2, 6.2, notify=False)
+    report = figures.report("cam", "test", CaptureStatus(CameraState.ONLINE, 0.0), QueueCounters(), monitor, 100.0)
+    assert report.promise is not None
+    assert report.promise.alarms == 1
+    assert report.promise.watched_s == pytest.approx(6.2)
+    assert report.state is CameraState.ONLINE
+    for number in range(3, 9):
+        _alarm(figures, number, 4.0 + number)
+    over = figures.report("cam", "test", CaptureStatus(CameraState.ONLINE, 0.0), QueueCounters(), monitor, 100.0)
+    assert over.state is CameraState.OVER_BUDGET
+    assert "promised 1: the threshold does not hold what it promises here" in over.detail
