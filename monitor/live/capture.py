@@ -211,7 +211,7 @@ class Capture:
                     and (position := self._skip_to(reader, self._rules.due_s - offset_s)) is not None
                 ):
                     time_s, index = offset_s + position.time_s, offset + position.index
-                    gap = self._rules.is_gap(time_s, reader.fps)
+                    gap = self._rules.is_gap(time_s, reader.fps, position.longest_s)
                     missing = position.index - (last.index if last else -1) - 1 - position.passed
                     last = position
                     at_once = gap
@@ -220,7 +220,7 @@ class Capture:
                         if self._hold.ended:
                             return
                     if not self._pace.wait_for(time_s, skip=at_once) or not self._take(
-                        reader, index, time_s, position.passed, missing, position.time_s
+                        reader, index, time_s, position, missing, position.time_s
                     ):
                         return
             if not self._settings.loop or last is None:
@@ -287,7 +287,7 @@ class Capture:
                         offset_s = max(now - self._started, self._reached_s + _TICK_S) - position.time_s
                     time_s = max(offset_s + position.time_s, self._reached_s + _TICK_S)
                     self._reached_s = time_s
-                    if not self._take(reader, self._status.frames_in + position.passed, time_s, position.passed):
+                    if not self._take(reader, self._status.frames_in + position.passed, time_s, position):
                         return None
                 return None
         except CaptureError as error:
@@ -310,16 +310,17 @@ class Capture:
         reader: Reader,
         index: int,
         time_s: float,
-        passed: int,
+        position: Position,
         missing: int = 0,
         media_s: float | None = None,
     ) -> bool:
         """Count the frame just grabbed, and queue it if it is due. Returns False if no more are wanted."""
         captured_at, wall_time = self._clock(), self._wall_clock()
         rules = self._rules
-        due = rules.arrive(time_s, reader.fps)
+        due = rules.arrive(time_s, reader.fps, position.longest_s)
         before = self._health()
-        self._change(before.state, before.detail, frames_in=1 + passed, missing=missing, last_frame_at=captured_at)
+        came = 1 + position.passed
+        self._change(before.state, before.detail, frames_in=came, missing=missing, last_frame_at=captured_at)
         if not due:
             return True
         image = self._retrieve(reader)

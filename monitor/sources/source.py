@@ -18,15 +18,17 @@ from monitor.types import Image
 class Position:
     """The position of a reader after a grab.
 
-    index   0-based number of the frame in the source; missing frames are counted
-    time_s  media time of the frame, seconds, strictly increasing; for live sources, seconds since opening by the
-            stream's own clock
-    passed  frames skipped since the previous grab, see ``Reader.skip_to``
+    index      0-based number of the frame in the source; missing frames are counted
+    time_s     media time of the frame, seconds, strictly increasing; for live sources, seconds since opening by the
+               stream's own clock
+    passed     frames skipped since the previous grab, see ``Reader.skip_to``
+    longest_s  longest step between two frames since the previous grab, seconds; 0 if none was skipped
     """
 
     index: int
     time_s: float
     passed: int = 0
+    longest_s: float = 0.0
 
 
 class Reader(ABC):

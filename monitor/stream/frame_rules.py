@@ -77,6 +77,7 @@ class FrameRules:
         self._segment = first_segment
         self._paused = False  # the segment has frames that were not scored for a while
         self._size: Size | None = None  # of the segment's frames, before they are turned upright
+        self._longest_s = 0.0  # longest step between skipped frames before the one that arrives
         self._last_s: float | None = None  # stream time of the last frame; None at the start of a segment
 
     @property
@@ -95,14 +96,19 @@ class FrameRules:
         self._learned_size = learned_size
         self._fit = Fit(learned_size)
 
-    def is_gap(self, time_s: float, fps: float) -> bool:
-        """Whether a frame at this time comes after a gap. fps: nominal frames per second of the source."""
-        return self._last_s is not None and self._gaps.is_gap(time_s, fps)
+    def is_gap(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
+        """Whether a frame at this time comes after a gap.
 
-    def arrive(self, time_s: float, fps: float) -> bool:
+        fps        nominal frames per second of the source
+        longest_s  longest step between the frames that the reader has skipped before this one; 0 if there are none
+        """
+        return self._last_s is not None and self._gaps.is_gap(time_s, fps, longest_s)
+
+    def arrive(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
         """Take a frame that is not decoded yet. Returns True if it is analysed. After a gap, a new segment starts."""
-        if self.is_gap(time_s, fps):
+        if self.is_gap(time_s, fps, longest_s):
             self.new_segment()
+        self._longest_s = longest_s
         if self._sampler.due(time_s):
             return True
         self._reached(time_s)
@@ -152,4 +158,5 @@ class FrameRules:
 
     def _reached(self, time_s: float) -> None:
         self._last_s = time_s
-        self._gaps.reached(time_s)
+        self._gaps.reached(time_s, self._longest_s)
+        self._longest_s = 0.0

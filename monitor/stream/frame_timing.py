@@ -49,11 +49,14 @@ class GapRule:
         self._last_s = 0.0
         self._steps = (0.0, 0.0)
 
-    def is_gap(self, time_s: float, fps: float) -> bool:
-        """Whether a frame at this time comes after a gap."""
-        return time_s - self._last_s > max(self._gap_s, 3.0 / fps, 3.0 * min(self._steps))
+    def is_gap(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
+        """Whether a frame at this time comes after a gap. longest_s: see ``reached``."""
+        return (longest_s or time_s - self._last_s) > max(self._gap_s, 3.0 / fps, 3.0 * min(self._steps))
 
-    def reached(self, time_s: float) -> None:
-        """Record that a frame of this time has arrived, after a gap or not."""
-        self._steps = (self._steps[1], time_s - self._last_s)
+    def reached(self, time_s: float, longest_s: float = 0.0) -> None:
+        """Record that a frame of this time has arrived, after a gap or not.
+
+        longest_s: longest step between two frames since the last one that was recorded here; 0 if there are none
+        """
+        self._steps = (self._steps[1], longest_s or time_s - self._last_s)
         self._last_s = time_s

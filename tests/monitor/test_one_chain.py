@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -20,8 +21,9 @@ from monitor.model.model_store import Model, load_model
 from monitor.replay import replay
 from monitor.reports import CameraReport
 from monitor.sources.finding import open_sources
+from monitor.sources.isolated.decoder import _Ahead
 from monitor.sources.isolated.isolated_source import isolate
-from monitor.sources.source import Source
+from monitor.sources.source import Position, Reader, Source
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
@@ -147,6 +149,28 @@ STATES = {
 """States that the footage is meant to show."""
 
 
+class Skipping(Reader):
+    """Skips frames as a decoder in a process of its own does."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.fps = reader.fps
+        self._reader, self._ahead = reader, _Ahead(reader)
+
+    def grab(self) -> Position | None:
+        return self.skip_to(-math.inf)
+
+    def skip_to(self, time_s: float) -> Position | None:
+        return self._ahead.skip_to(time_s)
+
+    def retrieve(self) -> Image | None:
+        return self._reader.retrieve()
+
+
+class SkippingSource(ShownSource):
+    def open(self) -> Reader:
+        return Skipping(super().open())
+
+
 class Notes(Sink):
     def __init__(self) -> None:
         self.judgements: list[Judgement] = []
@@ -243,6 +267,21 @@ def test_a_real_video_gives_the_same_live_and_replayed(name: str) -> None:
     watched, again = live(first, model, LIVE), replayed(second, model, LIVE)
     assert [facts(each) for each in again.judgements] == [facts(each) for each in watched.judgements]
     assert [facts(alert) for alert in again.alerts] == [facts(alert) for alert in watched.alerts]
+
+
+@pytest.mark.parametrize("analysis_fps", [0.5, 1.0, 1.6, 30.0])
+def test_a_decoder_that_skips_frames_gives_the_segments_of_one_that_does_not(analysis_fps: float) -> None:
+    """Skipped frames are no gap, and a gap among them is one."""
+    capture = replace(LIVE, analysis_fps=analysis_fps)
+    shown = [each for each in steady(0.1, 40.0) if not 20.3 < each.time_s < 26.0]
+    model = brightness_model()
+    every = replayed(ShownSource(shown, 10.0), model, capture)
+    skipping = live(SkippingSource(shown, 10.0), model, capture)
+    frames = [
+        [(j.scored.frame.time_s, j.scored.frame.segment) for j in notes.judgements] for notes in (every, skipping)
+    ]
+    assert frames[0] == frames[1]
+    assert {segment for _, segment in frames[0]} == {0, 1}
 
 
 def test_detectors_that_fail_in_a_replay_raise_as_they_are() -> None:

@@ -80,7 +80,7 @@ class Command:
 class Reply:
     """One message of the decoder. Each kind uses only the fields that it needs.
 
-    index, time_s, passed  the frame's Position
+    index, time_s, passed, longest_s  the frame's Position
     fps                    the reader's rate, frames per second
     offset                 offset of the picture in shared memory, bytes
     width, height          size of the picture, px
@@ -96,12 +96,14 @@ class Reply:
     width: int = 0
     height: int = 0
     text: str = ""
+    longest_s: float = 0.0
 
-    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqdqdQII")
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqdqddQII")
 
     def pack(self) -> bytes:
         """The reply as bytes."""
-        numbers = (self.index, self.time_s, self.passed, self.fps, self.offset, self.width, self.height)
+        position = (self.index, self.time_s, self.passed, self.longest_s)
+        numbers = (*position, self.fps, self.offset, self.width, self.height)
         return self._LAYOUT.pack(self.kind.value, *numbers) + self.text.encode(errors="backslashreplace")
 
     @classmethod
@@ -109,9 +111,9 @@ class Reply:
         """Parse a reply from a message. Raises ValueError if the message is not a reply."""
         if len(message) < cls._LAYOUT.size:
             raise ValueError(f"a reply has at least {cls._LAYOUT.size} bytes, got {len(message)}")
-        kind, index, time_s, passed, fps, offset, width, height = cls._LAYOUT.unpack_from(message)
+        kind, index, time_s, passed, longest_s, fps, offset, width, height = cls._LAYOUT.unpack_from(message)
         text = message[cls._LAYOUT.size :].decode(errors="replace")
-        return cls(Kind(kind), index, time_s, passed, fps, offset, width, height, text)
+        return cls(Kind(kind), index, time_s, passed, fps, offset, width, height, text, longest_s)
 
 
 class _Ahead:
@@ -121,6 +123,7 @@ class _Ahead:
         self._reader = reader
         self._next: Position | MonitorError | None = None
         self._is_ahead = False
+        self._given_s: float | None = None  # time of the last frame that was stepped to, also if it was skipped
 
     def hurry(self) -> None:
         """Grab the next frame in advance. If this fails, the error is raised when that frame is requested."""
@@ -132,7 +135,7 @@ class _Ahead:
 
     def skip_to(self, time_s: float) -> Position | None:
         """See Reader.skip_to."""
-        passed, last = 0, None
+        passed, last, longest_s = 0, None, 0.0
         while True:
             if not self._is_ahead:
                 self.hurry()
@@ -140,10 +143,13 @@ class _Ahead:
             if isinstance(found, MonitorError):
                 raise found
             if found is None:  # the last frame is always returned, even if it is before time_s
-                return None if last is None else Position(last.index, last.time_s, passed - 1)
+                return None if last is None else Position(last.index, last.time_s, passed - 1, longest_s)
             self._is_ahead = False
+            if self._given_s is not None:
+                longest_s = max(longest_s, found.time_s - self._given_s)
+            self._given_s = found.time_s
             if found.time_s >= time_s:
-                return Position(found.index, found.time_s, passed)
+                return Position(found.index, found.time_s, passed, longest_s if passed else 0.0)
             passed, last = passed + 1, found
 
 
@@ -190,10 +196,20 @@ def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) 
     image = reader.retrieve() if memory is None else reader.retrieve_into(memory)
     name = reader.frame_name
     if image is None:
-        return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed, text=name)
+        return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed, text=name, longest_s=at.longest_s)
     offset = pictures.write(slot, image)
     height, width = image.shape[:2]
-    return Reply(Kind.IMAGE, at.index, at.time_s, at.passed, offset=offset, width=width, height=height, text=name)
+    return Reply(
+        Kind.IMAGE,
+        at.index,
+        at.time_s,
+        at.passed,
+        offset=offset,
+        width=width,
+        height=height,
+        text=name,
+        longest_s=at.longest_s,
+    )
 
 
 def _end_with_the_parent() -> None:

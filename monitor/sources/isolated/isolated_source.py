@@ -129,7 +129,9 @@ class IsolatedReader(Reader):
         self._image = None  # frees its slot for the next picture, unless the caller still holds the picture
         reply, self._image = self._decoder.next(time_s, self._read_timeout_s)
         self.frame_name = reply.text and cleaned(reply.text)
-        return None if reply.kind is Kind.ENDED else Position(reply.index, reply.time_s, reply.passed)
+        if reply.kind is Kind.ENDED:
+            return None
+        return Position(reply.index, reply.time_s, reply.passed, reply.longest_s)
 
     def retrieve(self) -> Image | None:
         """The last grabbed frame; the caller may keep it. None if it cannot be decoded."""
