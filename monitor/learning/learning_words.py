@@ -25,9 +25,6 @@ def begins(plan: LearningPlan, recorded_s: float, *, again: bool) -> str:
     if plan.again and not plan.resumed and recorded_s == 0:
         start = f"next {in_words(plan.duration_s)}" if plan.hold is None else "beginning of the file"
         return f"learns again, from the {start}; it is not watched until then, and its older versions stay"
-    if plan.again and not plan.resumed and recorded_s == 0:
-        start = f"next {in_words(plan.duration_s)}" if plan.hold is None else "beginning of the file"
-        return f"learns again, from the {start}; it is not watched until then, and its older versions stay"
     if plan.resumed:
         return "the last run ended before everything was learned: the rest is learned now from the recorded footage"
     if recorded_s > 0:
