@@ -71,7 +71,7 @@ def test_a_cover_is_no_video_though_it_is_larger(tmp_path: Path) -> None:
     with av.open(str(path), "w") as container:
         cover = container.add_stream("mjpeg", 10)
         cover.width, cover.height, cover.pix_fmt = 320, 320, "yuvj420p"
-        setattr(cover, "disposition", Disposition.attached_pic)  # noqa: B010 - the stubs of PyAV call it a number.value
+        setattr(cover, "disposition", Disposition.attached_pic.value)  # noqa: B010 - PyAV 16 wants the number, its stubs not
         stream = container.add_stream("libx264", 10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         container.mux(cover.encode(av.VideoFrame.from_ndarray(drawn((320, 320), 9), "bgr24")))
