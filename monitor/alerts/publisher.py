@@ -211,7 +211,6 @@ class Publisher:
 
         added_alarms, added_s: what has been added since the camera's last message, in this run or an earlier one
         """
-        low, high = rate.interval
         message = BudgetMessage(
             **self._envelope(f"budget/{camera}/"),
             position=self._history.position + 1,
@@ -220,8 +219,8 @@ class Publisher:
             alarms=rate.alarms,
             watched_s=rate.watched_s,
             per_day=rate.per_day,
-            low=low,
-            high=high if math.isfinite(high) else None,
+            low=rate.low,
+            high=rate.high if math.isfinite(rate.high) else None,
             broken=rate.broken,
             added_alarms=added_alarms,
             added_s=added_s,

@@ -47,15 +47,6 @@ CameraName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 """See ``monitor.sources.naming``."""
 
 
-class CameraConfig(Settings):
-    """One camera."""
-
-    source: str
-    """RTSP or HTTP URL, video file, USB camera index, or a folder of frames."""
-    model: Path | None = None
-    """Model folder of this camera; None: the common model folder."""
-
-
 class CaptureConfig(Settings):
     """How cameras are opened and read, and when opening is retried."""
 
@@ -135,6 +126,52 @@ class LearningConfig(Settings):
     """Keep the footage that was recorded for learning after learning has succeeded."""
 
 
+def check_rate(value: float | None) -> float | None:
+    """Return the rate of analysis. Raises ValueError if it is too low to be meant."""
+    if value is not None and 0.0 < value < LEAST_FPS:
+        raise ValueError(f"must be 0 (every frame) or at least {LEAST_FPS:g} frames per second")
+    return value
+
+
+def check_detectors(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return the names of detectors. Raises ValueError for an unknown one, which would only switch off the others."""
+    for name in value or ():
+        if name not in REGISTRY:
+            raise ValueError(f"'{name}' is not a detector: choose from {', '.join(sorted(REGISTRY))}")
+    return value
+
+
+class CameraConfig(Settings):
+    """One camera. A setting that is also a common one replaces it for this camera; None: the common one holds.
+
+    In the groups ``alert``, ``learning``, ``smoothing`` and ``health``, each setting that is given replaces the common
+    one.
+    """
+
+    source: str
+    """RTSP or HTTP URL, video file, USB camera index, or a folder of frames."""
+    model: Path | None = None
+    """Model folder of this camera."""
+    false_alarms_per_day: float | None = Field(None, ge=LEAST_PER_DAY, le=MOST_PER_DAY)
+    """False-alarm budget of this camera per day."""
+    detectors: tuple[str, ...] | None = Field(None, min_length=1)
+    """Detectors to learn and use for this camera."""
+    analysis_fps: float | None = Field(None, ge=0, le=1000)
+    """Frames to analyse per second of this camera's stream; 0 = every frame."""
+    alert: AlertSettings | None = None
+    learning: LearningConfig | None = None
+    smoothing: SmoothingSettings | None = None
+    health: HealthSettings | None = None
+
+    _check_rate = field_validator("analysis_fps")(check_rate)
+    _check_detectors = field_validator("detectors")(check_detectors)
+
+
+_GROUPS = ("alert", "learning", "smoothing", "health")
+_VALUES = ("false_alarms_per_day", "detectors", "analysis_fps")
+"""Settings of a camera that replace the common ones."""
+
+
 class JournalConfig(Settings):
     """The journal stores every alert and health message before it is sent, so that clients can request it again."""
 
@@ -189,20 +226,36 @@ class MonitorConfig(Settings):
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
 
-    @field_validator("analysis_fps")
-    @classmethod
-    def _check_rate(cls, value: float) -> float:
-        if 0.0 < value < LEAST_FPS:
-            raise ValueError(f"must be 0 (every frame) or at least {LEAST_FPS:g} frames per second")
-        return value
+    _check_rate = field_validator("analysis_fps")(check_rate)
+    _check_detectors = field_validator("detectors")(check_detectors)
 
-    @field_validator("detectors")
+    @model_validator(mode="before")
     @classmethod
-    def _check_detectors(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for name in value or ():
-            if name not in REGISTRY:  # an unknown name would only switch off the other detectors
-                raise ValueError(f"'{name}' is not a detector: choose from {', '.join(sorted(REGISTRY))}")
-        return value
+    def _complete_cameras(cls, content: Any) -> Any:
+        """Complete each camera's groups of settings with the common ones, so that they are checked together."""
+        cameras = content.get("cameras") if isinstance(content, dict) else None
+        if not isinstance(cameras, dict):
+            return content
+        completed = {name: _completed(camera, content) for name, camera in cameras.items()}
+        return {**content, "cameras": completed}
+
+    def of_camera(self, name: str) -> Self:
+        """The settings of a run with those of this camera in place of the common ones."""
+        camera = self.cameras.get(name)
+        own = {} if camera is None else {key: getattr(camera, key) for key in (*_VALUES, *_GROUPS)}
+        changes = {key: value for key, value in own.items() if value is not None}
+        return self.model_copy(update=changes) if changes else self
+
+
+def _completed(camera: Any, common: dict[str, Any]) -> Any:
+    if not isinstance(camera, dict):
+        return camera
+    groups = {
+        group: {**common[group], **camera[group]}
+        for group in _GROUPS
+        if isinstance(common.get(group), dict) and isinstance(camera.get(group), dict)
+    }
+    return {**camera, **groups}
 
 
 def json_schema() -> dict[str, Any]:

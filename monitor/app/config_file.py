@@ -150,7 +150,7 @@ def _keys_by_place() -> dict[str, list[str]]:
     groups = {name: _known_keys([name]) for name in MonitorConfig.model_fields if name != "cameras"}
     return {
         "above all [groups]": [name for name, keys in groups.items() if not keys],
-        "under [cameras.NAME]": list(CameraConfig.model_fields),
+        "under [cameras.NAME]": [name for name in CameraConfig.model_fields if not groups.get(name)],
         **{f"under [{name}]": keys for name, keys in groups.items() if keys},
     }
 

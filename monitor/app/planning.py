@@ -63,7 +63,7 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
 
 
 def plan_cameras(
-    sources: Sequence[Source], settings: MonitorConfig, max_frames: int | None, relearning: Relearning | None = None
+    sources: Sequence[Source], common: MonitorConfig, max_frames: int | None, relearning: Relearning | None = None
 ) -> list[Camera]:
     """Give each source its model and its monitor. Each model is loaded once and shared.
 
@@ -73,20 +73,18 @@ def plan_cameras(
     Raises ModelError if a model cannot be used, and ConfigError if a model does not belong to a file.
     """
     relearning = relearning or Relearning()
-    loaded: dict[Path, tuple[Model, ModelScale, ModelBands]] = {}
+    loaded = _Loaded()
     cameras = []
     for source in sources:
-        own = settings.cameras.get(source.name)
-        named = (own.model if own else None) or settings.model
+        named = _named_model(source.name, common)
+        settings = common.of_camera(source.name)
         folder = named or learned_folder(settings.models_folder, source.name)
         again = named is None and folder is not None and relearning.wanted(source.name, folder)
         if folder is None or again:
             plan = replace(_learning_plan(source, settings.models_folder / source.name, settings), again=again)
             cameras.append(_camera(source, unlearned_model(), None, plan, settings, max_frames))
             continue
-        if folder not in loaded:
-            loaded[folder] = _load(folder, settings)
-        model, scale, bands = loaded[folder]
+        model, scale, bands = loaded.get(folder, settings)
         relearning.tell(source.name, folder, model, named=named is not None)
         if named is None:
             check_scene(source, folder, model)
@@ -105,7 +103,8 @@ def _import_networks(cameras: Sequence[Camera]) -> None:
 
 def watching(camera: Camera, settings: MonitorConfig, model: Model, monitor: CameraMonitor) -> Camera:
     """A camera that has learned, with its new model and monitor and the present settings of the run."""
-    return _camera(camera.source, model, monitor, camera.learning, settings, camera.capture.max_frames)
+    own = settings.of_camera(camera.name)
+    return _camera(camera.source, model, monitor, camera.learning, own, camera.capture.max_frames)
 
 
 def _camera(
@@ -117,7 +116,7 @@ def _camera(
     max_frames: int | None,
 ) -> Camera:
     own = settings.cameras.get(source.name)
-    named = (own.model if own else None) or settings.model
+    named = _named_model(source.name, settings)
     capture = _capture(settings, max_frames)
     opened_with = (own.source if own else source.label, capture, settings.capture)
     # If these settings change while a camera learns, learning starts again.
@@ -135,10 +134,33 @@ def _camera(
     return Camera(source, model, capture, monitor, learning, opened_with, judged_by, own_model=named is None)
 
 
-def _load(folder: Path, settings: MonitorConfig) -> tuple[Model, ModelScale, ModelBands]:
-    model = used(load_model(folder, settings.device, settings.precision), settings.detectors)
-    scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
-    return model, scale, ModelBands(model, scale, settings.smoothing)
+def _named_model(camera: str, settings: MonitorConfig) -> Path | None:
+    """The model folder that the settings name for a camera; None if it uses a model of its own."""
+    own = settings.cameras.get(camera)
+    return (own.model if own else None) or settings.model
+
+
+class _Loaded:
+    """Models and thresholds, each made once: cameras that share a model are scored together."""
+
+    def __init__(self) -> None:
+        self._whole: dict[Path, Model] = {}
+        self._models: dict[tuple[Path, tuple[str, ...] | None], Model] = {}
+        self._scales: dict[tuple[object, ...], tuple[Model, ModelScale, ModelBands]] = {}
+
+    def get(self, folder: Path, settings: MonitorConfig) -> tuple[Model, ModelScale, ModelBands]:
+        """The model in a folder with a camera's settings. Raises ModelError if it cannot be used."""
+        key = (folder, settings.detectors)
+        scale_key = (*key, settings.false_alarms_per_day, settings.smoothing)
+        if key not in self._models:
+            if folder not in self._whole:
+                self._whole[folder] = load_model(folder, settings.device, settings.precision)
+            self._models[key] = used(self._whole[folder], settings.detectors)
+        model = self._models[key]
+        if scale_key not in self._scales:
+            scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
+            self._scales[scale_key] = model, scale, ModelBands(model, scale, settings.smoothing)
+        return self._scales[scale_key]
 
 
 def _monitor(camera: str, scale: ModelScale, bands: ModelBands, settings: MonitorConfig) -> CameraMonitor:
@@ -177,10 +199,11 @@ def used(model: Model, detectors: Sequence[str] | None) -> Model:
 
 def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraMonitor]:
     """The model that a camera has learned, and a monitor for it. Raises ModelError if the model cannot be used."""
+    own = settings.of_camera(plan.name)
     with quick_switching():  # other cameras are watched meanwhile
-        model, scale, bands = _load(plan.folder, settings)
+        model, scale, bands = _Loaded().get(plan.folder, own)
         warm_up(model, model.learned_size)
-    return model, _monitor(plan.name, scale, bands, settings)
+    return model, _monitor(plan.name, scale, bands, own)
 
 
 def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> LearningPlan:

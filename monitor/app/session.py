@@ -187,12 +187,13 @@ class Session:
 
     def _title(self, endpoint: str) -> RunTitle:
         models = [member.camera.model for member in self.fleet if member.monitor is not None]
+        budgets = {self._current().of_camera(member.name).false_alarms_per_day for member in self.fleet}
         return RunTitle(
             node=self._settings.node,
             device=", ".join(sorted({d.device for m in models for d in m.detectors})) or "-",
             model=", ".join(sorted({m.id for m in models})) or "none yet",
             endpoint=endpoint,
-            false_alarms_per_day=self._settings.false_alarms_per_day,
+            false_alarms_per_day=budgets.pop() if len(budgets) == 1 else None,
         )
 
     def _print(self, *parts: object) -> None:

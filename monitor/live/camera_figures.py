@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from monitor.judging.alarm_rate import AlarmCount
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.judging.judged_time import JudgedTime
 from monitor.live.frame_queue import QueueCounters
 from monitor.live.stats import Quantiles, Rate, ScoreBins
-from monitor.promise import AlarmCount
 from monitor.reports import CameraReport
 from monitor.states import LOST, PAUSED, CameraState
 from monitor.types import CaptureStatus, ScoredFrame

@@ -209,12 +209,18 @@ def _source(source: Source, request: Request, result: Result | None, settings: M
     if (step_s := result.step_s or (result.fps and 1.0 / result.fps)) is not None:
         seen.steps_s[source.name] = step_s
     seen.decode_cores += result.decode_ms * (result.fps or 0.0) / 1000.0
-    return judge_stream(source.name, result, request, settings.analysis_fps)
+    return judge_stream(source.name, result, request, settings.of_camera(source.name).analysis_fps)
 
 
 def _step_s(step_s: float, settings: MonitorConfig) -> float:
     """Seconds between two analysed frames of a camera with frames ``step_s`` seconds apart."""
     return max(step_s, 1.0 / settings.analysis_fps) if settings.analysis_fps else step_s
+
+
+def _share_of_frames(camera: str, settings: MonitorConfig) -> float:
+    """Frames analysed of a camera, divided by the common rate."""
+    own = settings.of_camera(camera).analysis_fps or EVERY_FRAME_FPS
+    return own / (settings.analysis_fps or EVERY_FRAME_FPS)
 
 
 def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[Finding]:
@@ -230,26 +236,33 @@ def _models(checkup: Checkup, seen: _Seen, device: str, cores: int) -> Iterator[
                 without.append(name)
         else:
             users.setdefault(folder, []).append(name)
-    learn_s = settings.learning.duration_s
-    short = {name: seen.lengths_s[name] for name in without if seen.lengths_s.get(name, learn_s) < learn_s}
-    if len(short) < len(without):
-        yield no_model([name for name in without if name not in short], learn_s)
-    for name, length_s in short.items():
-        yield too_short_to_learn(name, length_s, learn_s, loop=settings.playback.loop)
+    by_time: dict[float, list[str]] = {}
+    for name in without:
+        learn_s = settings.of_camera(name).learning.duration_s
+        if seen.lengths_s.get(name, learn_s) < learn_s:
+            yield too_short_to_learn(name, seen.lengths_s[name], learn_s, loop=settings.playback.loop)
+        else:
+            by_time.setdefault(learn_s, []).append(name)
+    for learn_s, names in by_time.items():
+        yield no_model(names, learn_s)
     if not seen.names and settings.model is not None:
         users[settings.model] = []
     costs: dict[str, float] = {}
     for folder, names in users.items():
         sizes = [seen.sizes[name] for name in names if name in seen.sizes]
         largest = max(sizes, default=_USUAL_SIZE, key=lambda size: size[0] * size[1])
-        steps_s = {name: _step_s(seen.steps_s[name], settings) for name in names if name in seen.steps_s}
-        finding = check_model(folder, largest, settings, device, steps_s)
+        steps_s = {
+            name: _step_s(seen.steps_s[name], settings.of_camera(name)) for name in names if name in seen.steps_s
+        }
+        finding = check_model(folder, largest, settings.of_camera(names[0]) if names else settings, device, steps_s)
         yield finding
         if isinstance(finding.facts, ModelFacts):
             fits = (misfit(name, finding.facts.learned_size, seen.sizes[name]) for name in names if name in seen.sizes)
             yield from filter(None, fits)
             silent, detectors = finding.facts.silent, finding.facts.detectors
             yield from filter(None, (too_slow(name, steps_s[name], silent[name], detectors) for name in silent))
-            costs |= {name: finding.facts.ms_a_frame for name in names if name in seen.live}
+            costs |= {
+                name: finding.facts.ms_a_frame * _share_of_frames(name, settings) for name in names if name in seen.live
+            }
     if costs:
         yield judge_load(costs, seen.decode_cores, cores, settings.analysis_fps)

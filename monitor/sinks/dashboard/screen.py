@@ -49,13 +49,13 @@ _AFTER_CLOCK = " " * 9  # aligns with the text of a log line
 
 @dataclass(frozen=True, slots=True)
 class RunTitle:
-    """The constant parts of the header: names for people."""
+    """The constant parts of the header: names for people. false_alarms_per_day: None if the cameras' budgets differ."""
 
     node: str
     device: str
     model: str
     endpoint: str
-    false_alarms_per_day: float
+    false_alarms_per_day: float | None
 
 
 class Dashboard(Sink):

@@ -9,12 +9,15 @@ from monitor.reports import CameraReport
 from monitor.text.wording import counted
 
 
-def threshold_words(cameras: Sequence[CameraReport], false_alarms_per_day: float, now: float) -> str:
+def threshold_words(cameras: Sequence[CameraReport], false_alarms_per_day: float | None, now: float) -> str:
     """The meaning of a score of 1.00 for these cameras. now: unix time, seconds.
 
+    false_alarms_per_day: None if the cameras' budgets differ
     While a camera learns, the rate is not reliable: the time is the earliest at which this can change.
     """
-    budget = f"{counted(false_alarms_per_day, 'false alarm')} per day"
+    budget = "the budget of each camera"
+    if false_alarms_per_day is not None:
+        budget = f"{counted(false_alarms_per_day, 'false alarm')} per day"
     learning = [camera.progress for camera in cameras if camera.progress is not None]
     if learning:
         left_s = max((progress.left_s for progress in learning if progress.left_s is not None), default=None)

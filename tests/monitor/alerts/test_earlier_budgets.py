@@ -8,10 +8,10 @@ from pathlib import Path
 from monitor.alerts.earlier_budgets import earlier_budgets
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
-from monitor.promise import AlarmRate
+from monitor.judging.alarm_rate import rate_of
 from tests.helpers.publishing import ANY, publish_alert
 
-HOUR = AlarmRate(1, 3600.0, 1.0)
+HOUR = rate_of(1, 3600.0, 1.0)
 
 
 def test_all_that_was_added_is_found_and_a_damaged_message_is_left_out(tmp_path: Path) -> None:

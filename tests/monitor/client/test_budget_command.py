@@ -16,7 +16,8 @@ from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber, Received
 from monitor.client.__main__ import app
-from monitor.promise import DAY_S, AlarmRate
+from monitor.judging.alarm_rate import rate_of
+from monitor.promise import DAY_S
 from tests.helpers.publishing import ANY, DEADLINE_S, publish_alert
 
 
@@ -29,10 +30,10 @@ def monitor(tmp_path: Path) -> Iterator[Publisher]:
     def run() -> None:
         journal = Journal(tmp_path / "journal.sqlite3")
         with journal, Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher:
-            publisher.publish_budget("door", AlarmRate(0, 60.0, 1.0), added_alarms=0, added_s=60.0)
+            publisher.publish_budget("door", rate_of(0, 60.0, 1.0), added_alarms=0, added_s=60.0)
             publish_alert(publisher)
-            publisher.publish_budget("yard", AlarmRate(61, DAY_S, 1.0), added_alarms=61, added_s=DAY_S)
-            publisher.publish_budget("door", AlarmRate(4, 3 * DAY_S, 1.0), added_alarms=4, added_s=3 * DAY_S)
+            publisher.publish_budget("yard", rate_of(61, DAY_S, 1.0), added_alarms=61, added_s=DAY_S)
+            publisher.publish_budget("door", rate_of(4, 3 * DAY_S, 1.0), added_alarms=4, added_s=3 * DAY_S)
             running.append(publisher)
             started.set()
             while not ended.wait(0.005):

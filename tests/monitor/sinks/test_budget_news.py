@@ -1,6 +1,6 @@
 """A camera's alarms beside its budget are sent once per hour and on change, and nothing is sent twice."""
 
-from monitor.promise import AlarmCount
+from monitor.judging.alarm_rate import AlarmCount
 from monitor.sinks.budget_news import EVERY_S, BudgetNews
 
 

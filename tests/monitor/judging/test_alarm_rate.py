@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from monitor.promise import DAY_S, WINDOW_S, AlarmCount, AlarmRate
+from monitor.judging.alarm_rate import WINDOW_S, AlarmCount, rate_of
+from monitor.promise import DAY_S
 
 
 def test_a_rate_is_given_with_its_exact_interval() -> None:
-    rate = AlarmRate(4, 3 * DAY_S, 1.0)
+    rate = rate_of(4, 3 * DAY_S, 1.0)
     assert rate.per_day == pytest.approx(4 / 3)
-    assert rate.interval == pytest.approx((chi2.ppf(0.025, 8) / 6, chi2.ppf(0.975, 10) / 6))
+    assert (rate.low, rate.high) == pytest.approx((chi2.ppf(0.025, 8) / 6, chi2.ppf(0.975, 10) / 6))
     assert rate.text == "1.3 alarms a day (0.36 to 3.4) in 72 h, promised 1"
-    assert AlarmRate(0, DAY_S, 1.0).interval == pytest.approx((0.0, 3.689), abs=1e-3)
-    nothing = AlarmRate(0, 0.0, 1.0)
-    assert (nothing.per_day, nothing.interval, nothing.broken) == (None, (0.0, math.inf), False)
+    assert rate_of(0, DAY_S, 1.0).high == pytest.approx(3.689, abs=1e-3)
+    nothing = rate_of(0, 0.0, 1.0)
+    assert (nothing.per_day, nothing.low, nothing.high, nothing.broken) == (None, 0.0, math.inf, False)
     assert nothing.text == "nothing watched yet, promised 1"
 
 
@@ -24,7 +25,7 @@ def test_a_rate_is_given_with_its_exact_interval() -> None:
     ("alarms", "days", "broken"), [(61, 1.0, True), (4, 1.0, False), (8, 1.0, True), (4, 0.01, True), (3, 0.01, False)]
 )
 def test_a_promise_is_broken_only_beyond_doubt(alarms: int, days: float, broken: bool) -> None:
-    assert AlarmRate(alarms, days * DAY_S, 1.0).broken is broken
+    assert rate_of(alarms, days * DAY_S, 1.0).broken is broken
 
 
 @pytest.mark.parametrize("per_day", [1.0, 10.0])
@@ -34,7 +35,7 @@ def test_a_promise_that_is_kept_is_rarely_called_broken_however_often_one_looks(
     called = 0
     for _ in range(runs):
         times = np.cumsum(rng.exponential(1 / per_day, round(60 * per_day)))  # days
-        called += any(AlarmRate(k + 1, float(t) * DAY_S, per_day).broken for k, t in enumerate(times))
+        called += any(rate_of(k + 1, float(t) * DAY_S, per_day).broken for k, t in enumerate(times))
     assert called / runs <= 0.05
 
 
