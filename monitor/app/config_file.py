@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -169,16 +169,20 @@ def _mend(content: dict[str, Any], location: list[int | str], *, guess: bool) ->
         return False
     value = group.pop(location[-1])
     meant = _nearest_key(location) if guess else None
-    if meant is not None:
+    if meant is not None and meant != location[-1]:
         group.setdefault(meant, value)
     return True
 
 
 def _known_keys(location: list[int | str]) -> list[str]:
-    """Names of the settings at a place in the file; empty if the place is itself a setting."""
+    """Names of the settings at a place in the file; empty if the place is itself a setting, or not known."""
     group: Any = MonitorConfig
-    for part in location:
-        if group is MonitorConfig and part == "cameras":
-            return list(CameraConfig.model_fields)
-        group = group.model_fields[part].annotation
+    parts = list(location)
+    if parts[:1] == ["cameras"]:
+        group, parts = CameraConfig, parts[2:]
+    for part in parts:
+        found = getattr(group, "model_fields", {}).get(part)
+        group = None if found is None else found.annotation
+        # A camera's group may be left out: it is a group or None.
+        group = next((kind for kind in get_args(group) if hasattr(kind, "model_fields")), group)
     return list(getattr(group, "model_fields", ()))

@@ -1,3 +1,4 @@
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,18 @@ def test_of_thousands_of_mistakes_the_first_are_named_at_once(tmp_path: Path, li
     assert "0" in first
     assert last.endswith("more mistakes follow: correct these first")
     assert str(caught.value).count("\n") < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[cameras.door.alert.alert]\non = 1", "unknown setting 'cameras.door.alert.alert'"),
+        ("[cameras.door.alert]\nonn = 1", "did you mean 'on'?"),
+        ("[cameras.door.health]\nhealth = 1", "unknown setting 'cameras.door.health.health'"),
+        ("[cameras.cameras]\ncameras = 1", "unknown setting 'cameras.cameras.cameras'"),
+        ("[alert.alert.alert]\nalert = 1", "unknown setting 'alert.alert'"),
+    ],
+)
+def test_a_group_within_itself_is_one_mistake(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        load_config(write(tmp_path, text))
