@@ -76,7 +76,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_said_before_the_first_frame_has_its_time(video: Path) -> None:
-    twice = (video, video, "--model", DEMO_MODEL, "--no-publish", "--speed", "max", "--max-frames", "1")
+    twice = (video, video, "--model", DEMO_MODEL, "--no-publish", "--speed", "max", "--max-frames", "3")
     said = r"\d\d:\d\d:\d\d WARNING square and square-2 are the same source"
     headless = monitor(*twice)
     assert headless.returncode == 0, headless.stderr
