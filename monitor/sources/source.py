@@ -91,6 +91,10 @@ class Source(ABC):
     def open(self) -> Reader:
         """Open the source. Raises CaptureError (live) or SourceError (files)."""
 
+    def number(self, index: int) -> int:
+        """The number that the user knows a frame by: that in its file's name, otherwise its 0-based index."""
+        return index
+
     def interrupt(self) -> None:  # noqa: B027 - most sources never wait for long
         """If supported, end a wait of another thread in this source or its reader soon. This cannot be undone."""
 

@@ -69,9 +69,7 @@ class AlarmCount:
             )
         silent = sum(not alarm.notify for alarm in self.alarms)
         if silent:
-            lines.append(
-                f"{silent} of them repeat an alarm of shortly before: recorded, but without a notification"
-            )
+            lines.append(f"{silent} of them repeat an alarm of shortly before: recorded, but without a notification")
         lost = [f"{frames} {state}" for state, frames in self.not_scored.items()]
         if self.unreadable:
             lost.append(f"{self.unreadable} unreadable")

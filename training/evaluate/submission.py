@@ -21,7 +21,6 @@ from monitor.judging.published_postprocess import published_postprocess
 from monitor.model.model_store import Model
 from monitor.replay import AS_LIVE, ReplayLog, frames, replay, scored
 from monitor.scores.smoothing import SmoothingSettings
-from monitor.sources.folder import FolderSource
 from monitor.sources.source import Source
 from monitor.stream.frame_rules import FrameRules, RuleSettings
 from monitor.text.wording import counted
@@ -60,7 +59,7 @@ def write_submission(data: str, model: Model, out: Path, post: Post, report: Rep
             step()
     predicted = published_predictions(scores) if post is Post.PUBLISHED else causal_predictions(scores)
     rows = sorted(
-        (f"{number}_{frame_number(source, index)}", value)
+        (f"{number}_{source.number(index)}", value)
         for number, source in sources.items()
         for index, value in zip(indices[number].tolist(), predicted[number].tolist(), strict=True)
     )
@@ -143,11 +142,6 @@ def numbered(sources: Sequence[Source]) -> dict[int, Source]:
             )
         found[number] = source
     return found
-
-
-def frame_number(source: Source, index: int) -> int:
-    """For a folder of frames: the number in the name of the file. For a video: the 0-based index."""
-    return source.number(index) if isinstance(source, FolderSource) else index
 
 
 def _write(out: Path, rows: list[tuple[str, float]]) -> None:

@@ -86,6 +86,10 @@ class IsolatedSource(Source):
             raise
         return IsolatedReader(decoder, opened.fps, self.read_timeout_s)
 
+    def number(self, index: int) -> int:
+        """See Source.number."""
+        return self.inner.number(index)
+
     def check(self) -> None:
         """Raise SourceError if this source can never give a frame. If the decoder dies, the run reports it later."""
         if self.live:

@@ -54,7 +54,7 @@ def test_what_a_camera_gives_replaces_the_common_settings_one_by_one(tmp_path: P
     ("line", "says"),
     [
         ("alert.on = 0.05", "setting 'cameras.door.alert': off (0.1) must not be above on (0.05)"),
-        ("alert.min_duration = 1", "'cameras.door.alert.min_duration': did you mean 'min_duration_s' under [alert]?"),
+        ("alert.min_duration = 1", "'cameras.door.alert.min_duration': did you mean 'min_duration_s'?"),
         ("alert = 3", "write [cameras.door.alert], and its settings below"),
         ('detectors = ["x"]', "setting 'cameras.door.detectors': 'x' is not a detector"),
         ("analysis_fps = 0.001", "setting 'cameras.door.analysis_fps': must be 0 (every frame) or at least 0.01"),
