@@ -204,11 +204,13 @@ class _MeteredReader(Reader):
     def __init__(self, camera: MeteredCamera) -> None:
         self._camera = camera
         self._index = -1
+        self._opened_s = time.monotonic()
 
     def grab(self) -> Position:
         self._camera.wait()
         self._index += 1
-        return Position(self._index, self._index / FPS)
+        # Not by the number: these frames come faster than at FPS, and would look like a burst, which may wait.
+        return Position(self._index, time.monotonic() - self._opened_s)
 
     def retrieve(self) -> Image:
         return picture(25)

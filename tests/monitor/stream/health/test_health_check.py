@@ -130,7 +130,7 @@ def test_any_size_and_rate_is_judged(height: int, width: int, fps: float) -> Non
 def test_a_setting_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="frozen_after_s must be 0 to 86400, got -1"):
         HealthSettings(frozen_after_s=-1.0)
-    with pytest.raises(ValueError, match="dark_mean must be 0 or more, got nan"):
+    with pytest.raises(ValueError, match="dark_mean must be 0 to 1000, got nan"):
         HealthSettings(dark_mean=math.nan)
 
 
