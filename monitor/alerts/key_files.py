@@ -12,6 +12,7 @@ from zmq.utils import z85
 from monitor.errors import ConfigError
 from monitor.reading import KB, read_file
 from monitor.text.commands import python_command
+from monitor.text.outside import safe
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class KeyFolder:
         problems = set()
         for file in files:
             try:
-                self._names[load_key(file)[0]] = file.stem
+                self._names[load_key(file)[0]] = safe(file.stem)
             except ConfigError as error:
                 problems.add(str(error))
         self._say(problems)
@@ -93,7 +94,7 @@ class KeyFolder:
     def _say(self, problems: set[str]) -> None:
         """Log what was not logged at the last look. Many connections per second may cause as many looks."""
         for problem in sorted(problems - self._said):
-            log.warning("%s", problem)
+            log.warning("%s", safe(problem))
         self._said = problems
 
 

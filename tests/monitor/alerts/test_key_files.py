@@ -107,13 +107,15 @@ def test_a_folder_that_is_gone_is_said_once_and_refuses_all(tmp_path: Path, capl
     assert len(caplog.messages) == 1
 
 
-def test_a_client_s_file_may_have_any_name(tmp_path: Path) -> None:
+def test_a_client_s_file_may_have_any_name(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     make_keys(tmp_path)
     clients = tmp_path / "monitor/clients"
     name = os.fsdecode(b"\xff\xfe.key")
     key = load_key(clients / "client.key")[0]
     (clients / "client.key").rename(clients / name)
     ServerKeys(tmp_path / "monitor").admit(z85.decode(key), "127.0.0.1")
+    assert "\\xff\\xfe connects from 127.0.0.1" in caplog.text
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
