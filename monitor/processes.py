@@ -70,6 +70,19 @@ def ending_with_this_process() -> Callable[[], None]:
     return lambda: end_with_parent(signal.SIGKILL, parent)
 
 
+def how_it_died(returncode: int) -> str:
+    """The name of the signal that ended a process, or its exit code. returncode: as of subprocess, negative: a signal.
+
+    Python has no name for most of the real-time signals.
+    """
+    if returncode >= 0:
+        return f"exit code {returncode}"
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"signal {-returncode}"
+
+
 def limit_memory(most: int = MOST_MEMORY) -> None:
     """Let this process have at most so many bytes of memory for data."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)

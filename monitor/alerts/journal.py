@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
-from monitor.alerts.journal_file import JournalFile, now_position
+from monitor.alerts.journal_file import JournalFile, damage_as_such, now_position
 from monitor.alerts.journal_owner import is_same_file
 from monitor.alerts.journal_rows import Entry, Page
 from monitor.errors import ConfigError, RunError
@@ -137,7 +137,8 @@ class Journal:
         """
         try:
             try:
-                self._file.write(entry, open_events)
+                with damage_as_such():
+                    self._file.write(entry, open_events)
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
@@ -160,7 +161,8 @@ class Journal:
         The message is stored in up to two places. Of each, only position, topic and body are sure. Raises JournalError.
         """
         try:
-            return self._file.open_events()
+            with damage_as_such():
+                return self._file.open_events()
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
 
@@ -170,7 +172,8 @@ class Journal:
         Raises JournalError.
         """
         try:
-            return self._file.position_at(sent_at)
+            with damage_as_such():
+                return self._file.position_at(sent_at)
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
 
@@ -181,7 +184,8 @@ class Journal:
         Raises JournalError.
         """
         try:
-            return self._file.page(after, topics, limit=limit, max_bytes=max_bytes, pictures=pictures)
+            with damage_as_such():
+                return self._file.page(after, topics, limit=limit, max_bytes=max_bytes, pictures=pictures)
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
 
@@ -193,6 +197,7 @@ class Journal:
         try:
             if now - self._looked_at >= FLUSH_EVERY_S:
                 self._looked_at = now
+                self._look_for_the_file()
                 self._file.time.advance(replace(self._clock(), unix_s=unix_s))
             if now - self._saved_at >= SAVE_EVERY_S:
                 self._saved_at = now
@@ -211,8 +216,21 @@ class Journal:
             if not _is_damage(error):
                 self._complain(error)
 
+    def _look_for_the_file(self) -> None:
+        """Begin a new file if somebody has removed or replaced this one: nobody could read what goes on in it."""
+        if self._opened == (0, 0) or is_same_file(self.path, self._opened):
+            return
+        try:
+            self._begin_anew(sqlite3.DatabaseError("removed"))
+        except (sqlite3.Error, OSError, ConfigError) as error:
+            self._complain(error)
+            return
+        message = "the journal %s was removed or replaced: a new one is started; earlier messages cannot be replayed"
+        log.error(message, self.path)
+
     def _open(self, begin_at: int) -> JournalFile:
-        file = JournalFile(self.path, begin_at, self._clock(), flush_each=self._flush_each)
+        with damage_as_such():
+            file = JournalFile(self.path, begin_at, self._clock(), flush_each=self._flush_each)
         with suppress(OSError):  # SQLite's database in memory has no file
             status = self.path.stat()
             self._opened = status.st_dev, status.st_ino
@@ -235,6 +253,7 @@ class Journal:
         self._file.close()
         if is_same_file(self.path, self._opened):
             self._set_aside(reason)
+        make_private_folder(self.path.parent)
         try:
             self._file = self._open(self._file.last_position)
         except ConfigError as error:  # something else has been put there meanwhile

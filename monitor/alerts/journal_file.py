@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from monitor.alerts.journal_owner import APPLICATION_ID, check_ours
-from monitor.alerts.journal_rows import LARGEST_POSITION, Entry, Page, decode_text, entry_of, is_position, is_topic
+from monitor.alerts.journal_rows import (
+    LARGEST_POSITION,
+    MAX_BODY_BYTES,
+    Entry,
+    Page,
+    decode_text,
+    entry_of,
+    is_position,
+    is_topic,
+)
 from monitor.errors import ConfigError
 from monitor.private_files import make_private, make_private_file
 from monitor.witnessed_time import MAX_BYTES as MAX_TIME_BYTES
@@ -44,6 +53,17 @@ _TIME_TABLE = "CREATE TABLE IF NOT EXISTS witnessed_time (record TEXT NOT NULL)"
 def now_position() -> int:
     """Return a position after all positions assigned before now: unix time in milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+@contextmanager
+def damage_as_such() -> Iterator[None]:
+    """Raise sqlite3.DatabaseError for damage where Python cannot even decode SQLite's text about it."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        damage = sqlite3.DatabaseError("the schema is damaged")
+        damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise damage from error
 
 
 class JournalFile:
@@ -152,11 +172,14 @@ class JournalFile:
             (after, self.last_position, SCAN_ROWS),
         ).fetchall()
         for position, topic, body_bytes, jpeg_bytes in rows:
-            if not is_topic(topic) or topic.startswith(tuple(topics)):
-                size += (body_bytes or 0) + (jpeg_bytes if pictures else 0)
+            if (body_bytes or 0) > MAX_BODY_BYTES:  # never read: it would fill the memory
+                unreadable += 1
+            elif not is_topic(topic) or topic.startswith(tuple(topics)):
+                pictured = pictures and jpeg_bytes <= MAX_JPEG_BYTES
+                size += (body_bytes or 0) + (jpeg_bytes if pictured else 0)
                 if entries and (size > max_bytes or len(entries) >= limit):
                     return Page(tuple(entries), after, done=False, unreadable=unreadable)
-                entry = self._entry(position, pictures=pictures)
+                entry = self._entry(position, pictures=pictured)
                 if entry is None:
                     unreadable += 1
                 else:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MAX_BODY_BYTES = 1_000_000
+"""No message of a monitor is larger."""
 LARGEST_POSITION = 2**60
 """Larger positions are not from a monitor: positions begin at the time in milliseconds, about 2**41."""
 STORED_TOPICS = ("alert/", "health/", "budget/")
@@ -62,11 +64,13 @@ def is_topic(value: object) -> bool:
     return isinstance(value, str) and value.startswith(STORED_TOPICS)
 
 
-def entry_of(row: Sequence[object]) -> Entry | None:
+def entry_of(row: Sequence[object] | None) -> Entry | None:
     """Return the message in a row of the table ``messages``; None if it cannot be read.
 
     Text is accepted in place of bytes, because programs that change a value store text.
     """
+    if row is None:  # found by a scan, but not by its position: the index is damaged
+        return None
     position, sent_at, epoch, topic, seq, body, jpeg = row
     if isinstance(body, str):
         body = body.encode(errors="replace")

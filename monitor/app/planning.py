@@ -84,7 +84,16 @@ def plan_cameras(
             plan = replace(_learning_plan(source, settings.models_folder / source.name, settings), again=again)
             cameras.append(_camera(source, unlearned_model(), None, plan, settings, max_frames))
             continue
-        model, scale, bands = loaded.get(folder, settings)
+        try:
+            model, scale, bands = loaded.get(folder, settings)
+        except ModelError as error:
+            if named is not None or not source.live or len(sources) == 1:
+                raise
+            # One damaged model must not keep the other cameras from being watched.
+            log.error("%s: %s; it learns again now", source.name, error)  # noqa: TRY400 - its traceback helps nobody
+            plan = replace(_learning_plan(source, settings.models_folder / source.name, settings), again=True)
+            cameras.append(_camera(source, unlearned_model(), None, plan, settings, max_frames))
+            continue
         relearning.tell(source.name, folder, model, named=named is not None)
         if named is None:
             check_scene(source, folder, model)

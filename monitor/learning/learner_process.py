@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from monitor.learning.learning_plan import LearningPlan
-from monitor.processes import child_command, child_environment
+from monitor.processes import child_command, child_environment, how_it_died
 from monitor.threads.stage import Stage, join_all
 
 _NICE = 10  # watching has priority over learning
@@ -95,7 +95,7 @@ class LearnerProcess:
         if code == -signal.SIGKILL:
             return "the process that learns was killed (SIGKILL), perhaps because memory ran out"
         if code < 0:
-            return f"the process that learns ended with {signal.Signals(-code).name}"
+            return f"the process that learns ended with {how_it_died(code)}"
         return self._error or f"the process that learns ended with exit code {code}"
 
     @property

@@ -60,8 +60,8 @@ def _is_ip(host: str) -> bool:
 
 def nothing_there(path: Path, spec: str) -> str:
     """The sentence for a path that does not exist: nothing of it is shown that may be a password."""
-    nothing = f"there is no file or folder {redact_source(str(path))}"
     meant = address_meant(spec)
-    if meant is not None:
-        return f"{nothing}: for a camera, write its whole address, such as {meant}"
+    if meant is not None:  # a part of it may be a password or a token
+        return f"this is no file or folder: for a camera, write its whole address, such as {meant}"
+    nothing = f"there is no file or folder {redact_source(str(path))}"
     return f"{nothing}: check the path{'' if path.is_absolute() else f', which is relative to {Path.cwd()}'}"

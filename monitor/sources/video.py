@@ -39,7 +39,7 @@ VIDEO_SUFFIXES = frozenset(
 )
 
 
-COUNTED = frozenset([".avi", ".mp4", ".m4v", ".mkv", ".mov", ".webm", ".3gp"])
+COUNTED = frozenset([".avi", ".mp4", ".m4v", ".mkv", ".mov", ".webm", ".3gp", ".flv"])
 """Containers that store their length; for others FFmpeg estimates it from the bit rate."""
 _MISSING_SHARE, _MISSING_S = 0.1, 1.0
 """How much may be missing at the end of a file (share of its length, and seconds): stored lengths are not exact."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.processes import child_command, child_environment
+from monitor.processes import child_command, child_environment, how_it_died
 from monitor.testing.captured import eventually
 from tests.helpers.isolated import alive
 from tests.places import ROOT
@@ -42,10 +42,10 @@ def test_a_child_of_a_parent_that_is_gone_ends_at_once(monkeypatch: pytest.Monke
 
 MIDDLE = """
 import subprocess, sys
-from monitor.processes import child_environment
+from monitor.processes import child_environment, how_it_died
 child = subprocess.Popen([sys.executable, "-c", '''
 import signal, time
-from monitor.processes import die_first, end_with_parent
+from monitor.processes import die_first, end_with_parent, how_it_died
 end_with_parent()
 die_first()
 print(open("/proc/self/oom_score_adj").read(), flush=True)
@@ -82,7 +82,7 @@ def test_every_child_of_the_product_is_started_in_the_same_way(package: str) -> 
 
 LOADED = """
 import subprocess, sys
-from monitor.processes import ending_with_this_process
+from monitor.processes import ending_with_this_process, how_it_died
 child = subprocess.Popen(["sleep", "600"], preexec_fn=ending_with_this_process())
 print(child.pid, flush=True)
 child.wait()
@@ -96,3 +96,10 @@ def test_a_program_of_a_benchmark_ends_with_the_killed_benchmark() -> None:
         assert alive(child)
         parent.kill()
     assert eventually(lambda: not alive(child), within_s=5.0)
+
+
+@pytest.mark.parametrize(
+    ("code", "says"), [(0, "exit code 0"), (3, "exit code 3"), (-9, "SIGKILL"), (-40, "signal 40"), (-64, "SIGRTMAX")]
+)
+def test_every_end_of_a_process_has_words(code: int, says: str) -> None:
+    assert how_it_died(code) == says

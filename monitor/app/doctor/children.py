@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 from dataclasses import asdict
 
 from pydantic import TypeAdapter, ValidationError
 
 from monitor.app.doctor.facts import Answer, Failure, FootageFacts, Request, StreamFacts, Trouble
-from monitor.processes import child_command, child_environment
+from monitor.processes import child_command, child_environment, how_it_died
 from monitor.text.redaction import redact
 
 AT_ONCE = 16
@@ -48,7 +47,7 @@ def probe(request: Request) -> StreamFacts | FootageFacts | Failure:
     if hung:
         return Failure(Trouble.HUNG, answer.stage)
     if process.returncode < 0:
-        return Failure(Trouble.CRASHED, f"{signal.Signals(-process.returncode).name} while {answer.stage}")
+        return Failure(Trouble.CRASHED, f"{how_it_died(process.returncode)} while {answer.stage}")
     said = complaints.strip().splitlines()
     return Failure(Trouble.BROKEN, redact(said[-1]) if said else f"exit code {process.returncode}")
 

@@ -16,7 +16,7 @@ from collections import deque
 from typing import Literal
 
 from monitor.errors import CaptureError, ShortageError, SourceError, StallError
-from monitor.processes import child_command, child_environment
+from monitor.processes import child_command, child_environment, how_it_died
 from monitor.sources.camera import CameraSource
 from monitor.sources.folder import FolderSource
 from monitor.sources.isolated.decoder import LONGEST, QUIT, Command, Kind, Reply
@@ -283,7 +283,7 @@ class _Decoder:
             code = self.process.wait(_GOODBYE_S)
         except subprocess.TimeoutExpired:
             return "the decoder closed the connection"
-        died = f"the decoder died ({signal.Signals(-code).name if code < 0 else f'exit code {code}'})"
+        died = f"the decoder died ({how_it_died(code)})"
         # No advice for a camera, which is retried. No advice after SIGKILL either: the cause may be a lack of memory.
         return died if self._live or code == -signal.SIGKILL else f"{died}; {_CONVERT}"
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -403,3 +404,49 @@ def test_either_way_of_flushing_keeps_messages(tmp_path: Path, fsync: str, caplo
             journal.upkeep(10.0 * position, 1e9)
         assert positions(journal) == [1, 2, 3]
     assert caplog.text == ""
+
+
+def test_damage_that_python_cannot_even_name_is_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with Journal(path) as journal:
+        journal.append(an_entry(journal.last_position + 1), {})
+    content = path.read_bytes()
+    assert content.count(b"CREATE TABLE messages") == 1
+    path.write_bytes(content.replace(b"CREATE TABLE messages", b"CREATE TABLE \xff\xfe\xfd sages"))
+    with Journal(path) as journal:
+        assert journal.append(an_entry(journal.last_position + 1), {})
+    assert "is damaged" in caplog.text
+    assert len(list(tmp_path.glob("journal.sqlite3.damaged-*"))) == 1
+
+
+@pytest.mark.parametrize("gone", ["the file", "the folder"])
+def test_a_journal_that_is_removed_during_a_run_begins_anew_and_says_so(
+    gone: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "state/journal.sqlite3"
+    with Journal(path) as journal:
+        journal.append(an_entry(journal.last_position + 1), {})
+        if gone == "the folder":
+            shutil.rmtree(path.parent)
+        else:
+            path.unlink()
+        keep_up(journal)
+        assert "was removed or replaced: a new one is started" in caplog.text
+        position = journal.last_position + 1
+        assert journal.append(an_entry(position), {})
+    with Journal(path) as journal:
+        assert positions(journal) == [position]
+
+
+def test_a_file_that_takes_the_journal_s_place_stays_and_messages_count_as_not_stored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with Journal(path) as journal:
+        (tmp_path / "film").write_text("a film")
+        (tmp_path / "film").rename(path)
+        journal.upkeep(time.monotonic(), 1e9)
+        assert not journal.append(an_entry(journal.last_position + 1), {})
+        assert journal.unjournalled == 1
+    assert path.read_text() == "a film"
+    assert "cannot be written" in caplog.text

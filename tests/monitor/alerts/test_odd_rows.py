@@ -7,6 +7,7 @@ import logging
 import os
 import sqlite3
 import time
+import tracemalloc
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from monitor.alerts.history import History, HistoryRequest, decode_answer
 from monitor.alerts.journal import Journal
+from monitor.alerts.journal_rows import entry_of
 from monitor.alerts.messages import encode
 from monitor.alerts.publisher import Publisher
 from monitor.states import AlertEvent, Phase
@@ -208,3 +210,29 @@ def test_whatever_stands_in_the_rows_the_monitor_runs_and_answers(
         answer = decode_answer(history.answer(encode(HistoryRequest(request="replay", after=0)), time.time()))
         assert len(answer.messages) + len(answer.malformed) + answer.head.unreadable <= 4
         journal.upkeep(time.monotonic() + 10, time.time())
+
+
+def test_a_huge_row_is_never_read_and_hides_no_other(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    second = "(SELECT position FROM messages ORDER BY position LIMIT 1 OFFSET 1)"
+    third = "(SELECT position FROM messages ORDER BY position LIMIT 1 OFFSET 2)"
+    change(
+        path,
+        f"UPDATE messages SET body = zeroblob(50000000) WHERE position = {second}",
+        f"UPDATE messages SET jpeg = zeroblob(50000000) WHERE position = {third}",
+    )
+    with Journal(path) as journal:
+        tracemalloc.start()
+        answer = replayed(journal)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert len(answer.messages) == 3
+    assert answer.head.unreadable == 1
+    assert most < 20e6
+
+
+def test_a_row_that_its_position_does_not_find_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path)
+    with Journal(path) as journal:
+        monkeypatch.setattr(journal._file, "_entry", lambda *_, **__: entry_of(None))
+        assert replayed(journal).head.unreadable == 4

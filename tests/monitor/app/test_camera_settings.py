@@ -10,7 +10,7 @@ from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
 from monitor.app.planning import plan_cameras
 from monitor.detector.static_detector import StaticAge
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, ModelError
 from monitor.model.model_store import save_model
 from monitor.sinks.dashboard.threshold_words import threshold_words
 from monitor.testing.fakes import LevelSource, held_out, provenance
@@ -99,3 +99,20 @@ def test_cameras_that_share_a_model_have_their_own_budget_rule_and_rate(tmp_path
 
 def test_differing_budgets_are_said() -> None:
     assert threshold_words([], None, 0.0) == "1.00 = the budget of each camera"
+
+
+def test_a_damaged_model_of_one_camera_does_not_keep_the_others_from_being_watched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged = tmp_path / "models/door/v0001"
+    damaged.mkdir(parents=True)
+    (damaged / "model.json").write_text("{")
+    settings = config(tmp_path, f'models_folder = "{tmp_path / "models"}"\n')
+    door, yard = plan_cameras([LevelSource(name, [10], live=True) for name in ("door", "yard")], settings, None)
+    assert "is damaged: model.json is not valid JSON" in caplog.text
+    assert "it learns again now" in caplog.text
+    assert door.learning is not None
+    assert door.learning.again
+    assert yard.learning is not None
+    with pytest.raises(ModelError, match="is damaged"):
+        plan_cameras([LevelSource("door", [10], live=True)], settings, None)

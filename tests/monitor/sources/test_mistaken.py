@@ -121,3 +121,12 @@ def test_a_file_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with source.open() as reader:
         assert reader.grab() is not None
         assert reader.retrieve() is not None
+
+
+@pytest.mark.parametrize(
+    "typed", ["cam.local:554/hunter2XYZ/live", "door=cam:80/tok/hunter2XYZ", "cam.local/hunter2XYZ"]
+)
+def test_what_may_be_a_password_in_a_mistyped_address_is_not_shown(typed: str) -> None:
+    with pytest.raises(SourceError, match="this is no file or folder: for a camera, write its whole address") as error:
+        open_sources([typed])
+    assert "hunter2" not in str(error.value)
