@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import monitor.client.__main__ as client
 import run_monitor
 import training.__main__ as training
 from monitor.app.doctor.doctor_command import app as doctor
@@ -48,7 +49,7 @@ def flags(app: typer.Typer) -> set[str]:
 
 def test_the_guide_names_only_flags_and_settings_that_exist() -> None:
     text = (ROOT / "docs/guide.md").read_text()
-    known = flags(run_monitor.app) | flags(training.app) | flags(doctor)
+    known = flags(run_monitor.app) | flags(training.app) | flags(doctor) | flags(client.app)
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= known
     settings = tomllib.loads((ROOT / "configs/cameras.toml").read_text())
     for group, name in re.findall(r"`\[(\w+)\] (\w+)", text):

@@ -20,6 +20,6 @@ def check_endpoint(endpoint: str) -> None:
         good = transport == "ipc" and bool(rest)
     if not good or not endpoint.isprintable():
         raise ConfigError(
-            f"{endpoint!r} is not an address for alerts: write tcp://HOST:PORT, such as {DEFAULT_ALERTS_ENDPOINT}, "
-            "or ipc://PATH for programs on this machine"
+            f"{endpoint!r} is not an address for alerts: write one with host and port, such as "
+            f"{DEFAULT_ALERTS_ENDPOINT}, or ipc://PATH for programs on this machine"
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from monitor.alerts.endpoints import check_endpoint
+from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, check_endpoint
 from monitor.alerts.keys import ClientKeys
 from monitor.errors import ConfigError, RefusedError
 
@@ -48,7 +48,8 @@ def connect(made: zmq.Socket[bytes], endpoint: str) -> None:
     try:
         made.connect(endpoint)
     except zmq.ZMQError as error:
-        raise ConfigError(f"cannot connect to {endpoint} ({error.strerror}): write tcp://HOST:PORT") from error
+        like = f"write one with host and port, such as {DEFAULT_ALERTS_ENDPOINT}"
+        raise ConfigError(f"cannot connect to {endpoint} ({error.strerror}): {like}") from error
 
 
 def history_endpoint(alerts: str, announced: str) -> str:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monitor.errors import UsageError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.fusion import ModelScale
@@ -29,7 +30,7 @@ class AlarmCount:
 
     alarms           their times are seconds of the file that ``video`` names
     at_s             start of each alarm, seconds from the start of all footage
-    footage_s        seconds of footage analysed, without gaps
+    footage_s        seconds of footage that a detector could judge, without gaps
     per_day          alarms per 24 h of footage
     per_day_interval 95 % Poisson interval
     not_scored       state of health -> number of analysed frames that were not scored because of it
@@ -57,7 +58,7 @@ class AlarmCount:
         """The report as text for a terminal of ``width`` characters. None: for a file, with lines of any length."""
         low, high = self.per_day_interval
         lines = [
-            f"{self.model}: {in_words(self.footage_s)} of footage in {counted(self.files, 'file')}, "
+            f"{self.model}: {in_words(self.footage_s)} of footage judged in {counted(self.files, 'file')}, "
             f"{counted(self.frames, 'frame')} analysed",
             f"{counted(len(self.alarms), 'alarm')}: {about(self.per_day)} in 24 h "
             f"[{about(low)}, {about(high)}] (95%, Poisson); the budget is {self.budget_per_day:g}",
@@ -108,7 +109,7 @@ def count_alarms(
             for alarm in log.take(judgement.alerts, frame.time_s):
                 where, second = source.place(alarm.started_s)
                 report.say(f"alarm in {Path(where).name} at {second:.1f} s: peak {alarm.peak_score:.2f}")
-            if last[0] == frame.segment:
+            if last[0] == frame.segment and not math.isnan(judgement.score):
                 footage_s += frame.time_s - last[1]
             last = frame.segment, frame.time_s
             frames += 1
@@ -117,8 +118,14 @@ def count_alarms(
                 begun += 1
                 step()
     log.take(monitor.close(), math.nan)
-    if not frames or not footage_s:
+    if not frames:
         raise nothing_readable(source)
+    if not footage_s:
+        why = ", ".join(f"{count} {state}" for state, count in replayed.unscored.items())
+        raise UsageError(
+            f"no detector could judge any of this footage{why and f' ({why})'}: give footage of the camera that the "
+            "model has learned, at its size and rate"
+        )
     days = footage_s / DAY_S
     low, high = poisson_interval(len(log.alarms))
     return AlarmCount(

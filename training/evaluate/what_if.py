@@ -140,12 +140,12 @@ class _Replay:
 
     def take(self, line: ScoreLine) -> tuple[Alert, ...]:
         self._continue(line.segment)
-        if self._last is not None and self._last[0] == line.segment:
-            self.outcome.seconds += line.time_s - self._last[1]
-        self._last = (line.segment, line.time_s)
+        before, self._last = self._last, (line.segment, line.time_s)
         frame = Frame(line.camera, line.index, line.time_s, _NO_IMAGE, line.segment)
         detections = tuple(Detection(line.raw[name]) for name in self._monitor.scale.names)
         (judgement,) = judged([ScoredFrame(frame, detections, 0.0, place=line.place)], self._monitor)
+        if before is not None and before[0] == line.segment and not math.isnan(judgement.score):
+            self.outcome.seconds += line.time_s - before[1]
         if math.isinf(judgement.score):
             raise ValueError("a score is infinite")
         alerts = _unexplained(judgement.alerts)

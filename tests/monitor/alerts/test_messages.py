@@ -219,5 +219,5 @@ def test_addresses_of_sockets_are_accepted(endpoint: str) -> None:
      "inproc://a", "tcp://a\0:1", "tcp://a:\N{SUPERSCRIPT TWO}"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_with_an_example(endpoint: str) -> None:
-    with pytest.raises(ConfigError, match=r"write tcp://HOST:PORT, such as tcp://127\.0\.0\.1:5560"):
+    with pytest.raises(ConfigError, match=r"write one with host and port, such as tcp://127\.0\.0\.1:5560"):
         check_endpoint(endpoint)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from monitor.errors import SourceError
+from monitor.errors import SourceError, UsageError
 from monitor.testing.fakes import brightness_model
 from monitor.text.wording import about
 from tests.places import SHARED_DATA
@@ -101,3 +101,14 @@ def test_real_video_is_counted_from_start_to_end() -> None:
     found = count_alarms(SHARED_DATA / "umn/lawn_1.mp4", model, 1.0, QUIET)
     assert found.footage_s == pytest.approx(613 / 30, abs=0.5)
     assert 190 < found.frames < 215
+
+
+def test_footage_that_no_detector_can_judge_is_no_clean_record(tmp_path: Path) -> None:
+    recording(tmp_path / "day/00", [15] * 100)
+    model = brightness_model()
+    notes = model.card.provenance.model_copy(update={"notes": {"width": 48, "height": 64}})
+    other = replace(model, card=model.card.model_copy(update={"provenance": notes}))
+    with pytest.raises(
+        UsageError, match=r"no detector could judge any of this footage \(\d+ misfit\): give footage of the"
+    ):
+        count_alarms(tmp_path / "day", other, 1.0, QUIET)
