@@ -13,6 +13,7 @@ import math
 from dataclasses import dataclass
 
 from monitor.text.durations import in_words
+from monitor.text.wording import counted
 
 DAY_S = 86_400.0
 _LEAST_EVIDENCE = 20.0  # against the promise: it comes up by chance in at most one of 20 runs, however often one looks
@@ -69,5 +70,12 @@ class AlarmRate:
         promised = f"promised {self.promised_per_day:.3g}"
         if self.per_day is None:
             return f"nothing watched yet, {promised}"
-        watched = in_words(self.watched_s)
-        return f"{self.per_day:.2g} alarms a day ({self.low:.2g} to {self.high:.2g}) in {watched}, {promised}"
+        return f"{rate_words(self.alarms, self.watched_s, self.per_day, self.low, self.high)}, {promised}"
+
+
+def rate_words(alarms: int, watched_s: float, per_day: float, low: float, high: float) -> str:
+    """``1.3 alarms a day (0.36 to 3.4) in 72 h``. A rate per day is told only after a day, which can show one."""
+    watched = in_words(watched_s)
+    if watched_s < DAY_S:
+        return f"{counted(alarms, 'alarm')} in {watched}, too short to tell a rate per day"
+    return f"{per_day:.2g} alarms a day ({low:.2g} to {high:.2g}) in {watched}"

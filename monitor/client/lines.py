@@ -21,8 +21,9 @@ from monitor.client.items import (
     UnknownCamera,
     Unreadable,
 )
+from monitor.promise import rate_words
 from monitor.states import AlertKind, Phase
-from monitor.text.durations import in_words, place
+from monitor.text.durations import place
 from monitor.text.outside import safe
 from monitor.text.wording import counted, listed, nearest
 
@@ -93,9 +94,9 @@ def budget_text(message: BudgetMessage) -> str:
     promised = f"promised {message.promised_per_day:.3g}"
     if message.per_day is None or message.high is None:
         return f"nothing watched yet, {promised}"
-    rate = f"{message.per_day:.2g} alarms a day ({message.low:.2g} to {message.high:.2g})"
+    rate = rate_words(message.alarms, message.watched_s, message.per_day, message.low, message.high)
     kept = ": the promise is broken" if message.broken else ""
-    return f"{rate} in {in_words(message.watched_s)}, {promised}{kept}"
+    return f"{rate}, {promised}{kept}"
 
 
 def text_line(item: Item) -> str:

@@ -105,7 +105,10 @@ def tries_again(why: str, delay_s: float, times: int) -> str:
 
 def failed(plan: LearningPlan, why: str, *, recorded: bool) -> str:
     """Why nothing could be learned, and how to try again. recorded: True if there is footage, which is kept."""
-    retry = f"to try again, run {_by_hand(plan)}; to record again, delete {plan.footage}"
+    again = f"to record again, delete {plan.footage}"
+    retry = f"to try again, run {_by_hand(plan)}; {again}"
+    if "needs at least" in why:  # another try with the same footage would fail in the same way
+        retry = f"{again}, and give a longer --learn ([learning] duration_s)"
     return f"nothing could be learned: {why}" + (f"; the recorded footage is kept: {retry}" if recorded else "")
 
 

@@ -74,7 +74,8 @@ def test_what_can_be_watched_loses_next_to_nothing(results: dict[Fault, Future[F
     for fault in (Fault.RESIZED, Fault.FROZEN, Fault.BLACK):
         assert results[fault].result().missed_during <= 10, fault
     assert results[Fault.LOSS].result().missed_during <= 25  # of 50; the decoder repairs the received ones
-    assert not [fault for fault in Fault if fault not in RESTARTS and results[fault].result().missed_after > 10]
+    # Of 25 per second: all cameras are tried at the same time, and a busy machine shows the end of a fault later.
+    assert not [fault for fault in Fault if fault not in RESTARTS and results[fault].result().missed_after > 25]
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.errors import SourceError
+from monitor.errors import SourceError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.judging.published_postprocess import published_postprocess
 from monitor.model.model_store import Model
@@ -120,6 +120,13 @@ def evaluate(
             rate = len(found.index) / (time.perf_counter() - started)
             report.say(f"{found.name}: {counted(len(found.index), 'frame')}, {rate:.0f} per second")
             step()
+    if not any(np.isfinite(found.fused).any() for found in watched):
+        states = {state: sum(found.log.unscored.get(state, 0) for found in watched) for state in _states(watched)}
+        why = ", ".join(f"{count} {state}" for state, count in states.items())
+        raise UsageError(
+            f"no detector could judge any frame{why and f' ({why})'}: give footage of the camera that the model has "
+            "learned, at its size and rate"
+        )
     judged = _published(watched, model) if chosen.post is Post.PUBLISHED else _causal(watched, model)
     hits = Hits()
     not_scored: dict[str, int] = {}
@@ -152,6 +159,11 @@ def evaluate(
         ms=medians([found.log for found in watched]),
     )
     return Measured(evaluation, tuple(watched), judged)
+
+
+def _states(watched: Sequence[Watched]) -> list[str]:
+    """The states of frames that were not scored, in the order in which they came."""
+    return list(dict.fromkeys(state for found in watched for state in found.log.unscored))
 
 
 def _causal(watched: Sequence[Watched], model: Model) -> dict[str, list[Judged]]:

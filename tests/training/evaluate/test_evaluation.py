@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,21 @@ def judged(name: str, abnormal: Sequence[int], score: Sequence[float]) -> Judged
 
 
 # --- figures
+
+
+class Blind(GreyLevel):
+    """Judges nothing."""
+
+    def score(self, batch: Sequence[Observation]) -> list[Detection]:
+        return [Detection(math.nan) for _ in batch]
+
+
+def test_footage_that_no_detector_can_judge_has_no_figures(tmp_path: Path) -> None:
+    frames(tmp_path / "01", [50] * 60)
+    labels(tmp_path, {"01": {"frames": 60, "abnormal": [[20, 40]]}})
+    model = replace(brightness_model(), detectors=(Blind(),))
+    with pytest.raises(UsageError, match="no detector could judge any frame: give footage of the camera"):
+        evaluate(load_labels(tmp_path / "labels.json"), model, QUIET)
 
 
 def test_micro_is_over_all_frames_and_macro_over_videos_with_both_classes() -> None:

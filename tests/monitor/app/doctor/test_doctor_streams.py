@@ -74,15 +74,16 @@ def test_waiting_for_a_core_that_another_has_is_measured() -> None:
     try:
         assert hog.stdout is not None
         hog.stdout.readline()
-        wait, until = CoreWait(), time.monotonic() + 1.0
-        while time.monotonic() < until:
-            pass
-        share = wait.share()
+        share, deadline = 0.0, time.monotonic() + 20.0
+        while share <= 0.2 and time.monotonic() < deadline:  # a scheduler may favour one of the two for a while
+            wait, until = CoreWait(), time.monotonic() + 1.0
+            while time.monotonic() < until:
+                pass
+            share = wait.share() or 0.0
     finally:
         os.sched_setaffinity(0, before)
         hog.kill()
         hog.communicate()
-    assert share is not None
     assert share > 0.2
 
 
