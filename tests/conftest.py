@@ -25,7 +25,8 @@ os.environ["XDG_STATE_HOME"] = str(_STATE / "common")
 
 
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-settings.register_profile("usual", deadline=None)  # a busy machine may let a test wait for seconds
+# A busy machine may let a test wait for seconds. ``make nightly`` tries many more examples.
+settings.register_profile("usual", max_examples=40, deadline=None)
 settings.load_profile("usual")
 settings.register_profile("nightly", max_examples=2000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 if NIGHTLY:
