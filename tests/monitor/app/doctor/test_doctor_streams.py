@@ -64,6 +64,11 @@ def test_the_camera_is_not_blamed_for_a_machine_that_is_too_slow() -> None:
     assert "gaps: check the network" in idle
 
 
+def core_s(process: int) -> float:
+    """Seconds for which a process has had a core."""
+    return int(Path(f"/proc/{process}/schedstat").read_text().split()[0]) / 1e9
+
+
 @pytest.mark.skipif(not Path("/proc/thread-self/schedstat").exists(), reason="the system does not report it")
 def test_waiting_for_a_core_that_another_has_is_measured() -> None:
     before = os.sched_getaffinity(0)
@@ -74,17 +79,18 @@ def test_waiting_for_a_core_that_another_has_is_measured() -> None:
     try:
         assert hog.stdout is not None
         hog.stdout.readline()
-        share, deadline = 0.0, time.monotonic() + 20.0
-        while share <= 0.2 and time.monotonic() < deadline:  # a scheduler may favour one of the two for a while
-            wait, until = CoreWait(), time.monotonic() + 1.0
-            while time.monotonic() < until:
-                pass
-            share = wait.share() or 0.0
+        wait, burnt_s, began = CoreWait(), core_s(hog.pid), time.monotonic()
+        while time.monotonic() < began + 1.0:
+            pass
+        share, had = wait.share(), (core_s(hog.pid) - burnt_s) / (time.monotonic() - began)
     finally:
         os.sched_setaffinity(0, before)
         hog.kill()
         hog.communicate()
-    assert share > 0.2
+    # How a scheduler divides a core between the two is not known; what one has, the other waits for.
+    assert share is not None
+    assert share > 0
+    assert share > had - 0.1, "or longer: other programs may have the core, too"
 
 
 def test_portrait_full_hd_is_not_too_large() -> None:
