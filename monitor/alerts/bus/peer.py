@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from typing import ClassVar
@@ -36,7 +37,7 @@ class Outgoing:
         self.size = sum(map(len, self.parts))
 
 
-class Peer:
+class Peer(ABC):
     """A peer from its first byte on. A subclass says what its messages mean.
 
     address    for people
@@ -108,11 +109,11 @@ class Peer:
             else:
                 self.received(frame)
 
+    @abstractmethod
     def received(self, frame: Frame) -> None:
         """Handle a part of a message. Raises ProtocolError."""
-        raise NotImplementedError
 
-    def command(self, name: bytes, content: bytes) -> None:
+    def command(self, name: bytes, content: bytes) -> None:  # noqa: B027 - most peers send none
         """Handle a command that not every peer sends. Unknown ones are ignored."""
 
     def offer(self, message: Outgoing) -> bool:
