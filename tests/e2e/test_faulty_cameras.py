@@ -29,18 +29,26 @@ def results() -> Iterator[dict[Fault, Future[FaultResult]]]:
         yield {fault: pool.submit(run_fault, fault, SHORT) for fault in Fault}
 
 
+@pytest.fixture
+def result(fault: Fault, results: dict[Fault, Future[FaultResult]], request: pytest.FixtureRequest) -> FaultResult:
+    """The result of a fault. If the test is run again after a failure, the fault is tried again, alone."""
+    if getattr(request.node, "execution_count", 1) > 1:
+        return run_fault(fault, SHORT)
+    return results[fault].result()
+
+
 @pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name.lower())
-def test_a_fault_is_shown_and_over_in_time(fault: Fault, results: dict[Fault, Future[FaultResult]]) -> None:
-    result = results[fault].result()
+def test_a_fault_is_shown_and_over_in_time(fault: Fault, result: FaultResult) -> None:
     assert result.state in (EXPECTED[fault] or (CameraState.ONLINE,))
     if result.detected_s is not None:
         # The deadline of a read (1.5 s) or the time of the health check. A flapping camera has 2 s.
         assert result.detected_s < 4.5
     assert "s3cret" not in result.detail
-    # A new process, a new connection and the backoff before it, also after flapping.
+    # A new process, a new connection and the backoff before it, also after flapping. An attempt that a busy machine
+    # delays past its 1.5 s is made again, which takes up to 3 s more.
     # After black, the whole picture has changed. It is scored when it has been stable for 3 s.
     settles = 3.0 if fault is Fault.BLACK else 0.0
-    assert result.recovered_s < (6.0 if fault in RESTARTS else 3.0) + settles
+    assert result.recovered_s < (9.0 if fault in RESTARTS else 3.0) + settles
     assert result.other_gap_s < 1.0
 
 
