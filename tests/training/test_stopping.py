@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -23,17 +25,17 @@ with stopping_in_time(0.2):
     hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # no handler of Python runs meanwhile
 """
 POOL = """
-import os, time
+import os, time  # os.write: three processes print at the same time
 import training.learn.crossfit as crossfit
 from training.stopping import STOPPED, stopping_in_time
 
 class Task:
     stretches = ()
     def fit(self, _):
-        print("ready", flush=True)
+        os.write(1, b"ready\\n")
         time.sleep(600)
     def fold(self, _):
-        print("worker", os.getpid(), flush=True)
+        os.write(1, f"worker {os.getpid()}\\n".encode())
         time.sleep(600)
 
 with stopping_in_time():
@@ -44,15 +46,20 @@ with stopping_in_time():
 """
 
 
-def start(script: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+@contextmanager
+def started(script: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs this script. It is killed at the end, however the test ends."""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_long_native_computation_is_cut_off_at_the_deadline(number: signal.Signals) -> None:
-    with start(NATIVE) as process:
+    with started(NATIVE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -63,7 +70,7 @@ def test_a_long_native_computation_is_cut_off_at_the_deadline(number: signal.Sig
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_processes_that_fit_folds_end_with_the_command(number: signal.Signals) -> None:
-    with start(POOL) as process:
+    with started(POOL) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().split() for _ in range(3)]
         workers = [int(line[1]) for line in lines if line[0] == "worker"]
