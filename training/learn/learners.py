@@ -9,6 +9,7 @@ from monitor.detector.base import Detector
 from monitor.errors import UsageError
 from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.types import Frame
+from training.learn.whole_footage import LearnsAll
 from training.progress import Report
 
 LEAST_AUC = 0.7
@@ -29,18 +30,29 @@ class Learner:
            show the usual scores
     judge  (detector, held-out footage, report) -> the detector to keep, or None if it did not learn well enough; then
            it does not become part of the model
+    whole  (detector fitted to a sample of long footage) -> what learns from all of that footage; None if the detector
+           learns from the sample alone
     """
 
     fit: Callable[[Clips, int, str, Report], Detector]
     refit: bool = True
     least_held_back_s: float = 0.0
     judge: Callable[[Detector, Clips, Report], Detector | None] = lambda detector, _clips, _report: detector
+    whole: Callable[[Detector], LearnsAll] | None = None
 
 
 def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
     from monitor.detector.motion.motion_detector import Motion
 
     return Motion.fit(clips, seed)
+
+
+def _whole_motion(sample: Detector) -> LearnsAll:
+    from monitor.detector.motion.motion_detector import Motion
+    from monitor.detector.motion.whole_motion import WholeMotion
+
+    assert isinstance(sample, Motion)
+    return WholeMotion(sample)
 
 
 def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
@@ -72,7 +84,7 @@ def _judged_by_synthetic_anomalies(detector: Detector, clips: Clips, report: Rep
 
 
 LEARNERS = {
-    "motion": Learner(_motion),
+    "motion": Learner(_motion, whole=_whole_motion),
     "static": Learner(_static),
     "scene": Learner(_scene),
     "true-sight-2": Learner(
