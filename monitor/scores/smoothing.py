@@ -59,7 +59,7 @@ class CausalMedian:
         return median(value for _, value in self._values)
 
     def all(self, times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The medians of a whole stream from its start, (n,): the same values as from ``update``, a hundred times faster.
+        """The medians of a whole stream from its start, (n,): the values of ``update``, a hundred times faster.
 
         times: seconds, increasing. Nothing is stored.
         """

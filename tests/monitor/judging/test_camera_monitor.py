@@ -55,7 +55,7 @@ def test_an_abnormal_stretch_is_one_event_with_its_times_place_and_reason() -> N
 
 
 def test_a_start_shows_what_it_was_raised_for_though_the_score_has_fallen_since() -> None:
-    start = play(monitor(), [25] * 20 + [200] * 4 + [35] * 2)[0]
+    start = play(monitor(), [25] * 20 + [200] * 4 + [30] * 2)[0]
     assert start.event.phase is Phase.START
     assert start.event.score < 1.0 < start.event.peak_score
     assert start.snapshot.frame.image.max() == 200
@@ -76,7 +76,7 @@ def test_a_judgement_says_why_the_score_is_the_highest_so_far_and_an_update_why_
 
 def test_an_update_while_an_event_waits_to_be_over_gives_no_reason() -> None:
     # Five seconds after the start, during the second in which the score must stay low.
-    alerts = play(monitor(), [25] * 20 + [200] * 52 + [30] * 20)
+    alerts = play(monitor(), [25] * 20 + [200] * 52 + [26] * 20)
     assert [a.event.phase for a in alerts] == [Phase.START, Phase.UPDATE, Phase.END]
     assert alerts[1].event.score < ALERT.off
     assert [bool(a.reasons) for a in alerts] == [True, False, True]
