@@ -126,7 +126,7 @@ def learn(day: Path, models: Path, seed: int, minutes: float | None, begin: str 
         if minutes is None:
             line.append(str(day))
         else:
-            first = sorted(path for path in day.iterdir() if begin is None or path.name == begin)[0]
+            first = min(path for path in day.iterdir() if begin is None or path.name == begin)
             line += [str(first), "--to-s", str(60 * minutes)]
         if subprocess.run(line, check=False).returncode:
             raise RunError(f"learning {name} failed: see the error above")

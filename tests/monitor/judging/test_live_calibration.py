@@ -105,6 +105,7 @@ def test_blocks_that_follow_each_other_are_one_peak_cut_off_at_its_limit() -> No
     highest = [0.1] * 100 + [0.5, 0.9, 0.4] + [0.1] * 20 + [0.6] + [0.1] * 50
     limits = [math.inf] * 100 + [math.inf, 0.7, math.inf] + [math.inf] * 71
     tail = live_tail(Peaks(highest, limits))
-    assert (tail.start, tail.peaks, tail.known) == (pytest.approx(0.1), 2, 1)
+    assert tail.start == pytest.approx(0.1)
+    assert (tail.peaks, tail.known) == (2, 1)
     assert tail.excess == pytest.approx(0.6 + 0.5)
     assert len(highest) > LEAST_BLOCKS
