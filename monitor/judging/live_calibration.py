@@ -1,7 +1,7 @@
 """Thresholds that follow what is watched: how high the scores of an ordinary day of this camera are.
 
 Footage that was learned from shows only part of what is normal, and its cross-fitted scores differ from live ones. So
-the highest score of every half minute is kept, and the threshold is computed from the scores of the last weeks.
+the highest score of every half minute is kept, and the threshold is computed from the scores of the last week.
 
 What nobody has judged may be abnormal. Such a peak counts as "at least the threshold in force", not with its full
 height. So one event does not raise the threshold much, and the rate of alarms still returns to the budget.
@@ -21,7 +21,7 @@ from monitor.scores.calibration import ASSUMED_PEAKS, DAY_S, DECLUSTER_S, ScoreS
 
 BLOCK_S = DECLUSTER_S
 """Seconds of judged stream whose highest score is kept."""
-KEPT_DAYS = 14
+KEPT_DAYS = 7
 MOST_BLOCKS = int(KEPT_DAYS * DAY_S / BLOCK_S)
 """Number of blocks that are kept; older ones are forgotten."""
 LEAST_BLOCKS = 20
@@ -35,7 +35,7 @@ _LONGEST_STEP_S = 2.0  # a longer pause between two frames is not time that was 
 class Peaks:
     """The highest scores of one sense, block by block, oldest first.
 
-    highest   raw units of the sense
+    highest   raw units of the sense; values of float32, so that files hold exactly what was judged by
     limits    the threshold in force if the block was part of an alarm, otherwise infinity
     """
 
@@ -44,8 +44,8 @@ class Peaks:
 
     def add(self, highest: float, limit: float) -> None:
         """Add a block. The oldest ones are forgotten when there are too many."""
-        self.highest.append(highest)
-        self.limits.append(limit)
+        self.highest.append(float(np.float32(highest)))
+        self.limits.append(float(np.float32(limit)))
         if len(self.highest) > MOST_BLOCKS:
             del self.highest[:-MOST_BLOCKS], self.limits[:-MOST_BLOCKS]
 
@@ -146,7 +146,7 @@ class LiveCalibration:
         live = live_tail(peaks, tail.tail_start if self.whole else -math.inf)
         start, mean, rate, evidence, duration_s = combined(tail, live, whole=self.whole)
         threshold = max(predicted(start, mean, rate, evidence, per_day), tail.min_threshold)
-        # A sense that says nothing for weeks must not become one that alarms at a breath.
+        # A sense that says nothing for a week must not become one that alarms at a breath.
         least = tail.typical + 0.5 * (tail.tail_start - tail.typical)
         threshold = max(threshold, least, math.nextafter(tail.typical, math.inf))
         return ScoreScale(tail.typical, threshold, per_day, DAY_S / duration_s)
