@@ -286,7 +286,7 @@ class _Fit:
         unshown: list[Detector] = []
         why = ""
         share = self._settings.false_alarms_per_day / len(self.detectors)
-        clip_s = max((float(np.ptp(held_out.time_s[held_out.clip == c])) for c in np.unique(held_out.clip)), default=0)
+        clips_s = {detector.name: _longest_clip_s(held_out, detector.name) for detector in self.detectors}
         for detector in self.detectors:
             try:
                 tail = fit_tail(held_out, detector.name, SmoothingSettings().smoother, detector.min_threshold)
@@ -295,11 +295,11 @@ class _Fit:
                 why = str(error)
                 self._leave_out(detector, why)
                 continue
-            (found if detector.shown_by(clip_s, threshold) else unshown).append(detector)
+            (found if detector.shown_by(clips_s[detector.name], threshold) else unshown).append(detector)
         if not found and not unshown:
             raise UsageError(f"this footage is not suitable for learning: {why}")
         for detector in unshown if found else ():
-            pieces = f"held-out pieces of {in_words(clip_s)}"
+            pieces = f"held-out pieces of {in_words(clips_s[detector.name])}"
             self._leave_out(detector, f"{pieces} are too short to show how often it raises false alarms")
         return found or unshown
 
@@ -308,6 +308,13 @@ class _Fit:
         if detector.name not in self._left_out:
             self._left_out.add(detector.name)
             self._report.say(f"warning: '{detector.name}' is left out: {why}")
+
+
+def _longest_clip_s(held_out: HeldOut, detector: str) -> float:
+    """Seconds of the longest clip that a detector has scored."""
+    known = np.isfinite(held_out.scores[detector])
+    times, clips = held_out.time_s[known], held_out.clip[known]
+    return max((float(np.ptp(times[clips == clip])) for clip in np.unique(clips)), default=0.0)
 
 
 def _nothing() -> None:
@@ -368,7 +375,7 @@ def what_was_read(normal: Normal, learners: Mapping[str, Learner] = LEARNERS) ->
     if normal.whole:
         return f"{total}: detectors learn from all of it; each part is scored by detectors that learned from the others"
     whole = tuple(name for name, learner in learners.items() if learner.whole is not None)
-    everything = f"{joined(whole)} learns from all of it, the others" if whole else "detectors learn"
+    everything = f"{joined(whole)} learn from all of it, the others" if whole else "detectors learn"
     return f"{total}: {everything} from {in_words(normal.kept_s)} spread over it; other parts are held out"
 
 

@@ -31,14 +31,14 @@ class Learner:
     judge  (detector, held-out footage, report) -> the detector to keep, or None if it did not learn well enough; then
            it does not become part of the model
     whole  (detector fitted to a sample of long footage) -> what learns from all of that footage; None if the detector
-           learns from the sample alone
+           learns from the sample alone, and its result is None if this footage is too short for it
     """
 
     fit: Callable[[Clips, int, str, Report], Detector]
     refit: bool = True
     least_held_back_s: float = 0.0
     judge: Callable[[Detector, Clips, Report], Detector | None] = lambda detector, _clips, _report: detector
-    whole: Callable[[Detector], LearnsAll] | None = None
+    whole: Callable[[Detector], LearnsAll | None] | None = None
 
 
 def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
@@ -53,6 +53,14 @@ def _whole_motion(sample: Detector) -> LearnsAll:
 
     assert isinstance(sample, Motion)
     return WholeMotion(sample)
+
+
+def _whole_scene(sample: Detector) -> LearnsAll | None:
+    from monitor.detector.scene.scene_detector import Scene
+    from monitor.detector.scene.whole_scene import WholeScene
+
+    assert isinstance(sample, Scene)
+    return WholeScene() if sample.of_a_day else None
 
 
 def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
@@ -86,7 +94,7 @@ def _judged_by_synthetic_anomalies(detector: Detector, clips: Clips, report: Rep
 LEARNERS = {
     "motion": Learner(_motion, whole=_whole_motion),
     "static": Learner(_static),
-    "scene": Learner(_scene),
+    "scene": Learner(_scene, whole=_whole_scene),
     "true-sight-2": Learner(
         _true_sight2, refit=False, least_held_back_s=LEAST_LEARNING_S, judge=_judged_by_synthetic_anomalies
     ),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.detector.coverage import Coverage
 from monitor.detector.motion.cells import FEATURES, TERMS
-from monitor.detector.motion.coverage import Coverage
 from monitor.detector.motion.motion_detector import Motion, cell_scale
 from monitor.errors import UsageError
 from monitor.types import FloatArray, Frame

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.detector.motion.coverage import RADIUS, Coverage
+from monitor.detector.coverage import RADIUS, Coverage
 
 
 def test_what_is_rare_is_kept_and_what_repeats_is_kept_once() -> None:

@@ -1,4 +1,4 @@
-"""Learns the motion at each place from hours or days of footage, in one pass and in bounded memory.
+"""Learns what is normal at each place from hours or days of footage, in one pass and in bounded memory.
 
 An even sample of a day contains most of what is frequent and nothing of what is rare. So exemplars cover what happens
 instead: the features of a cell become an exemplar where no exemplar is near, however seldom they occur (streaming
@@ -30,10 +30,10 @@ class Coverage:
     shared  (cells, most) bool: whether it was seen in another block, too
     """
 
-    def __init__(self, cells: int, most: int, features: int) -> None:
+    def __init__(self, cells: int, most: int, features: int, radius: float = RADIUS) -> None:
         self.points = np.zeros((cells, most, features), np.float32)
         self.counts = np.zeros(cells, np.intp)
-        self.radius = np.full(cells, RADIUS, np.float32)
+        self.radius = np.full(cells, radius, np.float32)
         self.block = np.full((cells, most), -1, np.int32)
         self.shared = np.zeros((cells, most), bool)
 
