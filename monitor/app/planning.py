@@ -270,8 +270,8 @@ def warn_of_short_footage(cameras: Iterable[Camera]) -> None:
         if scale.supported_per_day > scale.false_alarms_per_day:
             log.warning(
                 "the threshold of '%s' is an estimate: it was tested on %s of footage, which cannot confirm fewer than "
-                "%s false alarms per day; to confirm %s, learn from at least %s. Until a day was watched, more alarms are "
-                "allowed, marked early",
+                "%s false alarms per day; to confirm %s, learn from at least %s. Until a day was watched, more alarms "
+                "are allowed, marked early",
                 model.name,
                 in_words(DAY_S / scale.supported_per_day),
                 about(scale.supported_per_day),
