@@ -1,7 +1,7 @@
 """Scene memory: checks if the scene has ever looked like this. It finds still objects as well as moving ones.
 
 Examples: a person lying on the floor, moved furniture, a room that is darker than ever. With about a day of footage,
-whole pictures of 16x8 blocks are compared with the most similar ones of the footage (pictures.py). Earlier versions
+whole pictures of 16x8 blocks are compared with the most similar ones of the footage (picture_memory.py). Earlier versions
 compared their blocks with the learned states of the scene (scene_states.py); such models are still used. With less
 footage, only the texture of each place is compared (patches.py). This is less sensitive, see ``Scene.min_threshold``.
 Four hours do not show the light of the fifth hour, so the whole picture would look new for most of the next day. States
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
 from monitor.detector.kept_pictures import Kept
 from monitor.detector.scene.patches import SIDE, Patches, patch_picture
-from monitor.detector.scene.pictures import NEIGHBOURS, Pictures
+from monitor.detector.scene.picture_memory import NEIGHBOURS, Pictures
 from monitor.detector.scene.scene_states import States, colour_differences, parts, top_mean
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detector.coverage import Coverage
-from monitor.detector.scene.pictures import NEIGHBOURS, Pictures, distances
+from monitor.detector.scene.picture_memory import NEIGHBOURS, Pictures, distances
 from monitor.detector.scene.scene_detector import SMOOTH_S, Scene
 from monitor.errors import UsageError
 from monitor.scores.smoothing import CausalMedian

@@ -14,7 +14,9 @@ from rich.console import Console
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.app.demo import DemoJudge
+from monitor.learning.calibration_store import CalibrationStore
 from monitor.live.sink import Sink
+from monitor.sinks.calibration_sink import CalibrationSink
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
@@ -50,6 +52,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "record": lambda folder: Recorder(folder / "scores.jsonl", folder / "alerts.jsonl", sort=True),
     "demo": lambda _: plain(DemoJudge(SyntheticScene(duration_s=10.0))),
     "dashboard": lambda _: dashboard(),
+    "calibration": lambda folder: CalibrationSink(CalibrationStore(folder / "calibrations")),
     "evidence": lambda folder: EvidenceSink(
         EvidenceSettings(enabled=True, folder=folder / "evidence"), stop=threading.Event()
     ),
@@ -73,7 +76,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield child
             yield from below(child)
 
-    known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink}
+    known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, CalibrationSink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1
