@@ -4,8 +4,8 @@ Examples: a person lying on the floor, moved furniture, a room that is darker th
 whole pictures of 16x8 blocks are compared with the most similar ones of the footage (picture_memory.py). Earlier
 versions compared their blocks with the learned states of the scene (scene_states.py); such models are still used. With
 less footage, only the texture of each place is compared (patches.py). This is less sensitive, see
-``Scene.min_threshold``. Four hours do not show the light of the fifth hour, so the whole picture would look new for most of the next day. States
-and textures are compared only with those of the same regime (colour, infrared).
+``Scene.min_threshold``. Four hours do not show the light of the fifth hour, so the whole picture would look new for
+most of the next day. States and textures are compared only with those of the same regime (colour, infrared).
 """
 
 from __future__ import annotations
