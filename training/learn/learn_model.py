@@ -272,10 +272,9 @@ class _Fit:
         self._fitted = [replace(each, detector=learned.get(each.detector.name, each.detector)) for each in self._fitted]
         return whole.held_out
 
-    @staticmethod
-    def _learns_all(sample: Detector) -> LearnsAll | None:
+    def _learns_all(self, sample: Detector) -> LearnsAll | None:
         whole = LEARNERS[sample.name].whole
-        return None if whole is None else whole(sample)
+        return None if whole is None else whole(sample, self.normal.footage_s)
 
     def usable(self, held_out: HeldOut) -> list[Detector]:
         """The detectors with held-out scores that give a threshold. The others are reported and left out.

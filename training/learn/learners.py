@@ -30,15 +30,15 @@ class Learner:
            show the usual scores
     judge  (detector, held-out footage, report) -> the detector to keep, or None if it did not learn well enough; then
            it does not become part of the model
-    whole  (detector fitted to a sample of long footage) -> what learns from all of that footage; None if the detector
-           learns from the sample alone, and its result is None if this footage is too short for it
+    whole  (detector fitted to a sample of long footage, seconds of that footage) -> what learns from all of it; None if
+           the detector learns from the sample alone, and its result is None if this footage is too short for it
     """
 
     fit: Callable[[Clips, int, str, Report], Detector]
     refit: bool = True
     least_held_back_s: float = 0.0
     judge: Callable[[Detector, Clips, Report], Detector | None] = lambda detector, _clips, _report: detector
-    whole: Callable[[Detector], LearnsAll | None] | None = None
+    whole: Callable[[Detector, float], LearnsAll | None] | None = None
 
 
 def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
@@ -47,7 +47,7 @@ def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  
     return Motion.fit(clips, seed)
 
 
-def _whole_motion(sample: Detector) -> LearnsAll:
+def _whole_motion(sample: Detector, footage_s: float) -> LearnsAll:  # noqa: ARG001
     from monitor.detector.motion.motion_detector import Motion
     from monitor.detector.motion.whole_motion import WholeMotion
 
@@ -55,12 +55,10 @@ def _whole_motion(sample: Detector) -> LearnsAll:
     return WholeMotion(sample)
 
 
-def _whole_scene(sample: Detector) -> LearnsAll | None:
-    from monitor.detector.scene.scene_detector import Scene
-    from monitor.detector.scene.whole_scene import WholeScene
+def _whole_scene(sample: Detector, footage_s: float) -> LearnsAll | None:  # noqa: ARG001
+    from monitor.detector.scene.whole_scene import LEAST_S, WholeScene
 
-    assert isinstance(sample, Scene)
-    return WholeScene() if sample.of_a_day else None
+    return WholeScene() if footage_s >= LEAST_S else None
 
 
 def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001

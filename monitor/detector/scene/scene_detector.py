@@ -107,11 +107,6 @@ class Scene(Detector):
         return cls(settings, {r: pictures for r, count in zip(_REGIMES, counts, strict=True) if count})
 
     @property
-    def of_a_day(self) -> bool:
-        """Whether it was learned from about a day of footage or more."""
-        return self._settings.kind != "patches"
-
-    @property
     def regimes(self) -> tuple[Regime, ...]:
         """The regimes that were learned."""
         return tuple(self._memories)

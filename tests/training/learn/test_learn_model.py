@@ -13,6 +13,7 @@ import pytest
 
 from monitor.detector.base import Detector
 from monitor.detector.registry import REGISTRY
+from monitor.detector.scene.whole_scene import WholeScene
 from monitor.detector.static_detector import StaticAge
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
@@ -135,6 +136,13 @@ def test_from_long_footage_motion_learns_every_frame_and_is_held_out_on_all_of_i
     detector = model.detectors[0]
     assert not detector.settings()["spacing"]
     assert ModelScale(model, 1.0, SmoothingSettings()).scales["motion"].threshold > 1.0
+
+
+def test_whole_pictures_of_the_scene_are_learned_only_from_most_of_a_day() -> None:
+    scene = LEARNERS["scene"].whole
+    assert scene is not None
+    assert scene(Brightness(), 19 * 3600.0) is None, "another hour's light would be new"
+    assert isinstance(scene(Brightness(), 23 * 3600.0), WholeScene)
 
 
 @pytest.mark.parametrize("lengths", [[100], [40, 7, 90], list(range(10, 40))])
