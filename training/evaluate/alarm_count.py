@@ -63,10 +63,11 @@ class AlarmCount:
             f"{counted(len(self.alarms), 'alarm')}: {about(self.per_day)} in 24 h "
             f"[{about(low)}, {about(high)}] (95%, Poisson); the budget is {self.budget_per_day:g}",
         ]
+        early = sum(alarm.early for alarm in self.alarms)
         if self.supported_per_day > self.budget_per_day:
             lines.append(
-                f"the model's held-out footage can confirm no rate below {about(self.supported_per_day)} per day: the "
-                "threshold for this budget is extrapolated"
+                f"the model's held-out footage can confirm no rate below {about(self.supported_per_day)} per day: at "
+                f"first more alarms than the budget are allowed, and {early} of these were early"
             )
         silent = sum(not alarm.notify for alarm in self.alarms)
         if silent:
@@ -161,4 +162,5 @@ def _in_file(alarm: Alarm, source: Joined) -> Alarm:
         alarm.detector,
         alarm.reasons,
         alarm.notify,
+        alarm.early,
     )

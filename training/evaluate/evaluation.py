@@ -138,7 +138,7 @@ def evaluate(
     if chosen.post is Post.CAUSAL:
         alarms = [alarm for found in watched for alarm in found.alarms]
         events = compare([found.truth for found in watched], alarms, chosen.false_alarms_per_day)
-        events = replace(events, supported_per_day=scale.supported_per_day)
+        events = replace(events, supported_per_day=scale.supported_per_day, allowed_per_day=scale.allowed_per_day)
     evaluation = Evaluation(
         model=model.id,
         post=chosen.post.value,

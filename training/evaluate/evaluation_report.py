@@ -150,12 +150,12 @@ def _ranking(found: Evaluation, width: int | None) -> str:
 
 def _events(events: EventFigures, width: int | None) -> str:
     lines = [f"At the threshold for {counted(events.budget_per_day, 'false alarm')} per day:"]
-    if events.supported_per_day > events.budget_per_day:
+    if events.allowed_per_day > events.budget_per_day:
         lines.append(
-            f"  extrapolated {about(events.supported_per_day / events.budget_per_day)} times beyond what the model's "
-            "held-out footage can confirm, so many events are missed:"
+            f"  as of a camera that is new: {about(events.allowed_per_day)} are allowed at first, because the model's "
+            "held-out footage does not show what is"
         )
-        lines.append("  learn from more footage, or use a higher --false-alarms-per-day")
+        lines.append("  rare; the rate falls to the budget while a day is watched. More footage makes it reliable")
     if events.events:
         delay = "" if math.isnan(events.delay_s) else f", median delay {events.delay_s:.1f} s"
         lines.append(f"  {events.found} of {counted(events.events, 'event')} found ({events.recall:.0%}){delay}")

@@ -35,6 +35,7 @@ class Alarm:
     detector    the detector with the highest score at the peak
     reasons     what rose at the peak, as text
     notify      False if a cool-down held the notification back
+    early       True if only a camera that is new raises it, see ``allowed_per_day``
     """
 
     video: str
@@ -46,6 +47,7 @@ class Alarm:
     detector: str
     reasons: tuple[str, ...]
     notify: bool
+    early: bool = False
 
     @property
     def length_s(self) -> float:
@@ -80,6 +82,7 @@ class AlarmLog:
                         alert.detector,
                         tuple(str(reason) for reason in alert.reasons),
                         event.notify,
+                        alert.early,
                     )
                 )
         self.alarms.extend(over)
@@ -123,6 +126,7 @@ class EventFigures:
     missed                 (video, first second, last second) of each interval that was not found
     already_on             number of missed intervals in which an earlier alert was still on
     supported_per_day      the lowest false-alarm rate per day that the model's held-out footage can confirm
+    allowed_per_day        false alarms per day at the threshold: at first more than the budget
     """
 
     budget_per_day: float
@@ -137,6 +141,7 @@ class EventFigures:
     missed: tuple[tuple[str, float, float], ...]
     already_on: int = 0
     supported_per_day: float = 0.0
+    allowed_per_day: float = 0.0
 
 
 def compare(truth: Sequence[Truth], alarms: Sequence[Alarm], budget_per_day: float) -> EventFigures:
