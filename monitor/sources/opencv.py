@@ -27,6 +27,8 @@ if "OPENCV_LOG_LEVEL" not in os.environ:  # a user who sets this variable wants 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 FALLBACK_FPS = 25.0
+MOST_UNDECODED = 50
+"""``grab`` of OpenCV fails at a frame that cannot be decoded, as at the end. Only so many in a row are the end."""
 _LAST_DEVICE = 2**31 - 1
 
 
