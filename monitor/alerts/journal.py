@@ -293,7 +293,7 @@ class Journal:
     def _unusable(self, reason: str) -> str:
         return (
             f"cannot use the journal {self.path} ({reason}): "
-            "choose another path ([journal] path), or run without a journal (--no-journal)"
+            "choose another path ([journal] path) or state folder (--state), or run without a journal (--no-journal)"
         )
 
 
