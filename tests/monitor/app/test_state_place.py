@@ -57,7 +57,7 @@ def test_a_state_folder_that_is_none_is_refused_with_its_flag(here: Path, state:
     (here / "file").write_text("mine")
     (here / "with-a-file").mkdir()
     (here / "with-a-file" / "models").write_text("mine")
-    result = monitor("nothing.mp4", "--state", state)
+    result = monitor("nothing.mp4", "--state", str(here / state))
     assert result.returncode == 2
     assert "is not a folder: name a folder with --state (or the setting 'state')" in " ".join(result.stderr.split())
     assert (here / "file").read_text() == "mine"
