@@ -47,6 +47,8 @@ class Alert:
     detector     name of the detector that contributes most to the snapshot's score
     scale        the scale that the scores are measured on; it names the model and the false-alarm budget
     media_s      position in the file or folder at which the event starts, seconds; None for a live camera
+    also         what else the event is about: the first reason of each further cause, of a different kind in a
+                 different place
     """
 
     camera: str
@@ -61,6 +63,7 @@ class Alert:
     anomaly_map: FloatArray | None = None
     detector: str = ""
     media_s: float | None = None
+    also: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +116,7 @@ class CameraMonitor:
         self._read: deque[tuple[float, float, float | None]] = deque(maxlen=1024)  # time_s, wall_time, media_s
         self._started_at = self._read_at = 0.0
         self._media_s: float | None = None
+        self._also: tuple[Reason, ...] = ()
         self._forget()
 
     @property
@@ -164,8 +168,13 @@ class CameraMonitor:
             reasons = detections[loudest].reasons
             return Cause(self.scale.sense_of(loudest), place)
 
-        event = self._rule.update(frame.time_s, fused.score, new_peak)
+        causes = self._rule.causes
+        event = self._rule.update(frame.time_s, fused.score, new_peak, Cause(self.scale.sense_of(loudest), place))
         if event is not None:
+            if event.phase is Phase.START:
+                self._also = ()
+            elif self._rule.causes > causes:
+                self._also += self._with_reasons(scored, loudest, fused.score, by_detector)[loudest].reasons[:1]
             alerts.append(self._alert(event, scored, fused.detector, by_detector))
         advice = None if self._drift is None else self._drift.update(frame, fused.score, alarmed=self.alarmed)
         return Judgement(
@@ -239,6 +248,7 @@ class CameraMonitor:
             heat,
             self.scale.names[loudest or 0],
             self._media_s,
+            self._also,
         )
 
     def _with_reasons(

@@ -70,6 +70,7 @@ class PublishSink(Sink):
             dropped_frames=report.dropped,
             regions=alert.regions,
             reasons=alert.reasons,
+            also=alert.also,
             expected_false_alarms_per_day=alert.scale.false_alarms_per_day,
             evidence=self._evidence(alert),
             media_s=alert.media_s,
