@@ -37,8 +37,10 @@ Split = Literal["testing_videos", "training_videos"]
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _LONGEST_PATH = 40
-_DEVICE_DIGITS = 5  # longest index of a USB camera
 """Longest path of an address that becomes part of a camera's name, characters."""
+_ROUNDS = 100_000
+"""Rounds of the checksum of an address: about 40 ms, so that it does not help to guess a password."""
+_DEVICE_DIGITS = 5  # longest index of a USB camera
 # Data sets store their labels as images next to the footage (UCSD: Test001_gt).
 _LABELS = re.compile(r"(^|[_\-])(gt|masks?|ground[_\-]?truth)$", re.IGNORECASE)
 
@@ -233,7 +235,7 @@ def _url_name(url: str, scheme: str) -> str:
 
 def _checksum(text: str) -> str:
     """Six digits in place of a text that may hold a password. They take so long to compute that nobody guesses it."""
-    return hashlib.pbkdf2_hmac("sha256", text.encode(errors="replace"), b"true-sight", 100_000).hex()[:6]
+    return hashlib.pbkdf2_hmac("sha256", text.encode(errors="replace"), b"true-sight", _ROUNDS).hex()[:6]
 
 
 def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
