@@ -12,7 +12,7 @@ import cv2
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.devices import device_index
-from monitor.sources.opencv import MOST_UNDECODED, has_budget, open_capture, plausible_fps
+from monitor.sources.opencv import MOST_UNDECODED_LIVE, has_budget, open_capture, plausible_fps
 from monitor.sources.picture_budget import MOST_PIXELS
 from monitor.sources.reach import why_unreachable
 from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
@@ -213,10 +213,11 @@ class CameraReader(Reader):
         self._waited_for += took_s > _WAITED_S
         if not source.networked:
             raise CaptureError(f"{source.label} closed the connection")
-        if self._in_a_row >= MOST_UNDECODED:
-            if self._waited_for > MOST_UNDECODED // 2:
+        if self._in_a_row >= MOST_UNDECODED_LIVE:
+            if self._waited_for > MOST_UNDECODED_LIVE // 2:
+                count = MOST_UNDECODED_LIVE
                 raise CaptureError(
-                    f"{source.label} sent {MOST_UNDECODED} pictures in a row that cannot be decoded: check its settings"
+                    f"{source.label} sent {count} pictures in a row that cannot be decoded: check its settings"
                 )
             raise CaptureError(f"{source.label} closed the connection")
         return None

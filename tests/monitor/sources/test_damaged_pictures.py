@@ -14,7 +14,7 @@ import pytest
 from monitor.errors import CaptureError
 from monitor.sources.camera import CameraSource
 from monitor.sources.isolated.isolated_source import isolate
-from monitor.sources.opencv import MOST_UNDECODED
+from monitor.sources.opencv import MOST_UNDECODED_LIVE
 from monitor.sources.source import Reader
 from monitor.sources.video import VideoSource
 from monitor.testing.web_camera import WebCamera
@@ -70,11 +70,11 @@ def test_an_mjpeg_stream_goes_on_after_pictures_that_cannot_be_decoded(bad: byte
 def test_only_many_in_a_row_end_the_connection() -> None:
     good = [picture(level) for level in range(0, 240, 20)] * 10
     bad = BAD["random bytes"]
-    with stream([*good, *[bad] * (MOST_UNDECODED - 1), *good[:3], *[bad] * MOST_UNDECODED, *good]) as camera:
+    with stream([*good, *[bad] * (MOST_UNDECODED_LIVE - 1), *good[:3], *[bad] * MOST_UNDECODED_LIVE, *good]) as camera:
         source = CameraSource("door", camera.url("/video"))
         with source.open() as reader:
             found, error = seen(reader)
-    assert found.endswith("." + "x" * (MOST_UNDECODED - 1) + "...")
+    assert found.endswith("." + "x" * (MOST_UNDECODED_LIVE - 1) + "...")
     assert error
 
 
