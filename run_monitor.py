@@ -40,6 +40,7 @@ from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.live.fleet import Camera
 from monitor.sinks.dashboard.pressed_keys import restore_terminals
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.sources.unreadable import UnreadableSource
 from monitor.text.command_line import run_app, say_error
 from monitor.text.commands import monitor_command, python_command
 from monitor.text.durations import parse_duration
@@ -176,8 +177,10 @@ def main(
     )  # for the demo's model; deleted at the end
 
     relearning = Relearning(asked=relearn, duration=learn is not None)
+    may_fail: set[str] | None = None  # at the start, any source; a reload must not lose one that is watched
 
     def prepare() -> tuple[MonitorConfig, list[Camera]]:
+        nonlocal may_fail
         settings = load_config(config, given)
         if scene is not None and (sources or settings.cameras):
             raise UsageError("--demo has its own scene: remove the sources and the cameras")
@@ -196,7 +199,8 @@ def main(
         if settings.device.startswith("cuda"):
             check_device(settings.device)
         if scene is None:
-            found = find_sources(sources or [], settings)
+            found = find_sources(sources or [], settings, may_fail)
+            may_fail = {source.name for source in found if isinstance(source, UnreadableSource)}
         else:
             found = [scene if settings.model is not None else DemoStreet(scene, settings.learning.duration_s)]
         return settings, plan_cameras(found, settings, max_frames, relearning)

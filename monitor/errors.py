@@ -4,6 +4,7 @@ MonitorError
 ├── UsageError            exit code 2: the user's input cannot be used
 │   ├── ConfigError       a setting is unknown, has the wrong type or is out of range
 │   ├── SourceError       a path, folder or file is not a source of frames
+│   │   └── UnreadableError   it cannot be read now, or holds nothing that can be watched
 │   └── ModelError        a model folder is missing, damaged or not made by this program
 ├── RunError              exit code 1: a run could not start or could not continue
 │   ├── BindError         a ZeroMQ address cannot be bound
@@ -41,6 +42,10 @@ class ConfigError(UsageError):
 
 class SourceError(UsageError):
     """A path, folder or file is not a source of frames."""
+
+
+class UnreadableError(SourceError):
+    """A path, folder or file cannot be read now, or holds nothing that can be watched."""
 
 
 class ModelError(UsageError):

@@ -40,6 +40,10 @@ ModelFolder = Annotated[
 MOST_SEED = 2**32 - 1
 """The random generators of all libraries take seeds up to this."""
 
+Fps = Annotated[
+    float,
+    typer.Option(min=0.001, max=1000, metavar="N", help="Frames per second of folders of images, as in a live run."),
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="Device for networks: auto, cpu, cuda or cuda:N.")]
 
 
@@ -79,6 +83,7 @@ def learn(
             min=0, max=1000, metavar="N", help="Frames analysed per second, as in a live run; 0 = every frame."
         ),
     ] = 10.0,
+    fps: Fps = 25.0,
     false_alarms_per_day: Annotated[
         float, typer.Option(min=1e-3, max=1e5, metavar="N", help="Budget that a better version is compared at.")
     ] = 1.0,
@@ -116,7 +121,7 @@ def learn(
     with _stoppable(report, lambda: "stopped: earlier versions of the model are unchanged"):
         check_name(settings)
         with report.beating(), TemporaryDirectory() as folder:
-            found = footage_of(sources, Path(folder), parse_duration(record), report, analysis_fps)
+            found = footage_of(sources, Path(folder), parse_duration(record), report, analysis_fps, fps)
             learn_model(found, sources, settings, report, report.version)
     if not json_lines:
         elsewhere = "" if models is None else f" --model {models / name}"
@@ -230,6 +235,7 @@ def evaluate(
             min=0, max=1000, metavar="N", help="Frames analysed per second, as in a live run; 0 = every frame."
         ),
     ] = 10.0,
+    fps: Fps = 25.0,
     corrupt: Annotated[
         str | None,
         typer.Option(
@@ -293,14 +299,14 @@ def evaluate(
         if plots is not None:
             make_writable(plots, "--plots")
         if alarms_per_day is not None:
-            alarms = count_alarms(alarms_per_day, loaded, false_alarms_per_day, report, analysis_fps)
+            alarms = count_alarms(alarms_per_day, loaded, false_alarms_per_day, report, analysis_fps, fps)
             shown, figures = alarms.text(terminal_width()), to_json(alarms)
         else:
             if trained := overlap(videos, loaded.provenance.data):
                 report.say(
                     f"warning: trained on {len(trained)} of these videos ({listed(trained, 3)}): results are too good"
                 )
-            watching = WatchSettings(analysis_fps, faults, snapshots=4 if plots is not None else 0)
+            watching = WatchSettings(analysis_fps, faults, 4 if plots is not None else 0, fps)
             found = measure(videos, loaded, report, Settings(post, false_alarms_per_day, watching))
             shown, figures = text(found.evaluation, terminal_width()), to_json(found.evaluation)
             if plots is not None:

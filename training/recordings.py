@@ -9,20 +9,22 @@ from monitor.errors import SourceError, UsageError
 from monitor.learning.footage import FootageSource, is_footage
 from monitor.sources.finding import Split, open_sources
 from monitor.sources.isolated.isolated_source import isolate
+from monitor.sources.opencv import FALLBACK_FPS
 from monitor.sources.source import Source
 
 
-def recorded_sources(paths: Sequence[str], split: Split) -> list[Source]:
+def recorded_sources(paths: Sequence[str], split: Split, fps: float = FALLBACK_FPS) -> list[Source]:
     """Open the recorded footage at the paths. Each path is a file or a folder.
 
-    split: the part to use if a path is the root of a data set
+    split  the part to use if a path is the root of a data set
+    fps    frames per second of folders of images; a recording of the monitor knows its own times
 
     Each video is decoded in a separate process, so a file that crashes the decoder only causes a normal error. Raises
     SourceError for a path without footage and UsageError for a camera.
     """
     recordings = [path for path in paths if is_footage(Path(path))]
     others = [path for path in paths if path not in recordings]
-    sources = open_sources(others, split=split)
+    sources = open_sources(others, split=split, fps=fps)
     sources += [FootageSource(Path(path)) for path in recordings]
     live = [source.label for source in sources if source.live]
     if live:

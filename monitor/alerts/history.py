@@ -29,6 +29,9 @@ PAGE_MESSAGES = 500
 PAGE_BYTES = 1_000_000
 """Limits of one replay page. A single message that is larger than the limit still gets a page."""
 
+NAMED_EVENTS = 5
+"""Open events named in the log at the start; the rest are counted."""
+
 _TopicPrefix = Annotated[str, Field(max_length=300)]
 _Unix = Annotated[float, Field(ge=0, le=1e11)]
 
@@ -114,20 +117,35 @@ class History:
     def interrupted(self) -> list[AlertMessage]:
         """Return the last messages of events that an earlier, killed run left open. They are now open in this run.
 
-        An event that cannot be read is logged: subscribers will not get its end.
+        A camera has one open event of each kind; of several in the journal, the last counts. Others, and events that
+        cannot be read, are logged: subscribers will not get their end.
         """
-        found = []
-        for event_id, stored in self._left_open():
+        left, unreadable = self._left_open(), 0
+        found: dict[tuple[str, str], AlertMessage] = {}
+        for event_id, stored in left:
             last = next((pair for pair in map(_open_alert, stored) if pair is not None), None)
             if last is None:
-                log.warning(
-                    "event %s was open when the monitor was killed, but cannot be read: it gets no end", event_id
-                )
+                unreadable += 1
+                if unreadable <= NAMED_EVENTS:
+                    log.warning(
+                        "event %s was open when the monitor was killed, but cannot be read: it gets no end",
+                        event_id[:200],
+                    )
                 continue
             message, entry = last
+            key = message.camera, message.about
+            if (earlier := found.pop(key, None)) is not None:
+                self.open.pop(earlier.event_id, None)
             self.open[message.event_id] = entry
-            found.append(message)
-        return found
+            found[key] = message
+        total = max(self.journal.open_count if self.journal else 0, len(left))
+        if more := total - len(found) - min(unreadable, NAMED_EVENTS):
+            log.warning(
+                "the journal holds %s more that were open when the monitor was killed: they cannot be read, or a later "
+                "one of the same camera is open, too; they get no end",
+                counted(more, "event"),
+            )
+        return list(found.values())
 
     def _left_open(self) -> list[tuple[str, list[Entry]]]:
         try:

@@ -107,6 +107,9 @@ class Journal:
                     "or run it with --no-journal"
                 ) from error
             raise ConfigError(self._unusable(str(error))) from error
+        if odd := self._file.odd_positions:
+            message = "the journal %s holds %s with positions that no monitor gives: they are kept, but not replayed"
+            log.warning(message, self.path, counted(odd, "message"))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -156,7 +159,7 @@ class Journal:
         return True
 
     def open_events(self) -> list[tuple[str, list[Entry]]]:
-        """Return every event that was open at the last write, oldest first: its id, and its last message.
+        """Return the latest events that were open at the last write, oldest first: the id, and the last message.
 
         The message is stored in up to two places. Of each, only position, topic and body are sure. Raises JournalError.
         """
@@ -165,6 +168,11 @@ class Journal:
                 return self._file.open_events()
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
+
+    @property
+    def open_count(self) -> int:
+        """Number of events that were open at the last write; ``open_events`` may return fewer."""
+        return self._file.open_count
 
     def position_at(self, sent_at: float) -> int:
         """Return the position before the first message sent at ``sent_at`` (unix seconds) or later.
@@ -285,7 +293,7 @@ class Journal:
     def _unusable(self, reason: str) -> str:
         return (
             f"cannot use the journal {self.path} ({reason}): "
-            "choose another path ([journal] path), or run without a journal (--no-journal)"
+            "choose another path ([journal] path) or state folder (--state), or run without a journal (--no-journal)"
         )
 
 

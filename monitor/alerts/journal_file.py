@@ -14,15 +14,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from monitor.alerts.journal_owner import APPLICATION_ID, check_ours
+from monitor.alerts.journal_owner import APPLICATION_ID, VERSION, check_ours
 from monitor.alerts.journal_rows import (
-    LARGEST_POSITION,
     MAX_BODY_BYTES,
+    POSITIONS_AHEAD,
+    TABLES,
     Entry,
     Page,
     decode_text,
     entry_of,
-    is_position,
     is_topic,
 )
 from monitor.errors import ConfigError
@@ -37,15 +37,8 @@ SCAN_ROWS = 2000
 PRUNE_ROWS = 50
 """Messages removed in one step."""
 
-_VERSION = 1
-_TABLES = (
-    "CREATE TABLE IF NOT EXISTS messages (position INTEGER PRIMARY KEY, sent_at REAL NOT NULL, epoch TEXT NOT NULL, "
-    "topic TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, jpeg BLOB)",
-    "CREATE INDEX IF NOT EXISTS by_time ON messages (sent_at)",
-    "CREATE TABLE IF NOT EXISTS open_events (event_id TEXT PRIMARY KEY, position INTEGER NOT NULL, "
-    "topic TEXT NOT NULL, body BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS kept (after INTEGER NOT NULL)",
-)
+MOST_OPEN = 2000
+"""Open events that are read, the latest of them: a monitor has few per camera."""
 _TIME_TABLE = "CREATE TABLE IF NOT EXISTS witnessed_time (record TEXT NOT NULL)"
 """Journals of version 0.1.0 lack this table, and that version ignores it."""
 
@@ -92,12 +85,12 @@ class JournalFile:
             self._db.execute("PRAGMA journal_mode = WAL").fetchall()
             self._db.execute(f"PRAGMA synchronous = {'FULL' if flush_each else 'NORMAL'}")
             self._db.execute("PRAGMA journal_size_limit = 4000000")
+            self._largest = max(begin_at, now_position()) + POSITIONS_AHEAD
+            self.odd_positions = self._set_odd_positions_aside()
+            """Number of messages with positions that no monitor gives: they are kept, but not replayed."""
             self.kept_after = self._read_kept_after(begin_at)
             """The file still holds every message that was written after this position."""
-            self.last_position: int = (
-                self._value("SELECT max(position) FROM messages WHERE position <= ?", LARGEST_POSITION)
-                or self.kept_after
-            )
+            self.last_position: int = max(self._value("SELECT max(position) FROM messages") or 0, self.kept_after)
             self.time = WitnessedTime(moment, self._saved_time())
             """The witnessed time. Call its ``advance`` often, and ``save_time`` from time to time."""
             self._open: dict[Any, Any] = dict(self._db.execute("SELECT event_id, position FROM open_events"))
@@ -132,19 +125,27 @@ class JournalFile:
         self.last_position = entry.position
 
     def open_events(self) -> list[tuple[str, list[Entry]]]:
-        """Return every open event, oldest first: its id, and its last message as it is stored in up to two places.
+        """Return the latest open events, oldest first: the id, and the last message as stored in up to two places.
 
         Of each message, only position, topic and body are sure. The list of an event is empty if none can be read.
         """
         query = (
-            "SELECT open_events.event_id, open_events.position, open_events.topic, open_events.body, "
-            "messages.topic, messages.body FROM open_events LEFT JOIN messages USING (position) ORDER BY position"
+            "SELECT opened.event_id, opened.position, opened.topic, opened.body, messages.topic, messages.body "
+            "FROM (SELECT * FROM open_events WHERE ifnull(length(event_id), 0) <= 1000 AND length(body) <= ? "
+            "ORDER BY position DESC LIMIT ?) AS opened LEFT JOIN messages "
+            "ON messages.position = opened.position AND length(messages.body) <= ? ORDER BY opened.position"
         )
         found = []
-        for event_id, position, *stored in self._db.execute(query).fetchall():
-            rows = ((position, 0.0, "", topic, 0, body, None) for topic, body in (stored[:2], stored[2:]))
-            found.append((str(event_id), [entry for entry in map(entry_of, rows) if entry is not None]))
+        rows = self._db.execute(query, (MAX_BODY_BYTES, MOST_OPEN, MAX_BODY_BYTES)).fetchall()
+        for event_id, position, *stored in rows:
+            places = ((position, 0.0, "", topic, 0, body, None) for topic, body in (stored[:2], stored[2:]))
+            found.append((str(event_id), [entry for entry in map(entry_of, places) if entry is not None]))
         return found
+
+    @property
+    def open_count(self) -> int:
+        """Number of events that were open at the last write."""
+        return len(self._open)
 
     def position_at(self, sent_at: float) -> int:
         """Return the position before the first message sent at ``sent_at`` (unix seconds) or later."""
@@ -207,8 +208,10 @@ class JournalFile:
             last = oldest[-1][0]
             with self._transaction():
                 self._db.execute("DELETE FROM messages WHERE position <= ?", (last,))
-                self._db.execute("UPDATE kept SET after = ?", (last,))
-            self.kept_after = max(0, last)
+                if last > 0:
+                    self._db.execute("UPDATE kept SET after = ?", (last,))
+            if last > 0:
+                self.kept_after = last
         elif self._value("PRAGMA freelist_count") == 0:
             return False
         # Return the freed database pages to the file system.
@@ -228,7 +231,7 @@ class JournalFile:
 
     def _refuse_foreign(self) -> None:
         marks = self._value("PRAGMA application_id"), self._value("PRAGMA user_version")
-        if marks != (APPLICATION_ID, _VERSION) and not self._is_empty():
+        if marks != (APPLICATION_ID, VERSION) and not self._is_empty():
             owner = "a newer monitor" if marks[0] == APPLICATION_ID else "another program"
             raise ConfigError(f"{self.path} belongs to {owner}: choose another path for the journal ([journal] path)")
 
@@ -244,19 +247,29 @@ class JournalFile:
 
     def _make_tables(self, begin_at: int) -> None:
         new = self._is_empty()
-        for table in (*_TABLES, _TIME_TABLE):  # in an old file, one may be missing
+        for table in (*TABLES, _TIME_TABLE):  # in an old file, one may be missing
             self._db.execute(table)
         if new:
             self._db.execute("INSERT INTO kept VALUES (?)", (begin_at,))
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            self._db.execute(f"PRAGMA user_version = {_VERSION}")
+            self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _set_odd_positions_aside(self) -> int:
+        """Give messages with positions that no monitor gives a negative one: else numbering would continue there."""
+        odd = self._value("SELECT count(*) FROM messages WHERE position > ?", self._largest)
+        if odd:
+            with self._transaction():
+                update = "UPDATE OR IGNORE messages SET position = -position WHERE position > ?"
+                self._db.execute(update, (self._largest,))
+                self._db.execute("DELETE FROM messages WHERE position > ?", (self._largest,))  # it is there already
+        return int(odd)
 
     def _read_kept_after(self, begin_at: int) -> int:
         """Return where the journal begins. If that is lost, write it anew: before the first message."""
+        first = self._value("SELECT min(position) FROM messages WHERE position > 0")
         rows = self._db.execute("SELECT after FROM kept").fetchall()
-        if len(rows) == 1 and is_position(rows[0][0]):
-            return int(rows[0][0])
-        first = self._value("SELECT min(position) FROM messages WHERE position BETWEEN 1 AND ?", LARGEST_POSITION)
+        if len(rows) == 1 and isinstance(rows[0][0], int) and 0 <= rows[0][0] < (first or self._largest):
+            return rows[0][0]
         after = begin_at if first is None else first - 1
         with self._transaction():
             self._db.execute("DELETE FROM kept")

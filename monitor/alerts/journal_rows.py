@@ -11,8 +11,17 @@ from dataclasses import dataclass
 
 MAX_BODY_BYTES = 1_000_000
 """No message of a monitor is larger."""
-LARGEST_POSITION = 2**60
-"""Larger positions are not from a monitor: positions begin at the time in milliseconds, about 2**41."""
+POSITIONS_AHEAD = 2**45
+"""Positions begin at the time in milliseconds. One that is this much ahead of the time is not from a monitor."""
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS messages (position INTEGER PRIMARY KEY, sent_at REAL NOT NULL, epoch TEXT NOT NULL, "
+    "topic TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, jpeg BLOB)",
+    "CREATE INDEX IF NOT EXISTS by_time ON messages (sent_at)",
+    "CREATE TABLE IF NOT EXISTS open_events (event_id TEXT PRIMARY KEY, position INTEGER NOT NULL, "
+    "topic TEXT NOT NULL, body BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS kept (after INTEGER NOT NULL)",
+)
+"""How the tables of every journal are made, in this order."""
 STORED_TOPICS = ("alert/", "health/", "budget/")
 """The beginnings of the topics whose messages are stored."""
 
@@ -52,11 +61,6 @@ class Page:
 def decode_text(stored: bytes) -> str:
     """Return stored text; bytes that are not UTF-8 become replacement characters, and never an error."""
     return stored.decode(errors="replace")
-
-
-def is_position(value: object) -> bool:
-    """Return True for a position that a monitor may have assigned. 0 stands before the first message."""
-    return isinstance(value, int) and 0 <= value <= LARGEST_POSITION
 
 
 def is_topic(value: object) -> bool:

@@ -95,6 +95,8 @@ class AlertMessage(Kept):
                   an update, if the event gets clearly worse
     regions       where in the picture, highest score first
     reasons       terms above their normal range, strongest first
+    also          what else the event is about: one reason for each further cause that is of a different kind and in a
+                  different place; in all messages from the update that tells it on
     frame_age_s   seconds from reading the frame to this alert
     dropped_frames  frames of this camera dropped since the start, because inference was behind
     evidence      names of the evidence files of the event
@@ -117,6 +119,7 @@ class AlertMessage(Kept):
     notify: bool
     regions: tuple[RegionBody, ...] = ()
     reasons: tuple[ReasonBody, ...] = ()
+    also: tuple[ReasonBody, ...] = ()
     model: ModelRef
     frame_age_s: float
     dropped_frames: NonNegativeInt

@@ -23,7 +23,7 @@ from monitor.alerts.bus.hub import Hub
 from monitor.alerts.bus.opening import open_door
 from monitor.alerts.bus.roles import Requester, Subscriber
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_SCORES_ENDPOINT, check_endpoint
-from monitor.alerts.history import History
+from monitor.alerts.history import NAMED_EVENTS, History
 from monitor.alerts.journal import Journal
 from monitor.alerts.keys import ServerKeys
 from monitor.alerts.message_parts import ModelRef, ReasonBody, RegionBody
@@ -40,6 +40,7 @@ from monitor.alerts.messages import (
 )
 from monitor.promise import AlarmRate
 from monitor.states import AlertEvent, AlertKind, CameraState, Phase, Reason, Region
+from monitor.text.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +152,7 @@ class Publisher:
         dropped_frames: int,
         regions: Sequence[Region] = (),
         reasons: Sequence[Reason] = (),
+        also: Sequence[Reason] = (),
         expected_false_alarms_per_day: float | None = None,
         evidence: Sequence[str] = (),
         media_s: float | None = None,
@@ -184,6 +186,7 @@ class Publisher:
             notify=event.notify,
             regions=tuple(RegionBody.of(region) for region in regions),
             reasons=tuple(ReasonBody.of(reason) for reason in reasons),
+            also=tuple(ReasonBody.of(reason) for reason in also),
             model=model,
             frame_age_s=frame_age_s,
             dropped_frames=dropped_frames,
@@ -322,8 +325,12 @@ class Publisher:
 
     def _end_interrupted_events(self) -> None:
         """Send the end of every event that an earlier run left open: subscribers must not wait for it forever."""
-        for last in self._history.interrupted():
+        interrupted = self._history.interrupted()
+        for last in interrupted[:NAMED_EVENTS]:
             log.warning("%s: event %s was open when the monitor was killed; it ends now", last.camera, last.event_id)
+        if more := len(interrupted[NAMED_EVENTS:]):
+            log.warning("%s more were open when the monitor was killed; they end now", counted(more, "event"))
+        for last in interrupted:
             ended = {
                 "phase": Phase.END,
                 "ended_at": last.sent_at,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.table import Table
 from rich.text import Text
@@ -87,11 +88,13 @@ class EpisodeResult:
 
     delay_s     seconds from the start of the episode to the start of the alert; None if it was missed
     peak_score  highest score of its alerts; None if it was missed
+    quiet       True if none of its alerts notifies anyone
     """
 
     episode: Episode
     delay_s: float | None
     peak_score: float | None
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,20 @@ class DemoResult:
         """Episodes with at least one alert."""
         return sum(result.delay_s is not None for result in self.episodes)
 
+    @property
+    def quiet(self) -> int:
+        """Caught episodes of which nobody is notified."""
+        return sum(result.quiet for result in self.episodes)
+
+
+class Seen(NamedTuple):
+    """An alert of the demo, up to now. Times in seconds of the stream."""
+
+    started_s: float
+    ended_s: float
+    peak_score: float
+    notify: bool = True
+
 
 class DemoJudge(Sink):
     """Collects the demo's alerts. Also tells the dashboard which episode is in the scene now."""
@@ -114,7 +131,7 @@ class DemoJudge(Sink):
         self._lap = scene.truth
         self._lap_s = scene.duration_s
         self._now_s = -math.inf
-        self._alerts: dict[int, tuple[float, float, float]] = {}
+        self._alerts: dict[int, Seen] = {}
 
     def score(self, judgement: Judgement) -> None:
         """Remember the current time of the stream."""
@@ -124,7 +141,7 @@ class DemoJudge(Sink):
         """Remember the event up to now."""
         event = alert.event
         ended_s = self._now_s if event.ended_s is None else event.ended_s
-        self._alerts[event.number] = (event.started_s, ended_s, event.peak_score)
+        self._alerts[event.number] = Seen(event.started_s, ended_s, event.peak_score, event.notify)
 
     def _truth(self) -> list[Episode]:
         """The episodes that have started so far. A looped scene repeats them."""
@@ -146,20 +163,21 @@ class DemoJudge(Sink):
     def result(self) -> DemoResult:
         """Compare the alerts so far with the episodes so far. An unfinished episode counts only after it is caught."""
         alerts = list(self._alerts.values())
-        over = [e for e in self._truth() if e.ended_s <= self._now_s or any(a[0] >= e.started_s for a in alerts)]
+        over = [e for e in self._truth() if e.ended_s <= self._now_s or any(a.started_s >= e.started_s for a in alerts)]
         return compare(over, alerts)
 
 
-def compare(truth: Sequence[Episode], alerts: Sequence[tuple[float, float, float]]) -> DemoResult:
-    """Match alerts (started_s, ended_s, peak score) with the episodes in which, or soon after which, they started."""
+def compare(truth: Sequence[Episode], alerts: Sequence[Seen]) -> DemoResult:
+    """Match alerts with the episodes in which, or soon after which, they started."""
     results, matched = [], set()
     for episode in truth:
-        hits = [alert for alert in alerts if episode.started_s <= alert[0] <= episode.ended_s + TOLERANCE_S]
+        hits = [alert for alert in alerts if episode.started_s <= alert.started_s <= episode.ended_s + TOLERANCE_S]
         matched.update(hits)
         first = min(hits, default=None)
-        delay = None if first is None else first[0] - episode.started_s
-        results.append(EpisodeResult(episode, delay, max((hit[2] for hit in hits), default=None)))
-    false = tuple((started, ended) for started, ended, peak in alerts if (started, ended, peak) not in matched)
+        delay = None if first is None else first.started_s - episode.started_s
+        quiet = bool(hits) and not any(hit.notify for hit in hits)
+        results.append(EpisodeResult(episode, delay, max((hit.peak_score for hit in hits), default=None), quiet))
+    false = tuple((alert.started_s, alert.ended_s) for alert in alerts if alert not in matched)
     return DemoResult(tuple(results), false)
 
 
@@ -175,15 +193,15 @@ def where_pictures_are(evidence: Path | None) -> str:
 def result_table(result: DemoResult) -> Table:
     """The comparison as a table, for the end of the demo."""
     table = Table(title="Alerts compared with the ground truth", title_justify="left", box=None, pad_edge=False)
-    for column in ("episode", "visible", "alert after", "peak score"):
+    for column in ("episode", "visible", "alert after", "peak score", "notified"):
         table.add_column(column, justify="left" if column == "episode" else "right")
     for entry in result.episodes:
         visible = f"{entry.episode.started_s:.1f} - {entry.episode.ended_s:.1f} s"
         if entry.delay_s is None:
-            table.add_row(entry.episode.kind, visible, Text("missed", "bold red"), "")
+            table.add_row(entry.episode.kind, visible, Text("missed", "bold red"), "", "")
         else:
             delay = Text(f"{entry.delay_s:.1f} s", "green")
-            table.add_row(entry.episode.kind, visible, delay, f"{entry.peak_score:.2f}")
+            table.add_row(entry.episode.kind, visible, delay, f"{entry.peak_score:.2f}", "no" if entry.quiet else "yes")
     return table
 
 
@@ -193,4 +211,9 @@ def result_sentence(result: DemoResult) -> str:
         return "The demo ended before its first abnormal episode was over."
     false = len(result.false_alarms)
     alarms = counted(false, "false alarm") if false else "no false alarm"
-    return f"{result.caught} of {counted(len(result.episodes), 'abnormal episode')} caught, {alarms}."
+    quiet = (
+        f" ({result.quiet} quietly: it repeats an alert of shortly before, so nobody is notified)"
+        if result.quiet
+        else ""
+    )
+    return f"{result.caught} of {counted(len(result.episodes), 'abnormal episode')} caught{quiet}, {alarms}."

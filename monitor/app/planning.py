@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,7 @@ from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
 from monitor.sources.source import Source
 from monitor.state_folder import CALIBRATIONS
+from monitor.sources.unreadable import UnreadableSource
 from monitor.text.commands import python_command
 from monitor.text.durations import in_words
 from monitor.text.wording import about
@@ -37,10 +38,16 @@ from monitor.threads.switching import quick_switching
 log = logging.getLogger("monitor")
 
 
-def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
+def find_sources(
+    specs: Sequence[str], settings: MonitorConfig, may_fail: Collection[str] | None = None
+) -> list[Source]:
     """The sources named on the command line, otherwise the cameras of the config. Each source has been checked.
 
-    Raises SourceError if a source can never give a frame, ConfigError if there is no source.
+    A source that can never give a frame becomes an UnreadableSource: the others are watched.
+
+    may_fail: names of the sources for which this holds; None for all
+
+    Raises SourceError if no source can be read, or one that must not fail; ConfigError if there is no source.
     """
     named = list(specs) or [f"{name}={camera.source}" for name, camera in settings.cameras.items()]
     if not named:
@@ -53,15 +60,28 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
         read_timeout_s=capture.read_timeout_s,
         snapshot_fps=capture.snapshot_fps,
         hardware=capture.hardware_decoding,
+        keep_unreadable=True,
     )
     found = [isolate(source, capture.isolation) for source in found]
     with ThreadPoolExecutor(max_workers=8) as pool:
-        try:
-            for _ in pool.map(lambda source: source.check(), found):
-                pass  # the first error is raised here
-        except SourceError as error:
-            raise SourceError(f"{error}: copy it again, or convert it, for example `ffmpeg -i IN OUT.mp4`") from error
+        found = list(pool.map(_checked_source, found))
+    lost = [source for source in found if isinstance(source, UnreadableSource)]
+    fatal = lost if len(lost) == len(found) else [s for s in lost if may_fail is not None and s.name not in may_fail]
+    if fatal:
+        raise SourceError(fatal[0].reason)
     return found
+
+
+def _checked_source(source: Source) -> Source:
+    """The source, or an UnreadableSource in its place if it can never give a frame."""
+    if isinstance(source, UnreadableSource):
+        return source
+    try:
+        source.check()
+    except SourceError as error:
+        reason = f"{error}: copy it again, or convert it, for example `ffmpeg -i IN OUT.mp4`"
+        return UnreadableSource(source.name, source.label, reason)
+    return source
 
 
 def plan_cameras(
@@ -78,6 +98,9 @@ def plan_cameras(
     loaded = _Loaded()
     cameras = []
     for source in sources:
+        if isinstance(source, UnreadableSource):
+            cameras.append(_camera(source, unlearned_model(), None, None, common.of_camera(source.name), max_frames))
+            continue
         named = _named_model(source.name, common)
         settings = common.of_camera(source.name)
         folder = named or learned_folder(settings.models_folder, source.name)
@@ -129,7 +152,8 @@ def _camera(
     own = settings.cameras.get(source.name)
     named = _named_model(source.name, settings)
     capture = _capture(settings, max_frames)
-    opened_with = (own.source if own else source.label, capture, settings.capture)
+    readable = not isinstance(source, UnreadableSource)
+    opened_with = (own.source if own else source.label, capture, settings.capture, readable)
     # If these settings change while a camera learns, learning starts again.
     judged_by: tuple[object, ...] = (settings.learning, settings.detectors)
     if monitor is not None:

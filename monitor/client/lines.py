@@ -88,6 +88,7 @@ def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | Sco
         if not message.notify:
             words.append(f"({NOT_NOTIFIED})")
         words.extend(reason.text for reason in message.reasons[:1])
+        words.extend(f"also {reason.text}" for reason in message.also)
     return "  ".join(filter(None, words)).rstrip()
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 from pydantic import model_validator
@@ -65,6 +65,8 @@ class _Rise:
     event: int | None = None
     notify: bool = True
     reported_s: float = 0.0
+    told: list[Cause] = field(default_factory=list)  # what the messages of the event have told, one per kind
+    other: tuple[float, Cause] | None = None  # what may be another cause, and since when
 
 
 class AlertRule:
@@ -93,15 +95,25 @@ class AlertRule:
         return self._events
 
     @property
+    def causes(self) -> int:
+        """Number of causes of the open event that were told: 1, and one for each that is clearly another."""
+        return 0 if self._rise is None else len(self._rise.told)
+
+    @property
     def peak_s(self) -> float | None:
         """Time of the highest score of the current rise, even if it is not an event yet; None between rises."""
         return None if self._rise is None else self._rise.peak_s
 
-    def update(self, time_s: float, score: float, cause: Callable[[], Cause] = Cause) -> AlertEvent | None:
+    def update(
+        self, time_s: float, score: float, cause: Callable[[], Cause] = Cause, now: Cause | None = None
+    ) -> AlertEvent | None:
         """Take the score at ``time_s``. Returns the step of an event to report now, or None. A NaN score counts as low.
 
-        cause: what the score is about; called only if the score is the highest of a rise so far
-        An update is reported at once if it is the first step of a quiet event that notifies after all.
+        cause  what the score is about; called only if the score is the highest of a rise so far
+        now    the same for every score; None if it is not known
+
+        An update is reported at once if it is the first step of a quiet event that notifies after all, or if the event
+        has another cause, of a different kind in a different place, for ``min_duration_s``.
         Raises ValueError if the time does not increase.
         """
         if time_s <= self._last_s:
@@ -125,8 +137,9 @@ class AlertRule:
         if not self._high and time_s - rise.last_high_s > rule.merge_gap_s:
             return self._end(score)
         told = rise.notify
-        rise.notify = told or self._notifies(rise)
-        if time_s - rise.reported_s >= rule.update_every_s or rise.notify is not told:
+        another = self._high and now is not None and self._has_another(rise, time_s, score, now)
+        rise.notify = rise.notify or self._notifies(rise)
+        if time_s - rise.reported_s >= rule.update_every_s or rise.notify is not told or another:
             rise.reported_s = time_s
             return self._event(rise, Phase.UPDATE, score, None)
         return None
@@ -136,6 +149,24 @@ class AlertRule:
         """The rise has a new peak. While it is only a candidate, it is what its peak shows."""
         rise.peak_score, rise.peak_s = score, time_s
         rise.cause = cause if rise.event is None else rise.cause.joined(cause)
+
+    def _has_another(self, rise: _Rise, time_s: float, score: float, now: Cause) -> bool:
+        """Whether the event has another cause now, which no message has told."""
+        alike = [number for number, known in enumerate(rise.told) if not now.is_another(known)]
+        for number in alike:
+            if rise.told[number].sense == now.sense:
+                rise.told[number] = rise.told[number].joined(now)  # the same thing has moved on
+        if alike:
+            rise.other = None
+            return False
+        if rise.other is None or rise.other[1].sense != now.sense:
+            rise.other = time_s, now
+        if time_s - rise.other[0] < self.settings.min_duration_s - 1e-6:
+            return False
+        rise.other = None
+        rise.told.append(now)
+        rise.notify = rise.notify or self._cool_down.notifies(time_s, now, score)
+        return True
 
     def _notifies(self, rise: _Rise) -> bool:
         return self._cool_down.notifies(rise.started_s, rise.cause, rise.peak_score)
@@ -151,6 +182,7 @@ class AlertRule:
         rise.event = self._events
         rise.notify = self._notifies(rise)
         rise.reported_s = time_s
+        rise.told.append(rise.cause)
         return self._event(rise, Phase.START, score, None)
 
     def _end(self, score: float) -> AlertEvent:

@@ -49,6 +49,8 @@ class Alert:
     scale        the scale that the scores are measured on; it names the model and the false-alarm budget
     media_s      position in the file or folder at which the event starts, seconds; None for a live camera
     early        True if it is raised only because a camera that is new may raise more alarms, see ``allowed_per_day``
+    also         what else the event is about: the first reason of each further cause, of a different kind in a
+                 different place
     """
 
     camera: str
@@ -64,6 +66,7 @@ class Alert:
     detector: str = ""
     media_s: float | None = None
     early: bool = False
+    also: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,6 +126,7 @@ class CameraMonitor:
         self._started_at = self._read_at = 0.0
         self._media_s: float | None = None
         self._early = False
+        self._also: tuple[Reason, ...] = ()
         self._forget()
 
     @property
@@ -175,8 +179,13 @@ class CameraMonitor:
             reasons = detections[loudest].reasons
             return Cause(self.scale.sense_of(loudest), place)
 
-        event = self._rule.update(frame.time_s, fused.score, new_peak)
+        causes = self._rule.causes
+        event = self._rule.update(frame.time_s, fused.score, new_peak, Cause(self.scale.sense_of(loudest), place))
         if event is not None:
+            if event.phase is Phase.START:
+                self._also = ()
+            elif self._rule.causes > causes:
+                self._also += self._with_reasons(scored, loudest, fused.score, by_detector)[loudest].reasons[:1]
             alerts.append(self._alert(event, scored, fused.detector, by_detector))
         scale = self.scale
         if self.calibration.take(frame.segment, frame.time_s, by_detector, alarmed=self._rule.peak_s is not None):
@@ -252,6 +261,7 @@ class CameraMonitor:
             self.scale.names[loudest or 0],
             self._media_s,
             self._early,
+            self._also,
         )
 
     def _with_reasons(

@@ -31,11 +31,13 @@ class Cause:
         """Whether both are of one kind, and in one place as far as is known."""
         if self.sense != other.sense:
             return False
-        if self.place is None or other.place is None:
-            return True
-        (left, top, right, bottom), (x0, y0, x1, y1) = self.place, other.place
-        apart = max(left - x1, x0 - right, top - y1, y0 - bottom)
-        return apart <= 2 * _MARGIN
+        return self.place is None or other.place is None or not _are_apart(self.place, other.place)
+
+    def is_another(self, other: Cause) -> bool:
+        """Whether both are surely two things: of different kinds, and in different places."""
+        if self.sense == other.sense or self.place is None or other.place is None:
+            return False
+        return _are_apart(self.place, other.place)
 
     def joined(self, other: Cause) -> Cause:
         """The cause of an event that has moved on to ``other``: of the same kind, it has been in both places."""
@@ -43,6 +45,11 @@ class Cause:
             return other
         (left, top, right, bottom), (x0, y0, x1, y1) = self.place, other.place
         return Cause(self.sense, (min(left, x0), min(top, y0), max(right, x1), max(bottom, y1)))
+
+
+def _are_apart(one: Place, other: Place) -> bool:
+    (left, top, right, bottom), (x0, y0, x1, y1) = one, other
+    return max(left - x1, x0 - right, top - y1, y0 - bottom) > 2 * _MARGIN
 
 
 @dataclass(frozen=True, slots=True)

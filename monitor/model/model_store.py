@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from monitor.detector.registry import detector_class
 from monitor.errors import ModelError, RunError, first_problem
 from monitor.model.model_versions import CARD_FILE as CARD_FILE
 from monitor.model.model_versions import WEIGHTS_FILE as WEIGHTS_FILE
-from monitor.model.model_versions import is_ours, newest_usable, remove_model, version_folders
+from monitor.model.model_versions import is_ours, newest_usable, remove_model, version_folders, warn_of_damage
 from monitor.private_files import make_private_folder, open_private
 from monitor.reading import MB, parse_json, read_file
 from monitor.scores.held_out import HeldOut
@@ -208,8 +208,15 @@ def check_replaceable(folder: Path) -> None:
         raise ModelError(f"{folder} is a file: choose another place for the model")
 
 
-def load_model(folder: Path, device: str = "cpu", precision: Precision = "auto") -> Model:
+def load_model(
+    folder: Path,
+    device: str = "cpu",
+    precision: Precision = "auto",
+    on_damage: Callable[[ModelError, Path], None] = warn_of_damage,
+) -> Model:
     """Load a model folder, or the newest usable version in a folder of versions (``monitor.model.model_versions``).
+
+    on_damage: see ``newest_usable``
 
     Every field is checked. Raises ModelError if the model is missing, damaged or not compatible, and UsageError if this
     machine does not support the device or the precision.
@@ -219,7 +226,7 @@ def load_model(folder: Path, device: str = "cpu", precision: Precision = "auto")
     except OSError as error:  # a name too long, or a folder of someone else
         raise ModelError(f"cannot read the model folder {folder} ({error.strerror}): check the path") from error
     if versions:
-        return newest_usable(versions, lambda version: _load(version, device, precision))
+        return newest_usable(versions, lambda version: _load(version, device, precision), on_damage)
     return _load(folder, device, precision)
 
 

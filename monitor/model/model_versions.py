@@ -99,8 +99,20 @@ def set_aside(version: Path) -> Path:
     return aside
 
 
-def newest_usable(versions: Sequence[Path], load: Callable[[Path], Loaded]) -> Loaded:
-    """Load the newest usable version. If no version is usable, raise the ModelError of the newest one."""
+def warn_of_damage(error: ModelError, used: Path) -> None:
+    """Log that a version is damaged, and which older one is used."""
+    log.warning("%s; its older version %s is used instead", error, used)
+
+
+def newest_usable(
+    versions: Sequence[Path],
+    load: Callable[[Path], Loaded],
+    on_damage: Callable[[ModelError, Path], None] = warn_of_damage,
+) -> Loaded:
+    """Load the newest usable version. If no version is usable, raise the ModelError of the newest one.
+
+    on_damage: called if an older version is used, with the error of the newest one and the folder of the used one
+    """
     first: ModelError | None = None
     for version in versions:
         try:
@@ -109,6 +121,6 @@ def newest_usable(versions: Sequence[Path], load: Callable[[Path], Loaded]) -> L
             first = first or error
             continue
         if first is not None:
-            log.warning("%s; its older version %s is used instead", first, version)
+            on_damage(first, version)
         return loaded
     raise first or ModelError(f"this model has no versions: learn one with `{learn_command()}`")

@@ -72,6 +72,7 @@ class PublishSink(Sink):
             reasons=alert.reasons,
             expected_false_alarms_per_day=alert.scale.allowed_per_day,
             early=alert.early,
+            also=alert.also,
             evidence=self._evidence(alert),
             media_s=alert.media_s,
             jpeg=None if alert.event.phase is Phase.UPDATE else snapshot_jpeg(alert),

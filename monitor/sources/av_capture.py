@@ -78,7 +78,7 @@ class AvCapture:
         self._now: VideoFrame | None = None
 
     def grab(self) -> bool:
-        """Decode the next frame. A damaged packet is skipped."""
+        """Decode the next frame. False if it cannot be decoded, as for OpenCV, and at the end."""
         self._now = next(self._frames, None)
         return self._now is not None
 
@@ -117,12 +117,12 @@ class AvCapture:
         """Close the file. Safe to call twice."""
         self._container.close()
 
-    def _decoded(self) -> Iterator[VideoFrame]:
+    def _decoded(self) -> Iterator[VideoFrame | None]:
         try:
             for packet in self._container.demux(self._stream):
                 try:
                     yield from self._stream.decode(packet)
                 except av.error.FFmpegError:
-                    continue
+                    yield None
         except av.error.FFmpegError:
             return  # the file ends in the middle of a packet: the reader finds out how much is missing

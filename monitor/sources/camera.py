@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +12,7 @@ import cv2
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.devices import device_index
-from monitor.sources.opencv import has_budget, open_capture, plausible_fps
+from monitor.sources.opencv import MOST_UNDECODED_LIVE, has_budget, open_capture, plausible_fps
 from monitor.sources.picture_budget import MOST_PIXELS
 from monitor.sources.reach import why_unreachable
 from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
@@ -29,6 +30,12 @@ _NEARLY = 0.9
 # At most this many seconds of frames are skipped. A server that always has a frame ready is not a real camera; its
 # frames are played anyway.
 _BACKLOG_S = 3.0
+
+_TICK_S = 1e-6
+_SPOKEN_S = 1.0
+"""Frames that cannot be decoded are returned after this time at the latest: a reader must not be silent for long."""
+_WAITED_S = 0.001
+"""An attempt that took longer has waited for data; at the end of a stream, it fails sooner."""
 
 _AV1 = frozenset(cv2.VideoWriter.fourcc(*letters) for letters in ("AV01", "av01"))
 """OpenCV's FFmpeg opens such a stream, and then decodes nothing."""
@@ -138,7 +145,8 @@ class CameraReader(Reader):
 
     It follows the stream's own timestamps if they are sound, see StreamClock. So it may run ahead of the time that has
     passed if frames arrive in bursts. The first frame returned is the first one that the reader had to wait for; older
-    frames are skipped.
+    frames are skipped. A frame of a network camera that cannot be decoded, such as a damaged picture of MJPEG, has a
+    position, but no picture.
     """
 
     def __init__(self, capture: cv2.VideoCapture, source: CameraSource) -> None:
@@ -148,23 +156,50 @@ class CameraReader(Reader):
         self._backlog = round(_BACKLOG_S * self.fps)
         self._opened = time.monotonic()
         self._clock = StreamClock()
-        self._index = -1
+        self._last = Position(-1, 0.0)
+        self._ready: deque[tuple[Position, bool]] = deque()  # positions to return, and whether they have a picture
+        self._decoded = True  # whether the last grabbed frame has a picture
+        self._in_a_row = self._waited_for = 0  # frames that could not be decoded; and those that were waited for
 
     def grab(self) -> Position:
         """Wait for the next frame. Raises StallError after the read timeout, CaptureError when the stream ends."""
-        waited_s = self._step()
-        while self._backlog > 0 and waited_s < 0.5 / self.fps:
-            self._backlog -= 1
-            waited_s = self._step()
-        self._backlog = 0
-        now_s = time.monotonic() - self._opened
-        self._index += 1
-        # OpenCV counts frames at a nominal rate if a stream has no timestamps: the clock finds that out.
-        pts_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
-        return Position(self._index, self._clock.time_of(now_s, pts_s if math.isfinite(pts_s) else None))
+        if not self._ready:
+            self._read()
+        position, self._decoded = self._ready.popleft()
+        return position
 
-    def _step(self) -> float:
-        """Grab one frame; return how many seconds this took."""
+    def _read(self) -> None:
+        """Wait for the next frame that can be decoded, a second at most if there are others."""
+        failed, since = 0, 0.0
+        while True:
+            waited_s = self._step()
+            if waited_s is None:
+                # OpenCV says the same at the end of a stream. So this frame counts only if another one follows.
+                failed += 1
+                since = since or time.monotonic()
+                if time.monotonic() - since >= _SPOKEN_S:
+                    break
+            elif self._backlog > 0 and waited_s < 0.5 / self.fps:
+                self._backlog -= 1
+            else:
+                self._backlog = self._in_a_row = self._waited_for = 0
+                break
+        now_s = time.monotonic() - self._opened
+        time_s = now_s
+        if waited_s is not None:
+            # OpenCV counts frames at a nominal rate if a stream has no timestamps: the clock finds that out.
+            pts_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+            time_s = self._clock.time_of(now_s, pts_s if math.isfinite(pts_s) else None)
+        last, came = self._last, failed + (waited_s is not None)
+        step_s = max(_TICK_S, (time_s - last.time_s) / came)
+        for number in range(1, came + 1):
+            # The clock alone says when a frame with a picture was taken; the others lie evenly before it.
+            sure = number == came and time_s > self._last.time_s
+            self._last = Position(last.index + number, time_s if sure else last.time_s + number * step_s)
+            self._ready.append((self._last, waited_s is not None and number == came))
+
+    def _step(self) -> float | None:
+        """Grab one frame; return how many seconds this took. None: it cannot be decoded, or the stream has ended."""
         started = time.monotonic()
         grabbed = self._capture.grab()
         took_s = time.monotonic() - started
@@ -172,17 +207,32 @@ class CameraReader(Reader):
         # A read that has reached its timeout may still succeed: it then returns a picture that the parser held back.
         if took_s >= source.read_timeout_s * (1.0 if grabbed else _NEARLY):
             raise StallError(f"{source.label} sent nothing for {source.read_timeout_s:g} s")
-        if not grabbed:
+        if grabbed:
+            return took_s
+        self._in_a_row += 1
+        self._waited_for += took_s > _WAITED_S
+        if not source.networked:
             raise CaptureError(f"{source.label} closed the connection")
-        return took_s
+        if self._in_a_row >= MOST_UNDECODED_LIVE:
+            if self._waited_for > MOST_UNDECODED_LIVE // 2:
+                count = MOST_UNDECODED_LIVE
+                raise CaptureError(
+                    f"{source.label} sent {count} pictures in a row that cannot be decoded: check its settings"
+                )
+            raise CaptureError(f"{source.label} closed the connection")
+        return None
 
     def retrieve(self) -> Image | None:
-        """The last grabbed frame, as a new array; None if it cannot be converted."""
+        """The last grabbed frame, as a new array; None if it cannot be decoded."""
+        if not self._decoded:
+            return None
         decoded, image = self._capture.retrieve()
         return cast(Image, image) if decoded else None
 
     def retrieve_into(self, memory: Image) -> Image | None:
         """See Reader.retrieve_into."""
+        if not self._decoded:
+            return None
         decoded, image = self._capture.retrieve(memory)
         return cast(Image, image) if decoded else None
 

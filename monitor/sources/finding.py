@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from monitor.errors import SourceError
+from monitor.errors import SourceError, UnreadableError
 from monitor.sources.camera import CameraSource
 from monitor.sources.devices import device_index, has_stable_name, is_device
 from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
-from monitor.sources.mistaken import nothing_there, what_it_is
+from monitor.sources.mistaken import address_meant, nothing_there, what_it_is
 from monitor.sources.naming import NAME_RULE, is_name, name_of, safe_name, shortened
 from monitor.sources.opencv import FALLBACK_FPS, is_text
 from monitor.sources.proxy import bypass_proxy
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.sources.source import Source
+from monitor.sources.unreadable import UnreadableSource
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
 from monitor.sources.web_recording import is_recording
 from monitor.text.addresses import divided, is_usual, shown_address
@@ -36,17 +37,27 @@ Split = Literal["testing_videos", "training_videos"]
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _LONGEST_PATH = 40
-_DEVICE_DIGITS = 5  # longest index of a USB camera
 """Longest path of an address that becomes part of a camera's name, characters."""
+_ROUNDS = 100_000
+"""Rounds of the checksum of an address: about 40 ms, so that it does not help to guess a password."""
+_DEVICE_DIGITS = 5  # longest index of a USB camera
 # Data sets store their labels as images next to the footage (UCSD: Test001_gt).
 _LABELS = re.compile(r"(^|[_\-])(gt|masks?|ground[_\-]?truth)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Nothing:
+    """A path that cannot be read, and why."""
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class _Found:
     """One future stream: where it is, and the parts of its name; the last part is the most specific."""
 
-    target: Path | str | int
+    target: Path | str | int | _Nothing
     parts: tuple[str, ...]
     given: str | None = None
 
@@ -60,6 +71,7 @@ def open_sources(
     read_timeout_s: float = 4.0,
     hardware: bool = False,
     snapshot_fps: float = SNAPSHOT_FPS,
+    keep_unreadable: bool = False,
 ) -> list[Source]:
     """The sources that the user's arguments describe. Each has a unique name; the order is the order given.
 
@@ -72,11 +84,12 @@ def open_sources(
     split  which part to use of a data set that has ``testing_videos`` or ``training_videos``
     open_timeout_s, read_timeout_s, snapshot_fps  timeouts of cameras and rate of requests, see CameraSource
     hardware  decode on hardware if it is available
+    keep_unreadable  give an UnreadableSource for what cannot be read, instead of raising UnreadableError
 
     This function lists folders but opens no source; only if a web address ends like a video file, it asks the server
     whether it is one. Raises SourceError.
     """
-    found = [stream for spec in specs for stream in _understand(spec, split)]
+    found = [stream for spec in specs for stream in _looked_up(spec, split, keep_unreadable=keep_unreadable)]
     bypass_proxy(stream.target for stream in found if isinstance(stream.target, str))
     names = _names(found)
     _warn_of_doubles(found, names)
@@ -85,7 +98,9 @@ def open_sources(
     threads = max(1, (os.cpu_count() or 1) // max(videos, 1)) if videos > 1 else None
     sources: list[Source] = []
     for stream, name in zip(found, names, strict=True):
-        if isinstance(stream.target, str) and is_recording(stream.target, open_timeout_s):
+        if isinstance(stream.target, _Nothing):
+            sources.append(UnreadableSource(name, stream.target.path, stream.target.reason))
+        elif isinstance(stream.target, str) and is_recording(stream.target, open_timeout_s):
             sources.append(VideoSource(stream.target, name, threads=threads, hardware=hardware))
         elif isinstance(stream.target, (str, int)) or is_device(stream.target):
             sources.append(
@@ -99,10 +114,31 @@ def open_sources(
                 )
             )
         elif stream.target.is_dir():
-            sources.append(FolderSource(stream.target, name, fps))
+            sources.append(_folder(stream.target, name, fps, keep_unreadable=keep_unreadable))
         else:
             sources.append(VideoSource(stream.target, name, threads=threads, hardware=hardware))
     return sources
+
+
+def _folder(path: Path, name: str, fps: float, *, keep_unreadable: bool) -> Source:
+    try:
+        return FolderSource(path, name, fps)
+    except SourceError as error:
+        if not keep_unreadable:
+            raise
+        return UnreadableSource(name, str(path), str(error))
+
+
+def _looked_up(spec: str, split: Split, *, keep_unreadable: bool) -> list[_Found]:
+    try:
+        return _understand(spec, split)
+    except UnreadableError as error:
+        if not keep_unreadable:
+            raise
+        given, rest = _split_name(spec.strip())
+        path = _path(rest)
+        parts = (*_path_parts(path)[:-1], name_of(path.stem if path.suffix.lower() in VIDEO_SUFFIXES else path.name))
+        return [_Found(_Nothing(redact_source(str(path)), str(error)), parts, given)]
 
 
 def _understand(spec: str, split: Split) -> list[_Found]:
@@ -126,7 +162,7 @@ def _understand(spec: str, split: Split) -> list[_Found]:
         if path.is_dir():
             leaves = _leaves(path, split, set())
             if not leaves:
-                raise SourceError(
+                raise UnreadableError(
                     f"{path} holds no images and no videos: give a folder that holds videos, or images such as "
                     "frame_00001.jpg, directly or in subfolders"
                 )
@@ -139,12 +175,14 @@ def _understand(spec: str, split: Split) -> list[_Found]:
             return [_Found(path, _path_parts(path), given)]
     except OSError as error:
         why = error.strerror or error
-        raise SourceError(f"{path} cannot be read ({why}): check the path and its read permission") from error
+        raise UnreadableError(f"{path} cannot be read ({why}): check the path and its read permission") from error
     if spec.isascii() and spec.isdecimal():
         return [_Found(int(spec), (f"usb-{int(spec)}",), given)]
     if path.exists():
-        raise SourceError(f"{path} is {what_it_is(path)}")
-    raise SourceError(nothing_there(path, spec))
+        raise UnreadableError(f"{path} is {what_it_is(path)}")
+    if address_meant(spec) is not None:
+        raise SourceError(nothing_there(path, spec))
+    raise UnreadableError(nothing_there(path, spec))
 
 
 def _device(path: Path, given: str | None) -> _Found:
@@ -197,7 +235,7 @@ def _url_name(url: str, scheme: str) -> str:
 
 def _checksum(text: str) -> str:
     """Six digits in place of a text that may hold a password. They take so long to compute that nobody guesses it."""
-    return hashlib.pbkdf2_hmac("sha256", text.encode(errors="replace"), b"true-sight", 100_000).hex()[:6]
+    return hashlib.pbkdf2_hmac("sha256", text.encode(errors="replace"), b"true-sight", _ROUNDS).hex()[:6]
 
 
 def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
@@ -254,7 +292,7 @@ def _names(found: list[_Found]) -> list[str]:
 
 def _warn_of_doubles(found: list[_Found], names: list[str]) -> None:
     """Warn if one source is given several times under different names: usually a mistake, but sometimes intended."""
-    by_target: dict[Path | str | int, list[str]] = {}
+    by_target: dict[Path | str | int | _Nothing, list[str]] = {}
     for stream, name in zip(found, names, strict=True):
         target = stream.target.resolve() if isinstance(stream.target, Path) else stream.target
         by_target.setdefault(target, []).append(name)

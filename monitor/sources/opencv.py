@@ -27,6 +27,9 @@ if "OPENCV_LOG_LEVEL" not in os.environ:  # a user who sets this variable wants 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 FALLBACK_FPS = 25.0
+MOST_UNDECODED, MOST_UNDECODED_LIVE = 50, 10
+"""``grab`` of OpenCV fails at a frame that cannot be decoded, as at the end. So many in a row are the end of a file,
+and of a connection: a camera that sends garbage must be opened again soon."""
 _LAST_DEVICE = 2**31 - 1
 
 

@@ -93,6 +93,10 @@ class SnapshotReader(Reader):
             self._asked = time.monotonic()
             try:
                 data = self._web.fetch(_MOST_BYTES)
+                if data.lstrip()[:1] == b"<":
+                    raise CaptureError(  # noqa: TRY301 - handled like every other answer without a picture
+                        f"{self._label} sends a web page in place of a picture: it may ask for a login"
+                    )
             except RefusedError:
                 raise
             except CaptureError:
@@ -104,8 +108,6 @@ class SnapshotReader(Reader):
                 break
             if now - started >= self._timeout_s:
                 raise StallError(f"{self._label} sent nothing for {self._timeout_s:g} s")
-        if data.lstrip()[:1] == b"<":
-            raise CaptureError(f"{self._label} sends a web page in place of a picture: it may ask for a login")
         self._last, self._given = data, now
         self._index += 1
         return Position(self._index, now - self._opened)

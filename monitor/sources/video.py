@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from pathlib import Path, PurePosixPath
 from typing import cast
 
@@ -10,7 +11,7 @@ import cv2
 
 from monitor.errors import CaptureError, SourceError
 from monitor.sources.av_capture import AvCapture, survey
-from monitor.sources.opencv import has_budget, name_for_opencv, open_capture, plausible_fps
+from monitor.sources.opencv import MOST_UNDECODED, has_budget, name_for_opencv, open_capture, plausible_fps
 from monitor.sources.picture_budget import MOST_PIXELS
 from monitor.sources.source import Position, Reader, Source
 from monitor.text.redaction import redact
@@ -102,17 +103,21 @@ class VideoSource(Source):
         return open_capture(name, parameters=threads, hardware=self.hardware)
 
     def check(self) -> None:
-        """Raise SourceError unless the first frame can be decoded."""
+        """Raise SourceError unless one of the first frames can be decoded."""
         with self.open() as reader:
-            if reader.grab() is None or reader.retrieve() is None:
-                raise SourceError(f"{self.label} is not a video that OpenCV can read")
+            for _ in range(MOST_UNDECODED):
+                if reader.grab() is None:
+                    break
+                if reader.retrieve() is not None:
+                    return
+        raise SourceError(f"{self.label} is not a video that OpenCV can read")
 
 
 class VideoReader(Reader):
     """Steps through a file to its real end, because the container's frame count may be slightly wrong.
 
     The media time is the container's time if it increases from frame to frame, otherwise the time of the previous
-    frame plus 1 / fps. The first frame is at 0 s.
+    frame plus 1 / fps. The first frame is at 0 s. A frame that cannot be decoded has a position, but no picture.
 
     counted  the file or URL, if its container stores a length: a file that ends long before it may be truncated. Then
              its packets decide. None if the length says nothing
@@ -125,6 +130,8 @@ class VideoReader(Reader):
         self.fps = plausible_fps(capture)
         self._last: Position | None = None
         self._first_s = 0.0
+        self._ready: deque[tuple[Position, bool]] = deque()  # positions to return, and whether they have a picture
+        self._decoded = True  # whether the last grabbed frame has a picture
 
     @property
     def claimed_s(self) -> float | None:
@@ -134,19 +141,33 @@ class VideoReader(Reader):
 
     def grab(self) -> Position | None:
         """Step to the next frame; None at the end. Raises CaptureError if the file is truncated."""
-        if not self._capture.grab():
+        if not self._ready and not self._read():
             self._check_end()
             return None
-        container_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
-        if self._last is None:
-            self._first_s = container_s
-            self._last = Position(0, 0.0)
-        else:
-            time_s = container_s - self._first_s
-            if not time_s > self._last.time_s:  # also false for NaN
-                time_s = self._last.time_s + 1.0 / self.fps
-            self._last = Position(self._last.index + 1, time_s)
+        self._last, self._decoded = self._ready.popleft()
         return self._last
+
+    def _read(self) -> bool:
+        """Read up to the next frame that can be decoded. False at the end."""
+        failed = 0
+        while not self._capture.grab():
+            # OpenCV says the same at the end of a file. So this frame counts only if another one follows.
+            failed += 1
+            if failed >= MOST_UNDECODED:
+                return False
+        container_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
+        step_s = 1.0 / self.fps
+        last = self._last or Position(-1, -step_s)
+        if self._last is None:
+            self._first_s = container_s - failed * step_s
+        time_s = container_s - self._first_s
+        if not time_s > last.time_s:  # also false for NaN
+            time_s = last.time_s + (failed + 1) * step_s
+        for number in range(1, failed + 1):
+            between_s = last.time_s + number * (time_s - last.time_s) / (failed + 1)
+            self._ready.append((Position(last.index + number, between_s), False))
+        self._ready.append((Position(last.index + failed + 1, time_s), True))
+        return True
 
     def _check_end(self) -> None:
         claimed_s, last = self.claimed_s, self._last
@@ -159,12 +180,16 @@ class VideoReader(Reader):
             )
 
     def retrieve(self) -> Image | None:
-        """The last grabbed frame, as a new array; None if it cannot be converted."""
+        """The last grabbed frame, as a new array; None if it cannot be decoded."""
+        if not self._decoded:
+            return None
         decoded, image = self._capture.retrieve()
         return cast(Image, image) if decoded else None
 
     def retrieve_into(self, memory: Image) -> Image | None:
         """See Reader.retrieve_into."""
+        if not self._decoded:
+            return None
         decoded, image = self._capture.retrieve(memory)
         return cast(Image, image) if decoded else None
 

@@ -19,6 +19,7 @@ import pytest
 from monitor.alerts.journal import Journal
 from monitor.client import AlertSubscriber, Contact, Ended
 from tests.helpers.commands import Finished, monitor
+from tests.helpers.made_footage import write_video
 from tests.places import ROOT
 
 DEMO_MODEL = ROOT / "monitor/assets/demo"
@@ -105,6 +106,24 @@ def test_without_arguments_the_three_first_steps_are_shown() -> None:
     assert result.returncode == 0
     for command in ("run_monitor.py --demo", "-m training learn", "-m monitor.client"):
         assert command in result.stdout
+
+
+def test_other_sources_are_watched_though_one_cannot_be_read(tmp_path: Path) -> None:
+    write_video(tmp_path / "good.avi")
+    result = monitor(
+        f"{tmp_path}/good.avi",
+        "yard=/no/such.mp4",
+        "--model",
+        DEMO_MODEL,
+        "--headless",
+        "--no-publish",
+        "--speed",
+        "max",
+    )
+    assert "yard: failed (there is no file or folder /no/such.mp4: check the path)" in result.stderr
+    assert "good: ended" in result.stderr
+    assert "1 of 2 sources could not be watched to the end: yard" in result.stderr
+    assert result.returncode == 1
 
 
 def test_a_missing_path() -> None:

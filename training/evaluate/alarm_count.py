@@ -14,6 +14,7 @@ from monitor.model.model_store import Model
 from monitor.replay import AS_LIVE, LIVE_FPS, ReplayLog, medians, replay
 from monitor.scores.calibration import DAY_S
 from monitor.scores.smoothing import SmoothingSettings
+from monitor.sources.opencv import FALLBACK_FPS
 from monitor.text.durations import in_words
 from monitor.text.wording import about, counted
 from training.evaluate.evaluation_report import alarm_table, fitted, timings
@@ -84,13 +85,20 @@ class AlarmCount:
 
 
 def count_alarms(
-    path: Path, model: Model, budget_per_day: float, report: Report, analysis_fps: float = LIVE_FPS
+    path: Path,
+    model: Model,
+    budget_per_day: float,
+    report: Report,
+    analysis_fps: float = LIVE_FPS,
+    fps: float = FALLBACK_FPS,
 ) -> AlarmCount:
     """Watch the recordings at ``path``, in the order of their names, as the stream of one camera. Keeps no frames.
 
+    fps: frames per second of folders of images
+
     Raises SourceError if nothing can be read, ModelError if the held-out scores give no threshold.
     """
-    sources = recorded_sources([str(path)], split="testing_videos")
+    sources = recorded_sources([str(path)], split="testing_videos", fps=fps)
     skipped: list[str] = []
 
     def skip(reason: str) -> None:

@@ -110,7 +110,7 @@ def evaluate(
     chosen = settings or Settings()
     watching = chosen.watch
     if chosen.post is Post.PUBLISHED:
-        watching = WatchSettings(0.0, watching.corruption, watching.snapshots)
+        watching = replace(watching, analysis_fps=0.0)
     scale = ModelScale(model, chosen.false_alarms_per_day, SmoothingSettings())
     watched: list[Watched] = []
     with report.steps(f"watching {counted(len(videos), 'video')}", len(videos)) as step:

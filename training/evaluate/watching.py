@@ -16,6 +16,7 @@ from monitor.judging.fusion import ModelScale
 from monitor.model.model_store import Model
 from monitor.replay import AS_LIVE, LIVE_FPS, ReplayLog, replay
 from monitor.scores.smoothing import SmoothingSettings
+from monitor.sources.opencv import FALLBACK_FPS
 from monitor.sources.source import Source
 from monitor.types import Detection, FloatArray, Image, ScoredFrame
 from training.evaluate.corrupt import CorruptedSource, Corruption
@@ -104,11 +105,13 @@ class WatchSettings:
     analysis_fps  frames analysed per second; 0: every frame
     corruption    faults that are added to the frames before the analysis
     snapshots     maximum number of score peaks to keep per video and per label (abnormal, normal)
+    fps           frames per second of folders of images
     """
 
     analysis_fps: float = LIVE_FPS
     corruption: Corruption | None = None
     snapshots: int = 0
+    fps: float = FALLBACK_FPS
 
 
 def watch(
@@ -122,7 +125,7 @@ def watch(
 
     Raises SourceError if the video cannot be read, UsageError if the labels belong to another video.
     """
-    source: Source = recorded_sources([str(video.path)], split="testing_videos")[0]
+    source: Source = recorded_sources([str(video.path)], split="testing_videos", fps=settings.fps)[0]
     if settings.corruption is not None:
         source = CorruptedSource(source, settings.corruption, video.name)
     smoothing = SmoothingSettings()

@@ -14,6 +14,7 @@ from monitor.live.pacing import Backoff
 from monitor.replay import AS_LIVE, frames
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
+from monitor.sources.opencv import FALLBACK_FPS
 from monitor.sources.source import Source
 from monitor.stream.frame_rules import FrameRules
 from monitor.text.durations import in_words
@@ -24,14 +25,18 @@ _NOTHING_FOR_S = 60.0
 """After this many seconds without a frame, recording fails."""
 
 
-def footage_of(specs: Sequence[str], folder: Path, for_s: float, report: Report, analysis_fps: float) -> list[Source]:
+def footage_of(
+    specs: Sequence[str], folder: Path, for_s: float, report: Report, analysis_fps: float, fps: float = FALLBACK_FPS
+) -> list[Source]:
     """Open the recorded sources that the user names. For a live camera, record ``for_s`` seconds of footage first.
+
+    fps: frames per second of folders of images
 
     Raises UsageError for several cameras and for a camera together with files, because a model belongs to one camera.
     """
     live = [source for source in open_sources(specs_of_cameras(specs)) if source.live]
     if not live:
-        return recorded_sources(specs, split="training_videos")
+        return recorded_sources(specs, split="training_videos", fps=fps)
     if len(specs) > 1:
         raise UsageError(f"{live[0].label} is a live camera: give it alone, because a model belongs to one camera")
     footage = folder / "footage"

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
@@ -41,6 +41,8 @@ _START_S = 3.0
 _FOOTAGE_S = 20.0
 """Approximate total time for reading all files and folders."""
 _SLOW_FILE_S = 5.0
+_LONGER = 3.0
+"""A camera with few frames is watched this much longer, to know its rate."""
 _URL_MEND = "write it as rtsp://HOST/PATH or http://HOST/PATH"
 _USUAL_SIZE = (640, 360)
 
@@ -165,8 +167,8 @@ def _request(source: Source, checkup: Checkup, footage_s: float) -> Request:
     capture = checkup.settings.capture
     kind, target = _target(source)
     seconds = checkup.seconds if source.live else footage_s
-    wait_s = capture.open_timeout_s + capture.read_timeout_s if source.live else _SLOW_FILE_S
-    return Request(
+    longest_s = _LONGER * seconds if source.live else seconds
+    request = Request(
         kind=kind,
         target=target,
         seconds=seconds,
@@ -174,9 +176,12 @@ def _request(source: Source, checkup: Checkup, footage_s: float) -> Request:
         open_timeout_s=capture.open_timeout_s,
         read_timeout_s=capture.read_timeout_s,
         gap_s=capture.gap_s,
-        deadline_s=_START_S + wait_s + seconds,
+        deadline_s=0.0,
         snapshot_fps=capture.snapshot_fps,
+        longest_s=longest_s,
     )
+    wait_s = capture.open_timeout_s + 2 * request.patience_s if source.live else _SLOW_FILE_S
+    return replace(request, deadline_s=_START_S + wait_s + longest_s)
 
 
 def _target(source: Source) -> tuple[Kind, str]:

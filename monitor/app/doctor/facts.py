@@ -25,6 +25,7 @@ class Request:
     read_timeout_s  longest wait for a frame
     gap_s           a longer jump of a video's own clock is a gap
     snapshot_fps    requests per second if the address gives one picture per request
+    longest_s       how long to watch a camera of which too few frames come to know its rate
     deadline_s      the probe is killed after this many seconds in any case
     """
 
@@ -37,6 +38,12 @@ class Request:
     gap_s: float
     deadline_s: float
     snapshot_fps: float = 2.0
+    longest_s: float = 0.0
+
+    @property
+    def patience_s(self) -> float:
+        """Longest wait for a frame, seconds. It is longer than that of a run, to find out how slow a camera is."""
+        return 2.5 * self.read_timeout_s
 
 
 class Trouble(StrEnum):
@@ -95,7 +102,7 @@ class StreamFacts:
     without_key_s    seconds from the last key frame to the end of the check
     decode_ms        CPU time to decode a frame, milliseconds
     ended            True if the stream ended by itself
-    stalled          True if nothing arrived for the read timeout
+    stalled          True if nothing arrived for the longest wait
     core_wait        share of the time in which the check was ready to run but other programs used all cores, 0..1;
                      None if the system does not report it
     step_s           median step between two frames by the clock that a run uses, seconds; None if too few arrived

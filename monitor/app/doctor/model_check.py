@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -42,15 +43,14 @@ def check_model(
     device   a device that exists
     steps_s  camera name -> seconds between two of its analysed frames, to find out which detectors can judge them
     """
+    damaged: list[tuple[ModelError, Path]] = []
     try:
-        model = load_model(folder, device)
+        model = load_model(folder, device, on_damage=lambda error, used: damaged.append((error, used)))
         scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
     except ModelError as error:
         if not folder.is_dir():
             return from_error("model", str(folder), error)
-        found, copy, more = str(error).partition(f"; {COPY_AGAIN}")
-        mend = f"{COPY_AGAIN}{more}" if copy else f"{COPY_AGAIN}, or train it again"
-        return Finding("model", str(folder), State.PROBLEM, found, mend)
+        return Finding("model", str(folder), State.PROBLEM, *_damage(error))
     except UsageError as error:  # the device cannot be used
         return from_error("model", str(folder), error)
     fps = settings.analysis_fps or EVERY_FRAME_FPS
@@ -72,7 +72,18 @@ def check_model(
         cameras_a_thread=int(1000.0 / (ms * fps)),
         silent={name: silent_detectors(model, size, step_s) for name, step_s in steps_s.items()},
     )
-    return judge_model(facts, settings.false_alarms_per_day)
+    finding = judge_model(facts, settings.false_alarms_per_day)
+    for damage, used in damaged:
+        found, mend = _damage(damage)
+        found = f"{found}; a run uses the older version {used.name}: {finding.found}"
+        finding = replace(finding, state=State.WARNING, found=found, mend="; ".join(filter(None, (mend, finding.mend))))
+    return finding
+
+
+def _damage(error: ModelError) -> tuple[str, str]:
+    """What is wrong with a damaged model, and what to do."""
+    found, copy, more = str(error).partition(f"; {COPY_AGAIN}")
+    return found, f"{COPY_AGAIN}{more}" if copy else f"{COPY_AGAIN}, or train it again"
 
 
 def judge_model(facts: ModelFacts, false_alarms_per_day: float) -> Finding:

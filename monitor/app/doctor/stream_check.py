@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -21,6 +21,8 @@ from monitor.text.wording import counted
 
 _NEARLY = 0.9
 _FALLBACK_FPS = 25.0
+_MANY = 100
+"""Frames of a check. If so many came, their rate will not be clearer later."""
 # PyAV's FFmpeg and OpenCV's FFmpeg both decode these codecs. The check tries any other codec with OpenCV, because the
 # monitor decodes with OpenCV.
 _USUAL = ("h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9")
@@ -48,7 +50,7 @@ def watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
         container = av.open(
             url,
             options={"rtsp_transport": "tcp"},  # as OpenCV does
-            timeout=(request.open_timeout_s, request.read_timeout_s),
+            timeout=(request.open_timeout_s, request.patience_s),
             metadata_errors="replace",
         )
     except av.error.FFmpegError as error:
@@ -102,18 +104,18 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
                     first_picture_s = time.monotonic() - started
                     size = (frames[0].width, frames[0].height)
             last_s = arrivals[-1].arrived_s if arrivals else open_s
-            stalled = now_s - last_s >= request.read_timeout_s  # audio packets alone keep a read from timing out
-            if stalled or now_s >= open_s + request.seconds:
+            stalled = now_s - last_s >= request.patience_s  # audio packets alone keep a read from timing out
+            if stalled or _seen_enough(request, now_s - open_s, arrivals, claimed):
                 ended = False
                 break
     except av.error.FFmpegError:
         last_s = arrivals[-1].arrived_s if arrivals else open_s
-        stalled = time.monotonic() - started - last_s >= _NEARLY * request.read_timeout_s
+        stalled = time.monotonic() - started - last_s >= _NEARLY * request.patience_s
         ended = not stalled
     core_wait = cores.share()
     if first_picture_s is None:
         return Failure(Trouble.NO_PICTURE, counted(len(arrivals), "damaged frame") if arrivals else "nothing")
-    beat = rhythm(arrivals, claimed if claimed and 1.0 <= claimed <= 240.0 else _FALLBACK_FPS)
+    beat = rhythm(arrivals, _plausible(claimed))
     return StreamFacts(
         codec=video.codec_context.name,
         width=size[0],
@@ -135,6 +137,18 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
         step_s=beat.step_s,
         longest_step_s=beat.longest_step_s,
     )
+
+
+def _plausible(claimed: float | None) -> float:
+    return claimed if claimed and 1.0 <= claimed <= 240.0 else _FALLBACK_FPS
+
+
+def _seen_enough(request: Request, watched_s: float, arrivals: Sequence[Arrival], claimed: float | None) -> bool:
+    """Whether the check may end. If few frames came, it goes on until their rate is known, or for ``longest_s``."""
+    if watched_s < request.seconds:
+        return False
+    few = len(arrivals) < _MANY and rhythm(arrivals, _plausible(claimed)).fps is None
+    return not few or watched_s >= request.longest_s
 
 
 def _explain(error: av.error.FFmpegError, url: str, *, in_time: bool) -> Failure:
@@ -183,7 +197,7 @@ def _watch_snapshots(request: Request, say: Callable[[str], None]) -> StreamFact
         "probe",
         request.target,
         open_timeout_s=request.open_timeout_s,
-        read_timeout_s=request.read_timeout_s,
+        read_timeout_s=request.patience_s,
         snapshot_fps=request.snapshot_fps,
     )
     return _watch_source(source, "snapshots", Trouble.NOT_VIDEO, request, say)
@@ -209,7 +223,7 @@ def _watch_source(
         cores = CoreWait()
         decode_s, size, first_picture_s = 0.0, (0, 0), 0.0
         try:
-            while time.monotonic() - started < open_s + request.seconds:
+            while not _seen_enough(request, time.monotonic() - started - open_s, arrivals, reader.fps):
                 reader.grab()
                 cpu_s = time.thread_time()
                 image = reader.retrieve()

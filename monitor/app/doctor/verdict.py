@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from monitor.app.doctor.facts import Failure, FootageFacts, Request, StreamFacts, Trouble
@@ -14,6 +15,11 @@ from monitor.text.wording import plural
 LONG_KEY_FRAME_S = 4.0
 _LARGE = (1920, 1080)
 _FAST_FPS = 30
+_LEAST_FPS = 0.5
+"""Detectors are made for this many frames per second and more."""
+_FEW = 5
+_NEAR_TIMEOUT, _ROOM = 0.7, 2.0
+"""A wait of this share of the read timeout is too near to it; so many times the longest wait is enough."""
 _OVERLOADED = 0.1
 """Share of the time that the check waited for a core. From this value on, measured arrival times are not reliable."""
 _ALL_OF_A_CORE = 0.9
@@ -113,7 +119,7 @@ def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: 
     """A finding for a camera that sends frames, with advice on how to improve the stream."""
     overloaded = facts.core_wait is not None and facts.core_wait >= _OVERLOADED
     mends = [*_camera_advice(facts, analysis_fps, overloaded=overloaded)]
-    mends += _network_advice(facts, request.gap_s, slow_machine=overloaded or _decoding(facts) >= _ALL_OF_A_CORE)
+    mends += _network_advice(facts, request, slow_machine=overloaded or _decoding(facts) >= _ALL_OF_A_CORE)
     found = [_picture(facts), f"open after {facts.open_s:.1f} s, first frame after {facts.first_picture_s:.1f} s"]
     if facts.codec not in ("usb", "snapshots"):
         found.append(_keys(facts))
@@ -127,7 +133,7 @@ def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: 
     if facts.damaged:
         found.append(f"{facts.damaged} of {facts.pictures} frames damaged")
     if facts.stalled or facts.ended:
-        found.append(f"{'silent' if facts.stalled else 'ended'} within {request.seconds:g} s")
+        found.append("silent" if facts.stalled else f"ended within {request.seconds:g} s")
     return Finding("camera", name, State.WARNING if mends else State.OK, ", ".join(found), "; ".join(mends), facts)
 
 
@@ -153,11 +159,17 @@ def _camera_advice(facts: StreamFacts, analysis_fps: float, *, overloaded: bool)
     if facts.codec == "snapshots":
         yield "use the address of its video stream, if it has one: pictures that are requested one by one miss much"
     elif fps is not None and fps < 0.9 * analysis_fps and not overloaded:
-        yield f"raise its frame rate, or set analysis_fps = {max(1, round(fps))}: the setting asks for {analysis_fps:g}"
+        suits = f"{round(fps)}" if fps >= 1 else f"{math.ceil(10 * fps) / 10:g}"
+        yield f"raise its frame rate, or set analysis_fps = {suits}: the setting asks for {analysis_fps:g}"
+    if fps is not None and fps < _LEAST_FPS and not overloaded:
+        yield f"below {_LEAST_FPS:g} frames per second, most of what moves is missed"
+    if fps is None and facts.pictures < _FEW and not (facts.stalled or facts.ended):
+        yield "too few frames arrived to know its rate: check it again with more --seconds, or raise its frame rate"
 
 
-def _network_advice(facts: StreamFacts, gap_s: float, *, slow_machine: bool) -> Iterator[str]:
+def _network_advice(facts: StreamFacts, request: Request, *, slow_machine: bool) -> Iterator[str]:
     """What to do about frames that are late or damaged, unless this machine itself causes the delay."""
+    gap_s, timeout_s = request.gap_s, request.read_timeout_s
     fps, claimed_fps = facts.fps, facts.claimed_fps
     longest_s = facts.longest_wait_s if facts.longest_step_s is None else facts.longest_step_s
     if facts.stalled:
@@ -168,6 +180,10 @@ def _network_advice(facts: StreamFacts, gap_s: float, *, slow_machine: bool) -> 
         pass
     elif longest_s is not None and longest_s > max(gap_s, 3.0 / (fps or 1.0)):
         yield "frames arrive with gaps: check the network (cable rather than wireless) and the bit rate"
+    waited_s = facts.longest_wait_s or 0.0
+    if waited_s > _NEAR_TIMEOUT * timeout_s and not slow_machine:
+        after = f"a run takes it for lost after {timeout_s:g} s without a frame"
+        yield f"set read_timeout_s = {math.ceil(_ROOM * waited_s)} under [capture]: {after}"
     if facts.damaged:
         yield "frames are damaged: check the network, lower the bit rate"
     if not slow_machine and fps is not None and claimed_fps and 1 <= claimed_fps <= 240 and fps < 0.7 * claimed_fps:
@@ -177,7 +193,8 @@ def _network_advice(facts: StreamFacts, gap_s: float, *, slow_machine: bool) -> 
 def _picture(facts: StreamFacts) -> str:
     codec = _CODECS.get(facts.codec, facts.codec)
     claimed = f"claims {facts.claimed_fps:.4g}" if facts.claimed_fps else "claims nothing"
-    fps = f"{facts.fps:.1f} fps ({claimed})" if facts.fps is not None else f"{claimed} fps"
+    rate = "" if facts.fps is None else f"{facts.fps:.1f}" if facts.fps >= 1 else f"{facts.fps:.2f}"
+    fps = f"{rate} fps ({claimed})" if facts.fps is not None else f"{claimed} fps"
     return f"{codec} {facts.width}x{facts.height}, {fps}"
 
 

@@ -20,6 +20,8 @@ from monitor.text.outside import plain, safe
 from monitor.text.wording import shortened
 
 _KEPT = 100
+MOST_LINES = 2
+"""Lines per event in the list; its details hold the whole text."""
 
 
 @dataclass(slots=True)
@@ -124,7 +126,7 @@ class LastAlerts:
             row.why = tuple(map(str, judgement.reasons)) or row.why
 
     def table(self, width: int, rows: int, selected: AlertKey | None = None, *, earlier: bool = True) -> Table | Text:
-        """Draw the last events, the latest first: as many as fit with their reasons.
+        """Draw the last events, the latest first: as many as fit, each with the first lines of its reason.
 
         width, rows  room for the table, in characters and in lines
         selected     this event is among those drawn; then each reason has one line
@@ -156,7 +158,7 @@ class LastAlerts:
             if rows < 1:
                 break
             lasted = Text(row.lasted, "bold red" if row.is_open and row.notify else "")
-            most = rows if selected is None else 1
+            most = min(rows, MOST_LINES) if selected is None else 1
             why = textwrap.wrap(safe(row.why[0] if row.why else ""), room, max_lines=most, placeholder="…")
             rows -= max(1, len(why))
             style = "reverse" if key == selected else "dim" if row.seen or not row.notify else ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Sequence
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +14,8 @@ from monitor.reports import CameraReport
 from monitor.sinks.dashboard.style import age, plain_table
 from monitor.text.durations import in_words
 from monitor.text.outside import plain
+
+_MEASURE = Console(file=io.StringIO())
 
 
 def details(facts: Sequence[tuple[str, str]], rows: int) -> Table:
@@ -23,6 +27,12 @@ def details(facts: Sequence[tuple[str, str]], rows: int) -> Table:
     for word, text in facts[: max(1, rows)]:
         table.add_row(Text(word), plain(text))
     return table
+
+
+def lines_needed(facts: Sequence[tuple[str, str]], width: int) -> int:
+    """Lines that the details need if nothing is cut. width: room for them, in characters."""
+    room = max(1, width - max((len(word) for word, _ in facts), default=0) - 1)
+    return sum(len(plain(text).wrap(_MEASURE, room, overflow="fold")) for _, text in facts)
 
 
 def camera_facts(camera: CameraReport) -> list[tuple[str, str]]:

@@ -30,7 +30,7 @@ from monitor.reports import CameraReport, RunReport
 from monitor.sinks.dashboard.alert_list import LastAlerts
 from monitor.sinks.dashboard.browser import Browser
 from monitor.sinks.dashboard.camera_table import camera_table, foot, visible_cameras, why_lost
-from monitor.sinks.dashboard.details import camera_facts, details
+from monitor.sinks.dashboard.details import camera_facts, details, lines_needed
 from monitor.sinks.dashboard.patient_terminal import PatientTerminal
 from monitor.sinks.dashboard.pressed_keys import Keys
 from monitor.sinks.dashboard.style import clock, is_wide
@@ -145,7 +145,7 @@ class Dashboard(Sink):
         # Without borders and column titles of two panels.
         free = height - (1 if small else 3 + bool(note)) - len(log_rows) - 6
         facts = self._selected_facts(report)
-        least = len(facts) - 1 if facts else min(2 if small else 4, max(1, len(self._alerts.keys)))
+        least = lines_needed(facts, width - 4) - 1 if facts else min(2 if small else 4, max(1, len(self._alerts.keys)))
         most = free - least  # leaves rows for the details or the last alerts
         lost = why_lost(report.cameras, width - 4, max(0 if small else 2, most - len(report.cameras)))
         camera_rows = max(1, min(len(report.cameras), most - len(lost)))

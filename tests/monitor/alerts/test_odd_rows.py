@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitor.alerts.history import History, HistoryRequest, decode_answer
+from monitor.alerts.history import NAMED_EVENTS, History, HistoryRequest, decode_answer
 from monitor.alerts.journal import Journal
 from monitor.alerts.journal_rows import entry_of
 from monitor.alerts.messages import encode
@@ -89,7 +89,9 @@ def test_text_in_place_of_bytes_and_a_picture_that_is_none_are_read(tmp_path: Pa
     assert [decoded.message.seq for decoded in answer.messages] == [1, 2, 3, 4]
 
 
-@pytest.mark.parametrize("position", [2**63 - 1, 2**62, -1, 0, -(2**63)])
+@pytest.mark.parametrize(
+    "position", [2**63 - 1, 2**62, 2**60 + 1, 2**60, 2**60 - 1, 2**53, 2**46, 2**44, -1, 0, -(2**63)]
+)
 def test_a_position_that_cannot_be_stops_neither_alerts_nor_replays(tmp_path: Path, position: int) -> None:
     path = written(tmp_path)
     last = "(SELECT max(position) FROM messages)"
@@ -105,6 +107,26 @@ def test_a_position_that_cannot_be_stops_neither_alerts_nor_replays(tmp_path: Pa
     assert positions == sorted(positions)
     assert positions[-1] == sent.position
     assert answer.head.next == sent.position
+    with Journal(path) as journal, Publisher(ANY, ANY, ANY, journal=journal) as publisher:
+        again = publish_alert(publisher)
+        assert journal.unjournalled == 0
+        assert (sent.position or 0) < (again.position or 0) < 2**45
+        later = [decoded.message.position for decoded in replayed(journal).messages]
+        assert later[: len(positions)] == positions
+        assert later[-1] == again.position
+
+
+@pytest.mark.parametrize("position", [2**63 - 1, 2**60, 2**46])
+def test_an_odd_position_that_is_removed_does_not_become_the_beginning(tmp_path: Path, position: int) -> None:
+    path = written(tmp_path)
+    change(path, f"UPDATE messages SET position = {position} WHERE position = (SELECT max(position) FROM messages)")
+    with Journal(path, max_mb=0.0) as journal:
+        for second in range(3):
+            journal.upkeep(time.monotonic() + 10 * second, time.time())
+        assert not replayed(journal).messages
+        with Publisher(ANY, ANY, ANY, journal=journal) as publisher:
+            sent = publish_alert(publisher)
+            assert replayed(journal).messages[-1].message.position == sent.position
 
 
 @pytest.mark.parametrize(
@@ -114,6 +136,9 @@ def test_a_position_that_cannot_be_stops_neither_alerts_nor_replays(tmp_path: Pa
         "UPDATE kept SET after = 'never'",
         "UPDATE kept SET after = 9223372036854775807",
         "UPDATE kept SET after = -7",
+        "UPDATE kept SET after = 1152921504606846976",
+        "UPDATE kept SET after = 1152921504606846975",
+        "UPDATE kept SET after = 1 + (SELECT max(position) FROM messages)",
         "INSERT INTO kept VALUES (1)",
         "UPDATE kept SET after = x'00'",
         "DROP TABLE kept",
@@ -175,6 +200,40 @@ def test_an_open_event_that_is_lost_is_said_once_and_the_monitor_starts(
             with Journal(path) as journal, Publisher(ANY, ANY, journal=journal) as publisher:
                 publish_alert(publisher, event=AlertEvent(1, Phase.END, 1.0, 2.0, 1.0, 1.0, 1.0, notify=True))
     assert caplog.text.count("cannot be read: it gets no end") == 1
+
+
+def test_thousands_of_open_events_are_counted_in_one_sentence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = written(tmp_path)
+    made = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) INSERT INTO open_events"
+    change(path, f"{made} SELECT 'odd-' || i, i, 'alert/cam1/', x'00' FROM n")
+    with caplog.at_level(logging.WARNING):
+        assert interrupted(path) == ["end"]
+    assert len(caplog.records) == NAMED_EVENTS + 2
+    assert f"the journal holds {100_000 - NAMED_EVENTS} events more that were open" in caplog.text
+    with closing(sqlite3.connect(path)) as journal:
+        assert journal.execute("SELECT count(*) FROM open_events").fetchone() == (0,)
+
+
+def test_of_several_open_events_of_one_camera_the_last_gets_an_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path)
+    made = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO open_events"
+    change(path, f"{made} SELECT 'e' || i, i, topic, replace(body, '-1\",', '-' || i || '\",') FROM n, open_events")
+    with caplog.at_level(logging.WARNING):
+        assert interrupted(path) == ["end"]
+    assert "3000 events more" in caplog.text
+
+
+def test_many_events_that_end_now_are_named_in_few_sentences(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "journal.sqlite3"
+    with Journal(path) as journal, Publisher(ANY, ANY, node="lab", journal=journal) as publisher:
+        for number in range(40):
+            publish_alert(publisher, camera=f"cam{number}")
+    with caplog.at_level(logging.WARNING):
+        assert interrupted(path) == ["end"] * 40
+    assert len(caplog.records) == NAMED_EVENTS + 1
+    assert f"{40 - NAMED_EVENTS} events more were open" in caplog.text
 
 
 values = (

@@ -12,13 +12,16 @@ import pytest
 
 from monitor.app import planning
 from monitor.app.config import MonitorConfig
-from monitor.app.planning import plan_cameras, warn_of_short_footage
+from monitor.app.planning import find_sources, plan_cameras, warn_of_short_footage
 from monitor.app.reload import Reloader
 from monitor.detector.base import Observation
+from monitor.errors import SourceError
 from monitor.live.fleet import Camera
+from monitor.sources.unreadable import UnreadableSource
 from monitor.testing.captured import eventually
 from monitor.testing.fakes import Brightness, LevelSource, brightness_model, fleet_of, watched_by
 from monitor.types import Detection
+from tests.helpers.made_footage import write_video
 
 
 @pytest.mark.parametrize(("detectors", "imported"), [(None, ["true-sight-2"]), (("motion", "static"), [])])
@@ -80,3 +83,54 @@ def test_a_model_that_a_reload_brings_is_warmed_up_in_its_thread_and_refused_if_
 def _ticked(reloader: Reloader) -> Reloader:
     reloader.tick()
     return reloader
+
+
+def test_a_source_that_cannot_be_read_costs_only_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "good.avi")
+    (tmp_path / "noise.avi").write_bytes(bytes(range(256)) * 20)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "frames").mkdir()
+    for name in ("a1.jpg", "b1.jpg"):
+        (tmp_path / "frames" / name).write_bytes(b"x")
+    names = ["good.avi", "noise.avi", "yard=gone.avi", "empty", "frames", "rtsp://127.0.0.1:9/x"]
+    found = find_sources(names, MonitorConfig())
+    lost = [source for source in found if isinstance(source, UnreadableSource)]
+    assert [source.name for source in lost] == ["noise", "yard", "empty", "frames"]
+    for source, why in zip(
+        lost, ("is not a video", "no file or folder gone.avi", "no images", "number 1"), strict=True
+    ):
+        assert why in source.reason
+        with pytest.raises(SourceError, match=why):
+            source.open()
+    cameras = plan_cameras(found, MonitorConfig(), None)
+    assert [camera.name for camera in cameras if camera.learning is not None] == ["good", found[-1].name]
+    # A reload takes what can be read now, and must not lose what is watched.
+    with pytest.raises(SourceError, match="is not a video"):
+        find_sources(names, MonitorConfig(), may_fail={"yard", "empty", "frames"})
+    write_video(tmp_path / "gone.avi")
+    again = find_sources(names, MonitorConfig(), may_fail={source.name for source in lost})
+    assert [source.name for source in again] == [source.name for source in found]
+    yard = plan_cameras(again, MonitorConfig(), None)[2]
+    assert yard.learning is not None
+    assert yard.opened_with != cameras[2].opened_with, "it is opened anew"
+
+
+@pytest.mark.parametrize("names", [["gone.avi"], ["gone.avi", "noise.avi"]])
+def test_a_run_in_which_nothing_can_be_watched_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "noise.avi").write_bytes(bytes(range(256)) * 20)
+    with pytest.raises(SourceError, match=r"no file or folder gone\.avi"):
+        find_sources(names, MonitorConfig())
+
+
+@pytest.mark.parametrize("name", ["192.168.1.20", "a b=good.avi", "rtps://camera/x", ""])
+def test_what_is_mistyped_is_refused_whatever_else_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "good.avi")
+    with pytest.raises(SourceError):
+        find_sources(["good.avi", name], MonitorConfig())

@@ -52,6 +52,17 @@ def test_the_start_says_where_state_is(here: Path, state_of_its_own: Path) -> No
     assert said.startswith("models are kept in models, where an earlier run has left them: this depends on")
 
 
+@pytest.mark.parametrize("state", ["/etc/passwd", "/etc/passwd/below", "/dev/null", "file", "with-a-file"])
+def test_a_state_folder_that_is_none_is_refused_with_its_flag(here: Path, state: str) -> None:
+    (here / "file").write_text("mine")
+    (here / "with-a-file").mkdir()
+    (here / "with-a-file" / "models").write_text("mine")
+    result = monitor("nothing.mp4", "--state", str(here / state))
+    assert result.returncode == 2
+    assert "is not a folder: name a folder with --state (or the setting 'state')" in " ".join(result.stderr.split())
+    assert (here / "file").read_text() == "mine"
+
+
 @pytest.mark.parametrize(
     "key", ["model", "models_folder", "state", "cameras.door.model", "publish.keys", "journal.path", "evidence.folder"]
 )

@@ -25,6 +25,11 @@ def test_an_alert_reads_as_one_line() -> None:
     assert text_line(Received(start, None, 0)).startswith(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1.5e9)))
 
 
+def test_what_else_an_event_is_about_stands_in_its_line() -> None:
+    area = ReasonBody(term="area", value=5.0, usual=1.0, unit="%", text="area 5 %, usual here up to 1 %")
+    assert text_line(Received(an_alert(also=(area,)), None, 0)).endswith("  also area 5 %, usual here up to 1 %")
+
+
 def test_lines_begin_with_when_they_were_sent_and_say_what_began_before() -> None:
     sent = 1.5e9 + 90.0
     update = an_alert(phase=Phase.UPDATE, sent_at=sent)

@@ -261,6 +261,29 @@ def test_two_senses_that_are_high_together_are_both_named() -> None:
     assert 100 < reason.value < 120
 
 
+def test_another_thing_in_another_place_during_an_event_is_told_with_its_reason() -> None:
+    class Other(Mute):
+        name = "other"
+
+    watched = of_detectors(Mute(), Other())
+    scale = watched.scale.scales["other"]
+    high = scale.typical + 1.5 * (scale.threshold - scale.typical)
+
+    def found(column: int, term: str) -> Detection:
+        heat = np.zeros((6, 8), np.float32)
+        heat[2, column] = 1
+        return Detection(high, heat, (Reason(term, 5.0, 1.0),))
+
+    calm = Detection(scale.typical)
+    alerts: list[Alert] = []
+    walk, bag = (found(1, "speed"), calm), (calm, found(6, "area"))
+    for i, detections in enumerate([(calm, calm)] * 20 + [walk] * 15 + [bag] * 15 + [(calm, calm)] * 40):
+        alerts += watched.update(ScoredFrame(frame(i / 10), detections, 0.0)).alerts
+    phases = [(alert.event.phase, [reason.term for reason in alert.also]) for alert in alerts]
+    assert phases == [(Phase.START, []), (Phase.UPDATE, ["area"]), (Phase.END, ["area"])]
+    assert alerts[1].snapshot.frame.time_s < 4.6
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(

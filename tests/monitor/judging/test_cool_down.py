@@ -64,6 +64,46 @@ def test_a_quiet_event_that_gets_clearly_worse_is_notified_at_once() -> None:
     assert second[1][:2] == (5.0, Phase.UPDATE), "with the first frame of the higher score"
 
 
+def told(*frames: tuple[str, Place | None], rule: AlertRule | None = None, score: float = 2.0) -> list[float]:
+    """Seconds, within an open event, of the updates that another cause brings. Ten frames per second."""
+    rule = rule or AlertRule(RULE)
+    steps = []
+    for at, (sense, place) in enumerate(frames):
+        cause = Cause(sense, place)
+        step = rule.update(at / 10, score, lambda cause=cause: cause, cause)  # type: ignore[misc]
+        steps += [at / 10] if step and step.phase is Phase.UPDATE else []
+    return steps
+
+
+def test_another_thing_in_another_place_is_told_at_once_though_an_event_is_open() -> None:
+    walk, bag = ("movement", DOOR), ("static", YARD)
+    wait = round(10 * RULE.min_duration_s)
+    assert told(*[walk] * 12, *[bag] * 20) == [1.2 + wait / 10]
+    assert told(*[walk] * 12, *[bag, walk] * 10) == [], "it must last"
+    assert told(*[walk] * 12, *[bag] * 10, *[walk] * 10, *[bag] * 10) == [1.2 + wait / 10], "once"
+    third = ("scene", (0.8, 0.0, 0.9, 0.1))
+    assert len(told(*[walk] * 12, *[bag] * 10, *[third] * 10)) == 2
+
+
+def test_what_may_be_the_same_thing_is_no_other_cause() -> None:
+    walk = ("movement", DOOR)
+    for other in (("movement", YARD), ("static", DOOR), ("static", None)):
+        assert told(*[walk] * 12, *[other] * 20) == []
+    moved = [("movement", (x / 20, 0.2, x / 20 + 0.1, 0.4)) for x in range(18)]
+    assert told(*moved, *[("static", (0.4, 0.2, 0.5, 0.4))] * 10) == [], "where it has been, it may have left something"
+
+
+def test_a_quiet_event_notifies_of_another_thing_that_nobody_was_told_of() -> None:
+    rule, steps = AlertRule(RULE), []
+    frames = [(2.0, "movement", DOOR)] * 10 + [(0.0, "", None)] * 20
+    frames += [(2.0, "movement", DOOR)] * 10 + [(1.2, "static", YARD)] * 10
+    for at, (score, sense, place) in enumerate(frames):
+        cause = Cause(sense, place)
+        step = rule.update(at / 10, score, lambda cause=cause: cause, cause)  # type: ignore[misc]
+        steps += [(step.number, step.phase, step.notify)] if step else []
+    assert [step for step in steps if step[0] == 2] == [(2, Phase.START, False), (2, Phase.UPDATE, True)]
+
+
 def test_places_that_nearly_touch_are_one_place() -> None:
     near = (DOOR[2] + 0.05, DOOR[1], DOOR[2] + 0.15, DOOR[3])
     assert Cause("", DOOR).repeats(Cause("", near))

@@ -99,7 +99,7 @@ def test_a_stream_is_received_at_its_rate_and_size() -> None:
 @pytest.mark.rtsp
 @pytest.mark.parametrize("hardware", [False, True])  # there is no hardware decoder here, so it is decoded in software
 def test_a_video_file_is_served_in_a_loop(tmp_path: Path, hardware: bool) -> None:
-    path = write_video(tmp_path / "short.avi", frames=10, fps=10.0)
+    path = write_video(tmp_path / "short.avi", frames=10, fps=25.0)
     with (
         RtspServer({"/clip": str(path)}) as server,
         captured(CameraSource("c", server.url("/clip"), hardware=hardware)) as (_, sink),

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,13 +15,12 @@ import pytest
 from monitor.text.durations import in_words
 from tests.helpers.commands import training
 from tests.helpers.tiny_training import write_folder
-from tests.places import ROOT, SHARED_DATA
+from tests.places import SHARED_DATA
 from training.autoencoder.checkpoint import CHECKPOINT_FILE
 from training.autoencoder.train_model import working_folder
 from training.progress import Report
 
 CRASHES = SHARED_DATA / "faults/crashes_decoder.avi"
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 SETTINGS = "width = 4\nbatch = 8\nepochs = 3\nframes_per_s = 0\n"
 
 
@@ -76,31 +73,21 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("model*"))
 
 
-def interrupted_process(*arguments: str | Path) -> tuple[int, str]:
-    """The exit code after Ctrl-C in the second epoch, and what came on stderr afterwards."""
-    line = [sys.executable, "-m", "training", *arguments]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=ENVIRONMENT) as running:
-        assert running.stderr is not None
-        for said in running.stderr:
-            if said.startswith("epoch 2/5000"):
-                running.send_signal(signal.SIGINT)
-                break
-        rest = running.stderr.read()
-    return running.returncode, rest
+def stopped(number: signal.Signals, checkpoint: Path, *arguments: str | Path) -> tuple[int, str]:
+    """The exit code after a signal, once an epoch is done, and all of stderr. In this process: its handler is called.
 
-
-def terminated(checkpoint: Path, *arguments: str | Path) -> tuple[int, str]:
-    """The exit code after SIGTERM, once an epoch is done, and all of stderr. In this process: its handler is called."""
+    ``tests/training/test_stopping.py`` does it to processes.
+    """
     over = threading.Event()
 
-    def terminate() -> None:
+    def stop() -> None:
         while not checkpoint.exists():
             if over.wait(0.02):
                 return
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
 
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(terminate)
+        waiting = pool.submit(stop)
         done = training(*arguments)
         over.set()
         waiting.result()
@@ -113,10 +100,7 @@ def test_signal_keeps_the_finished_epochs_and_says_how_to_go_on(tmp_path: Path, 
     recipe = tmp_path / "long.toml"
     recipe.write_text(SETTINGS.replace("epochs = 3", "epochs = 5000"))
     command = ("train", "--data", tmp_path / "clip", "--recipe", recipe, "--out", tmp_path / "model")
-    if number is signal.SIGINT:
-        code, rest = interrupted_process(*command)
-    else:
-        code, rest = terminated(working_folder(tmp_path / "model") / CHECKPOINT_FILE, *command)
+    code, rest = stopped(number, working_folder(tmp_path / "model") / CHECKPOINT_FILE, *command)
     assert code == 130
     assert "to continue, run the same command with --resume" in rest
     assert "Traceback" not in rest

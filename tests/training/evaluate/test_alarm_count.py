@@ -55,6 +55,13 @@ def test_alarms_are_counted_over_all_files_with_time_and_reason(tmp_path: Path) 
     assert written["ms"].keys() == {"decode", "health", "brightness"}
 
 
+def test_images_play_at_the_rate_that_is_given(tmp_path: Path) -> None:
+    recording(tmp_path / "day/00", [15] * 40)
+    found = count_alarms(tmp_path / "day", brightness_model(), 1.0, QUIET, analysis_fps=0, fps=5.0)
+    assert found.frames == 40
+    assert found.footage_s == pytest.approx(39 / 5.0)
+
+
 def test_the_table_of_alarms_fits_the_terminal_and_cuts_neither_file_name_nor_reason() -> None:
     reason = "movement downwards 92 % of the movement there, usually none here"
     alarm = Alarm("avenue/testing_videos/17.avi", 3.0, 3.5, 6.5, 2.1, 4.0, "motion", (reason, reason), notify=True)

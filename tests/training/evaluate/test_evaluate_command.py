@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import cv2
 import numpy as np
@@ -27,8 +28,10 @@ from monitor.stream.health.viewpoint import Viewpoint
 from monitor.testing.fakes import provenance
 from monitor.text.commands import python_command
 from monitor.types import Frame, Image
+from tests.helpers.commands import training
 from tests.places import ROOT
 from training.__main__ import app
+from training.evaluate import evaluation
 from training.evaluate.corrupt import Corruption
 from training.evaluate.evaluation import Settings, WatchSettings, evaluate
 from training.evaluate.labels import load_labels
@@ -219,18 +222,20 @@ def test_words_that_make_no_sense_are_one_sentence(
     assert "\n" not in output.strip()
 
 
-def test_ctrl_c_leaves_nothing_behind_and_says_so(data: Path, model: Path, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_nothing_behind_and_says_so(
+    data: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watch(*_: object) -> NoReturn:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the signal ends the work")
+
+    monkeypatch.setattr(evaluation, "watch", watch)
     (tmp_path / "there").mkdir()
     plots, figures = tmp_path / "new/plots", tmp_path / "there/figures.json"
-    line: list[str | Path] = [sys.executable, "-m", "training", "evaluate", "--data", data / "labels.json"]
-    line += ["--model", model, "--device", "cpu", "--plots", plots, "--json", figures]
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        assert process.stderr is not None
-        while not process.stderr.readline().startswith("watching 3 videos"):
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=30)
-    assert (process.returncode, rest.splitlines()[-1]) == (130, "stopped: nothing is written")
+    done = training("evaluate", "--data", data / "labels.json", "--model", model, "--device", "cpu",
+                    "--plots", plots, "--json", figures)  # fmt: skip
+    assert "watching 3 videos" in done.stderr
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (130, "stopped: nothing is written")
     assert [path.name for path in tmp_path.rglob("*")] == ["there"], "older files are kept"
 
 

@@ -22,6 +22,7 @@ from training.evaluate.evaluation import Evaluation, Settings, evaluate, overlap
 from training.evaluate.evaluation_report import text, timings, write_json
 from training.evaluate.labels import LabelledVideo, load_labels
 from training.evaluate.ranking import Judged, metrics
+from training.evaluate.watching import WatchSettings
 from training.output import Post
 from training.progress import Report
 
@@ -75,6 +76,13 @@ def measured(videos: Sequence[LabelledVideo], settings: Settings | None = None) 
 
 def judged(name: str, abnormal: Sequence[int], score: Sequence[float]) -> Judged:
     return Judged(name, np.array(abnormal, np.bool_), np.array(score, np.float64))
+
+
+def test_images_are_watched_at_the_rate_that_is_given(tmp_path: Path) -> None:
+    frames(tmp_path / "01", [50] * 20 + [150] * 20)
+    videos = load_labels(labels(tmp_path, {"01": {"frames": 40, "abnormal": [[20, 39]]}}))
+    analysed = [measured(videos, Settings(watch=WatchSettings(10.0, fps=fps))).analysed for fps in (25.0, 5.0)]
+    assert analysed == [16, 40]
 
 
 # --- figures

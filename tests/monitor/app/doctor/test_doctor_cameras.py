@@ -13,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -57,9 +58,27 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
+class SlowCamera(QuietHandler):
+    """MJPEG with a frame every 0.5 s."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=f")
+        self.end_headers()
+        over = threading.Event()  # never set: the pace of the camera
+        for level in range(10, 250, 4):
+            picture = cv2.imencode(".jpg", np.full((48, 64, 3), level, np.uint8))[1].tobytes()
+            part = b"--f\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b\r\n" % (len(picture), picture)
+            try:
+                self.wfile.write(part)
+            except OSError:
+                return
+            over.wait(0.5)
+
+
 @contextmanager
-def web_server(folder: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
+def web_server(folder: Path, handler: type[QuietHandler] = QuietHandler) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -112,6 +131,18 @@ def test_a_camera_that_works_is_described_and_a_wrong_path_is_named() -> None:
     assert "key frame every 0.4 s" in said
     assert SECRET not in said
     assert wrong.found == "the camera has no stream with this path (404)"
+
+
+def test_a_camera_with_few_frames_is_watched_until_its_rate_is_known(tmp_path: Path) -> None:
+    with web_server(tmp_path, SlowCamera) as url:
+        asked = replace(request("url", f"{url}/video", seconds=0.3), read_timeout_s=0.4, longest_s=30.0)
+        facts = probe(asked)
+    assert isinstance(facts, StreamFacts)
+    assert facts.fps == pytest.approx(2.0, rel=0.3)
+    assert not facts.stalled
+    finding = judge_stream("door", facts, asked, 10.0)
+    assert "set analysis_fps = 2" in finding.mend
+    assert "set read_timeout_s = " in finding.mend
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,17 @@ def test_a_model_is_described_and_timed() -> None:
     old = judge_model(replace(facts, data=("x.mp4", "rtsp://u:hunter2@10.0.0.5/live")), 1e6)
     assert old.state is State.WARNING
     assert old.mend.startswith("its model.json holds the address of a camera, which may hold a password: delete it")
+
+
+def test_a_damaged_newest_version_is_said_with_the_one_that_is_used(tmp_path: Path) -> None:
+    for version in ("v0001", "v0002"):
+        shutil.copytree(DEMO_MODEL, tmp_path / version)
+    (tmp_path / "v0002" / "weights.safetensors").write_bytes(b"x")
+    finding = check_model(tmp_path, (320, 180), MonitorConfig(), "cpu")
+    assert finding.state is State.WARNING
+    assert f"the model in {tmp_path / 'v0002'} is damaged" in finding.found
+    assert "a run uses the older version v0001: " in finding.found
+    assert f"copy the model folder again, or delete {tmp_path / 'v0002'} and learn the camera again" in finding.mend
 
 
 def test_a_damaged_and_a_missing_model(tmp_path: Path) -> None:

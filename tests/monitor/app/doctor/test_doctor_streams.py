@@ -44,6 +44,10 @@ def test_a_good_camera_gets_no_advice() -> None:
         (replace(GOOD, fps=12.0), "fewer frames"),
         (replace(GOOD, claimed_fps=5.0, fps=5.0), "analysis_fps = 5"),
         (replace(GOOD, stalled=True), "stopped sending"),
+        (replace(GOOD, claimed_fps=None, fps=1 / 3, longest_wait_s=3.0), "set analysis_fps = 0.4"),
+        (replace(GOOD, claimed_fps=None, fps=1 / 3, longest_wait_s=3.0), "below 0.5 frames per second"),
+        (replace(GOOD, claimed_fps=None, fps=1 / 3, longest_wait_s=3.0), "set read_timeout_s = 6 under [capture]"),
+        (replace(GOOD, claimed_fps=None, fps=None, pictures=3, longest_wait_s=None), "too few frames"),
     ],
 )
 def test_advice_for_a_camera_that_could_do_better(facts: StreamFacts, said: str) -> None:

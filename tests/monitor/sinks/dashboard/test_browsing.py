@@ -122,6 +122,27 @@ def test_enter_shows_the_details_of_a_row_and_escape_the_list_again(width: int, 
     assert "last alerts" in "\n".join(lines(board, run, width, height))
 
 
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 40)])
+def test_a_long_reason_takes_two_lines_of_the_list_and_is_whole_in_the_details(width: int, height: int) -> None:
+    board, run = dashboard(), report(*many(6))
+    for number in range(3):
+        loud = alert("camera-0", number, Phase.END)
+        reason = replace(loud.reasons[0], term=f"begins{number} " + "movement " * 40 + "to the left")
+        board.alert(replace(loud, reasons=(reason,)), camera("camera-0"))
+    listed = lines(board, run, width, height)
+    assert len(listed) <= height
+    begun = [number for number, line in enumerate(listed) if "begins" in line]
+    assert len(begun) == 3
+    assert begun[1] - begun[0] == 2
+    assert "to the left" not in "".join(listed)
+    pressed(board, run, "tab", "enter")
+    shown = lines(board, run, width, height)
+    assert len(shown) <= height
+    whole = " ".join(" ".join(line.strip("│ ") for line in shown).split())
+    assert "begins2 movement" in whole
+    assert "to the left 4.1 px/s, usual here up to 1.6 px/s" in whole
+
+
 def test_a_camera_that_leaves_takes_its_details_along() -> None:
     board, run = dashboard(), report(camera("gate"), camera("yard"))
     pressed(board, run, "down", "down", "enter")

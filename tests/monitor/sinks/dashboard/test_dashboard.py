@@ -287,8 +287,6 @@ def test_what_tells_sources_apart_is_not_what_is_cut(width: int, height: int) ->
     for number in ("17", "18"):
         assert f"-{number} " in text
         assert width < 120 or f"/{number}.avi" in text
-    why = " ".join(" ".join(line.strip("│ ") for line in shown).split())
-    assert "to the left 4.1 px/s, usual here up to 1.6 px/s" in why, "a reason uses the remaining rows"
 
 
 def test_why_a_source_failed_is_shown_where_no_column_has_room_for_it() -> None:
