@@ -10,6 +10,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from monitor.app.config import CameraConfig, MonitorConfig
+from monitor.app.config_secrets import Filled, fill_in, hide_secrets_of, without_values
 from monitor.app.flags import FLAGS_OF_SETTINGS
 from monitor.app.state_place import with_places
 from monitor.errors import ConfigError
@@ -26,10 +27,14 @@ _MOST_MISTAKES = 30
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
     """Read a TOML file (None: all defaults) and apply ``overrides`` (dotted key -> value) to it.
 
+    References to secrets in the file are replaced, see ``monitor.app.config_secrets``. The overrides are taken as they
+    are: a shell has replaced what it replaces.
+
     Raises ConfigError with one line per mistake. A line names the flag that gave the value, or the file if no flag did.
     For an unknown key it names the most similar known key.
     """
     content: dict[str, Any] = {}
+    filled: Filled = {}
     if path is not None:
         try:
             content = parse_toml(read_file(path, _LARGEST))
@@ -37,17 +42,24 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
             raise ConfigError(f"cannot read the config file {path} ({error.strerror}): check the path") from error
         except ValueError as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        try:
+            filled = fill_in(content, skipped=(overrides or {}).keys())
+        except ConfigError as error:
+            raise ConfigError(safe_lines("\n".join(f"{path}: {line}" for line in str(error).split("\n")))) from None
     for key, value in (overrides or {}).items():
         _set(content, key, value)
     try:
-        return with_places(_checked(content))
+        checked = _checked(content)
+        hide_secrets_of(checked, filled)
+        return with_places(checked)
     except ValidationError:
         # An unknown key may be a misspelled known key or no known key at all. Only mistakes that exist in both cases
         # are reported. A mistake that results from the guess, or from leaving the key out, would hide the first one.
         left_out, guessed = (_mistakes(deepcopy(content), guess=guess) for guess in (False, True))
     where = f"{path}: " if path is not None else ""
     flags = {f"setting '{key}': ": FLAGS_OF_SETTINGS[key] for key in overrides or {} if key in FLAGS_OF_SETTINGS}
-    lines = [_of_flag(mistake, flags) or where + mistake for mistake in left_out if mistake in guessed]
+    named = [without_values(mistake, filled) for mistake in left_out if mistake in guessed]
+    lines = [_of_flag(mistake, flags) or where + mistake for mistake in named]
     if len(left_out) >= _MOST_MISTAKES:
         lines.append(f"{where}more mistakes follow: correct these first")
     raise ConfigError(safe_lines("\n".join(lines)))
