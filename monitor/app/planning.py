@@ -27,7 +27,7 @@ from monitor.scores.calibration import DAY_S
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
 from monitor.sources.source import Source
-from monitor.text.commands import python_command
+from monitor.text.commands import training_command
 from monitor.text.durations import in_words
 from monitor.text.wording import about
 from monitor.threads.switching import quick_switching
@@ -220,7 +220,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
         if name not in LEARNED:
             raise ConfigError(
                 f"setting 'detectors': '{name}' cannot be learned from a camera, and {source.name} has no model: leave "
-                f"it out, or give a model that has it (`{python_command('-m training train')}`)"
+                f"it out, or give a model that has it (`{training_command('train')}`)"
             )
     return LearningPlan(
         name=source.name,

@@ -10,7 +10,7 @@ from monitor.alerts.keys import ServerKeys
 from monitor.app.config import PublishConfig
 from monitor.app.doctor.finding_report import Finding, State, from_error
 from monitor.errors import BindError, ConfigError
-from monitor.text.commands import python_command
+from monitor.text.commands import client_command
 
 
 def check_ports(publish: PublishConfig) -> Iterator[Finding]:
@@ -45,5 +45,5 @@ def check_keys(publish: PublishConfig) -> Iterator[Finding]:
     if clients:
         yield Finding("keys", str(publish.keys), State.OK, f"clients that may connect: {', '.join(clients)}")
     else:
-        mend = f"create keys for a client with `{python_command('-m monitor.client keys DIR')}`"
+        mend = f"create keys for a client with `{client_command('keys DIR')}`"
         yield Finding("keys", str(publish.keys), State.WARNING, "no client may connect", mend)
