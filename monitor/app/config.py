@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.app.place_config import MOST_PLACES, MaskConfig, PlaceName, ZoneConfig
 from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
 from monitor.learning.learning_plan import LEAST_LEARNING_S
@@ -162,6 +163,10 @@ class CameraConfig(Settings):
     learning: LearningConfig | None = None
     smoothing: SmoothingSettings | None = None
     health: HealthSettings | None = None
+    masks: dict[PlaceName, MaskConfig] = Field(default_factory=dict, max_length=MOST_PLACES)
+    """Name -> a place that nobody may see."""
+    zones: dict[PlaceName, ZoneConfig] = Field(default_factory=dict, max_length=MOST_PLACES)
+    """Name -> a place with a rule of its own."""
 
     _check_rate = field_validator("analysis_fps")(check_rate)
     _check_detectors = field_validator("detectors")(check_detectors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -116,8 +116,13 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
     key = ".".join(str(part) for part in location)
     if kind in _UNKNOWN_KEY:
         return f"unknown setting '{key}': {_hint(location)}"
+    if location[:1] == ["cameras"] and location[-1:] == ["[key]"] and len(location) > 3:
+        return f"name '{location[-2]}' of a place under '{'.'.join(map(str, location[:-2]))}': {NAME_RULE}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
         return f"camera name '{location[1]}': {NAME_RULE}"
+    if "polygon" in location[3:-1]:
+        end = location.index("polygon", 3) + 1
+        return f"setting '{'.'.join(map(str, location[:end]))}': each corner must be two numbers, [x, y]"
     if kind == "model_type":  # pydantic would name a class of this program
         group = f"write [{key}], and its settings below"
         return f"setting '{key}': should be a group of settings: {group}"
@@ -193,8 +198,12 @@ def _known_keys(location: list[int | str]) -> list[str]:
     if parts[:1] == ["cameras"]:
         group, parts = CameraConfig, parts[2:]
     for part in parts:
+        if get_origin(group) is dict:  # of places by their names
+            group = get_args(group)[1]
+            continue
         found = getattr(group, "model_fields", {}).get(part)
         group = None if found is None else found.annotation
         # A camera's group may be left out: it is a group or None.
-        group = next((kind for kind in get_args(group) if hasattr(kind, "model_fields")), group)
+        if get_origin(group) is not dict:
+            group = next((kind for kind in get_args(group) if hasattr(kind, "model_fields")), group)
     return list(getattr(group, "model_fields", ()))

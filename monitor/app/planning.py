@@ -10,6 +10,7 @@ from pathlib import Path
 
 from monitor.app.config import MonitorConfig
 from monitor.app.own_model import Relearning, check_scene
+from monitor.app.place_config import ignored
 from monitor.detector.registry import LATER, LEARNED, detector_class
 from monitor.errors import ConfigError, ModelError, SourceError
 from monitor.judging.camera_monitor import CameraMonitor
@@ -23,9 +24,11 @@ from monitor.live.capture import CaptureSettings
 from monitor.live.fleet import Camera
 from monitor.model.model_store import Model, learned_folder, load_model
 from monitor.model.unlearned import unlearned_model
+from monitor.places import Ignored
 from monitor.scores.calibration import DAY_S
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
+from monitor.sources.masked import Mask
 from monitor.sources.source import Source
 from monitor.text.commands import training_command
 from monitor.text.durations import in_words
@@ -52,7 +55,7 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
         snapshot_fps=capture.snapshot_fps,
         hardware=capture.hardware_decoding,
     )
-    found = [isolate(source, capture.isolation) for source in found]
+    found = [isolate(source, capture.isolation, masks_of(source.name, settings)) for source in found]
     with ThreadPoolExecutor(max_workers=8) as pool:
         try:
             for _ in pool.map(lambda source: source.check(), found):
@@ -60,6 +63,12 @@ def find_sources(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
         except SourceError as error:
             raise SourceError(f"{error}: copy it again, or convert it, for example `ffmpeg -i IN OUT.mp4`") from error
     return found
+
+
+def masks_of(camera: str, settings: MonitorConfig) -> list[Mask]:
+    """The masks that the settings name for a camera."""
+    own = settings.cameras.get(camera)
+    return [] if own is None else [each.mask for each in own.masks.values()]
 
 
 def plan_cameras(
@@ -126,8 +135,8 @@ def _camera(
 ) -> Camera:
     own = settings.cameras.get(source.name)
     named = _named_model(source.name, settings)
-    capture = _capture(settings, max_frames)
-    opened_with = (own.source if own else source.label, capture, settings.capture)
+    capture = _capture(settings, max_frames, None if own is None else ignored(own.masks, own.zones))
+    opened_with = (own.source if own else source.label, capture, settings.capture, masks_of(source.name, settings))
     # If these settings change while a camera learns, learning starts again.
     judged_by: tuple[object, ...] = (settings.learning, settings.detectors)
     if monitor is not None:
@@ -236,7 +245,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
     )
 
 
-def _capture(settings: MonitorConfig, max_frames: int | None) -> CaptureSettings:
+def _capture(settings: MonitorConfig, max_frames: int | None, left_out: Ignored | None = None) -> CaptureSettings:
     return CaptureSettings(
         speed=settings.playback.speed,
         loop=settings.playback.loop,
@@ -247,6 +256,7 @@ def _capture(settings: MonitorConfig, max_frames: int | None) -> CaptureSettings
         backoff_min_s=settings.capture.backoff_min_s,
         backoff_max_s=settings.capture.backoff_max_s,
         health=settings.health,
+        ignored=left_out,
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.frontend import BINS, FrontEnd
 from monitor.detector.grey_pictures import EvenSample, grey_pictures
 from monitor.detector.motion.cells import (
@@ -194,7 +194,7 @@ class Motion(Detector):
         cells = measure(view)
         if not view.followed and not self._slow:
             cells = cells.area_only()
-        scores = self._cell_scores(cells)
+        scores = scored_places(observation.frame, self._cell_scores(cells), least=0.0)
         highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
         strongest = np.unravel_index(int(scores.argmax()), scores.shape)
         if scores[strongest] <= 1:
