@@ -138,6 +138,7 @@ def main(
     journal: flags.Journal = None,
     publish: flags.Publish = None,
     evidence: flags.Evidence = None,
+    metrics: flags.Metrics = None,
     record_scores: flags.RecordScores = None,
     record_alerts: flags.RecordAlerts = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print more log lines.")] = False,
@@ -173,6 +174,7 @@ def main(
         publish=publish,
         journal=journal,
         evidence=evidence,
+        metrics=metrics,
     )
     scene = SyntheticScene() if demo else None
     scratch = (

@@ -36,6 +36,7 @@ from monitor.scores.calibration import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
+from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.sources.naming import NAME_PATTERN
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.state_folder import JOURNAL, MODELS
@@ -230,6 +231,7 @@ class MonitorConfig(Settings):
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
+    metrics: MetricsSettings = MetricsSettings()
 
     _check_rate = field_validator("analysis_fps")(check_rate)
     _check_detectors = field_validator("detectors")(check_detectors)

@@ -10,6 +10,8 @@ from monitor.alerts.keys import ServerKeys
 from monitor.app.config import PublishConfig
 from monitor.app.doctor.finding_report import Finding, State, from_error
 from monitor.errors import BindError, ConfigError
+from monitor.sinks.metrics.metrics_server import MetricsServer
+from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.text.commands import client_command
 
 
@@ -47,3 +49,16 @@ def check_keys(publish: PublishConfig) -> Iterator[Finding]:
     else:
         mend = f"create keys for a client with `{client_command('keys DIR')}`"
         yield Finding("keys", str(publish.keys), State.WARNING, "no client may connect", mend)
+
+
+def check_metrics(settings: MetricsSettings) -> Iterator[Finding]:
+    """Bind the address of the metrics as the monitor would, and release it again; nothing if there are none."""
+    if not settings.enabled:
+        return
+    try:
+        with MetricsServer(*settings.address, {}) as server:
+            found = f"{server.address} can be bound"
+    except BindError as error:
+        yield from_error("port", "metrics", error)
+        return
+    yield Finding("port", "metrics", State.OK, found)
