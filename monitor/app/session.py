@@ -38,6 +38,7 @@ from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
+from monitor.sinks.service_manager import ServiceManagerSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.logs import stderr_silenced
 from monitor.text.outside import safe
@@ -254,4 +255,5 @@ class Session:
             sinks.append(LogSink())
         if settings.evidence.enabled:
             sinks.append(stack.enter_context(evidence))
+        sinks.append(stack.enter_context(ServiceManagerSink()))
         return sinks
