@@ -20,6 +20,10 @@ _MARKS = (b'"true-sight-model"', b'"true-sight-footage"', b"TSJ1")
 """In the first bytes of our models, recordings and journals."""
 
 
+CALIBRATIONS = Path("calibrations")
+"""Beside the journal: what cameras' thresholds have learned from what was watched."""
+
+
 @dataclass(frozen=True, slots=True)
 class StateFolder:
     """Where models and journal are kept.

@@ -71,6 +71,8 @@ class RegionBody(WireModel):
         )
 
 
+EARLY = "early: at first, more alarms than promised are allowed"
+"""Said of an alert that only a camera that is new raises."""
 NOT_NOTIFIED = "repeats an alert of shortly before: recorded, but nobody is notified"
 """Explains ``notify`` = False to people."""
 

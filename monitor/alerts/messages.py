@@ -98,6 +98,7 @@ class AlertMessage(Kept):
     frame_age_s   seconds from reading the frame to this alert
     dropped_frames  frames of this camera dropped since the start, because inference was behind
     evidence      names of the evidence files of the event
+    early         True if only a camera that is new raises it: in its first day, more alarms than promised are allowed
     interrupted   True if a restarted monitor sends this end for an event that a killed run left open. ended_at is then
                   the time of the event's last message, and ended_s is None
     """
@@ -123,6 +124,7 @@ class AlertMessage(Kept):
     interrupted: bool = False
     media_s: float | None = None
     about: Annotated[AlertKind | str, Field(union_mode="left_to_right")] = AlertKind.ANOMALY
+    early: bool = False
 
     @property
     def topic(self) -> str:

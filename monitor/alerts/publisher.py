@@ -156,6 +156,7 @@ class Publisher:
         media_s: float | None = None,
         jpeg: bytes | None = None,
         about: AlertKind = AlertKind.ANOMALY,
+        early: bool = False,
     ) -> AlertMessage:
         """Send the start, an update or the end of an event; returns the message as sent.
 
@@ -164,6 +165,7 @@ class Publisher:
         media_s               where the event began in its file or folder, seconds; None for a live camera
         jpeg                  picture for the start or the end; not sent with updates
         about                 what the alert is about; events of each kind are numbered on their own
+        early                 see AlertMessage
         """
         topic = f"alert/{camera}/"
         message = AlertMessage(
@@ -188,6 +190,7 @@ class Publisher:
             evidence=tuple(evidence),
             media_s=media_s,
             about=about,
+            early=early,
         )
         self._send(message, None if event.phase is Phase.UPDATE else jpeg)
         return message

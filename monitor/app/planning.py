@@ -17,6 +17,7 @@ from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import ModelBands
 from monitor.judging.fusion import ModelScale
 from monitor.judging.warm_up import warm_up
+from monitor.learning.calibration_store import CalibrationStore
 from monitor.learning.footage import is_footage
 from monitor.learning.hold import Hold
 from monitor.learning.learning_plan import LearningPlan
@@ -30,6 +31,7 @@ from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
 from monitor.sources.masked import Mask
 from monitor.sources.source import Source
+from monitor.state_folder import CALIBRATIONS
 from monitor.text.commands import training_command
 from monitor.text.durations import in_words
 from monitor.text.wording import about
@@ -106,7 +108,7 @@ def plan_cameras(
         relearning.tell(source.name, folder, model, named=named is not None)
         if named is None:
             check_scene(source, folder, model)
-        monitor = _monitor(source.name, scale, bands, settings)
+        monitor = _monitor(source.name, scale, bands, settings, model, live=source.live)
         plan_rest = _unfinished(source, folder, model, settings)
         cameras.append(_camera(source, model, monitor, plan_rest, settings, max_frames))
     _import_networks(cameras)
@@ -181,8 +183,19 @@ class _Loaded:
         return self._scales[scale_key]
 
 
-def _monitor(camera: str, scale: ModelScale, bands: ModelBands, settings: MonitorConfig) -> CameraMonitor:
-    return CameraMonitor(camera, scale, settings.smoothing, settings.alert, bands.watch())
+def calibration_store(settings: MonitorConfig) -> CalibrationStore:
+    """Where thresholds that learn on are kept: beside the journal."""
+    return CalibrationStore(settings.journal.path.parent / CALIBRATIONS)
+
+
+def _monitor(
+    camera: str, scale: ModelScale, bands: ModelBands, settings: MonitorConfig, model: Model, *, live: bool
+) -> CameraMonitor:
+    calibration = None
+    if live and settings.learning.on:
+        store = calibration_store(settings)
+        calibration = store.load(camera, scale, settings.smoothing, whole=model.learned_from_all)
+    return CameraMonitor(camera, scale, settings.smoothing, settings.alert, bands.watch(), calibration)
 
 
 def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorConfig) -> LearningPlan | None:
@@ -221,7 +234,7 @@ def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraM
     with quick_switching():  # other cameras are watched meanwhile
         model, scale, bands = _Loaded().get(plan.folder, own)
         warm_up(model, model.learned_size)
-    return model, _monitor(plan.name, scale, bands, own)
+    return model, _monitor(plan.name, scale, bands, own, model, live=plan.hold is None)
 
 
 def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> LearningPlan:
@@ -267,7 +280,8 @@ def warn_of_short_footage(cameras: Iterable[Camera]) -> None:
         if scale.supported_per_day > scale.false_alarms_per_day:
             log.warning(
                 "the threshold of '%s' is an estimate: it was tested on %s of footage, which cannot confirm fewer than "
-                "%s false alarms per day; to confirm %s, learn from at least %s",
+                "%s false alarms per day; to confirm %s, learn from at least %s. Until a day was watched, more alarms "
+                "are allowed, marked early",
                 model.name,
                 in_words(DAY_S / scale.supported_per_day),
                 about(scale.supported_per_day),

@@ -19,7 +19,7 @@ from monitor.app.config import MonitorConfig
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.metrics_serving import serve_metrics
 from monitor.app.outcome import Outcome
-from monitor.app.planning import learned, warn_of_short_footage, watching
+from monitor.app.planning import calibration_store, learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
 from monitor.app.state_place import where_state_is
@@ -31,6 +31,7 @@ from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
+from monitor.sinks.calibration_sink import CalibrationSink
 from monitor.sinks.dashboard.pressed_keys import Keys
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.dashboard.summary import summary
@@ -237,6 +238,7 @@ class Session:
             self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)
             sinks.append(self._publishing)
         sinks.append(recorder)
+        sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
         if settings.metrics.enabled:
             lost = (lambda: evidence.disk.lost) if settings.evidence.enabled else None
             sinks.append(serve_metrics(settings, stack, journal, lost))

@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict
 
-from monitor.alerts.message_parts import NOT_NOTIFIED
+from monitor.alerts.message_parts import EARLY, NOT_NOTIFIED
 from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, ScoreMessage
 from monitor.client.items import (
     Contact,
@@ -83,6 +83,8 @@ def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | Sco
             words.append(f"at {place(message.media_s)} of the footage")
         if message.interrupted:
             words.append("(the monitor was killed during the event)")
+        if message.early:
+            words.append(f"({EARLY})")
         if not message.notify:
             words.append(f"({NOT_NOTIFIED})")
         words.extend(reason.text for reason in message.reasons[:1])

@@ -25,6 +25,7 @@ BINS = 8  # a power of two
 _MIN_LAG_S = 0.07  # minimum age of the earlier frame: a walker then moves about one pixel, at any frame rate
 _MAX_LAG_S = 0.6  # maximum age of the earlier frame; with older frames the flow is meaningless
 _MAX_SLOW_LAG_S = 2.6  # ... and without flow: enough for one frame in two seconds
+_REPEATED = 2  # a picture that differs from the one before by at most this many grey levels everywhere repeats it
 _MIN_FLOW_PX = 0.075  # below this displacement, flow is noise
 _MIN_CHANGE = 10  # below this change, grey levels, flow is noise
 # If more than this share of the change remains after moving the picture along the flow, the flow is wrong. A much lower
@@ -109,6 +110,7 @@ class FrontEnd:
         self._most_lag_s = 0.0 if slow else _MAX_LAG_S  # for optical flow
         self._background = background.astype(np.float32)
         self._past: deque[_Past] = deque()
+        self._moving: View | None = None  # the view of the newest picture, if something moves in it
         # Patches of 8 px, 4 px apart, at half the picture's size. Smoothing the flow costs more time than it is worth.
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._flow.setFinestScale(1)
@@ -128,11 +130,20 @@ class FrontEnd:
         return width, height
 
     def update(self, frame: Frame) -> View | None:
-        """Process the next frame; None if there is no earlier frame, 0.07 to 2.6 s before, to compare with."""
+        """Process the next frame; None if there is no earlier frame, 0.07 to 2.6 s before, to compare with.
+
+        Cameras and converters repeat pictures to keep a rate. Where something moves, and the next picture within 0.6 s
+        is the same, that is such a repetition: it gets the same view. The next new picture is compared with the
+        pictures before, over the time that has really passed. Otherwise motion would be zero, then twice as fast.
+        """
         return self.update_grey(frame.small.grey(self.size), frame.time_s)
 
     def update_grey(self, grey: Image, time_s: float) -> View | None:
         """Like ``update``, for a grey picture (h, w) uint8 of this front end's size."""
+        if self._moving is not None:
+            newest = self._past[-1]
+            if time_s - newest.time_s <= _MAX_LAG_S and int(cv2.absdiff(grey, newest.grey).max()) <= _REPEATED:
+                return self._moving
         foreground = self._look_at_background(grey, time_s)
         while len(self._past) > 1 and time_s - self._past[1].time_s >= self._least_lag_s:
             self._past.popleft()
@@ -140,6 +151,7 @@ class FrontEnd:
         now = _Past(time_s, grey, np.asarray(cv2.GaussianBlur(grey, (0, 0), 1.0), np.uint8))
         self._past.append(now)
         if earlier is None or not self._least_lag_s <= time_s - earlier.time_s <= _MAX_SLOW_LAG_S:
+            self._moving = None
             return None
         followed = time_s - earlier.time_s <= self._most_lag_s
         change = cv2.absdiff(grey, earlier.grey)
@@ -155,7 +167,7 @@ class FrontEnd:
         else:
             motion = _still(grey.shape)
             self._steady.rest()
-        return View(
+        view = View(
             grey=grey,
             lag_s=time_s - earlier.time_s,
             followed=followed,
@@ -164,6 +176,8 @@ class FrontEnd:
             change=_block_sum(change),
             foreground=_block_sum(foreground),
         )
+        self._moving = view if followed and changed.any() else None
+        return view
 
     def _motion(self, now: _Past, earlier: _Past, around: Image, changed: NDArray[np.bool_]) -> dict[str, FloatArray]:
         """The sums of a view over the moving pixels. around: mean change around each pixel, grey levels."""

@@ -15,6 +15,7 @@ from monitor.judging.alerting import AlertRule, AlertSettings
 from monitor.judging.cool_down import Cause
 from monitor.judging.drift import Drift
 from monitor.judging.fusion import Fused, ModelScale
+from monitor.judging.live_calibration import LiveCalibration
 from monitor.judging.regions import find_regions
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.states import PAUSED, AlertEvent, Phase, Reason, Region
@@ -47,6 +48,7 @@ class Alert:
     detector     name of the detector that contributes most to the snapshot's score
     scale        the scale that the scores are measured on; it names the model and the false-alarm budget
     media_s      position in the file or folder at which the event starts, seconds; None for a live camera
+    early        True if it is raised only because a camera that is new may raise more alarms, see ``allowed_per_day``
     """
 
     camera: str
@@ -61,6 +63,7 @@ class Alert:
     anomaly_map: FloatArray | None = None
     detector: str = ""
     media_s: float | None = None
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +95,11 @@ class Judgement:
 
 
 class CameraMonitor:
-    """Takes one camera's scored frames in order of time. The only frame it keeps is the peak frame of an event."""
+    """Takes one camera's scored frames in order of time. The only frame it keeps is the peak frame of an event.
+
+    scale        of the model; ``calibration`` may change its thresholds
+    calibration  None: the thresholds do not follow what is watched, see LiveCalibration
+    """
 
     def __init__(
         self,
@@ -101,9 +108,11 @@ class CameraMonitor:
         smoothing: SmoothingSettings,
         alert: AlertSettings,
         drift: Drift | None = None,
+        calibration: LiveCalibration | None = None,
     ) -> None:
         self.camera = camera
-        self.scale = scale
+        self.calibration = calibration or LiveCalibration(scale)
+        self.scale = self.calibration.scale
         self.smoothing = smoothing
         self._medians = [smoothing.smoother() for _ in scale.names]
         self._rule = AlertRule(alert)
@@ -113,6 +122,7 @@ class CameraMonitor:
         self._read: deque[tuple[float, float, float | None]] = deque(maxlen=1024)  # time_s, wall_time, media_s
         self._started_at = self._read_at = 0.0
         self._media_s: float | None = None
+        self._early = False
         self._forget()
 
     @property
@@ -161,16 +171,18 @@ class CameraMonitor:
             nonlocal reasons
             detections = self._with_reasons(scored, loudest, fused.score, by_detector)
             self._peak = replace(scored, detections=detections), fused.detector
+            self._early = self.scale.early(by_detector, self.settings.on)
             reasons = detections[loudest].reasons
             return Cause(self.scale.sense_of(loudest), place)
 
         event = self._rule.update(frame.time_s, fused.score, new_peak)
         if event is not None:
             alerts.append(self._alert(event, scored, fused.detector, by_detector))
+        scale = self.scale
+        if self.calibration.take(frame.segment, frame.time_s, by_detector, alarmed=self._rule.peak_s is not None):
+            self.scale = self.calibration.scale
         advice = None if self._drift is None else self._drift.update(frame, fused.score, alarmed=self.alarmed)
-        return Judgement(
-            scored, fused.score, tuple(alerts), self.scale, by_detector, fused.detector, advice, reasons, place
-        )
+        return Judgement(scored, fused.score, tuple(alerts), scale, by_detector, fused.detector, advice, reasons, place)
 
     def close(self) -> list[Alert]:
         """End an open event at a gap or at the end of the run. Returns its last step; empty if no event is open."""
@@ -239,6 +251,7 @@ class CameraMonitor:
             heat,
             self.scale.names[loudest or 0],
             self._media_s,
+            self._early,
         )
 
     def _with_reasons(

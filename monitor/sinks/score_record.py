@@ -26,6 +26,7 @@ from monitor.errors import ConfigError, RunError, UsageError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale, Sense
+from monitor.judging.live_calibration import MOST_BLOCKS, LiveCalibration, Peaks
 from monitor.live.sink import Sink
 from monitor.private_files import open_private
 from monitor.reading import MB, open_file, parse_json
@@ -45,6 +46,39 @@ class _Line(BaseModel):
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
 
+class CalibrationState(_Line):
+    """What a camera's threshold had learned before the first score, see LiveCalibration.
+
+    highest  sense -> the highest score of each block
+    limits   sense -> number of a block -> the threshold in force, of blocks that were part of an alarm
+    """
+
+    on: bool = False
+    whole: bool = False
+    watched_s: float = Field(0.0, ge=0, le=1e10)
+    highest: dict[str, Annotated[tuple[FiniteFloat, ...], Field(max_length=MOST_BLOCKS)]] = {}
+    limits: dict[str, dict[int, FiniteFloat]] = {}
+
+    @classmethod
+    def of(cls, calibration: LiveCalibration) -> Self:
+        """The present state."""
+        limits = {
+            name: {at: limit for at, limit in enumerate(peaks.limits) if math.isfinite(limit)}
+            for name, peaks in calibration.peaks.items()
+        }
+        highest = {name: tuple(peaks.highest) for name, peaks in calibration.peaks.items()}
+        on, whole = calibration.on, calibration.whole
+        return cls(on=on, whole=whole, watched_s=calibration.watched_s, highest=highest, limits=limits)
+
+    def calibration(self, scale: ModelScale) -> LiveCalibration:
+        """The calibration in this state. scale: what the held-out footage gives."""
+        peaks = {
+            name: Peaks(list(highest), [self.limits.get(name, {}).get(at, math.inf) for at in range(len(highest))])
+            for name, highest in self.highest.items()
+        }
+        return LiveCalibration(scale, on=self.on, whole=self.whole, peaks=peaks, watched_s=self.watched_s)
+
+
 class RecordHeader(_Line):
     """A camera's header.
 
@@ -54,6 +88,7 @@ class RecordHeader(_Line):
     detectors             their names, in the model's order
     senses                what is added up, and what the held-out scores looked like
     smoothing, alert      the settings of the run
+    calibration           what the threshold had learned from what was watched before
     """
 
     record: Literal["true-sight-scores"] = "true-sight-scores"
@@ -66,6 +101,7 @@ class RecordHeader(_Line):
     senses: dict[str, Sense] = Field(min_length=1)
     smoothing: SmoothingSettings
     alert: AlertSettings
+    calibration: CalibrationState = CalibrationState()
 
     @model_validator(mode="after")
     def _of_one_model(self) -> Self:
@@ -84,6 +120,7 @@ class RecordHeader(_Line):
             senses=monitor.scale.senses,
             smoothing=monitor.smoothing,
             alert=monitor.settings,
+            calibration=CalibrationState.of(monitor.calibration),
         )
 
     def scale(self, false_alarms_per_day: float | None = None) -> ModelScale:

@@ -187,7 +187,7 @@ def test_the_demo_s_alerts_reach_a_subscriber_with_reason_and_place_and_match_th
         assert message["regions"]
         assert message["jpeg_bytes"] > 1000
         assert message["model"]["id"] == "demo"
-        assert message["expected_false_alarms_per_day"] == 1.0
+        assert 200 < message["expected_false_alarms_per_day"] < 300, "its footage is six minutes long"
 
 
 def test_every_alert_of_the_demo_comes_again_from_the_command_line(demo: DemoRun) -> None:

@@ -18,6 +18,8 @@ from training.evaluate.ranking import Interval
 TOLERANCE_S = 2.0
 """An alert belongs to an abnormal interval if it begins at most this many seconds after it, as in the demo. An interval
 that begins at most this many seconds after another one continues it."""
+LABEL_S = 0.5
+"""Labels are no more exact than this, seconds: an alert that comes earlier by this much, and stays on, is in time."""
 HOUR_S = 3600.0
 
 
@@ -150,16 +152,17 @@ def compare(truth: Sequence[Truth], alarms: Sequence[Alarm], budget_per_day: flo
         own = [(i, alarm) for i, alarm in enumerate(alarms) if alarm.video == video.video]
         before_s, hits = -math.inf, list[tuple[int, Alarm]]()
         for first, last in video.intervals:
-            still_on = [(i, a) for i, a in own if a.raised_s < first <= a.ended_s]
+            still_on = [(i, a) for i, a in own if a.raised_s < first - LABEL_S and a.ended_s >= first]
             continued = [hit for hit in still_on if hit in hits] if first - before_s <= TOLERANCE_S else []
-            raised = [(i, a) for i, a in own if a.raised_s >= first and a.started_s <= last + TOLERANCE_S]
+            in_time = [(i, a) for i, a in own if a.raised_s >= first - LABEL_S and a.ended_s >= first]
+            raised = [(i, a) for i, a in in_time if a.started_s <= last + TOLERANCE_S]
             before_s, hits = last, continued + raised
             matched.update(i for i, _ in hits)
             found += bool(hits)
             if continued:
                 continue
             if raised:
-                delays.append(min(a.raised_s for _, a in raised) - first)
+                delays.append(max(0.0, min(a.raised_s for _, a in raised) - first))
             else:
                 missed.append((video.video, first, last))
                 already_on += bool(still_on)

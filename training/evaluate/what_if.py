@@ -117,7 +117,8 @@ class _Replay:
     def _begin(self, header: RecordHeader) -> None:
         scale = header.scale(self._changes.false_alarms_per_day)
         rule = self._changes.rule(header.alert)
-        self._monitor = CameraMonitor(header.camera, scale, header.smoothing, rule)
+        calibration = header.calibration.calibration(scale)
+        self._monitor = CameraMonitor(header.camera, scale, header.smoothing, rule, calibration=calibration)
 
     def judged_anew(self, header: RecordHeader) -> list[Alert]:
         """Judge the camera by another header from now on. Its open event ends. Returns the alerts of that."""

@@ -33,11 +33,12 @@ from monitor.text.durations import in_words
 from monitor.text.wording import about, counted, joined
 from monitor.types import Frame
 from training.learn.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
-from training.learn.held_out_windows import score_windows, windows
+from training.learn.held_out_windows import windows
 from training.learn.learners import LEARNERS, Learner, chosen
 from training.learn.normal_footage import Normal, Stretch, left_out, read_normal
 from training.learn.suitability import check_suitable
 from training.learn.trial import why_worse
+from training.learn.whole_footage import LearnsAll, read_whole
 from training.output import make_writable
 from training.progress import Report
 from training.provenance import code_commit, names_of_footage
@@ -118,7 +119,7 @@ def learn(
         sources, report, from_s=settings.from_s, to_s=settings.to_s, analysis_fps=settings.analysis_fps
     )
     check_suitable(normal)
-    report.say(what_was_read(normal))
+    report.say(what_was_read(normal, learners))
     if normal.unscored:
         report.say(f"left out, because a live camera would not score them: {left_out(normal.unscored)}")
     if (warning := too_short(normal.footage_s)) is not None:
@@ -246,20 +247,34 @@ class _Fit:
             return held_out_of(self.normal.stretches, self._pieces, self._fitted)
         self._report.part(1.0 - (_READING + _LOOKING + _FITTING if self._scored is None else _FITTING_SLOW + _TRIAL))
         before = self._scored
-        known = before.scores if before is not None else {}
-        fresh = [detector for detector in self.detectors if detector.name not in known]
-        found = self._score_windows(fresh)
-        if before is not None:
-            if not np.array_equal(before.time_s, found.time_s):  # other frames were readable this time
-                found = self._score_windows(self.detectors)
-            else:
-                found = replace(found, scores={**known, **found.scores})
+        found = self._read_whole(before.scores if before is not None else {})
+        if before is not None and not np.array_equal(before.time_s, found.time_s):
+            found = self._read_whole({})  # other frames were readable this time
+        elif before is not None:
+            found = replace(found, scores={**before.scores, **found.scores})
         self._scored = found
         return found
 
-    def _score_windows(self, detectors: Sequence[Detector]) -> HeldOut:
-        fps = self._settings.analysis_fps
-        return score_windows(self.normal, self._windows, detectors, self._report, self.viewpoint, fps)
+    def _read_whole(self, known: Mapping[str, object]) -> HeldOut:
+        """Read all of the footage for the detectors whose scores are not known."""
+        fresh = [detector for detector in self.detectors if detector.name not in known]
+        learning = {d.name: learns for d in fresh if (learns := self._learns_all(d)) is not None}
+        whole = read_whole(
+            self.normal,
+            self._windows,
+            [detector for detector in fresh if detector.name not in learning],
+            list(learning.values()),
+            self._report,
+            self.viewpoint,
+            self._settings.analysis_fps,
+        )
+        learned = {detector.name: detector for detector in whole.detectors}
+        self._fitted = [replace(each, detector=learned.get(each.detector.name, each.detector)) for each in self._fitted]
+        return whole.held_out
+
+    def _learns_all(self, sample: Detector) -> LearnsAll | None:
+        whole = LEARNERS[sample.name].whole
+        return None if whole is None else whole(sample, self.normal.footage_s)
 
     def usable(self, held_out: HeldOut) -> list[Detector]:
         """The detectors with held-out scores that give a threshold. The others are reported and left out.
@@ -270,7 +285,7 @@ class _Fit:
         unshown: list[Detector] = []
         why = ""
         share = self._settings.false_alarms_per_day / len(self.detectors)
-        clip_s = max((float(np.ptp(held_out.time_s[held_out.clip == c])) for c in np.unique(held_out.clip)), default=0)
+        clips_s = {detector.name: _longest_clip_s(held_out, detector.name) for detector in self.detectors}
         for detector in self.detectors:
             try:
                 tail = fit_tail(held_out, detector.name, SmoothingSettings().smoother, detector.min_threshold)
@@ -279,11 +294,11 @@ class _Fit:
                 why = str(error)
                 self._leave_out(detector, why)
                 continue
-            (found if detector.shown_by(clip_s, threshold) else unshown).append(detector)
+            (found if detector.shown_by(clips_s[detector.name], threshold) else unshown).append(detector)
         if not found and not unshown:
             raise UsageError(f"this footage is not suitable for learning: {why}")
         for detector in unshown if found else ():
-            pieces = f"held-out pieces of {in_words(clip_s)}"
+            pieces = f"held-out pieces of {in_words(clips_s[detector.name])}"
             self._leave_out(detector, f"{pieces} are too short to show how often it raises false alarms")
         return found or unshown
 
@@ -292,6 +307,13 @@ class _Fit:
         if detector.name not in self._left_out:
             self._left_out.add(detector.name)
             self._report.say(f"warning: '{detector.name}' is left out: {why}")
+
+
+def _longest_clip_s(held_out: HeldOut, detector: str) -> float:
+    """Seconds of the longest clip that a detector has scored."""
+    known = np.isfinite(held_out.scores[detector])
+    times, clips = held_out.time_s[known], held_out.clip[known]
+    return max((float(np.ptp(times[clips == clip])) for clip in np.unique(clips)), default=0.0)
 
 
 def _nothing() -> None:
@@ -344,14 +366,16 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings, recorded_fro
     return candidate
 
 
-def what_was_read(normal: Normal) -> str:
+def what_was_read(normal: Normal, learners: Mapping[str, Learner] = LEARNERS) -> str:
     """The length of the footage and how it is used, as text."""
     total = f"footage: {in_words(normal.footage_s)} of {normal.size[0]}x{normal.size[1]}"
     if len(normal.sources) > 1:
         total += f" in {counted(len(normal.sources), 'file')}"
     if normal.whole:
         return f"{total}: detectors learn from all of it; each part is scored by detectors that learned from the others"
-    return f"{total}: detectors learn from {in_words(normal.kept_s)} spread over it; other parts are held out"
+    whole = tuple(name for name, learner in learners.items() if learner.whole is not None)
+    everything = f"{joined(whole)} learn from all of it, the others" if whole else "detectors learn"
+    return f"{total}: {everything} from {in_words(normal.kept_s)} spread over it; other parts are held out"
 
 
 def too_short(footage_s: float) -> str | None:

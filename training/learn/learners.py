@@ -9,6 +9,7 @@ from monitor.detector.base import Detector
 from monitor.errors import UsageError
 from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.types import Frame
+from training.learn.whole_footage import LearnsAll
 from training.progress import Report
 
 LEAST_AUC = 0.7
@@ -29,18 +30,35 @@ class Learner:
            show the usual scores
     judge  (detector, held-out footage, report) -> the detector to keep, or None if it did not learn well enough; then
            it does not become part of the model
+    whole  (detector fitted to a sample of long footage, seconds of that footage) -> what learns from all of it; None if
+           the detector learns from the sample alone, and its result is None if this footage is too short for it
     """
 
     fit: Callable[[Clips, int, str, Report], Detector]
     refit: bool = True
     least_held_back_s: float = 0.0
     judge: Callable[[Detector, Clips, Report], Detector | None] = lambda detector, _clips, _report: detector
+    whole: Callable[[Detector, float], LearnsAll | None] | None = None
 
 
 def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
     from monitor.detector.motion.motion_detector import Motion
 
     return Motion.fit(clips, seed)
+
+
+def _whole_motion(sample: Detector, footage_s: float) -> LearnsAll:  # noqa: ARG001
+    from monitor.detector.motion.motion_detector import Motion
+    from monitor.detector.motion.whole_motion import WholeMotion
+
+    assert isinstance(sample, Motion)
+    return WholeMotion(sample)
+
+
+def _whole_scene(sample: Detector, footage_s: float) -> LearnsAll | None:  # noqa: ARG001
+    from monitor.detector.scene.whole_scene import LEAST_S, WholeScene
+
+    return WholeScene() if footage_s >= LEAST_S else None
 
 
 def _static(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
@@ -72,9 +90,9 @@ def _judged_by_synthetic_anomalies(detector: Detector, clips: Clips, report: Rep
 
 
 LEARNERS = {
-    "motion": Learner(_motion),
+    "motion": Learner(_motion, whole=_whole_motion),
     "static": Learner(_static),
-    "scene": Learner(_scene),
+    "scene": Learner(_scene, whole=_whole_scene),
     "true-sight-2": Learner(
         _true_sight2, refit=False, least_held_back_s=LEAST_LEARNING_S, judge=_judged_by_synthetic_anomalies
     ),

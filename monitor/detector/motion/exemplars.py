@@ -11,12 +11,15 @@ from monitor.types import FloatArray
 
 
 class ExemplarMemory:
-    """The normal features of many cells, as exemplars (cells, n, d) float32."""
+    """The normal features of many cells, as exemplars (cells, n, d) float32.
 
-    def __init__(self, exemplars: FloatArray, neighbours: int) -> None:
+    spaced  True: distances count in units of the exemplars' spacing
+    """
+
+    def __init__(self, exemplars: FloatArray, neighbours: int, *, spaced: bool = True) -> None:
         self._exemplars, self._neighbours = exemplars, neighbours
         self._squares = np.square(exemplars).sum(axis=2)
-        self._spacing = _spacing(exemplars, neighbours)
+        self._spacing = _spacing(exemplars, neighbours) if spaced else None
 
     def only(self, feature: int) -> ExemplarMemory:
         """A memory that compares only one feature: no distance is greater than with all features."""
@@ -28,13 +31,15 @@ class ExemplarMemory:
     def distances(self, cells: NDArray[np.intp], features: FloatArray) -> FloatArray:
         """The distance of each of (k, d) features from the normal features of its cell: (k,) float32; cells: k indices.
 
-        It is the mean distance to the nearest exemplars, divided by the square root of the spacing of those exemplars.
-        So a cell with varied normal motion tolerates more.
+        It is the mean distance to the nearest exemplars. If they are spaced, it is divided by the square root of the
+        spacing of those exemplars: so a cell with varied normal motion tolerates more.
         """
         product = np.matmul(self._exemplars[cells], features[:, :, None])[:, :, 0]
         squares = self._squares[cells] - 2 * product + np.square(features).sum(axis=1)[:, None]
         nearest = np.argpartition(squares, self._neighbours - 1, axis=1)[:, : self._neighbours]
         distance = np.sqrt(np.maximum(np.take_along_axis(squares, nearest, axis=1), 0)).mean(axis=1)
+        if self._spacing is None:
+            return np.asarray(distance, np.float32)
         spacing = np.take_along_axis(self._spacing[cells], nearest, axis=1).mean(axis=1)
         return np.asarray(distance / np.sqrt(spacing))
 

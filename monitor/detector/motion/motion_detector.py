@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection, scored_places
-from monitor.detector.frontend import BINS, FrontEnd
+from monitor.detector.frontend import BINS, FrontEnd, View
 from monitor.detector.grey_pictures import EvenSample, grey_pictures
 from monitor.detector.motion.cells import (
     AREA,
@@ -70,6 +70,10 @@ class MotionSettings(BaseModel):
     # Weights of speed and size; 0 in models from versions that did not use them.
     speed_weight: float = Field(default=0.0, ge=0, le=1e9)
     area_weight: float = Field(default=0.0, ge=0, le=1e9)
+    spacing: bool = Field(
+        default=True,
+        description="distances count in units of the exemplars' own spacing",
+    )
 
     @field_validator("neighbours")
     @classmethod
@@ -117,7 +121,7 @@ class Motion(Detector):
         self._scale, self._background = scale, background
         self._usual_terms = usual.astype(np.float32)
         by_cell = exemplars.astype(np.float32).reshape(-1, *exemplars.shape[2:])
-        self._memory = ExemplarMemory(by_cell, settings.neighbours)
+        self._memory = ExemplarMemory(by_cell, settings.neighbours, spaced=settings.spacing)
         self._area_memory = self._memory.only(AREA_FEATURE)
         # Learned from frames that were too far apart for optical flow: no exemplar has any.
         self._slow = not exemplars[..., :_OF_FLOW].any()
@@ -177,7 +181,36 @@ class Motion(Detector):
             others = cls(settings, exemplars, deviation, unscaled, usual, background)
             distances.extend(others._distances(seen[i]) for i in fold)
         exemplars, usual = taught(everything)
-        return cls(settings, exemplars, deviation, _scale(np.stack(distances)), usual, background)
+        by_cell = np.stack(distances).reshape(len(distances), -1)
+        scale = cell_scale([own[own > 0] for own in by_cell.T]).reshape(settings.cells)
+        return cls(settings, exemplars, deviation, scale, usual, background)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of cells."""
+        return self._settings.cells
+
+    @property
+    def deviation(self) -> FloatArray:
+        """(16,) float32, the unit of each feature."""
+        return self._deviation
+
+    def comparable(self, view: View) -> Cells:
+        """The cells of a view, reduced to what can be compared with the exemplars."""
+        cells = measure(view)
+        return cells if view.followed or self._slow else cells.area_only()
+
+    def active(self, cells: Cells) -> NDArray[np.intp]:
+        """The numbers of the cells to score, row by row."""
+        return np.flatnonzero(self._settings.active(cells))
+
+    def covering(self, exemplars: NDArray[np.float16], scale: FloatArray, usual: NDArray[np.float16]) -> Motion:
+        """A detector with the same background and units, but with exemplars that cover all footage.
+
+        The arrays are those of the constructor.
+        """
+        settings = self._settings.model_copy(update={"exemplars": exemplars.shape[2], "spacing": False})
+        return Motion(settings, exemplars, self._deviation, scale, usual, self._background)
 
     def new_stream(self) -> FrontEnd:
         """A front end with the trained background."""
@@ -191,9 +224,7 @@ class Motion(Detector):
         view = observation.stream.update(observation.frame)
         if view is None:
             return nan_detection()
-        cells = measure(view)
-        if not view.followed and not self._slow:
-            cells = cells.area_only()
+        cells = self.comparable(view)
         scores = scored_places(observation.frame, self._cell_scores(cells), least=0.0)
         highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
         strongest = np.unravel_index(int(scores.argmax()), scores.shape)
@@ -203,17 +234,32 @@ class Motion(Detector):
         why = reasons(cells.terms[strongest], self._usual_terms[strongest], zoom)
         return Detection(float(highest.mean()), scores, why)
 
+    def score_of(self, cells: NDArray[np.integer], distances: FloatArray, terms: NDArray[np.floating]) -> float:
+        """The score of a frame from its active cells.
+
+        cells      (n,) their numbers
+        distances  (n,) float32, to the nearest exemplars, not divided by the scale
+        terms      (n, 12)
+        """
+        scores = self._with_size(
+            distances / self._scale.ravel()[cells], terms, self._usual_terms.reshape(-1, len(TERMS))[cells]
+        )
+        return float(np.sort(scores)[-self._settings.top_cells :].sum() / self._settings.top_cells)
+
     def _cell_scores(self, cells: Cells) -> FloatArray:
         """The scores of all cells, (rows, columns) float32; 0 for a cell without motion."""
-        distances = self._distances(cells)
-        ratios = over_usual(cells.terms, self._usual_terms)
+        return self._with_size(self._distances(cells), cells.terms, self._usual_terms)
+
+    def _with_size(self, distances: FloatArray, terms: NDArray[np.floating], usual: FloatArray) -> FloatArray:
+        """Cells' distances in units of their scale (...), combined with speed and size; terms and usual: (..., 12)."""
+        ratios = over_usual(np.asarray(terms, np.float32), usual)
         speed, area = self._settings.speed_weight * ratios[..., SPEED], self._settings.area_weight * ratios[..., AREA]
         return np.where(distances > 0, np.sqrt(np.square(distances) + np.square(speed) + np.square(area)), distances)
 
     def _distances(self, cells: Cells) -> FloatArray:
         """Distances to the exemplars divided by the scale, (rows, columns) float32; 0 for a cell without motion."""
         scores = np.zeros(self._scale.size, np.float32)
-        active = np.flatnonzero(self._settings.active(cells))
+        active = self.active(cells)
         if len(active):
             features = cells.features.reshape(-1, FEATURES)[active] / self._deviation
             if cells.only_area:
@@ -297,21 +343,18 @@ def _exemplars(
     return exemplars.reshape(rows, columns, settings.exemplars, FEATURES), usual
 
 
-def _scale(distances: FloatArray) -> FloatArray:
-    """The scale of each cell, (rows, columns), from the distances of held-out normal footage.
+def cell_scale(distances: Sequence[FloatArray]) -> FloatArray:
+    """The scale of each cell, (cells,) float32, from the distances of held-out normal footage: one (n,) per cell.
 
-    distances: (frames, rows, columns), 0 for cells without motion. Cells with few own samples use mostly the scale of
-    the whole picture. Raises UsageError if nothing moves at all.
+    Cells with few own samples use mostly the scale of the whole picture. Raises UsageError if nothing moves at all.
     """
-    everywhere = distances[distances > 0]
+    everywhere = np.concatenate(distances)
     if not len(everywhere):
         raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
     whole = np.quantile(everywhere, _SCALE_QUANTILE)
-    scale = np.full(distances.shape[1:], whole, np.float32)
-    for row, column in np.ndindex(scale.shape):
-        own = distances[:, row, column]
-        own = own[own > 0]
+    scale = np.full(len(distances), whole, np.float32)
+    for cell, own in enumerate(distances):
         if len(own):
             quantile = np.quantile(own, _SCALE_QUANTILE)
-            scale[row, column] = (len(own) * quantile + _SCALE_PRIOR * whole) / (len(own) + _SCALE_PRIOR)
+            scale[cell] = (len(own) * quantile + _SCALE_PRIOR * whole) / (len(own) + _SCALE_PRIOR)
     return scale

@@ -1,14 +1,16 @@
 """Scene memory: checks if the scene has ever looked like this. It finds still objects as well as moving ones.
 
 Examples: a person lying on the floor, moved furniture, a room that is darker than ever. With about a day of footage,
-pictures of 16x8 blocks are compared with the learned states of the scene (scene_states.py). With less footage, only the
-texture of each place is compared (patches.py). This is less sensitive, see ``Scene.min_threshold``. Four hours do not
-show the light of the fifth hour, so the whole picture would look new for most of the next day. Both methods compare
-only pictures of the same regime (colour, infrared).
+whole pictures of 16x8 blocks are compared with the most similar ones of the footage (picture_memory.py). Earlier
+versions compared their blocks with the learned states of the scene (scene_states.py); such models are still used. With
+less footage, only the texture of each place is compared (patches.py). This is less sensitive, see
+``Scene.min_threshold``. Four hours do not show the light of the fifth hour, so the whole picture would look new for
+most of the next day. States and textures are compared only with those of the same regime (colour, infrared).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.kept_pictures import Kept
 from monitor.detector.scene.patches import SIDE, Patches, patch_picture
+from monitor.detector.scene.picture_memory import NEIGHBOURS, Pictures
 from monitor.detector.scene.scene_states import States, colour_differences, parts, top_mean
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
@@ -36,9 +39,12 @@ _MIN_PICTURES = 32  # minimum number of pictures to learn a regime
 _PATCHES_ONLY_S = 72_000.0  # 20 h; with less footage, whole pictures of other hours would look new
 _EVERY_S = 0.3  # short enough, because the changes that it finds last for seconds
 _PATCHES_FLOOR = 2.0  # normal clips of other days reach 1.7
+SMOOTH_S = 5.0
+"""Window of the median of the scores of whole pictures, seconds: what they show lasts."""
 
 
-_Count = Annotated[int, Field(ge=0, le=1_000_000)]
+_MOST_SEEN = 1_000_000
+_Count = Annotated[int, Field(ge=0, le=_MOST_SEEN)]
 
 
 class SceneSettings(BaseModel):
@@ -46,10 +52,11 @@ class SceneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kind: Literal["states", "patches"]
+    kind: Literal["pictures", "states", "patches"]
     exemplars: tuple[_Count, _Count, _Count] = Field(
-        description="number per regime: colour, grey, dark; 0: not learned"
+        description="number per regime: colour, grey, dark; 0: not learned. For pictures: how many were seen"
     )
+    pictures: _Count = Field(default=0, description="number of exemplars of all regimes together, for pictures")
     rows: int = Field(ge=1, le=1024, description="rows of places in the anomaly map")
     columns: int = Field(ge=1, le=1024)
     smooth_s: float = Field(gt=0, le=60, description="window of the score's median, seconds")
@@ -76,13 +83,28 @@ class Scene(Detector):
     name: ClassVar[str] = "scene"
     small: ClassVar[bool] = True
 
-    def __init__(self, settings: SceneSettings, memories: Mapping[Regime, States] | Mapping[Regime, Patches]) -> None:
+    def __init__(
+        self,
+        settings: SceneSettings,
+        memories: Mapping[Regime, States] | Mapping[Regime, Patches] | Mapping[Regime, Pictures],
+    ) -> None:
         self._settings = settings
-        self._memories: dict[Regime, States | Patches] = dict(memories)
+        self._memories: dict[Regime, States | Patches | Pictures] = dict(memories)
         # Held-out footage from the same hours as the learned footage does not represent another day, or another clip.
         self.min_threshold = settings.floor
         # In the learned minutes hardly anything looks new. In any other clip much looks new, but this is normal.
-        self.usual = min(1.0, settings.floor / 2)
+        # Whole pictures were scored hour by hour, by other hours; so it is known how new normal ones look.
+        self.usual = -math.inf if settings.kind == "pictures" else min(1.0, settings.floor / 2)
+
+    @classmethod
+    def of_pictures(cls, pictures: Pictures, seen: Mapping[Regime, int]) -> Self:
+        """A memory of whole pictures. seen: how many pictures of each regime were looked at."""
+        counts = tuple(
+            min(seen.get(regime, 0), _MOST_SEEN) if seen.get(regime, 0) >= _MIN_PICTURES else 0 for regime in _REGIMES
+        )
+        given = {"kind": "pictures", "rows": ROWS, "columns": COLUMNS, "smooth_s": SMOOTH_S, "floor": 1.0}
+        settings = SceneSettings.model_validate({**given, "exemplars": counts, "pictures": len(pictures.exemplars)})
+        return cls(settings, {r: pictures for r, count in zip(_REGIMES, counts, strict=True) if count})
 
     @property
     def regimes(self) -> tuple[Regime, ...]:
@@ -121,7 +143,7 @@ class Scene(Detector):
         if states:
             counts = tuple(len(states[regime].exemplars) if regime in states else 0 for regime in _REGIMES)
             floor = max(_once_a_day(held_out, cls.name) for held_out in unlearned)
-            given = {"kind": "states", "rows": ROWS, "columns": COLUMNS, "smooth_s": 5.0, "floor": floor}
+            given = {"kind": "states", "rows": ROWS, "columns": COLUMNS, "smooth_s": SMOOTH_S, "floor": floor}
             return cls(SceneSettings.model_validate({**given, "exemplars": counts}), states)
         counts = tuple(patches[regime].exemplars.shape[2] if regime in patches else 0 for regime in _REGIMES)
         rows, columns = next(iter(patches.values())).scale.shape
@@ -144,6 +166,10 @@ class Scene(Detector):
         memory = self._memories.get(light.regime)
         if memory is None or light.settling:
             return nan_detection()
+        if isinstance(memory, Pictures):
+            distance, places = memory.compare(picture)
+            score = stream.median.update(frame.time_s, distance)
+            return Detection(score, places, _reasons(score, light.regime))
         if isinstance(memory, States):
             places = memory.compare(colour_differences(picture))[0]
         else:
@@ -157,9 +183,14 @@ class Scene(Detector):
         return self._settings.model_dump()
 
     def tensors(self) -> Tensors:
-        """The parts of ``States`` or ``Patches`` of each learned regime, with names such as ``colour.exemplars``."""
+        """The parts of ``States`` or ``Patches`` of each learned regime, with names such as ``colour.exemplars``.
+
+        Those of ``Pictures`` belong to all regimes: ``exemplars`` and ``unit``.
+        """
         found: Tensors = {}
         for regime, memory in self._memories.items():
+            if isinstance(memory, Pictures):
+                return {"exemplars": memory.exemplars, "unit": np.array([memory.unit], np.float32)}
             found[f"{regime}.exemplars"] = memory.exemplars
             if isinstance(memory, States):
                 found[f"{regime}.time_s"] = memory.time_s
@@ -180,11 +211,15 @@ class Scene(Detector):
         """Build from stored parts. Raises ModelError if a part is missing, unknown, not finite or has a wrong shape."""
         given = read_settings(cls.name, SceneSettings, settings)
         grid = (given.rows, given.columns)
-        if given.kind == "states" and grid != (ROWS, COLUMNS):
+        if given.kind != "patches" and grid != (ROWS, COLUMNS):
             raise ModelError(f"the scene of this model has {grid} places instead of {(ROWS, COLUMNS)}; train it again")
         expected: dict[str, tuple[tuple[int, ...], Any]] = {}
         learned = {regime: n for regime, n in zip(_REGIMES, given.exemplars, strict=True) if n > 0}
-        for regime, n in learned.items():
+        if given.kind == "pictures":
+            if given.pictures < NEIGHBOURS or not learned:
+                raise ModelError("the scene of this model holds too few pictures; train it again")
+            expected = {"exemplars": ((given.pictures, *grid, 3), np.float16), "unit": ((1,), np.float32)}
+        for regime, n in learned.items() if given.kind != "pictures" else ():
             if given.kind == "states":
                 expected[f"{regime}.exemplars"] = ((n, *grid, 3), np.float16)
                 expected[f"{regime}.time_s"] = ((n,), np.float64)
@@ -195,12 +230,15 @@ class Scene(Detector):
                 expected[f"{regime}.scale"] = (grid, np.float32)
         check_tensors(cls.name, tensors, expected)
         for name, tensor in tensors.items():
-            if name.endswith((".deviation", ".unit", ".scale")) and tensor.min() <= 0:
+            if name.endswith(("deviation", "unit", "scale")) and tensor.min() <= 0:
                 raise ModelError(f"'{name}' of scene in this model is not above 0; train it again")
 
         def part(regime: Regime, name: str) -> NDArray[Any]:
             return tensors[f"{regime}.{name}"]
 
+        if given.kind == "pictures":
+            pictures = Pictures(tensors["exemplars"], float(tensors["unit"][0]))
+            return cls(given, dict.fromkeys(learned, pictures))
         if given.kind == "patches":
             return cls(given, {r: Patches(part(r, "exemplars"), part(r, "scale")) for r in learned})
         states = {

@@ -91,7 +91,7 @@ def test_cameras_that_share_a_model_have_their_own_budget_rule_and_rate(tmp_path
     assert yard.monitor is not None
     assert gate.monitor is not None
     assert (door.monitor.scale.false_alarms_per_day, yard.monitor.scale.false_alarms_per_day) == (50.0, 1.0)
-    assert yard.monitor.scale is gate.monitor.scale
+    assert yard.monitor.scale.scales == gate.monitor.scale.scales
     assert (door.monitor.settings.cooldown_s, yard.monitor.settings.cooldown_s) == (60.0, 30.0)
     assert (door.capture.analysis_fps, yard.capture.analysis_fps) == (2.0, 10.0)
     assert door.judged_by != yard.judged_by

@@ -38,7 +38,8 @@ def test_a_threshold_that_the_footage_cannot_confirm_is_called_an_estimate(caplo
     (said,) = caplog.messages
     assert said == (
         "the threshold of 'brightness' is an estimate: it was tested on 1 min of footage, which cannot confirm fewer "
-        "than 1400 false alarms per day; to confirm 1, learn from at least 24 h"
+        "than 1400 false alarms per day; to confirm 1, learn from at least 24 h. Until a day was "
+        "watched, more alarms are allowed, marked early"
     )
 
 

@@ -20,6 +20,8 @@ def test_an_alert_reads_as_one_line() -> None:
     assert text_line(Received(start, None, 0)).endswith("  cam1  START  peak 1.50")
     quiet = "(repeats an alert of shortly before: recorded, but nobody is notified)"
     assert text_line(Received(end, None, 0)).endswith(f"  cam1  END  peak 1.50  lasted 2.5 s of footage  {quiet}")
+    early = an_alert(reasons=(), early=True)
+    assert text_line(Received(early, None, 0)).endswith("(early: at first, more alarms than promised are allowed)")
     assert text_line(Received(start, None, 0)).startswith(time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1.5e9)))
 
 

@@ -11,6 +11,7 @@ from monitor.detector.base import Detector, Observation
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.judging.fusion import ModelScale
+from monitor.judging.live_calibration import LiveCalibration
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.evidence.alert_pictures import caption
 from monitor.states import CameraState, Phase, Reason
@@ -55,7 +56,7 @@ def test_an_abnormal_stretch_is_one_event_with_its_times_place_and_reason() -> N
 
 
 def test_a_start_shows_what_it_was_raised_for_though_the_score_has_fallen_since() -> None:
-    start = play(monitor(), [25] * 20 + [200] * 4 + [35] * 2)[0]
+    start = play(monitor(), [25] * 20 + [200] * 4 + [30] * 2)[0]
     assert start.event.phase is Phase.START
     assert start.event.score < 1.0 < start.event.peak_score
     assert start.snapshot.frame.image.max() == 200
@@ -76,7 +77,7 @@ def test_a_judgement_says_why_the_score_is_the_highest_so_far_and_an_update_why_
 
 def test_an_update_while_an_event_waits_to_be_over_gives_no_reason() -> None:
     # Five seconds after the start, during the second in which the score must stay low.
-    alerts = play(monitor(), [25] * 20 + [200] * 52 + [30] * 20)
+    alerts = play(monitor(), [25] * 20 + [200] * 52 + [26] * 20)
     assert [a.event.phase for a in alerts] == [Phase.START, Phase.UPDATE, Phase.END]
     assert alerts[1].event.score < ALERT.off
     assert [bool(a.reasons) for a in alerts] == [True, False, True]
@@ -94,6 +95,25 @@ def test_an_alert_of_a_file_says_where_in_it_it_began_and_its_picture_where_it_i
     live = play(monitor(), [25] * 20 + [200] * 10)[0]
     assert live.media_s is None
     assert not any("footage" in part for part in caption(live)[0])
+
+
+def test_an_alert_says_whether_only_a_new_camera_raises_it() -> None:
+    early = play(monitor(), [25] * 20 + [34] * 20)
+    assert [alert.early for alert in early] == [True]
+    assert [alert.early for alert in play(monitor(), [25] * 20 + [200] * 20)] == [False]
+
+
+def test_the_threshold_of_a_camera_that_learns_on_changes_between_events_and_judgements_name_theirs() -> None:
+    scale = ModelScale(brightness_model(), 1.0, SMOOTHING)
+    watched = CameraMonitor("cam", scale, SMOOTHING, ALERT, calibration=LiveCalibration(scale, on=True))
+    thresholds = []
+    for i in range(8000):
+        level = 25 + (i % 40 == 0) * 20 + (5000 < i < 5300) * 200
+        judgement = watched.update(scored(i / 10, level))
+        thresholds.append(judgement.scale.scales["brightness"].threshold)
+    assert len(set(thresholds)) > 3
+    assert len(set(thresholds[5010:5300])) == 1, "not during an event"
+    assert judgement.scale.allowed_per_day == pytest.approx(86_400 / (60 + 780), rel=0.05)
 
 
 def test_a_new_segment_ends_the_open_event_and_starts_the_median_anew() -> None:

@@ -57,7 +57,7 @@ def test_surprise_of_scores_that_hardly_vary_is_finite() -> None:
 def test_detectors_that_see_the_same_share_a_budget_and_add_up() -> None:
     scale = ModelScale(model(), 1.0, SMOOTHING)
     assert list(scale.senses) == ["movement", "brightness"]
-    assert [s.false_alarms_per_day for s in scale.scales.values()] == [0.5, 0.5]
+    assert [s.false_alarms_per_day for s in scale.scales.values()] == [scale.allowed_per_day / 2] * 2
     one = scale.fuse([8.0, 0.7, 1070.0])
     both = scale.fuse([8.0, 0.7, 1800.0])
     assert both.score > one.score + 0.3

@@ -151,10 +151,24 @@ def test_frames_of_any_rate_are_judged_by_detectors_that_can(step_s: float) -> N
     assert not np.isnan(report.score)
 
 
-def _alarm(figures: CameraFigures, number: int, time_s: float, *, notify: bool = True) -> None:
+def _alarm(figures: CameraFigures, number: int, time_s: float, *, notify: bool = True, early: bool = False) -> None:
     event = AlertEvent(number, Phase.START, time_s, None, 1.2, 1.2, time_s, notify=notify)
-    alert = Alert("cam", event, 0.0, None, 0.0, scored(time_s), (), (), brightness_scale())
+    alert = Alert("cam", event, 0.0, None, 0.0, scored(time_s), (), (), brightness_scale(), early=early)
     figures.judged(Judgement(scored(time_s), 1.2, (alert,), brightness_scale(), (1.2,)))
+
+
+def test_early_alarms_are_allowed_in_addition_to_the_promise() -> None:
+    figures, monitor = CameraFigures(), monitor_of("cam")
+    for number in range(1, 30):
+        _alarm(figures, number, float(number), early=True)
+    report = figures.report("cam", "test", CaptureStatus(CameraState.ONLINE, 0.0), QueueCounters(), monitor, 100.0)
+    assert report.promise is not None
+    assert report.promise.alarms == 0
+    assert report.state is CameraState.ONLINE
+    _alarm(figures, 29, 30.0)  # it got worse: any camera would raise it
+    report = figures.report("cam", "test", CaptureStatus(CameraState.ONLINE, 0.0), QueueCounters(), monitor, 101.0)
+    assert report.promise is not None
+    assert report.promise.alarms == 1
 
 
 def test_alarms_that_people_are_notified_of_count_beside_the_time_watched() -> None:

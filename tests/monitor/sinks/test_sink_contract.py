@@ -14,7 +14,9 @@ from rich.console import Console
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.app.demo import DemoJudge
+from monitor.learning.calibration_store import CalibrationStore
 from monitor.live.sink import Sink
+from monitor.sinks.calibration_sink import CalibrationSink
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
@@ -55,6 +57,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "dashboard": lambda _: dashboard(),
     "service manager": lambda folder: ServiceManagerSink({"NOTIFY_SOCKET": str(folder / "gone")}),
     "metrics": lambda _: MetricsSink(MetricsSettings(listen="127.0.0.1:0"), node="node-1", version="1.0"),
+    "calibration": lambda folder: CalibrationSink(CalibrationStore(folder / "calibrations")),
     "evidence": lambda folder: EvidenceSink(
         EvidenceSettings(enabled=True, folder=folder / "evidence"), stop=threading.Event()
     ),
@@ -79,6 +82,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield from below(child)
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
+    known |= {CalibrationSink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1

@@ -41,13 +41,19 @@ def test_alarm_that_comes_soon_after_an_event_still_belongs_to_it_and_a_later_on
     assert late.missed == (("a", 10, 20),)
 
 
-@pytest.mark.parametrize("early", [alarm(5, 15), alarm(5, 9999), alarm(9.4, 10.0), alarm(0, 10)])
+@pytest.mark.parametrize("early", [alarm(5, 15), alarm(5, 9999), alarm(8.9, 10.0), alarm(0, 10)])
 def test_an_alarm_that_was_on_before_finds_nothing_and_is_false(early: Alarm) -> None:
     found = compare([truth((10, 20))], [early], 1.0)
     assert (found.found, found.already_on, found.false_alarms) == (0, 1, (early,))
     assert math.isnan(found.delay_s)
     again = compare([truth((10, 20))], [early, alarm(16, 17)], 1.0)
     assert (again.found, again.delay_s, again.already_on) == (1, 6.5, 0), "another alarm is raised in it"
+
+
+def test_an_alarm_that_is_raised_half_a_second_before_the_label_and_stays_on_finds_it_at_once() -> None:
+    found = compare([truth((10, 20))], [alarm(9.1, 12)], 1.0)
+    assert (found.found, found.delay_s, found.false_alarms) == (1, 0.0, ())
+    assert compare([truth((10, 20))], [alarm(9.1, 9.9)], 1.0).found == 0, "it was over before"
 
 
 def test_an_alarm_that_rises_before_an_event_and_is_raised_in_it_finds_it() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from monitor.detector.base import Detector
 from monitor.detector.registry import REGISTRY
+from monitor.detector.scene.whole_scene import WholeScene
 from monitor.detector.static_detector import StaticAge
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
@@ -108,6 +109,40 @@ def test_of_long_footage_chunks_spread_over_it_are_kept_and_windows_between_them
     assert kept == [(0.0, 1.9), (8.0, 9.9), (16.0, 17.9)]
     held = [(w.from_s, w.to_s) for w in windows(read, 10.0)]
     assert held == [(2.0, 8.0), (10.0, 16.0), (18.0, 19.9)]
+
+
+def test_from_long_footage_motion_learns_every_frame_and_is_held_out_on_all_of_it(
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("WHOLE_FRAMES", "CHUNKED_FRAMES"):
+        monkeypatch.setattr(normal_module, limit, 90)
+    for module in ("normal_footage", "held_out_windows"):
+        monkeypatch.setattr(f"training.learn.{module}.CHUNK_S", 2.0)
+    monkeypatch.setattr("training.learn.whole_footage.SHORTEST_BLOCK_S", 2.0)
+    monkeypatch.setitem(REGISTRY, "brightness", "monitor.testing.fakes:Brightness")
+    monkeypatch.setitem(LEARNERS, "brightness", Learner(lambda *_: Brightness()))
+    settings = LearnSettings("door", tmp_path, ("motion", "brightness"))
+    [version] = learn([FootageSource(footage)], ["footage"], settings, QUIET)
+    model = load_model(version)
+    assert model.learned_from_all
+    held_out = model.held_out
+    assert len(held_out.time_s) == 200
+    known = {name: np.isfinite(scores) for name, scores in held_out.scores.items()}
+    assert known["motion"].sum() > 190, "each frame is held out for what the other blocks know"
+    in_windows = (held_out.time_s % 8 >= 2) & (held_out.time_s < 19.9)
+    assert not known["brightness"][~in_windows].any()
+    assert known["brightness"][in_windows].mean() > 0.9
+    assert (held_out.scores["motion"][known["motion"]] > 0).mean() > 0.3
+    detector = model.detectors[0]
+    assert not detector.settings()["spacing"]
+    assert ModelScale(model, 1.0, SmoothingSettings()).scales["motion"].threshold > 1.0
+
+
+def test_whole_pictures_of_the_scene_are_learned_only_from_most_of_a_day() -> None:
+    scene = LEARNERS["scene"].whole
+    assert scene is not None
+    assert scene(Brightness(), 19 * 3600.0) is None, "another hour's light would be new"
+    assert isinstance(scene(Brightness(), 23 * 3600.0), WholeScene)
 
 
 @pytest.mark.parametrize("lengths", [[100], [40, 7, 90], list(range(10, 40))])

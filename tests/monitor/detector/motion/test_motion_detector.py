@@ -1,6 +1,7 @@
 """The front end and the cell motion memory, on a small synthetic scene: a square that moves to the right."""
 
 import math
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -316,3 +317,25 @@ def test_a_detector_learned_from_slow_frames_survives_storage() -> None:
     again = Motion.load(slow.settings(), slow.tensors(), "cpu")
     frames = _clip(45, 8, 30, 1.0)
     assert [repr(d.score) for d in _scores(again, frames)] == [repr(d.score) for d in _scores(slow, frames)]
+
+
+def test_pictures_that_repeat_the_one_before_change_neither_speed_nor_score(motion: Motion) -> None:
+    """A camera of 5 pictures per second in a file of 10: every second picture is the one before."""
+    new = _clip(50, 2.0, rate=5.0)
+    repeated = [replace(new[i // 2], index=i, time_s=i / 10) for i in range(2 * len(new))]
+    front_end = FrontEnd(_ground())
+    views = [front_end.update(frame) for frame in repeated]
+    assert all(_speed(view) == pytest.approx(50, rel=0.25) for view in views[4:])
+    once = [detection.score for detection in _scores(motion, new)]
+    twice = [detection.score for detection in _scores(motion, repeated)]
+    assert twice[4::2] == pytest.approx(once[2:], rel=0.2)
+    assert twice[5::2] == twice[4:-1:2], "a repeated picture has the score of the one before"
+
+
+def test_something_that_stops_is_still_after_a_moment() -> None:
+    moving = _clip(50, 1.0)
+    stopped = [replace(moving[-1], index=10 + i, time_s=1.0 + i / 10) for i in range(12)]
+    front_end = FrontEnd(_ground())
+    views = [front_end.update(frame) for frame in moving + stopped]
+    assert views[-1] is not None
+    assert views[-1].moving.sum() == 0

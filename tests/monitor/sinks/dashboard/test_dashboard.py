@@ -380,6 +380,10 @@ def test_log_lines_of_an_alert_say_why_at_its_start_and_its_end(caplog: pytest.L
     start = f"yard: alert 1 starts at 10.0 s of footage{why}"
     end = f"yard: alert 1 ends after 4.5 s of footage, peak 1.75{why}"
     assert caplog.messages == [start, start + quiet, end, end + quiet]
+    caplog.clear()
+    loud = alert("yard", 1, Phase.START)
+    sink.alert(replace(loud, early=True), camera("yard"))
+    assert caplog.messages == [f"{start} (early: at first, more alarms than promised are allowed)"]
 
 
 def test_the_sparkline_covers_a_minute_and_shows_the_highest() -> None:

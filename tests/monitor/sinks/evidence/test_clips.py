@@ -55,7 +55,7 @@ def test_an_event_leaves_two_pictures_a_clip_with_what_came_before_and_its_facts
     assert (facts["started_s"], facts["ended_s"]) == (started, ended)
     assert facts["reasons"][0]["text"].startswith("brightness")
     assert facts["model"] == {"id": "brightness", "hash": "0" * 64}
-    assert facts["expected_false_alarms_per_day"] == 1.0
+    assert facts["expected_false_alarms_per_day"] == 288.0, "with a minute of footage: one in five minutes"
     assert facts["clip"] == {"started_s": round(started - 5.0, 3), "seconds": times[-1], "frames": len(times)}
     assert set(facts["files"]) == {Path(name).name for name in names.all}
 

@@ -117,7 +117,7 @@ def test_after_a_reload_events_are_described_by_the_model_and_budget_that_saw_th
         if a.event.phase is Phase.START
     ]
     assert [f["model"]["id"] for f in facts] == ["brightness", "later"]
-    assert [f["expected_false_alarms_per_day"] for f in facts] == [1.0, 0.1]
+    assert [f["expected_false_alarms_per_day"] for f in facts] == [288.0, 288.0]
     assert [f["phase"] for f in facts] == ["end", "end"]
     assert all(f["clip"]["frames"] > 60 for f in facts), "both clips are complete"
 

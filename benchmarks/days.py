@@ -1,0 +1,190 @@
+"""Alarms per day of one camera beside its budget: all pairs of days, or days in order with learning on.
+
+    python -m benchmarks.days DAY1 DAY2 DAY3            # learn each day, watch each other one, learning off
+    python -m benchmarks.days DAY1 DAY2 --minutes 10    # learn ten minutes, then watch the days in order, learning on
+    ... --models DIR                                    # keep the models; only missing ones are learned
+
+A day is a folder of recordings, in the order of their names. All of it counts as normal, so every alarm counts as
+false. Alarms that begin less than five minutes after the one before ended are one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from monitor.errors import MonitorError, RunError
+from monitor.judging.alerting import AlertSettings
+from monitor.judging.camera_monitor import CameraMonitor
+from monitor.judging.fusion import ModelScale
+from monitor.judging.live_calibration import LiveCalibration
+from monitor.model.model_store import load_model
+from monitor.replay import replay
+from monitor.scores.calibration import DAY_S
+from monitor.scores.smoothing import SmoothingSettings
+from monitor.states import Phase
+from training.evaluate.joined_recordings import Joined
+from training.output import write_whole
+from training.recordings import recorded_sources
+
+APART_S = 300.0
+"""Alarms closer together than this, seconds, are one."""
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An alarm. at_s: seconds of the file; length_s: until the score was last high; early: see Alert."""
+
+    file: str
+    at_s: float
+    length_s: float
+    peak: float
+    detector: str
+    reasons: tuple[str, ...]
+    early: bool
+
+
+@dataclass(frozen=True)
+class Day:
+    """The result of a day. alarms: all; clusters: those at least five minutes apart; thresholds: at its end."""
+
+    learned: str
+    watched: str
+    hours: float
+    alarms: tuple[Raised, ...]
+    clusters: int
+    allowed_per_day: float
+    thresholds: dict[str, float]
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """The cells of its line."""
+        early = sum(alarm.early for alarm in self.alarms)
+        return (
+            self.learned,
+            self.watched,
+            f"{self.hours:.1f}",
+            str(self.clusters),
+            f"{len(self.alarms)} ({early} early)",
+            f"{self.allowed_per_day:.3g}",
+            ", ".join(f"{name} {value:.2f}" for name, value in self.thresholds.items()),
+        )
+
+
+HEADER = ("learned", "watched", "hours", "alarms 5 min apart", "alarms", "allowed a day", "thresholds at the end")
+
+
+def watch(model_folder: Path, learned: str, days: Sequence[Path], budget: float, *, on: bool) -> list[Day]:
+    """Watch days one after the other, as one camera. on: the threshold follows what is watched."""
+    model = load_model(model_folder)
+    scale = ModelScale(model, budget, SmoothingSettings())
+    calibration = LiveCalibration(scale, on=on, whole=model.learned_from_all)
+    return [_watch_day(model_folder, learned, day, calibration) for day in days]
+
+
+def _watch_day(folder: Path, learned: str, day: Path, calibration: LiveCalibration) -> Day:
+    model = load_model(folder)
+    source = Joined(recorded_sources([str(day)], split="testing_videos"), lambda reason: print(reason, file=sys.stderr))
+    monitor = CameraMonitor(day.name, calibration.scale, SmoothingSettings(), AlertSettings(), calibration=calibration)
+    alarms: list[Raised] = []
+    clusters, ended_s, judged_s, last = 0, -math.inf, 0.0, (-1, 0.0)
+    for judgement in replay(source, model, monitor):
+        frame = judgement.scored.frame
+        if last[0] == frame.segment and not math.isnan(judgement.score):
+            judged_s += frame.time_s - last[1]
+        last = frame.segment, frame.time_s
+        for alert in judgement.alerts:
+            event = alert.event
+            if event.phase is Phase.START:
+                clusters += event.started_s - ended_s >= APART_S
+            elif event.ended_s is not None:
+                where, at_s = source.place(event.started_s)
+                words = tuple(str(reason) for reason in alert.reasons)
+                length_s, peak = event.ended_s - event.started_s, event.peak_score
+                alarms.append(Raised(Path(where).name, at_s, length_s, peak, alert.detector, words, alert.early))
+            ended_s = frame.time_s
+    thresholds = {name: scale.threshold for name, scale in calibration.scale.scales.items()}
+    allowed = calibration.scale.allowed_per_day
+    return Day(learned, day.name, judged_s / 3600, tuple(alarms), clusters, allowed, thresholds)
+
+
+def learn(day: Path, models: Path, seed: int, minutes: float | None, begin: str | None) -> Path:
+    """Run ``training learn`` as a user does, unless the model exists. minutes: None for the whole day."""
+    name = day.name if minutes is None else f"{day.name}-{minutes:g}min"
+    if not (models / name).exists():
+        line = [sys.executable, "-m", "training", "learn", "--name", name, "--models", str(models), "--seed", str(seed)]
+        if minutes is None:
+            line.append(str(day))
+        else:
+            first = min(path for path in day.iterdir() if begin is None or path.name == begin)
+            line += [str(first), "--to-s", str(60 * minutes)]
+        if subprocess.run(line, check=False).returncode:
+            raise RunError(f"learning {name} failed: see the error above")
+    return models / name
+
+
+def measure(given: argparse.Namespace, models: Path) -> Iterator[Day]:
+    """Learn and watch."""
+    if given.minutes is not None:
+        folder = learn(given.days[0], models, given.seed, given.minutes, given.begin)
+        yield from watch(folder, folder.name, given.days, given.false_alarms_per_day, on=not given.off)
+        return
+    folders = {day: learn(day, models, given.seed, None, None) for day in given.days}
+    with ProcessPoolExecutor(given.workers) as pool:
+        pairs = [(a, b) for a in given.days for b in given.days if a != b]
+        futures = [
+            pool.submit(watch, folders[a], a.name, [b], given.false_alarms_per_day, on=given.on) for a, b in pairs
+        ]
+        for future in futures:
+            yield from future.result()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Alarms per day of one camera beside its budget.")
+    parser.add_argument("days", nargs="+", type=Path, help="folders of recordings, one per day, in order")
+    parser.add_argument("--minutes", type=float, help="learn from this many minutes of the first day")
+    parser.add_argument("--begin", metavar="FILE", help="file of the first day to learn from; the first one otherwise")
+    parser.add_argument("--off", action="store_true", help="with --minutes: thresholds do not follow what is watched")
+    parser.add_argument("--on", action="store_true", help="without --minutes: thresholds follow what is watched")
+    parser.add_argument("--models", type=Path, help="folder to keep models in")
+    parser.add_argument("--false-alarms-per-day", type=float, default=1.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1, help="pairs that are watched at the same time")
+    parser.add_argument("--json", type=Path, help="also write every alarm to this file")
+    given = parser.parse_args()
+    found: list[Day] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        try:
+            for day in measure(given, given.models or Path(temporary)):
+                found.append(day)
+                print(" | ".join(day.row), flush=True)
+                for alarm in day.alarms:
+                    early = ", early" if alarm.early else ""
+                    why = "; ".join(alarm.reasons)
+                    print(
+                        f"    {alarm.file} {alarm.at_s:.1f} s, {alarm.length_s:.1f} s, {alarm.peak:.2f}{early}: {why}"
+                    )
+            if given.json is not None:
+                write_whole(given.json, json.dumps([asdict(day) for day in found], indent=1))
+        except MonitorError as error:
+            sys.exit(f"error: {error}")
+    print("", f"| {' | '.join(HEADER)} |", f"|{'---|' * len(HEADER)}", sep="\n")
+    for day in found:
+        print(f"| {' | '.join(day.row)} |")
+    counts = sorted(day.clusters * DAY_S / 3600 / day.hours for day in found)
+    print(f"\nalarms in 24 h: median {counts[len(counts) // 2]:.1f}, worst {counts[-1]:.1f}")
+
+
+if __name__ == "__main__":
+    main()

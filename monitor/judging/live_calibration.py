@@ -1,0 +1,195 @@
+"""Thresholds that follow what is watched: how high the scores of an ordinary day of this camera are.
+
+Footage that was learned from shows only part of what is normal, and its cross-fitted scores differ from live ones. So
+the highest score of every half minute is kept, and the threshold is computed from the scores of the last week.
+
+What nobody has judged may be abnormal. Such a peak counts as "at least the threshold in force", not with its full
+height. So one event does not raise the threshold much, and the rate of alarms still returns to the budget.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.judging.fusion import ModelScale, allowed_per_day
+from monitor.scores.calibration import ASSUMED_PEAKS, DAY_S, DECLUSTER_S, ScoreScale, ScoreTail, predicted
+
+BLOCK_S = DECLUSTER_S
+"""Seconds of judged stream whose highest score is kept."""
+KEPT_DAYS = 7
+MOST_BLOCKS = int(KEPT_DAYS * DAY_S / BLOCK_S)
+"""Number of blocks that are kept; older ones are forgotten."""
+LEAST_BLOCKS = 20
+"""The threshold follows what is watched from this number of blocks on: ten minutes."""
+_QUANTILE = 0.95
+"""The tail of the blocks' highest scores starts at this quantile: about 140 peaks per day."""
+_LONGEST_STEP_S = 2.0  # a longer pause between two frames is not time that was watched
+
+
+@dataclass(eq=False)
+class Peaks:
+    """The highest scores of one sense, block by block, oldest first.
+
+    highest   raw units of the sense; values of float32, so that files hold exactly what was judged by
+    limits    the threshold in force if the block was part of an alarm, otherwise infinity
+    """
+
+    highest: list[float] = field(default_factory=list)
+    limits: list[float] = field(default_factory=list)
+
+    def add(self, highest: float, limit: float) -> None:
+        """Add a block. The oldest ones are forgotten when there are too many."""
+        self.highest.append(float(np.float32(highest)))
+        self.limits.append(float(np.float32(limit)))
+        if len(self.highest) > MOST_BLOCKS:
+            del self.highest[:-MOST_BLOCKS], self.limits[:-MOST_BLOCKS]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTail:
+    """The tail of what was watched: peaks above ``start``, raw units.
+
+    peaks        their number; blocks that follow each other are one peak
+    excess       sum of their excesses, each at most up to the threshold that was in force
+    known        number of peaks that are not cut off there
+    duration_s   seconds that were watched
+    """
+
+    start: float
+    peaks: int
+    excess: float
+    known: int
+    duration_s: float
+
+
+class LiveCalibration:
+    """Follows one camera's scores. ``take`` takes each judged frame once, in order of time.
+
+    scale  the scale that the held-out footage gives
+    on     False: only the allowance of the first day falls; thresholds stay what the held-out footage says
+    whole  True if the held-out footage is as various as what is watched: hours, each scored by what others know. False:
+           it counts as few peaks
+    peaks  sense -> what earlier runs have kept; watched_s: their seconds
+    """
+
+    def __init__(
+        self,
+        scale: ModelScale,
+        *,
+        on: bool = False,
+        whole: bool = False,
+        peaks: Mapping[str, Peaks] | None = None,
+        watched_s: float = 0.0,
+    ) -> None:
+        self._first = self.scale = scale
+        self.on, self.whole = on, whole
+        self.peaks = {name: (peaks or {}).get(name, Peaks()) for name in scale.senses}
+        self.watched_s = watched_s
+        self._block_s = 0.0
+        self._highest = dict.fromkeys(scale.senses, -math.inf)
+        self._alarmed = False
+        self._last: tuple[int, float] | None = None
+        self._calibrate()
+
+    def take(self, segment: int, time_s: float, smoothed: Sequence[float], *, alarmed: bool) -> bool:
+        """Take a frame's smoothed scores, in the model's order. Returns True if the thresholds have changed.
+
+        alarmed: whether an event is open; then the thresholds do not change
+        """
+        step_s = 0.0
+        if self._last is not None and self._last[0] == segment:
+            step_s = time_s - self._last[1]
+        self._last = segment, time_s
+        raw = self.scale.raw_by_sense(smoothed)
+        if all(map(math.isnan, raw.values())):
+            return False
+        self._block_s += step_s if 0 < step_s <= _LONGEST_STEP_S else 0.0
+        self._alarmed |= alarmed
+        for name, score in raw.items():
+            if score > self._highest[name]:  # False for NaN
+                self._highest[name] = score
+        if self._block_s < BLOCK_S:
+            return False
+        if self.on:
+            for name, highest in self._highest.items():
+                limit = self.scale.scales[name].threshold if self._alarmed else math.inf
+                if highest > -math.inf:
+                    self.peaks[name].add(highest, limit)
+        self.watched_s += self._block_s
+        self._block_s, self._alarmed = 0.0, False
+        self._highest = dict.fromkeys(self._highest, -math.inf)
+        if alarmed:
+            return False
+        return self._calibrate()
+
+    def _calibrate(self) -> bool:
+        first = self._first
+        allowed = allowed_per_day(first.false_alarms_per_day, first.held_out_s + self.watched_s)
+        before = self.scale.scales
+        scales = self._at(allowed)
+        self.scale = first.with_scales(scales, self._at(first.false_alarms_per_day), allowed)
+        return scales != before
+
+    def _at(self, per_day: float) -> dict[str, ScoreScale]:
+        return {name: self._scale(name, per_day / len(self._first.senses)) for name in self._first.senses}
+
+    def _scale(self, name: str, per_day: float) -> ScoreScale:
+        tail = self._first.senses[name].tail
+        peaks = self.peaks[name]
+        if not self.on or len(peaks.highest) < LEAST_BLOCKS:
+            return tail.scale(name, per_day)
+        live = live_tail(peaks, tail.tail_start if self.whole else -math.inf)
+        start, mean, rate, evidence, duration_s = combined(tail, live, whole=self.whole)
+        threshold = max(predicted(start, mean, rate, evidence, per_day), tail.min_threshold)
+        # A sense that says nothing for a week must not become one that alarms at a breath.
+        least = tail.typical + 0.5 * (tail.tail_start - tail.typical)
+        threshold = max(threshold, least, math.nextafter(tail.typical, math.inf))
+        return ScoreScale(tail.typical, threshold, per_day, DAY_S / duration_s)
+
+
+def live_tail(peaks: Peaks, least_start: float = -math.inf) -> LiveTail:
+    """The tail of what was watched, from ``least_start`` on at the lowest. There must be at least one block."""
+    highest, limits = np.array(peaks.highest), np.array(peaks.limits)
+    start = max(float(np.quantile(highest, _QUANTILE)), least_start)
+    tops, cut = _runs(highest, limits, start)
+    excess = float(np.sum(np.maximum(tops - start, 0.0)))
+    return LiveTail(start, len(tops), excess, int(np.sum(~cut)), len(highest) * BLOCK_S)
+
+
+def _runs(
+    highest: NDArray[np.float64], limits: NDArray[np.float64], start: float
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The highest score of each run of blocks above ``start``, cut off at its limit, and whether it was cut off."""
+    above = np.flatnonzero(highest > start)
+    if not len(above):
+        return np.zeros(0), np.zeros(0, bool)
+    first = np.flatnonzero(np.diff(above, prepend=-2) > 1)
+    tops = np.maximum.reduceat(np.minimum(highest, limits)[above], first)
+    cut = np.maximum.reduceat((highest > limits)[above].astype(int), first) > 0
+    return tops, cut
+
+
+def combined(tail: ScoreTail, live: LiveTail, *, whole: bool) -> tuple[float, float, float, float, float]:
+    """The tail of held-out and watched footage together: start, mean excess, peaks per day, evidence, seconds.
+
+    Held-out footage of hours counts like what is watched: of exponential excesses over ``tail_start``, those over a
+    higher start are exp(-difference / mean) as many, with the same mean. Otherwise it counts as ``ASSUMED_PEAKS``.
+    """
+    assumed = ASSUMED_PEAKS * tail.mean_excess
+    if not whole:
+        evidence = float(live.known + ASSUMED_PEAKS)
+        mean = (live.excess + assumed) / evidence
+        return live.start, mean, live.peaks * DAY_S / live.duration_s, evidence, live.duration_s
+    start = live.start
+    over = 0.0
+    if tail.mean_excess > 0:
+        over = tail.peaks * math.exp(-(start - tail.tail_start) / tail.mean_excess)
+    evidence = over + live.known + ASSUMED_PEAKS
+    mean = (over * tail.mean_excess + live.excess + assumed) / evidence
+    duration_s = tail.duration_s + live.duration_s
+    return start, mean, (over + live.peaks) * DAY_S / duration_s, evidence, duration_s
