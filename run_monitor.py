@@ -42,7 +42,7 @@ from monitor.sinks.dashboard.pressed_keys import restore_terminals
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.unreadable import UnreadableSource
 from monitor.text.command_line import run_app, say_error
-from monitor.text.commands import monitor_command, python_command
+from monitor.text.commands import client_command, monitor_command, training_command
 from monitor.text.durations import parse_duration
 from monitor.text.logs import log_to_stderr
 from monitor.text.terminals import can_redraw, output_may_fail
@@ -58,10 +58,10 @@ FIRST_STEPS = """\
       {monitor} door=rtsp://user:password@192.168.1.20/stream
 
     Or learn from footage that you have first, then run the same command:
-      {python} -m training learn normal.mp4 --name door
+      {learn}
 
  [bold]3.[/] Receive the alerts, in a second terminal or another program:
-      {python} -m monitor.client
+      {client}
 
 Something wrong? {monitor} doctor rtsp://...
 All options: {monitor} --help
@@ -93,7 +93,9 @@ def parse_time(text: str | None, flag: str) -> float | None:
         raise typer.BadParameter(str(error), param_hint=flag) from None
 
 
-@app.command(epilog="`run_monitor.py doctor --help`: check cameras, models, ports and disk; says what to fix.")
+@app.command(
+    epilog=f"`{Path(sys.argv[0]).name} doctor --help`: check cameras, models, ports and disk; says what to fix."
+)
 def main(
     sources: Annotated[
         list[str] | None,
@@ -137,6 +139,7 @@ def main(
     journal: flags.Journal = None,
     publish: flags.Publish = None,
     evidence: flags.Evidence = None,
+    metrics: flags.Metrics = None,
     record_scores: flags.RecordScores = None,
     record_alerts: flags.RecordAlerts = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print more log lines.")] = False,
@@ -149,7 +152,9 @@ def main(
         console.print(f"True Sight {__version__}", highlight=False)
         return
     if not (sources or config or demo):
-        steps = FIRST_STEPS.format(monitor=escape(monitor_command()), python=escape(python_command()))
+        learn_from = training_command("learn normal.mp4 --name door")
+        commands = {"monitor": monitor_command(), "learn": learn_from, "client": client_command()}
+        steps = FIRST_STEPS.format(**{name: escape(command) for name, command in commands.items()})
         console.print(Text.from_markup(steps), highlight=False, soft_wrap=True)
         return
     log_to_stderr(verbose=verbose)
@@ -170,6 +175,7 @@ def main(
         publish=publish,
         journal=journal,
         evidence=evidence,
+        metrics=metrics,
     )
     scene = SyntheticScene() if demo else None
     scratch = (
@@ -309,9 +315,14 @@ def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
         on_hang_up(signal.SIGHUP, None)
 
 
-if __name__ == "__main__":
+def start() -> NoReturn:
+    """Run the command line of this process and exit: the installed command ``true-sight``, and this script."""
     if sys.argv[1:2] == ["doctor"]:  # to watch a source with that name, write ./doctor
         from monitor.app.doctor.doctor_command import app as doctor
 
-        run_app(doctor, sys.argv[2:], "run_monitor.py doctor")
+        run_app(doctor, sys.argv[2:], f"{Path(sys.argv[0]).name} doctor")
     run_app(app)
+
+
+if __name__ == "__main__":
+    start()

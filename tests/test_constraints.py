@@ -50,3 +50,10 @@ def test_the_newest_versions_are_allowed_and_complete() -> None:
 def test_a_file_of_constraints_pins_each_package_once(file: Path) -> None:
     lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
     assert len(pins(file)) == len(lines)
+
+
+def test_the_cpu_build_is_allowed_and_has_no_cuda() -> None:
+    found = pins(ROOT / "constraints/cpu.txt")
+    assert set(found) == {"torch"}
+    assert found["torch"].local == "cpu"
+    assert found["torch"] in DIRECT[canonicalize_name("torch")].specifier

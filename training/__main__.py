@@ -168,11 +168,15 @@ def train(
             return "stopped before the end of the first epoch: nothing is kept"
         return f"stopped: {counted(done, 'epoch')} kept; to continue, run the same command with --resume"
 
+    chosen = load_recipe(recipe, epochs=epochs)
+    if chosen.augment == "published":
+        with _needs("torchvision", "torchvision", "the published augmentation"):
+            import torchvision  # type: ignore[import-untyped]  # noqa: F401 - said now, not after the footage is read
     with _stoppable(report, kept):
         train_model(
             [*data, *(more or [])],
             out,
-            load_recipe(recipe, epochs=epochs),
+            chosen,
             seed=seed,
             device=device,
             resume=resume,
@@ -321,7 +325,7 @@ def evaluate(
 def what_if(
     scores: Annotated[
         Path,
-        typer.Option(parser=given_path, metavar="FILE", help="Score record of a run (run_monitor.py --record-scores)."),
+        typer.Option(parser=given_path, metavar="FILE", help="Score record of a run (the monitor's --record-scores)."),
     ],
     threshold: Annotated[
         float | None,
@@ -405,6 +409,11 @@ def main() -> None:
     run_app(app)
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Run the command line of this process: the installed command ``true-sight-training``, and this module."""
     with stopping_in_time():
         main()
+
+
+if __name__ == "__main__":
+    start()

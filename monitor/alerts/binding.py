@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from monitor.errors import BindError, ConfigError
-from monitor.text.commands import python_command
+from monitor.text.commands import client_command
 
 _BACKLOG = 100
 _GET_ADDRESS = 0x8915  # SIOCGIFADDR
@@ -146,7 +146,7 @@ def check_exposure(endpoint: str, *, closed: bool) -> None:
     if is_exposed(endpoint) and not closed:
         raise ConfigError(
             f"{endpoint} is open to other machines, and any client there can read the alerts unencrypted: "
-            f"make keys with `{python_command('-m monitor.client keys keys')}` and set "
+            f"make keys with `{client_command('keys keys')}` and set "
             'keys = "keys/monitor" under [publish], '
             "or use 127.0.0.1, or set insecure = true if every machine on that network may read the alerts"
         )

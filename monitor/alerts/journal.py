@@ -133,6 +133,11 @@ class Journal:
         """Size of the file in bytes, without its write-ahead log (about 4 MB)."""
         return self._file.size_bytes
 
+    @property
+    def failing(self) -> bool:
+        """Whether the last message could not be stored."""
+        return self._failing
+
     def append(self, entry: Entry, open_events: Mapping[str, Entry]) -> bool:
         """Store a message together with the events that are open now (event id -> last message). True on success.
 

@@ -11,7 +11,7 @@ from zmq.utils import z85
 
 from monitor.errors import ConfigError
 from monitor.reading import KB, read_file
-from monitor.text.commands import python_command
+from monitor.text.commands import client_command
 from monitor.text.outside import safe
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,7 @@ def load_key(file: Path) -> tuple[bytes, bytes | None]:
         raise ConfigError(f"cannot read the key {file}: {error.strerror}") from error
     public, secret = (_value(content, kind) for kind in (b"public-key", b"secret-key"))
     if public is None or not _is_key(public) or (secret is not None and not _is_key(secret)):
-        raise ConfigError(
-            f"{file} is not a key file: make new keys with `{python_command('-m monitor.client keys DIR')}`"
-        )
+        raise ConfigError(f"{file} is not a key file: make new keys with `{client_command('keys DIR')}`")
     return public, secret
 
 

@@ -26,7 +26,7 @@ from monitor.alerts.bus.zmtp import RefusedKeyError
 from monitor.alerts.key_files import LARGEST_KEY_FILE, KeyFolder, load_key
 from monitor.errors import ConfigError
 from monitor.reading import read_file
-from monitor.text.commands import python_command
+from monitor.text.commands import client_command
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class ClientKeys:
         if len(secrets) != 1:
             raise ConfigError(
                 f"{folder} must contain the keys of a client, server.key and one NAME.key_secret: make them with "
-                f"`{python_command('-m monitor.client keys DIR')}` and use DIR/client"
+                f"`{client_command('keys DIR')}` and use DIR/client"
             )
         public, secret = _load_pair(secrets[0])
         return cls(public, secret, load_key(folder / "server.key")[0])
@@ -123,7 +123,7 @@ class ServerKeys:
         if not (folder / "server.key_secret").is_file() or not self.clients.is_dir():
             raise ConfigError(
                 f"{folder} must contain the monitor's keys, server.key_secret and the folder clients: make them with "
-                f"`{python_command('-m monitor.client keys DIR')}` and use DIR/monitor"
+                f"`{client_command('keys DIR')}` and use DIR/monitor"
             )
         self.public, self.secret = _load_pair(folder / "server.key_secret")
         self._allowed = KeyFolder(self.clients)

@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.app.place_config import MOST_PLACES, MaskConfig, PlaceName, ZoneConfig
 from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
 from monitor.learning.learning_plan import LEAST_LEARNING_S
@@ -35,6 +36,7 @@ from monitor.scores.calibration import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
+from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.sources.naming import NAME_PATTERN
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.state_folder import JOURNAL, MODELS
@@ -166,6 +168,10 @@ class CameraConfig(Settings):
     learning: LearningConfig | None = None
     smoothing: SmoothingSettings | None = None
     health: HealthSettings | None = None
+    masks: dict[PlaceName, MaskConfig] = Field(default_factory=dict, max_length=MOST_PLACES)
+    """Name -> a place that nobody may see."""
+    zones: dict[PlaceName, ZoneConfig] = Field(default_factory=dict, max_length=MOST_PLACES)
+    """Name -> a place with a rule of its own."""
 
     _check_rate = field_validator("analysis_fps")(check_rate)
     _check_detectors = field_validator("detectors")(check_detectors)
@@ -229,6 +235,7 @@ class MonitorConfig(Settings):
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
+    metrics: MetricsSettings = MetricsSettings()
 
     _check_rate = field_validator("analysis_fps")(check_rate)
     _check_detectors = field_validator("detectors")(check_detectors)

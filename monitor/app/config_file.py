@@ -5,11 +5,12 @@ from __future__ import annotations
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
 from monitor.app.config import CameraConfig, MonitorConfig
+from monitor.app.config_secrets import Filled, fill_in, hide_secrets_of, without_values
 from monitor.app.flags import FLAGS_OF_SETTINGS
 from monitor.app.state_place import with_places
 from monitor.errors import ConfigError
@@ -26,10 +27,14 @@ _MOST_MISTAKES = 30
 def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
     """Read a TOML file (None: all defaults) and apply ``overrides`` (dotted key -> value) to it.
 
+    References to secrets in the file are replaced, see ``monitor.app.config_secrets``. The overrides are taken as they
+    are: a shell has replaced what it replaces.
+
     Raises ConfigError with one line per mistake. A line names the flag that gave the value, or the file if no flag did.
     For an unknown key it names the most similar known key.
     """
     content: dict[str, Any] = {}
+    filled: Filled = {}
     if path is not None:
         try:
             content = parse_toml(read_file(path, _LARGEST))
@@ -37,17 +42,24 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
             raise ConfigError(f"cannot read the config file {path} ({error.strerror}): check the path") from error
         except ValueError as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        try:
+            filled = fill_in(content, skipped=(overrides or {}).keys())
+        except ConfigError as error:
+            raise ConfigError(safe_lines("\n".join(f"{path}: {line}" for line in str(error).split("\n")))) from None
     for key, value in (overrides or {}).items():
         _set(content, key, value)
     try:
-        return with_places(_checked(content))
+        checked = _checked(content)
+        hide_secrets_of(checked, filled)
+        return with_places(checked)
     except ValidationError:
         # An unknown key may be a misspelled known key or no known key at all. Only mistakes that exist in both cases
         # are reported. A mistake that results from the guess, or from leaving the key out, would hide the first one.
         left_out, guessed = (_mistakes(deepcopy(content), guess=guess) for guess in (False, True))
     where = f"{path}: " if path is not None else ""
     flags = {f"setting '{key}': ": FLAGS_OF_SETTINGS[key] for key in overrides or {} if key in FLAGS_OF_SETTINGS}
-    lines = [_of_flag(mistake, flags) or where + mistake for mistake in left_out if mistake in guessed]
+    named = [without_values(mistake, filled) for mistake in left_out if mistake in guessed]
+    lines = [_of_flag(mistake, flags) or where + mistake for mistake in named]
     if len(left_out) >= _MOST_MISTAKES:
         lines.append(f"{where}more mistakes follow: correct these first")
     raise ConfigError(safe_lines("\n".join(lines)))
@@ -104,8 +116,13 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
     key = ".".join(str(part) for part in location)
     if kind in _UNKNOWN_KEY:
         return f"unknown setting '{key}': {_hint(location)}"
+    if location[:1] == ["cameras"] and location[-1:] == ["[key]"] and len(location) > 3:
+        return f"name '{location[-2]}' of a place under '{'.'.join(map(str, location[:-2]))}': {NAME_RULE}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
         return f"camera name '{location[1]}': {NAME_RULE}"
+    if "polygon" in location[3:-1]:
+        end = location.index("polygon", 3) + 1
+        return f"setting '{'.'.join(map(str, location[:end]))}': each corner must be two numbers, [x, y]"
     if kind == "model_type":  # pydantic would name a class of this program
         group = f"write [{key}], and its settings below"
         return f"setting '{key}': should be a group of settings: {group}"
@@ -181,8 +198,12 @@ def _known_keys(location: list[int | str]) -> list[str]:
     if parts[:1] == ["cameras"]:
         group, parts = CameraConfig, parts[2:]
     for part in parts:
+        if get_origin(group) is dict:  # of places by their names
+            group = get_args(group)[1]
+            continue
         found = getattr(group, "model_fields", {}).get(part)
         group = None if found is None else found.annotation
         # A camera's group may be left out: it is a group or None.
-        group = next((kind for kind in get_args(group) if hasattr(kind, "model_fields")), group)
+        if get_origin(group) is not dict:
+            group = next((kind for kind in get_args(group) if hasattr(kind, "model_fields")), group)
     return list(getattr(group, "model_fields", ()))

@@ -51,6 +51,10 @@ Evidence = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Keep pictures and a clip of every event in this folder. Default off."),
 ]
+Metrics = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics, /livez and /readyz here. Default off."),
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -81,6 +85,7 @@ FLAGS_OF_SETTINGS = {
     "publish.scores": ("--scores", ""),
     "publish.history": ("--history", ""),
     "evidence.folder": ("--evidence", ""),
+    "metrics.listen": ("--metrics", ""),
 }
 """Setting -> its flag and the unit of the value; empty if there is no unit. Error sentences about flags need the unit,
 because a flag's name does not contain it."""
@@ -99,6 +104,7 @@ def given_flags(
     publish: bool | None,
     journal: bool | None,
     evidence: Path | None,
+    metrics: str | None = None,
     state: Path | None = None,
     speed: float | str | None = None,
     loop: bool | None = None,
@@ -126,5 +132,7 @@ def given_flags(
         "evidence.folder": evidence,
         "evidence.enabled": None if evidence is None else True,
         "journal.enabled": journal,
+        "metrics.listen": metrics,
+        "metrics.enabled": None if metrics is None else True,
     }
     return {key: value for key, value in settings.items() if value is not None}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from monitor.app.config import MonitorConfig
 from monitor.app.own_model import Relearning, check_scene
+from monitor.app.place_config import ignored
 from monitor.detector.registry import LATER, LEARNED, detector_class
 from monitor.errors import ConfigError, ModelError, SourceError
 from monitor.judging.camera_monitor import CameraMonitor
@@ -24,13 +25,15 @@ from monitor.live.capture import CaptureSettings
 from monitor.live.fleet import Camera
 from monitor.model.model_store import Model, learned_folder, load_model
 from monitor.model.unlearned import unlearned_model
+from monitor.places import Ignored
 from monitor.scores.calibration import DAY_S
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
+from monitor.sources.masked import Mask
 from monitor.sources.source import Source
-from monitor.state_folder import CALIBRATIONS
 from monitor.sources.unreadable import UnreadableSource
-from monitor.text.commands import python_command
+from monitor.state_folder import CALIBRATIONS
+from monitor.text.commands import training_command
 from monitor.text.durations import in_words
 from monitor.text.wording import about
 from monitor.threads.switching import quick_switching
@@ -62,7 +65,12 @@ def find_sources(
         hardware=capture.hardware_decoding,
         keep_unreadable=True,
     )
-    found = [isolate(source, capture.isolation) for source in found]
+    found = [
+        source
+        if isinstance(source, UnreadableSource)
+        else isolate(source, capture.isolation, masks_of(source.name, settings))
+        for source in found
+    ]
     with ThreadPoolExecutor(max_workers=8) as pool:
         found = list(pool.map(_checked_source, found))
     lost = [source for source in found if isinstance(source, UnreadableSource)]
@@ -82,6 +90,12 @@ def _checked_source(source: Source) -> Source:
         reason = f"{error}: copy it again, or convert it, for example `ffmpeg -i IN OUT.mp4`"
         return UnreadableSource(source.name, source.label, reason)
     return source
+
+
+def masks_of(camera: str, settings: MonitorConfig) -> list[Mask]:
+    """The masks that the settings name for a camera."""
+    own = settings.cameras.get(camera)
+    return [] if own is None else [each.mask for each in own.masks.values()]
 
 
 def plan_cameras(
@@ -151,9 +165,10 @@ def _camera(
 ) -> Camera:
     own = settings.cameras.get(source.name)
     named = _named_model(source.name, settings)
-    capture = _capture(settings, max_frames)
+    capture = _capture(settings, max_frames, None if own is None else ignored(own.masks, own.zones))
     readable = not isinstance(source, UnreadableSource)
-    opened_with = (own.source if own else source.label, capture, settings.capture, readable)
+    masks = masks_of(source.name, settings)
+    opened_with = (own.source if own else source.label, capture, settings.capture, readable, masks)
     # If these settings change while a camera learns, learning starts again.
     judged_by: tuple[object, ...] = (settings.learning, settings.detectors)
     if monitor is not None:
@@ -257,7 +272,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
         if name not in LEARNED:
             raise ConfigError(
                 f"setting 'detectors': '{name}' cannot be learned from a camera, and {source.name} has no model: leave "
-                f"it out, or give a model that has it (`{python_command('-m training train')}`)"
+                f"it out, or give a model that has it (`{training_command('train')}`)"
             )
     return LearningPlan(
         name=source.name,
@@ -273,7 +288,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
     )
 
 
-def _capture(settings: MonitorConfig, max_frames: int | None) -> CaptureSettings:
+def _capture(settings: MonitorConfig, max_frames: int | None, left_out: Ignored | None = None) -> CaptureSettings:
     return CaptureSettings(
         speed=settings.playback.speed,
         loop=settings.playback.loop,
@@ -284,6 +299,7 @@ def _capture(settings: MonitorConfig, max_frames: int | None) -> CaptureSettings
         backoff_min_s=settings.capture.backoff_min_s,
         backoff_max_s=settings.capture.backoff_max_s,
         health=settings.health,
+        ignored=left_out,
     )
 
 

@@ -13,9 +13,11 @@ from typing import TextIO, cast
 from rich.console import Console
 
 from monitor.alerts.earlier_budgets import Counted
+from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
 from monitor.app.config import MonitorConfig
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
+from monitor.app.metrics_serving import serve_metrics
 from monitor.app.outcome import Outcome
 from monitor.app.planning import calibration_store, learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publishing
@@ -37,6 +39,7 @@ from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
+from monitor.sinks.service_manager import ServiceManagerSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.text.logs import stderr_silenced
 from monitor.text.outside import safe
@@ -218,6 +221,7 @@ class Session:
         sinks: list[Sink] = []
         endpoint = "off"
         earlier: Sequence[AlertMessage] = ()
+        journal: Journal | None = None
         evidence = EvidenceSink(settings.evidence, stop=self.stop)
         with_dashboard = can_redraw(self._console) and not options.headless
         if not with_dashboard:
@@ -227,7 +231,7 @@ class Session:
         recorder = stack.enter_context(Recorder(options.record_scores, options.record_alerts, sort=sort))
         if settings.publish.enabled:
             publishing = open_publishing(settings, stack, demo=self._judge is not None)
-            publisher, earlier = publishing.publisher, publishing.earlier
+            publisher, earlier, journal = publishing.publisher, publishing.earlier, publishing.journal
             self._counted = publishing.counted
             endpoint = publisher.alerts_endpoint
             names = evidence.names if settings.evidence.enabled else lambda _: ()
@@ -235,6 +239,9 @@ class Session:
             sinks.append(self._publishing)
         sinks.append(recorder)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
+        if settings.metrics.enabled:
+            lost = (lambda: evidence.disk.lost) if settings.evidence.enabled else None
+            sinks.append(serve_metrics(settings, stack, journal, lost))
         if self._judge is not None:
             sinks.append(self._judge)
         if with_dashboard:
@@ -250,4 +257,5 @@ class Session:
             sinks.append(LogSink())
         if settings.evidence.enabled:
             sinks.append(stack.enter_context(evidence))
+        sinks.append(stack.enter_context(ServiceManagerSink()))
         return sinks

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -21,7 +21,7 @@ from monitor.client.saved_pictures import EvidenceFolder
 from monitor.client.subscriber import AlertSubscriber
 from monitor.errors import MonitorError
 from monitor.text.command_line import run_app, say_error
-from monitor.text.commands import monitor_command, python_command
+from monitor.text.commands import client_command, monitor_command
 from monitor.text.escaping import cleaned, cleaned_lines
 from monitor.text.outside import safe
 from monitor.text.streams import prepare_streams
@@ -265,11 +265,16 @@ def make(
         cleaned_lines(
             f'\nMonitor: copy {folder}/monitor to its machine and set keys = "{folder}/monitor" under [publish].\n'
             f"Client:  copy {folder}/{name} to its machine and use --keys {folder}/{name}.\n"
-            f"Another client: {python_command(f'-m monitor.client keys {shlex.quote(str(folder))} --name NAME')}"
+            f"Another client: {client_command(f'keys {shlex.quote(str(folder))} --name NAME')}"
         )
     )
 
 
-if __name__ == "__main__":
+def start() -> NoReturn:
+    """Run the command line of this process: the installed command ``true-sight-client``, and this module."""
     prepare_streams()
     run_app(app)
+
+
+if __name__ == "__main__":
+    start()

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.types import Detection, Frame
+from monitor.types import Detection, FloatArray, Frame
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """The number format of a network. auto: bfloat16 if the hardware supports it natively, otherwise float32."""
@@ -38,6 +38,21 @@ class Observation:
 def nan_detection() -> Detection:
     """The result for a frame that a detector cannot score yet."""
     return Detection(score=float(np.nan))
+
+
+def scored_places(frame: Frame, places: FloatArray, least: float | None = None) -> FloatArray:
+    """An anomaly map of a frame, (h, w) float32, with ``least`` in the places that are not scored.
+
+    least  None: the lowest value of the places that are scored
+    """
+    if frame.ignored is None:
+        return places
+    left_out = frame.ignored.cells(*places.shape)
+    if not left_out.any():
+        return places
+    if least is None:
+        least = float(places.min() if left_out.all() else places[~left_out].min())
+    return np.where(left_out, np.float32(least), places)
 
 
 class Paced:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.frontend import fast_median
 from monitor.detector.grey_pictures import EvenSample, Stretch, grey_pictures
 from monitor.detector.stored import check_tensors, read_settings
@@ -159,9 +159,10 @@ class StaticAge(Detector):
         if first:
             stream.paced.again()
             return nan_detection()
-        oldest, usual = self._oldest(stream.age), self._settings.usual_age_s
+        age = scored_places(frame, stream.age, least=0.0)
+        oldest, usual = self._oldest(age), self._settings.usual_age_s
         reasons = (Reason("unmoved object for", oldest, usual, "s"),) if oldest > usual else ()
-        return Detection(max(oldest - usual, 0.0), np.maximum(stream.age - np.float32(usual), 0), reasons)
+        return Detection(max(oldest - usual, 0.0), np.maximum(age - np.float32(usual), 0), reasons)
 
     def _age(self, stream: _Stream, grey: Image, time_s: float) -> None:
         """Increase or decrease the ages of a stream's pixels, according to the time since its last frame."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from monitor.learning.learning_plan import LEAST_LEARNING_S, LearningPlan
 from monitor.states import CameraState
-from monitor.text.commands import learn_command, python_command
+from monitor.text.commands import learn_command, training_command
 from monitor.text.durations import in_words
 from monitor.text.wording import counted, joined
 
@@ -134,4 +134,4 @@ def over_too_soon(plan: LearningPlan, seen_s: float) -> str:
 
 def _by_hand(plan: LearningPlan) -> str:
     words = shlex.join([str(plan.footage), "--name", plan.name, "--models", str(plan.folder.parent)])
-    return f"`{python_command(f'-m training learn {words}')}`"
+    return f"`{training_command(f'learn {words}')}`"

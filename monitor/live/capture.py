@@ -19,6 +19,7 @@ from monitor.errors import CaptureError, ShortageError, SourceError, StallError
 from monitor.learning.hold import Hold
 from monitor.live.pacing import Backoff, Bursts, Pace
 from monitor.model.model_store import Model
+from monitor.places import Ignored
 from monitor.sources.source import Position, Reader, Source
 from monitor.states import PAUSED, CameraState
 from monitor.stream.frame_rules import UNCHECKED, FrameRules, RuleSettings
@@ -76,6 +77,7 @@ class CaptureSettings:
                      opened again at the same time
     healthy_after_s  after frames have arrived for this long, the next delay is backoff_min_s again
     health           which pictures are not scored, and which problems of pictures are reported
+    ignored          places of the pictures that are not scored; None if all are scored
     """
 
     speed: float | None = 1.0
@@ -89,6 +91,7 @@ class CaptureSettings:
     jitter: float = 0.3
     healthy_after_s: float = 5.0
     health: HealthSettings = UNCHECKED
+    ignored: Ignored | None = None
 
     @property
     def rules(self) -> RuleSettings:
@@ -344,6 +347,7 @@ class Capture:
             wall_time,
             taken.health,
             media_s,
+            self._settings.ignored,
         )
         if self._prepare_small:
             frame.small.prepare()

@@ -19,6 +19,7 @@ from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.stream_clock import StreamClock
 from monitor.sources.web import Web, is_web, looks_like_picture, why_no_video
+from monitor.text.commands import monitor_command
 from monitor.text.redaction import redact
 from monitor.types import Image
 
@@ -40,8 +41,13 @@ _WAITED_S = 0.001
 _AV1 = frozenset(cv2.VideoWriter.fourcc(*letters) for letters in ("AV01", "av01"))
 """OpenCV's FFmpeg opens such a stream, and then decodes nothing."""
 
-# Finding out which of these is the cause needs another login attempt. Some cameras lock out a client after too many.
-_REACHED = "a wrong path, user or password, or no video; `run_monitor.py doctor` reports which"
+
+def _reached() -> str:
+    """Why a camera that can be reached gives no video.
+
+    Finding out which of these is the cause needs another login attempt. Some cameras lock out a client after too many.
+    """
+    return f"a wrong path, user or password, or no video; `{monitor_command('doctor')}` reports which"
 
 
 class CameraSource(Source):
@@ -110,7 +116,7 @@ class CameraSource(Source):
             raise StallError(f"{self.label} did not answer within {self.open_timeout_s:g} s")
         # A slow name server would be slow again. The process that waits for this one would then treat it as hung.
         slow = took_s >= 0.5 * self.open_timeout_s
-        why = f"not reachable, or {_REACHED}" if slow else why_unreachable(self._address) or self._why_no_video()
+        why = f"not reachable, or {_reached()}" if slow else why_unreachable(self._address) or self._why_no_video()
         raise CaptureError(f"{self.label} cannot be opened: {why}")
 
     def _within_budget(self, capture: cv2.VideoCapture) -> CameraReader:
@@ -132,7 +138,7 @@ class CameraSource(Source):
     def _why_no_video(self) -> str:
         """Why FFmpeg cannot open an address that can be reached. Asks a web server, without a login."""
         assert isinstance(self._address, str)
-        return (is_web(self._address) and why_no_video(self._address, 0.4 * self.open_timeout_s)) or _REACHED
+        return (is_web(self._address) and why_no_video(self._address, 0.4 * self.open_timeout_s)) or _reached()
 
     @property
     def address(self) -> str | int | Path:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +23,7 @@ from safetensors.numpy import save as save_tensors
 
 from monitor.detector.base import Detector, Observation, Precision, Tensors
 from monitor.errors import ModelError, MonitorError, UsageError
+from monitor.places import Ignored, Polygon
 from monitor.states import Reason
 from monitor.types import Detection, Frame
 
@@ -173,6 +174,23 @@ def check_jumps(case: DetectorCase) -> None:
 # Nothing is changed
 
 
+def check_ignored_places(case: DetectorCase) -> None:
+    """A place that is not scored is nowhere the highest in the map, and nothing else changes in the other places."""
+    left = Ignored(zones=(Polygon(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))),))
+    for clip in case.clips:
+        found = _score(case.detector, [replace(frame, ignored=left) for frame in clip])
+        for all_scored, one in zip(_score(case.detector, clip), found, strict=True):
+            assert math.isnan(one.score) == math.isnan(all_scored.score), "a place that is not scored takes the score"
+            if one.anomaly_map is None or all_scored.anomaly_map is None:
+                continue
+            left_out = left.cells(*one.anomaly_map.shape)
+            assert left_out.any(), "a map has no cell in the left half of the picture"
+            least = max(0.0, float(one.anomaly_map[~left_out].min()))
+            assert float(one.anomaly_map[left_out].max()) <= least, "a place that is not scored is high in the map"
+            same = np.array_equal(one.anomaly_map[~left_out], all_scored.anomaly_map[~left_out])
+            assert same, "a place that is not scored changes the others"
+
+
 def check_frames_unchanged(case: DetectorCase) -> None:
     """Scoring writes neither into a frame's picture nor into its small pictures, which detectors share."""
     for clip in case.clips:
@@ -298,6 +316,7 @@ DETECTOR_CHECKS: tuple[DetectorCheck, ...] = (
     check_cameras,
     check_fresh_stream,
     check_jumps,
+    check_ignored_places,
     check_frames_unchanged,
     check_kept_detections,
     check_detector_unchanged,

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.detector.base import Detector, Observation, Precision, Tensors
+from monitor.detector.base import Detector, Observation, Precision, Tensors, scored_places
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
@@ -44,7 +44,8 @@ class Brightness(Detector):
             grey = observation.frame.image.mean(axis=2)
             level = float(grey.mean()) / 255
             reasons = (Reason("brightness", level, 0.2),) if level > 0.2 else ()
-            found.append(Detection(level, grey.astype(np.float32), reasons))
+            places = scored_places(observation.frame, grey.astype(np.float32))
+            found.append(Detection(level, places, reasons))
         return found
 
     def settings(self) -> dict[str, Any]:

@@ -1,10 +1,14 @@
-"""Redacts addresses in any text: labels, logs, error sentences, tracebacks. See ``monitor.text.addresses``."""
+"""Redacts addresses and known secrets in any text: labels, logs, error sentences, tracebacks.
+
+See ``monitor.text.addresses``.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
 from collections.abc import Iterator
+from urllib.parse import quote, unquote
 
 from monitor.text.addresses import HIDDEN, LOCAL, PLACEHOLDER, shown_address
 from monitor.text.escaping import cleaned_lines
@@ -20,15 +24,37 @@ _SEPARATORS = frozenset(",;|'\"()<>[]{}`")
 _BY_NUMBER = re.compile(r"(?<![\w./\-])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?")
 _AROUND = ".,;:!?|'\"`()[]{}<>"
 _PARAMETERS = re.compile(r"\?[^=?]*=.*")
+_SHORTEST_SECRET = 5
+"""Shorter secrets are not looked for in texts, because they are parts of ordinary words. Addresses hide them anyway."""
+_secrets: tuple[str, ...] = ()
+"""What ``hide`` was given, in all spellings, the longest first. Replaced as a whole, never changed."""
+
+
+def hide(secret: str) -> None:
+    """From now on, ``redact`` replaces this value wherever it stands. An address is hidden as addresses are."""
+    global _secrets
+    if "://" in secret or len(secret) < _SHORTEST_SECRET:
+        return
+    spellings = {secret, quote(secret, safe=""), quote(secret), unquote(secret)}
+    known = {spelling for spelling in spellings if len(spelling) >= _SHORTEST_SECRET} | {*_secrets}
+    _secrets = tuple(sorted(known, key=lambda spelling: (-len(spelling), spelling)))
+
+
+def _without_secrets(text: str) -> str:
+    for secret in _secrets:
+        if secret in text:
+            text = text.replace(secret, HIDDEN)
+    return text
 
 
 def redact(text: str) -> str:
-    """The text; of every address in it only scheme, host, port and a usual last part of the path are left.
+    """The text without known secrets; of every address in it only scheme, host, port and a usual end are left.
 
     Addresses with a misspelled scheme or without one are found by their ``@`` or their parameters. An address ends at
     white space: it must not contain unencoded white space. A redacted address stays the same if it is redacted again.
     Takes linear time.
     """
+    text = _without_secrets(text)
     return _TOKEN.sub(lambda token: _redact_token(token[0]), text) if _SUSPICIOUS.search(text) else text
 
 
@@ -37,6 +63,7 @@ def redact_source(spec: str) -> str:
 
     Unlike ``redact``, this function knows that the whole text is one source, so white space may belong to a password.
     """
+    spec = _without_secrets(spec)
     begin = next(_addresses(spec), None)
     if begin is not None:
         return _redact_rest(spec[: begin.start()]) + str(shown_address(begin[0], spec[begin.end() :]))

@@ -12,7 +12,7 @@ from monitor.errors import ConfigError
 from monitor.reading import KB, parse_toml, read_file
 from monitor.text.wording import nearest, shortened
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+RECIPES = Path(__file__).resolve().parent / "recipes"
 SHIPPED = ("default", "published")
 
 _LARGEST = 100 * KB
@@ -24,7 +24,7 @@ NotNegative = Annotated[float, Field(ge=0, le=1e6)]
 class Recipe(BaseModel):
     """Settings of a training. The defaults are those of the default recipe.
 
-    The published recipe is ``configs/published.toml``.
+    The published recipe is ``recipes/published.toml``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
@@ -99,7 +99,7 @@ def load_recipe(name_or_path: str, **changes: Any) -> Recipe:
 
     Raises ConfigError for a missing or malformed file and for an unknown or invalid setting.
     """
-    path = CONFIGS / f"{name_or_path}.toml" if name_or_path in SHIPPED else Path(name_or_path)
+    path = RECIPES / f"{name_or_path}.toml" if name_or_path in SHIPPED else Path(name_or_path)
     try:
         settings = parse_toml(read_file(path, _LARGEST))
     except FileNotFoundError:

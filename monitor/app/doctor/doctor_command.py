@@ -48,6 +48,7 @@ def doctor(
     publish: flags.Publish = None,
     journal: flags.Journal = None,
     evidence: flags.Evidence = None,
+    metrics: flags.Metrics = None,
     record_scores: flags.RecordScores = None,
     record_alerts: flags.RecordAlerts = None,
 ) -> None:
@@ -69,6 +70,7 @@ def doctor(
             publish=publish,
             journal=journal,
             evidence=evidence,
+            metrics=metrics,
             learn_s=None if learn is None else parse_duration(learn),
         )
         if not (sources or config):

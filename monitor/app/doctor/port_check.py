@@ -10,7 +10,9 @@ from monitor.alerts.keys import ServerKeys
 from monitor.app.config import PublishConfig
 from monitor.app.doctor.finding_report import Finding, State, from_error
 from monitor.errors import BindError, ConfigError
-from monitor.text.commands import python_command
+from monitor.sinks.metrics.metrics_server import MetricsServer
+from monitor.sinks.metrics.metrics_settings import MetricsSettings
+from monitor.text.commands import client_command
 
 
 def check_ports(publish: PublishConfig) -> Iterator[Finding]:
@@ -45,5 +47,18 @@ def check_keys(publish: PublishConfig) -> Iterator[Finding]:
     if clients:
         yield Finding("keys", str(publish.keys), State.OK, f"clients that may connect: {', '.join(clients)}")
     else:
-        mend = f"create keys for a client with `{python_command('-m monitor.client keys DIR')}`"
+        mend = f"create keys for a client with `{client_command('keys DIR')}`"
         yield Finding("keys", str(publish.keys), State.WARNING, "no client may connect", mend)
+
+
+def check_metrics(settings: MetricsSettings) -> Iterator[Finding]:
+    """Bind the address of the metrics as the monitor would, and release it again; nothing if there are none."""
+    if not settings.enabled:
+        return
+    try:
+        with MetricsServer(*settings.address, {}) as server:
+            found = f"{server.address} can be bound"
+    except BindError as error:
+        yield from_error("port", "metrics", error)
+        return
+    yield Finding("port", "metrics", State.OK, found)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from monitor.app.config import MonitorConfig
 from monitor.app.doctor.finding_report import Finding, from_error
 from monitor.app.own_model import check_scene
+from monitor.app.planning import masks_of
 from monitor.errors import ConfigError, ModelError
 from monitor.model.model_store import learned_folder, load_model
 from monitor.sources.isolated.isolated_source import isolate
@@ -22,7 +23,9 @@ def check_scenes(sources: Sequence[Source], settings: MonitorConfig) -> Iterator
         if source.live or named is not None or folder is None:
             continue
         try:
-            check_scene(isolate(source, settings.capture.isolation), folder, load_model(folder))
+            check_scene(
+                isolate(source, settings.capture.isolation, masks_of(source.name, settings)), folder, load_model(folder)
+            )
         except ConfigError as error:
             yield from_error("model", source.name, ConfigError(str(error).removeprefix(f"{source.name}: ")))
         except ModelError:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.frontend import BINS, FrontEnd, View
 from monitor.detector.grey_pictures import EvenSample, grey_pictures
 from monitor.detector.motion.cells import (
@@ -225,7 +225,7 @@ class Motion(Detector):
         if view is None:
             return nan_detection()
         cells = self.comparable(view)
-        scores = self._cell_scores(cells)
+        scores = scored_places(observation.frame, self._cell_scores(cells), least=0.0)
         highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
         strongest = np.unravel_index(int(scores.argmax()), scores.shape)
         if scores[strongest] <= 1:

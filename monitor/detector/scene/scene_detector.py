@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.kept_pictures import Kept
 from monitor.detector.scene.patches import SIDE, Patches, patch_picture
 from monitor.detector.scene.picture_memory import NEIGHBOURS, Pictures
@@ -174,6 +174,7 @@ class Scene(Detector):
             places = memory.compare(colour_differences(picture))[0]
         else:
             places = memory.compare(patch_picture(frame.small.sample, memory.size))
+        places = scored_places(frame, places, least=0.0)
         score = stream.median.update(frame.time_s, top_mean(places))
         return Detection(score, places, _reasons(score, light.regime))
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.allocator import keep_freed_memory
-from monitor.detector.base import Detector, Observation, Precision, Tensors
+from monitor.detector.base import Detector, Observation, Precision, Tensors, scored_places
 from monitor.detector.device import find_device
 from monitor.detector.precision import trunk_type
 from monitor.detector.stored import check_tensors, read_settings
@@ -28,7 +28,7 @@ from monitor.detector.true_sight.fast_net import FastNet
 from monitor.detector.true_sight.published_score import PUBLISHED_SIZES, Term, five_sizes, published_score
 from monitor.errors import UsageError
 from monitor.states import Reason
-from monitor.types import Detection, FloatArray, Image
+from monitor.types import Detection, FloatArray, Frame, Image
 
 Variant = Literal["published", "sound"]
 
@@ -155,7 +155,8 @@ class TrueSight(Detector):
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """Score frames, see Detector.score. The class describes the score and the map."""
         terms, errors = self._look([observation.frame.image for observation in batch])
-        return [self._detection(t, e) for t, e in zip(terms, errors, strict=True)]
+        frames = (observation.frame for observation in batch)
+        return [self._detection(*each) for each in zip(frames, terms, errors, strict=True)]
 
     def terms(self, images: Sequence[Image]) -> FloatArray:
         """The seven terms of each picture, averaged over the sizes: (N, 7) float32 in the order of Term.
@@ -278,12 +279,14 @@ class TrueSight(Detector):
         edge = self._settings.patch
         return cv2.blur(error, (edge, edge), borderType=cv2.BORDER_REFLECT).astype(np.float32, copy=False)
 
-    def _detection(self, terms: FloatArray, error: FloatArray) -> Detection:
+    def _detection(self, frame: Frame, terms: FloatArray, error: FloatArray) -> Detection:
         if self._settings.variant == "published":
-            return Detection(float(published_score(torch.from_numpy(terms))), error, self._reasons(terms))
+            shown = scored_places(frame, error)  # the published score is one of the whole picture
+            return Detection(float(published_score(torch.from_numpy(terms))), shown, self._reasons(terms))
         patches = self._patch_error(error)
         if self._error_stats:
             patches = (patches - self._error_stats.mean) / (self._error_stats.std + np.float32(LEAST_STD))
+        patches = scored_places(frame, patches)
         return Detection(float(patches.max()), patches, self._reasons(terms))
 
     def _reasons(self, terms: FloatArray) -> tuple[Reason, ...]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection
+from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.device import find_device
 from monitor.detector.frontend import fast_median
 from monitor.detector.precision import exact, trunk_type
@@ -190,20 +190,20 @@ class TrueSight2(Detector):
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """See Detector.score and the class. The score is NaN for a quarter of a second at the start of a stream."""
-        looks: list[tuple[Paced, bool, FloatArray | None]] = []
+        looks: list[tuple[Frame, Paced, bool, FloatArray | None]] = []
         for observation in batch:
             stream, frame = observation.stream, observation.frame
             due = stream.paced.due(frame.time_s)
             inputs = stream.update(frame, look=due)
             if due and inputs is None:
                 stream.paced.again()
-            looks.append((stream.paced, due, inputs))
-        known = [inputs for _, _, inputs in looks if inputs is not None]
+            looks.append((frame, stream.paced, due, inputs))
+        known = [inputs for *_, inputs in looks if inputs is not None]
         maps = iter(self.look(known))
         found = []
-        for paced, due, inputs in looks:
+        for frame, paced, due, inputs in looks:
             if due:
-                paced.said = nan_detection() if inputs is None else self._detection(*next(maps))
+                paced.said = nan_detection() if inputs is None else self._detection(frame, *next(maps))
             found.append(paced.said)
         return found
 
@@ -226,8 +226,11 @@ class TrueSight2(Detector):
                 found.append((one, heads[:, row : row + 2, column : column + 2].mean(axis=(1, 2))))
         return found
 
-    def _detection(self, fused: FloatArray, heads: FloatArray) -> Detection:
+    def _detection(self, frame: Frame, fused: FloatArray, heads: FloatArray) -> Detection:
+        highest, fused = float(fused.max()), scored_places(frame, fused)
         score = float(fused.max())
+        if score < highest:  # the heads are those of a place that is not scored
+            return Detection(score, fused)
         usual, head_usual = self._settings.usual, self._settings.head_usual
         if usual is None or head_usual is None or score <= usual:
             return Detection(score, fused)

@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Literal
 
 from monitor.errors import CaptureError, ShortageError, SourceError, StallError
@@ -21,6 +22,7 @@ from monitor.sources.camera import CameraSource
 from monitor.sources.folder import FolderSource
 from monitor.sources.isolated.decoder import LONGEST, QUIT, Command, Kind, Reply
 from monitor.sources.isolated.shared_pictures import PictureReader
+from monitor.sources.masked import Mask, MaskedSource, masked
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.video import VideoSource
 from monitor.text.escaping import cleaned
@@ -42,17 +44,20 @@ _CONVERT = (
 _GOODBYE_S = 0.5  # time to close the connection properly: some cameras keep a lost session open for a minute
 
 
-def isolate(source: Source, mode: Isolation) -> Source:
+def isolate(source: Source, mode: Isolation, masks: Sequence[Mask] = ()) -> Source:
     """The source, wrapped in an IsolatedSource if the mode requires it.
 
     ``auto`` wraps network cameras, video files and folders of images, ``process`` also wraps USB cameras, ``thread``
     wraps nothing. The synthetic scene is never wrapped: it uses no decoder that could crash.
+
+    masks  burned into the pictures where they are decoded, so that no other process holds them without
     """
+    inner = masked(source, masks)
     if isinstance(source, CameraSource) and (mode == "process" or (mode == "auto" and source.networked)):
-        return IsolatedSource(source, open_timeout_s=source.open_timeout_s, read_timeout_s=source.read_timeout_s)
+        return IsolatedSource(inner, open_timeout_s=source.open_timeout_s, read_timeout_s=source.read_timeout_s)
     if isinstance(source, (VideoSource, FolderSource)) and mode != "thread":
-        return IsolatedSource(source, open_timeout_s=_FILE_TIMEOUT_S, read_timeout_s=_FILE_TIMEOUT_S)
-    return source
+        return IsolatedSource(inner, open_timeout_s=_FILE_TIMEOUT_S, read_timeout_s=_FILE_TIMEOUT_S)
+    return inner
 
 
 class IsolatedSource(Source):
@@ -94,7 +99,8 @@ class IsolatedSource(Source):
         """Raise SourceError if this source can never give a frame. If the decoder dies, the run reports it later."""
         if self.live:
             return
-        folder = isinstance(self.inner, FolderSource)  # its pictures are independent: one that is damaged says nothing
+        inner = self.inner.inner if isinstance(self.inner, MaskedSource) else self.inner
+        folder = isinstance(inner, FolderSource)  # its pictures are independent: one that is damaged says nothing
         with contextlib.suppress(CaptureError), self.open() as reader:
             while reader.grab() is not None:
                 if reader.retrieve() is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import selectors
 import shutil
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -18,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from monitor.app.config import MonitorConfig
+from monitor.app.config_file import load_config
 from monitor.app.reload import Reloader
 from monitor.errors import ConfigError, MonitorError
 from monitor.judging.camera_monitor import Judgement
@@ -28,6 +31,7 @@ from monitor.live.watch import Watch
 from monitor.reports import CameraReport
 from monitor.states import CameraState
 from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, watched_by
+from monitor.text import redaction
 from tests.places import ROOT
 
 DEADLINE_S = 30
@@ -259,3 +263,40 @@ def test_closing_the_terminal_ends_a_monitor_that_has_a_config(tmp_path: Path) -
         selector.register(end, selectors.EVENT_READ)
         assert selector.select(DEADLINE_S), "the monitor continues without its terminal"
         assert end.read() == b""
+
+
+def test_a_secret_is_read_again_and_one_that_is_gone_refuses_the_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(redaction, "_secrets", ())
+    secret, bench = tmp_path / "password", Bench(tmp_path, planned("door"))
+    secret.write_text("first-password")
+    secret.chmod(0o600)
+    bench.file.write_text(f"[cameras.door]\nsource = 'rtsp://joe:${{file:{secret}}}@cam/live'")
+    reads: list[str] = []
+
+    def prepare() -> tuple[MonitorConfig, list[Camera]]:
+        settings = load_config(bench.file)
+        reads.append(settings.cameras["door"].source)
+        return settings, [planned("door")]
+
+    reloader = Reloader(bench.file, prepare, load_config(bench.file), bench.fleet, follow=False)
+
+    def reload() -> None:
+        reloader.done.clear()
+        reloader.requested.set()
+        deadline = time.monotonic() + DEADLINE_S
+        while not reloader.done.wait(0.01):
+            assert time.monotonic() < deadline
+            reloader.tick()
+
+    with caplog.at_level(logging.INFO):
+        secret.write_text("second-password")
+        reload()
+        assert reads == ["rtsp://joe:second-password@cam/live"]
+        secret.chmod(0o644)
+        reload()
+    assert "config refused" in caplog.text
+    assert "every user can read the file" in caplog.text
+    assert "-password" not in caplog.text
+    assert reloader.settings.cameras["door"].source == reads[-1]

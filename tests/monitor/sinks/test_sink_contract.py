@@ -21,8 +21,11 @@ from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.log_sink import LogSink
+from monitor.sinks.metrics.metrics_settings import MetricsSettings
+from monitor.sinks.metrics.metrics_sink import MetricsSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
+from monitor.sinks.service_manager import ServiceManagerSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.testing.sink_contract import SINK_CHECKS, SinkCheck
 
@@ -52,6 +55,8 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "record": lambda folder: Recorder(folder / "scores.jsonl", folder / "alerts.jsonl", sort=True),
     "demo": lambda _: plain(DemoJudge(SyntheticScene(duration_s=10.0))),
     "dashboard": lambda _: dashboard(),
+    "service manager": lambda folder: ServiceManagerSink({"NOTIFY_SOCKET": str(folder / "gone")}),
+    "metrics": lambda _: MetricsSink(MetricsSettings(listen="127.0.0.1:0"), node="node-1", version="1.0"),
     "calibration": lambda folder: CalibrationSink(CalibrationStore(folder / "calibrations")),
     "evidence": lambda folder: EvidenceSink(
         EvidenceSettings(enabled=True, folder=folder / "evidence"), stop=threading.Event()
@@ -76,7 +81,8 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield child
             yield from below(child)
 
-    known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, CalibrationSink}
+    known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
+    known |= {CalibrationSink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1

@@ -22,9 +22,11 @@ from benchmarks.lib.live_file import LiveFile
 from monitor.app.demo import DemoStreet
 from monitor.errors import CaptureError, SourceError
 from monitor.learning.footage import CARD, FootageSource, FootageWriter
+from monitor.places import Polygon
 from monitor.sources.camera import CameraSource
 from monitor.sources.folder import FolderSource
 from monitor.sources.isolated.isolated_source import IsolatedSource, isolate
+from monitor.sources.masked import Mask, MaskedSource
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.unreadable import UnreadableSource
@@ -193,6 +195,11 @@ def joined(places: Places) -> Joined:
     return Joined(parts, lambda _: None)
 
 
+MASKS = (
+    Mask(Polygon(((0.0, 0.0), (0.4, 0.1), (0.3, 0.5)))),
+    Mask(Polygon(((0.6, 0.4), (1.0, 0.4), (1.0, 1.0))), "pixelated"),
+)
+
 ENTRIES = (
     Entry(VideoSource, "MJPEG", lambda places: VideoSource(places.video)),
     Entry(VideoSource, "H.264 with B-frames", lambda places: VideoSource(places.film)),
@@ -206,6 +213,11 @@ ENTRIES = (
     Entry(IsolatedSource, "a video", lambda places: isolate(VideoSource(places.film), "auto")),
     Entry(IsolatedSource, "a folder", lambda places: isolate(FolderSource(places.numbered, fps=5.0), "auto")),
     Entry(IsolatedSource, "frames of many sizes", lambda _: isolated(many_sizes())),
+    Entry(IsolatedSource, "a masked video", lambda places: isolate(VideoSource(places.film), "auto", MASKS)),
+    Entry(MaskedSource, "frames of many sizes", lambda _: MaskedSource(NoiseSource(many_sizes()), MASKS)),
+    Entry(MaskedSource, "a video", lambda places: MaskedSource(VideoSource(places.film), MASKS)),
+    Entry(MaskedSource, "a folder", lambda places: MaskedSource(FolderSource(places.numbered, fps=5.0), MASKS)),
+    Entry(MaskedSource, "live", lambda _: MaskedSource(LevelSource("a", range(60), live=True), MASKS)),
     Entry(NoiseSource, "recorded", lambda _: NoiseSource(many_sizes())),
     Entry(NoiseSource, "live", lambda _: NoiseSource(Plan(), live=True)),
     Entry(SyntheticScene, "abnormal", lambda _: SyntheticScene(duration_s=0.4)),

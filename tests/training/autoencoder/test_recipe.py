@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from monitor.detector.true_sight.autoencoder import TrueSightNet
 from monitor.errors import ConfigError
 from tests.helpers.fuzzing import broken, cases
-from tests.places import CONFIGS
 from training.autoencoder.augment import Light, Published, augmentation
-from training.autoencoder.recipe import Recipe, load_recipe
+from training.autoencoder.recipe import RECIPES, Recipe, load_recipe
 from training.autoencoder.training_loop import learning_rate, make_optimizer
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
@@ -119,7 +118,7 @@ def test_published_augmentation_changes_each_frame_by_itself() -> None:
 @example(b"updates = " + b"9" * 5000)
 @example(b"learning_rate = inf")
 @example(b'width = "' + b"x" * 50_000 + b'"')
-@given(broken((CONFIGS / "published.toml").read_bytes()) | st.binary(max_size=60))
+@given(broken((RECIPES / "published.toml").read_bytes()) | st.binary(max_size=60))
 def test_a_recipe_of_any_bytes_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "recipe.toml"
     path.write_bytes(content)

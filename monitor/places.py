@@ -1,0 +1,120 @@
+"""Polygons in a picture: which pixels and which cells of a map they cover. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Point = tuple[float, float]
+
+MOST_CORNERS = 100
+_FINE = 8  # parts of a cell, in each direction, in which its covered share is counted
+_LEAST_AREA = 1e-5  # share of the picture: a polygon without an area covers nothing
+_SHIFT = 8  # bits of a pixel's fraction in OpenCV's corners
+
+
+@dataclass(frozen=True, slots=True)
+class Polygon:
+    """A polygon that does not cross itself.
+
+    points  its corners (x, y), shares of the picture's width and height, 0..1
+
+    Raises ValueError with a clause that says what is wrong with the corners.
+    """
+
+    points: tuple[Point, ...]
+
+    def __post_init__(self) -> None:
+        points = self.points
+        if not 3 <= len(points) <= MOST_CORNERS:
+            raise ValueError(f"a polygon has 3 to {MOST_CORNERS} corners, not {len(points)}")
+        for x, y in points:
+            if not (0.0 <= x <= 1.0 and 0.0 <= y <= 1.0):  # also true for NaN
+                raise ValueError(f"the corner ({x:g}, {y:g}) lies outside the picture: give shares from 0 to 1")
+        sides = list(zip(points, (*points[1:], points[0]), strict=True))
+        for (i, first), (j, second) in combinations(enumerate(sides), 2):
+            neighbours = j - i in (1, len(sides) - 1)
+            if first[0] == first[1] or second[0] == second[1] or _cross(first, second, neighbours=neighbours):
+                raise ValueError("its sides cross or touch each other: give the corners in order around the place")
+        if abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in sides)) / 2 < _LEAST_AREA:
+            raise ValueError("it has no area: give corners that enclose a place")
+
+    def pixels(self, width: int, height: int) -> Bools:
+        """The pixels that it touches, also only in part: (height, width) bool."""
+        return _touched(self._drawn(width, height))
+
+    def shares(self, rows: int, columns: int) -> NDArray[np.float32]:
+        """The covered share of each cell, (rows, columns) float32, 0..1."""
+        fine = self._drawn(columns * _FINE, rows * _FINE)
+        return np.asarray(fine.reshape(rows, _FINE, columns, _FINE).mean(axis=(1, 3)), np.float32)
+
+    def _drawn(self, width: int, height: int) -> NDArray[np.uint8]:
+        # OpenCV counts from the middle of a pixel, shares from its edge.
+        corners = np.array(self.points) * (width, height) - 0.5
+        drawn = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(drawn, [np.round(corners * (1 << _SHIFT)).astype(np.int32)], 1, shift=_SHIFT)
+        return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """The places of a camera's picture that are not scored.
+
+    masks  what is masked: no cell that it touches is scored, and no neighbour of such a cell, because there the edge of
+           the mask shows
+    zones  a cell is not scored if they cover half of it
+    """
+
+    masks: tuple[Polygon, ...] = ()
+    zones: tuple[Polygon, ...] = ()
+
+    def cells(self, rows: int, columns: int) -> Bools:
+        """The cells of a map that are not scored, (rows, columns) bool. Read-only."""
+        return _ignored_cells(self, rows, columns)
+
+
+@lru_cache(maxsize=256)
+def _ignored_cells(ignored: Ignored, rows: int, columns: int) -> Bools:
+    found = np.zeros((rows, columns), np.bool_)
+    for mask in ignored.masks:
+        found |= _touched((mask.shares(rows, columns) > 0).astype(np.uint8))
+    covered = np.zeros((rows, columns), np.float32)
+    for zone in ignored.zones:
+        covered += zone.shares(rows, columns)
+    found |= covered >= 0.5
+    found.flags.writeable = False
+    return found
+
+
+def _touched(drawn: NDArray[np.uint8]) -> Bools:
+    """What is drawn, and its neighbours."""
+    return np.asarray(cv2.dilate(drawn, np.ones((3, 3), np.uint8)), np.bool_)
+
+
+def _cross(first: tuple[Point, Point], second: tuple[Point, Point], *, neighbours: bool) -> bool:
+    """Whether two sides have a common point; for neighbours, another one than their common corner."""
+    (a, b), (c, d) = first, second
+    if neighbours:
+        end, corner, other = (a, b, d) if b == c else (b, a, c)
+        return _turn(end, corner, other) == 0 and _dot(corner, end, other) > 0  # it goes back on itself
+    turns = _turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)
+    if turns[0] * turns[1] < 0 and turns[2] * turns[3] < 0:
+        return True
+    ends = ((a, b, c), (a, b, d), (c, d, a), (c, d, b))
+    return any(turn == 0 and _dot(p, s, e) <= 0 for turn, (s, e, p) in zip(turns, ends, strict=True))
+
+
+def _turn(a: Point, b: Point, c: Point) -> float:
+    """Above 0 for a turn in one direction at b on the way from a to c, below 0 for the other, 0 for none."""
+    value = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+    return 0.0 if abs(value) < 1e-12 else value
+
+
+def _dot(corner: Point, a: Point, b: Point) -> float:
+    return (a[0] - corner[0]) * (b[0] - corner[0]) + (a[1] - corner[1]) * (b[1] - corner[1])
