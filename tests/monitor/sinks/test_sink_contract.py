@@ -14,6 +14,7 @@ from rich.console import Console
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.app.demo import DemoJudge
+from monitor.delivery.outbox_sink import Outbox
 from monitor.live.sink import Sink
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
@@ -22,6 +23,7 @@ from monitor.sinks.log_sink import LogSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.testing.receivers import ScriptedReceiver
 from monitor.testing.sink_contract import SINK_CHECKS, SinkCheck
 
 ANY = "tcp://127.0.0.1:*"
@@ -38,6 +40,15 @@ def publishing(folder: Path) -> Iterator[Sink]:
         yield PublishSink(publisher)
 
 
+@contextmanager
+def delivering(folder: Path) -> Iterator[Sink]:
+    with (
+        Journal(folder / "journal.sqlite3") as journal,
+        Outbox(journal, [ScriptedReceiver()], stop=threading.Event()) as outbox,
+    ):
+        yield outbox
+
+
 def dashboard() -> Dashboard:
     console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
     return Dashboard(console, RunTitle("node-1", "cpu", "street@01234567", ANY, 1.0))
@@ -46,6 +57,7 @@ def dashboard() -> Dashboard:
 SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "interface": lambda _: plain(Sink()),
     "publish": publishing,
+    "outbox": delivering,
     "log": lambda _: plain(LogSink(every_s=0.1)),
     "record": lambda folder: Recorder(folder / "scores.jsonl", folder / "alerts.jsonl", sort=True),
     "demo": lambda _: plain(DemoJudge(SyntheticScene(duration_s=10.0))),
@@ -73,7 +85,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield child
             yield from below(child)
 
-    known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink}
+    known = {PublishSink, Outbox, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1
