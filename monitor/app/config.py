@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
 from monitor.learning.learning_plan import LEAST_LEARNING_S
@@ -45,6 +46,9 @@ LEAST_FPS = 0.01
 
 CameraName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 """See ``monitor.sources.naming``."""
+
+ReceiverName = CameraName
+"""The name of a receiver of deliveries follows the same rule."""
 
 
 class CaptureConfig(Settings):
@@ -225,6 +229,8 @@ class MonitorConfig(Settings):
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
+    webhook: dict[ReceiverName, WebhookSettings] = Field(default_factory=dict)
+    """Addresses that get alerts and health as signed HTTP requests."""
 
     _check_rate = field_validator("analysis_fps")(check_rate)
     _check_detectors = field_validator("detectors")(check_detectors)

@@ -27,11 +27,13 @@ _FREE = "tcp://127.0.0.1:*"
 class Publishing:
     """What a run publishes with.
 
+    journal  None if the journal is disabled
     earlier  the last alerts of earlier runs, oldest first
     counted  camera -> what earlier runs have counted of its alarms, oldest first
     """
 
     publisher: Publisher
+    journal: Journal | None
     earlier: tuple[AlertMessage, ...]
     counted: Mapping[str, Sequence[Counted]]
 
@@ -44,9 +46,9 @@ def open_publishing(settings: MonitorConfig, stack: ExitStack, *, demo: bool) ->
     journal = _open_journal(settings.journal, stack, demo=demo)
     publisher = _open_publisher(settings, stack, journal, demo=demo)
     if journal is None:
-        return Publishing(publisher, (), {})
+        return Publishing(publisher, None, (), {})
     now = time.time()
-    return Publishing(publisher, tuple(earlier_alerts(journal, now)), earlier_budgets(journal, now))
+    return Publishing(publisher, journal, tuple(earlier_alerts(journal, now)), earlier_budgets(journal, now))
 
 
 def _open_publisher(settings: MonitorConfig, stack: ExitStack, journal: Journal | None, *, demo: bool) -> Publisher:
