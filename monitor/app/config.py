@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.delivery.mqtt_settings import MqttSettings
 from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
@@ -229,6 +230,7 @@ class MonitorConfig(Settings):
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
+    mqtt: MqttSettings = MqttSettings()
     webhook: dict[ReceiverName, WebhookSettings] = Field(default_factory=dict)
     """Addresses that get alerts and health as signed HTTP requests."""
 

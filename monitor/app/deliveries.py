@@ -2,27 +2,64 @@
 
 from __future__ import annotations
 
+import re
+import secrets
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
+from monitor.alerts.journal import Journal
 from monitor.app.config import MonitorConfig
+from monitor.delivery.armed import Armed
+from monitor.delivery.ledger import Ledger, ledger_path
+from monitor.delivery.mqtt_link import MqttLink
+from monitor.delivery.mqtt_live_sink import MqttLiveSink
+from monitor.delivery.mqtt_receiver import MqttReceiver
+from monitor.delivery.mqtt_topics import Topics
 from monitor.delivery.notice import Receiver
+from monitor.delivery.outbox_sink import Outbox
 from monitor.delivery.webhook import Webhook
 from monitor.errors import ConfigError
+from monitor.live.sink import Sink
 
 
-def has_receivers(settings: MonitorConfig) -> bool:
-    """Whether the config names any."""
-    return bool(_groups(settings))
+def open_deliveries(
+    settings: MonitorConfig, journal: Journal, stack: ExitStack, *, stop: threading.Event
+) -> list[Sink]:
+    """Open all receivers until ``stack`` is closed; returns their sinks. [] if the config names no receiver.
+
+    stop: set when the user requests the end of the run
+
+    Raises ConfigError or RunError.
+    """
+    if not _groups(settings):
+        return []
+    ledger = stack.enter_context(Ledger(ledger_path(journal.path)))
+    armed = Armed(ledger)
+    receivers: list[Receiver] = [*webhooks(settings, armed)]
+    live: list[Sink] = []
+    if settings.mqtt.host is not None:
+        topics, link = mqtt_link(settings)
+        stack.enter_context(link)
+        keep_s = settings.mqtt.keep_hours * 3600.0
+        mqtt = MqttReceiver(link, topics, armed, picture=settings.mqtt.picture, keep_s=keep_s, changed=link.wake)
+        receivers.append(mqtt)
+        live = [stack.enter_context(MqttLiveSink(settings.mqtt, topics, link, mqtt, armed, settings.node))]
+    return [stack.enter_context(Outbox(journal, ledger, receivers, stop=stop)), *live]
 
 
-def receivers(settings: MonitorConfig) -> list[Receiver]:
-    """Make all receivers. Raises ConfigError."""
-    return [*webhooks(settings)]
-
-
-def webhooks(settings: MonitorConfig) -> Iterator[Webhook]:
+def webhooks(settings: MonitorConfig, armed: Armed | None = None) -> Iterator[Webhook]:
     """Make the webhooks. Raises ConfigError."""
-    return (Webhook(name, webhook) for name, webhook in settings.webhook.items())
+    return (Webhook(name, webhook, armed) for name, webhook in settings.webhook.items())
+
+
+def mqtt_link(settings: MonitorConfig, *, announce: bool = True) -> tuple[Topics, MqttLink]:
+    """The topics, and the connection that is yet to be entered. Raises ConfigError."""
+    topics = Topics(settings.mqtt.base, settings.mqtt.discovery_prefix)
+    # A broker throws out a client if another one comes with the same id, for example a doctor beside a monitor.
+    node = re.sub(r"[^A-Za-z0-9]", "", settings.node)[:10]
+    client_id = f"truesight-{node}-{secrets.token_hex(4)}"
+    return topics, MqttLink(settings.mqtt, topics, client_id, announce=announce)
 
 
 def check_journalled(settings: MonitorConfig) -> None:
@@ -35,4 +72,4 @@ def check_journalled(settings: MonitorConfig) -> None:
 
 
 def _groups(settings: MonitorConfig) -> list[str]:
-    return [f"webhook.{name}" for name in settings.webhook]
+    return [f"webhook.{name}" for name in settings.webhook] + ["mqtt"] * (settings.mqtt.host is not None)

@@ -15,14 +15,13 @@ from rich.console import Console
 from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.messages import AlertMessage
 from monitor.app.config import MonitorConfig
-from monitor.app.deliveries import check_journalled, has_receivers, receivers
+from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.outcome import Outcome
 from monitor.app.planning import learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
 from monitor.app.state_place import where_state_is
-from monitor.delivery.outbox_sink import Outbox
 from monitor.errors import MonitorError, RunError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.coordinator import Learning
@@ -235,9 +234,8 @@ class Session:
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)
             sinks.append(self._publishing)
-            if publishing.journal is not None and self._judge is None and has_receivers(settings):
-                outbox = Outbox(publishing.journal, receivers(settings), stop=self.stop)
-                sinks.append(stack.enter_context(outbox))
+            if publishing.journal is not None and self._judge is None:
+                sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop)
         sinks.append(recorder)
         if self._judge is not None:
             sinks.append(self._judge)

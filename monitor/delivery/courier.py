@@ -27,9 +27,8 @@ from monitor.text.wording import counted
 log = logging.getLogger(__name__)
 
 BACKOFF_MIN_S = 1.0
-BACKOFF_MAX_S = 60.0
-"""The wait after a failure doubles from the first to the second, seconds. Each wait is shortened by up to a half, at
-random, so that many monitors do not call at the same time."""
+"""The wait after a failure doubles from this to the receiver's limit, seconds. Each wait is shortened by up to a half,
+at random, so that many monitors do not call at the same time."""
 LONGEST_WAIT_S = 600.0
 """A receiver that asks for a longer wait is called after this many seconds all the same."""
 REFUSALS = 3
@@ -240,7 +239,7 @@ class Courier:
             self._settle()
             return 0.0
         trouble.waiting = True
-        backoff_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2.0 ** min(trouble.failures - 1, 30))
+        backoff_s = min(self.receiver.backoff_max_s, BACKOFF_MIN_S * 2.0 ** min(trouble.failures - 1, 30))
         wait_s = max(backoff_s * (1.0 - 0.5 * self._chance()), min(error.wait_s, LONGEST_WAIT_S))
         trouble.retry_at = now + wait_s
         if now - self._complained_at >= (COMPLAIN_EVERY_S if trouble.complained else COMPLAIN_LEAST_S):

@@ -11,6 +11,8 @@ from monitor.states import Phase
 
 LATE_S = 60.0
 """A notice that is delivered more than this many seconds after its message was stored is marked as late."""
+BACKOFF_MAX_S = 60.0
+"""The usual longest wait between two attempts, seconds."""
 _MOST_QUIET = 1000
 
 
@@ -60,6 +62,10 @@ class Receiver(Protocol):
     @property
     def topics(self) -> tuple[str, ...]:
         """Only messages with topics that begin with one of these are taken."""
+
+    @property
+    def backoff_max_s(self) -> float:
+        """The longest wait between two attempts, seconds."""
 
     @property
     def keep_s(self) -> float:

@@ -15,7 +15,7 @@ from typing import Self
 from monitor.alerts.journal import Journal
 from monitor.delivery.courier import Courier
 from monitor.delivery.journal_feed import JournalFeed
-from monitor.delivery.ledger import Ledger, ledger_path
+from monitor.delivery.ledger import Ledger
 from monitor.delivery.notice import Receiver
 from monitor.live.sink import Sink
 from monitor.reports import RunReport
@@ -32,16 +32,18 @@ GRACE_S = 1.0
 
 
 class Outbox(Sink):
-    """Delivers what the journal stores. Use it as a context manager, within that of the journal.
+    """Delivers what the journal stores. Use it as a context manager, within those of the journal and the ledger.
 
+    ledger     holds the positions
     receivers  where to; the outbox closes them
     stop       set when the user requests the end of the run
-
-    Raises ConfigError or RunError on entry if its file beside the journal cannot be used.
     """
 
-    def __init__(self, journal: Journal, receivers: Sequence[Receiver], *, stop: threading.Event) -> None:
+    def __init__(
+        self, journal: Journal, ledger: Ledger, receivers: Sequence[Receiver], *, stop: threading.Event
+    ) -> None:
         self._journal = journal
+        self._ledger = ledger
         self._receivers = receivers
         self._stop = stop
         self._feed = JournalFeed()
@@ -53,9 +55,8 @@ class Outbox(Sink):
         with ExitStack() as stack:
             for receiver in self._receivers:
                 stack.callback(receiver.close)
-            ledger = stack.enter_context(Ledger(ledger_path(self._journal.path)))
             begin_at = self._journal.last_position
-            self._couriers = [Courier(receiver, self._feed, ledger, begin_at) for receiver in self._receivers]
+            self._couriers = [Courier(receiver, self._feed, self._ledger, begin_at) for receiver in self._receivers]
             self._stages = [Stage(c.receiver.name, self._work_of(c), self._on_error) for c in self._couriers]
             for stage in self._stages:
                 stage.start()

@@ -26,7 +26,9 @@ from urllib.parse import unquote
 
 from monitor import __version__
 from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, Stored
-from monitor.delivery.notice import DeliveryError, EventSteps, Notice
+from monitor.delivery.armed import Armed
+from monitor.delivery.notice import BACKOFF_MAX_S, DeliveryError, EventSteps, Notice
+from monitor.delivery.refusals import why_no_connection
 from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.errors import ConfigError
 from monitor.text.addresses import shown_address
@@ -49,12 +51,15 @@ def signature(key: bytes, webhook_id: str, timestamp: int, body: bytes) -> str:
 
 
 class Webhook:
-    """A receiver (``monitor.delivery.notice.Receiver``).
+    """A receiver (``monitor.delivery.notice.Receiver``). armed: which cameras are armed; None: all are.
 
     Raises ConfigError if the file of certificates cannot be used.
     """
 
-    def __init__(self, name: str, settings: WebhookSettings) -> None:
+    backoff_max_s = BACKOFF_MAX_S
+
+    def __init__(self, name: str, settings: WebhookSettings, armed: Armed | None = None) -> None:
+        self._armed = armed or Armed()
         self.name = f"webhook.{name}"
         self.topics = tuple(sorted({_TOPICS[kind] for kind in settings.send}))
         self.keep_s = settings.keep_hours * 3600.0
@@ -106,6 +111,7 @@ class Webhook:
             "id": notice.key,
             "kind": _kind(notice.message),
             "late": late,
+            "armed": self._armed.is_armed(notice.message.camera, notice.at),
             "message": notice.message.model_dump(mode="json", by_alias=True),
         }
         if self._settings.picture:
@@ -122,7 +128,14 @@ class Webhook:
 
     def test(self) -> None:
         """Send a request with the kind ``test``. Raises DeliveryError."""
-        body = {"schema": SCHEMA, "id": f"test-{time.time_ns()}", "kind": "test", "late": False, "message": None}
+        body = {
+            "schema": SCHEMA,
+            "id": f"test-{time.time_ns()}",
+            "kind": "test",
+            "late": False,
+            "armed": True,
+            "message": None,
+        }
         self._send(str(body["id"]), body)
 
     def interrupt(self) -> None:
@@ -258,20 +271,10 @@ def _split(place: str) -> tuple[str, str]:
 
 def _why(error: Exception) -> str:
     """What went wrong, as the end of a sentence that begins with the address."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"has a certificate that cannot be checked ({error.verify_message}): set ca to its certificate"
-    if isinstance(error, ssl.SSLError):
-        return f"does not speak TLS as expected ({safe(error.reason or 'unknown reason')})"
-    if isinstance(error, socket.gaierror):
-        return "has an unknown host name"
-    if isinstance(error, ConnectionRefusedError):
-        return "refuses the connection"
     if isinstance(error, http.client.RemoteDisconnected):
         return "closes the connection without an answer"
-    if isinstance(error, TimeoutError):
-        return "does not answer"
     if isinstance(error, http.client.HTTPException):
         return "sends an answer that is not HTTP"
     if isinstance(error, OSError):
-        return f"cannot be reached ({safe(error.strerror or 'the connection ended')})"
+        return why_no_connection(error)
     return "sends an answer that makes no sense"

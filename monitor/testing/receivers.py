@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.alerts.messages import AlertMessage, Stored
-from monitor.delivery.notice import DeliveryError, EventSteps, Notice
+from monitor.delivery.notice import BACKOFF_MAX_S, DeliveryError, EventSteps, Notice
 
 
 class ScriptedReceiver:
@@ -19,6 +19,7 @@ class ScriptedReceiver:
         self.name = name
         self.topics: tuple[str, ...] = ("alert/",)
         self.keep_s = 1e9
+        self.backoff_max_s = BACKOFF_MAX_S
         self.accepted: list[Notice] = []
         self.late: set[str] = set()
         self.failing = False

@@ -9,6 +9,7 @@ from pathlib import Path
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.delivery import outbox_sink as outboxes
+from monitor.delivery.ledger import Ledger
 from monitor.delivery.notice import Notice
 from monitor.delivery.outbox_sink import Outbox
 from monitor.reports import RunReport
@@ -39,8 +40,9 @@ def test_the_end_of_a_run_waits_for_deliveries(tmp_path: Path) -> None:
     receiver = ScriptedReceiver()
     with (
         Journal(tmp_path / "journal.sqlite3") as journal,
+        Ledger(tmp_path / "outbox.sqlite3") as ledger,
         Publisher(ANY, ANY, ANY, journal=journal) as publisher,
-        Outbox(journal, [receiver], stop=threading.Event()) as outbox,
+        Outbox(journal, ledger, [receiver], stop=threading.Event()) as outbox,
     ):
         ids = [publish_alert(publisher, f"cam{number}").event_id for number in range(120)]
         outbox.tick(NOTHING)
@@ -52,8 +54,9 @@ def test_one_hanging_receiver_delays_neither_the_main_thread_nor_another_receive
     stop = threading.Event()
     with (
         Journal(tmp_path / "journal.sqlite3") as journal,
+        Ledger(tmp_path / "outbox.sqlite3") as ledger,
         Publisher(ANY, ANY, ANY, journal=journal) as publisher,
-        Outbox(journal, [hanging, quick], stop=stop) as outbox,
+        Outbox(journal, ledger, [hanging, quick], stop=stop) as outbox,
     ):
         for number in range(60):
             publish_alert(publisher, f"cam{number}")
@@ -66,9 +69,9 @@ def test_one_hanging_receiver_delays_neither_the_main_thread_nor_another_receive
         stop.set()
         began = time.monotonic()
     assert time.monotonic() - began < outboxes.HURRY_S + outboxes.GRACE_S + 10
-    with Journal(tmp_path / "journal.sqlite3") as journal:
+    with Journal(tmp_path / "journal.sqlite3") as journal, Ledger(tmp_path / "outbox.sqlite3") as ledger:
         later = ScriptedReceiver("webhook.hanging")
-        with Outbox(journal, [later], stop=threading.Event()):
+        with Outbox(journal, ledger, [later], stop=threading.Event()):
             pass
     assert later.keys == quick.keys, "the next run sends the rest"
 
@@ -79,8 +82,9 @@ def test_the_end_does_not_wait_for_a_receiver_that_fails(tmp_path: Path) -> None
     began = time.monotonic()
     with (
         Journal(tmp_path / "journal.sqlite3") as journal,
+        Ledger(tmp_path / "outbox.sqlite3") as ledger,
         Publisher(ANY, ANY, ANY, journal=journal) as publisher,
-        Outbox(journal, [receiver], stop=threading.Event()),
+        Outbox(journal, ledger, [receiver], stop=threading.Event()),
     ):
         publish_alert(publisher)
     assert time.monotonic() - began < outboxes.END_S

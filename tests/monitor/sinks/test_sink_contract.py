@@ -14,6 +14,13 @@ from rich.console import Console
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.app.demo import DemoJudge
+from monitor.delivery.armed import Armed
+from monitor.delivery.ledger import Ledger
+from monitor.delivery.mqtt_link import MqttLink
+from monitor.delivery.mqtt_live_sink import MqttLiveSink
+from monitor.delivery.mqtt_receiver import MqttReceiver
+from monitor.delivery.mqtt_settings import MqttSettings
+from monitor.delivery.mqtt_topics import Topics
 from monitor.delivery.outbox_sink import Outbox
 from monitor.live.sink import Sink
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
@@ -44,9 +51,20 @@ def publishing(folder: Path) -> Iterator[Sink]:
 def delivering(folder: Path) -> Iterator[Sink]:
     with (
         Journal(folder / "journal.sqlite3") as journal,
-        Outbox(journal, [ScriptedReceiver()], stop=threading.Event()) as outbox,
+        Ledger(folder / "outbox.sqlite3") as ledger,
+        Outbox(journal, ledger, [ScriptedReceiver()], stop=threading.Event()) as outbox,
     ):
         yield outbox
+
+
+@contextmanager
+def over_mqtt(_: Path) -> Iterator[Sink]:
+    """States for a broker that is not there."""
+    settings, topics, armed = MqttSettings(host="127.0.0.1", port=1), Topics("base", "homeassistant"), Armed()
+    with MqttLink(settings, topics, "test") as link:
+        receiver = MqttReceiver(link, topics, armed, picture=True, keep_s=1.0)
+        with MqttLiveSink(settings, topics, link, receiver, armed, "node-1") as sink:
+            yield sink
 
 
 def dashboard() -> Dashboard:
@@ -58,6 +76,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "interface": lambda _: plain(Sink()),
     "publish": publishing,
     "outbox": delivering,
+    "mqtt": over_mqtt,
     "log": lambda _: plain(LogSink(every_s=0.1)),
     "record": lambda folder: Recorder(folder / "scores.jsonl", folder / "alerts.jsonl", sort=True),
     "demo": lambda _: plain(DemoJudge(SyntheticScene(duration_s=10.0))),
@@ -85,7 +104,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield child
             yield from below(child)
 
-    known = {PublishSink, Outbox, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink}
+    known = {PublishSink, Outbox, MqttLiveSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1
