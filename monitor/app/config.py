@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from monitor.delivery.mqtt_settings import MqttSettings
+from monitor.delivery.notify_settings import NotifySettings
 from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
@@ -231,6 +232,8 @@ class MonitorConfig(Settings):
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
     mqtt: MqttSettings = MqttSettings()
+    notify: dict[ReceiverName, NotifySettings] = Field(default_factory=dict)
+    """Services that notify people, by Apprise."""
     webhook: dict[ReceiverName, WebhookSettings] = Field(default_factory=dict)
     """Addresses that get alerts and health as signed HTTP requests."""
 

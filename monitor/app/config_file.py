@@ -115,10 +115,11 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
 
 _UNKNOWN_KEY = ("extra_forbidden",)
 
-_NAMED = {"cameras": "camera", "webhook": "webhook"}
+_NAMED = {"cameras": "camera", "webhook": "webhook", "notify": "notify"}
 """Groups that hold one group per name: [cameras.NAME]."""
 
 _EXPECTED = {
+    "notify": "should be groups with names of your choice: write [notify.NAME]",
     "webhook": "should be groups with names of your choice: write [webhook.NAME]",
     "cameras": "should be groups with the names of the cameras: write [cameras.NAME], not [[cameras]]",
     "device": "should be auto, cpu, cuda or cuda:N",

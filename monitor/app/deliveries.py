@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from monitor.alerts.journal import Journal
 from monitor.app.config import MonitorConfig
+from monitor.delivery.apprise_receiver import AppriseReceiver
 from monitor.delivery.armed import Armed
 from monitor.delivery.ledger import Ledger, ledger_path
 from monitor.delivery.mqtt_link import MqttLink
@@ -37,6 +38,7 @@ def open_deliveries(
     ledger = stack.enter_context(Ledger(ledger_path(journal.path)))
     armed = Armed(ledger)
     receivers: list[Receiver] = [*webhooks(settings, armed)]
+    receivers += notifiers(settings, armed)
     live: list[Sink] = []
     if settings.mqtt.host is not None:
         topics, link = mqtt_link(settings)
@@ -51,6 +53,12 @@ def open_deliveries(
 def webhooks(settings: MonitorConfig, armed: Armed | None = None) -> Iterator[Webhook]:
     """Make the webhooks. Raises ConfigError."""
     return (Webhook(name, webhook, armed) for name, webhook in settings.webhook.items())
+
+
+def notifiers(settings: MonitorConfig, armed: Armed | None = None) -> Iterator[AppriseReceiver]:
+    """Make the receivers that notify people. Raises ConfigError."""
+    armed = armed or Armed()
+    return (AppriseReceiver(name, notify, armed, settings.node) for name, notify in settings.notify.items())
 
 
 def mqtt_link(settings: MonitorConfig, *, announce: bool = True) -> tuple[Topics, MqttLink]:
@@ -72,4 +80,5 @@ def check_journalled(settings: MonitorConfig) -> None:
 
 
 def _groups(settings: MonitorConfig) -> list[str]:
-    return [f"webhook.{name}" for name in settings.webhook] + ["mqtt"] * (settings.mqtt.host is not None)
+    named = [*(f"webhook.{name}" for name in settings.webhook), *(f"notify.{name}" for name in settings.notify)]
+    return named + ["mqtt"] * (settings.mqtt.host is not None)

@@ -128,9 +128,6 @@ class Courier:
         if self._notice is not None:
             return self._attempt(self._notice)
         now = self._clock.unix()
-        self._notice = self.receiver.due(now)
-        if self._notice is not None:
-            return 0.0
         if self._entries:
             self._notice = self._taken(self._entries.popleft(), now)
             return 0.0
@@ -140,6 +137,10 @@ class Courier:
                 self.save()
         portion = self._feed.take(self.receiver.name)
         if portion is None:
+            # Only once all messages are known is it certain that something is due: the next one may have ended it.
+            self._notice = self.receiver.due(now)
+            if self._notice is not None:
+                return 0.0
             self._feed.ask(self.receiver.name, self._position, self.receiver.topics)
             return max(0.0, self.receiver.due_in(now))
         if portion.lost:

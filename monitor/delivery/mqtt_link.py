@@ -20,6 +20,7 @@ from monitor.delivery.mqtt_topics import OFFLINE, ONLINE, Topics
 from monitor.delivery.notice import DeliveryError
 from monitor.delivery.refusals import why_no_connection
 from monitor.errors import ConfigError
+from monitor.text.commands import python_command
 from monitor.text.outside import safe
 
 if TYPE_CHECKING:
@@ -235,7 +236,8 @@ def _client(settings: MqttSettings, client_id: str, tls: ssl.SSLContext | None) 
         from paho.mqtt.client import Client, MQTTv5, MQTTv311
         from paho.mqtt.enums import CallbackAPIVersion
     except ImportError as error:
-        raise ConfigError("[mqtt] needs paho-mqtt: run `pip install 'true-sight[mqtt]'`") from error
+        command = python_command("-m pip install 'paho-mqtt>=2'")
+        raise ConfigError(f"[mqtt] needs paho-mqtt: run `{command}`") from error
     protocol = MQTTv5 if settings.protocol == "5" else MQTTv311
     client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=protocol)
     if settings.user is not None:

@@ -14,7 +14,7 @@ from monitor.alerts.messages import AlertMessage, HealthMessage, Stored
 from monitor.delivery.armed import Armed
 from monitor.delivery.mqtt_link import CONNECT_S, MqttLink
 from monitor.delivery.mqtt_topics import UNKNOWN, Topics
-from monitor.delivery.notice import EventSteps, Notice
+from monitor.delivery.notice import EventSteps, Notice, Summary
 from monitor.states import AlertKind, Phase
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ class MqttReceiver:
         If the broker did not confirm in time, paho-mqtt sends the same message again by itself. So the next attempt
         waits for that one, and publishes no second one.
         """
+        assert not isinstance(notice.message, Summary)
         key, sent = self._sent
         if key != notice.key or sent is None:
             self._link.await_connection(CONNECT_S)
@@ -146,6 +147,7 @@ class MqttReceiver:
 def event_body(notice: Notice, *, late: bool, armed: bool) -> dict[str, Any]:
     """The payload of an event: ``event_type`` for Home Assistant, and the most useful fields of the message."""
     message = notice.message
+    assert not isinstance(message, Summary)
     common = {"id": notice.key, "camera": message.camera, "late": late, "armed": armed, "sent_at": message.sent_at}
     if isinstance(message, HealthMessage):
         return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,16 +17,30 @@ _MOST_QUIET = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """Notifications that were held back.
+
+    held     camera -> their number
+    since    when the first of them came, unix seconds
+    sent_at  when the summary was due, unix seconds
+    """
+
+    sent_at: float
+    since: float
+    held: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """One thing to deliver.
 
     key      idempotency key: the same for every attempt to deliver this notice, also after restarts
-    message  the message as it is in the journal
+    message  the message as it is in the journal, or a summary
     jpeg     its picture, if any
     """
 
     key: str
-    message: Stored
+    message: Stored | Summary
     jpeg: bytes | None = None
 
     @property

@@ -106,6 +106,7 @@ class Webhook:
 
     def deliver(self, notice: Notice, *, late: bool) -> None:
         """Send one request. Raises DeliveryError unless the server answers with 200 to 299."""
+        assert isinstance(notice.message, Stored)
         body = {
             "schema": SCHEMA,
             "id": notice.key,

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from monitor.app.config import MonitorConfig
-from monitor.app.deliveries import check_journalled, mqtt_link, webhooks
+from monitor.app.deliveries import check_journalled, mqtt_link, notifiers, webhooks
 from monitor.app.doctor.finding_report import Finding, State, from_error
+from monitor.delivery.apprise_receiver import AppriseReceiver
 from monitor.delivery.mqtt_link import CONNECT_S
 from monitor.delivery.notice import DeliveryError
 from monitor.delivery.webhook import Webhook
@@ -24,12 +25,13 @@ def check_receivers(settings: MonitorConfig, *, send: bool) -> Iterator[Finding]
     """
     try:
         check_journalled(settings)
-        hooks = list(webhooks(settings))
+        hooks, services = list(webhooks(settings)), list(notifiers(settings))
     except ConfigError as error:
         yield from_error("receiver", "", error)
         return
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         yield from pool.map(lambda hook: _webhook(hook, send=send), hooks)
+        yield from pool.map(lambda service: _service(service, send=send), services)
     if settings.mqtt.host is not None:
         yield _mqtt(settings, send=send)
 
@@ -38,6 +40,12 @@ def _webhook(hook: Webhook, *, send: bool) -> Finding:
     if send:
         return _tried(hook.name, hook.test, f"{hook.label} has accepted a test message")
     return _tried(hook.name, hook.probe, f"{hook.label} can be reached; `--notify` sends a test message")
+
+
+def _service(service: AppriseReceiver, *, send: bool) -> Finding:
+    if not send:
+        return Finding("receiver", service.name, State.OK, "its address is understood; `--notify` sends a test message")
+    return _tried(service.name, service.test, "the service has taken a test message")
 
 
 def _mqtt(settings: MonitorConfig, *, send: bool) -> Finding:

@@ -52,6 +52,19 @@ def test_a_run_delivers_and_ends_when_all_is_delivered(tmp_path: Path, server: W
     assert "token-1234" not in result.stderr
 
 
+def test_a_run_notifies_people_too(tmp_path: Path, server: WebhookServer) -> None:
+    with WebhookServer() as phone:
+        url = phone.url.partition("?")[0].replace("http", "json", 1)
+        more = f'[notify.phone]\nurl = "{url}"\ntitle = "{{what}} {{camera}}"\ntext = "{{text}}"\n'
+        result = watch(config(tmp_path, server.url, more))
+        assert result.returncode == 0, result.stderr
+        started = [r.json["message"] for r in server.received if r.json["message"].get("phase") == "start"]
+        assert started, "the brightness jumps"
+        titles = [request.json["title"] for request in phone.received]
+    assert titles == ["Alert archive"] * sum(message["notify"] for message in started)
+    assert "token-1234" not in result.stderr + result.stdout
+
+
 def test_a_run_goes_well_without_its_receiver_and_the_next_one_delivers(tmp_path: Path, server: WebhookServer) -> None:
     server.status = 500
     path = config(tmp_path, server.url)
@@ -83,6 +96,16 @@ def test_a_receiver_needs_the_journal(tmp_path: Path, flag: str) -> None:
         ("[webhook.'a b']\nurl = 'x'", "webhook name 'a b': use letters"),
         ("[webhook.b]\nurl = 'hunter2'\nsecret='hunter2hunter2hunter2'", "setting 'webhook.b': url must be an http"),
         ("timeout = 3", "unknown setting 'webhook.house.timeout': did you mean 'timeout_s'?"),
+        (
+            "[notify.phone]\nurl = 'json://h'\nquiets = ['x']",
+            "unknown setting 'notify.phone.quiets': did you mean 'quiet'?",
+        ),
+        (
+            "[notify.phone]\nurl = 'json://h'\nquiet = ['x']",
+            "setting 'notify.phone.quiet': 'x' is no quiet time: write",
+        ),
+        ("[mqtt]\nuser = 'x'", "setting 'mqtt': host is missing: name the broker"),
+        ("[mqtt]\nhst = 'x'", "unknown setting 'mqtt.hst': did you mean 'host'?"),
         ("[alert]\nsecret = 3", "did you mean 'secret' under [webhook.NAME]?"),
     ],
 )

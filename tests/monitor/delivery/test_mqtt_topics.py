@@ -140,5 +140,7 @@ def test_commands_are_recognised() -> None:
 def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("paho", "paho.mqtt", "paho.mqtt.client", "paho.mqtt.enums"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ConfigError, match=r"^\[mqtt\] needs paho-mqtt: run `pip install 'true-sight\[mqtt\]'`$"):
+    with pytest.raises(
+        ConfigError, match=r"^\[mqtt\] needs paho-mqtt: run `.*python\S* -m pip install 'paho-mqtt>=2'`$"
+    ):
         MqttLink(MqttSettings(host="h"), TOPICS, "test")
