@@ -1,19 +1,26 @@
 """Kills a delivering monitor (SIGKILL) at random moments; counts messages lost and doubled, by idempotency key.
 
     python -m benchmarks.outbox [--times 200] [--seed 0]
+    python -m benchmarks.outbox --latency 1500
 
 A separate program publishes alerts as fast as its receiver takes them: first into the journal, then through the outbox
 to a signed webhook. It is killed and started again many times. The receiver refuses one request in thirty (503), and
 cuts the connection after it has accepted one in thirty. It remembers the keys that it has accepted, as the
 documentation asks, and counts a repeated key as repeated. At the end the keys must equal the alerts in the journal, in
 order. The exit code is 1 if they do not.
+
+With --latency, it publishes this many alerts with pictures of 60 kB instead, one every 10 ms, and prints how long the
+main thread needs for each: without receivers, with a webhook, a service and a broker that hang, and with a webhook and
+a service that answer 500. It alternates three times, because other programs disturb.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +28,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -30,6 +38,8 @@ from monitor.alerts.journal import Journal
 from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.messages import AlertMessage, decode
 from monitor.alerts.publisher import Publisher
+from monitor.app.config import MonitorConfig
+from monitor.app.deliveries import open_deliveries
 from monitor.delivery.ledger import Ledger
 from monitor.delivery.outbox_sink import Outbox
 from monitor.delivery.webhook import Webhook
@@ -126,8 +136,13 @@ def send(folder: Path, url: str, *, publish: bool) -> None:
             assert publish or time.monotonic() < deadline, "the rest was not delivered in time"
 
 
-def _publish(publisher: Publisher, number: int) -> None:
-    for phase in (Phase.START, Phase.END):
+def _publish(
+    publisher: Publisher,
+    number: int,
+    phases: Sequence[Phase] = (Phase.START, Phase.END),
+    picture: bytes = bytes(2000),
+) -> None:
+    for phase in phases:
         event = AlertEvent(number, phase, 1.0, 2.0 if phase is Phase.END else None, 1.2, 1.5, 1.0, notify=True)
         publisher.publish_alert(
             "door",
@@ -137,7 +152,7 @@ def _publish(publisher: Publisher, number: int) -> None:
             model=ModelRef(id="m", hash="h"),
             frame_age_s=0.0,
             dropped_frames=0,
-            jpeg=bytes(2000),
+            jpeg=picture,
         )
 
 
@@ -182,6 +197,41 @@ def _journalled(path: Path) -> list[str]:
     return [f"{m.event_id}:{m.phase}" for m in messages if isinstance(m, AlertMessage)]
 
 
+def measure_latency(alerts: int, receivers: str) -> list[float]:
+    """Milliseconds of the main thread per alert, sorted: publish, and one tick of every sink.
+
+    receivers: ``none``, ``hang`` or ``500``
+    """
+    took = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        server = stack.enter_context(WebhookServer())
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))  # accepts, and never answers
+        server.status = 500
+        if receivers == "hang":
+            server.answer = server.hang
+        journal = stack.enter_context(Journal(folder / "journal.sqlite3"))
+        publisher = stack.enter_context(Publisher(ANY, ANY, ANY, journal=journal))
+        config = {
+            "webhook": {"a": {"url": server.url, "secret": SECRET, "picture": True}},
+            "notify": {"b": {"url": server.url.replace("http", "json", 1)}},
+            "mqtt": {"host": "127.0.0.1", "port": silent.getsockname()[1]},
+        }
+        settings = MonitorConfig.model_validate({} if receivers == "none" else config)
+        stop = threading.Event()
+        sinks = open_deliveries(settings, journal, stack, stop=stop)
+        for number in range(1, alerts + 1):
+            began = time.perf_counter()
+            _publish(publisher, number, phases=(Phase.START,), picture=bytes(60_000))
+            publisher.tick(time.monotonic())
+            for sink in sinks:
+                sink.tick(RunReport(0.0, 0, ()))
+            took.append(1e3 * (time.perf_counter() - began))
+            time.sleep(0.01)
+        stop.set()
+    return sorted(took)
+
+
 def main() -> None:
     """Run one of the roles."""
     if sys.argv[1:2] in (["publish"], ["rest"]):
@@ -190,7 +240,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--latency", type=int, metavar="ALERTS")
     arguments = parser.parse_args()
+    if arguments.latency is not None:
+        logging.disable()
+        for receivers in ("none", "hang", "500") * 3:
+            took = measure_latency(arguments.latency, receivers)
+            p50, p99 = took[len(took) // 2], took[len(took) * 99 // 100]
+            print(f"{receivers:5} p50 {p50:.2f} ms, p99 {p99:.2f} ms, longest {took[-1]:.1f} ms", flush=True)
+        return
     with tempfile.TemporaryDirectory() as folder:
         figures = run(arguments.times, Path(folder), arguments.seed)
     print(figures)

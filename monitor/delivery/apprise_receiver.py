@@ -89,7 +89,8 @@ class AppriseReceiver:
 
     def _open(self, url: str) -> Apprise:
         try:
-            from apprise import Apprise
+            with _Captured():
+                from apprise import Apprise
         except ImportError as error:
             raise ConfigError(
                 f"[{self.name}] needs Apprise: run `{python_command('-m pip install apprise')}`"

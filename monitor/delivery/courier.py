@@ -19,7 +19,7 @@ from monitor.alerts.journal_rows import Entry
 from monitor.alerts.messages import MalformedError, Stored, decode
 from monitor.delivery.journal_feed import JournalFeed
 from monitor.delivery.ledger import Ledger
-from monitor.delivery.notice import LATE_S, DeliveryError, Notice, Receiver
+from monitor.delivery.notice import LATE_S, DeliveryError, Notice, Receiver, with_safe_text
 from monitor.text.durations import in_words
 from monitor.text.outside import safe
 from monitor.text.wording import counted
@@ -200,7 +200,7 @@ class Courier:
             return None
         if not isinstance(message, Stored):
             return None
-        return self.receiver.take(message, entry.jpeg, now)
+        return self.receiver.take(with_safe_text(message), entry.jpeg, now)
 
     def _attempt(self, notice: Notice) -> float:
         trouble, now = self._trouble, self._clock.monotonic()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from monitor import __version__
+from monitor.text.outside import safe
 
 ONLINE, OFFLINE = "online", "offline"
 ON, OFF = "ON", "OFF"
@@ -85,7 +86,7 @@ def monitor_config(topics: Topics, node: str) -> dict[str, Any]:
     return {
         "device": {
             "identifiers": [me],
-            "name": f"True Sight {node}",
+            "name": f"True Sight {safe(node)}",
             "manufacturer": "True Sight",
             "model": "Monitor",
             "sw_version": __version__,

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitor.alerts.messages import AlertMessage, Stored
+from monitor.alerts.messages import AlertMessage, HealthMessage, Stored
 from monitor.states import Phase
+from monitor.text.outside import safe
 
 LATE_S = 60.0
 """A notice that is delivered more than this many seconds after its message was stored is marked as late."""
@@ -47,6 +48,16 @@ class Notice:
     def at(self) -> float:
         """When it came about, unix seconds."""
         return self.message.sent_at
+
+
+def with_safe_text(message: Stored) -> Stored:
+    """The message without credentials and control characters in its texts: an older monitor may have stored them."""
+    if isinstance(message, HealthMessage):
+        return message.model_copy(update={"detail": safe(message.detail)})
+    if isinstance(message, AlertMessage):
+        reasons = tuple(reason.model_copy(update={"text": safe(reason.text)}) for reason in message.reasons)
+        return message.model_copy(update={"reasons": reasons})
+    return message
 
 
 class DeliveryError(Exception):

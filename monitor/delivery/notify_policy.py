@@ -15,7 +15,7 @@ from monitor.alerts.messages import AlertMessage, HealthMessage
 from monitor.delivery.armed import Armed
 from monitor.delivery.notice import EventSteps, Notice, Summary
 from monitor.delivery.notify_settings import NotifySettings
-from monitor.states import AlertKind, CameraState, Phase
+from monitor.states import CAMERA_BACK, AlertKind, CameraState, Phase
 
 LOOK_EVERY_S = 10.0
 """While something is held back, the policy looks this often whether it can be sent, seconds."""
@@ -92,6 +92,8 @@ class NotifyPolicy:
             if message.event_id not in lost:
                 return None
             lost.remove(message.event_id)
+            if not any(reason.text == CAMERA_BACK for reason in message.reasons):
+                return None  # the run has ended, or the camera is no longer watched
         elif not message.notify:
             return None
         elif message.about == AlertKind.CAMERA_LOST:

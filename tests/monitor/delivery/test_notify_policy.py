@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from monitor.alerts.message_parts import ReasonBody
 from monitor.alerts.messages import AlertMessage, HealthMessage
 from monitor.delivery.armed import Armed
 from monitor.delivery.notice import Notice, Summary
 from monitor.delivery.notify_policy import NotifyPolicy
 from monitor.delivery.notify_settings import NotifySettings
-from monitor.states import AlertKind, CameraState, Phase
+from monitor.states import CAMERA_BACK, AlertKind, CameraState, Phase
 from tests.helpers.publishing import an_alert
 
 NOON = time.mktime((2026, 6, 1, 12, 0, 0, 0, 0, -1))
@@ -76,6 +77,10 @@ class Place:
         assert self.policy.dump() == text
 
 
+def said(text: str) -> ReasonBody:
+    return ReasonBody(term="no frame for", value=12.0, usual=0.0, unit="s", text=text)
+
+
 def test_an_event_notifies_once_at_its_first_message_that_notifies() -> None:
     place = Place()
     place.alert("loud")
@@ -91,8 +96,16 @@ def test_an_event_notifies_once_at_its_first_message_that_notifies() -> None:
 def test_a_lost_camera_notifies_and_so_does_its_return() -> None:
     place = Place()
     place.alert("lost", about=AlertKind.CAMERA_LOST)
-    place.alert("lost", Phase.END, about=AlertKind.CAMERA_LOST)
+    place.alert("lost", Phase.END, about=AlertKind.CAMERA_LOST, reasons=(said(CAMERA_BACK),))
     assert place.keys == ["lost:start", "lost:end"]
+
+
+@pytest.mark.parametrize("why", ["the monitor has ended, and the camera is still lost", "the camera is lost: offline"])
+def test_a_lost_camera_is_not_back_when_the_run_ends(why: str) -> None:
+    place = Place()
+    place.alert("lost", about=AlertKind.CAMERA_LOST)
+    place.alert("lost", Phase.END, about=AlertKind.CAMERA_LOST, reasons=(said(why),))
+    assert place.keys == ["lost:start"]
 
 
 def test_only_chosen_and_armed_cameras_notify() -> None:
