@@ -21,7 +21,7 @@ from monitor.text.outside import safe, safe_lines
 from monitor.text.wording import counted
 
 if TYPE_CHECKING:
-    from apprise import Apprise
+    from apprise import NotifyBase
 
 WIKI = "https://github.com/caronc/apprise/wiki"
 _MOST_REASONS = 3
@@ -46,7 +46,7 @@ class AppriseReceiver:
         self._node = node
         self._policy = NotifyPolicy(settings, armed)
         self._interrupted = False
-        self._apprise = self._open(settings.url.get_secret_value())
+        self._service = self._open(settings.url.get_secret_value())
 
     def load(self, state: str) -> None:
         """Continue with the state of an earlier run."""
@@ -87,7 +87,7 @@ class AppriseReceiver:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _open(self, url: str) -> Apprise:
+    def _open(self, url: str) -> NotifyBase:
         try:
             with _Captured():
                 from apprise import Apprise
@@ -95,14 +95,14 @@ class AppriseReceiver:
             raise ConfigError(
                 f"[{self.name}] needs Apprise: run `{python_command('-m pip install apprise')}`"
             ) from error
-        apprise = Apprise()
         with _Captured():
-            known = bool(apprise.add(url))
-        if not known:
+            # The service itself is called. Apprise would call it in a thread that keeps the process alive.
+            service = Apprise.instantiate(url)
+        if service is None:
             raise ConfigError(
                 f"[{self.name}] url is no address that Apprise understands: look up how to write it at {WIKI}"
             )
-        return apprise
+        return service
 
     def _send(self, title: str, text: str, jpeg: bytes | None, kind: str) -> None:
         from apprise.attachment.memory import AttachMemory
@@ -117,7 +117,7 @@ class AppriseReceiver:
             )
         )
         with _Captured() as said:
-            sent = self._apprise.notify(body=text, title=title, notify_type=kind, body_format="text", attach=attached)
+            sent = self._service.notify(body=text, title=title, notify_type=kind, body_format="text", attach=attached)
         if not sent:
             reason = said.lines[-1] if said.lines else "no reason given"
             raise DeliveryError(f"the service does not take it: {self._without_secrets(reason)}")

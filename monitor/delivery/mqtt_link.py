@@ -22,6 +22,7 @@ from monitor.delivery.refusals import why_no_connection
 from monitor.errors import ConfigError
 from monitor.text.commands import python_command
 from monitor.text.outside import safe
+from monitor.threads.stage import Stage, join_all
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessageInfo
@@ -83,6 +84,12 @@ class MqttLink:
         if self._announce:
             self._say_goodbye()
         self._client.disconnect()
+        # It waits for the end of the thread, which may be in the middle of a connection.
+        ending = Stage("mqtt-end", self._end_thread, lambda _: None)
+        ending.start()
+        join_all([ending], CONNECT_S + CLOSE_S)
+
+    def _end_thread(self) -> None:
         self._client.loop_stop()
 
     def _say_goodbye(self) -> None:

@@ -14,7 +14,7 @@ from monitor.alerts.messages import AlertMessage, HealthMessage, Stored
 from monitor.delivery.armed import Armed
 from monitor.delivery.mqtt_link import CONNECT_S, MqttLink
 from monitor.delivery.mqtt_topics import UNKNOWN, Topics
-from monitor.delivery.notice import EventSteps, Notice, Summary
+from monitor.delivery.notice import EventSteps, NewStates, Notice, Summary
 from monitor.states import AlertKind, Phase
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class MqttReceiver:
         self._picture = picture
         self._changed = changed
         self._steps = EventSteps()
+        self._states = NewStates()
         self._counted: dict[str, Counted] = {}
         self._sent: tuple[str, MQTTMessageInfo | None] = ("", None)
 
@@ -74,14 +75,15 @@ class MqttReceiver:
                 str(camera): Counted(str(each["day"]), int(each["today"]), str(each["last"]))
                 for camera, each in content["cameras"].items()
             }
+            states = {str(camera): str(one) for camera, one in content["states"].items()}
         except (ValueError, TypeError, KeyError, AttributeError):
             return
-        self._steps, self._counted = EventSteps(state=quiet), counted
+        self._steps, self._states, self._counted = EventSteps(state=quiet), NewStates(states), counted
 
     def dump(self) -> str:
-        """The figures, and the open events that have notified nobody yet."""
+        """The figures, the open events that have notified nobody yet, and the last states of cameras."""
         cameras = {name: vars(each) for name, each in self._counted.items()}
-        return json.dumps({"quiet": self._steps.quiet, "cameras": cameras})
+        return json.dumps({"quiet": self._steps.quiet, "states": self._states.states, "cameras": cameras})
 
     def figures(self, camera: str, now: float) -> Counted:
         """The alerts of a camera, of today. now: unix seconds. Another thread may call this."""
@@ -92,6 +94,8 @@ class MqttReceiver:
     def take(self, message: Stored, jpeg: bytes | None, now: float) -> Notice | None:
         """Choose the steps of events, and count alerts that notify."""
         if isinstance(message, HealthMessage):
+            if not self._states.is_new(message):
+                return None
             return Notice(f"{message.epoch}-{message.camera}-health-{message.seq}", message)
         if not isinstance(message, AlertMessage):
             return None

@@ -157,3 +157,21 @@ class EventSteps:
             del self._quiet[event_id]
             return f"{event_id}:notify"
         return f"{event_id}:update-{message.position}" if self._updates else None
+
+
+class NewStates:
+    """Chooses the health messages with a new state. A learning camera sends one for every step of its progress.
+
+    states  camera -> its last state, as ``states`` returned it in an earlier run
+    """
+
+    def __init__(self, states: Mapping[str, str] | None = None) -> None:
+        self.states = dict(states or {})
+
+    def is_new(self, message: HealthMessage) -> bool:
+        """Whether the camera has another state than in its last message."""
+        before = self.states.get(message.camera)
+        self.states[message.camera] = str(message.state)
+        while len(self.states) > _MOST_QUIET:
+            del self.states[next(iter(self.states))]
+        return before != str(message.state)

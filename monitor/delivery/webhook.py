@@ -27,7 +27,7 @@ from urllib.parse import unquote
 from monitor import __version__
 from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, Stored
 from monitor.delivery.armed import Armed
-from monitor.delivery.notice import BACKOFF_MAX_S, DeliveryError, EventSteps, Notice
+from monitor.delivery.notice import BACKOFF_MAX_S, DeliveryError, EventSteps, NewStates, Notice
 from monitor.delivery.refusals import why_no_connection
 from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.errors import ConfigError
@@ -66,7 +66,8 @@ class Webhook:
         self._settings = settings
         self._key = settings.key()
         self._address = settings.address()
-        self._steps = EventSteps(updates="updates" in settings.send)
+        self._updates = "updates" in settings.send
+        self._steps, self._states = EventSteps(updates=self._updates), NewStates()
         self._interrupted = self._was_cut = False
         self._socket: socket.socket | None = None
         self._tls = self._context() if self._address.scheme.lower() == "https" else None
@@ -77,20 +78,23 @@ class Webhook:
         return str(shown_address(f"{self._address.scheme}://", self._address.netloc))
 
     def load(self, state: str) -> None:
-        """Continue with the open events that have notified nobody yet."""
-        with suppress(ValueError):
-            ids = json.loads(state)
-            if isinstance(ids, list) and all(isinstance(one, str) for one in ids):
-                self._steps = EventSteps(updates="updates" in self._settings.send, state=ids)
+        """Continue with the open events that have notified nobody yet, and the last states of cameras."""
+        with suppress(ValueError, TypeError, KeyError, AttributeError):
+            content = json.loads(state)
+            quiet = [str(one) for one in content["quiet"]]
+            states = {str(camera): str(one) for camera, one in content["states"].items()}
+            self._steps, self._states = EventSteps(updates=self._updates, state=quiet), NewStates(states)
 
     def dump(self) -> str:
-        """The open events that have notified nobody yet."""
-        return json.dumps(self._steps.quiet)
+        """The open events that have notified nobody yet, and the last states of cameras."""
+        return json.dumps({"quiet": self._steps.quiet, "states": self._states.states})
 
     def take(self, message: Stored, jpeg: bytes | None, now: float) -> Notice | None:  # noqa: ARG002 - the interface
-        """Choose what is sent: every message of the wanted kinds; of events, the steps that ``EventSteps`` chooses."""
+        """Choose what is sent: of the wanted kinds, what ``EventSteps`` and ``NewStates`` choose."""
         if isinstance(message, AlertMessage):
             key = self._steps.key(message)
+        elif isinstance(message, HealthMessage) and not self._states.is_new(message):
+            return None
         else:
             kind = "health" if isinstance(message, HealthMessage) else "budget"
             key = f"{message.epoch}-{message.camera}-{kind}-{message.seq}"

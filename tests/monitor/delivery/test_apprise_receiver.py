@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -124,7 +125,9 @@ def test_a_failure_names_the_reason_but_not_the_secret(server: WebhookServer, lo
     server.status = 403
     with pytest.raises(DeliveryError, match="the service does not take it: ") as caught:
         phone(server).deliver(ALERT, late=False)
+    assert "403" in str(caught.value)
     assert "hunter2" not in str(caught.value) + "".join(logged)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")], "it would go on"
     with WebhookServer() as gone:
         receiver = phone(gone)
     with pytest.raises(DeliveryError):

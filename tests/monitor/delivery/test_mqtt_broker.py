@@ -212,7 +212,8 @@ def test_the_restart_of_the_broker_loses_nothing(tmp_path: Path, keeping: tuple[
         run.until(lambda: observer.of("truesight/status")[-1] == b"online", "online again")
         run.until(lambda: observer.last["truesight/door/alerts_today"] == b"11", "the count")
     wanted = [f"{alert.event_id}:start" for alert in (before, *missed)]
-    assert [event["id"] for event in events(observer)] == wanted
+    # The observer gets an event again if the broker had not yet seen that it came.
+    assert list(dict.fromkeys(event["id"] for event in events(observer))) == wanted
 
 
 def test_the_restart_of_the_monitor_sends_the_rest_as_late(

@@ -154,11 +154,39 @@ def test_health_has_a_key_and_is_only_asked_for_if_wanted(server: WebhookServer)
     assert webhook(server, send=["alerts"]).topics == ("alert/",)
 
 
-@pytest.mark.parametrize("state", ["", "nonsense", "{}", "[1]", '["a"'])
+@pytest.mark.parametrize("state", ["", "nonsense", "{}", "[1]", '["a"', '{"quiet": [], "states": 3}'])
 def test_a_state_that_makes_no_sense_is_ignored(server: WebhookServer, state: str) -> None:
     hook = webhook(server)
     hook.load(state)
-    assert hook.dump() == "[]"
+    assert hook.dump() == webhook(server).dump()
+
+
+def test_only_a_new_state_of_a_camera_is_sent(server: WebhookServer) -> None:
+    hook, sent = webhook(server), []
+    for number, (camera, state, detail) in enumerate(
+        [
+            ("a", "learning", "1 %"),
+            ("a", "learning", "2 %"),
+            ("b", "learning", ""),
+            ("a", "online", ""),
+            ("a", "online", ""),
+        ]
+    ):
+        message = HealthMessage(
+            schema=1,
+            node="lab",
+            epoch="e1",
+            seq=number + 1,
+            sent_at=1.0,
+            camera=camera,
+            state=state,
+            since=1.0,
+            detail=detail,
+        )
+        sent.append(hook.take(message, None, 0.0) is not None)
+        text, hook = hook.dump(), webhook(server)
+        hook.load(text)
+    assert sent == [True, False, True, True, False]
 
 
 # Wrong answers
