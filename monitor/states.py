@@ -68,6 +68,10 @@ class AlertKind(StrEnum):
     """A camera gives no frames, or none that can be judged: nothing is watched there."""
 
 
+CAMERA_BACK = "the camera is back"
+"""The reason at the end of an alert about a lost camera, in words. With any other, the camera is not back."""
+
+
 @dataclass(frozen=True, slots=True)
 class AlertEvent:
     """One phase of an event of one camera. All times are in seconds on the stream's clock.

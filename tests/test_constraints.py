@@ -14,7 +14,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 DIRECT = {
     canonicalize_name(wanted.name): wanted
-    for wanted in map(Requirement, [*PROJECT["dependencies"], *EXTRAS["train"], *EXTRAS["test"]])
+    for wanted in map(Requirement, [*PROJECT["dependencies"], *(one for extra in EXTRAS.values() for one in extra)])
     if wanted.name != PROJECT["name"]
 }
 OLDEST, NEWEST = ROOT / "constraints/oldest.txt", ROOT / "constraints/newest.txt"

@@ -28,6 +28,9 @@ from pydantic import (
 )
 
 from monitor.app.place_config import MOST_PLACES, MaskConfig, PlaceName, ZoneConfig
+from monitor.delivery.mqtt_settings import MqttSettings
+from monitor.delivery.notify_settings import NotifySettings
+from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
 from monitor.learning.learning_plan import LEAST_LEARNING_S
@@ -47,6 +50,9 @@ LEAST_FPS = 0.01
 
 CameraName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 """See ``monitor.sources.naming``."""
+
+ReceiverName = CameraName
+"""The name of a receiver of deliveries follows the same rule."""
 
 
 class CaptureConfig(Settings):
@@ -236,6 +242,11 @@ class MonitorConfig(Settings):
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
     metrics: MetricsSettings = MetricsSettings()
+    mqtt: MqttSettings = MqttSettings()
+    notify: dict[ReceiverName, NotifySettings] = Field(default_factory=dict)
+    """Services that notify people, by Apprise."""
+    webhook: dict[ReceiverName, WebhookSettings] = Field(default_factory=dict)
+    """Addresses that get alerts and health as signed HTTP requests."""
 
     _check_rate = field_validator("analysis_fps")(check_rate)
     _check_detectors = field_validator("detectors")(check_detectors)

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
-from monitor.app.config import CameraConfig, MonitorConfig
+from monitor.app.config import MonitorConfig
 from monitor.app.config_secrets import Filled, fill_in, hide_secrets_of, without_values
 from monitor.app.flags import FLAGS_OF_SETTINGS
 from monitor.app.state_place import with_places
@@ -118,8 +118,8 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
         return f"unknown setting '{key}': {_hint(location)}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"] and len(location) > 3:
         return f"name '{location[-2]}' of a place under '{'.'.join(map(str, location[:-2]))}': {NAME_RULE}"
-    if location[:1] == ["cameras"] and location[-1:] == ["[key]"]:
-        return f"camera name '{location[1]}': {NAME_RULE}"
+    if location[-1:] == ["[key]"] and location[0] in _NAMED:
+        return f"{_NAMED[str(location[0])]} name '{location[1]}': {NAME_RULE}"
     if "polygon" in location[3:-1]:
         end = location.index("polygon", 3) + 1
         return f"setting '{'.'.join(map(str, location[:end]))}': each corner must be two numbers, [x, y]"
@@ -132,7 +132,12 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
 
 _UNKNOWN_KEY = ("extra_forbidden",)
 
+_NAMED = {"cameras": "camera", "webhook": "webhook", "notify": "notify"}
+"""Groups that hold one group per name: [cameras.NAME]."""
+
 _EXPECTED = {
+    "notify": "should be groups with names of your choice: write [notify.NAME]",
+    "webhook": "should be groups with names of your choice: write [webhook.NAME]",
     "cameras": "should be groups with the names of the cameras: write [cameras.NAME], not [[cameras]]",
     "device": "should be auto, cpu, cuda or cuda:N",
     "model": "should be the path of a model folder",
@@ -164,10 +169,11 @@ def _hint(location: list[int | str]) -> str:
 
 def _keys_by_place() -> dict[str, list[str]]:
     """Place in the file -> names of the settings that belong there."""
-    groups = {name: _known_keys([name]) for name in MonitorConfig.model_fields if name != "cameras"}
+    groups = {name: _known_keys([name]) for name in MonitorConfig.model_fields if name not in _NAMED}
+    named = {name: _known_keys([name, "NAME"]) for name in _NAMED}
     return {
         "above all [groups]": [name for name, keys in groups.items() if not keys],
-        "under [cameras.NAME]": [name for name in CameraConfig.model_fields if not groups.get(name)],
+        **{f"under [{name}.NAME]": [key for key in keys if not groups.get(key)] for name, keys in named.items()},
         **{f"under [{name}]": keys for name, keys in groups.items() if keys},
     }
 
@@ -195,8 +201,10 @@ def _known_keys(location: list[int | str]) -> list[str]:
     """Names of the settings at a place in the file; empty if the place is itself a setting, or not known."""
     group: Any = MonitorConfig
     parts = list(location)
-    if parts[:1] == ["cameras"]:
-        group, parts = CameraConfig, parts[2:]
+    if parts[:1] and parts[0] in _NAMED:
+        if len(parts) == 1:
+            return []
+        group, parts = get_args(MonitorConfig.model_fields[str(parts[0])].annotation)[1], parts[2:]
     for part in parts:
         if get_origin(group) is dict:  # of places by their names
             group = get_args(group)[1]

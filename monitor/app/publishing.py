@@ -27,6 +27,7 @@ _FREE = "tcp://127.0.0.1:*"
 class Publishing:
     """What a run publishes with.
 
+    journal  None if the journal is disabled
     earlier  the last alerts of earlier runs, oldest first
     counted  camera -> what earlier runs have counted of its alarms, oldest first
     """

@@ -16,6 +16,7 @@ from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
 from monitor.app.config import MonitorConfig
+from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.metrics_serving import serve_metrics
 from monitor.app.outcome import Outcome
@@ -218,6 +219,7 @@ class Session:
     def _sinks(self, stack: ExitStack) -> list[Sink]:
         """The sinks of the run, in the order publish, record, draw."""
         settings, options = self._settings, self._options
+        check_journalled(settings)
         sinks: list[Sink] = []
         endpoint = "off"
         earlier: Sequence[AlertMessage] = ()
@@ -237,6 +239,8 @@ class Session:
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)
             sinks.append(self._publishing)
+            if publishing.journal is not None and self._judge is None:
+                sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop)
         sinks.append(recorder)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
         if settings.metrics.enabled:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor.reports import RunReport
-from monitor.states import LOST, CameraState, Phase
+from monitor.states import CAMERA_BACK, LOST, CameraState, Phase
 
 _BACK_S = 5.0
 """A camera is back once it has given frames for this long, seconds."""
@@ -86,7 +86,7 @@ class LostCameras:
             known.back_s = now_s if known.back_s is None else known.back_s
             if now_s - known.back_s < _BACK_S:
                 return None
-            back = self._end(camera, known, known.back_s, "the camera is back")
+            back = self._end(camera, known, known.back_s, CAMERA_BACK)
             known.started_s, known.lost_s = None, 0.0
             return back[0] if back else None
         if known.started_s is None:

@@ -30,6 +30,10 @@ from monitor.app.doctor.finding_report import Finding, State
 from monitor.client import Ended, Expired, Malformed, NoRepair, Received, UnknownCamera
 from monitor.client.items import Item
 from monitor.client.lines import text_line as client_line
+from monitor.delivery.apprise_receiver import described
+from monitor.delivery.mqtt_receiver import event_body
+from monitor.delivery.mqtt_topics import Topics, monitor_config
+from monitor.delivery.notice import Notice, Summary, with_safe_text
 from monitor.errors import ConfigError, SourceError
 from monitor.judging.camera_monitor import Alert
 from monitor.reports import Progress, RunReport
@@ -224,3 +228,19 @@ def test_messages_and_the_journal_hold_only_safe_text(tmp_path: Path) -> None:
 def test_an_old_message_with_a_password_is_shown_without_it() -> None:
     reason = ReasonBody(term="x", value=1.0, usual=1.0, text=f"rtsp://u:{SECRET}@h/x")
     check(client_line(Received(an_alert(reasons=[reason]), None, 0)), lines=False)
+
+
+@CASES
+@given(hostile())
+def test_deliveries_hold_only_safe_text(text: str) -> None:
+    reason = ReasonBody(term="x", value=1.0, usual=1.0, text=text)
+    health = HealthMessage(
+        schema=1, node="n", epoch="e", seq=1, sent_at=1.0, camera="c", state="dark", since=1.0, detail=text
+    )
+    for message in (an_alert(reasons=[reason]), health):
+        notice = Notice("key", with_safe_text(message))
+        assert not isinstance(notice.message, Summary)
+        check(notice.message.model_dump_json(by_alias=True))
+        check(json.dumps(event_body(notice, late=False, armed=True), ensure_ascii=False))
+        check("".join(described(notice, text, late=True).values()))
+    check(json.dumps(monitor_config(Topics("base", "homeassistant"), text), ensure_ascii=False))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from monitor.app.config import MonitorConfig
 from monitor.app.doctor.children import AT_ONCE, probe
+from monitor.app.doctor.delivery_check import check_receivers
 from monitor.app.doctor.device_check import judge_device, look_at_machine, usable_device
 from monitor.app.doctor.disk_check import check_evidence, check_journal, check_records
 from monitor.app.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts
@@ -58,6 +59,7 @@ class Checkup:
     config         the config file, or None
     seconds        how long to watch each camera
     record_scores, record_alerts  files that a run would write
+    notify         send a test message to each receiver
     """
 
     settings: MonitorConfig
@@ -66,6 +68,7 @@ class Checkup:
     seconds: float = 5.0
     record_scores: Path | None = None
     record_alerts: Path | None = None
+    notify: bool = False
 
 
 @dataclass
@@ -112,6 +115,8 @@ def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
         yield check_journal(settings.journal)
     if settings.evidence.enabled:
         yield check_evidence(settings.evidence)
+    say("calling receivers")
+    yield from check_receivers(settings, send=checkup.notify)
     fps = settings.analysis_fps or EVERY_FRAME_FPS
     yield from check_records(checkup.record_scores, checkup.record_alerts, fps * len(sources))
     yield judge_device(settings.device, machine)

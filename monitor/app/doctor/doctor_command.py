@@ -38,6 +38,7 @@ def doctor(
     state: flags.State = None,
     seconds: Annotated[float, typer.Option(metavar="S", min=0.5, max=600, help="How long to watch each camera.")] = 5.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    notify: Annotated[bool, typer.Option("--notify", help="Send a test message to each receiver of alerts.")] = False,
     fps: flags.Fps = None,
     analysis_fps: flags.AnalysisFps = None,
     false_alarms_per_day: flags.FalseAlarmsPerDay = None,
@@ -76,9 +77,8 @@ def doctor(
         if not (sources or config):
             raise UsageError("there is nothing to check: give --config FILE or a SOURCE")
         settings = load_config(config, given)
-        findings = report(
-            Checkup(settings, sources or (), config, seconds, record_scores, record_alerts), Console(), as_json=as_json
-        )
+        checkup = Checkup(settings, sources or (), config, seconds, record_scores, record_alerts, notify)
+        findings = report(checkup, Console(), as_json=as_json)
     except MonitorError as error:
         say_error(error)
         raise typer.Exit(error.exit_code) from error

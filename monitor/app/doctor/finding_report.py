@@ -53,7 +53,7 @@ class ModelFacts:
 class Finding:
     """One line of the report.
 
-    check  kind of check: config, source, camera, footage, model, load, port, keys, disk, device
+    check  kind of check: config, source, camera, footage, model, load, port, keys, disk, receiver, device
     name   name of the checked item; may be empty
     found  what was found, as a sentence
     mend   what to do about it; empty if there is nothing to do. The screen shows it after "fix:"

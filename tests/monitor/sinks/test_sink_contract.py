@@ -14,6 +14,14 @@ from rich.console import Console
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.app.demo import DemoJudge
+from monitor.delivery.armed import Armed
+from monitor.delivery.ledger import Ledger
+from monitor.delivery.mqtt_link import MqttLink
+from monitor.delivery.mqtt_live_sink import MqttLiveSink
+from monitor.delivery.mqtt_receiver import MqttReceiver
+from monitor.delivery.mqtt_settings import MqttSettings
+from monitor.delivery.mqtt_topics import Topics
+from monitor.delivery.outbox_sink import Outbox
 from monitor.learning.calibration_store import CalibrationStore
 from monitor.live.sink import Sink
 from monitor.sinks.calibration_sink import CalibrationSink
@@ -27,6 +35,7 @@ from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.testing.receivers import ScriptedReceiver
 from monitor.testing.sink_contract import SINK_CHECKS, SinkCheck
 
 ANY = "tcp://127.0.0.1:*"
@@ -43,6 +52,26 @@ def publishing(folder: Path) -> Iterator[Sink]:
         yield PublishSink(publisher)
 
 
+@contextmanager
+def delivering(folder: Path) -> Iterator[Sink]:
+    with (
+        Journal(folder / "journal.sqlite3") as journal,
+        Ledger(folder / "outbox.sqlite3") as ledger,
+        Outbox(journal, ledger, [ScriptedReceiver()], stop=threading.Event()) as outbox,
+    ):
+        yield outbox
+
+
+@contextmanager
+def over_mqtt(_: Path) -> Iterator[Sink]:
+    """States for a broker that is not there."""
+    settings, topics, armed = MqttSettings(host="127.0.0.1", port=1), Topics("base", "homeassistant"), Armed()
+    with MqttLink(settings, topics, "test") as link:
+        receiver = MqttReceiver(link, topics, armed, picture=True, keep_s=1.0)
+        with MqttLiveSink(settings, topics, link, receiver, armed, "node-1") as sink:
+            yield sink
+
+
 def dashboard() -> Dashboard:
     console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
     return Dashboard(console, RunTitle("node-1", "cpu", "street@01234567", ANY, 1.0))
@@ -51,6 +80,8 @@ def dashboard() -> Dashboard:
 SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "interface": lambda _: plain(Sink()),
     "publish": publishing,
+    "outbox": delivering,
+    "mqtt": over_mqtt,
     "log": lambda _: plain(LogSink(every_s=0.1)),
     "record": lambda folder: Recorder(folder / "scores.jsonl", folder / "alerts.jsonl", sort=True),
     "demo": lambda _: plain(DemoJudge(SyntheticScene(duration_s=10.0))),
@@ -82,7 +113,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield from below(child)
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
-    known |= {CalibrationSink}
+    known |= {CalibrationSink, Outbox, MqttLiveSink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1

@@ -1,0 +1,169 @@
+"""The sink that publishes the present state of cameras over MQTT, and announces them to Home Assistant.
+
+States are retained, and only the last one counts. So they need no journal: after each connection, all of them are
+published again. A thread of its own does that once per second. The main thread only leaves the last report.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import threading
+import time
+from typing import Any, Self
+
+from monitor.delivery.armed import Armed
+from monitor.delivery.mqtt_link import MqttLink
+from monitor.delivery.mqtt_receiver import MqttReceiver, last_alert
+from monitor.delivery.mqtt_settings import MqttSettings
+from monitor.delivery.mqtt_topics import OFF, OFFLINE, ON, ONLINE, UNKNOWN, Topics, camera_config, monitor_config
+from monitor.live.sink import Sink
+from monitor.reports import CameraReport, RunReport
+from monitor.sources.naming import is_name
+from monitor.states import LOST, CameraState
+from monitor.text.outside import safe
+from monitor.threads.stage import Stage, join_all
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 1.0
+GONE_AFTER_S = 5.0
+"""A camera that is missing in the reports for this long is gone; a reload removes and adds it within less."""
+CLOSE_S = 3.0
+_UNCONNECTED = (*LOST, CameraState.CONNECTING)
+
+
+class MqttLiveSink(Sink):
+    """Use it as a context manager, within that of the link. A retained state is published only if it has changed."""
+
+    def __init__(
+        self, settings: MqttSettings, topics: Topics, link: MqttLink, receiver: MqttReceiver, armed: Armed, node: str
+    ) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._link = link
+        self._receiver = receiver
+        self._armed = armed
+        self._node = node
+        self._report: RunReport | None = None
+        self._stop = threading.Event()
+        self._births = 0
+        self._published: dict[str, bytes] = {}
+        self._seen: dict[str, float] = {}  # camera -> when a report last named it
+        self._before: set[str] = set()  # cameras of earlier runs
+        self._stage = Stage("mqtt-states", self._work, self._on_error)
+
+    def __enter__(self) -> Self:
+        self._stage.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._link.wake()
+        join_all([self._stage], CLOSE_S)
+
+    def tick(self, report: RunReport) -> None:
+        """Leave the report for the thread."""
+        self._report = report
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            self.step(time.monotonic())
+            if not self._stop.is_set():
+                self._link.wait(EVERY_S)
+        self.step(time.monotonic())
+
+    @staticmethod
+    def _on_error(stage: Stage) -> None:
+        log.error("the states of cameras are no longer published over MQTT (%s): restart the monitor", stage.error)
+
+    def step(self, now: float) -> None:
+        """Obey commands, and publish what has changed. now: time.monotonic(), seconds."""
+        births = self._link.births
+        if births != self._births:
+            self._births = births
+            self._published.clear()
+            filters = [self._topics.cameras, self._topics.commands]
+            self._link.subscribe(*filters, *([self._topics.home_assistant] if self._settings.discovery else []))
+        for topic, payload in self._link.received():
+            self._obey(topic, payload)
+        report = self._report
+        if report is None or not self._link.connected:
+            return
+        present = [camera.name for camera in report.cameras]
+        self._seen |= dict.fromkeys(present, now)
+        self._remove_gone(now)
+        if self._settings.discovery:
+            self._publish(self._topics.config(None), _json(monitor_config(self._topics, self._node)))
+            for name in self._seen:
+                config = camera_config(self._topics, name, picture=self._settings.picture)
+                self._publish(self._topics.config(name), _json(config))
+        # The broker answers the subscription to this topic, made above, with the list of the run before.
+        self._publish(self._topics.cameras, _json(sorted(self._seen)))
+        for camera in report.cameras:
+            for what, text in self._states(camera).items():
+                self._publish(self._topics.of(camera.name, what), text.encode())
+
+    def _obey(self, topic: str, payload: bytes) -> None:
+        if topic == self._topics.home_assistant:
+            if payload == ONLINE.encode():  # it has started, and forgotten what was not retained
+                self._published.clear()
+            return
+        if topic == self._topics.cameras:
+            self._before |= _names(payload)
+            return
+        camera = self._topics.commanded(topic)
+        if camera not in self._seen or payload.upper() not in (b"ON", b"OFF"):
+            log.debug("MQTT: a command is ignored: %s", safe(topic))
+            return
+        self._armed.switch(camera, armed=payload.upper() == b"ON", now=time.time())
+
+    def _remove_gone(self, now: float) -> None:
+        gone = {name for name, seen in self._seen.items() if now - seen > GONE_AFTER_S}
+        for name in (gone | self._before) - (self._seen.keys() - gone):
+            self._seen.pop(name, None)
+            # An empty payload deletes a retained message, and the device in Home Assistant.
+            for topic in (self._topics.config(name), *self._topics.retained(name)):
+                self._link.send(topic, b"", retain=True)
+                self._published.pop(topic, None)
+            log.info("MQTT: camera %s is removed", safe(name))
+        self._before.clear()
+
+    def _states(self, camera: CameraReport) -> dict[str, str]:
+        connected = camera.state not in _UNCONNECTED
+        counted = self._receiver.figures(camera.name, time.time())
+        return {
+            "available": ONLINE if connected else OFFLINE,
+            "connected": ON if connected else OFF,
+            "details": json.dumps({"state": str(camera.state), "detail": safe(camera.detail)}),
+            "active": ON if camera.alarmed else OFF,
+            "score": UNKNOWN if math.isnan(camera.score) else f"{camera.score:.2f}",
+            "learning": f"{100 * camera.progress.fraction:.0f}" if camera.progress is not None else "100",
+            "budget": _budget(camera),
+            "alerts_today": str(counted.today),
+            "last_alert": last_alert(counted),
+            "armed": ON if self._armed.is_armed(camera.name) else OFF,
+        }
+
+    def _publish(self, topic: str, payload: bytes) -> None:
+        if self._published.get(topic) != payload and self._link.send(topic, payload, retain=True) is not None:
+            self._published[topic] = payload
+
+
+def _budget(camera: CameraReport) -> str:
+    rate = None if camera.promise is None else camera.promise.per_day
+    return UNKNOWN if rate is None else f"{rate:.2f}"
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _names(payload: bytes) -> set[str]:
+    """The cameras in a list of an earlier run. Anything else is ignored: other clients may write there."""
+    try:
+        content = json.loads(payload)
+    except ValueError:
+        return set()
+    return {name for name in content if isinstance(name, str) and is_name(name)} if isinstance(content, list) else set()

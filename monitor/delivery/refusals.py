@@ -1,0 +1,23 @@
+"""Why a connection failed, in words."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from monitor.text.outside import safe
+
+
+def why_no_connection(error: OSError) -> str:
+    """What went wrong, as the end of a sentence that begins with the address."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"has a certificate that cannot be checked ({safe(error.verify_message)}): set ca to its certificate"
+    if isinstance(error, ssl.SSLError):
+        return f"does not speak TLS as expected ({safe(error.reason or 'unknown reason')})"
+    if isinstance(error, socket.gaierror):
+        return "has an unknown host name"
+    if isinstance(error, ConnectionRefusedError):
+        return "refuses the connection"
+    if isinstance(error, TimeoutError):
+        return "does not answer"
+    return f"cannot be reached ({safe(error.strerror or 'the connection ended')})"
