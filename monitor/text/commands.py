@@ -48,8 +48,8 @@ def _is_checkout() -> bool:
 
 def _installed(name: str, module: str, arguments: str) -> str:
     """An installed command; without one, as in a checkout, its module."""
-    # Beside the Python of its environment, or beside the command that runs now (pip install --user).
-    folders = [Path(sys.executable).parent, Path(sys.argv[0]).parent.absolute()]
+    # Beside the command that runs now (also of pip install --user or --prefix), or beside the environment's Python.
+    folders = [Path(sys.argv[0]).parent.absolute(), Path(sys.executable).parent]
     script = next((folder / name for folder in folders if (folder / name).exists()), None)
     if _is_checkout() or script is None:
         return python_command(f"-m {module} {arguments}")

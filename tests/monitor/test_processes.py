@@ -15,7 +15,11 @@ from monitor.testing.captured import eventually
 from tests.helpers.isolated import alive
 from tests.places import ROOT
 
-OTHER_PROGRAMS = {"training/provenance.py": "git, with a deadline", "monitor/testing/rtsp_server.py": "for tests"}
+OTHER_PROGRAMS = {
+    "training/provenance.py": "git, with a deadline",
+    "monitor/testing/rtsp_server.py": "for tests",
+    "monitor/testing/mosquitto.py": "for tests",
+}
 
 
 def test_a_child_imports_nothing_from_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from pydantic import SecretStr
 from rich.console import Console
 
 from monitor.app.config import CameraConfig, MonitorConfig
@@ -19,6 +20,9 @@ from monitor.app.demo import MODEL_FOLDER
 from monitor.app.planning import find_sources, learned, plan_cameras, watching
 from monitor.app.reload import PER_CAMERA, Reloader
 from monitor.app.session import RunOptions, Session
+from monitor.delivery.mqtt_settings import MqttSettings
+from monitor.delivery.notify_settings import NotifySettings
+from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.coordinator import Learning
 from monitor.learning.learning_plan import LearningPlan
@@ -27,6 +31,7 @@ from monitor.live.fleet import Camera, Fleet, Member
 from monitor.live.pipeline import Pipeline
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
+from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.states import CameraState
 from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, watched_by
 from monitor.testing.scripted import FAST, Clock, ClockedStop, RecordingSink, Shot, Step, recorded
@@ -147,6 +152,10 @@ OTHER: dict[str, object] = {
     "publish": DEMO.publish.model_copy(update={"enabled": False}),
     "evidence": DEMO.evidence.but(enabled=True),
     "journal": DEMO.journal.model_copy(update={"enabled": False}),
+    "metrics": MetricsSettings(enabled=True),
+    "mqtt": MqttSettings(host="127.0.0.1"),
+    "notify": {"phone": NotifySettings(url=SecretStr("json://127.0.0.1"))},
+    "webhook": {"own": WebhookSettings(url=SecretStr("http://127.0.0.1"), secret=SecretStr("s" * 16))},
 }
 """Another value of each setting."""
 
