@@ -29,7 +29,7 @@ def scores(detector: Motion, frames: list[Frame]) -> NDArray[np.float64]:
 @pytest.fixture(scope="module")
 def base() -> Motion:
     """Learned from a sample that holds slow movement only."""
-    return Motion.fit([clip(30, 8)])
+    return Motion.fit([clip(30, 6)])
 
 
 def fed(base: Motion, parts: list[list[Frame]], blocks: list[int]) -> WholeMotion:
@@ -42,13 +42,13 @@ def fed(base: Motion, parts: list[list[Frame]], blocks: list[int]) -> WholeMotio
 
 def test_what_happens_once_is_known_though_no_sample_holds_it(base: Motion) -> None:
     fast = clip(90, 3, row=60)
-    learned, _ = fed(base, [clip(30, 8), fast, clip(30, 8, 40)], [0, 1, 2]).finish()
+    learned, _ = fed(base, [clip(30, 6), fast, clip(30, 6, 40)], [0, 1, 2]).finish()
     assert np.nanmax(scores(learned, fast)) < 0.6 * np.nanmax(scores(base, fast))
     assert np.nanmedian(scores(learned, clip(30, 6, 20))) < 1.0
 
 
 def test_a_block_is_scored_by_what_the_other_blocks_know(base: Motion) -> None:
-    usual, fast = clip(30, 8), clip(90, 3, row=60)
+    usual, fast = clip(30, 6), clip(90, 3, row=60)
     _, alone = fed(base, [usual, fast, usual], [0, 1, 2]).finish()
     _, known = fed(base, [usual, fast, usual, fast], [0, 1, 2, 3]).finish()
     only = alone[len(usual) : len(usual) + len(fast)]
@@ -61,7 +61,7 @@ def test_a_block_is_scored_by_what_the_other_blocks_know(base: Motion) -> None:
 
 def test_scores_of_frames_are_those_of_the_detector(base: Motion) -> None:
     """With the same footage in two blocks, nothing is left out."""
-    usual = clip(30, 8)
+    usual = clip(30, 6)
     learned, held_out = fed(base, [usual, usual], [0, 1]).finish()
     assert np.allclose(held_out[: len(usual)], scores(learned, usual), atol=0.05, equal_nan=True)
 
@@ -71,7 +71,7 @@ def test_memory_is_bounded_and_pieces_that_are_dropped_are_not_held_out(
 ) -> None:
     monkeypatch.setattr(whole_motion, "_PIECE_FRAMES", 20)
     monkeypatch.setattr(whole_motion, "MOST_CELLS", 1500)
-    learned, held_out = fed(base, [clip(30, 8), later(clip(30, 8, 7), 20)], [0, 1]).finish()
+    learned, held_out = fed(base, [clip(30, 6), later(clip(30, 6, 7), 20)], [0, 1]).finish()
     assert 0 < np.isfinite(held_out).mean() < 0.6
     assert np.nanmedian(scores(learned, clip(30, 6))) < 1.5
 
@@ -83,7 +83,7 @@ def test_footage_in_which_nothing_moves_is_refused(base: Motion) -> None:
 
 
 def test_it_survives_storage(base: Motion) -> None:
-    learned, _ = fed(base, [clip(30, 8)], [0]).finish()
+    learned, _ = fed(base, [clip(30, 6)], [0]).finish()
     again = Motion.load(learned.settings(), learned.tensors(), "cpu")
     frames = clip(90, 2)
     assert np.array_equal(scores(learned, frames), scores(again, frames), equal_nan=True)
