@@ -99,7 +99,7 @@ class LiveCalibration:
     def take(self, segment: int, time_s: float, smoothed: Sequence[float], *, alarmed: bool) -> bool:
         """Take a frame's smoothed scores, in the model's order. Returns True if the thresholds have changed.
 
-        alarmed: whether an event is open; then the thresholds do not change
+        alarmed: whether the score is above the threshold, or an event is open; then the thresholds do not change
         """
         step_s = 0.0
         if self._last is not None and self._last[0] == segment:
@@ -131,19 +131,25 @@ class LiveCalibration:
         first = self._first
         allowed = allowed_per_day(first.false_alarms_per_day, first.held_out_s + self.watched_s)
         before = self.scale.scales
-        scales = self._at(allowed)
-        self.scale = first.with_scales(scales, self._at(first.false_alarms_per_day), allowed)
+        live = {name: self._live(name) for name in first.senses}
+        scales, promised = (
+            {name: self._scale(name, live[name], per_day / len(live)) for name in live}
+            for per_day in (allowed, first.false_alarms_per_day)
+        )
+        self.scale = first.with_scales(scales, promised, allowed)
         return scales != before
 
-    def _at(self, per_day: float) -> dict[str, ScoreScale]:
-        return {name: self._scale(name, per_day / len(self._first.senses)) for name in self._first.senses}
-
-    def _scale(self, name: str, per_day: float) -> ScoreScale:
-        tail = self._first.senses[name].tail
+    def _live(self, name: str) -> LiveTail | None:
+        """The tail of what was watched; None if the threshold does not follow it, or not yet."""
         peaks = self.peaks[name]
         if not self.on or len(peaks.highest) < LEAST_BLOCKS:
+            return None
+        return live_tail(peaks, self._first.senses[name].tail.tail_start if self.whole else -math.inf)
+
+    def _scale(self, name: str, live: LiveTail | None, per_day: float) -> ScoreScale:
+        tail = self._first.senses[name].tail
+        if live is None:
             return tail.scale(name, per_day)
-        live = live_tail(peaks, tail.tail_start if self.whole else -math.inf)
         start, mean, rate, evidence, duration_s = combined(tail, live, whole=self.whole)
         threshold = max(predicted(start, mean, rate, evidence, per_day), tail.min_threshold)
         # A sense that says nothing for a week must not become one that alarms at a breath.

@@ -56,7 +56,8 @@ def _whole_motion(sample: Detector, footage_s: float) -> LearnsAll:  # noqa: ARG
 
 
 def _whole_scene(sample: Detector, footage_s: float) -> LearnsAll | None:  # noqa: ARG001
-    from monitor.detector.scene.whole_scene import LEAST_S, WholeScene
+    from monitor.detector.scene.scene_detector import LEAST_S
+    from monitor.detector.scene.whole_scene import WholeScene
 
     return WholeScene() if footage_s >= LEAST_S else None
 

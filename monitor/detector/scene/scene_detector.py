@@ -36,7 +36,8 @@ from monitor.types import Detection, Frame
 
 _REGIMES = tuple(Regime)
 _MIN_PICTURES = 32  # minimum number of pictures to learn a regime
-_PATCHES_ONLY_S = 72_000.0  # 20 h; with less footage, whole pictures of other hours would look new
+LEAST_S = 72_000.0
+"""Seconds of footage to compare whole pictures: 20 h. With less, those of other hours would look new."""
 _EVERY_S = 0.3  # short enough, because the changes that it finds last for seconds
 _PATCHES_FLOOR = 2.0  # normal clips of other days reach 1.7
 SMOOTH_S = 5.0
@@ -119,7 +120,7 @@ class Scene(Detector):
         for less than 20 h of footage), evenly spread over the footage, and no frames. Nothing is random; ``seed`` is
         only part of the interface. Raises UsageError if there are too few frames.
         """
-        kept = Kept(whole_after_s=_PATCHES_ONLY_S)
+        kept = Kept(whole_after_s=LEAST_S)
         for clip in clips:
             kept.add_clip(clip)
         unlearned: list[HeldOut] = []

@@ -17,8 +17,6 @@ from monitor.types import Frame
 
 EXEMPLARS = 512
 """Number of pictures that are kept. Twice as many change no figure."""
-LEAST_S = 72_000.0
-"""Seconds of footage: 20 h. With less, whole pictures of other hours would look new."""
 EVERY_S = 1.0
 """Seconds between two pictures that are looked at."""
 MOST_PICTURES = 120_000
