@@ -126,6 +126,8 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
     if kind == "model_type":  # pydantic would name a class of this program
         group = f"write [{key}], and its settings below"
         return f"setting '{key}': should be a group of settings: {group}"
+    if kind.startswith("bool"):
+        return f"setting '{key}': should be true or false"
     sentence = _EXPECTED.get(key) or message.removeprefix("Value error, ").replace("Input should", "should")
     return f"setting '{key}': {sentence[:1].lower()}{sentence[1:]}"
 
