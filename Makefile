@@ -7,7 +7,7 @@ help:  ## list the targets
 
 setup:  ## create .venv and install everything that the other targets need
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -e '.[test]'
+	$(BIN)/pip install -q --no-compile -e '.[test]'
 
 lint:  ## check style and format
 	$(BIN)/ruff check .

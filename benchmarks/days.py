@@ -4,8 +4,13 @@
     python -m benchmarks.days DAY1 DAY2 --minutes 10    # learn ten minutes, then watch the days in order, learning on
     ... --models DIR                                    # keep the models; only missing ones are learned
 
+    ... --paste 40 --things VIDEO VIDEO             # also count how many anomalies pasted into each day are found
+
 A day is a folder of recordings, in the order of their names. All of it counts as normal, so every alarm counts as
 false. Alarms that begin less than five minutes after the one before ended are one.
+
+Pasted anomalies are things cut out of videos of other cameras, which move through the picture or are left behind in it
+at random times of a day. They are judged with the thresholds that hold when the day begins.
 """
 
 from __future__ import annotations
@@ -18,17 +23,21 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
+
+from benchmarks.lib.pasted import Thing, cut_things
+from benchmarks.lib.recall import LEAD_S, LEFT, MOVING, Attempt, Recall, random_paste, try_one
 from monitor.errors import MonitorError, RunError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.fusion import ModelScale
 from monitor.judging.live_calibration import LiveCalibration
-from monitor.model.model_store import load_model
+from monitor.model.model_store import Model, load_model
 from monitor.replay import replay
 from monitor.scores.calibration import DAY_S
 from monitor.scores.smoothing import SmoothingSettings
@@ -37,6 +46,7 @@ from training.evaluate.joined_recordings import Joined
 from training.output import write_whole
 from training.recordings import recorded_sources
 
+_FILE_S = 3300.0  # things are pasted into the first 55 minutes of a recording
 APART_S = 300.0
 """Alarms closer together than this, seconds, are one."""
 
@@ -65,6 +75,7 @@ class Day:
     clusters: int
     allowed_per_day: float
     thresholds: dict[str, float]
+    attempts: tuple[Attempt, ...] = ()
 
     @property
     def row(self) -> tuple[str, ...]:
@@ -78,18 +89,65 @@ class Day:
             f"{len(self.alarms)} ({early} early)",
             f"{self.allowed_per_day:.3g}",
             ", ".join(f"{name} {value:.2f}" for name, value in self.thresholds.items()),
+            ", ".join(str(Recall.of(kind, self.attempts)) for kind in (MOVING, LEFT)) if self.attempts else "-",
         )
 
 
-HEADER = ("learned", "watched", "hours", "alarms 5 min apart", "alarms", "allowed a day", "thresholds at the end")
+HEADER = (
+    "learned",
+    "watched",
+    "hours",
+    "alarms 5 min apart",
+    "alarms",
+    "allowed a day",
+    "thresholds at the end",
+    "pasted",
+)
 
 
-def watch(model_folder: Path, learned: str, days: Sequence[Path], budget: float, *, on: bool) -> list[Day]:
+@dataclass(frozen=True, eq=False)
+class Pasting:
+    """What is pasted into each day: ``number`` moving things and half as many that are left behind."""
+
+    things: Sequence[Thing] = ()
+    number: int = 0
+    seed: int = 0
+
+    def attempts(self, model: Model, day: Path, calibration: LiveCalibration) -> Iterator[Attempt]:
+        """Paste into a day, and judge with the thresholds of a calibration, which stays as it is."""
+        rng = np.random.default_rng(self.seed)
+        sources = recorded_sources([str(day)], split="testing_videos")
+
+        def monitor() -> CameraMonitor:
+            own = calibration.copy()
+            return CameraMonitor(day.name, own.scale, SmoothingSettings(), AlertSettings(), calibration=own)
+
+        for kind, number in ((MOVING, self.number), (LEFT, (self.number + 1) // 2)):
+            done = 0
+            for _ in range(3 * number):  # some fall where the footage itself raises an alarm, or ends
+                if done == number:
+                    break
+                source = sources[int(rng.integers(len(sources)))]
+                thing = self.things[int(rng.integers(len(self.things)))]
+                paste = random_paste(kind, float(rng.uniform(LEAD_S, _FILE_S)), rng)
+                attempt = try_one(source, model, monitor, thing, paste, kind)
+                if attempt is not None:
+                    done += 1
+                    yield attempt
+
+
+def watch(
+    model_folder: Path, learned: str, days: Sequence[Path], budget: float, pasting: Pasting, *, on: bool
+) -> list[Day]:
     """Watch days one after the other, as one camera. on: the threshold follows what is watched."""
     model = load_model(model_folder)
     scale = ModelScale(model, budget, SmoothingSettings())
     calibration = LiveCalibration(scale, on=on, whole=model.learned_from_all)
-    return [_watch_day(model_folder, learned, day, calibration) for day in days]
+    found = []
+    for day in days:
+        attempts = tuple(pasting.attempts(load_model(model_folder), day, calibration))
+        found.append(replace(_watch_day(model_folder, learned, day, calibration), attempts=attempts))
+    return found
 
 
 def _watch_day(folder: Path, learned: str, day: Path, calibration: LiveCalibration) -> Day:
@@ -135,15 +193,18 @@ def learn(day: Path, models: Path, seed: int, minutes: float | None, begin: str 
 
 def measure(given: argparse.Namespace, models: Path) -> Iterator[Day]:
     """Learn and watch."""
+    things = cut_things(given.things) if given.paste else []
+    pasting = Pasting(things, given.paste, given.seed)
     if given.minutes is not None:
         folder = learn(given.days[0], models, given.seed, given.minutes, given.begin)
-        yield from watch(folder, folder.name, given.days, given.false_alarms_per_day, on=not given.off)
+        yield from watch(folder, folder.name, given.days, given.false_alarms_per_day, pasting, on=not given.off)
         return
     folders = {day: learn(day, models, given.seed, None, None) for day in given.days}
     with ProcessPoolExecutor(given.workers) as pool:
         pairs = [(a, b) for a in given.days for b in given.days if a != b]
         futures = [
-            pool.submit(watch, folders[a], a.name, [b], given.false_alarms_per_day, on=given.on) for a, b in pairs
+            pool.submit(watch, folders[a], a.name, [b], given.false_alarms_per_day, pasting, on=given.on)
+            for a, b in pairs
         ]
         for future in futures:
             yield from future.result()
@@ -160,6 +221,8 @@ def main() -> None:
     parser.add_argument("--models", type=Path, help="folder to keep models in")
     parser.add_argument("--false-alarms-per-day", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--paste", type=int, default=0, metavar="N", help="anomalies that move, pasted into each day")
+    parser.add_argument("--things", nargs="+", type=Path, default=[], metavar="VIDEO", help="videos to cut them out of")
     parser.add_argument("--workers", type=int, default=1, help="pairs that are watched at the same time")
     parser.add_argument("--json", type=Path, help="also write every alarm to this file")
     given = parser.parse_args()

@@ -96,6 +96,11 @@ class LiveCalibration:
         self._last: tuple[int, float] | None = None
         self._calibrate()
 
+    def copy(self) -> LiveCalibration:
+        """Another calibration with the same state, between two frames; neither follows the other."""
+        peaks = {name: Peaks(list(own.highest), list(own.limits)) for name, own in self.peaks.items()}
+        return LiveCalibration(self._first, on=self.on, whole=self.whole, peaks=peaks, watched_s=self.watched_s)
+
     def take(self, segment: int, time_s: float, smoothed: Sequence[float], *, alarmed: bool) -> bool:
         """Take a frame's smoothed scores, in the model's order. Returns True if the thresholds have changed.
 
