@@ -52,6 +52,27 @@ class Coverage:
             distance = np.square(fresh - fresh[0]).sum(axis=1)
             fresh = fresh[distance > self.radius[cell] ** 2]
 
+    def halves_joined(self, first: int) -> Coverage:
+        """Half as many cells: each knows what its two cells, one of each half, know.
+
+        first: the half, 0 or 1, that the other one is added to
+        """
+        half = len(self.points) // 2
+        rows = np.s_[first * half : (first + 1) * half]
+        joined = Coverage(half, self.points.shape[1], self.points.shape[2])
+        joined.points, joined.counts = self.points[rows].copy(), self.counts[rows].copy()
+        joined.radius = self.radius[rows].copy()
+        joined.block, joined.shared = self.block[rows].copy(), self.shared[rows].copy()
+        for cell in range(half):
+            other = (1 - first) * half + cell
+            for at in range(self.counts[other]):
+                point = self.points[other, at : at + 1]
+                joined.add(cell, point, int(self.block[other, at]))
+                if self.shared[other, at]:
+                    nearest = _squares(point, joined.points[cell, : joined.counts[cell]]).argmin()
+                    joined.shared[cell, nearest] = True
+        return joined
+
     def _known(self, cell: int, features: FloatArray, block: int) -> FloatArray:
         """The features that are near no exemplar. The exemplars near the others are marked as seen in this block."""
         count = self.counts[cell]

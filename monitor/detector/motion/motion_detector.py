@@ -7,6 +7,10 @@ with the distance as a Euclidean norm. The reason: slower or smaller objects are
 larger ones, but the latter matter more. The detector responds to speed, direction and size of moving objects, and
 ignores everything that stands still.
 
+Where hours were learned by day and by infrared light, each has exemplars of its own: who walks through a room at night
+does what is usual there by day. Then speed and size have no extra weight: in hours of footage, exemplars show how fast
+and how large things are at each place, and ratios to a usual value have a heavy tail.
+
 If frames are more than 0.6 s apart, nothing can be followed from one to the next. Then only the size of what moves is
 compared, at its place. A detector that has learned from such frames compares all frames in this way.
 """
@@ -38,6 +42,7 @@ from monitor.detector.motion.cells import (
 from monitor.detector.motion.exemplars import ExemplarMemory, k_centre
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
+from monitor.stream.regimes import Regime, regime_of, small_picture
 from monitor.types import Detection, FloatArray, Frame, Image
 
 _MOST_PICTURES, _STRETCH_S = 3000, 3.0  # maximum number of pictures to learn from, and length of their stretches
@@ -47,6 +52,7 @@ _SCALE_QUANTILE = 0.98
 _EARLIER_FEATURES = 13
 _OF_FLOW = BINS + 5  # number of features, the first ones, that come from optical flow
 _SPEED_WEIGHT, _AREA_WEIGHT = 1.0, 0.5
+_WHOLE_TOP_CELLS = 3
 _SCALE_PRIOR = 20  # in the scale of each cell, the scale of the whole picture counts as this many samples
 
 
@@ -74,6 +80,7 @@ class MotionSettings(BaseModel):
         default=True,
         description="distances count in units of the exemplars' own spacing",
     )
+    infrared: bool = Field(default=False, description="infrared pictures have exemplars of their own")
 
     @field_validator("neighbours")
     @classmethod
@@ -87,9 +94,38 @@ class MotionSettings(BaseModel):
         """(rows, columns) of cells."""
         return grid(self.width, self.height)
 
+    @property
+    def places(self) -> tuple[int, int]:
+        """(rows, columns) of cells with exemplars: twice as many rows if infrared pictures have their own."""
+        rows, columns = self.cells
+        return rows * (2 if self.infrared else 1), columns
+
     def active(self, cells: Cells) -> NDArray[np.bool_]:
         """(rows, columns): the cells with enough moving or changed pixels to score."""
         return cells.active(self.min_moving, self.min_changed)
+
+
+class MotionStream(FrontEnd):
+    """The state of one camera: the front end, and whether its pictures are infrared.
+
+    light  False: the regime of the pictures does not matter
+    """
+
+    def __init__(self, background: Image, *, slow: bool, light: bool) -> None:
+        super().__init__(background, slow=slow)
+        self._light = light
+        self._regime: Regime | None = None
+
+    @property
+    def part(self) -> int:
+        """0 for a picture in colour, 1 for infrared and for one without light."""
+        return int(self._regime not in (None, Regime.COLOUR))
+
+    def update(self, frame: Frame) -> View | None:
+        """Like ``FrontEnd.update``."""
+        if self._light:
+            self._regime = regime_of(small_picture(frame.small.sample), self._regime)
+        return super().update(frame)
 
 
 class Motion(Detector):
@@ -100,6 +136,8 @@ class Motion(Detector):
     scale       (rows, columns) float32, > 0: the 98th percentile of the distance in held-out normal footage
     usual       (rows, columns, 12) float16: 99th percentile of the reasons' terms in training
     background  (height, width) uint8: median of the training footage
+
+    With ``infrared``, exemplars, scale and usual have twice as many rows: those of infrared pictures come last.
 
     The score is 1 to 1.4 for motion that is as unusual as the most unusual 2% of normal motion; 0 if nothing moves.
     """
@@ -120,6 +158,8 @@ class Motion(Detector):
         self._settings, self._exemplars, self._deviation, self._usual = settings, exemplars, deviation, usual
         self._scale, self._background = scale, background
         self._usual_terms = usual.astype(np.float32)
+        rows = settings.cells[0]
+        self._parts = [slice(rows * part, rows * (part + 1)) for part in range(1 + settings.infrared)]
         by_cell = exemplars.astype(np.float32).reshape(-1, *exemplars.shape[2:])
         self._memory = ExemplarMemory(by_cell, settings.neighbours, spaced=settings.spacing)
         self._area_memory = self._memory.only(AREA_FEATURE)
@@ -179,7 +219,7 @@ class Motion(Detector):
         for fold in np.array_split(everything, _FOLDS):
             exemplars, usual = taught(np.setdiff1d(everything, fold))
             others = cls(settings, exemplars, deviation, unscaled, usual, background)
-            distances.extend(others._distances(seen[i]) for i in fold)
+            distances.extend(others._distances(seen[i], others._parts[0]) for i in fold)
         exemplars, usual = taught(everything)
         by_cell = np.stack(distances).reshape(len(distances), -1)
         scale = cell_scale([own[own > 0] for own in by_cell.T]).reshape(settings.cells)
@@ -201,20 +241,34 @@ class Motion(Detector):
         return cells if view.followed or self._slow else cells.area_only()
 
     def active(self, cells: Cells) -> NDArray[np.intp]:
-        """The numbers of the cells to score, row by row."""
+        """The numbers of the cells to score, row by row; those of infrared pictures are not counted on."""
         return np.flatnonzero(self._settings.active(cells))
 
-    def covering(self, exemplars: NDArray[np.float16], scale: FloatArray, usual: NDArray[np.float16]) -> Motion:
+    def covering(
+        self, exemplars: NDArray[np.float16], scale: FloatArray, usual: NDArray[np.float16], *, infrared: bool
+    ) -> Motion:
         """A detector with the same background and units, but with exemplars that cover all footage.
 
         The arrays are those of the constructor.
         """
-        settings = self._settings.model_copy(update={"exemplars": exemplars.shape[2], "spacing": False})
+        changes = {
+            "exemplars": exemplars.shape[2],
+            "spacing": False,
+            "infrared": infrared,
+            "speed_weight": 0.0,
+            "area_weight": 0.0,
+            "top_cells": _WHOLE_TOP_CELLS,
+        }
+        settings = self._settings.model_copy(update=changes)
         return Motion(settings, exemplars, self._deviation, scale, usual, self._background)
 
-    def new_stream(self) -> FrontEnd:
+    def new_stream(self) -> MotionStream:
         """A front end with the trained background."""
-        return FrontEnd(self._background, slow=self._slow)
+        return self.stream(light=self._settings.infrared)
+
+    def stream(self, *, light: bool) -> MotionStream:
+        """Like ``new_stream``; light: whether it tells infrared pictures from others."""
+        return MotionStream(self._background, slow=self._slow, light=light)
 
     def score(self, batch: Sequence[Observation]) -> list[Detection]:
         """The score is the mean of the highest cells, NaN for a stream's first frame. Map: (rows, columns) of cells."""
@@ -225,19 +279,20 @@ class Motion(Detector):
         if view is None:
             return nan_detection()
         cells = self.comparable(view)
-        scores = scored_places(observation.frame, self._cell_scores(cells), least=0.0)
+        part = self._parts[observation.stream.part if self._settings.infrared else 0]
+        scores = scored_places(observation.frame, self._cell_scores(cells, part), least=0.0)
         highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
         strongest = np.unravel_index(int(scores.argmax()), scores.shape)
         if scores[strongest] <= 1:
             return Detection(float(highest.mean()), scores)
         zoom = observation.frame.image.shape[1] / self._settings.width
-        why = reasons(cells.terms[strongest], self._usual_terms[strongest], zoom)
+        why = reasons(cells.terms[strongest], self._usual_terms[part][strongest], zoom)
         return Detection(float(highest.mean()), scores, why)
 
     def score_of(self, cells: NDArray[np.integer], distances: FloatArray, terms: NDArray[np.floating]) -> float:
         """The score of a frame from its active cells.
 
-        cells      (n,) their numbers
+        cells      (n,) their numbers; with ``infrared``, those of infrared pictures are counted on
         distances  (n,) float32, to the nearest exemplars, not divided by the scale
         terms      (n, 12)
         """
@@ -246,9 +301,9 @@ class Motion(Detector):
         )
         return float(np.sort(scores)[-self._settings.top_cells :].sum() / self._settings.top_cells)
 
-    def _cell_scores(self, cells: Cells) -> FloatArray:
-        """The scores of all cells, (rows, columns) float32; 0 for a cell without motion."""
-        return self._with_size(self._distances(cells), cells.terms, self._usual_terms)
+    def _cell_scores(self, cells: Cells, part: slice) -> FloatArray:
+        """The scores of all cells, (rows, columns) float32; 0 for one without motion. part: the exemplars' rows."""
+        return self._with_size(self._distances(cells, part), cells.terms, self._usual_terms[part])
 
     def _with_size(self, distances: FloatArray, terms: NDArray[np.floating], usual: FloatArray) -> FloatArray:
         """Cells' distances in units of their scale (...), combined with speed and size; terms and usual: (..., 12)."""
@@ -256,18 +311,20 @@ class Motion(Detector):
         speed, area = self._settings.speed_weight * ratios[..., SPEED], self._settings.area_weight * ratios[..., AREA]
         return np.where(distances > 0, np.sqrt(np.square(distances) + np.square(speed) + np.square(area)), distances)
 
-    def _distances(self, cells: Cells) -> FloatArray:
+    def _distances(self, cells: Cells, part: slice) -> FloatArray:
         """Distances to the exemplars divided by the scale, (rows, columns) float32; 0 for a cell without motion."""
-        scores = np.zeros(self._scale.size, np.float32)
+        rows, columns = self._settings.cells
+        scores = np.zeros(rows * columns, np.float32)
         active = self.active(cells)
+        places = active + part.start * columns
         if len(active):
             features = cells.features.reshape(-1, FEATURES)[active] / self._deviation
             if cells.only_area:
-                found = self._area_memory.distances(active, features[:, AREA_FEATURE : AREA_FEATURE + 1])
+                found = self._area_memory.distances(places, features[:, AREA_FEATURE : AREA_FEATURE + 1])
             else:
-                found = self._memory.distances(active, features)
-            scores[active] = found / self._scale.ravel()[active]
-        return scores.reshape(self._scale.shape)
+                found = self._memory.distances(places, features)
+            scores[active] = found / self._scale.ravel()[places]
+        return scores.reshape(rows, columns)
 
     def settings(self) -> dict[str, Any]:
         """The fields of MotionSettings."""
@@ -293,7 +350,7 @@ class Motion(Detector):
     ) -> Self:
         """Build from stored parts. Raises ModelError if a part is missing, unknown, not finite or has a wrong shape."""
         given = read_settings(cls.name, MotionSettings, settings)
-        rows, columns = given.cells
+        rows, columns = given.places
         if "deviation" in tensors and tensors["deviation"].shape == (_EARLIER_FEATURES,):
             raise ModelError(
                 "its motion detector is from an earlier version, which did not follow objects: learn the camera again"
@@ -343,18 +400,20 @@ def _exemplars(
     return exemplars.reshape(rows, columns, settings.exemplars, FEATURES), usual
 
 
-def cell_scale(distances: Sequence[FloatArray]) -> FloatArray:
+def cell_scale(distances: Sequence[FloatArray], at: float = _SCALE_QUANTILE) -> FloatArray:
     """The scale of each cell, (cells,) float32, from the distances of held-out normal footage: one (n,) per cell.
+
+    It is their quantile ``at``.
 
     Cells with few own samples use mostly the scale of the whole picture. Raises UsageError if nothing moves at all.
     """
     everywhere = np.concatenate(distances)
     if not len(everywhere):
         raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
-    whole = np.quantile(everywhere, _SCALE_QUANTILE)
+    whole = np.quantile(everywhere, at)
     scale = np.full(len(distances), whole, np.float32)
     for cell, own in enumerate(distances):
         if len(own):
-            quantile = np.quantile(own, _SCALE_QUANTILE)
+            quantile = np.quantile(own, at)
             scale[cell] = (len(own) * quantile + _SCALE_PRIOR * whole) / (len(own) + _SCALE_PRIOR)
     return scale

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,11 @@ MOST_CELLS = 4_000_000
 """Active cells whose features are kept to score them: 240 MB. Above it, every second piece of footage is dropped."""
 _PIECE_FRAMES = 450
 _USUAL = 0.99
+_SCALE_QUANTILE = 0.9
+"""Places differ in how much they vary: the scale of a place must not follow the most unusual that happened there."""
+_LEAST_S = 3600.0
+"""Seconds by day and by infrared light from which each has exemplars of its own."""
+_LONGEST_STEP_S = 1.0  # a longer pause between two frames is not time that was watched
 
 
 @dataclass(eq=False)
@@ -28,7 +35,7 @@ class _Piece:
     number       counted over all pieces, kept or not
     start, stop  first frame, and the frame after the last one, counted over everything taken
     frames       (n,) int32, number of the frame
-    cells        (n,) int16
+    cells        (n,) int16; those of infrared pictures are counted on
     features     (n, 16) float16, divided by their deviation
     terms        (n, 12) float16
     """
@@ -51,18 +58,22 @@ class WholeMotion:
 
     def __init__(self, base: Motion) -> None:
         self._base = base
-        self._front_end = base.new_stream()
+        self._front_end = base.stream(light=True)
         rows, columns = base.grid
+        self._cells = rows * columns
         self._near = [
             [
-                near_row * columns + near_column
+                part * rows * columns + near_row * columns + near_column
                 for near_row in range(max(row - 1, 0), min(row + 2, rows))
                 for near_column in range(max(column - 1, 0), min(column + 2, columns))
             ]
+            for part in range(2)
             for row, column in np.ndindex(rows, columns)
         ]
         # One row less than there are exemplars: the last one is zero, which says that nothing moves.
-        self._coverage = Coverage(rows * columns, EXEMPLARS - 1, FEATURES)
+        self._coverage = Coverage(2 * rows * columns, EXEMPLARS - 1, FEATURES)
+        self._seen_s = [0.0, 0.0]  # by day and by infrared light
+        self._last_s = -math.inf
         self._judged: list[bool] = []
         self._pieces: list[_Piece] = []
         self._next, self._every, self._held_cells = 0, 1, 0
@@ -76,7 +87,7 @@ class WholeMotion:
         fresh  True if the frame follows a gap: it cannot be compared with the frame before
         """
         if fresh:
-            self._front_end = self._base.new_stream()
+            self._front_end = self._base.stream(light=True)
         if block != self._block or len(self._judged) - self._start >= _PIECE_FRAMES:
             self._end_piece()
             self._block, self._start = block, len(self._judged)
@@ -88,7 +99,11 @@ class WholeMotion:
             if len(active) and not cells.only_area:
                 features = cells.features.reshape(-1, FEATURES)[active] / self._base.deviation
                 terms = cells.terms.reshape(-1, len(TERMS))[active]
-                self._waiting.append((len(self._judged), active, features, terms))
+                places = active + self._front_end.part * self._cells
+                self._waiting.append((len(self._judged), places, features, terms))
+        step_s = frame.time_s - self._last_s
+        self._seen_s[self._front_end.part] += step_s if 0 < step_s <= _LONGEST_STEP_S else 0.0
+        self._last_s = frame.time_s
         self._judged.append(view is not None)
 
     def finish(self) -> tuple[Motion, NDArray[np.float64]]:
@@ -100,27 +115,32 @@ class WholeMotion:
         pieces = [piece for piece in self._pieces if len(piece.frames)]
         if not pieces:
             raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
-        rows, columns = self._base.grid
-        coverage = self._coverage
+        infrared = min(self._seen_s) >= _LEAST_S
+        points, only_of = self._coverage.points, self._coverage.only_of
+        if not infrared:
+            pieces = [replace(piece, cells=piece.cells % self._cells) for piece in pieces]
+            joined = self._coverage.halves_joined(first=int(self._seen_s[1] > self._seen_s[0]))
+            points, only_of = joined.points, joined.only_of
         distances = [
-            nearest(coverage.points, piece.cells, piece.features.astype(np.float32), coverage.only_of(piece.block))
-            for piece in pieces
+            nearest(points, piece.cells, piece.features.astype(np.float32), only_of(piece.block)) for piece in pieces
         ]
         found = np.concatenate(distances)
         terms = np.concatenate([piece.terms for piece in pieces])
         groups = _by_cell(np.concatenate([piece.cells for piece in pieces]))
-        scale = cell_scale([found[groups[cell]] if cell in groups else found[:0] for cell in range(rows * columns)])
-        usual = np.zeros((rows * columns, len(TERMS)), np.float16)
-        for cell, near in enumerate(self._near):
+        usual = np.zeros((len(points), len(TERMS)), np.float16)
+        for cell, near in enumerate(self._near[: len(points)]):
             known = [groups[other] for other in near if other in groups]
             if known:
                 usual[cell] = np.quantile(terms[np.concatenate(known)].astype(np.float32), _USUAL, axis=0)
-        exemplars = np.zeros((rows * columns, EXEMPLARS, FEATURES), np.float16)
-        exemplars[:, :-1] = coverage.points
+        exemplars = np.zeros((len(points), EXEMPLARS, FEATURES), np.float16)
+        exemplars[:, :-1] = points
+        rows, columns = self._base.grid
+        rows *= 2 if infrared else 1
         motion = self._base.covering(
             exemplars.reshape(rows, columns, EXEMPLARS, FEATURES),
-            scale.reshape(rows, columns),
+            self._scale(found, groups, len(points)).reshape(rows, columns),
             usual.reshape(rows, columns, len(TERMS)),
+            infrared=infrared,
         )
         scores = np.full(len(self._judged), np.nan)
         for piece in self._pieces:
@@ -130,6 +150,15 @@ class WholeMotion:
             for own in np.split(np.arange(len(piece.frames)), cuts):
                 scores[piece.frames[own[0]]] = motion.score_of(piece.cells[own], distance[own], piece.terms[own])
         return motion, scores
+
+    def _scale(self, found: FloatArray, groups: Mapping[int, NDArray[np.intp]], cells: int) -> FloatArray:
+        """The scale of each cell, (cells,) float32. By day and by infrared light it is learned separately."""
+        scales = []
+        for first in range(0, cells, self._cells):
+            own = [found[groups[cell]] if cell in groups else found[:0] for cell in range(first, first + self._cells)]
+            # A night in which nothing moves tells nothing about how much movement varies.
+            scales.append(cell_scale(own if any(map(len, own)) else [found] * self._cells, _SCALE_QUANTILE))
+        return np.concatenate(scales)
 
     def _end_piece(self) -> None:
         """Learn from the frames since the last piece, and keep their cells to score them at the end."""
