@@ -124,6 +124,7 @@ def frames(
                 taken.segment,
                 health=taken.health,
                 media_s=time_s,
+                places=taken.places,
             )
 
 

@@ -1,12 +1,12 @@
-"""Settings of the places in a camera's picture: privacy masks, and zones that are not scored."""
+"""Settings of the places in a camera's picture: privacy masks, and zones with a rule of their own."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from monitor.places import Ignored, Polygon
+from monitor.places import PlaceRules, Polygon
 from monitor.settings import Settings
 from monitor.sources.masked import Mask
 from monitor.sources.naming import NAME_PATTERN
@@ -63,18 +63,39 @@ class MaskConfig(PlaceConfig):
 
 
 class ZoneConfig(PlaceConfig):
-    """A place with a rule of its own. Its picture stays visible."""
+    """A place with a rule of its own. Its picture stays visible. Without any rule, it is not scored."""
 
-    kind: Literal["ignore"] = "ignore"
-    """``ignore``: what happens there is not scored."""
+    kind: Literal["ignore"] | None = None
+    """``ignore``: what happens there is not scored. This is the default if no other rule is given."""
+    sensitivity: float | None = Field(None, ge=0.1, le=10)
+    """What happens there counts so many times as much: the part of the score above typical is multiplied by it."""
+    must_touch: bool = False
+    """Only what touches this zone, or another zone of this kind, is scored."""
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if self.kind == "ignore" and (self.sensitivity is not None or self.must_touch):
+            other = "sensitivity" if self.sensitivity is not None else "must_touch"
+            raise ValueError(f'a zone that is not scored has no {other}: remove kind = "ignore", or {other}')
+        return self
+
+    @property
+    def ignored(self) -> bool:
+        """Whether nothing that happens there is scored."""
+        return self.sensitivity is None and not self.must_touch
 
 
 MOST_PLACES = 50
 """Masks of a camera, and zones of a camera."""
 
 
-def ignored(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig]) -> Ignored | None:
-    """The places of a camera that are not scored; None if all are."""
+def place_rules(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig]) -> PlaceRules | None:
+    """What holds in the places of a camera's picture; None if all are scored alike."""
     if not (masks or zones):
         return None
-    return Ignored(tuple(mask.place for mask in masks.values()), tuple(zone.place for zone in zones.values()))
+    return PlaceRules(
+        tuple(mask.place for mask in masks.values()),
+        tuple(zone.place for zone in zones.values() if zone.ignored),
+        tuple((zone.place, zone.sensitivity) for zone in zones.values() if zone.sensitivity is not None),
+        tuple(zone.place for zone in zones.values() if zone.must_touch),
+    )

@@ -6,8 +6,9 @@ frames, segments and verdicts as a live camera.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from monitor.places import PlaceRules
 from monitor.states import PAUSED
 from monitor.stream.frame_timing import GapRule, Sampler
 from monitor.stream.health.health_check import GOOD, HealthCheck
@@ -27,11 +28,13 @@ class RuleSettings:
     analysis_fps  frames analysed per second of stream time; 0 for every frame
     gap_s         a longer jump of stream time starts a new segment (at least the time of three frames, see GapRule)
     health        which pictures are not scored, and which problems of pictures are reported
+    places        what holds in places of the pictures; None if all are scored alike
     """
 
     analysis_fps: float = 0.0
     gap_s: float = 1.0
     health: HealthSettings = UNCHECKED
+    places: PlaceRules | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +44,13 @@ class Examined:
     image    (H, W, 3) uint8 BGR, turned upright
     segment  number of its segment; when it changes, all temporal state starts again
     health   whether the frame is scored, and its problem
+    places   what holds in its places
     """
 
     image: Image
     segment: int
     health: Health
+    places: PlaceRules | None
 
 
 class FrameRules:
@@ -66,6 +71,7 @@ class FrameRules:
         first_segment: int = 0,
     ) -> None:
         self._settings = settings
+        self._viewpoint = viewpoint
         self._sampler = Sampler(settings.analysis_fps)
         self._gaps = GapRule(settings.gap_s)
         self._learned_size = learned_size
@@ -92,9 +98,20 @@ class FrameRules:
 
     def watch_for(self, viewpoint: Viewpoint | None, learned_size: Size | None) -> None:
         """Use the values of another model from the next frame on. Any thread may call it."""
+        self._viewpoint = viewpoint
         self._health_check = HealthCheck(self._settings.health, viewpoint)
         self._learned_size = learned_size
         self._fit = Fit(learned_size)
+
+    def use(self, settings: RuleSettings) -> None:
+        """Use other settings from the next frame on. With another rate, gap or health check, a new segment starts."""
+        before, self._settings = self._settings, settings
+        if replace(before, places=settings.places) == settings:
+            return
+        self._sampler = Sampler(settings.analysis_fps)
+        self._gaps = GapRule(settings.gap_s)
+        self._health_check = HealthCheck(settings.health, self._viewpoint)
+        self.new_segment()
 
     def is_gap(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
         """Whether a frame at this time comes after a gap.
@@ -138,7 +155,7 @@ class FrameRules:
         self._size = size
         self._reached(time_s)
         self._sampler.take(time_s)
-        return Examined(image, self._segment, self.health)
+        return Examined(image, self._segment, self.health, self._settings.places)
 
     def new_segment(self) -> None:
         """Start a new segment: later frames do not continue earlier ones. An empty segment is not counted."""

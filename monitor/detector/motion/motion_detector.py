@@ -225,7 +225,7 @@ class Motion(Detector):
         if view is None:
             return nan_detection()
         cells = self.comparable(view)
-        scores = scored_places(observation.frame, self._cell_scores(cells), least=0.0)
+        scores = scored_places(observation.frame, self._cell_scores(cells), self.typical, least=0.0)
         highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
         strongest = np.unravel_index(int(scores.argmax()), scores.shape)
         if scores[strongest] <= 1:

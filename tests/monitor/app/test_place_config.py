@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from monitor.app.config_file import load_config
+from monitor.app.place_config import place_rules
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.reload import _opens_anew
 from monitor.errors import ConfigError
-from monitor.places import Polygon
+from monitor.places import PlaceRules, Polygon
 from monitor.sources.isolated.isolated_source import IsolatedSource
 from monitor.sources.masked import Mask, MaskedSource
 from tests.e2e.test_end_to_end import DEMO_MODEL
@@ -44,6 +45,20 @@ def settings_of(tmp_path: Path, text: str) -> Path:
         ("masks.a.polygn = []", "unknown setting 'cameras.door.masks.a.polygn': did you mean 'polygon'?"),
         ("masks.a.look = 'black'", "setting 'cameras.door.masks.a.look': should be 'solid' or 'pixelated'"),
         ("zones.a.kind = 'must'", "setting 'cameras.door.zones.a.kind': should be 'ignore'"),
+        (
+            "zones.a.sensitivity = 0",
+            "setting 'cameras.door.zones.a.sensitivity': should be greater than or equal to 0.1",
+        ),
+        ("zones.a.sensitivity = nan", "setting 'cameras.door.zones.a.sensitivity': should be"),
+        (
+            f"zones.a = {{ kind = 'ignore', sensitivity = 2, polygon = {SQUARE} }}",
+            "'cameras.door.zones.a': a zone that is not scored has no sensitivity: remove kind = \"ignore\", or",
+        ),
+        (
+            f"zones.a = {{ kind = 'ignore', must_touch = true, polygon = {SQUARE} }}",
+            "'cameras.door.zones.a': a zone that is not scored has no must_touch",
+        ),
+        ("zones.a.must_touch = 1.5", "setting 'cameras.door.zones.a.must_touch': should be true or false"),
         ("masks.'a b'.polygon = " + SQUARE, "name 'a b' of a place under 'cameras.door.masks': use letters"),
         ("masks = 3", "setting 'cameras.door.masks'"),
     ],
@@ -71,12 +86,26 @@ def test_a_source_is_masked_within_its_decoder_process(tmp_path: Path) -> None:
     assert isinstance(named.inner, MaskedSource), "also if the source stands on the command line"
 
 
+def test_a_zone_has_the_rule_that_its_settings_name(tmp_path: Path) -> None:
+    text = "".join(
+        f"zones.{name} = {{ {rule} polygon = {SQUARE} }}\n"
+        for name, rule in {"a": "", "b": "sensitivity = 2,", "c": "must_touch = true, sensitivity = 0.5,"}.items()
+    )
+    (camera,) = load_config(settings_of(tmp_path, text)).cameras.values()
+    rules = place_rules(camera.masks, camera.zones)
+    square = Polygon(((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)))
+    weighed = ((square, 2.0), (square, 0.5))
+    assert rules == PlaceRules(ignored=(square,), weighed=weighed, must_touch=(square,))
+
+
 @pytest.mark.parametrize("kind", ["masks", "zones"])
-def test_a_reload_with_another_place_opens_the_camera_again(tmp_path: Path, kind: str) -> None:
+def test_a_reload_opens_the_camera_again_for_another_mask_but_not_for_another_zone(tmp_path: Path, kind: str) -> None:
     write_video(tmp_path / "video.avi")
     plans = []
     for text in ("", f"{kind}.a.polygon = {SQUARE}", f"{kind}.a.polygon = {SQUARE}"):
         settings = load_config(settings_of(tmp_path, text), {"model": DEMO_MODEL})
         plans += plan_cameras(find_sources([], settings), settings, None)
-    assert _opens_anew(plans[0], plans[1])
+    assert _opens_anew(plans[0], plans[1]) == (kind == "masks")
+    assert plans[0].capture != plans[1].capture
     assert not _opens_anew(plans[1], plans[2])
+    assert plans[1].capture == plans[2].capture
