@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, compress
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from monitor.timetable import Timetable
 
 Bools = NDArray[np.bool_]
 Point = tuple[float, float]
@@ -106,6 +108,33 @@ class PlaceRules:
             beside = (things > 0) & ~np.isin(things, touching)
             cells = np.where(beside, np.float32(min(least, typical)), cells)
         return cells
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPlaces:
+    """What holds in the places of a camera's picture, and when.
+
+    always  the rules that hold at any time
+    timed   further rules, each with the times in which they hold
+    """
+
+    always: PlaceRules
+    timed: tuple[tuple[PlaceRules, Timetable], ...] = ()
+
+    def at(self, unix_s: float | None) -> PlaceRules:
+        """What holds at a time, unix seconds; if it is not known, all of it."""
+        return _joined(self, tuple(unix_s is None or times.covers(unix_s) for _, times in self.timed))
+
+
+@lru_cache(maxsize=256)
+def _joined(places: CameraPlaces, hold: tuple[bool, ...]) -> PlaceRules:
+    rules = (places.always, *(each for each, _ in compress(places.timed, hold)))
+    return PlaceRules(
+        tuple(mask for each in rules for mask in each.masks),
+        tuple(zone for each in rules for zone in each.ignored),
+        tuple(zone for each in rules for zone in each.weighed),
+        tuple(zone for each in rules for zone in each.must_touch),
+    )
 
 
 @lru_cache(maxsize=256)

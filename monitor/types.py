@@ -51,6 +51,7 @@ class Frame:
     health       whether it is scored: detectors never see a frame that is not
     media_s      position in the file or folder, seconds from the beginning; None for a live camera
     places       what holds in places of the picture, for detectors; None if all are scored alike
+    armed        False if alerts are not raised at this time, only recorded
     small        small copies of the image, shared by all detectors
     """
 
@@ -64,6 +65,7 @@ class Frame:
     health: Health = Health()
     media_s: float | None = None
     places: PlaceRules | None = None
+    armed: bool = True
     small: SmallPictures = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -93,6 +93,8 @@ class AlertMessage(Kept):
     expected_false_alarms_per_day  expected rate of false alarms on normal footage at this threshold; None if unknown
     notify        False if the event repeats one of shortly before: record it, but notify nobody. It may become True in
                   an update, if the event gets clearly worse
+    armed         False if the whole event so far lies outside of the times in which alerts are raised; then notify is
+                  False, too. It becomes True in an update if the event lasts into such a time
     regions       where in the picture, highest score first
     reasons       terms above their normal range, strongest first
     also          what else the event is about: one reason for each further cause that is of a different kind and in a
@@ -128,6 +130,7 @@ class AlertMessage(Kept):
     media_s: float | None = None
     about: Annotated[AlertKind | str, Field(union_mode="left_to_right")] = AlertKind.ANOMALY
     early: bool = False
+    armed: bool = True
 
     @property
     def topic(self) -> str:

@@ -184,6 +184,7 @@ class Publisher:
             peak_score=float(event.peak_score),
             expected_false_alarms_per_day=expected_false_alarms_per_day,
             notify=event.notify,
+            armed=event.armed,
             regions=tuple(RegionBody.of(region) for region in regions),
             reasons=tuple(ReasonBody.of(reason) for reason in reasons),
             also=tuple(ReasonBody.of(reason) for reason in also),

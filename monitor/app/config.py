@@ -44,6 +44,7 @@ from monitor.sources.naming import NAME_PATTERN
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.state_folder import JOURNAL, MODELS
 from monitor.stream.health.health_settings import HealthSettings
+from monitor.stream.schedule_settings import ScheduleSettings
 
 LEAST_FPS = 0.01
 """Lowest rate of analysis, frames per second."""
@@ -156,8 +157,8 @@ def check_detectors(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
 class CameraConfig(Settings):
     """One camera. A setting that is also a common one replaces it for this camera; None: the common one holds.
 
-    In the groups ``alert``, ``learning``, ``smoothing`` and ``health``, each setting that is given replaces the common
-    one.
+    In the groups ``alert``, ``learning``, ``smoothing``, ``health`` and ``schedule``, each setting that is given
+    replaces the common one.
     """
 
     source: str
@@ -174,6 +175,7 @@ class CameraConfig(Settings):
     learning: LearningConfig | None = None
     smoothing: SmoothingSettings | None = None
     health: HealthSettings | None = None
+    schedule: ScheduleSettings | None = None
     masks: dict[PlaceName, MaskConfig] = Field(default_factory=dict, max_length=MOST_PLACES)
     """Name -> a place that nobody may see."""
     zones: dict[PlaceName, ZoneConfig] = Field(default_factory=dict, max_length=MOST_PLACES)
@@ -183,7 +185,7 @@ class CameraConfig(Settings):
     _check_detectors = field_validator("detectors")(check_detectors)
 
 
-_GROUPS = ("alert", "learning", "smoothing", "health")
+_GROUPS = ("alert", "learning", "smoothing", "health", "schedule")
 _VALUES = ("false_alarms_per_day", "detectors", "analysis_fps")
 """Settings of a camera that replace the common ones."""
 
@@ -234,6 +236,7 @@ class MonitorConfig(Settings):
     capture: CaptureConfig = CaptureConfig()
     learning: LearningConfig = LearningConfig()
     health: HealthSettings = HealthSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
     playback: PlaybackConfig = PlaybackConfig()
     queue: QueueSettings = QueueSettings()
     smoothing: SmoothingSettings = SmoothingSettings()

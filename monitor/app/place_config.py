@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from monitor.places import PlaceRules, Polygon
+from monitor.places import CameraPlaces, PlaceRules, Polygon
 from monitor.settings import Settings
 from monitor.sources.masked import Mask
 from monitor.sources.naming import NAME_PATTERN
+from monitor.stream.schedule_settings import Times, check_times
+from monitor.timetable import timetable
 
 PlaceName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 """The same characters as in the name of a camera."""
@@ -71,6 +74,10 @@ class ZoneConfig(PlaceConfig):
     """What happens there counts so many times as much: the part of the score above typical is multiplied by it."""
     must_touch: bool = False
     """Only what touches this zone, or another zone of this kind, is scored."""
+    times: Times = ()
+    """Times of the week in which the rule holds, by the clock of the camera's schedule. Empty: always."""
+
+    _check_times = field_validator("times")(check_times)
 
     @model_validator(mode="after")
     def _one_rule(self) -> Self:
@@ -89,13 +96,27 @@ MOST_PLACES = 50
 """Masks of a camera, and zones of a camera."""
 
 
-def place_rules(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig]) -> PlaceRules | None:
-    """What holds in the places of a camera's picture; None if all are scored alike."""
+def place_rules(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig], time_zone: str = "") -> CameraPlaces | None:
+    """What holds in the places of a camera's picture, and when; None if all are scored alike.
+
+    time_zone: of the camera; "" for that of the machine
+    """
     if not (masks or zones):
         return None
+    always = [zone for zone in zones.values() if not zone.times]
+    timed = []
+    for zone in zones.values():
+        times = timetable(zone.times, time_zone)
+        if times is not None:
+            timed.append((_rules([zone]), times))
+    return CameraPlaces(_rules(always, masks.values()), tuple(timed))
+
+
+def _rules(zones: Iterable[ZoneConfig], masks: Iterable[MaskConfig] = ()) -> PlaceRules:
+    zones = tuple(zones)
     return PlaceRules(
-        tuple(mask.place for mask in masks.values()),
-        tuple(zone.place for zone in zones.values() if zone.ignored),
-        tuple((zone.place, zone.sensitivity) for zone in zones.values() if zone.sensitivity is not None),
-        tuple(zone.place for zone in zones.values() if zone.must_touch),
+        tuple(mask.place for mask in masks),
+        tuple(zone.place for zone in zones if zone.ignored),
+        tuple((zone.place, zone.sensitivity) for zone in zones if zone.sensitivity is not None),
+        tuple(zone.place for zone in zones if zone.must_touch),
     )

@@ -25,7 +25,7 @@ from monitor.live.capture import CaptureSettings
 from monitor.live.fleet import Camera
 from monitor.model.model_store import Model, learned_folder, load_model
 from monitor.model.unlearned import unlearned_model
-from monitor.places import PlaceRules
+from monitor.places import CameraPlaces
 from monitor.scores.calibration import DAY_S
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
@@ -166,10 +166,12 @@ def _camera(
 ) -> Camera:
     own = settings.cameras.get(source.name)
     named = _named_model(source.name, settings)
-    capture = _capture(settings, max_frames, None if own is None else place_rules(own.masks, own.zones))
+    zone = settings.schedule.time_zone
+    capture = _capture(settings, max_frames, None if own is None else place_rules(own.masks, own.zones, zone))
     readable = not isinstance(source, UnreadableSource)
     masks = masks_of(source.name, settings)
-    opened = replace(capture, analysis_fps=0.0, health=UNCHECKED, places=None)  # these change while it stays open
+    # These change while it stays open.
+    opened = replace(capture, analysis_fps=0.0, health=UNCHECKED, places=None, schedule=None, recorded_at=None)
     opened_with = (own.source if own else source.label, opened, settings.capture, readable, masks)
     # If these settings change while a camera learns, learning starts again.
     judged_by: tuple[object, ...] = (settings.learning, settings.detectors, settings.analysis_fps, settings.health)
@@ -291,7 +293,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
     )
 
 
-def _capture(settings: MonitorConfig, max_frames: int | None, places: PlaceRules | None = None) -> CaptureSettings:
+def _capture(settings: MonitorConfig, max_frames: int | None, places: CameraPlaces | None = None) -> CaptureSettings:
     return CaptureSettings(
         speed=settings.playback.speed,
         loop=settings.playback.loop,
@@ -303,6 +305,8 @@ def _capture(settings: MonitorConfig, max_frames: int | None, places: PlaceRules
         backoff_max_s=settings.capture.backoff_max_s,
         health=settings.health,
         places=places,
+        schedule=settings.schedule.schedule,
+        recorded_at=settings.schedule.recorded_at_s,
     )
 
 

@@ -34,6 +34,7 @@ PER_CAMERA = frozenset(
         "health",
         "smoothing",
         "alert",
+        "schedule",
     ]
 )
 """Settings that a reload changes; the others take effect at the next start."""

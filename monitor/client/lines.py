@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict
 
-from monitor.alerts.message_parts import EARLY, NOT_NOTIFIED
+from monitor.alerts.message_parts import EARLY, why_quiet
 from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, ScoreMessage
 from monitor.client.items import (
     Contact,
@@ -86,7 +86,7 @@ def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | Sco
         if message.early:
             words.append(f"({EARLY})")
         if not message.notify:
-            words.append(f"({NOT_NOTIFIED})")
+            words.append(f"({why_quiet(notify=message.notify, armed=message.armed)})")
         words.extend(reason.text for reason in message.reasons[:1])
         words.extend(f"also {reason.text}" for reason in message.also)
     return "  ".join(filter(None, words)).rstrip()

@@ -19,11 +19,12 @@ from monitor.errors import CaptureError, ShortageError, SourceError, StallError
 from monitor.learning.hold import Hold
 from monitor.live.pacing import Backoff, Bursts, Pace
 from monitor.model.model_store import Model
-from monitor.places import PlaceRules
+from monitor.places import CameraPlaces
 from monitor.sources.source import Position, Reader, Source
 from monitor.states import PAUSED, CameraState
 from monitor.stream.frame_rules import UNCHECKED, FrameRules, RuleSettings
 from monitor.stream.health.health_settings import HealthSettings
+from monitor.stream.schedule_settings import Schedule
 from monitor.text.redaction import redact
 from monitor.types import CaptureStatus, Frame, Health, Image
 
@@ -78,6 +79,8 @@ class CaptureSettings:
     healthy_after_s  after frames have arrived for this long, the next delay is backoff_min_s again
     health           which pictures are not scored, and which problems of pictures are reported
     places           what holds in places of the pictures; None if all are scored alike
+    schedule         when alerts are raised; None: always
+    recorded_at      when the footage of a file begins, unix seconds; None if unknown
     """
 
     speed: float | None = 1.0
@@ -91,12 +94,15 @@ class CaptureSettings:
     jitter: float = 0.3
     healthy_after_s: float = 5.0
     health: HealthSettings = UNCHECKED
-    places: PlaceRules | None = None
+    places: CameraPlaces | None = None
+    schedule: Schedule | None = None
+    recorded_at: float | None = None
 
     @property
     def rules(self) -> RuleSettings:
         """The settings that replay uses, too."""
-        return RuleSettings(self.analysis_fps, self.gap_s, self.health, self.places)
+        rates = self.analysis_fps, self.gap_s
+        return RuleSettings(*rates, self.health, self.places, self.schedule, self.recorded_at)
 
 
 class Capture:
@@ -340,7 +346,8 @@ class Capture:
             return True
         self._undecoded_since_s, self._undecoded_s = None, 0.0
         size = (image.shape[1], image.shape[0])
-        taken = rules.take(time_s, image)
+        recorded = 0.0 if media_s is None else media_s
+        taken = rules.take(time_s, image, wall_time if self._source.live else wanted.moment(recorded))
         if taken.health != before:
             self._change(taken.health.state, taken.health.detail)
         if self._status.size != size:
@@ -356,6 +363,7 @@ class Capture:
             taken.health,
             media_s,
             taken.places,
+            taken.armed,
         )
         if self._prepare_small:
             frame.small.prepare()

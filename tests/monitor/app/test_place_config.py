@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from monitor.app.place_config import place_rules
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.reload import _opens_anew
 from monitor.errors import ConfigError
+from monitor.live.capture import CaptureSettings
 from monitor.places import PlaceRules, Polygon
 from monitor.sources.isolated.isolated_source import IsolatedSource
 from monitor.sources.masked import Mask, MaskedSource
@@ -58,6 +60,14 @@ def settings_of(tmp_path: Path, text: str) -> Path:
             f"zones.a = {{ kind = 'ignore', must_touch = true, polygon = {SQUARE} }}",
             "'cameras.door.zones.a': a zone that is not scored has no must_touch",
         ),
+        (
+            "zones.a.times = ['x']",
+            "setting 'cameras.door.zones.a.times': 'x' is no time of the week: write 22:00-07:00,",
+        ),
+        ("schedule.quiet = '7-8'", "setting 'cameras.door.schedule.quiet': '7-8' is no time of the week: write 22:00-"),
+        ("schedule.time_zone = 'Mars'", "'cameras.door.schedule.time_zone': 'Mars' is no time zone that this machine"),
+        ("schedule.recorded_at = 'noon'", "setting 'cameras.door.schedule.recorded_at': should be a date and time"),
+        ("schedule.recorded_at = 9999-12-31T23:59:00", "the year 9999 is out of range: give one from 1971 to 2199"),
         ("zones.a.must_touch = 1.5", "setting 'cameras.door.zones.a.must_touch': should be true or false"),
         ("masks.'a b'.polygon = " + SQUARE, "name 'a b' of a place under 'cameras.door.masks': use letters"),
         ("masks = 3", "setting 'cameras.door.masks'"),
@@ -86,6 +96,34 @@ def test_a_source_is_masked_within_its_decoder_process(tmp_path: Path) -> None:
     assert isinstance(named.inner, MaskedSource), "also if the source stands on the command line"
 
 
+def test_a_zone_with_times_holds_in_them_by_the_camera_s_clock(tmp_path: Path) -> None:
+    rules = {"a": "times = '22:00-06:00'", "b": "sensitivity = 2"}
+    text = "".join(f"zones.{name} = {{ {rule}, polygon = {SQUARE} }}\n" for name, rule in rules.items())
+    settings = load_config(settings_of(tmp_path, text + "schedule.time_zone = 'Asia/Tokyo'\n"))
+    write_video(tmp_path / "video.avi")
+    (camera,) = plan_cameras(find_sources([], settings), settings, None)
+    places = camera.capture.places
+    assert places is not None
+    night, noon = (datetime(2026, 3, 2, hour, tzinfo=UTC).timestamp() for hour in (14, 3))  # 23:00 and 12:00 there
+    assert [len(places.at(at).ignored) for at in (night, noon, None)] == [1, 0, 1]
+    assert [len(places.at(at).weighed) for at in (night, noon, None)] == [1, 1, 1]
+
+
+def test_footage_that_says_when_it_was_recorded_follows_the_schedule(tmp_path: Path) -> None:
+    settings = load_config(
+        settings_of(
+            tmp_path,
+            "schedule = { armed = 'Mon 18:00-24:00', time_zone = 'Europe/Berlin', recorded_at = 2026-03-02T17:59:00 }",
+        )
+    )
+    rules = CaptureSettings(schedule=settings.of_camera("door").schedule.schedule).rules
+    assert rules.schedule is not None
+    recorded_at = settings.of_camera("door").schedule.recorded_at_s
+    assert recorded_at == datetime(2026, 3, 2, 16, 59, tzinfo=UTC).timestamp()
+    assert [rules.schedule.is_armed(recorded_at + later) for later in (0.0, 59.0, 60.0)] == [False, False, True]
+    assert rules.schedule.is_armed(None), "it is not known when it was recorded"
+
+
 def test_a_zone_has_the_rule_that_its_settings_name(tmp_path: Path) -> None:
     text = "".join(
         f"zones.{name} = {{ {rule} polygon = {SQUARE} }}\n"
@@ -95,7 +133,8 @@ def test_a_zone_has_the_rule_that_its_settings_name(tmp_path: Path) -> None:
     rules = place_rules(camera.masks, camera.zones)
     square = Polygon(((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)))
     weighed = ((square, 2.0), (square, 0.5))
-    assert rules == PlaceRules(ignored=(square,), weighed=weighed, must_touch=(square,))
+    assert rules is not None
+    assert rules.at(None) == PlaceRules(ignored=(square,), weighed=weighed, must_touch=(square,))
 
 
 @pytest.mark.parametrize("kind", ["masks", "zones"])
