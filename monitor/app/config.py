@@ -40,6 +40,7 @@ from monitor.scores.smoothing import SmoothingSettings
 from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.metrics.metrics_settings import MetricsSettings
+from monitor.sinks.moments.moments_settings import MomentsSettings
 from monitor.sources.naming import NAME_PATTERN
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.state_folder import JOURNAL, MODELS
@@ -243,6 +244,7 @@ class MonitorConfig(Settings):
     alert: AlertSettings = AlertSettings()
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
+    moments: MomentsSettings = MomentsSettings()
     journal: JournalConfig = JournalConfig()
     metrics: MetricsSettings = MetricsSettings()
     mqtt: MqttSettings = MqttSettings()
@@ -263,6 +265,11 @@ class MonitorConfig(Settings):
             return content
         completed = {name: _completed(camera, content) for name, camera in cameras.items()}
         return {**content, "cameras": completed}
+
+    def schedule_of(self, name: str) -> ScheduleSettings:
+        """The schedule of this camera."""
+        camera = self.cameras.get(name)
+        return self.schedule if camera is None or camera.schedule is None else camera.schedule
 
     def of_camera(self, name: str) -> Self:
         """The settings of a run with those of this camera in place of the common ones."""

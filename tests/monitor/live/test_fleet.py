@@ -153,6 +153,7 @@ OTHER: dict[str, object] = {
     "queue": DEMO.queue.but(capacity=16),
     "publish": DEMO.publish.model_copy(update={"enabled": False}),
     "evidence": DEMO.evidence.but(enabled=True),
+    "moments": DEMO.moments.but(per_day=5),
     "journal": DEMO.journal.model_copy(update={"enabled": False}),
     "metrics": MetricsSettings(enabled=True),
     "mqtt": MqttSettings(host="127.0.0.1"),
