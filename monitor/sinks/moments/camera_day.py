@@ -20,6 +20,8 @@ from monitor.types import FloatArray, Image
 
 SETTLE_S = 10.0
 """A moment is complete when no higher score has come for this long, seconds of the stream."""
+LONGEST_S = 30.0
+"""A score that keeps rising is a moment after this many seconds; a higher one later takes its place."""
 _LONGEST_STEP_S = 2.0  # a longer pause between two frames is not time that was watched
 _REASON_S = 1.0  # reasons of this much earlier explain a smoothed score
 _EVENTS = 50
@@ -42,6 +44,7 @@ class _Open:
     score: float
     at: float
     reasons: tuple[Reason, ...]
+    since_s: float  # of the stream, when its rise was first looked at
 
 
 class CameraDay:
@@ -108,7 +111,8 @@ class CameraDay:
         raw = judgement.scale.raw_by_sense(judgement.by_detector)
         score = judgement.scale.at_budget(raw)
         if score > self._open.score if self._open is not None else ranking.is_worth(score):
-            self._open = _Open(judgement, raw, score, at, self._reasons_near(judgement))
+            since_s = frame.time_s if self._open is None else self._open.since_s
+            self._open = _Open(judgement, raw, score, at, self._reasons_near(judgement), since_s)
         return done
 
     def complete(self, zone: str) -> Complete | None:
@@ -160,6 +164,7 @@ class CameraDay:
             day != self.day
             or frame.segment != first.scored.frame.segment
             or frame.time_s - first.scored.frame.time_s > SETTLE_S
+            or frame.time_s - self._open.since_s > LONGEST_S
             or judgement.scale.model != first.scale.model
         )
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import errno
 import json
 import logging
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -37,7 +38,7 @@ MOST_DAYS = 60
 """Days of a camera that are remembered, to say how rare a moment is."""
 _WATCHED = "watched.json"
 _LARGEST = 1_000_000
-_WAITING_BYTES = 32_000_000
+_WAITING_BYTES = 64_000_000
 _END_S = 5.0
 
 
@@ -55,6 +56,37 @@ class StoredMoment(BaseModel):
 class _Write:
     name: str
     content: bytes
+
+
+class Drawn:
+    """A picture that the thread draws and writes, and a small copy of it to send."""
+
+    def __init__(self, name: str, draw: Callable[[], tuple[bytes, bytes]]) -> None:
+        self.name = name
+        self._draw: Callable[[], tuple[bytes, bytes]] | None = draw
+        self._small: bytes | None = None
+        self._done = threading.Event()
+
+    def small(self, timeout_s: float) -> bytes | None:
+        """The small copy; None if the picture could not be drawn, or not within this time."""
+        self._done.wait(timeout_s)
+        return self._small
+
+    def forget(self) -> None:
+        """There is no room to draw it."""
+        self._draw = None
+        self._done.set()
+
+    def make(self) -> bytes | None:
+        """Draw it and let go of the frame. Returns the picture; None if it cannot be drawn."""
+        draw, self._draw = self._draw, None
+        try:
+            picture, self._small = draw() if draw is not None else (None, None)
+        except (ValueError, MemoryError) as error:
+            log.debug("%s cannot be drawn: %s", self.name, error)
+            picture = None
+        self._done.set()
+        return picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +109,7 @@ class MomentFiles:
     def __init__(self, folder: Path, settings: MomentsSettings) -> None:
         self.folder = folder
         self._disk = Disk(folder)
-        self._waiting: HandOver[_Write | _Remove] = HandOver()
+        self._waiting: HandOver[_Write | Drawn | _Remove] = HandOver()
         self._retention = Retention(folder, settings.keep_days, round(settings.keep_mb * 1e6))
         self._stage = Stage("moments", self._work, self._on_error)
 
@@ -102,6 +134,12 @@ class MomentFiles:
         """Write a file, later. If too much waits, it is lost."""
         if not self._waiting.offer(_Write(name, content), len(content), _WAITING_BYTES):
             self._disk.lost += 1
+
+    def draw(self, drawn: Drawn, size: int) -> None:
+        """Draw and write a picture, later. size: of the frame that it holds until then, bytes."""
+        if not self._waiting.offer(drawn, size, _WAITING_BYTES):
+            self._disk.lost += 1
+            drawn.forget()
 
     def store(self, camera: str, moment: DayMoment, *, published: bool) -> None:
         """Write the facts of a moment."""
@@ -158,6 +196,9 @@ class MomentFiles:
                 item = self._waiting.take(0.5)
                 if isinstance(item, _Write):
                     self._disk.write(item.name, item.content)
+                elif isinstance(item, Drawn):
+                    if (picture := item.make()) is not None:
+                        self._disk.write(item.name, picture)
                 elif item is not None:
                     for name in item.names:
                         discard(self.folder / name)

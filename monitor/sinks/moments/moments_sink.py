@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from monitor.live.sink import Sink
 from monitor.reports import CameraReport, RunReport
 from monitor.sinks.evidence.alert_pictures import explained, fit, from_jpeg, to_jpeg
 from monitor.sinks.moments.camera_day import CameraDay, Complete
-from monitor.sinks.moments.moment_files import MomentFiles, files_of
+from monitor.sinks.moments.moment_files import Drawn, MomentFiles, files_of
 from monitor.sinks.moments.moments_settings import MomentsSettings
 from monitor.stream.schedule_settings import ScheduleSettings
 from monitor.text.outside import safe
@@ -28,6 +29,7 @@ PUBLISH_AFTER_S = 300.0
 """A moment is published this many seconds after it was found: until then, a higher peak may take its place."""
 _SAVE_EVERY_S = 300.0
 _SENT_WIDTH, _SENT_QUALITY = 320, 75
+_DRAWN_WITHIN_S = 1.0  # a picture is drawn minutes before it is sent, but not at the end of a run
 
 Publish = Callable[[str, Mapping[str, Any], bytes | None], object]
 """Sends a moment of a camera: the fields of MomentMessage, and a picture."""
@@ -38,7 +40,7 @@ Clip = Callable[[str, float, Path], None]
 @dataclass(slots=True)
 class _Pending:
     moment: DayMoment
-    picture: bytes | None
+    picture: Drawn | bytes | None
     since: float
     replaces: tuple[str, ...]
 
@@ -175,16 +177,13 @@ class MomentsSink(Sink):
         replaced += [one for each in pending if each.moment in change.replaced for one in each.replaces]
         pending[:] = [each for each in pending if each.moment.moment_id not in gone]
         self._files.remove(name, (*change.replaced, *change.dropped))
-        drawn = to_jpeg(
-            explained(done.image, done.anomaly_map, moment.regions, _caption(name, moment), self._settings.width),
-            self._settings.quality,
-        )
         files = files_of(name, moment.at)
-        self._files.write(files.peak, drawn)
+        drawn = Drawn(files.peak, partial(_drawn, name, done, self._settings))
+        self._files.draw(drawn, done.image.nbytes)
         self._files.store(name, moment, published=False)
         if self._clip is not None:
             self._clip(name, done.time_s, self._files.folder / files.clip)
-        pending.append(_Pending(moment, _small(drawn), self._clock(), tuple(replaced)))
+        pending.append(_Pending(moment, drawn, self._clock(), tuple(replaced)))
 
     def _send(self, camera: CameraDay, pending: _Pending) -> None:
         name, moment = camera.camera, pending.moment
@@ -216,7 +215,16 @@ class MomentsSink(Sink):
                 RankedMoment(moment_id=each.moment_id, score=each.score, rare=camera.how_rare(each)) for each in ranked
             ),
         }
-        self._publish(name, body, pending.picture)
+        picture = pending.picture
+        self._publish(name, body, picture.small(_DRAWN_WITHIN_S) if isinstance(picture, Drawn) else picture)
+
+
+def _drawn(camera: str, done: Complete, settings: MomentsSettings) -> tuple[bytes, bytes]:
+    """The picture of a moment and the small one that is sent, JPEG."""
+    lines = _caption(camera, done.moment)
+    picture = explained(done.image, done.anomaly_map, done.moment.regions, lines, settings.width)
+    small = fit(picture, _SENT_WIDTH)
+    return to_jpeg(picture, settings.quality), to_jpeg(small, _SENT_QUALITY)
 
 
 def _small(picture: bytes | None) -> bytes | None:

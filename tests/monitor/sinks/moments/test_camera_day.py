@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from monitor.judging.camera_monitor import Judgement
-from monitor.sinks.moments.camera_day import SETTLE_S, CameraDay, Complete
+from monitor.sinks.moments.camera_day import LONGEST_S, SETTLE_S, CameraDay, Complete
 from monitor.states import AlertEvent, Phase
 from monitor.testing.fakes import monitor_of, scored
 
@@ -115,6 +115,14 @@ def test_how_rare_counts_the_days_that_were_watched() -> None:
         camera._last = None
     last = camera.ranking(camera.day).moments[0]
     assert camera.how_rare(last) == "the like came once in 9 days"
+
+
+def test_a_score_that_keeps_rising_is_a_moment_all_the_same() -> None:
+    camera = CameraDay("cam", 10)
+    done = watch(camera, judgements([CALM] * 3 + [ODD + 2 * n for n in range(70)]), EVENING - 3600)
+    assert len(done) == 2
+    assert done[1].time_s - done[0].time_s == pytest.approx(LONGEST_S, abs=0.5)
+    assert len(camera.days["2026-03-02"].moments) == 1, "the higher one takes its place"
 
 
 def test_settling_is_a_time_of_the_stream() -> None:
