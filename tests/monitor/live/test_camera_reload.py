@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -142,3 +143,14 @@ def test_other_rules_hold_from_the_next_frame_on_and_the_stream_stays_open() -> 
     later = at[20:]
     assert [segment for _, segment, _ in later] == [1] * len(later)
     assert len(later) == 5, "every second frame"
+
+
+@pytest.mark.parametrize(("day", "armed"), [(2, True), (3, False)])
+def test_the_wall_clock_arms_a_live_camera(day: int, armed: bool) -> None:
+    now = datetime(2026, 3, day, 18, 30, tzinfo=UTC).timestamp()  # Monday and Tuesday, 19:30 in Berlin
+    schedule = ScheduleSettings(armed=("Mon 19:00-24:00",), time_zone="Europe/Berlin", recorded_at=datetime(2026, 3, 2))
+    settings = replace(FAST, schedule=schedule.schedule, recorded_at=schedule.recorded_at_s)
+    clock, sink = Clock(), RecordingSink()
+    source = LevelSource("door", [25] * 5, live=True)
+    Capture(source, sink, replace(settings, max_frames=3), ClockedStop(clock), clock, wall_clock=lambda: now).run()
+    assert [frame.armed for frame in sink.frames] == [armed] * 3
