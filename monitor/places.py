@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, compress
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from monitor.timetable import Timetable
 
 Bools = NDArray[np.bool_]
 Point = tuple[float, float]
 
 MOST_CORNERS = 100
 _FINE = 8  # parts of a cell, in each direction, in which its covered share is counted
+_HALF = 0.5  # a cell is in a zone that covers this share of it
+_REACHES = 0.2  # a zone reaches into a cell of which it covers this share
 _LEAST_AREA = 1e-5  # share of the picture: a polygon without an area covers nothing
 _SHIFT = 8  # bits of a pixel's fraction in OpenCV's corners
 
@@ -63,31 +67,105 @@ class Polygon:
 
 
 @dataclass(frozen=True, slots=True)
-class Ignored:
-    """The places of a camera's picture that are not scored.
+class PlaceRules:
+    """What holds in the places of a camera's picture.
 
-    masks  what is masked: no cell that it touches is scored, and no neighbour of such a cell, because there the edge of
-           the mask shows
-    zones  a cell is not scored if they cover half of it
+    masks       what is masked: no cell that it touches is scored, and no neighbour of such a cell, because there the
+                edge of the mask shows
+    ignored     zones that are not scored: a cell is not scored if they cover half of it
+    weighed     zones with a sensitivity of their own: the part of a cell's value above typical is multiplied by it if
+                the zone covers half of the cell. Where zones overlap, their sensitivities multiply
+    must_touch  if there are any, only what touches one of them is scored
     """
 
     masks: tuple[Polygon, ...] = ()
-    zones: tuple[Polygon, ...] = ()
+    ignored: tuple[Polygon, ...] = ()
+    weighed: tuple[tuple[Polygon, float], ...] = ()
+    must_touch: tuple[Polygon, ...] = ()
 
-    def cells(self, rows: int, columns: int) -> Bools:
+    def left_out(self, rows: int, columns: int) -> Bools:
         """The cells of a map that are not scored, (rows, columns) bool. Read-only."""
-        return _ignored_cells(self, rows, columns)
+        return _left_out(self, rows, columns)
+
+    def applied(self, cells: NDArray[np.float32], typical: float, least: float | None = None) -> NDArray[np.float32]:
+        """A map of how abnormal each cell is, (rows, columns) float32, by these rules.
+
+        typical  the value that is usual for the highest cells of a normal picture, in the map's units. What is above it
+                 is weighed; cells above it that touch each other are one thing, which touches a zone or does not
+        least    the value of cells that are not scored; None: the lowest value of those that are
+        """
+        left_out = self.left_out(*cells.shape)
+        if least is None:
+            least = float(cells.min() if left_out.all() else cells[~left_out].min())
+        if left_out.any():
+            cells = np.where(left_out, np.float32(least), cells)
+        if self.weighed:
+            weights = _weights(self, *cells.shape)
+            cells = np.where(cells > typical, np.float32(typical) + weights * (cells - np.float32(typical)), cells)
+        if self.must_touch:
+            _, things = cv2.connectedComponents((cells > typical).astype(np.uint8), connectivity=8)
+            touching = np.unique(things[_required(self, *cells.shape)])
+            beside = (things > 0) & ~np.isin(things, touching)
+            cells = np.where(beside, np.float32(min(least, typical)), cells)
+        return cells
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPlaces:
+    """What holds in the places of a camera's picture, and when.
+
+    always  the rules that hold at any time
+    timed   further rules, each with the times in which they hold
+    """
+
+    always: PlaceRules
+    timed: tuple[tuple[PlaceRules, Timetable], ...] = ()
+
+    def at(self, unix_s: float | None) -> PlaceRules:
+        """What holds at a time, unix seconds; if it is not known, all of it."""
+        return _joined(self, tuple(unix_s is None or times.covers(unix_s) for _, times in self.timed))
 
 
 @lru_cache(maxsize=256)
-def _ignored_cells(ignored: Ignored, rows: int, columns: int) -> Bools:
+def _joined(places: CameraPlaces, hold: tuple[bool, ...]) -> PlaceRules:
+    rules = (places.always, *(each for each, _ in compress(places.timed, hold)))
+    return PlaceRules(
+        tuple(mask for each in rules for mask in each.masks),
+        tuple(zone for each in rules for zone in each.ignored),
+        tuple(zone for each in rules for zone in each.weighed),
+        tuple(zone for each in rules for zone in each.must_touch),
+    )
+
+
+@lru_cache(maxsize=256)
+def _left_out(rules: PlaceRules, rows: int, columns: int) -> Bools:
     found = np.zeros((rows, columns), np.bool_)
-    for mask in ignored.masks:
+    for mask in rules.masks:
         found |= _touched((mask.shares(rows, columns) > 0).astype(np.uint8))
     covered = np.zeros((rows, columns), np.float32)
-    for zone in ignored.zones:
+    for zone in rules.ignored:
         covered += zone.shares(rows, columns)
-    found |= covered >= 0.5
+    found |= covered >= _HALF
+    found.flags.writeable = False
+    return found
+
+
+@lru_cache(maxsize=256)
+def _weights(rules: PlaceRules, rows: int, columns: int) -> NDArray[np.float32]:
+    found = np.ones((rows, columns), np.float32)
+    for zone, sensitivity in rules.weighed:
+        found[zone.shares(rows, columns) >= _HALF] *= np.float32(sensitivity)
+    found.flags.writeable = False
+    return found
+
+
+@lru_cache(maxsize=256)
+def _required(rules: PlaceRules, rows: int, columns: int) -> Bools:
+    """The cells that a zone with ``must_touch`` reaches into; for a tiny zone, the cells of which it covers most."""
+    found = np.zeros((rows, columns), np.bool_)
+    for zone in rules.must_touch:
+        shares = zone.shares(rows, columns)
+        found |= shares >= min(_REACHES, float(shares.max()))
     found.flags.writeable = False
     return found
 

@@ -111,7 +111,7 @@ def frames(
             if image is None:
                 log.unreadable.append(reader.frame_name or f"frame {position.index}")
                 continue
-            taken = rules.take(time_s, image)
+            taken = rules.take(time_s, image, rules.settings.moment(time_s))
             log.took("health", time.perf_counter() - decoded)
             if not taken.health.scored:
                 log.unscored[taken.health.state.value] = log.unscored.get(taken.health.state.value, 0) + 1
@@ -124,6 +124,8 @@ def frames(
                 taken.segment,
                 health=taken.health,
                 media_s=time_s,
+                places=taken.places,
+                armed=taken.armed,
             )
 
 

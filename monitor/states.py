@@ -81,8 +81,9 @@ class AlertEvent:
     ended_s     when the score was last above the threshold; None while the event is open
     peak_score  highest smoothed score so far (1 = the threshold)
     peak_s      time of the highest score
-    notify      False if the event repeats one that people were notified of shortly before; it is still recorded. It can
-                become True during the event, never False again
+    notify      False if the event repeats one that people were notified of shortly before, or if it is not armed; it is
+                still recorded. It can become True during the event, never False again
+    armed       False if the whole event so far lies outside of the times in which the camera's alerts are raised
     """
 
     number: int
@@ -93,6 +94,7 @@ class AlertEvent:
     peak_score: float
     peak_s: float
     notify: bool
+    armed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

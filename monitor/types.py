@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.places import Ignored
+from monitor.places import PlaceRules
 from monitor.small_pictures import SmallPictures
 from monitor.states import CameraState, Reason
 
@@ -50,7 +50,8 @@ class Frame:
     wall_time    time.time() when the frame was read, seconds; for display only
     health       whether it is scored: detectors never see a frame that is not
     media_s      position in the file or folder, seconds from the beginning; None for a live camera
-    ignored      places that detectors do not score; None if all are scored
+    places       what holds in places of the picture, for detectors; None if all are scored alike
+    armed        False if alerts are not raised at this time, only recorded
     small        small copies of the image, shared by all detectors
     """
 
@@ -63,7 +64,8 @@ class Frame:
     wall_time: float = 0.0
     health: Health = Health()
     media_s: float | None = None
-    ignored: Ignored | None = None
+    places: PlaceRules | None = None
+    armed: bool = True
     small: SmallPictures = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -254,7 +254,7 @@ def decode_answer(parts: Sequence[bytes]) -> Answer:
 def _decode_kept(parts: Sequence[bytes]) -> Decoded:
     decoded = decode(parts)
     if not isinstance(decoded.message, Stored) or decoded.message.position is None:
-        raise MalformedError("it is not an alert, health or budget message with a position")
+        raise MalformedError("it is not an alert, health, budget or moment message with a position")
     return decoded
 
 

@@ -22,7 +22,7 @@ TABLES = (
     "CREATE TABLE IF NOT EXISTS kept (after INTEGER NOT NULL)",
 )
 """How the tables of every journal are made, in this order."""
-STORED_TOPICS = ("alert/", "health/", "budget/")
+STORED_TOPICS = ("alert/", "health/", "budget/", "moment/")
 """The beginnings of the topics whose messages are stored."""
 
 

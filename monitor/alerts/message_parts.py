@@ -75,6 +75,15 @@ EARLY = "early: at first, more alarms than promised are allowed"
 """Said of an alert that only a camera that is new raises."""
 NOT_NOTIFIED = "repeats an alert of shortly before: recorded, but nobody is notified"
 """Explains ``notify`` = False to people."""
+NOT_ARMED = "outside the armed times: recorded, but nobody is notified"
+"""Explains ``armed`` = False to people."""
+
+
+def why_quiet(*, notify: bool, armed: bool) -> str:
+    """Why nobody is notified of an alert; "" if people are."""
+    if notify:
+        return ""
+    return NOT_NOTIFIED if armed else NOT_ARMED
 
 
 class ReasonBody(WireModel):

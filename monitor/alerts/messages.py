@@ -68,7 +68,7 @@ class Envelope(WireModel):
 
 
 class Kept(Envelope):
-    """The fields of every alert, health and budget message; the journal stores these messages.
+    """The fields of every alert, health, budget and moment message; the journal stores these messages.
 
     position  increases over all topics and restarts of the monitor, with gaps; None from an older monitor
     """
@@ -93,6 +93,8 @@ class AlertMessage(Kept):
     expected_false_alarms_per_day  expected rate of false alarms on normal footage at this threshold; None if unknown
     notify        False if the event repeats one of shortly before: record it, but notify nobody. It may become True in
                   an update, if the event gets clearly worse
+    armed         False if the whole event so far lies outside of the times in which alerts are raised; then notify is
+                  False, too. It becomes True in an update if the event lasts into such a time
     regions       where in the picture, highest score first
     reasons       terms above their normal range, strongest first
     also          what else the event is about: one reason for each further cause that is of a different kind and in a
@@ -128,6 +130,7 @@ class AlertMessage(Kept):
     media_s: float | None = None
     about: Annotated[AlertKind | str, Field(union_mode="left_to_right")] = AlertKind.ANOMALY
     early: bool = False
+    armed: bool = True
 
     @property
     def topic(self) -> str:
@@ -182,6 +185,51 @@ class BudgetMessage(Kept):
         return f"budget/{self.camera}/"
 
 
+class RankedMoment(WireModel):
+    """A moment in the ranking of its day: its id, its score there, and in words how rare the like is."""
+
+    moment_id: str
+    score: Annotated[float, BeforeValidator(json_number)]
+    rare: str
+
+
+class MomentMessage(Kept):
+    """One of the most unusual moments of a camera's day, whether or not it alarmed. Topic ``moment/<camera>/``.
+
+    moment_id   names it; ``replaces``: the moments that it takes the place of, because they were part of it
+    at, local   when it was, unix seconds, and as ISO 8601 text by the camera's clock; media_s: where in its file
+    day         the day it belongs to by that clock, such as 2026-03-02
+    score       how unusual it is, in units of the threshold of the budget: comparable within the day
+    event_id    the alert that covers it; None if it raised none
+    files       names of its files, relative to the folder of moments: the picture, and the clip if there is one
+    per_day     how many moments are kept per day
+    watched_s   time that was watched in the days that ``ranking`` looks back on, seconds
+    ranking     the present ranking of its day, the most unusual first; that of the last message counts
+    """
+
+    camera: Camera
+    moment_id: str
+    at: float
+    local: str
+    day: str
+    media_s: float | None
+    score: Annotated[float, BeforeValidator(json_number)]
+    event_id: str | None
+    regions: tuple[RegionBody, ...] = ()
+    reasons: tuple[ReasonBody, ...] = ()
+    model: ModelRef
+    files: tuple[str, ...] = ()
+    replaces: tuple[str, ...] = ()
+    per_day: PositiveInt
+    watched_s: Annotated[float, Field(ge=0)]
+    ranking: tuple[RankedMoment, ...]
+
+    @property
+    def topic(self) -> str:
+        """``moment/<camera>/``."""
+        return f"moment/{self.camera}/"
+
+
 class Heartbeat(Envelope):
     """Shows that the monitor is running. Topic ``heartbeat/``, once per second.
 
@@ -228,14 +276,15 @@ class ScoreMessage(Envelope):
         return f"score/{self.camera}/"
 
 
-Message = AlertMessage | HealthMessage | BudgetMessage | Heartbeat | ScoreMessage
-Stored = AlertMessage | HealthMessage | BudgetMessage
+Message = AlertMessage | HealthMessage | BudgetMessage | MomentMessage | Heartbeat | ScoreMessage
+Stored = AlertMessage | HealthMessage | BudgetMessage | MomentMessage
 """The messages that the journal stores."""
 
 _KINDS: dict[str, type[Message]] = {
     "alert": AlertMessage,
     "health": HealthMessage,
     "budget": BudgetMessage,
+    "moment": MomentMessage,
     "heartbeat": Heartbeat,
     "score": ScoreMessage,
 }
@@ -276,7 +325,7 @@ def decode(parts: Sequence[bytes]) -> Decoded:
         raise MalformedError("the topic is not UTF-8 text") from None
     kind = topic.partition("/")[0]
     if kind not in _KINDS:
-        raise MalformedError("the topic does not begin with alert/, health/, budget/, heartbeat/ or score/")
+        raise MalformedError("the topic does not begin with alert/, health/, budget/, moment/, heartbeat/ or score/")
     try:
         message = _KINDS[kind].model_validate_json(parts[1], context=RECEIVED)
     except ValidationError as error:

@@ -33,6 +33,7 @@ from monitor.alerts.messages import (
     BudgetMessage,
     HealthMessage,
     Heartbeat,
+    MomentMessage,
     ScoreMessage,
     Stored,
     encode,
@@ -184,6 +185,7 @@ class Publisher:
             peak_score=float(event.peak_score),
             expected_false_alarms_per_day=expected_false_alarms_per_day,
             notify=event.notify,
+            armed=event.armed,
             regions=tuple(RegionBody.of(region) for region in regions),
             reasons=tuple(ReasonBody.of(reason) for reason in reasons),
             also=tuple(ReasonBody.of(reason) for reason in also),
@@ -232,6 +234,16 @@ class Publisher:
             added_s=added_s,
         )
         self._send(message)
+        return message
+
+    def publish_moment(self, camera: str, body: Mapping[str, Any], jpeg: bytes | None) -> MomentMessage:
+        """Send one of the most unusual moments of a day; returns the message as sent.
+
+        body  fields of MomentMessage, without those of every message
+        """
+        envelope = self._envelope(f"moment/{camera}/")
+        message = MomentMessage(**envelope, **body, position=self._history.position + 1, camera=camera)
+        self._send(message, jpeg)
         return message
 
     def publish_score(
@@ -345,7 +357,7 @@ class Publisher:
         return {"schema": SCHEMA, "node": self.node, "epoch": self.epoch, "seq": last + 1, "sent_at": time.time()}
 
     def _send(self, message: Stored | Heartbeat, jpeg: bytes | None = None) -> None:
-        """Store, number and send an alert, health or budget message, or a heartbeat. All of them take this path."""
+        """Store, number and send a message that the journal keeps, or a heartbeat. All of them take this path."""
         body = encode(message)
         if isinstance(message, Heartbeat):
             self._heartbeat_seq = message.seq

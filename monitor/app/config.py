@@ -40,10 +40,12 @@ from monitor.scores.smoothing import SmoothingSettings
 from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.metrics.metrics_settings import MetricsSettings
+from monitor.sinks.moments.moments_settings import MomentsSettings
 from monitor.sources.naming import NAME_PATTERN
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.state_folder import JOURNAL, MODELS
 from monitor.stream.health.health_settings import HealthSettings
+from monitor.stream.schedule_settings import ScheduleSettings
 
 LEAST_FPS = 0.01
 """Lowest rate of analysis, frames per second."""
@@ -156,8 +158,8 @@ def check_detectors(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
 class CameraConfig(Settings):
     """One camera. A setting that is also a common one replaces it for this camera; None: the common one holds.
 
-    In the groups ``alert``, ``learning``, ``smoothing`` and ``health``, each setting that is given replaces the common
-    one.
+    In the groups ``alert``, ``learning``, ``smoothing``, ``health`` and ``schedule``, each setting that is given
+    replaces the common one.
     """
 
     source: str
@@ -174,6 +176,7 @@ class CameraConfig(Settings):
     learning: LearningConfig | None = None
     smoothing: SmoothingSettings | None = None
     health: HealthSettings | None = None
+    schedule: ScheduleSettings | None = None
     masks: dict[PlaceName, MaskConfig] = Field(default_factory=dict, max_length=MOST_PLACES)
     """Name -> a place that nobody may see."""
     zones: dict[PlaceName, ZoneConfig] = Field(default_factory=dict, max_length=MOST_PLACES)
@@ -183,7 +186,7 @@ class CameraConfig(Settings):
     _check_detectors = field_validator("detectors")(check_detectors)
 
 
-_GROUPS = ("alert", "learning", "smoothing", "health")
+_GROUPS = ("alert", "learning", "smoothing", "health", "schedule")
 _VALUES = ("false_alarms_per_day", "detectors", "analysis_fps")
 """Settings of a camera that replace the common ones."""
 
@@ -234,12 +237,14 @@ class MonitorConfig(Settings):
     capture: CaptureConfig = CaptureConfig()
     learning: LearningConfig = LearningConfig()
     health: HealthSettings = HealthSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
     playback: PlaybackConfig = PlaybackConfig()
     queue: QueueSettings = QueueSettings()
     smoothing: SmoothingSettings = SmoothingSettings()
     alert: AlertSettings = AlertSettings()
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
+    moments: MomentsSettings = MomentsSettings()
     journal: JournalConfig = JournalConfig()
     metrics: MetricsSettings = MetricsSettings()
     mqtt: MqttSettings = MqttSettings()
@@ -260,6 +265,11 @@ class MonitorConfig(Settings):
             return content
         completed = {name: _completed(camera, content) for name, camera in cameras.items()}
         return {**content, "cameras": completed}
+
+    def schedule_of(self, name: str) -> ScheduleSettings:
+        """The schedule of this camera."""
+        camera = self.cameras.get(name)
+        return self.schedule if camera is None or camera.schedule is None else camera.schedule
 
     def of_camera(self, name: str) -> Self:
         """The settings of a run with those of this camera in place of the common ones."""

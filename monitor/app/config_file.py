@@ -126,6 +126,8 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
     if kind == "model_type":  # pydantic would name a class of this program
         group = f"write [{key}], and its settings below"
         return f"setting '{key}': should be a group of settings: {group}"
+    if kind.startswith("datetime"):
+        return f"setting '{key}': should be a date and time, such as 2026-03-02T08:00:00"
     if kind.startswith("bool"):
         return f"setting '{key}': should be true or false"
     sentence = _EXPECTED.get(key) or message.removeprefix("Value error, ").replace("Input should", "should")

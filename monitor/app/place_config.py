@@ -1,15 +1,18 @@
-"""Settings of the places in a camera's picture: privacy masks, and zones that are not scored."""
+"""Settings of the places in a camera's picture: privacy masks, and zones with a rule of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from monitor.places import Ignored, Polygon
+from monitor.places import CameraPlaces, PlaceRules, Polygon
 from monitor.settings import Settings
 from monitor.sources.masked import Mask
 from monitor.sources.naming import NAME_PATTERN
+from monitor.stream.schedule_settings import Times, check_times
+from monitor.timetable import timetable
 
 PlaceName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 """The same characters as in the name of a camera."""
@@ -63,18 +66,57 @@ class MaskConfig(PlaceConfig):
 
 
 class ZoneConfig(PlaceConfig):
-    """A place with a rule of its own. Its picture stays visible."""
+    """A place with a rule of its own. Its picture stays visible. Without any rule, it is not scored."""
 
-    kind: Literal["ignore"] = "ignore"
-    """``ignore``: what happens there is not scored."""
+    kind: Literal["ignore"] | None = None
+    """``ignore``: what happens there is not scored. This is the default if no other rule is given."""
+    sensitivity: float | None = Field(None, ge=0.1, le=10)
+    """What happens there counts so many times as much: the part of the score above typical is multiplied by it."""
+    must_touch: bool = False
+    """Only what touches this zone, or another zone of this kind, is scored."""
+    times: Times = ()
+    """Times of the week in which the rule holds, by the clock of the camera's schedule. Empty: always."""
+
+    _check_times = field_validator("times")(check_times)
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> Self:
+        if self.kind == "ignore" and (self.sensitivity is not None or self.must_touch):
+            other = "sensitivity" if self.sensitivity is not None else "must_touch"
+            raise ValueError(f'a zone that is not scored has no {other}: remove kind = "ignore", or {other}')
+        return self
+
+    @property
+    def ignored(self) -> bool:
+        """Whether nothing that happens there is scored."""
+        return self.sensitivity is None and not self.must_touch
 
 
 MOST_PLACES = 50
 """Masks of a camera, and zones of a camera."""
 
 
-def ignored(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig]) -> Ignored | None:
-    """The places of a camera that are not scored; None if all are."""
+def place_rules(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig], time_zone: str = "") -> CameraPlaces | None:
+    """What holds in the places of a camera's picture, and when; None if all are scored alike.
+
+    time_zone: of the camera; "" for that of the machine
+    """
     if not (masks or zones):
         return None
-    return Ignored(tuple(mask.place for mask in masks.values()), tuple(zone.place for zone in zones.values()))
+    always = [zone for zone in zones.values() if not zone.times]
+    timed = []
+    for zone in zones.values():
+        times = timetable(zone.times, time_zone)
+        if times is not None:
+            timed.append((_rules([zone]), times))
+    return CameraPlaces(_rules(always, masks.values()), tuple(timed))
+
+
+def _rules(zones: Iterable[ZoneConfig], masks: Iterable[MaskConfig] = ()) -> PlaceRules:
+    zones = tuple(zones)
+    return PlaceRules(
+        tuple(mask.place for mask in masks),
+        tuple(zone.place for zone in zones if zone.ignored),
+        tuple((zone.place, zone.sensitivity) for zone in zones if zone.sensitivity is not None),
+        tuple(zone.place for zone in zones if zone.must_touch),
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from monitor.app.config import MonitorConfig
 from monitor.app.own_model import Relearning, check_scene
-from monitor.app.place_config import ignored
+from monitor.app.place_config import place_rules
 from monitor.detector.registry import LATER, LEARNED, detector_class
 from monitor.errors import ConfigError, ModelError, SourceError
 from monitor.judging.camera_monitor import CameraMonitor
@@ -25,7 +25,7 @@ from monitor.live.capture import CaptureSettings
 from monitor.live.fleet import Camera
 from monitor.model.model_store import Model, learned_folder, load_model
 from monitor.model.unlearned import unlearned_model
-from monitor.places import Ignored
+from monitor.places import CameraPlaces
 from monitor.scores.calibration import DAY_S
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
@@ -33,6 +33,7 @@ from monitor.sources.masked import Mask
 from monitor.sources.source import Source
 from monitor.sources.unreadable import UnreadableSource
 from monitor.state_folder import CALIBRATIONS
+from monitor.stream.frame_rules import UNCHECKED
 from monitor.text.commands import training_command
 from monitor.text.durations import in_words
 from monitor.text.wording import about
@@ -165,12 +166,15 @@ def _camera(
 ) -> Camera:
     own = settings.cameras.get(source.name)
     named = _named_model(source.name, settings)
-    capture = _capture(settings, max_frames, None if own is None else ignored(own.masks, own.zones))
+    zone = settings.schedule.time_zone
+    capture = _capture(settings, max_frames, None if own is None else place_rules(own.masks, own.zones, zone))
     readable = not isinstance(source, UnreadableSource)
     masks = masks_of(source.name, settings)
-    opened_with = (own.source if own else source.label, capture, settings.capture, readable, masks)
+    # These change while it stays open.
+    opened = replace(capture, analysis_fps=0.0, health=UNCHECKED, places=None, schedule=None, recorded_at=None)
+    opened_with = (own.source if own else source.label, opened, settings.capture, readable, masks)
     # If these settings change while a camera learns, learning starts again.
-    judged_by: tuple[object, ...] = (settings.learning, settings.detectors)
+    judged_by: tuple[object, ...] = (settings.learning, settings.detectors, settings.analysis_fps, settings.health)
     if monitor is not None:
         judged_by = (
             named,
@@ -180,6 +184,7 @@ def _camera(
             settings.false_alarms_per_day,
             settings.precision,
             settings.detectors,
+            settings.learning.on,
         )
     return Camera(source, model, capture, monitor, learning, opened_with, judged_by, own_model=named is None)
 
@@ -288,7 +293,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
     )
 
 
-def _capture(settings: MonitorConfig, max_frames: int | None, left_out: Ignored | None = None) -> CaptureSettings:
+def _capture(settings: MonitorConfig, max_frames: int | None, places: CameraPlaces | None = None) -> CaptureSettings:
     return CaptureSettings(
         speed=settings.playback.speed,
         loop=settings.playback.loop,
@@ -299,7 +304,9 @@ def _capture(settings: MonitorConfig, max_frames: int | None, left_out: Ignored 
         backoff_min_s=settings.capture.backoff_min_s,
         backoff_max_s=settings.capture.backoff_max_s,
         health=settings.health,
-        ignored=left_out,
+        places=places,
+        schedule=settings.schedule.schedule,
+        recorded_at=settings.schedule.recorded_at_s,
     )
 
 

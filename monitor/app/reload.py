@@ -34,6 +34,7 @@ PER_CAMERA = frozenset(
         "health",
         "smoothing",
         "alert",
+        "schedule",
     ]
 )
 """Settings that a reload changes; the others take effect at the next start."""
@@ -118,6 +119,7 @@ class Reloader:
         reopened = [name for name in wanted if name in present and _opens_anew(present[name], wanted[name])]
         kept = [name for name in wanted if name in present and name not in reopened]
         rejudged = [name for name in kept if wanted[name].judged_by != present[name].judged_by]
+        adjusted = [name for name in kept if name not in rejudged and wanted[name].capture != present[name].capture]
         later = _differing(self.settings, new.settings) - PER_CAMERA
         changes = what_changed(self.settings, new.settings, present, wanted)
         self.settings = new.settings
@@ -126,6 +128,8 @@ class Reloader:
                 fleet.remove(name)
             for name in rejudged:
                 fleet.replace(replace(wanted[name], learning=present[name].learning))  # which continues
+            for name in adjusted:
+                fleet.replace(replace(present[name], capture=wanted[name].capture))
             for name in added + reopened:
                 fleet.add(wanted[name])
         log.info(
@@ -133,11 +137,11 @@ class Reloader:
             "models" if self._path is None else "config",
             ", ".join(
                 f"{what} {', '.join(names)}"
-                for what, names in (("added", added), ("removed", removed), ("changed", reopened + rejudged))
+                for what, names in (("added", added), ("removed", removed), ("changed", reopened + rejudged + adjusted))
                 if names
             )
             or "nothing changed",
-            len(kept) - len(rejudged),
+            len(kept) - len(rejudged) - len(adjusted),
             changes and f" ({changes})",
         )
         if later:

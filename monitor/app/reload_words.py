@@ -37,8 +37,11 @@ def _settings(old: BaseModel, new: BaseModel, group: str) -> Iterator[str]:
         if isinstance(before, BaseModel) and isinstance(after, BaseModel):
             yield from _settings(before, after, name if not group else f"{group}.{name}")
         elif isinstance(before, dict) and isinstance(after, dict):
-            for key in sorted(before.keys() & after.keys()):  # what was added or removed is said elsewhere
-                yield from _settings(before[key], after[key], f"{name}.{key}")
+            place = f"{group}.{name}" if group else name
+            if group and before.keys() != after.keys():  # cameras that were added or removed are said elsewhere
+                yield f"[{group}] {name}"
+            for key in sorted(before.keys() & after.keys()):
+                yield from _settings(before[key], after[key], f"{place}.{key}")
         else:
             place = f"[{group}] {name}" if group else name
             numbers = all(isinstance(value, int | float) for value in (before, after))

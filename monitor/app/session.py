@@ -15,10 +15,12 @@ from rich.console import Console
 from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
+from monitor.alerts.publisher import Publisher
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.metrics_serving import serve_metrics
+from monitor.app.moments_place import kept_for_moments, moments_sink
 from monitor.app.outcome import Outcome
 from monitor.app.planning import calibration_store, learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publishing
@@ -38,6 +40,7 @@ from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.log_sink import LogSink
+from monitor.sinks.moments.moments_sink import Clip, MomentsSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
@@ -100,6 +103,7 @@ class Session:
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
         self._publishing: PublishSink | None = None
         self._counted: Mapping[str, Sequence[Counted]] = {}
+        self._moments: MomentsSink | None = None
         self._dashboard: Dashboard | None = None
         self._reloader: Reloader | None = None
         if options.scene is None:
@@ -175,7 +179,9 @@ class Session:
         return before
 
     def _publish_end(self, how: str) -> None:
-        """Publish the end at once, because later work, such as completing clips, would look like an outage."""
+        """Publish the last moments and the end at once: later work, such as completing clips, would seem an outage."""
+        if self._moments is not None:
+            self._moments.finish()
         if self._publishing is not None:
             self._publishing.end(safe(how))
 
@@ -189,6 +195,10 @@ class Session:
             f"the record {record}": record is not None,
         }
         return joined([place for place, used in places.items() if used])
+
+    def _ranked(self, publisher: Publisher | None, clip: Clip | None) -> MomentsSink:
+        """The sink of the ranked day: its schedules are those of the last reload."""
+        return moments_sink(self._settings, lambda name: self._current().schedule_of(name), publisher, clip)
 
     def _title(self, endpoint: str) -> RunTitle:
         models = [member.camera.model for member in self.fleet if member.monitor is not None]
@@ -224,7 +234,8 @@ class Session:
         endpoint = "off"
         earlier: Sequence[AlertMessage] = ()
         journal: Journal | None = None
-        evidence = EvidenceSink(settings.evidence, stop=self.stop)
+        publisher: Publisher | None = None
+        evidence = EvidenceSink(settings.evidence, stop=self.stop, kept_s=kept_for_moments(settings))
         with_dashboard = can_redraw(self._console) and not options.headless
         if not with_dashboard:
             logging.getLogger().setLevel(logging.DEBUG if options.verbose else logging.INFO)
@@ -261,5 +272,9 @@ class Session:
             sinks.append(LogSink())
         if settings.evidence.enabled:
             sinks.append(stack.enter_context(evidence))
+        if settings.moments.enabled and self._judge is None:
+            clip = evidence.clip_around if settings.evidence.enabled else None
+            self._moments = stack.enter_context(self._ranked(publisher, clip))
+            sinks.append(self._moments)
         sinks.append(stack.enter_context(ServiceManagerSink()))
         return sinks

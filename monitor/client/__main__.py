@@ -14,9 +14,10 @@ import typer
 
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
 from monitor.alerts.keys import make_keys
-from monitor.alerts.messages import BudgetMessage
+from monitor.alerts.messages import BudgetMessage, MomentMessage
 from monitor.client.items import Contact, Expired, Gap, Received, UnknownCamera
 from monitor.client.lines import budget_text, json_line, text_line
+from monitor.client.ranked_days import MomentPictures, RankedDays, table_lines
 from monitor.client.saved_pictures import EvidenceFolder
 from monitor.client.subscriber import AlertSubscriber
 from monitor.errors import MonitorError
@@ -247,6 +248,66 @@ def budget(
         _write_line(json_line(latest[name]) if as_json else safe(f"{name}  {budget_text(message)}"))
     if broken:
         raise typer.Exit(_BROKEN_PROMISE)
+
+
+@app.command("day", short_help="Show the most unusual moments of a day, whether or not they alarmed.")
+def day(
+    date: Annotated[
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="The day, by the cameras' clocks. Default: each camera's latest."),
+    ] = None,
+    endpoint: Annotated[
+        str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")
+    ] = DEFAULT_ALERTS_ENDPOINT,
+    history_endpoint: Annotated[
+        str | None, typer.Option(metavar="ADDR", help="The monitor's history address. Default: as the monitor reports.")
+    ] = None,
+    camera: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this camera. Repeat for more.")] = None,
+    keys: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with this client's keys.")] = None,
+    timeout: Annotated[
+        float, typer.Option(metavar="S", min=0, help="Wait this many seconds for the monitor.")
+    ] = CAUGHT_UP_WITHIN_S,
+    save: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the pictures in this folder.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """Show each camera's most unusual moments of a day, the most unusual first, and how rare the like is.
+
+    They need no alarm, so this works on the first day. Moments come minutes after they were found. Exit code: 0 if
+    there are any, 1 if not, 2 if an option is wrong.
+    """
+    try:
+        days = RankedDays(date)
+        pictures = None if save is None else MomentPictures(save)
+        with AlertSubscriber(
+            endpoint,
+            since=days.since,
+            history_endpoint=history_endpoint,
+            cameras=camera or None,
+            alerts=False,
+            moments=True,
+            keys=keys,
+            follow=False,
+            timeout_s=timeout,
+        ) as subscriber:
+            for item in subscriber:
+                if isinstance(item, Received) and isinstance(item.message, MomentMessage):
+                    days.take(item.message, item.jpeg)
+                elif not isinstance(item, Received | Contact):
+                    complain(text_line(item))
+            heard = subscriber.heard_before
+        ranked = days.ranked()
+        if pictures is not None:
+            pictures.save(ranked)
+    except MonitorError as error:
+        say_error(error)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        return
+    if not ranked:
+        complain(safe(days.nothing(camera or []) if heard else _nothing_came(endpoint, timeout, heard=False)))
+        raise typer.Exit(1)
+    for line in (row.json_line() for row in ranked) if as_json else table_lines(ranked):
+        _write_line(line)
 
 
 @app.command("keys", short_help="Make keys for the monitor and for clients.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, ScoreMessage
+from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, MomentMessage, ScoreMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Received:
     lost  number of messages of the same topic missing just before this one; a Gap item with their numbers came first
     """
 
-    message: AlertMessage | HealthMessage | BudgetMessage | ScoreMessage
+    message: AlertMessage | HealthMessage | BudgetMessage | MomentMessage | ScoreMessage
     jpeg: bytes | None
     lost: int
 

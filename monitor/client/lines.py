@@ -6,8 +6,8 @@ import json
 import time
 from dataclasses import asdict
 
-from monitor.alerts.message_parts import EARLY, NOT_NOTIFIED
-from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, ScoreMessage
+from monitor.alerts.message_parts import EARLY, why_quiet
+from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, MomentMessage, ScoreMessage
 from monitor.client.items import (
     Contact,
     Ended,
@@ -52,7 +52,7 @@ def _earlier(word: str, began_at: float, sent_at: float) -> str:
     return f"{word} {time_of_day if sent.startswith(f'{day} ') else began}"
 
 
-def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | ScoreMessage) -> str:
+def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | MomentMessage | ScoreMessage) -> str:
     # A line begins with the time of sending, so that times increase from line to line.
     words = [_local_time(message.sent_at), message.camera]
     if isinstance(message, ScoreMessage):
@@ -60,6 +60,9 @@ def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | Sco
         words.append(_earlier("read", message.captured_at, message.sent_at))
     elif isinstance(message, BudgetMessage):
         words += [budget_text(message)]
+    elif isinstance(message, MomentMessage):
+        words += [f"moment of {message.local}", f"score {message.score:.2f}"]
+        words.extend(reason.text for reason in message.reasons[:1])
     elif isinstance(message, HealthMessage):
         words += [message.state, _earlier("since", message.since, message.sent_at), message.detail]
     elif message.about == AlertKind.CAMERA_LOST:
@@ -86,7 +89,7 @@ def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | Sco
         if message.early:
             words.append(f"({EARLY})")
         if not message.notify:
-            words.append(f"({NOT_NOTIFIED})")
+            words.append(f"({why_quiet(notify=message.notify, armed=message.armed)})")
         words.extend(reason.text for reason in message.reasons[:1])
         words.extend(f"also {reason.text}" for reason in message.also)
     return "  ".join(filter(None, words)).rstrip()

@@ -69,6 +69,7 @@ class AlertSubscriber:
     cameras          only these cameras; None: all
     health           also deliver camera health
     budget           also deliver alarms beside the budget
+    moments          also deliver the most unusual moments of each day
     alerts           False: deliver no alerts, only the other kinds that are chosen
     keys             folder of this client's keys (see monitor.alerts.keys); None: the monitor uses no keys
     repair           False: losses are reported, but not recovered
@@ -90,6 +91,7 @@ class AlertSubscriber:
         cameras: Sequence[str] | None = None,
         health: bool = False,
         budget: bool = False,
+        moments: bool = False,
         alerts: bool = True,
         keys: Path | str | None = None,
         repair: bool = True,
@@ -110,9 +112,10 @@ class AlertSubscriber:
         if timeout_s is not None and not timeout_s >= 0:
             raise ConfigError(f"the timeout must be 0 or more seconds, got {timeout_s}")
         suffixes = [""] if cameras is None else [f"{camera}/" for camera in cameras]
-        kinds = [kind for kind, chosen in {"alert": alerts, "health": health, "budget": budget}.items() if chosen]
+        wanted = {"alert": alerts, "health": health, "budget": budget, "moment": moments}
+        kinds = [kind for kind, chosen in wanted.items() if chosen]
         if not kinds:
-            raise ConfigError("nothing is chosen: choose alerts, health or budget")
+            raise ConfigError("nothing is chosen: choose alerts, health, budget or moments")
         self.endpoint = endpoint
         self.scores_endpoint = scores_endpoint
         self.malformed = 0

@@ -166,7 +166,7 @@ def event_body(notice: Notice, *, late: bool, armed: bool) -> dict[str, Any]:
     if message.phase is Phase.END:
         kind = "ended"
     elif not message.notify:
-        kind = "repeated"
+        kind = "repeated" if message.armed else "recorded"
     return {
         "event_type": kind,
         **common,

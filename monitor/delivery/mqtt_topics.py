@@ -15,7 +15,7 @@ ONLINE, OFFLINE = "online", "offline"
 ON, OFF = "ON", "OFF"
 UNKNOWN = "None"
 """Home Assistant shows a sensor with this state as unknown."""
-EVENT_TYPES = ("anomaly", "camera_lost", "repeated", "ended", "health")
+EVENT_TYPES = ("anomaly", "camera_lost", "repeated", "recorded", "ended", "health")
 
 _ORIGIN = {"name": "True Sight", "sw_version": __version__}
 _CAMERA_STATES = (

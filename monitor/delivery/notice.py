@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitor.alerts.messages import AlertMessage, HealthMessage, Stored
+from monitor.alerts.messages import AlertMessage, HealthMessage, MomentMessage, Stored
 from monitor.states import Phase
 from monitor.text.outside import safe
 
@@ -54,7 +54,7 @@ def with_safe_text(message: Stored) -> Stored:
     """The message without credentials and control characters in its texts: an older monitor may have stored them."""
     if isinstance(message, HealthMessage):
         return message.model_copy(update={"detail": safe(message.detail)})
-    if isinstance(message, AlertMessage):
+    if isinstance(message, AlertMessage | MomentMessage):
         reasons = tuple(reason.model_copy(update={"text": safe(reason.text)}) for reason in message.reasons)
         return message.model_copy(update={"reasons": reasons})
     return message

@@ -144,7 +144,8 @@ class NotifyPolicy:
         return (cameras is None or camera in cameras) and self._armed.is_armed(camera, at)
 
     def _is_quiet(self, camera: str, at: float) -> bool:
-        return any(rule.covers(at) for rule in self._settings.quiet_rules(camera))
+        times = self._settings.quiet_times(camera)
+        return times is not None and times.covers(at)
 
     def _sent_or_held(self, notice: Notice, now: float) -> Notice | None:
         """The notice if it may be sent now, otherwise None: then it is counted for the summary."""

@@ -7,9 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
-from monitor.delivery.quiet_hours import QuietRule, parse_quiet
 from monitor.settings import Settings
 from monitor.sources.naming import NAME_PATTERN
+from monitor.timetable import Timetable, parse_time, timetable
 
 FIELDS = ("camera", "what", "text", "time", "date", "node", "score", "reasons", "late")
 """Fields of templates."""
@@ -23,7 +23,7 @@ _CameraName = Annotated[str, StringConstraints(pattern=f"^{NAME_PATTERN}$")]
 
 def _checked_quiet(value: tuple[str, ...]) -> tuple[str, ...]:
     for text in value:
-        parse_quiet(text)
+        parse_time(text)
     return value
 
 
@@ -85,7 +85,7 @@ class NotifySettings(Settings):
             raise ValueError("alerts and health are both off: nothing would ever be sent")
         return self
 
-    def quiet_rules(self, camera: str) -> list[QuietRule]:
-        """The quiet times of a camera."""
+    def quiet_times(self, camera: str) -> Timetable | None:
+        """The quiet times of a camera, by the clock of the monitor's machine; None without any."""
         own = self.per_camera.get(camera)
-        return [parse_quiet(text) for text in (self.quiet if own is None else own.quiet)]
+        return timetable(self.quiet if own is None else own.quiet)

@@ -25,7 +25,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from monitor import __version__
-from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, Stored
+from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, MomentMessage, Stored
 from monitor.delivery.armed import Armed
 from monitor.delivery.notice import BACKOFF_MAX_S, DeliveryError, EventSteps, NewStates, Notice
 from monitor.delivery.refusals import why_no_connection
@@ -91,10 +91,12 @@ class Webhook:
 
     def take(self, message: Stored, jpeg: bytes | None, now: float) -> Notice | None:  # noqa: ARG002 - the interface
         """Choose what is sent: of the wanted kinds, what ``EventSteps`` and ``NewStates`` choose."""
+        if isinstance(message, MomentMessage) or (
+            isinstance(message, HealthMessage) and not self._states.is_new(message)
+        ):
+            return None
         if isinstance(message, AlertMessage):
             key = self._steps.key(message)
-        elif isinstance(message, HealthMessage) and not self._states.is_new(message):
-            return None
         else:
             kind = "health" if isinstance(message, HealthMessage) else "budget"
             key = f"{message.epoch}-{message.camera}-{kind}-{message.seq}"
@@ -266,7 +268,9 @@ class Webhook:
 
 
 def _kind(message: Stored) -> str:
-    return {AlertMessage: "alert", HealthMessage: "health", BudgetMessage: "budget"}[type(message)]
+    return {AlertMessage: "alert", HealthMessage: "health", BudgetMessage: "budget", MomentMessage: "moment"}[
+        type(message)
+    ]
 
 
 def _split(place: str) -> tuple[str, str]:

@@ -40,19 +40,12 @@ def nan_detection() -> Detection:
     return Detection(score=float(np.nan))
 
 
-def scored_places(frame: Frame, places: FloatArray, least: float | None = None) -> FloatArray:
-    """An anomaly map of a frame, (h, w) float32, with ``least`` in the places that are not scored.
+def scored_places(frame: Frame, cells: FloatArray, typical: float, least: float | None = None) -> FloatArray:
+    """An anomaly map of a frame, (h, w) float32, by the rules of its places: its detector pools the result.
 
-    least  None: the lowest value of the places that are scored
+    typical, least: see ``PlaceRules.applied``
     """
-    if frame.ignored is None:
-        return places
-    left_out = frame.ignored.cells(*places.shape)
-    if not left_out.any():
-        return places
-    if least is None:
-        least = float(places.min() if left_out.all() else places[~left_out].min())
-    return np.where(left_out, np.float32(least), places)
+    return cells if frame.places is None else frame.places.applied(cells, typical, least)
 
 
 class Paced:
@@ -112,6 +105,9 @@ class Detector(ABC):
     """Raw score up to which the detector finds nothing unusual: it becomes 0 on the common scale, even if most normal
     frames score much lower. Otherwise its scores of ordinary pictures would add to the scores of other detectors. Not
     used if detectors are added."""
+
+    typical: float = 0.0
+    """Raw score of a typical frame of the held-out footage, set when a model is loaded. Zones weigh what is above."""
 
     trust: float = 1.0
     """The weight of its scores if detectors are added, above 0, at most 1."""

@@ -132,7 +132,7 @@ class StaticAge(Detector):
             state = fitted.new_stream()
             for time_s, grey in stretch:
                 fitted._age(state, grey, time_s)
-                oldest = max(oldest, fitted._oldest(state.age))
+                oldest = max(oldest, fitted._oldest(state.age)[0])
         return cls(settings.model_copy(update={"usual_age_s": oldest}), fitted._low, fitted._middle, fitted._high)
 
     def shown_by(self, clip_s: float, threshold: float) -> bool:
@@ -159,9 +159,11 @@ class StaticAge(Detector):
         if first:
             stream.paced.again()
             return nan_detection()
-        age = scored_places(frame, stream.age, least=0.0)
-        oldest, usual = self._oldest(age), self._settings.usual_age_s
-        reasons = (Reason("unmoved object for", oldest, usual, "s"),) if oldest > usual else ()
+        usual = self._settings.usual_age_s
+        age = scored_places(frame, stream.age, usual, least=0.0)
+        oldest, at = self._oldest(age)
+        # A zone weighs the score. The reason says for how long the object has really been there.
+        reasons = (Reason("unmoved object for", float(stream.age.flat[at]), usual, "s"),) if oldest > usual else ()
         return Detection(max(oldest - usual, 0.0), np.maximum(age - np.float32(usual), 0), reasons)
 
     def _age(self, stream: _Stream, grey: Image, time_s: float) -> None:
@@ -189,18 +191,23 @@ class StaticAge(Detector):
         stream.value = stream.value + follow * (level - stream.value)
         stream.time_s = time_s
 
-    def _oldest(self, age: FloatArray) -> float:
-        """The highest age that ``min_area`` pixels of one connected region have reached, seconds; 0 if no region."""
+    def _oldest(self, age: FloatArray) -> tuple[float, int]:
+        """The highest age that ``min_area`` pixels of one connected region have reached, seconds; 0 if no region.
+
+        The second value is the number of a pixel of this age, row by row.
+        """
         old = (age >= self._settings.min_age_s).astype(np.uint8)
         if not old.any():
-            return 0.0
+            return 0.0, 0
         count, labels, stats, _ = cv2.connectedComponentsWithStats(old, connectivity=8)
-        oldest = 0.0
+        oldest, at, least = 0.0, 0, self._settings.min_area
         for label in range(1, count):
-            if stats[label, cv2.CC_STAT_AREA] >= self._settings.min_area:
-                ages = age[labels == label]
-                oldest = max(oldest, float(np.partition(ages, -self._settings.min_area)[-self._settings.min_area]))
-        return oldest
+            if stats[label, cv2.CC_STAT_AREA] >= least:
+                pixels = np.flatnonzero(labels == label)
+                reached = int(pixels[np.argpartition(age.flat[pixels], -least)[-least]])
+                if age.flat[reached] > oldest:
+                    oldest, at = float(age.flat[reached]), reached
+        return oldest, at
 
     def settings(self) -> dict[str, Any]:
         """The fields of StaticSettings."""

@@ -64,6 +64,7 @@ class _Rise:
     cause: Cause
     event: int | None = None
     notify: bool = True
+    armed: bool = True
     reported_s: float = 0.0
     told: list[Cause] = field(default_factory=list)  # what the messages of the event have told, one per kind
     other: tuple[float, Cause] | None = None  # what may be another cause, and since when
@@ -105,12 +106,19 @@ class AlertRule:
         return None if self._rise is None else self._rise.peak_s
 
     def update(
-        self, time_s: float, score: float, cause: Callable[[], Cause] = Cause, now: Cause | None = None
+        self,
+        time_s: float,
+        score: float,
+        cause: Callable[[], Cause] = Cause,
+        now: Cause | None = None,
+        *,
+        armed: bool = True,
     ) -> AlertEvent | None:
         """Take the score at ``time_s``. Returns the step of an event to report now, or None. A NaN score counts as low.
 
         cause  what the score is about; called only if the score is the highest of a rise so far
         now    the same for every score; None if it is not known
+        armed  False if alerts are not raised at this time: an event that is high at such times only notifies nobody
 
         An update is reported at once if it is the first step of a quiet event that notifies after all, or if the event
         has another cause, of a different kind in a different place, for ``min_duration_s``.
@@ -127,9 +135,10 @@ class AlertRule:
         if rise is None:
             if not self._high:
                 return None
-            rise = self._rise = _Rise(time_s, time_s, score, time_s, cause())
+            rise = self._rise = _Rise(time_s, time_s, score, time_s, cause(), armed=armed)
         elif self._high:
             rise.last_high_s = time_s
+            rise.armed = rise.armed or armed
             if score > rise.peak_score:
                 self._higher(rise, time_s, score, cause())
         if rise.event is None:
@@ -165,11 +174,11 @@ class AlertRule:
             return False
         rise.other = None
         rise.told.append(now)
-        rise.notify = rise.notify or self._cool_down.notifies(time_s, now, score)
+        rise.notify = rise.notify or (rise.armed and self._cool_down.notifies(time_s, now, score))
         return True
 
     def _notifies(self, rise: _Rise) -> bool:
-        return self._cool_down.notifies(rise.started_s, rise.cause, rise.peak_score)
+        return rise.armed and self._cool_down.notifies(rise.started_s, rise.cause, rise.peak_score)
 
     def _candidate(self, rise: _Rise, time_s: float, score: float) -> AlertEvent | None:
         if not self._high:
@@ -206,4 +215,5 @@ class AlertRule:
     @staticmethod
     def _event(rise: _Rise, phase: Phase, score: float, ended_s: float | None) -> AlertEvent:
         assert rise.event is not None
-        return AlertEvent(rise.event, phase, rise.started_s, ended_s, score, rise.peak_score, rise.peak_s, rise.notify)
+        peak = rise.peak_score, rise.peak_s
+        return AlertEvent(rise.event, phase, rise.started_s, ended_s, score, *peak, rise.notify, rise.armed)

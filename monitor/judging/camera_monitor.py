@@ -180,7 +180,8 @@ class CameraMonitor:
             return Cause(self.scale.sense_of(loudest), place)
 
         causes = self._rule.causes
-        event = self._rule.update(frame.time_s, fused.score, new_peak, Cause(self.scale.sense_of(loudest), place))
+        now = Cause(self.scale.sense_of(loudest), place)
+        event = self._rule.update(frame.time_s, fused.score, new_peak, now, armed=frame.armed)
         if event is not None:
             if event.phase is Phase.START:
                 self._also = ()

@@ -175,6 +175,14 @@ class ModelScale:
             self.allowed_per_day > self.false_alarms_per_day and not _norm(self._units(smoothed, self._promised)) >= on
         )
 
+    def at_budget(self, raw: Mapping[str, float]) -> float:
+        """The score at the threshold of the budget, which hardly moves: at first, the one in force is much lower.
+
+        raw: the common score of each sense, see ``raw_by_sense``. NaN if no sense can judge
+        """
+        units = {name: self._promised[name].units(value) for name, value in raw.items() if name in self._promised}
+        return _norm({name: score for name, score in units.items() if not math.isnan(score)})
+
     @property
     def supported_per_day(self) -> float:
         """The lowest rate of false alarms per day that the model's held-out footage supports without extrapolation."""

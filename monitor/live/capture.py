@@ -19,11 +19,12 @@ from monitor.errors import CaptureError, ShortageError, SourceError, StallError
 from monitor.learning.hold import Hold
 from monitor.live.pacing import Backoff, Bursts, Pace
 from monitor.model.model_store import Model
-from monitor.places import Ignored
+from monitor.places import CameraPlaces
 from monitor.sources.source import Position, Reader, Source
 from monitor.states import PAUSED, CameraState
 from monitor.stream.frame_rules import UNCHECKED, FrameRules, RuleSettings
 from monitor.stream.health.health_settings import HealthSettings
+from monitor.stream.schedule_settings import Schedule
 from monitor.text.redaction import redact
 from monitor.types import CaptureStatus, Frame, Health, Image
 
@@ -77,7 +78,9 @@ class CaptureSettings:
                      opened again at the same time
     healthy_after_s  after frames have arrived for this long, the next delay is backoff_min_s again
     health           which pictures are not scored, and which problems of pictures are reported
-    ignored          places of the pictures that are not scored; None if all are scored
+    places           what holds in places of the pictures; None if all are scored alike
+    schedule         when alerts are raised; None: always
+    recorded_at      when the footage of a file begins, unix seconds; None if unknown
     """
 
     speed: float | None = 1.0
@@ -91,12 +94,15 @@ class CaptureSettings:
     jitter: float = 0.3
     healthy_after_s: float = 5.0
     health: HealthSettings = UNCHECKED
-    ignored: Ignored | None = None
+    places: CameraPlaces | None = None
+    schedule: Schedule | None = None
+    recorded_at: float | None = None
 
     @property
     def rules(self) -> RuleSettings:
         """The settings that replay uses, too."""
-        return RuleSettings(self.analysis_fps, self.gap_s, self.health)
+        rates = self.analysis_fps, self.gap_s
+        return RuleSettings(*rates, self.health, self.places, self.schedule, self.recorded_at)
 
 
 class Capture:
@@ -133,6 +139,7 @@ class Capture:
         self._clock = clock
         self._wall_clock = wall_clock
         self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, settings.jitter, rng or random.Random())
+        self._rule_settings = self._rules_in_use = settings.rules
         self._rules = FrameRules(settings.rules, first_segment=first_segment)
         self._prepare_small = False
         if model is not None:
@@ -167,6 +174,10 @@ class Capture:
         """Use another model from the next frame on. Any thread may call it."""
         self._prepare_small = model.looks_at_small
         self._rules.watch_for(model.viewpoint, model.learned_size)
+
+    def use(self, settings: CaptureSettings) -> None:
+        """Use the rules of other settings from the next frame on; the stream stays open. Any thread may call it."""
+        self._rule_settings = settings.rules
 
     def interrupt(self) -> None:
         """End a read that hangs, if the source supports it. Call it after ``stop`` is set."""
@@ -320,6 +331,9 @@ class Capture:
         """Count the frame just grabbed, and queue it if it is due. Returns False if no more are wanted."""
         captured_at, wall_time = self._clock(), self._wall_clock()
         rules = self._rules
+        if (wanted := self._rule_settings) is not self._rules_in_use:
+            self._rules_in_use = wanted
+            rules.use(wanted)
         due = rules.arrive(time_s, reader.fps, position.longest_s)
         before = self._health()
         came = 1 + position.passed
@@ -332,7 +346,8 @@ class Capture:
             return True
         self._undecoded_since_s, self._undecoded_s = None, 0.0
         size = (image.shape[1], image.shape[0])
-        taken = rules.take(time_s, image)
+        recorded = 0.0 if media_s is None else media_s
+        taken = rules.take(time_s, image, wall_time if self._source.live else wanted.moment(recorded))
         if taken.health != before:
             self._change(taken.health.state, taken.health.detail)
         if self._status.size != size:
@@ -347,7 +362,8 @@ class Capture:
             wall_time,
             taken.health,
             media_s,
-            self._settings.ignored,
+            taken.places,
+            taken.armed,
         )
         if self._prepare_small:
             frame.small.prepare()

@@ -132,6 +132,8 @@ class Fleet:
     def replace(self, camera: Camera) -> None:
         """Watch a camera with another model or monitor, or with other settings for them. Its stream stays open.
 
+        The rules of ``capture`` (rate, health, places) hold from the next frame on.
+
         Raises KeyError if there is no camera of this name.
         """
         member = self._members[camera.name]
@@ -142,6 +144,8 @@ class Fleet:
         if camera.model is not before.model:
             self._hand_over_models()
             member.feed.capture.watch_for(camera.model)
+        if camera.capture != before.capture:
+            member.feed.capture.use(camera.capture)
 
     def remove(self, name: str) -> None:
         """Stop watching a camera. The others are not affected. A read that hangs is left to end by itself.

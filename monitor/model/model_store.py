@@ -264,6 +264,10 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
             f"the model in {folder} holds unknown tensors ({shortened(foreign[0], 60)}): it is from another version"
         )
     held_out = _held_out(folder, card, tensors)
+    for detector in detectors:
+        known = held_out.scores[detector.name][~np.isnan(held_out.scores[detector.name])]
+        if len(known):
+            detector.typical = max(float(np.median(known)), detector.usual)
     return Model(card, tuple(detectors), held_out, hashlib.sha256(card_bytes).hexdigest(), _viewpoint(folder, tensors))
 
 

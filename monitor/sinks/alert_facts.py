@@ -32,6 +32,7 @@ def alert_facts(alert: Alert) -> dict[str, Any]:
         "expected_false_alarms_per_day": scale.allowed_per_day,
         "early": alert.early,
         "notify": event.notify,
+        "armed": event.armed,
         "model": model_ref(scale).model_dump(),
         "regions": [RegionBody.of(region).model_dump() for region in alert.regions],
         "reasons": [ReasonBody.of(reason).model_dump() for reason in alert.reasons],

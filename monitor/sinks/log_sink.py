@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 
-from monitor.alerts.message_parts import EARLY, NOT_NOTIFIED
+from monitor.alerts.message_parts import EARLY, why_quiet
 from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, Progress, RunReport
@@ -42,7 +42,8 @@ class LogSink(Sink):
         """Log the event's start and end, and that a quiet event notifies after all."""
         event = alert.event
         why = f": {alert.reasons[0]}" if alert.reasons else ""
-        said = [text for text, so in ((EARLY, alert.early), (NOT_NOTIFIED, not event.notify)) if so]
+        quietly = why_quiet(notify=event.notify, armed=event.armed)
+        said = [text for text, so in ((EARLY, alert.early), (quietly, not event.notify)) if so]
         quiet = f" ({'; '.join(said)})" if said else ""
         if event.phase is Phase.START:
             log.warning(
@@ -52,9 +53,7 @@ class LogSink(Sink):
                 self._quiet[alert.camera] = event.number
         elif event.ended_s is None and event.notify and self._quiet.get(alert.camera) == event.number:
             del self._quiet[alert.camera]
-            log.warning(
-                "%s: alert %d is no repetition any more, score %.2f%s", alert.camera, event.number, event.score, why
-            )
+            log.warning("%s: alert %d notifies from now on, score %.2f%s", alert.camera, event.number, event.score, why)
         elif event.ended_s is not None:
             log.warning(
                 "%s: alert %d ends after %.1f s of footage, peak %.2f%s%s",

@@ -133,6 +133,7 @@ class ScoreLine(_Line):
     """One frame. score: smoothed, in units of the threshold; raw: detector name -> score in its own units.
 
     place: where the picture is most abnormal, for scores of 0.5 or more; None for other scores, or if unknown
+    armed: False if alerts were not raised at this time
     """
 
     camera: str
@@ -142,6 +143,7 @@ class ScoreLine(_Line):
     score: Score
     raw: dict[str, Score]
     place: Place | None = None
+    armed: bool = True
 
 
 def header_line(monitor: CameraMonitor, *, sort: bool) -> str:
@@ -163,6 +165,8 @@ def score_line(judgement: Judgement) -> str:
     }
     if judgement.place is not None:
         line["place"] = judgement.place
+    if not frame.armed:
+        line["armed"] = False
     return json.dumps(line, allow_nan=False)
 
 
@@ -172,6 +176,8 @@ def alert_line(alert: Alert) -> str:
     names = ("number", "phase", "started_s", "ended_s", "score", "peak_score", "peak_s", "notify", "regions")
     line = {"camera": facts["camera"], **{name: facts[name] for name in names}}
     line["reasons"] = [str(reason) for reason in alert.reasons]
+    if not alert.event.armed:
+        line["armed"] = False
     return json.dumps(line, allow_nan=False)
 
 

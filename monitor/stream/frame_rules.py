@@ -6,14 +6,16 @@ frames, segments and verdicts as a live camera.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from monitor.places import CameraPlaces, PlaceRules
 from monitor.states import PAUSED
 from monitor.stream.frame_timing import GapRule, Sampler
 from monitor.stream.health.health_check import GOOD, HealthCheck
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.stream.picture_size import Fit, Size, SizeChanges
+from monitor.stream.schedule_settings import Schedule
 from monitor.types import Health, Image
 
 UNCHECKED = HealthSettings(enabled=False)
@@ -27,11 +29,21 @@ class RuleSettings:
     analysis_fps  frames analysed per second of stream time; 0 for every frame
     gap_s         a longer jump of stream time starts a new segment (at least the time of three frames, see GapRule)
     health        which pictures are not scored, and which problems of pictures are reported
+    places        what holds in places of the pictures; None if all are scored alike
+    schedule      when alerts are raised; None: always
+    recorded_at   when recorded footage begins, unix seconds; None if unknown
     """
 
     analysis_fps: float = 0.0
     gap_s: float = 1.0
     health: HealthSettings = UNCHECKED
+    places: CameraPlaces | None = None
+    schedule: Schedule | None = None
+    recorded_at: float | None = None
+
+    def moment(self, media_s: float) -> float | None:
+        """The time at which the frame at ``media_s`` of the footage was recorded, unix seconds; None if unknown."""
+        return None if self.recorded_at is None else self.recorded_at + media_s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +53,15 @@ class Examined:
     image    (H, W, 3) uint8 BGR, turned upright
     segment  number of its segment; when it changes, all temporal state starts again
     health   whether the frame is scored, and its problem
+    places   what holds in its places
+    armed    whether alerts are raised at its time
     """
 
     image: Image
     segment: int
     health: Health
+    places: PlaceRules | None
+    armed: bool
 
 
 class FrameRules:
@@ -66,6 +82,7 @@ class FrameRules:
         first_segment: int = 0,
     ) -> None:
         self._settings = settings
+        self._viewpoint = viewpoint
         self._sampler = Sampler(settings.analysis_fps)
         self._gaps = GapRule(settings.gap_s)
         self._learned_size = learned_size
@@ -81,6 +98,11 @@ class FrameRules:
         self._last_s: float | None = None  # stream time of the last frame; None at the start of a segment
 
     @property
+    def settings(self) -> RuleSettings:
+        """The present settings."""
+        return self._settings
+
+    @property
     def due_s(self) -> float:
         """Stream time from which the next frame is analysed; minus infinity if it is analysed at any time."""
         return self._sampler.due_s
@@ -92,9 +114,20 @@ class FrameRules:
 
     def watch_for(self, viewpoint: Viewpoint | None, learned_size: Size | None) -> None:
         """Use the values of another model from the next frame on. Any thread may call it."""
+        self._viewpoint = viewpoint
         self._health_check = HealthCheck(self._settings.health, viewpoint)
         self._learned_size = learned_size
         self._fit = Fit(learned_size)
+
+    def use(self, settings: RuleSettings) -> None:
+        """Use other settings from the next frame on. With another rate, gap or health check, a new segment starts."""
+        before, self._settings = self._settings, settings
+        if replace(settings, places=before.places, schedule=before.schedule, recorded_at=before.recorded_at) == before:
+            return
+        self._sampler = Sampler(settings.analysis_fps)
+        self._gaps = GapRule(settings.gap_s)
+        self._health_check = HealthCheck(settings.health, self._viewpoint)
+        self.new_segment()
 
     def is_gap(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
         """Whether a frame at this time comes after a gap.
@@ -119,8 +152,10 @@ class FrameRules:
         self._reached(time_s)
         self._sampler.take(time_s)
 
-    def take(self, time_s: float, image: Image) -> Examined:
-        """Examine a decoded frame, (H, W, 3) uint8 BGR. A change of size starts a new segment, see SizeChanges.
+    def take(self, time_s: float, image: Image, unix_s: float | None = None) -> Examined:
+        """Examine a decoded frame, (H, W, 3) uint8 BGR. unix_s: its time, for schedules; None if unknown.
+
+        A change of size starts a new segment, see SizeChanges.
 
         When frames are worth scoring again after a pause, a new segment starts, but not after a single corrupted frame.
         """
@@ -138,7 +173,10 @@ class FrameRules:
         self._size = size
         self._reached(time_s)
         self._sampler.take(time_s)
-        return Examined(image, self._segment, self.health)
+        settings = self._settings
+        places = None if settings.places is None else settings.places.at(unix_s)
+        armed = settings.schedule is None or settings.schedule.is_armed(unix_s)
+        return Examined(image, self._segment, self.health, places, armed)
 
     def new_segment(self) -> None:
         """Start a new segment: later frames do not continue earlier ones. An empty segment is not counted."""

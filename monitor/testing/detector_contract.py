@@ -23,12 +23,14 @@ from safetensors.numpy import save as save_tensors
 
 from monitor.detector.base import Detector, Observation, Precision, Tensors
 from monitor.errors import ModelError, MonitorError, UsageError
-from monitor.places import Ignored, Polygon
+from monitor.places import PlaceRules, Polygon
 from monitor.states import Reason
 from monitor.types import Detection, Frame
 
 _DAMAGED = 4
 _PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
+LEFT = Polygon(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
+"""The left half of the picture."""
 _NONSENSE: tuple[Any, ...] = ("nonsense", -1, 0, 1e30, 10**9, None, True, [], {}, math.nan)
 
 
@@ -40,6 +42,7 @@ class DetectorCase:
     clips     frames of two cameras or more, each in order of time, 8 or more per camera. The detector gives scores for
               each of them, and reasons for at least one frame if it ever gives any
     strength  returns how far a reason is above its usual value; None if the detector gives at most one reason per frame
+    whole     True if it compares whole pictures: without a place, the others may be compared with another picture
     optional  tensors that a stored detector may lack, because earlier versions did not store them
     """
 
@@ -47,6 +50,7 @@ class DetectorCase:
     clips: Sequence[Sequence[Frame]]
     strength: Callable[[Reason], float] | None = None
     optional: frozenset[str] = frozenset()
+    whole: bool = False
 
 
 DetectorCheck = Callable[[DetectorCase], None]
@@ -176,19 +180,55 @@ def check_jumps(case: DetectorCase) -> None:
 
 def check_ignored_places(case: DetectorCase) -> None:
     """A place that is not scored is nowhere the highest in the map, and nothing else changes in the other places."""
-    left = Ignored(zones=(Polygon(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0))),))
+    left = PlaceRules(ignored=(LEFT,))
     for clip in case.clips:
-        found = _score(case.detector, [replace(frame, ignored=left) for frame in clip])
+        found = _score(case.detector, [replace(frame, places=left) for frame in clip])
         for all_scored, one in zip(_score(case.detector, clip), found, strict=True):
             assert math.isnan(one.score) == math.isnan(all_scored.score), "a place that is not scored takes the score"
             if one.anomaly_map is None or all_scored.anomaly_map is None:
                 continue
-            left_out = left.cells(*one.anomaly_map.shape)
+            left_out = left.left_out(*one.anomaly_map.shape)
             assert left_out.any(), "a map has no cell in the left half of the picture"
             least = max(0.0, float(one.anomaly_map[~left_out].min()))
             assert float(one.anomaly_map[left_out].max()) <= least, "a place that is not scored is high in the map"
             same = np.array_equal(one.anomaly_map[~left_out], all_scored.anomaly_map[~left_out])
-            assert same, "a place that is not scored changes the others"
+            assert same or case.whole, "a place that is not scored changes the others"
+
+
+def check_weighed_places(case: DetectorCase) -> None:
+    """A sensitivity above 1 raises what is above typical in the map, one below 1 lowers it; the score follows."""
+    for clip in case.clips:
+        plain = _score(case.detector, clip)
+        for sensitivity in (0.5, 2.0):
+            rules = PlaceRules(weighed=((LEFT, sensitivity),))
+            found = _score(case.detector, [replace(frame, places=rules) for frame in clip])
+            for one, weighed in zip(plain, found, strict=True):
+                assert math.isnan(one.score) == math.isnan(weighed.score), "a sensitivity takes the score"
+                higher = (weighed.score - one.score) * (sensitivity - 1)
+                assert math.isnan(higher) or higher >= -1e-6, "the score does not follow the sensitivity"
+                if one.anomaly_map is None or weighed.anomaly_map is None:
+                    continue
+                half = one.anomaly_map.shape[1] // 2 + 1
+                same = np.array_equal(one.anomaly_map[:, half:], weighed.anomaly_map[:, half:])
+                assert same, "a zone changes other places"
+                low, high = sorted((one, weighed), key=lambda found: (found is weighed) == (sensitivity > 1))
+                assert low.anomaly_map is not None
+                assert high.anomaly_map is not None
+                assert (high.anomaly_map >= low.anomaly_map - 1e-6).all(), "the map does not follow the sensitivity"
+
+
+def check_required_places(case: DetectorCase) -> None:
+    """What touches a zone is scored as without it, all of it. What touches none is nowhere high."""
+    whole = Polygon(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))
+    for clip in case.clips:
+        plain = _score(case.detector, clip)
+        every = _score(case.detector, [replace(frame, places=PlaceRules(must_touch=(whole,))) for frame in clip])
+        _assert_same(every, plain, "with a zone of the whole picture that must be touched")
+        found = _score(case.detector, [replace(frame, places=PlaceRules(must_touch=(LEFT,))) for frame in clip])
+        for one, touching in zip(plain, found, strict=True):
+            assert math.isnan(one.score) == math.isnan(touching.score), "a zone takes the score"
+            if one.anomaly_map is not None and touching.anomaly_map is not None:
+                assert (touching.anomaly_map <= one.anomaly_map + 1e-6).all(), "a zone raises the map"
 
 
 def check_frames_unchanged(case: DetectorCase) -> None:
@@ -317,6 +357,8 @@ DETECTOR_CHECKS: tuple[DetectorCheck, ...] = (
     check_fresh_stream,
     check_jumps,
     check_ignored_places,
+    check_weighed_places,
+    check_required_places,
     check_frames_unchanged,
     check_kept_detections,
     check_detector_unchanged,

@@ -42,9 +42,9 @@ class Brightness(Detector):
         for observation in batch:
             observation.stream[0] += 1
             grey = observation.frame.image.mean(axis=2)
-            level = float(grey.mean()) / 255
+            places = scored_places(observation.frame, grey.astype(np.float32), 255 * self.typical)
+            level = float(places.mean()) / 255
             reasons = (Reason("brightness", level, 0.2),) if level > 0.2 else ()
-            places = scored_places(observation.frame, grey.astype(np.float32))
             found.append(Detection(level, places, reasons))
         return found
 

@@ -72,10 +72,12 @@ def assert_masked(image: Image | None, what: str, picture: tuple[int, int] = (64
     assert np.abs(image[:height][inside].astype(int) - GREY).max() <= 12, f"{what} shows something below the mask"
 
 
-def test_pictures_clips_and_messages_of_an_alert_are_masked(tmp_path: Path, video: Path) -> None:
+def test_pictures_clips_and_messages_of_alerts_and_moments_are_masked(tmp_path: Path, video: Path) -> None:
     ended = monitor("--config", config(tmp_path, video), "--model", DEMO_MODEL, "--speed", "max", "--headless")
     assert ended.returncode == 0, ended.stderr
-    files = [path for path in (tmp_path / "evidence").rglob("*") if path.is_file()]
+    moments = tmp_path / "state/runs/moments"
+    assert list(moments.rglob("*.jpg"))
+    files = [path for folder in (tmp_path / "evidence", moments) for path in folder.rglob("*") if path.is_file()]
     pictures = [path for path in files if path.suffix == ".jpg"]
     clips = [path for path in files if path.suffix in (".mp4", ".webm")]
     assert pictures

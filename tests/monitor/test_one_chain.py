@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ from monitor.live.capture import CaptureSettings
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model, load_model
+from monitor.places import CameraPlaces, PlaceRules, Polygon
 from monitor.replay import replay
 from monitor.reports import CameraReport
 from monitor.sources.finding import open_sources
@@ -27,6 +29,7 @@ from monitor.sources.source import Position, Reader, Source
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
+from monitor.stream.schedule_settings import ScheduleSettings
 from monitor.testing.fakes import Brightness, Shown, ShownSource, brightness_model, fleet_of, monitor_of, watched_by
 from monitor.types import Frame, Image, ScoredFrame
 from tests.places import SHARED_DATA
@@ -247,6 +250,58 @@ def test_live_and_replayed_the_same_footage_gives_the_same(kind: str, watched_sc
         assert (phases[0], phases[-1], phases.count(phases[0])) == ("start", "end", 1)
     if kind == "corrupted":
         assert not all(frame.health.scored for frame in shown), "noise"
+
+
+LEFT = Polygon(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
+PLACES = {
+    "ignored": PlaceRules(ignored=(LEFT,)),
+    "weighed": PlaceRules(weighed=((LEFT, 0.5),)),
+    "must touch": PlaceRules(must_touch=(LEFT,)),
+}
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_zones_give_the_same_live_and_replayed(kind: str) -> None:
+    model = load_model(MODEL_FOLDER, "cpu")
+    capture = replace(LIVE, places=CameraPlaces(PLACES[kind]))
+    street = SyntheticScene(seed=5, duration_s=4.0)
+    watched, again = live(street, model, capture), replayed(street, model, capture)
+    assert [facts(each) for each in again.judgements] == [facts(each) for each in watched.judgements]
+    plain = replayed(street, model, LIVE)
+    assert [j.score for j in again.judgements] != [j.score for j in plain.judgements], "the zone counts"
+
+
+def test_a_schedule_by_the_time_of_the_footage_gives_the_same_live_and_replayed(watched_scene: Model) -> None:
+    schedule = ScheduleSettings(armed=("Mon 18:00-24:00",), time_zone="Europe/Berlin")
+    begins = datetime(2026, 3, 2, 16, 59, 55, tzinfo=UTC).timestamp()
+    capture = replace(LIVE, schedule=schedule.schedule, recorded_at=begins)
+    levels = [90] * 30 + [240] * 60 + [90] * 40  # 3 s calm, 6 s bright, calm: armed from second 5 on
+    source = ShownSource([Shown(n / 10, np.full((96, 160, 3), v, np.uint8)) for n, v in enumerate(levels)], 10.0)
+    capture = replace(capture, health=HealthSettings(enabled=False))
+    watched, again = live(source, watched_scene, capture), replayed(source, watched_scene, capture)
+    assert [facts(each) for each in again.judgements] == [facts(each) for each in watched.judgements]
+    assert [facts(alert) for alert in again.alerts] == [facts(alert) for alert in watched.alerts]
+    events = [alert.event for alert in watched.alerts]
+    assert [(e.phase.value, e.armed, e.notify) for e in events[:2]] == [("start", False, False), ("update", True, True)]
+
+
+@pytest.mark.parametrize("sensitivity", [0.5, 2.0])
+def test_a_sensitivity_multiplies_the_score_above_typical(sensitivity: float, watched_scene: Model) -> None:
+    whole = Polygon(((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)))
+    source = ShownSource([Shown(n / 10, np.full((96, 160, 3), 60 + 2 * n, np.uint8)) for n in range(60)], 10.0)
+    rules = replace(LIVE, health=HealthSettings(enabled=False))
+    scale = monitor_of("shown", watched_scene).scale.scales["brightness"]
+    detector = Brightness()
+    detector.typical = scale.typical
+    model = replace(watched_scene, detectors=(detector,))
+    plain = replayed(source, model, rules)
+    found = replayed(source, model, replace(rules, places=CameraPlaces(PlaceRules(weighed=((whole, sensitivity),)))))
+    scores = [(one.score, other.score) for one, other in zip(plain.judgements, found.judgements, strict=True)]
+    assert max(one for one, _ in scores) > 1
+    for one, other in scores:
+        if abs(one) < 0.2:
+            continue  # the median of the last frames may lie between some below typical and some above
+        assert other == pytest.approx(sensitivity * one if one > 0 else one, abs=1e-4)
 
 
 def test_a_trained_model_gives_the_same_live_and_replayed() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.places import Ignored, Polygon
+from monitor.places import PlaceRules, Polygon
 
 LEFT = Polygon(((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))
 
@@ -67,13 +67,36 @@ def test_whatever_lies_within_is_covered(
 
 
 def test_a_zone_takes_the_cells_that_it_covers_by_half() -> None:
-    cells = Ignored(zones=(LEFT,)).cells(4, 6)
+    cells = PlaceRules(ignored=(LEFT,)).left_out(4, 6)
     assert cells[:, :3].all()
     assert not cells[:, 3:].any()
 
 
 def test_a_mask_takes_all_cells_that_it_touches_and_their_neighbours() -> None:
     inner = Polygon(((0.0, 0.0), (0.45, 0.0), (0.45, 1.0), (0.0, 1.0)))
-    cells = Ignored(masks=(inner,)).cells(4, 8)
+    cells = PlaceRules(masks=(inner,)).left_out(4, 8)
     assert cells[:, :5].all()
     assert not cells[:, 5:].any()
+
+
+def test_a_sensitivity_counts_the_part_above_typical() -> None:
+    rules = PlaceRules(weighed=((LEFT, 0.5),))
+    found = rules.applied(np.array([[5.0, 1.0, 5.0, 1.0]], np.float32), typical=3.0)
+    assert found.tolist() == [[4.0, 1.0, 5.0, 1.0]]
+    twice = PlaceRules(weighed=((LEFT, 4.0), (LEFT, 0.5)))
+    assert twice.applied(np.array([[5.0, 1.0, 5.0, 1.0]], np.float32), typical=3.0).tolist() == [[7.0, 1.0, 5.0, 1.0]]
+
+
+def test_what_touches_a_zone_is_scored_with_all_its_parts_and_nothing_else_is() -> None:
+    rules = PlaceRules(must_touch=(LEFT,))
+    cells = np.array([[0, 0, 9, 9, 9, 0, 0, 0], [0] * 8, [0, 0, 0, 0, 0, 0, 9, 9], [1] * 8], np.float32)
+    found = rules.applied(cells, typical=2.0, least=0.0)
+    assert found[0].tolist() == cells[0].tolist(), "it reaches into the zone"
+    assert not found[2].any(), "it touches nothing"
+    assert found[3].tolist() == cells[3].tolist(), "what is not above typical stays"
+
+
+def test_what_is_ignored_touches_no_zone() -> None:
+    rules = PlaceRules(ignored=(LEFT,), must_touch=(LEFT,))
+    found = rules.applied(np.array([[9.0, 9.0, 9.0, 9.0]], np.float32), typical=2.0, least=0.0)
+    assert not found.any()

@@ -142,7 +142,7 @@ class _Replay:
     def take(self, line: ScoreLine) -> tuple[Alert, ...]:
         self._continue(line.segment)
         before, self._last = self._last, (line.segment, line.time_s)
-        frame = Frame(line.camera, line.index, line.time_s, _NO_IMAGE, line.segment)
+        frame = Frame(line.camera, line.index, line.time_s, _NO_IMAGE, line.segment, armed=line.armed)
         detections = tuple(Detection(line.raw[name]) for name in self._monitor.scale.names)
         (judgement,) = judged([ScoredFrame(frame, detections, 0.0, place=line.place)], self._monitor)
         if before is not None and before[0] == line.segment and not math.isnan(judgement.score):

@@ -280,7 +280,7 @@ class Motion(Detector):
             return nan_detection()
         cells = self.comparable(view)
         part = self._parts[observation.stream.part if self._settings.infrared else 0]
-        scores = scored_places(observation.frame, self._cell_scores(cells, part), least=0.0)
+        scores = scored_places(observation.frame, self._cell_scores(cells, part), self.typical, least=0.0)
         highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
         strongest = np.unravel_index(int(scores.argmax()), scores.shape)
         if scores[strongest] <= 1:

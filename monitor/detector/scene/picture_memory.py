@@ -26,12 +26,16 @@ class Pictures:
         self._flat = exemplars.astype(np.float32).reshape(len(exemplars), -1)
         self._squares = np.square(self._flat).sum(axis=1)
 
-    def compare(self, picture: FloatArray) -> tuple[float, FloatArray]:
+    def compare(self, picture: FloatArray, left_out: NDArray[np.bool_] | None = None) -> tuple[float, FloatArray]:
         """How far a picture (rows, columns, 3) is from the nearest exemplars, in units, and where.
 
+        left_out  (rows, columns) blocks that do not count; the others count as if they were the whole picture
+
         The second value, (rows, columns) float32, is the difference of each block from the nearest exemplar. If all
-        blocks differed equally, each would be the distance.
+        blocks differed equally, each would be the distance. It is 0 for a block that does not count.
         """
+        if left_out is not None and left_out.any():
+            return self._compare_rest(picture, ~left_out)
         flat = picture.ravel()
         squares = self._squares + float(flat @ flat) - 2 * (self._flat @ flat)
         nearest = np.argpartition(squares, NEIGHBOURS - 1)[:NEIGHBOURS]
@@ -39,6 +43,18 @@ class Pictures:
         difference = np.square(picture - self.exemplars[nearest[squares[nearest].argmin()]].astype(np.float32))
         blocks = np.sqrt(difference.sum(axis=2) * difference.shape[0] * difference.shape[1]) / self.unit
         return distance, blocks.astype(np.float32)
+
+    def _compare_rest(self, picture: FloatArray, counts: NDArray[np.bool_]) -> tuple[float, FloatArray]:
+        """See ``compare``. counts: (rows, columns) blocks that count."""
+        blocks = np.zeros(counts.shape, np.float32)
+        if not counts.any():
+            return 0.0, blocks
+        difference = np.square(self.exemplars[:, counts].astype(np.float32) - picture[counts]).sum(axis=2)
+        squares = difference.sum(axis=1) * (counts.size / counts.sum())
+        nearest = np.argpartition(squares, NEIGHBOURS - 1)[:NEIGHBOURS]
+        closest = difference[nearest[squares[nearest].argmin()]]
+        blocks[counts] = np.sqrt(closest * counts.size) / self.unit
+        return float(np.sqrt(squares[nearest]).mean()) / self.unit, blocks
 
 
 def distances(points: FloatArray, pictures: FloatArray, without: NDArray[np.bool_]) -> FloatArray:

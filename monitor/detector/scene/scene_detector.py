@@ -32,7 +32,7 @@ from monitor.scores.held_out import HeldOut
 from monitor.scores.smoothing import CausalMedian, SmoothingSettings
 from monitor.states import TIMES_USUAL, Reason
 from monitor.stream.regimes import COLUMNS, ROWS, LightWatch, Regime, small_picture
-from monitor.types import Detection, Frame
+from monitor.types import Detection, FloatArray, Frame
 
 _REGIMES = tuple(Regime)
 _MIN_PICTURES = 32  # minimum number of pictures to learn a regime
@@ -168,16 +168,25 @@ class Scene(Detector):
         if memory is None or light.settling:
             return nan_detection()
         if isinstance(memory, Pictures):
-            distance, places = memory.compare(picture)
+            distance, places = self._whole(frame, memory, picture)
             score = stream.median.update(frame.time_s, distance)
             return Detection(score, places, _reasons(score, light.regime))
         if isinstance(memory, States):
             places = memory.compare(colour_differences(picture))[0]
         else:
             places = memory.compare(patch_picture(frame.small.sample, memory.size))
-        places = scored_places(frame, places, least=0.0)
+        places = scored_places(frame, places, self.typical, least=0.0)
         score = stream.median.update(frame.time_s, top_mean(places))
         return Detection(score, places, _reasons(score, light.regime))
+
+    def _whole(self, frame: Frame, memory: Pictures, picture: FloatArray) -> tuple[float, FloatArray]:
+        """The distance of a whole picture and its blocks, by the rules of its places: blocks count by what they get."""
+        if frame.places is None:
+            return memory.compare(picture)
+        distance, blocks = memory.compare(picture, frame.places.left_out(*picture.shape[:2]))
+        ruled = scored_places(frame, blocks, self.typical, least=0.0)
+        whole = float(np.square(blocks).sum())
+        return (distance * math.sqrt(float(np.square(ruled).sum()) / whole) if whole > 0 else distance), ruled
 
     def settings(self) -> dict[str, Any]:
         """The fields of SceneSettings."""

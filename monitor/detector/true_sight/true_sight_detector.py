@@ -211,7 +211,9 @@ class TrueSight(Detector):
         """See Detector.on_cpu. Scores differ from those on the GPU only by rounding."""
         if self._spare is None:
             return self
-        return TrueSight(self._spare, self._settings, "cpu", self._error_stats, usual=self._usual)
+        other = TrueSight(self._spare, self._settings, "cpu", self._error_stats, usual=self._usual)
+        other.typical = self.typical
+        return other
 
     def settings(self) -> dict[str, Any]:
         """The fields of TrueSightSettings, JSON-serialisable."""
@@ -281,12 +283,13 @@ class TrueSight(Detector):
 
     def _detection(self, frame: Frame, terms: FloatArray, error: FloatArray) -> Detection:
         if self._settings.variant == "published":
-            shown = scored_places(frame, error)  # the published score is one of the whole picture
+            # The published score is one of the whole picture, which zones do not weigh.
+            shown = scored_places(frame, error, typical=float(np.median(error)))
             return Detection(float(published_score(torch.from_numpy(terms))), shown, self._reasons(terms))
         patches = self._patch_error(error)
         if self._error_stats:
             patches = (patches - self._error_stats.mean) / (self._error_stats.std + np.float32(LEAST_STD))
-        patches = scored_places(frame, patches)
+        patches = scored_places(frame, patches, self.typical)
         return Detection(float(patches.max()), patches, self._reasons(terms))
 
     def _reasons(self, terms: FloatArray) -> tuple[Reason, ...]:

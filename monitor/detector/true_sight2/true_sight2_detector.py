@@ -227,9 +227,9 @@ class TrueSight2(Detector):
         return found
 
     def _detection(self, frame: Frame, fused: FloatArray, heads: FloatArray) -> Detection:
-        highest, fused = float(fused.max()), scored_places(frame, fused)
+        highest, fused = int(fused.argmax()), scored_places(frame, fused, self.typical)
         score = float(fused.max())
-        if score < highest:  # the heads are those of a place that is not scored
+        if int(fused.argmax()) != highest:  # the heads are those of another place, which counts less or not at all
             return Detection(score, fused)
         usual, head_usual = self._settings.usual, self._settings.head_usual
         if usual is None or head_usual is None or score <= usual:
@@ -241,7 +241,9 @@ class TrueSight2(Detector):
         """See Detector.on_cpu. Scores differ from those on the GPU only by rounding."""
         if self._spare is None:
             return self
-        return TrueSight2(self._spare, self._settings, self.scene)
+        other = TrueSight2(self._spare, self._settings, self.scene)
+        other.typical = self.typical
+        return other
 
     def settings(self) -> dict[str, Any]:
         """The fields of TrueSight2Settings, JSON-serialisable."""

@@ -51,12 +51,26 @@ def from_jpeg(content: bytes) -> Image:
 
 def snapshot(alert: Alert, width: int) -> Image:
     """Draw the alert's frame with heat and boxes, and a caption below; (h, w, 3) uint8 BGR, at most ``width`` wide."""
-    frame = alert.snapshot.frame
-    picture = fit(frame.image, width)
-    if alert.anomaly_map is not None:
-        picture = heated(picture, alert.anomaly_map)
-    picture = boxed(picture, alert.regions, picture.shape[1] / frame.image.shape[1])
-    return np.vstack([picture, _caption(caption(alert), picture.shape[1])])
+    return explained(alert.snapshot.frame.image, alert.anomaly_map, alert.regions, caption(alert), width)
+
+
+def explained(
+    image: Image,
+    anomaly_map: FloatArray | None,
+    regions: Sequence[Region],
+    lines: Sequence[Sequence[str]],
+    width: int,
+) -> Image:
+    """Draw a picture with heat and boxes, and a caption below; (h, w, 3) uint8 BGR, at most ``width`` wide.
+
+    regions  in pixels of the image
+    lines    of the caption, each a list of parts; a part is never broken
+    """
+    picture = fit(image, width)
+    if anomaly_map is not None:
+        picture = heated(picture, anomaly_map)
+    picture = boxed(picture, regions, picture.shape[1] / image.shape[1])
+    return np.vstack([picture, _caption(lines, picture.shape[1])])
 
 
 def heated(picture: Image, anomaly_map: FloatArray) -> Image:

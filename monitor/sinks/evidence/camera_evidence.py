@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from monitor.judging.camera_monitor import Alert
 from monitor.sinks.alert_facts import alert_facts
-from monitor.sinks.evidence.alert_pictures import fit, from_jpeg, snapshot, to_jpeg
+from monitor.sinks.evidence.alert_pictures import fit, from_jpeg, resized, snapshot, to_jpeg
 from monitor.sinks.evidence.clips import Clip, clip_suffix, open_clip
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
-from monitor.sinks.evidence.ring import FrameRing
+from monitor.sinks.evidence.ring import FrameRing, StoredFrame
 from monitor.states import Phase
 from monitor.types import Frame, Image
 
@@ -39,6 +41,7 @@ class CameraEvidence:
     """Keeps the last seconds of a camera, and writes the pictures, facts and clip of each event.
 
     rise_s  longest time from an event's start to its start alert, seconds; the ring adds it to before_s
+    after_s seconds that are kept in addition, for clips of moments that are complete only later
     late    True when the end of the run cannot wait longer: clips are dropped, pictures and facts still written
     """
 
@@ -49,12 +52,14 @@ class CameraEvidence:
         disk: Disk,
         *,
         rise_s: float = 1.5,
+        after_s: float = 0.0,
         late: Callable[[], bool] = lambda: False,
     ) -> None:
         self.camera = camera
         self._settings = settings
         self._disk = disk
-        self._ring = FrameRing(camera, settings.memory_bytes, settings.before_s + rise_s)
+        self._kept_s = settings.before_s + after_s
+        self._ring = FrameRing(camera, settings.memory_bytes, self._kept_s + rise_s)
         self._late = late
         self._segment: int | None = None
         self._open: _OpenClip | None = None
@@ -79,7 +84,33 @@ class CameraEvidence:
 
     def keep_before(self, rise_s: float) -> None:
         """Set ``rise_s`` of a new alert rule, see the class. An open clip continues."""
-        self._ring.keep_s = self._settings.before_s + rise_s
+        self._ring.keep_s = self._kept_s + rise_s
+
+    def clip_around(self, time_s: float, path: Path) -> None:
+        """Write a clip around a moment that is over, from the frames that are still kept. time_s: of the stream."""
+        settings = self._settings
+        stored = [
+            entry for entry in self._ring.since(time_s - settings.before_s) if entry.time_s <= time_s + settings.after_s
+        ]
+        if not stored or self._late():
+            return
+        height, width = from_jpeg(stored[0].jpeg).shape[:2]
+        try:
+            clip = open_clip(path, width, height, camera=self.camera, started_at=time.time() - self._age_s(stored[0]))
+        except OSError as error:
+            self._disk.failed(path.name, error)
+            return
+        try:
+            for entry in stored:
+                clip.write(entry.time_s, resized(from_jpeg(entry.jpeg), (width, height)))
+            clip.finish()
+        except OSError as error:
+            clip.abandon()
+            self._disk.failed(path.name, error)
+
+    def _age_s(self, first: StoredFrame) -> float:
+        """How long ago a frame of the ring was read, seconds of the stream."""
+        return self._ring.since(first.time_s)[-1].time_s - first.time_s
 
     def step(self, alert: Alert) -> None:
         """Handle the start or the end of an event. Updates are ignored."""

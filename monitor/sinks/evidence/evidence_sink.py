@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from monitor.allocator import release_free_memory
@@ -68,22 +69,33 @@ class _Left:
     camera: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """A clip is wanted. time_s: on the stream's clock; path: of the clip."""
+
+    camera: str
+    time_s: float
+    path: Path
+
+
 class EvidenceSink(Sink):
     """Writes evidence. Use it as a context manager.
 
+    kept_s  seconds of frames that are kept in addition to those before an event, for ``clip_around``
     stop: set when the user requests the end of the run; then evidence that is not finished in time is abandoned
 
     Raises ConfigError on entry if the path of the folder is not a folder, or if it cannot be created. If the disk is
     full or read-only, only evidence is lost: the monitor must start all the same.
     """
 
-    def __init__(self, settings: EvidenceSettings, *, stop: threading.Event) -> None:
+    def __init__(self, settings: EvidenceSettings, *, stop: threading.Event, kept_s: float = 0.0) -> None:
         self.dropped = 0
         """Number of frames and of event steps that were lost because the thread was too slow."""
         self.disk = Disk(settings.folder)
         self._settings = settings
         self._stop = stop
-        self._waiting: HandOver[Frame | Alert | _Watched | _Left] = HandOver()
+        self._kept_s = kept_s
+        self._waiting: HandOver[Frame | Alert | _Watched | _Left | _Around] = HandOver()
         self._cameras: dict[str, CameraEvidence] = {}
         self._rise_s: dict[str, float] = {}
         self._silent_until: dict[str, float] = {}  # errors of a camera are logged now and then, not for each frame
@@ -156,6 +168,10 @@ class EvidenceSink(Sink):
         watched = _Watched(monitor.camera, monitor.settings.min_duration_s)
         self._waiting.offer(watched, 0, WAITING_BYTES * 3 // 2)
 
+    def clip_around(self, camera: str, time_s: float, path: Path) -> None:
+        """Write a clip around a time that is over, later; if nothing of it is kept any more, there is none."""
+        self._waiting.offer(_Around(camera, time_s, path), 0, WAITING_BYTES * 3 // 2)
+
     def removed(self, camera: str) -> None:
         """Complete the camera's clip and discard its last seconds."""
         self._waiting.offer(_Left(camera), 0, WAITING_BYTES * 3 // 2)
@@ -183,13 +199,15 @@ class EvidenceSink(Sink):
                 else:
                     camera.finish()
 
-    def _handle(self, item: Frame | Alert | _Watched | _Left) -> None:
+    def _handle(self, item: Frame | Alert | _Watched | _Left | _Around) -> None:
         if isinstance(item, Alert):
             self._camera(item.camera).step(item)
         elif isinstance(item, _Watched):
             self._watch(item)
         elif isinstance(item, _Left):
             self._leave(item.camera)
+        elif isinstance(item, _Around):
+            self._camera(item.camera).clip_around(item.time_s, item.path)
         elif not self._late():
             self._camera(item.camera).frame(item)
 
@@ -218,7 +236,9 @@ class EvidenceSink(Sink):
         """The camera's evidence. It is new after an error, or if the thread was too slow to hear of the camera."""
         if name not in self._cameras:
             rise_s = self._rise_s.get(name, _USUAL_RISE_S)
-            self._cameras[name] = CameraEvidence(name, self._settings, self.disk, rise_s=rise_s, late=self._late)
+            self._cameras[name] = CameraEvidence(
+                name, self._settings, self.disk, rise_s=rise_s, after_s=self._kept_s, late=self._late
+            )
         return self._cameras[name]
 
     def _late(self) -> bool:

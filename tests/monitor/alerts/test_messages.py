@@ -19,6 +19,8 @@ from monitor.alerts.messages import (
     Heartbeat,
     MalformedError,
     Message,
+    MomentMessage,
+    RankedMoment,
     ScoreMessage,
     decode,
     encode,
@@ -67,6 +69,23 @@ MESSAGES: list[Message] = [
     HealthMessage(**ENVELOPE, camera="cam1", state=CameraState.STALLED, since=1.5e9, detail="no frame for 5 s"),
     Heartbeat(**ENVELOPE, last_seq={"alert/cam1/": 7, "score/cam1/": 900}),
     a_score(),
+    MomentMessage(
+        **ENVELOPE,
+        camera="cam1",
+        moment_id="cam1-20260302T130731.000",
+        at=1.5e9,
+        local="2026-03-02T14:07:31.000+01:00",
+        day="2026-03-02",
+        media_s=None,
+        score=1.25,
+        event_id="0a-cam1-3",
+        reasons=(ReasonBody.of(Reason("speed", 3.1, 1.2, "px/frame")),),
+        model=ModelRef(id="street", hash="ab12"),
+        files=("cam1/2026-03-02/130731.000-1-peak.jpg",),
+        per_day=10,
+        watched_s=60.0,
+        ranking=(RankedMoment(moment_id="cam1-20260302T130731.000", score=1.25, rare="nothing like it in 1 min"),),
+    ),
 ]
 each_kind = pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
 

@@ -102,7 +102,7 @@ def test_a_receiver_needs_the_journal(tmp_path: Path, flag: str) -> None:
         ),
         (
             "[notify.phone]\nurl = 'json://h'\nquiet = ['x']",
-            "setting 'notify.phone.quiet': 'x' is no quiet time: write",
+            "setting 'notify.phone.quiet': 'x' is no time of the week: write",
         ),
         ("[mqtt]\nuser = 'x'", "setting 'mqtt': host is missing: name the broker"),
         ("[mqtt]\nhst = 'x'", "unknown setting 'mqtt.hst': did you mean 'host'?"),

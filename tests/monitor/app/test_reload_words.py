@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from monitor.app.config import CameraConfig, MonitorConfig
+from monitor.app.place_config import ZoneConfig
 from monitor.app.reload_words import what_changed
 from monitor.judging.alerting import AlertSettings
 from monitor.live.fleet import Camera
@@ -37,6 +38,18 @@ def test_addresses_and_paths_are_named_without_their_values() -> None:
     moved = {**OLD.cameras, "door": CameraConfig(source="rtsp://admin:other@10.0.0.1/1", model=Path("m"))}
     assert said(cameras=moved) == "[cameras.door] source, [cameras.door] model"
     assert said(detectors=("motion",), models_folder=Path("x")) == "models_folder, detectors"
+
+
+def test_zones_are_named_by_their_camera() -> None:
+    def door(**zones: float) -> dict[str, CameraConfig]:
+        polygon = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
+        places = {name: ZoneConfig(polygon=polygon, sensitivity=value) for name, value in zones.items()}
+        return {**OLD.cameras, "door": OLD.cameras["door"].but(zones=places)}
+
+    assert said(cameras=door(road=0.5)) == "[cameras.door] zones"
+    old = OLD.model_copy(update={"cameras": door(road=0.5)})
+    new = OLD.model_copy(update={"cameras": door(road=2.0)})
+    assert what_changed(old, new, cameras(), cameras()) == "[cameras.door.zones.road] sensitivity 0.5 -> 2"
 
 
 def test_a_model_that_was_learned_again_is_named_though_no_setting_has_changed() -> None:

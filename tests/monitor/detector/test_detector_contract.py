@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from monitor.detector.base import Detector, Observation, Tensors
 from monitor.detector.motion.motion_detector import Motion
 from monitor.detector.registry import REGISTRY, detector_class
+from monitor.detector.scene.picture_memory import Pictures
 from monitor.detector.scene.scene_detector import Scene
 from monitor.detector.static_detector import StaticAge
 from monitor.detector.true_sight.autoencoder import TrueSightNet
@@ -24,6 +26,7 @@ from monitor.detector.true_sight2.clip_net import ClipNet
 from monitor.detector.true_sight2.true_sight2_detector import TrueSight2, TrueSight2Settings
 from monitor.errors import ModelError
 from monitor.states import Reason
+from monitor.stream.regimes import Regime, small_picture
 from monitor.testing.detector_contract import DETECTOR_CHECKS, DetectorCase, DetectorCheck, check_foreign_parts
 from monitor.testing.fakes import Brightness, frame
 from monitor.types import Detection, Frame, Image
@@ -97,6 +100,13 @@ def scene_states() -> DetectorCase:
     return scene([named("a", frames, later_s=0.4 * number * DAY_S) for number, frames in enumerate(normal())])
 
 
+def scene_pictures() -> DetectorCase:
+    frames = [frame for piece in normal() for frame in piece]
+    exemplars = np.stack([small_picture(frame.small.sample) for frame in frames[::5]]).astype(np.float16)
+    detector = Scene.of_pictures(Pictures(exemplars, 5.0), dict.fromkeys(Regime, len(frames)))
+    return replace(scene(normal()), detector=detector, whole=True)
+
+
 def true_sight(variant: Variant) -> DetectorCase:
     torch.manual_seed(7)
     net = TrueSightNet(4)
@@ -128,6 +138,7 @@ CASES: dict[str, Callable[[], DetectorCase]] = {
     "static": static,
     "scene, patches": scene_patches,
     "scene, states": scene_states,
+    "scene, pictures": scene_pictures,
     "true-sight, published": lambda: true_sight("published"),
     "true-sight, sound": lambda: true_sight("sound"),
     "true-sight-2": true_sight2,

@@ -117,3 +117,28 @@ def test_every_event_starts_once_ends_once_and_events_do_not_overlap(scores: lis
         assert end.ended_s - end.started_s >= RULE.min_duration_s - 1e-6
         assert end.peak_score >= RULE.on
         previous_end = end.ended_s
+
+
+def test_an_event_outside_the_armed_times_is_recorded_notifies_nobody_and_silences_nothing() -> None:
+    rule = AlertRule(RULE)
+    quiet = [rule.update(step / 10, 1.5 if step < 20 else 0.0, armed=False) for step in range(50)]
+    steps = [event for event in quiet if event is not None and event.phase is not Phase.UPDATE]
+    assert [(e.phase, e.notify, e.armed) for e in steps] == [(Phase.START, False, False), (Phase.END, False, False)]
+    (start, *_) = play(rule, (2, 1.5), start_s=5.0)
+    assert start.notify, "it follows within the cool-down, but nobody was notified of the first one"
+    assert start.armed
+
+
+def test_an_event_that_lasts_into_the_armed_times_notifies_at_once() -> None:
+    rule = AlertRule(RULE)
+    found = [(step, rule.update(step / 10, 1.5, armed=step >= 12)) for step in range(20)]
+    steps = [(step, e.phase, e.notify, e.armed) for step, e in found if e is not None]
+    assert steps == [(5, Phase.START, False, False), (12, Phase.UPDATE, True, True)]
+    low = [rule.update(2.0 + step / 10, 0.0) for step in range(20)]
+    assert [e.notify for e in low if e is not None] == [True]
+
+
+def test_an_event_that_is_over_when_the_armed_times_begin_does_not_notify() -> None:
+    rule = AlertRule(RULE)
+    found = [rule.update(step / 10, 1.5 if step < 10 else 0.0, armed=step >= 12) for step in range(40)]
+    assert [(e.phase, e.notify) for e in found if e is not None] == [(Phase.START, False), (Phase.END, False)]

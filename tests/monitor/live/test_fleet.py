@@ -33,6 +33,7 @@ from monitor.live.watch import Watch
 from monitor.model.model_store import Model
 from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.states import CameraState
+from monitor.stream.schedule_settings import ScheduleSettings
 from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, watched_by
 from monitor.testing.scripted import FAST, Clock, ClockedStop, RecordingSink, Shot, Step, recorded
 from tests.helpers.normal_street import SIZE, street
@@ -139,6 +140,7 @@ OTHER: dict[str, object] = {
     "false_alarms_per_day": 5.0,
     "capture": DEMO.capture.model_copy(update={"gap_s": 2.0}),
     "playback": DEMO.playback.model_copy(update={"speed": 2.0}),
+    "schedule": ScheduleSettings(armed=("22:00-07:00",)),
     "health": DEMO.health.but(moved=False),
     "smoothing": DEMO.smoothing.but(max_window_s=0.7),
     "alert": DEMO.alert.but(min_duration_s=1.0),
@@ -151,6 +153,7 @@ OTHER: dict[str, object] = {
     "queue": DEMO.queue.but(capacity=16),
     "publish": DEMO.publish.model_copy(update={"enabled": False}),
     "evidence": DEMO.evidence.but(enabled=True),
+    "moments": DEMO.moments.but(per_day=5),
     "journal": DEMO.journal.model_copy(update={"enabled": False}),
     "metrics": MetricsSettings(enabled=True),
     "mqtt": MqttSettings(host="127.0.0.1"),

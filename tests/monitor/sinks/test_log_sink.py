@@ -32,6 +32,6 @@ def test_a_quiet_alert_that_gets_worse_is_logged_once(caplog: pytest.LogCaptureF
         sink.alert(alert, report_of("door"))
     first, second, third = caplog.messages
     assert "repeats an alert" in first
-    assert second.startswith("door: alert 1 is no repetition any more, score ")
+    assert second.startswith("door: alert 1 notifies from now on, score ")
     assert "ends after" in third
     assert "repeats" not in third

@@ -31,10 +31,13 @@ from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.sinks.metrics.metrics_sink import MetricsSink
+from monitor.sinks.moments.moments_settings import MomentsSettings
+from monitor.sinks.moments.moments_sink import MomentsSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.stream.schedule_settings import ScheduleSettings
 from monitor.testing.receivers import ScriptedReceiver
 from monitor.testing.sink_contract import SINK_CHECKS, SinkCheck
 
@@ -89,6 +92,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "service manager": lambda folder: ServiceManagerSink({"NOTIFY_SOCKET": str(folder / "gone")}),
     "metrics": lambda _: MetricsSink(MetricsSettings(listen="127.0.0.1:0"), node="node-1", version="1.0"),
     "calibration": lambda folder: CalibrationSink(CalibrationStore(folder / "calibrations")),
+    "moments": lambda folder: MomentsSink(folder / "moments", MomentsSettings(), lambda _: ScheduleSettings()),
     "evidence": lambda folder: EvidenceSink(
         EvidenceSettings(enabled=True, folder=folder / "evidence"), stop=threading.Event()
     ),
@@ -113,7 +117,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield from below(child)
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
-    known |= {CalibrationSink, Outbox, MqttLiveSink}
+    known |= {CalibrationSink, Outbox, MqttLiveSink, MomentsSink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1

@@ -85,6 +85,15 @@ def test_the_same_settings_give_the_run_s_own_alert_log(tmp_path: Path, sort: bo
     assert lines(outcome(paths[0])) == without_model(recorded)
 
 
+def test_a_record_says_which_frames_were_not_armed(tmp_path: Path) -> None:
+    items = [changed(item, frame=changed(item.frame, armed=item.frame.time_s > 20.0)) for item in frames()]
+    recorded = judge(tmp_path / "one.jsonl", items=items)
+    armed = [json.loads(line).get("armed", True) for line in recorded]
+    assert False in armed
+    assert True in armed
+    assert lines(outcome(tmp_path / "one.jsonl")) == recorded
+
+
 def what_if(*arguments: str | Path) -> Finished:
     return training("what-if", *arguments)
 

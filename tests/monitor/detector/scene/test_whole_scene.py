@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from monitor.detector.base import Observation
 from monitor.detector.scene import whole_scene
+from monitor.detector.scene.picture_memory import Pictures
 from monitor.detector.scene.scene_detector import Scene
 from monitor.detector.scene.whole_scene import WholeScene
 from monitor.errors import ModelError, UsageError
@@ -110,3 +111,20 @@ def test_it_survives_storage_and_damaged_parts_are_refused() -> None:
 def test_too_little_footage_is_refused() -> None:
     with pytest.raises(UsageError, match="too short or shows no steady light"):
         learned(frames(1))
+
+
+def test_blocks_that_are_left_out_do_not_count_and_the_others_count_for_the_whole() -> None:
+    exemplars = np.random.default_rng(0).uniform(0, 255, (5, 4, 6, 3)).astype(np.float16)
+    pictures = Pictures(exemplars, 2.0)
+    left = np.zeros((4, 6), np.bool_)
+    left[:, :3] = True
+    evenly = exemplars[0].astype(np.float32) + 8.0
+    whole, _ = pictures.compare(evenly)
+    half, blocks = pictures.compare(evenly, left)
+    assert half == pytest.approx(whole, rel=0.1), "the rest stands for the whole"
+    assert not blocks[left].any()
+    masked = exemplars[0].astype(np.float32)
+    masked[left] = 128.0
+    assert pictures.compare(masked)[0] > pictures.compare(masked, left)[0]
+    assert pictures.compare(masked, left)[1].max() == pytest.approx(0.0, abs=0.1)
+    assert pictures.compare(masked, np.ones((4, 6), np.bool_))[0] == 0.0, "nothing is scored"

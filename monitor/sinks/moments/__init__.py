@@ -1,0 +1,1 @@
+"""Prometheus metrics, and answers about the health of the process, over HTTP."""
