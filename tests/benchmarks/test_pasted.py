@@ -75,7 +75,9 @@ def test_repeated_frames_stay_repeated(street: Path) -> None:
     frames = []
     with source.open() as reader:
         while reader.grab() is not None:
-            frames.append(reader.retrieve())
+            picture = reader.retrieve()
+            assert picture is not None
+            frames.append(picture)
     same = [np.array_equal(a, b) for a, b in itertools.pairwise(frames)]
     assert not any(same[:39])
     assert same[40:59:2] == [True] * 10
