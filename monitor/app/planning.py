@@ -64,6 +64,7 @@ def find_sources(
         snapshot_fps=capture.snapshot_fps,
         hardware=capture.hardware_decoding,
         keep_unreadable=True,
+        links=settings.links,
     )
     found = [
         source
@@ -168,7 +169,8 @@ def _camera(
     capture = _capture(settings, max_frames, None if own is None else ignored(own.masks, own.zones))
     readable = not isinstance(source, UnreadableSource)
     masks = masks_of(source.name, settings)
-    opened_with = (own.source if own else source.label, capture, settings.capture, readable, masks)
+    where = (own.source, own.link) if own else source.label
+    opened_with = (where, capture, settings.capture, readable, masks)
     # If these settings change while a camera learns, learning starts again.
     judged_by: tuple[object, ...] = (settings.learning, settings.detectors)
     if monitor is not None:
