@@ -51,6 +51,7 @@ class Frame:
     health       whether it is scored: detectors never see a frame that is not
     media_s      position in the file or folder, seconds from the beginning; None for a live camera
     ignored      places that detectors do not score; None if all are scored
+    prepared_s   how long it took to decode the frame and to check its health, seconds; 0 if not measured
     small        small copies of the image, shared by all detectors
     """
 
@@ -64,6 +65,7 @@ class Frame:
     health: Health = Health()
     media_s: float | None = None
     ignored: Ignored | None = None
+    prepared_s: float = 0.0
     small: SmallPictures = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,10 @@ class ScoredFrame:
     """time.monotonic() when the detectors were done, seconds."""
     model: str = ""
     """The ``id`` of the model; "" if only one model is possible."""
+    started_at: float | None = None
+    """time.monotonic() when the first detector began, seconds; None if not measured."""
+    took: tuple[tuple[str, float], ...] = ()
+    """Name of each detector that has seen the frame, and its share of the time for the batch, seconds."""
     place: Place | None = None
     """Where it is most abnormal, if a record of scores gives it; otherwise the detections' maps show it."""
 

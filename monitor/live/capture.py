@@ -348,6 +348,7 @@ class Capture:
             taken.health,
             media_s,
             self._settings.ignored,
+            self._clock() - captured_at,
         )
         if self._prepare_small:
             frame.small.prepare()
