@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from threading import Thread
 
@@ -12,6 +15,7 @@ import pytest
 from monitor.app.discovery.probing import MOST_DEVICES, device_at, find_devices
 from monitor.errors import UsageError
 from monitor.testing.onvif_camera import OnvifCamera
+from tests.places import ROOT
 
 QUICK_S = 0.3
 
@@ -39,6 +43,37 @@ def test_a_camera_is_found_at_an_interface_by_its_name_and_its_address(
     assert found.address == camera.address
     assert found.host == "127.0.0.1"
     assert found.name == "Front door"
+
+
+IN_A_NETWORK = """
+import socket, struct, threading
+from monitor.app.discovery.probing import GROUP, find_devices
+from monitor.testing.onvif_camera import OnvifCamera
+
+with OnvifCamera(host="10.9.9.1") as camera, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probed:
+    probed.bind(("", GROUP[1]))
+    member = struct.pack("@4s4si", socket.inet_aton(GROUP[0]), bytes(4), socket.if_nametoindex("cams0"))
+    probed.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+
+    def answer():
+        asker = probed.recvfrom(65_535)[1]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.bind(("10.9.9.1", 0))
+            sender.sendto(camera.own_probe_answer(), asker)
+
+    threading.Thread(target=answer, daemon=True).start()
+    assert [device.address for device in find_devices(None, 1.0)] == [camera.address]
+"""
+
+
+def test_without_an_interface_all_of_them_are_asked() -> None:
+    network = "ip link set lo up && ip link add cams0 type veth peer name cams1 && ip link set cams1 up"
+    up = "ip addr add 10.9.9.1/24 dev cams0 && ip link set cams0 up"
+    made = ["unshare", "--net", "sh", "-c", f'{network} && {up} && exec "$@"', "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*made, "true"], capture_output=True).returncode:
+        pytest.skip("this user cannot make a network of its own")
+    result = subprocess.run([*made, sys.executable, "-c", IN_A_NETWORK], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def test_an_interface_that_does_not_exist_is_one_sentence(group: tuple[str, int]) -> None:
