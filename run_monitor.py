@@ -63,6 +63,7 @@ FIRST_STEPS = """\
  [bold]3.[/] Receive the alerts, in a second terminal or another program:
       {client}
 
+Which cameras are there? {monitor} discover
 Something wrong? {monitor} doctor rtsp://...
 All options: {monitor} --help
 """
@@ -94,7 +95,8 @@ def parse_time(text: str | None, flag: str) -> float | None:
 
 
 @app.command(
-    epilog=f"`{Path(sys.argv[0]).name} doctor --help`: check cameras, models, ports and disk; says what to fix."
+    epilog=f"`{Path(sys.argv[0]).name} doctor --help`: check cameras, models, ports and disk; says what to fix. "
+    f"`{Path(sys.argv[0]).name} discover --help`: find cameras in this network."
 )
 def main(
     sources: Annotated[
@@ -321,6 +323,10 @@ def start() -> NoReturn:
         from monitor.app.doctor.doctor_command import app as doctor
 
         run_app(doctor, sys.argv[2:], f"{Path(sys.argv[0]).name} doctor")
+    if sys.argv[1:2] == ["discover"]:
+        from monitor.app.discovery.discover_command import app as discover
+
+        run_app(discover, sys.argv[2:], f"{Path(sys.argv[0]).name} discover")
     run_app(app)
 
 

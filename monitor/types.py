@@ -52,6 +52,7 @@ class Frame:
     media_s      position in the file or folder, seconds from the beginning; None for a live camera
     places       what holds in places of the picture, for detectors; None if all are scored alike
     armed        False if alerts are not raised at this time, only recorded
+    prepared_s   how long it took to decode the frame and to check its health, seconds; 0 if not measured
     small        small copies of the image, shared by all detectors
     """
 
@@ -66,6 +67,7 @@ class Frame:
     media_s: float | None = None
     places: PlaceRules | None = None
     armed: bool = True
+    prepared_s: float = 0.0
     small: SmallPictures = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -96,6 +98,10 @@ class ScoredFrame:
     """time.monotonic() when the detectors were done, seconds."""
     model: str = ""
     """The ``id`` of the model; "" if only one model is possible."""
+    started_at: float | None = None
+    """time.monotonic() when the first detector began, seconds; None if not measured."""
+    took: tuple[tuple[str, float], ...] = ()
+    """Name of each detector that has seen the frame, and its share of the time for the batch, seconds."""
     place: Place | None = None
     """Where it is most abnormal, if a record of scores gives it; otherwise the detections' maps show it."""
 

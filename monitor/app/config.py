@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.app.link_config import LinkConfig
 from monitor.app.place_config import MOST_PLACES, MaskConfig, PlaceName, ZoneConfig
 from monitor.delivery.mqtt_settings import MqttSettings
 from monitor.delivery.notify_settings import NotifySettings
@@ -41,6 +42,7 @@ from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.sinks.moments.moments_settings import MomentsSettings
+from monitor.sources.link import Link
 from monitor.sources.naming import NAME_PATTERN
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.state_folder import JOURNAL, MODELS
@@ -155,15 +157,13 @@ def check_detectors(value: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return value
 
 
-class CameraConfig(Settings):
+class CameraConfig(LinkConfig):
     """One camera. A setting that is also a common one replaces it for this camera; None: the common one holds.
 
     In the groups ``alert``, ``learning``, ``smoothing``, ``health`` and ``schedule``, each setting that is given
     replaces the common one.
     """
 
-    source: str
-    """RTSP or HTTP URL, video file, USB camera index, or a folder of frames."""
     model: Path | None = None
     """Model folder of this camera."""
     false_alarms_per_day: float | None = Field(None, ge=LEAST_PER_DAY, le=MOST_PER_DAY)
@@ -270,6 +270,22 @@ class MonitorConfig(Settings):
         """The schedule of this camera."""
         camera = self.cameras.get(name)
         return self.schedule if camera is None or camera.schedule is None else camera.schedule
+
+    @model_validator(mode="after")
+    def _links_have_processes(self) -> Self:
+        """OpenCV takes a camera's own connection from the environment of its process."""
+        own = [name for name, camera in self.cameras.items() if not camera.link.usual]
+        if own and self.capture.isolation == "thread":
+            raise ValueError(
+                f"camera {own[0]} has a transport or a certificate check, which needs a process of its own: set "
+                'isolation = "auto" under [capture]'
+            )
+        return self
+
+    @property
+    def links(self) -> dict[str, Link]:
+        """Name of a camera -> how it is connected."""
+        return {name: camera.link for name, camera in self.cameras.items()}
 
     def of_camera(self, name: str) -> Self:
         """The settings of a run with those of this camera in place of the common ones."""

@@ -89,6 +89,14 @@ def hide_secrets_of(settings: object, filled: Filled) -> None:
                 hide(secret)
 
 
+def secret_named(text: str, environ: Mapping[str, str] = os.environ) -> str:
+    """The value that a reference stands for. Raises ConfigError; it never holds the value."""
+    try:
+        return _filled(text, environ)[0]
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _filled(text: str, environ: Mapping[str, str]) -> tuple[str, set[str]]:
     """The text with values in place of references, and the values. Raises ValueError."""
     if text.startswith(_WHOLE):

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from monitor import __version__
 from monitor.alerts.journal import Journal
 from monitor.app.config import MonitorConfig
+from monitor.delivery.outbox_sink import Outbox
 from monitor.live.sink import Sink
+from monitor.sinks.evidence.evidence_sink import EvidenceSink
 
 log = logging.getLogger("monitor")
 
 
+def losses(settings: MonitorConfig, evidence: EvidenceSink, sinks: Sequence[Sink]) -> Callable[[], Mapping[str, int]]:
+    """Returns what has been lost since the start: files of evidence, and messages that each receiver never got."""
+    couriers = [courier for sink in sinks if isinstance(sink, Outbox) for courier in sink.couriers]
+
+    def lost() -> dict[str, int]:
+        found = {courier.receiver.name: courier.figures.refused + courier.figures.expired for courier in couriers}
+        return found | ({"evidence": evidence.disk.lost} if settings.evidence.enabled else {})
+
+    return lost
+
+
 def serve_metrics(
-    settings: MonitorConfig, stack: ExitStack, journal: Journal | None, lost: Callable[[], int] | None
+    settings: MonitorConfig, stack: ExitStack, journal: Journal | None, lost: Callable[[], Mapping[str, int]]
 ) -> Sink:
     """The sink of the metrics; they are served until ``stack`` is closed. Raises BindError.
 
     journal  None without one
-    lost     returns the number of evidence files that were lost; None without evidence
+    lost     see MetricsSink
     """
     from monitor.sinks.metrics.metrics_sink import MetricsSink, StoreFigures
 

@@ -65,6 +65,7 @@ def find_sources(
         snapshot_fps=capture.snapshot_fps,
         hardware=capture.hardware_decoding,
         keep_unreadable=True,
+        links=settings.links,
     )
     found = [
         source
@@ -172,7 +173,8 @@ def _camera(
     masks = masks_of(source.name, settings)
     # These change while it stays open.
     opened = replace(capture, analysis_fps=0.0, health=UNCHECKED, places=None, schedule=None, recorded_at=None)
-    opened_with = (own.source if own else source.label, opened, settings.capture, readable, masks)
+    where = (own.source, own.link) if own else source.label
+    opened_with = (where, opened, settings.capture, readable, masks)
     # If these settings change while a camera learns, learning starts again.
     judged_by: tuple[object, ...] = (settings.learning, settings.detectors, settings.analysis_fps, settings.health)
     if monitor is not None:

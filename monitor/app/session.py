@@ -19,7 +19,7 @@ from monitor.alerts.publisher import Publisher
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
-from monitor.app.metrics_serving import serve_metrics
+from monitor.app.metrics_serving import losses, serve_metrics
 from monitor.app.moments_place import kept_for_moments, moments_sink
 from monitor.app.outcome import Outcome
 from monitor.app.planning import calibration_store, learned, warn_of_short_footage, watching
@@ -255,8 +255,7 @@ class Session:
         sinks.append(recorder)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
         if settings.metrics.enabled:
-            lost = (lambda: evidence.disk.lost) if settings.evidence.enabled else None
-            sinks.append(serve_metrics(settings, stack, journal, lost))
+            sinks.append(serve_metrics(settings, stack, journal, losses(settings, evidence, sinks)))
         if self._judge is not None:
             sinks.append(self._judge)
         if with_dashboard:

@@ -80,6 +80,8 @@ class Scorer:
         batch = [frame for frame in batch if frame.camera in models]
         by_model: defaultdict[int, list[int]] = defaultdict(list)
         detections: list[list[Detection]] = [[] for _ in batch]
+        took: list[tuple[tuple[str, float], ...]] = [()] * len(batch)
+        began = time.monotonic()
         for i, frame in enumerate(batch):
             model = models[frame.camera]
             if frame.health.scored:
@@ -88,17 +90,20 @@ class Scorer:
                 detections[i] = [Detection(math.nan)] * len(model.detectors)
         for indices in by_model.values():
             model = models[batch[indices[0]].camera]
-            found = self._score_model(model, [batch[i] for i in indices])
+            found, times = self._score_model(model, [batch[i] for i in indices])
             for i, of_frame in zip(indices, found, strict=True):
-                detections[i] = of_frame
+                detections[i], took[i] = of_frame, times
         now = time.monotonic()
         return [
-            ScoredFrame(frame, tuple(found), now, models[frame.camera].id)
-            for frame, found in zip(batch, detections, strict=True)
+            ScoredFrame(frame, tuple(found), now, models[frame.camera].id, began, times)
+            for frame, found, times in zip(batch, detections, took, strict=True)
         ]
 
-    def _score_model(self, model: Watcher, frames: Sequence[Frame]) -> list[list[Detection]]:
-        """For each frame the detections of all detectors of its model."""
+    def _score_model(
+        self, model: Watcher, frames: Sequence[Frame]
+    ) -> tuple[list[list[Detection]], tuple[tuple[str, float], ...]]:
+        """For each frame the detections of all detectors of its model; and each detector's seconds per frame."""
+        times = []
         streams = [self._stream(frame, model) for frame in frames]
         detections: list[list[Detection]] = [[] for _ in frames]
         for number, detector in enumerate(model.detectors):
@@ -107,11 +112,12 @@ class Scorer:
                 found = self._ask_isolated(detector, number, frames, streams)
             else:
                 found = self._ask(detector, [Observation(f, s[number]) for f, s in zip(frames, streams, strict=True)])
+            times.append((detector.name, (time.perf_counter() - started) / len(found)))
             if self._timed is not None:
-                self._timed(detector.name, (time.perf_counter() - started) / len(found))
+                self._timed(*times[-1])
             for of_frame, detection in zip(detections, found, strict=True):
                 of_frame.append(detection)
-        return detections
+        return detections, tuple(times)
 
     def _ask_isolated(
         self, detector: Detector, number: int, frames: Sequence[Frame], streams: Sequence[list[Any]]

@@ -364,6 +364,7 @@ class Capture:
             media_s,
             taken.places,
             taken.armed,
+            self._clock() - captured_at,
         )
         if self._prepare_small:
             frame.small.prepare()

@@ -12,6 +12,7 @@ import cv2
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.devices import device_index
+from monitor.sources.link import USUAL, Link, certificate_problem
 from monitor.sources.opencv import MOST_UNDECODED_LIVE, has_budget, open_capture, plausible_fps
 from monitor.sources.picture_budget import MOST_PIXELS
 from monitor.sources.reach import why_unreachable
@@ -59,6 +60,8 @@ class CameraSource(Source):
     read_timeout_s  timeout for reading one frame, seconds; USB cameras have a fixed 4 s
     hardware        decode a network camera on hardware, see ``open_capture``
     snapshot_fps    requests per second if the address gives one picture per request, 0.5..30
+    link            how to connect to an RTSP camera. If it is not the usual one, ``open`` changes the environment of
+                    this process: use the source in a process of its own (``isolate``)
     """
 
     live = True
@@ -72,6 +75,7 @@ class CameraSource(Source):
         read_timeout_s: float = 4.0,
         hardware: bool = False,
         snapshot_fps: float = SNAPSHOT_FPS,
+        link: Link = USUAL,
     ) -> None:
         super().__init__(name, redact(address) if isinstance(address, str) else f"USB camera {address}")
         self._address = address
@@ -79,6 +83,7 @@ class CameraSource(Source):
         self.read_timeout_s = read_timeout_s
         self.hardware = hardware
         self.snapshot_fps = snapshot_fps
+        self.link = link
 
     @property
     def networked(self) -> bool:
@@ -95,6 +100,7 @@ class CameraSource(Source):
             return self._within_budget(capture)
         if looks_like_picture(self._address) and (polled := self._poll_if_picture()):
             return polled
+        self._connect_by_link()
         started = time.monotonic()
         capture = open_capture(
             self._address,
@@ -116,8 +122,21 @@ class CameraSource(Source):
             raise StallError(f"{self.label} did not answer within {self.open_timeout_s:g} s")
         # A slow name server would be slow again. The process that waits for this one would then treat it as hung.
         slow = took_s >= 0.5 * self.open_timeout_s
+        if self.link.check and not slow:
+            refused = certificate_problem(self._address, self.link.options["ca_file"], 0.4 * self.open_timeout_s)
+            if refused is not None:
+                raise CaptureError(f"the certificate of {self.label} is refused: {refused}")
         why = f"not reachable, or {_reached()}" if slow else why_unreachable(self._address) or self._why_no_video()
         raise CaptureError(f"{self.label} cannot be opened: {why}")
+
+    def _connect_by_link(self) -> None:
+        assert isinstance(self._address, str)
+        if self.link.check and not self._address.lower().startswith("rtsps://"):
+            raise CaptureError(f"{self.label} has no certificate to check: use its rtsps:// address")
+        try:
+            self.link.set_for_opencv()
+        except ValueError as error:
+            raise CaptureError(f"{self.label} cannot be opened: {error}") from None
 
     def _within_budget(self, capture: cv2.VideoCapture) -> CameraReader:
         if not has_budget(capture):

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,7 @@ from monitor.errors import SourceError, UnreadableError
 from monitor.sources.camera import CameraSource
 from monitor.sources.devices import device_index, has_stable_name, is_device
 from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
+from monitor.sources.link import USUAL, Link
 from monitor.sources.mistaken import address_meant, nothing_there, what_it_is
 from monitor.sources.naming import NAME_RULE, is_name, name_of, safe_name, shortened
 from monitor.sources.opencv import FALLBACK_FPS, is_text
@@ -72,6 +73,7 @@ def open_sources(
     hardware: bool = False,
     snapshot_fps: float = SNAPSHOT_FPS,
     keep_unreadable: bool = False,
+    links: Mapping[str, Link] | None = None,
 ) -> list[Source]:
     """The sources that the user's arguments describe. Each has a unique name; the order is the order given.
 
@@ -84,6 +86,7 @@ def open_sources(
     split  which part to use of a data set that has ``testing_videos`` or ``training_videos``
     open_timeout_s, read_timeout_s, snapshot_fps  timeouts of cameras and rate of requests, see CameraSource
     hardware  decode on hardware if it is available
+    links  name -> how an RTSP camera is connected; None: as usual
     keep_unreadable  give an UnreadableSource for what cannot be read, instead of raising UnreadableError
 
     This function lists folders but opens no source; only if a web address ends like a video file, it asks the server
@@ -111,6 +114,7 @@ def open_sources(
                     read_timeout_s=read_timeout_s,
                     hardware=hardware,
                     snapshot_fps=snapshot_fps,
+                    link=(links or {}).get(name, USUAL),
                 )
             )
         elif stream.target.is_dir():

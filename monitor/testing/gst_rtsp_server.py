@@ -4,8 +4,10 @@ It runs with the system's Python, which has GStreamer's bindings (Debian: python
 gstreamer1.0-plugins-good, -bad, -ugly and gstreamer1.0-libav):
 
     server.py PORT /ball=ball:320x240@25 /clip=/path/to/video.mp4 ...
+    server.py PORT --tls=CERTIFICATE_AND_KEY.pem --only=udp /ball=...
 
-PORT 0 takes a free port. It prints ``ready PORT`` as soon as clients can connect. It ends when its standard input is
+``--tls`` serves rtsps:// (Debian: glib-networking). ``--only`` allows one transport of pictures, udp or tcp. PORT 0
+takes a free port. It prints ``ready PORT`` as soon as clients can connect. It ends when its standard input is
 closed, so that it never runs longer than the program that started it.
 """
 
@@ -15,8 +17,9 @@ import sys
 import gi
 
 gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import Gio, GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
 ENCODE = (
     "videoconvert ! video/x-raw,format=I420 "
@@ -82,6 +85,19 @@ def factory(what):
     return made
 
 
+TRANSPORTS = {"udp": GstRtsp.RTSPLowerTrans.UDP, "tcp": GstRtsp.RTSPLowerTrans.TCP}
+
+
+def encrypt(server, certificate):
+    """Serve with TLS, for everybody."""
+    auth = GstRtspServer.RTSPAuth()
+    auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(certificate))
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "anybody")
+    auth.set_default_token(token)
+    server.set_auth(auth)
+
+
 def main():
     """Serve until standard input is closed."""
     Gst.init(None)
@@ -89,9 +105,21 @@ def main():
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(port)
+    only = None
     for mount in mounts:
         path, _, what = mount.partition("=")
-        server.get_mount_points().add_factory(path, factory(what))
+        if path == "--tls":
+            encrypt(server, what)
+        elif path == "--only":
+            only = TRANSPORTS[what]
+        else:
+            made = factory(what)
+            made.add_role_from_structure(
+                Gst.Structure.new_from_string("anybody, media.factory.access=true, media.factory.construct=true")
+            )
+            if only is not None:
+                made.set_protocols(only)
+            server.get_mount_points().add_factory(path, made)
     if server.attach(None) == 0:
         sys.exit(f"cannot listen on port {port}")
     loop = GLib.MainLoop()

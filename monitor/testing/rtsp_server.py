@@ -18,10 +18,12 @@ START_DEADLINE_S = 20.0
 
 _PROBE = """
 import gi
-gi.require_version("Gst", "1.0"); gi.require_version("GstRtspServer", "1.0")
-from gi.repository import Gst, GstRtspServer
+gi.require_version("Gst", "1.0"); gi.require_version("GstRtsp", "1.0"); gi.require_version("GstRtspServer", "1.0")
+from gi.repository import Gio, Gst, GstRtsp, GstRtspServer
 Gst.init(None)
 missing = [n for n in ("x264enc", "rtph264pay", "videotestsrc", "decodebin") if Gst.ElementFactory.find(n) is None]
+if not Gio.TlsBackend.get_default().supports_tls():
+    raise SystemExit("glib-networking, for TLS, is missing")
 raise SystemExit(f"GStreamer's elements {missing} are missing" if missing else 0)
 """
 
@@ -46,11 +48,18 @@ class RtspServer:
 
     mounts  mount point -> content: ``ball:320x240@25`` (a moving ball), or the path of a video file (looped); it may be
             changed between a ``kill`` and the next ``start``
+    tls     file with a certificate and its key (PEM): serve rtsps://
+    only    allow one transport of pictures, ``udp`` or ``tcp``
     start   False to begin without a server; a later ``start()`` uses the port that ``url`` already contains
     """
 
-    def __init__(self, mounts: dict[str, str], *, start: bool = True) -> None:
+    def __init__(
+        self, mounts: dict[str, str], *, start: bool = True, tls: Path | None = None, only: str | None = None
+    ) -> None:
         self.mounts = mounts
+        self._scheme = "rtsp" if tls is None else "rtsps"
+        self._flags = [] if tls is None else [f"--tls={tls}"]
+        self._flags += [] if only is None else [f"--only={only}"]
         self._start_now = start
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
@@ -69,13 +78,13 @@ class RtspServer:
 
     def url(self, mount: str, user: str = "") -> str:
         """The address of a mount point. It contains ``user`` (``name:password``) if given."""
-        return f"rtsp://{user + '@' if user else ''}127.0.0.1:{self.port}{mount}"
+        return f"{self._scheme}://{user + '@' if user else ''}127.0.0.1:{self.port}{mount}"
 
     def start(self) -> None:
         """Start the server and wait until it listens."""
         assert self._process is None, "the server runs already"
         self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, SERVER, str(self.port), *(f"{path}={what}" for path, what in self.mounts.items())],
+            [SYSTEM_PYTHON, SERVER, str(self.port), *self._flags, *(f"{p}={what}" for p, what in self.mounts.items())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -10,6 +10,7 @@ import json
 import logging
 import sqlite3
 import time
+import tomllib
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,9 @@ from monitor.alerts.message_parts import ReasonBody
 from monitor.alerts.messages import HealthMessage
 from monitor.alerts.publisher import Publisher
 from monitor.app.config_file import load_config
+from monitor.app.discovery.camera_text import Credentials, config_lines
+from monitor.app.discovery.onvif_device import FoundCamera, Stream
+from monitor.app.discovery.probing import Device
 from monitor.app.doctor.doctor_report import hide_secrets, json_line, table, text_line
 from monitor.app.doctor.facts import Failure, Trouble
 from monitor.app.doctor.finding_report import Finding, State
@@ -145,6 +149,16 @@ def test_the_doctor_shows_only_safe_text(text: str) -> None:
     check(json_line(finding), lines=False)
     assert json.loads(json_line(finding))["facts"]["trouble"] == "other"
     check(drawn(table([finding], 500)))
+
+
+@CASES
+@given(hostile())
+def test_what_cameras_say_of_themselves_is_shown_as_safe_text(text: str) -> None:
+    device = Device("10.0.0.5", "http://10.0.0.5/onvif", text)
+    cameras = [FoundCamera(device, text, problem=text), FoundCamera(device, text, (Stream("rtsp://h/x", 1, 1, 1, ""),))]
+    found = "\n".join(config_lines(cameras, Credentials("me", SECRET, "${PASSWORD}")))
+    check(found)
+    assert set(tomllib.loads(found)) == {"cameras"}
 
 
 @CASES

@@ -61,6 +61,9 @@ def test_a_run_serves_the_figures_of_its_cameras(text: str) -> None:
     assert re.search(r'truesight_frame_age_seconds_count\{camera="demo"\} [1-9]', text)
     assert re.search(r'truesight_last_frame_timestamp_seconds\{camera="demo"\} 1\.\d+e\+09', text)
     assert "truesight_journal_size_bytes" in text
+    stages = set(re.findall(r'truesight_stage_duration_seconds_count\{detector="([^"]*)",stage="(\w+)"\} [1-9]', text))
+    assert {("", "prepare"), ("", "wait"), ("", "judge")} < stages
+    assert ("motion", "detect") in stages
 
 
 def test_the_documents_the_dashboard_and_the_rules_name_metrics_that_exist(text: str) -> None:
@@ -68,7 +71,7 @@ def test_the_documents_the_dashboard_and_the_rules_name_metrics_that_exist(text:
     families = {name for name in families if not name.endswith("_created")}
     documented = set(re.findall(r"^\| `(truesight_\w+)`", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE))
     assert documented == families
-    series = families | {f"{name}_bucket" for name in families}
+    series = families | {f"{name}_{part}" for name in families for part in ("bucket", "sum", "count")}
     dashboard = json.loads((ROOT / "deploy/grafana-dashboard.json").read_text())
     asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     for named in ("\n".join(asked), (ROOT / "deploy/prometheus-rules.yml").read_text()):

@@ -36,7 +36,7 @@ from tests.places import SHARED_DATA
 
 DEADLINE_S = 60.0
 LIVE = CaptureSettings(speed=None, analysis_fps=10.0, health=HealthSettings())
-CLOCKS = ("captured_at", "wall_time", "scored_at", "read_at", "started_at", "ended_at")
+CLOCKS = ("captured_at", "wall_time", "scored_at", "read_at", "started_at", "ended_at", "prepared_s", "took")
 """Fields that say when the frames were read, which differs from run to run."""
 
 

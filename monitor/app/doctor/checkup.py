@@ -154,6 +154,7 @@ def _open(specs: Sequence[str], settings: MonitorConfig) -> list[Source]:
         open_timeout_s=capture.open_timeout_s,
         read_timeout_s=capture.read_timeout_s,
         snapshot_fps=capture.snapshot_fps,
+        links=settings.links,
     )
 
 
@@ -185,6 +186,7 @@ def _request(source: Source, checkup: Checkup, footage_s: float) -> Request:
         deadline_s=0.0,
         snapshot_fps=capture.snapshot_fps,
         longest_s=longest_s,
+        options=source.link.options if isinstance(source, CameraSource) else {},
     )
     wait_s = capture.open_timeout_s + 2 * request.patience_s if source.live else _SLOW_FILE_S
     return replace(request, deadline_s=_START_S + wait_s + longest_s)

@@ -5,7 +5,7 @@ This module imports only the standard library, so that a probe starts fast.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
@@ -26,6 +26,7 @@ class Request:
     gap_s           a longer jump of a video's own clock is a gap
     snapshot_fps    requests per second if the address gives one picture per request
     longest_s       how long to watch a camera of which too few frames come to know its rate
+    options         of FFmpeg: how the camera is connected
     deadline_s      the probe is killed after this many seconds in any case
     """
 
@@ -39,6 +40,7 @@ class Request:
     deadline_s: float
     snapshot_fps: float = 2.0
     longest_s: float = 0.0
+    options: dict[str, str] = field(default_factory=dict)
 
     @property
     def patience_s(self) -> float:
@@ -55,6 +57,7 @@ class Trouble(StrEnum):
     NO_ANSWER = "no-answer"
     REFUSED = "refused"
     PROXY = "proxy"
+    CERTIFICATE = "certificate"
     SILENT = "silent"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"

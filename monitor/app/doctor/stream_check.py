@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 from monitor.app.doctor.cores import CoreWait
 from monitor.app.doctor.facts import Failure, Request, StreamFacts, Trouble
 from monitor.app.doctor.rhythm import Arrival, rhythm
+from monitor.sources.link import certificate_problem
 from monitor.sources.reach import find_barrier
 from monitor.sources.source import Source
 from monitor.text.wording import counted
@@ -49,14 +50,14 @@ def watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
     try:
         container = av.open(
             url,
-            options={"rtsp_transport": "tcp"},  # as OpenCV does
+            options={"rtsp_flags": "prefer_tcp"} | request.options,  # as OpenCV does
             timeout=(request.open_timeout_s, request.patience_s),
             metadata_errors="replace",
         )
     except av.error.FFmpegError as error:
         in_time = time.monotonic() - started < _NEARLY * request.open_timeout_s
         say("finding out why it cannot be opened")
-        return _explain(error, url, in_time=in_time)
+        return _explain(error, request, in_time=in_time)
     with container:
         if container.format.name == "image2" or container.format.name.endswith("_pipe"):  # one picture per request
             container.close()
@@ -151,13 +152,17 @@ def _seen_enough(request: Request, watched_s: float, arrivals: Sequence[Arrival]
     return not few or watched_s >= request.longest_s
 
 
-def _explain(error: av.error.FFmpegError, url: str, *, in_time: bool) -> Failure:
+def _explain(error: av.error.FFmpegError, request: Request, *, in_time: bool) -> Failure:
     """Find out why opening failed. FFmpeg itself reports many causes only as invalid data or input/output error."""
     for kind, trouble in _BY_ERROR:
         if isinstance(error, kind):
             return Failure(trouble)
-    if (barrier := find_barrier(url)) is not None:
+    if (barrier := find_barrier(request.target)) is not None:
         return Failure(Trouble(barrier[0]), barrier[1])
+    if (ca_file := request.options.get("ca_file")) is not None:
+        refused = certificate_problem(request.target, ca_file, request.open_timeout_s)
+        if refused is not None:
+            return Failure(Trouble.CERTIFICATE, refused)
     if not in_time or isinstance(error, (av.error.ExitError, TimeoutError)):
         return Failure(Trouble.SILENT)
     if isinstance(error, (av.error.InvalidDataError, av.error.EOFError)):

@@ -10,11 +10,16 @@ from monitor.app.doctor.finding_report import Finding, State
 from monitor.sources.proxy import proxy_of
 from monitor.sources.reach import PORTS, SENTENCES, Barrier
 from monitor.text.addresses import shown_address
+from monitor.text.commands import monitor_command
 from monitor.text.wording import plural
 
 LONG_KEY_FRAME_S = 4.0
 _LARGE = (1920, 1080)
 _FAST_FPS = 30
+_ENOUGH = (1280, 720)
+"""Detectors look at 320x180, people at the pictures of alerts: a larger stream is decoded for nothing ..."""
+_DEAR = 0.1
+"""... which is worth a word if it costs this share of a core."""
 _LEAST_FPS = 0.5
 """Detectors are made for this many frames per second and more."""
 _FEW = 5
@@ -47,6 +52,10 @@ _SENTENCES: dict[Trouble, tuple[str, str]] = {
     Trouble.PROXY: (
         SENTENCES[Barrier.PROXY],
         "check the variable http_proxy, or ask the camera directly: put its host into the variable no_proxy",
+    ),
+    Trouble.CERTIFICATE: (
+        "its certificate is refused: {detail}",
+        "check the setting 'ca' of the camera and the host in its address, or remove the check",
     ),
     Trouble.SILENT: (
         "{host} accepts the connection but does not answer within {open_s:g} s",
@@ -149,11 +158,8 @@ def _camera_advice(facts: StreamFacts, analysis_fps: float, *, overloaded: bool)
             "this machine is overloaded: end other programs or use a faster machine, then check again; until then the "
             "measured waits and rate do not describe the camera"
         )
-    elif _decoding(facts) >= _ALL_OF_A_CORE:
-        yield "decoding uses a full core: use the camera's sub-stream, such as 640x360 at 10 to 15 fps"
-    fps, long_side, short_side = facts.fps, max(facts.width, facts.height), min(facts.width, facts.height)
-    if long_side > _LARGE[0] or short_side > _LARGE[1] or round(fps or 0.0) > _FAST_FPS:
-        yield "use the camera's sub-stream, such as 640x360 at 10 to 15 fps: it needs much less CPU time to decode"
+    fps = facts.fps
+    yield from _sub_stream_advice(facts)
     if max(facts.key_frame_s or 0.0, facts.without_key_s) > LONG_KEY_FRAME_S:
         yield "set the key-frame (I-frame) interval to 1 to 2 s: a reconnect waits for the next key frame"
     if facts.codec == "snapshots":
@@ -165,6 +171,20 @@ def _camera_advice(facts: StreamFacts, analysis_fps: float, *, overloaded: bool)
         yield f"below {_LEAST_FPS:g} frames per second, most of what moves is missed"
     if fps is None and facts.pictures < _FEW and not (facts.stalled or facts.ended):
         yield "too few frames arrived to know its rate: check it again with more --seconds, or raise its frame rate"
+
+
+def _sub_stream_advice(facts: StreamFacts) -> Iterator[str]:
+    """To use a smaller stream, if this one costs much to decode or is larger than any detector needs."""
+    long_side, short_side = max(facts.width, facts.height), min(facts.width, facts.height)
+    share, fps = _decoding(facts), round(facts.fps or 0.0)
+    dear = share >= _DEAR and long_side * short_side > _ENOUGH[0] * _ENOUGH[1]
+    if dear or share >= _ALL_OF_A_CORE:
+        yield (
+            f"{facts.width}x{facts.height} at {fps} frames/s costs {100.0 * share:.0f} % of a core to decode: set its "
+            f"sub-stream, such as 640x360 at 10 to 15 fps; `{monitor_command('discover')}` lists its streams"
+        )
+    elif long_side > _LARGE[0] or short_side > _LARGE[1] or fps > _FAST_FPS:
+        yield "use the camera's sub-stream, such as 640x360 at 10 to 15 fps: it needs much less CPU time to decode"
 
 
 def _network_advice(facts: StreamFacts, request: Request, *, slow_machine: bool) -> Iterator[str]:

@@ -166,7 +166,7 @@ class RunFamilies(Collector):
                 f"{NAMESPACE}_journal_size_bytes", "Size of the journal.", value=present.journal_bytes
             )
         failures = CounterMetricFamily(
-            f"{NAMESPACE}_sink_failures", "Messages or files that a sink could not store.", labels=["sink"]
+            f"{NAMESPACE}_sink_failures", "Messages or files that a sink has lost.", labels=["sink"]
         )
         for sink, count in present.failures.items():
             failures.add_metric([sink], count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
@@ -17,10 +17,12 @@ from monitor.reports import RunReport
 from monitor.sinks.metrics.families import NAMESPACE, CameraFacts, RunFamilies
 from monitor.sinks.metrics.metrics_server import Answer, MetricsServer
 from monitor.sinks.metrics.metrics_settings import MetricsSettings
+from monitor.types import ScoredFrame
 
 HANGS_AFTER_S = 30.0
 """A main loop that has not come round for this long has stopped."""
 _AGES_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_STAGES_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 _LOOK_EVERY_S = 1.0
 
 
@@ -42,7 +44,7 @@ class MetricsSink(Sink):
     """A context manager: within it, metrics are served by threads of their own.
 
     store  returns the figures of the journal; None without one. The main thread calls it
-    lost   returns the number of evidence files that were lost; None without evidence. The main thread calls it
+    lost   returns sink -> messages or files that it has lost since the start. The main thread calls it
     clock  time.monotonic
 
     The main thread replaces what the other threads read as a whole. On entry, raises BindError.
@@ -55,7 +57,7 @@ class MetricsSink(Sink):
         node: str,
         version: str,
         store: Callable[[], StoreFigures] | None = None,
-        lost: Callable[[], int] | None = None,
+        lost: Callable[[], Mapping[str, int]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -68,6 +70,14 @@ class MetricsSink(Sink):
             ["camera"],
             namespace=NAMESPACE,
             buckets=_AGES_S,
+            registry=self._registry,
+        )
+        self._stages = Histogram(
+            "stage_duration_seconds",
+            "Seconds per frame in each stage on its way from the camera to its judgement.",
+            ["stage", "detector"],
+            namespace=NAMESPACE,
+            buckets=_STAGES_S,
             registry=self._registry,
         )
         self._families = RunFamilies(node, version)
@@ -96,8 +106,10 @@ class MetricsSink(Sink):
         self._note(monitor.camera, extrapolation=scale.supported_per_day / scale.false_alarms_per_day)
 
     def score(self, judgement: Judgement) -> None:
-        """Count the age of the frame."""
+        """Count the age of the frame and its time in each stage."""
         frame = judgement.scored.frame
+        for stage, detector, took_s in stages_of(judgement.scored, self._clock()):
+            self._stages.labels(stage, detector).observe(max(0.0, took_s))
         self._ages.labels(frame.camera).observe(max(0.0, judgement.scored.scored_at - frame.captured_at))
         self._note(frame.camera, last_frame_at=frame.wall_time)
 
@@ -115,11 +127,9 @@ class MetricsSink(Sink):
             self._looked_at = now
             self._present = None if self._store is None else self._store()
         store = self._present
-        failures: dict[str, int] = {}
+        failures = dict(self._lost())
         if store is not None:
             failures["journal"] = store.unstored
-        if self._lost is not None:
-            failures["evidence"] = self._lost()
         size = None if store is None else store.size_bytes
         self._families.take(report, dict(self._facts), failures, size)
 
@@ -147,6 +157,21 @@ class MetricsSink(Sink):
             return "has not begun"
         waits_s = self._clock() - ticked_at
         return f"has not come round for {waits_s:.0f} s" if waits_s > HANGS_AFTER_S else ""
+
+
+def stages_of(scored: ScoredFrame, now: float) -> Iterator[tuple[str, str, float]]:
+    """The stages of a frame: name, detector (only of ``detect``), seconds. None if they were not measured.
+
+    now  time.monotonic() at which the frame has been judged
+    """
+    frame = scored.frame
+    if scored.started_at is None:
+        return
+    yield "prepare", "", frame.prepared_s
+    yield "wait", "", scored.started_at - frame.captured_at - frame.prepared_s
+    for detector, took_s in scored.took:
+        yield "detect", detector, took_s
+    yield "judge", "", now - scored.scored_at
 
 
 def _checked(problems: dict[str, str], *, verbose: bool) -> Answer:

@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -46,7 +47,14 @@ def now() -> Now:
 
 @pytest.fixture
 def sink(now: Now) -> Iterator[MetricsSink]:
-    made = MetricsSink(FREE, node="office", version="1.2.3", store=lambda: now.store, lost=lambda: 7, clock=now)
+    made = MetricsSink(
+        FREE,
+        node="office",
+        version="1.2.3",
+        store=lambda: now.store,
+        lost=lambda: {"evidence": 7, "webhook.house": 2},
+        clock=now,
+    )
     with made:
         yield made
 
@@ -89,6 +97,22 @@ def run_of(sink: MetricsSink) -> None:
     )
 
 
+def test_a_scrape_shows_how_long_each_stage_takes(sink: MetricsSink, now: Now) -> None:
+    monitor = monitor_of("door")
+    now.s = 100.0
+    for took_s in (0.03, 0.05):
+        item = scored(took_s)
+        frame = replace(item.frame, captured_at=99.0, prepared_s=0.2)
+        times = (("motion", took_s), ("scene", 0.25))
+        sink.score(monitor.update(replace(item, frame=frame, scored_at=99.9, started_at=99.5, took=times)))
+    sink.score(monitor.update(scored(0.3)))  # not measured
+    found = scrape(sink)
+    sums = {key[1:]: value for key, value in found.items() if key[0] == "truesight_stage_duration_seconds_sum"}
+    expected = {("", "prepare"): 0.4, ("", "wait"): 0.6, ("", "judge"): 0.2}
+    assert sums == pytest.approx(expected | {("motion", "detect"): 0.08, ("scene", "detect"): 0.5})
+    assert found["truesight_stage_duration_seconds_count", "motion", "detect"] == 2
+
+
 def test_a_scrape_shows_the_figures_of_each_camera(sink: MetricsSink) -> None:
     run_of(sink)
     found = scrape(sink)
@@ -116,6 +140,7 @@ def test_a_scrape_shows_the_figures_of_each_camera(sink: MetricsSink) -> None:
         ("truesight_journal_size_bytes",): 4096,
         ("truesight_sink_failures_total", "evidence"): 7,
         ("truesight_sink_failures_total", "journal"): 0,
+        ("truesight_sink_failures_total", "webhook.house"): 2,
     }
     assert {key: found.get(key) for key in expected} == expected
     assert ("truesight_score", "yard") not in found, "a camera without a score has none"

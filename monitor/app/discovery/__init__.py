@@ -1,0 +1,1 @@
+"""Finds cameras in the network: WS-Discovery, then their streams over ONVIF."""
