@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trustme
 
 from monitor.app.config import CameraConfig, LearningConfig, MonitorConfig
 from monitor.app.config_file import load_config
 from monitor.app.demo import MODEL_FOLDER
+from monitor.app.link_config import LinkConfig
 from monitor.app.place_config import MaskConfig, ZoneConfig
 from monitor.app.planning import plan_cameras
 from monitor.app.reload import Reloader
@@ -30,6 +32,9 @@ from tests.monitor.live.test_fleet import DEMO, settle
 
 CAMERA_CHANGES: dict[str, tuple[dict[str, object], bool, bool]] = {
     "source": ({"source": "other"}, True, True),
+    "transport": ({"transport": "tcp"}, True, True),
+    "check_certificate": ({"check_certificate": True}, True, True),
+    "ca": ({"ca": Path("ca.pem")}, True, True),
     "model": ({"model": MODEL_FOLDER}, False, True),
     "false_alarms_per_day": ({"false_alarms_per_day": 5.0}, False, True),
     "detectors": ({"detectors": ("motion",)}, False, True),
@@ -57,9 +62,13 @@ def test_a_reload_changes_one_setting_of_one_camera_and_opens_it_again_only_if_i
     changes, opened_again, judged_anew = CAMERA_CHANGES[name]
     if name == "model":
         changes = {"model": tmp_path / "copy"}
-    plain = {each: CameraConfig(source=each) for each in ("door", "yard")}
+    if name == "ca":
+        trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
+        changes = {"ca": tmp_path / "ca.pem"}
+    address = "rtsps://door.example/1" if name in LinkConfig.model_fields and name != "source" else "door"
+    plain = {"door": CameraConfig(source=address), "yard": CameraConfig(source="yard")}
     first = DEMO.model_copy(update={"cameras": plain})
-    other = plain | {"door": CameraConfig(**{"source": "door", **changes})}
+    other = plain | {"door": CameraConfig(**{"source": address, **changes})}
     second = DEMO.model_copy(update={"cameras": other})
 
     def plan(settings: MonitorConfig) -> list[Camera]:
