@@ -188,6 +188,7 @@ class Heartbeat(Envelope):
     last_seq  topic -> number of its last message in this epoch, for every alert, health and score topic with a message
     position  position of the last alert or health message sent; None from an older monitor
     history   address of the history socket on the monitor's machine; None if there is none
+    control   the same for the control socket
     unjournalled  number of alerts and health messages since the start that could not be stored in the journal
     ended     only in the last heartbeat of a run: how the run ended, for people: ``done``, ``stopped`` or ``failed``,
               and the reason. None while the run continues
@@ -196,6 +197,7 @@ class Heartbeat(Envelope):
     last_seq: dict[str, PositiveInt]
     position: PositiveInt | None = None
     history: str | None = None
+    control: str | None = None
     unjournalled: NonNegativeInt = 0
     ended: str | None = None
 

@@ -12,6 +12,7 @@ from typing import TextIO, cast
 
 from rich.console import Console
 
+from monitor.alerts.control_socket import ControlSocket
 from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
@@ -99,6 +100,7 @@ class Session:
         self.fleet = Fleet(Pipeline(settings.queue, cpu_fallback=settings.cpu_fallback), cameras)
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
         self._publishing: PublishSink | None = None
+        self._control: ControlSocket | None = None
         self._counted: Mapping[str, Sequence[Counted]] = {}
         self._dashboard: Dashboard | None = None
         self._reloader: Reloader | None = None
@@ -134,6 +136,8 @@ class Session:
                 if self._reloader is not None:
                     self._reloader.tick()
                 learning.tick(watch.state_of, self._adopt)
+                if self._control is not None:
+                    self._control.tick()
 
             try:
                 report = watch.run(self.stop, self._options.duration_s, on_tick)
@@ -234,7 +238,7 @@ class Session:
         if settings.publish.enabled:
             publishing = open_publishing(settings, stack, demo=self._judge is not None)
             publisher, earlier, journal = publishing.publisher, publishing.earlier, publishing.journal
-            self._counted = publishing.counted
+            self._counted, self._control = publishing.counted, publisher.control
             endpoint = publisher.alerts_endpoint
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)
