@@ -25,6 +25,10 @@ BURST, PER_S = 200.0, 5.0
 """Changes that all clients together may make: at most BURST at once, and PER_S per second in the long run."""
 
 
+class TooManyError(MonitorError):
+    """A change is refused for now. The reply's data say when to ask again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asker:
     """The client that asks. name: of its key; "" without keys. changes: whether it may change anything."""
@@ -88,6 +92,8 @@ class Desk:
             tag = request.tag
             began = self._server(request, asker)(request, asker)
             done = began if isinstance(began, Done) else (yield from began)
+        except TooManyError as error:
+            return self._reply("error", tag, Done(str(error), {"wait_s": 1.0 / PER_S}))
         except (MalformedError, MonitorError) as error:
             log.debug("refused a request of %s: %s", asker, safe(error))
             return self._reply("error", tag, Done(str(error)))
@@ -120,7 +126,7 @@ class Desk:
         self._left = min(BURST, self._left + PER_S * (now - self._filled_at))
         self._filled_at = now
         if self._left < 1:
-            raise MonitorError(f"too many changes: the monitor takes {PER_S:g} per second; wait a moment, then go on")
+            raise TooManyError(f"too many changes: the monitor takes {PER_S:g} per second; wait a moment, then go on")
         self._left -= 1
 
     def _reply(self, reply: str, tag: str, done: Done) -> bytes:

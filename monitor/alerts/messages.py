@@ -100,6 +100,8 @@ class AlertMessage(Kept):
     frame_age_s   seconds from reading the frame to this alert
     dropped_frames  frames of this camera dropped since the start, because inference was behind
     evidence      names of the evidence files of the event
+    name          the name that people gave to an event like this one; "" without one
+    alike         how much it is like the examples of that name: 1 is the same, 0.5 is just alike; None without a name
     early         True if only a camera that is new raises it: in its first day, more alarms than promised are allowed
     interrupted   True if a restarted monitor sends this end for an event that a killed run left open. ended_at is then
                   the time of the event's last message, and ended_s is None
@@ -128,6 +130,8 @@ class AlertMessage(Kept):
     media_s: float | None = None
     about: Annotated[AlertKind | str, Field(union_mode="left_to_right")] = AlertKind.ANOMALY
     early: bool = False
+    name: Annotated[str, Field(max_length=200)] = ""
+    alike: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
     def topic(self) -> str:

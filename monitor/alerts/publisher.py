@@ -176,6 +176,8 @@ class Publisher:
         jpeg: bytes | None = None,
         about: AlertKind = AlertKind.ANOMALY,
         early: bool = False,
+        name: str = "",
+        alike: float | None = None,
     ) -> AlertMessage:
         """Send the start, an update or the end of an event; returns the message as sent.
 
@@ -184,7 +186,7 @@ class Publisher:
         media_s               where the event began in its file or folder, seconds; None for a live camera
         jpeg                  picture for the start or the end; not sent with updates
         about                 what the alert is about; events of each kind are numbered on their own
-        early                 see AlertMessage
+        early, name, alike    see AlertMessage
         """
         topic = f"alert/{camera}/"
         message = AlertMessage(
@@ -211,6 +213,8 @@ class Publisher:
             media_s=media_s,
             about=about,
             early=early,
+            name=name,
+            alike=alike,
         )
         self._send(message, None if event.phase is Phase.UPDATE else jpeg)
         return message

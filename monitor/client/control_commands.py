@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
-from monitor.alerts.control import ControlReply, ControlRequest, Ping
+from monitor.alerts.control import (
+    Changes,
+    ControlReply,
+    ControlRequest,
+    Feedback,
+    Name,
+    Ping,
+    Preview,
+    Undo,
+    Verdicts,
+)
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT
 from monitor.client.controller import ANSWER_S, Controller
-from monitor.errors import MonitorError
+from monitor.client.lines import local_time
+from monitor.errors import MonitorError, first_problem
+from monitor.reading import MB, parse_json, read_file
 from monitor.text.command_line import say_error
 from monitor.text.outside import safe
 from monitor.text.wrapping import complain
@@ -25,6 +38,9 @@ ControlEndpoint = Annotated[
 ]
 Keys = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with this client's keys.")]
 Timeout = Annotated[float, typer.Option(metavar="S", min=0, help="Wait this many seconds for the monitor.")]
+PREVIEW_S = 60.0
+"""Default time to wait for a preview, seconds: it judges the alarms of a month again."""
+_LARGEST_FILE = 10 * MB
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -76,8 +92,168 @@ def ping(
         asked(controller, Ping(), as_json=as_json)
 
 
+def feedback(
+    event: Annotated[str | None, typer.Argument(metavar="EVENT", help="The id of the event.")] = None,
+    verdict: Annotated[
+        str | None, typer.Argument(metavar="normal|real|NAME", help="What it was. A name says that it was real, too.")
+    ] = None,
+    scope: Annotated[
+        str, typer.Option(metavar="here|picture", help="Normal in that place only, or everywhere in the picture.")
+    ] = "here",
+    all_hours: Annotated[
+        bool, typer.Option("--all-hours", help="Normal at any hour, not only around that time of day.")
+    ] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only say what it would have changed in the last 30 days.")
+    ] = False,
+    camera: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Refuse if the event is of another camera.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Give the verdicts of this file: JSON lines with event, verdict, scope ..."),
+    ] = None,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = PREVIEW_S,
+    as_json: AsJson = False,
+) -> None:
+    """Say what an event was. It counts at once, and after a restart.
+
+    Exit code: 0 if every verdict was taken, 1 if not, 2 if an option is wrong.
+    """
+    if (file is None) == (event is None) or (event is not None and verdict is None):
+        raise typer.BadParameter("give EVENT and a verdict, or --file FILE")
+    kind = Preview if preview else Feedback
+    if file is None:
+        fields = {"event": event, "verdict": verdict, "scope": scope, "all_hours": all_hours, "camera": camera}
+        requests = [_request(kind, fields, "")]
+    else:
+        requests = _requests(file, kind)
+    refused = 0
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        if file is None:
+            asked(controller, requests[0], as_json=as_json)
+            return
+        for number, request in enumerate(requests, 1):
+            try:
+                asked(controller, request, as_json=as_json)
+            except typer.Exit:
+                refused += 1
+                complain(safe(f"line {number} was not taken: event {request.event}"))
+    if refused:
+        raise typer.Exit(1)
+
+
+def _requests(file: Path, kind: type[Feedback]) -> list[Feedback]:
+    """The verdicts of a file. A line that makes no sense is refused before any verdict is given."""
+    try:
+        lines = read_file(file, _LARGEST_FILE).decode(errors="replace").splitlines()
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {safe(file)}: {error.strerror or error}") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            content = parse_json(line.encode())
+        except ValueError as error:
+            raise typer.BadParameter(f"line {number} of {safe(file)} is not JSON: {safe(error)}") from None
+        if not isinstance(content, dict):
+            raise typer.BadParameter(f"line {number} of {safe(file)} must be an object with event and verdict")
+        found.append(_request(kind, content, f"line {number} of {safe(file)}: "))
+    if not found:
+        raise typer.BadParameter(f"{safe(file)} holds no verdict")
+    return found
+
+
+def _request(kind: type[Feedback], fields: dict[str, Any], where: str) -> Feedback:
+    known = {name: fields[name] for name in ("event", "verdict", "scope", "all_hours", "camera") if name in fields}
+    try:
+        return kind(**known)
+    except ValidationError as error:
+        place, what = first_problem(error)
+        raise typer.BadParameter(f"{where}{place}: {safe(what)}") from None
+
+
+def undo(
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="The id of the event.")],
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """Take a verdict back, with all that followed from it."""
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, Undo(event=event), as_json=as_json)
+
+
+def verdicts(
+    camera: Annotated[str | None, typer.Option(metavar="NAME", help="Only this camera.")] = None,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """List what people have said about events, and when events with a name notify."""
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        data = asked(controller, Verdicts(camera=camera), as_json=as_json).data
+    if as_json:
+        return
+    for each in data.get("verdicts", []):
+        scope = "" if each["verdict"] != "normal" else f"  {each['scope']}{', all hours' * each['all_hours']}"
+        said = f"{local_time(each['given_at'])}  {each['camera']}  {each['event']}  {each['verdict']}{scope}"
+        print_line(safe(f"{said}  by {each['given_by']}"))
+    for name, alert in data.get("names", {}).items():
+        print_line(safe(f"events named '{name}': {alert}"))
+
+
+def name(
+    called: Annotated[str, typer.Argument(metavar="NAME", help="The name that events have.")],
+    alert: Annotated[str, typer.Argument(metavar="always|never|as-scored", help="When such events notify.")],
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """Say when events with a name notify: always, never, or as their score says."""
+    try:
+        request = Name.model_validate({"name": called, "alert": alert})
+    except ValidationError as error:
+        place, what = first_problem(error)
+        raise typer.BadParameter(f"{place}: {safe(what)}") from None
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, request, as_json=as_json)
+
+
+def changes(
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=500, help="The last N changes.")] = 50,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """List the last changes that were asked for, newest first, with who asked."""
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        data = asked(controller, Changes(limit=limit), as_json=as_json).data
+    for each in [] if as_json else data.get("changes", []):
+        print_line(safe(f"{local_time(each['at'])}  {each['by']}  {each['said']}"))
+
+
 def add_commands(app: typer.Typer) -> None:
     """Add these commands to the client's command line."""
-    helped: dict[str, Any] = {"ping": (ping, "Check that the monitor takes requests.")}
-    for name, (command, words) in helped.items():
-        app.command(name, short_help=words)(command)
+    helped: dict[str, tuple[Callable[..., None], str]] = {
+        "ping": (ping, "Check that the monitor takes requests."),
+        "feedback": (feedback, "Say what an event was: normal, real, or a name."),
+        "undo": (undo, "Take a verdict back."),
+        "verdicts": (verdicts, "List what people have said about events."),
+        "name": (name, "Say when events with a name notify."),
+        "changes": (changes, "List the last changes, with who asked."),
+    }
+    for called, (command, words) in helped.items():
+        app.command(called, short_help=words)(command)

@@ -69,12 +69,21 @@ class Controller:
     def ask(self, request: ControlRequest, timeout_s: float | None = None) -> ControlReply:
         """Send a request and wait for its reply, which may be an error. Raises RunError if none comes in time.
 
-        A request is never sent twice: it might be done twice.
+        A request is sent again only if the monitor has refused it for the moment: else it might be done twice.
         """
-        self._tag += 1
-        tag, wait_s = str(self._tag), self._timeout_s if timeout_s is None else timeout_s
-        self._socket.send(encode(request.model_copy(update={"tag": tag})))
+        wait_s = self._timeout_s if timeout_s is None else timeout_s
         ends_at = time.monotonic() + wait_s
+        while True:
+            reply = self._answer(request, wait_s, ends_at)
+            again_s = reply.data.get("wait_s") if reply.reply == "error" else None
+            if not isinstance(again_s, float) or not 0 < again_s <= ends_at - time.monotonic():
+                return reply
+            time.sleep(again_s)
+
+    def _answer(self, request: ControlRequest, wait_s: float, ends_at: float) -> ControlReply:
+        self._tag += 1
+        tag = str(self._tag)
+        self._socket.send(encode(request.model_copy(update={"tag": tag})))
         while (left_s := ends_at - time.monotonic()) > 0:
             if not self._has_data(self._socket, self._watch, left_s):
                 continue

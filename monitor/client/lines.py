@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict
 
-from monitor.alerts.message_parts import EARLY, NOT_NOTIFIED
+from monitor.alerts.message_parts import EARLY, NAMED_NOT_NOTIFIED, NOT_NOTIFIED
 from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, ScoreMessage
 from monitor.client.items import (
     Contact,
@@ -32,7 +32,8 @@ _SAME_TIME_S = 1.0
 """A message is always sent a little after the event that it reports, seconds. Below this, times count as equal."""
 
 
-def _local_time(unix_s: float) -> str:
+def local_time(unix_s: float) -> str:
+    """``2026-03-02 14:07:31``, or the number if there is no such time."""
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix_s))
     except (OverflowError, ValueError, OSError):
@@ -47,14 +48,14 @@ def _earlier(word: str, began_at: float, sent_at: float) -> str:
     """Return ``since 14:07:31``, with the date if the day differs; empty if it began when the message was sent."""
     if sent_at - began_at <= _SAME_TIME_S:
         return ""
-    began, sent = _local_time(began_at), _local_time(sent_at)
+    began, sent = local_time(began_at), local_time(sent_at)
     day, _, time_of_day = began.partition(" ")
     return f"{word} {time_of_day if sent.startswith(f'{day} ') else began}"
 
 
 def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | ScoreMessage) -> str:
     # A line begins with the time of sending, so that times increase from line to line.
-    words = [_local_time(message.sent_at), message.camera]
+    words = [local_time(message.sent_at), message.camera]
     if isinstance(message, ScoreMessage):
         words += [f"score {_number(message.score)}", f"{message.time_s:.2f} s", f"frame {message.frame_index}"]
         words.append(_earlier("read", message.captured_at, message.sent_at))
@@ -83,10 +84,12 @@ def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | Sco
             words.append(f"at {place(message.media_s)} of the footage")
         if message.interrupted:
             words.append("(the monitor was killed during the event)")
+        if message.name:
+            words.append(f"like '{message.name}' ({message.alike or 0:.0%} alike)")
         if message.early:
             words.append(f"({EARLY})")
         if not message.notify:
-            words.append(f"({NOT_NOTIFIED})")
+            words.append(f"({NAMED_NOT_NOTIFIED if message.name else NOT_NOTIFIED})")
         words.extend(reason.text for reason in message.reasons[:1])
         words.extend(f"also {reason.text}" for reason in message.also)
     return "  ".join(filter(None, words)).rstrip()
