@@ -75,7 +75,9 @@ EARLY = "early: at first, more alarms than promised are allowed"
 """Said of an alert that only a camera that is new raises."""
 NOT_NOTIFIED = "repeats an alert of shortly before: recorded, but nobody is notified"
 """Explains ``notify`` = False to people."""
-NAMED_NOT_NOTIFIED = "recorded, but nobody is notified: it repeats an alert of shortly before, or its name never notifies"
+NAMED_NOT_NOTIFIED = (
+    "recorded, but nobody is notified: it repeats an alert of shortly before, or its name never notifies"
+)
 """The same for an event with a name."""
 
 

@@ -107,6 +107,7 @@ class LiveCalibration:
         self._highest = dict.fromkeys(scale.senses, -math.inf)
         self._alarmed = False
         self._last: tuple[int, float] | None = None
+        self._changed = False
         self._calibrate()
 
     def judge(self, first: int, last: int, *, normal: bool) -> Judged:
@@ -141,13 +142,18 @@ class LiveCalibration:
     def calibrate(self, earned: int) -> None:
         """Compute the thresholds again. earned: alarms of the kept days that people have judged real."""
         self.earned = earned
-        self._calibrate()
+        self._changed = self._calibrate() or self._changed
 
     def take(self, segment: int, time_s: float, smoothed: Sequence[float], *, alarmed: bool) -> bool:
         """Take a frame's smoothed scores, in the model's order. Returns True if the thresholds have changed.
 
         alarmed: whether the score is above the threshold, or an event is open; then the thresholds do not change
         """
+        changed = self._take(segment, time_s, smoothed, alarmed=alarmed) or self._changed
+        self._changed = changed and alarmed
+        return changed and not alarmed
+
+    def _take(self, segment: int, time_s: float, smoothed: Sequence[float], *, alarmed: bool) -> bool:
         step_s = 0.0
         if self._last is not None and self._last[0] == segment:
             step_s = time_s - self._last[1]
