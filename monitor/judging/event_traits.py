@@ -1,6 +1,6 @@
 """What is kept of an event so that people can teach by it later: what the detectors measured in some of its frames.
 
-Bounded: at most 32 frames of an event, evenly spread over it, whatever its length.
+Bounded: at most 64 frames of an event, evenly spread over it, whatever its length.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from monitor.detector.lessons import Lesson
 from monitor.states import AlertEvent
 from monitor.types import ScoredFrame, Traits
 
-MOST_SAMPLES = 32
+MOST_SAMPLES = 64
 """Frames that are kept of an event, at most."""
 MOST_BYTES = 1_000_000
-"""Largest stored form, bytes; usual are 10 to 60 KB."""
+"""Largest stored form, bytes; usual are 10 to 150 KB."""
 _MOST_UNPACKED = 8_000_000
 _BEFORE, _BEFORE_S = 8, 1.0  # frames before the rise, and their greatest age, seconds
 _SEPARATOR = "/"

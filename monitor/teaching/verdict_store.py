@@ -1,7 +1,7 @@
 """Keeps events that can be taught by, and what people have said about them, in one SQLite file beside the journal.
 
 A verdict is on the disk before it is answered, and applies again after a restart, also with a model learned anew.
-Of the events without a verdict, the last 1,000 of each camera are kept: about 50 MB.
+Of the events without a verdict, the last 1,000 of each camera are kept: at most about 150 MB.
 """
 
 from __future__ import annotations

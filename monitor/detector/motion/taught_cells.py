@@ -12,7 +12,7 @@ from monitor.detector.lessons import Lesson
 from monitor.detector.motion.cells import FEATURES, TERMS
 from monitor.types import FloatArray, Traits
 
-MOST_ROWS = 400
+MOST_ROWS = 4000
 """Cells of an event that are compared, evenly spread over it."""
 _NEAR = 1  # a verdict about a place holds for cells that are this near
 

@@ -11,7 +11,7 @@ from monitor.judging.fusion import ModelScale
 from monitor.judging.live_calibration import BLOCK_S, LEAST_BLOCKS, MOST_BLOCKS, LiveCalibration, Peaks, live_tail
 from monitor.scores.calibration import DAY_S
 from monitor.scores.smoothing import SmoothingSettings
-from monitor.testing.fakes import brightness_model
+from monitor.testing.fakes import brightness_model, brightness_scale
 
 
 def scale(budget: float = 1.0) -> ModelScale:

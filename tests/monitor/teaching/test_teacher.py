@@ -204,6 +204,7 @@ def test_thresholds_take_a_normal_peak_in_full_and_a_real_one_not_at_all(house: 
         calibration.peaks["brightness"].add(0.12 + 0.005 * number, math.inf, number)
     calibration.peaks["brightness"].add(0.8, 0.3, LEAST_BLOCKS + 10)
     calibration.block = LEAST_BLOCKS + 11
+    calibration.watched_s = 6 * 86_400.0
     calibration.calibrate(0)
     before = calibration.scale.scales["brightness"].threshold
     event = event_of(200)
@@ -218,7 +219,7 @@ def test_thresholds_take_a_normal_peak_in_full_and_a_real_one_not_at_all(house: 
     assert calibration.earned == 1
     assert calibration.scale.scales["brightness"].threshold < before
     house.ask(Undo(event=event_id))
-    assert (peaks.highest[-1], peaks.limits[-1]) == (pytest.approx(0.8), pytest.approx(0.3))
+    assert [peaks.highest[-1], peaks.limits[-1]] == pytest.approx([0.8, 0.3])
     assert calibration.earned == 0
     assert calibration.scale.scales["brightness"].threshold == pytest.approx(before)
 
