@@ -323,6 +323,10 @@ def start() -> NoReturn:
         from monitor.app.doctor.doctor_command import app as doctor
 
         run_app(doctor, sys.argv[2:], f"{Path(sys.argv[0]).name} doctor")
+    if sys.argv[1:2] == ["forget"]:
+        from monitor.app.forget_command import app as forget
+
+        run_app(forget, sys.argv[2:], f"{Path(sys.argv[0]).name} forget")
     run_app(app)
 
 

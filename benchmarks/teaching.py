@@ -122,7 +122,8 @@ class Normal:
 
     again, silenced  copies in which the event alarms without the verdict, and of these, those without alarm with it
     shorter_s        seconds of alarm in these copies, without and with the verdict
-    others, lost     events of other clips, and of these, those that no longer alarm
+    others, lost     events of another kind in other clips, and of these, those that no longer alarm
+    alike, hidden    the same for events of the same kind, anywhere in the picture
     """
 
     again: int = 0
@@ -131,6 +132,8 @@ class Normal:
     after_s: float = 0.0
     others: int = 0
     lost: int = 0
+    alike: int = 0
+    hidden: int = 0
 
 
 def judge_normal(clips: Clips, copies: int, most: int) -> Normal:
@@ -149,8 +152,10 @@ def judge_normal(clips: Clips, copies: int, most: int) -> Normal:
             its = [other for other in clips.events if other.clip == name != event.clip]
             if its:
                 now = clips.watch(name, model)
-                found.others += len(its)
-                found.lost += sum(not any(other.meets(a) for a in now) for other in its)
+                for other in its:
+                    gone, same = not any(other.meets(a) for a in now), other.kind == event.kind != "other"
+                    found.alike, found.hidden = found.alike + same, found.hidden + (same and gone)
+                    found.others, found.lost = found.others + (not same), found.lost + (not same and gone)
         print(f"    event {number + 1} of {min(most, len(clips.events))}: {found}", file=sys.stderr, flush=True)
     return found
 
@@ -221,7 +226,7 @@ def main() -> None:
             print(
                 f"  normal: {found.silenced} of {found.again} silenced when they come again "
                 f"({found.before_s:.0f} s of alarm before, {found.after_s:.0f} s after); "
-                f"{found.lost} of {found.others} others lost",
+                f"{found.hidden} of {found.alike} of the same kind hidden, {found.lost} of {found.others} others lost",
                 flush=True,
             )
 

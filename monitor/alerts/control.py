@@ -6,9 +6,9 @@ A request is one JSON part, a reply too. To add a request: write a model with a 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, PositiveInt, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from monitor.alerts.message_parts import RECEIVED, WireModel
 from monitor.alerts.messages import SCHEMA, MalformedError
@@ -114,6 +114,14 @@ class Forget(ControlRequest):
     from_at: _Unix | None = None
     to_at: _Unix | None = None
     what: Annotated[tuple[Kind, ...], Field(min_length=1, max_length=5)] = ("alerts", "evidence", "taught")
+
+    @model_validator(mode="after")
+    def _no_times_without_times(self) -> Self:
+        timeless = sorted({"thresholds", "models"} & set(self.what))
+        if timeless and (self.from_at is not None or self.to_at is not None):
+            raise ValueError(f"{' and '.join(timeless)} cannot be forgotten for a time only: leave out the times")
+        return self
+
     preview: bool = True
 
 

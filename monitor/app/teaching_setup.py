@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from monitor.alerts.control import Forget
 from monitor.app.config import MonitorConfig
+from monitor.app.forgetting import Forgetter, places_of
 from monitor.app.planning import calibration_store
 from monitor.app.publishing import Publishing
 from monitor.live.fleet import Fleet
@@ -26,4 +28,7 @@ def open_teaching(settings: MonitorConfig, publishing: Publishing, stack: ExitSt
     teacher = Teacher(store, fleet, calibration_store(settings))
     if control is not None:
         teacher.serve_at(control.desk)
+        places = places_of(settings, publishing.journal, store)
+        forgetter = Forgetter(places, lambda name: fleet.get(name) is not None, teacher.forgotten)
+        control.desk.serve(Forget, forgetter.serve)
     return teacher

@@ -25,10 +25,11 @@ from monitor.alerts.control import (
 )
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT
 from monitor.client.controller import ANSWER_S, Controller
-from monitor.client.lines import local_time
-from monitor.errors import MonitorError, first_problem
+from monitor.client.forget_request import forget_request
+from monitor.errors import MonitorError, UsageError, first_problem
 from monitor.reading import MB, parse_json, read_file
 from monitor.text.command_line import say_error
+from monitor.text.durations import local_time
 from monitor.text.outside import safe
 from monitor.text.wrapping import complain
 
@@ -38,6 +39,16 @@ ControlEndpoint = Annotated[
 ]
 Keys = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with this client's keys.")]
 Timeout = Annotated[float, typer.Option(metavar="S", min=0, help="Wait this many seconds for the monitor.")]
+Begin = Annotated[
+    str | None, typer.Option("--from", metavar="AGE|TIME", help="Only from this time on: 2h, 7d, 2026-03-02T14:00.")
+]
+End = Annotated[str | None, typer.Option("--to", metavar="AGE|TIME", help="Only up to this time.")]
+Everything = Annotated[bool, typer.Option("--all", help="Of all times.")]
+What = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KIND", help="alerts, evidence, taught, thresholds or models; repeat it. Default: all."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Delete. Without it, only say what would be deleted.")]
 PREVIEW_S = 60.0
 """Default time to wait for a preview, seconds: it judges the alarms of a month again."""
 _LARGEST_FILE = 10 * MB
@@ -230,6 +241,33 @@ def name(
         asked(controller, request, as_json=as_json)
 
 
+def forget(
+    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
+    begin: Begin = None,
+    end: End = None,
+    everything: Everything = False,
+    what: What = None,
+    yes: Yes = False,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = PREVIEW_S,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what is known of a camera. Without --yes, only say what would be deleted.
+
+    Without a running monitor: run_monitor.py forget.
+    """
+    try:
+        request = forget_request(camera, begin, end, what, everything=everything, preview=not yes)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, request, as_json=as_json)
+    if not yes and not as_json:
+        complain("nothing is deleted yet: add --yes")
+
+
 def changes(
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=500, help="The last N changes.")] = 50,
     endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
@@ -253,6 +291,7 @@ def add_commands(app: typer.Typer) -> None:
         "undo": (undo, "Take a verdict back."),
         "verdicts": (verdicts, "List what people have said about events."),
         "name": (name, "Say when events with a name notify."),
+        "forget": (forget, "Delete what is known of a camera."),
         "changes": (changes, "List the last changes, with who asked."),
     }
     for called, (command, words) in helped.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 
 from monitor.alerts.message_parts import EARLY, NAMED_NOT_NOTIFIED, NOT_NOTIFIED
@@ -23,21 +22,13 @@ from monitor.client.items import (
 )
 from monitor.promise import rate_words
 from monitor.states import AlertKind, Phase
-from monitor.text.durations import place
+from monitor.text.durations import local_time, place
 from monitor.text.outside import safe
 from monitor.text.wording import counted, listed, nearest
 
 _NAMED_AT_MOST = 20
 _SAME_TIME_S = 1.0
 """A message is always sent a little after the event that it reports, seconds. Below this, times count as equal."""
-
-
-def local_time(unix_s: float) -> str:
-    """``2026-03-02 14:07:31``, or the number if there is no such time."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix_s))
-    except (OverflowError, ValueError, OSError):
-        return f"{unix_s:.0f}"
 
 
 def _number(value: float | None) -> str:

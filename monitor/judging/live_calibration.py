@@ -139,6 +139,15 @@ class LiveCalibration:
                 if number in at:
                     peaks.highest[at[number]], peaks.limits[at[number]] = highest, limit
 
+    def forget(self) -> None:
+        """Forget all that was watched: the thresholds are those of the held-out footage again."""
+        for peaks in self.peaks.values():
+            peaks.highest.clear()
+            peaks.limits.clear()
+            peaks.numbers.clear()
+        self.watched_s = 0.0
+        self.calibrate(0)
+
     def calibrate(self, earned: int) -> None:
         """Compute the thresholds again. earned: alarms of the kept days that people have judged real."""
         self.earned = earned

@@ -79,6 +79,13 @@ class Teacher(Sink):
         while self._untaught:
             self._apply(self._untaught.pop())
 
+    def forgotten(self, camera: str, thresholds: bool) -> None:
+        """What was known of a camera is deleted: its verdicts, and perhaps what its thresholds have learned."""
+        member = self._fleet.get(camera)
+        if thresholds and member is not None and member.monitor is not None:
+            member.monitor.calibration.forget()
+        self._apply(camera)
+
     def _apply(self, camera: str) -> None:
         member = self._fleet.get(camera)
         if member is None or member.monitor is None:

@@ -200,10 +200,15 @@ class VerdictStore:
         return [{"at": at, "by": asker, "request": request, "said": said} for at, asker, request, said in rows]
 
     def forget(self, event_id: str) -> None:
-        """Delete an event and what was said about it."""
+        """Delete an event and what was said about it. ``shrink`` makes it final."""
+        self._read("PRAGMA secure_delete = ON")
         with self._commit():
             self._db.execute("DELETE FROM verdicts WHERE event_id = ?", (event_id,))
             self._db.execute("DELETE FROM events WHERE event_id = ?", (event_id,))
+
+    def cameras(self) -> set[str]:
+        """The cameras of which events are kept."""
+        return {row[0] for row in self._read("SELECT DISTINCT camera FROM events")}
 
     def shrink(self) -> None:
         """Return the room of what was deleted to the file system."""
