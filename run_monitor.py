@@ -138,6 +138,7 @@ def main(
     alerts: flags.Alerts = None,
     scores: flags.Scores = None,
     history: flags.History = None,
+    control: flags.Control = None,
     journal: flags.Journal = None,
     publish: flags.Publish = None,
     evidence: flags.Evidence = None,
@@ -174,6 +175,7 @@ def main(
         alerts=alerts,
         scores=scores,
         history=history,
+        control=control,
         publish=publish,
         journal=journal,
         evidence=evidence,
@@ -327,6 +329,10 @@ def start() -> NoReturn:
         from monitor.app.discovery.discover_command import app as discover
 
         run_app(discover, sys.argv[2:], f"{Path(sys.argv[0]).name} discover")
+    if sys.argv[1:2] == ["forget"]:
+        from monitor.app.forget_command import app as forget
+
+        run_app(forget, sys.argv[2:], f"{Path(sys.argv[0]).name} forget")
     run_app(app)
 
 

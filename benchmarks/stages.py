@@ -150,7 +150,7 @@ def _motion(detector: Motion, cameras: int) -> Work:
         cells = [measure(view) for view in views if view is not None]
         laps.lap("cells")
         for one in cells:
-            detector._cell_scores(one, detector._parts[0])
+            detector._cell_scores(one)
         laps.lap("memory")
 
     return work

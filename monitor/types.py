@@ -7,7 +7,9 @@ use that clock, so a file gives the same alerts at any playback speed. A high sc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,9 @@ from monitor.states import CameraState, Reason
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+Traits = Mapping[str, NDArray[Any]]
+"""What a detector measured in the unusual places of a frame, by name: enough to compare another frame with it."""
 Place = tuple[float, float, float, float]
 """A part of a picture: left, top, right, bottom, as shares of its width and height, 0..1."""
 
@@ -81,11 +86,15 @@ class Detection:
     score        raw, in the detector's own units; a high score is abnormal; NaN while it cannot judge yet
     anomaly_map  (h, w) float32 over the whole frame, any resolution, high is abnormal; None without one
     reasons      terms that are above their usual value, strongest first
+    traits       what it measured, if something is unusual; None otherwise, or if the detector cannot be taught by it
+    excused      (h, w) bool, the places that a lesson knows as normal; None without any
     """
 
     score: float
     anomaly_map: FloatArray | None = None
     reasons: tuple[Reason, ...] = ()
+    traits: Traits | None = None
+    excused: Bools | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,8 @@ from monitor.errors import ConfigError
 DEFAULT_ALERTS_ENDPOINT = "tcp://127.0.0.1:5560"
 DEFAULT_SCORES_ENDPOINT = "tcp://127.0.0.1:5561"
 DEFAULT_HISTORY_ENDPOINT = "tcp://127.0.0.1:5562"
+DEFAULT_CONTROL_ENDPOINT = "tcp://127.0.0.1:5563"
+_BESIDE = 3
 
 
 def check_endpoint(endpoint: str) -> None:
@@ -23,3 +25,12 @@ def check_endpoint(endpoint: str) -> None:
             f"{endpoint!r} is not an address for alerts: write one with host and port, such as "
             f"{DEFAULT_ALERTS_ENDPOINT}, or ipc://PATH for programs on this machine"
         )
+
+
+def control_beside(alerts: str) -> str:
+    """The usual control address of a monitor with this alerts address: port 5560 -> 5563, PATH -> PATH-control."""
+    transport, _, rest = alerts.partition("://")
+    if transport != "tcp":
+        return f"{alerts}-control"
+    host, _, port = rest.rpartition(":")
+    return f"tcp://{host}:{'*' if port in ('*', '0') else (int(port) + _BESIDE) % 65_536 or '*'}"

@@ -23,7 +23,7 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from typing import Literal, Self
 
 from monitor.alerts.journal_file import JournalFile, damage_as_such, now_position
 from monitor.alerts.journal_owner import is_same_file
-from monitor.alerts.journal_rows import Entry, Page
+from monitor.alerts.journal_rows import STORED_TOPICS, Entry, Page
 from monitor.errors import ConfigError, RunError
 from monitor.private_files import make_private_folder
 from monitor.text.wording import counted
@@ -201,6 +201,25 @@ class Journal:
                 return self._file.page(after, topics, limit=limit, max_bytes=max_bytes, pictures=pictures)
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
+
+    def forget(self, camera: str, from_at: float, to_at: float, *, delete: bool) -> Generator[None, None, int]:
+        """Delete, or only count, the messages about a camera that were sent in this time (unix seconds), step by step.
+
+        Returns their number. Raises JournalError.
+        """
+        topics = [f"{kind}{camera}/" for kind in STORED_TOPICS]
+        after, count, done = 0, 0, False
+        while not done:
+            try:
+                with damage_as_such():
+                    after, found, done = self._file.forget(after, topics, from_at, to_at, delete=delete)
+                    if done and delete:
+                        self._file.wipe()
+            except sqlite3.DatabaseError as error:
+                raise self._unreadable(error) from error
+            count += found
+            yield
+        return count
 
     def upkeep(self, now: float, unix_s: float) -> None:
         """Flush once per second, and remove messages above the age or size limit in small steps. Call it often.

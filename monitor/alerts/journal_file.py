@@ -34,6 +34,8 @@ MAX_JPEG_BYTES = 256 * 1024
 """A larger picture is sent, but not stored."""
 SCAN_ROWS = 2000
 """Messages read per page, whether they match or not. This limits the time that a page takes."""
+FORGET_ROWS = 200
+"""Messages that are forgotten in one step, at most."""
 PRUNE_ROWS = 50
 """Messages removed in one step."""
 
@@ -217,6 +219,38 @@ class JournalFile:
         # Return the freed database pages to the file system.
         self._db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
         return True
+
+    def forget(
+        self, after: int, topics: Sequence[str], from_at: float, to_at: float, *, delete: bool
+    ) -> tuple[int, int, bool]:
+        """Do one small step: delete, or only count, messages of these topics that were sent in this time.
+
+        after: look at messages after this position. Events that are open now keep their messages. Returns the position
+        to go on after, the number of messages found, and whether that was all.
+        """
+        rows = self._db.execute(
+            "SELECT position, topic, sent_at, position IN (SELECT position FROM open_events) FROM messages "
+            "WHERE position > ? ORDER BY position LIMIT ?",
+            (after, SCAN_ROWS),
+        ).fetchall()
+        found = [
+            position
+            for position, topic, sent_at, open_now in rows
+            if topic in topics and isinstance(sent_at, float) and from_at <= sent_at <= to_at and not open_now
+        ][:FORGET_ROWS]
+        if delete and found:
+            self._db.execute("PRAGMA secure_delete = ON").fetchall()  # zeros what is deleted
+            with self._transaction():
+                self._db.executemany("DELETE FROM messages WHERE position = ?", [(position,) for position in found])
+        if len(found) == FORGET_ROWS:
+            return found[-1], len(found), False
+        return (rows[-1][0] if rows else after), len(found), len(rows) < SCAN_ROWS
+
+    def wipe(self) -> None:
+        """Return the room of deleted messages to the file system, so that their content is gone from the files."""
+        self._db.execute("PRAGMA secure_delete = OFF").fetchall()
+        self._db.execute("PRAGMA incremental_vacuum").fetchall()
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def save_time(self) -> None:
         """Store the record of the witnessed time."""

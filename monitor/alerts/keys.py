@@ -4,6 +4,7 @@
 
     keys/monitor/server.key_secret     the monitor's secret key
     keys/monitor/clients/NAME.key      public keys of the allowed clients, one file each; remove one to refuse its owner
+    keys/monitor/controllers/NAME.key  the same for clients that may also change things
     keys/NAME/NAME.key_secret          a client's secret key
     keys/NAME/server.key               the monitor's public key: with it the client verifies the monitor
 """
@@ -40,8 +41,10 @@ HANDSHAKE_FAILED = (
 _WATCHED = HANDSHAKE_FAILED | zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
 
 
-def make_keys(folder: Path, name: str = "client") -> list[Path]:
+def make_keys(folder: Path, name: str = "client", *, control: bool = False) -> list[Path]:
     """Make a client's keys, and the monitor's keys if ``folder`` has none. Returns the written files (mode 0600).
+
+    control: whether the client may change things
 
     Raises ConfigError if a client with this name exists, or if the folder cannot be written.
     """
@@ -50,16 +53,17 @@ def make_keys(folder: Path, name: str = "client") -> list[Path]:
             f"{name!r} cannot be a client's name: use letters, digits, '-', '_' and '.', but not 'monitor'"
         )
     server, client, clients = folder / "monitor", folder / name, folder / "monitor" / "clients"
+    allowed = server / "controllers" if control else clients
     written: list[Path] = []
     try:
-        for place in (folder, server, clients, client):
+        for place in (folder, server, clients, allowed, client):
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as work:
             if not (server / "server.key_secret").exists():
                 written += [_put(made, server / made.name) for made in _new_pair(Path(work), "server")]
             public, secret = _new_pair(Path(work), name)
             written.append(_put(secret, client / secret.name))
-            written.append(_put(public, clients / public.name))
+            written.append(_put(public, allowed / public.name))
             copy = Path(work) / "copy"
             copy.write_bytes(read_file(server / "server.key", LARGEST_KEY_FILE))
             written.append(_put(copy, client / "server.key"))
@@ -127,6 +131,7 @@ class ServerKeys:
             )
         self.public, self.secret = _load_pair(folder / "server.key_secret")
         self._allowed = KeyFolder(self.clients)
+        self._controllers = KeyFolder(folder / "controllers")
 
     @property
     def pair(self) -> tuple[bytes, bytes]:
@@ -143,7 +148,15 @@ class ServerKeys:
 
     def name_of(self, key: bytes) -> str | None:
         """Return the name of the client with this public key (32 bytes); None if it may not connect."""
-        return self._allowed.name_of(z85.encode(key)) if len(key) == 32 else None
+        if len(key) != 32:
+            return None
+        return self._allowed.name_of(z85.encode(key)) or self.controller(key)
+
+    def controller(self, key: bytes) -> str | None:
+        """Return the name of the client with this public key (32 bytes) if it may change things; None otherwise."""
+        if len(key) != 32 or not self._controllers.folder.is_dir():
+            return None
+        return self._controllers.name_of(z85.encode(key))
 
 
 def _load_pair(file: Path) -> tuple[bytes, bytes]:

@@ -79,11 +79,19 @@ NOT_ARMED = "outside the armed times: recorded, but nobody is notified"
 """Explains ``armed`` = False to people."""
 
 
-def why_quiet(*, notify: bool, armed: bool) -> str:
-    """Why nobody is notified of an alert; "" if people are."""
+NAMED_NOT_NOTIFIED = (
+    "recorded, but nobody is notified: it repeats an alert of shortly before, or its name never notifies"
+)
+"""The same for an event with a name."""
+
+
+def why_quiet(*, notify: bool, armed: bool, named: bool = False) -> str:
+    """Why nobody is notified of an alert; "" if people are. named: the event has a name."""
     if notify:
         return ""
-    return NOT_NOTIFIED if armed else NOT_ARMED
+    if not armed:
+        return NOT_ARMED
+    return NAMED_NOT_NOTIFIED if named else NOT_NOTIFIED
 
 
 class ReasonBody(WireModel):

@@ -102,6 +102,8 @@ class AlertMessage(Kept):
     frame_age_s   seconds from reading the frame to this alert
     dropped_frames  frames of this camera dropped since the start, because inference was behind
     evidence      names of the evidence files of the event
+    name          the name that people gave to an event like this one; "" without one
+    alike         how much it is like the examples of that name: 1 is the same, 0.5 is just alike; None without a name
     early         True if only a camera that is new raises it: in its first day, more alarms than promised are allowed
     interrupted   True if a restarted monitor sends this end for an event that a killed run left open. ended_at is then
                   the time of the event's last message, and ended_s is None
@@ -131,6 +133,8 @@ class AlertMessage(Kept):
     about: Annotated[AlertKind | str, Field(union_mode="left_to_right")] = AlertKind.ANOMALY
     early: bool = False
     armed: bool = True
+    name: Annotated[str, Field(max_length=200)] = ""
+    alike: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
     def topic(self) -> str:
@@ -236,6 +240,7 @@ class Heartbeat(Envelope):
     last_seq  topic -> number of its last message in this epoch, for every alert, health and score topic with a message
     position  position of the last alert or health message sent; None from an older monitor
     history   address of the history socket on the monitor's machine; None if there is none
+    control   the same for the control socket
     unjournalled  number of alerts and health messages since the start that could not be stored in the journal
     ended     only in the last heartbeat of a run: how the run ended, for people: ``done``, ``stopped`` or ``failed``,
               and the reason. None while the run continues
@@ -244,6 +249,7 @@ class Heartbeat(Envelope):
     last_seq: dict[str, PositiveInt]
     position: PositiveInt | None = None
     history: str | None = None
+    control: str | None = None
     unjournalled: NonNegativeInt = 0
     ended: str | None = None
 

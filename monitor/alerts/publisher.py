@@ -22,6 +22,8 @@ from monitor.alerts.bus.doors import Door
 from monitor.alerts.bus.hub import Hub
 from monitor.alerts.bus.opening import open_door
 from monitor.alerts.bus.roles import Requester, Subscriber
+from monitor.alerts.control_desk import Desk
+from monitor.alerts.control_socket import ControlSocket, check_control
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_SCORES_ENDPOINT, check_endpoint
 from monitor.alerts.history import NAMED_EVENTS, History
 from monitor.alerts.journal import Journal
@@ -60,6 +62,7 @@ class Publisher:
 
     alerts, scores   addresses, ``tcp://host:port`` or ``ipc://path``; port ``*`` takes any free port
     history          address where clients request missed messages; None: no history socket
+    control          address where clients ask for changes; None: no control socket. Call ``control.tick`` often
     node             name of this monitor in all messages; by default the name of the machine
     insecure         allow unencrypted addresses that other machines can reach
     keys             folder of the monitor's keys (see monitor.alerts.keys): encrypts, and admits only allowed clients
@@ -76,6 +79,7 @@ class Publisher:
         alerts: str = DEFAULT_ALERTS_ENDPOINT,
         scores: str = DEFAULT_SCORES_ENDPOINT,
         history: str | None = None,
+        control: str | None = None,
         *,
         node: str | None = None,
         insecure: bool = False,
@@ -84,6 +88,9 @@ class Publisher:
         alerts_high_water_mark: int = ALERTS_HIGH_WATER_MARK,
         scores_high_water_mark: int = SCORES_HIGH_WATER_MARK,
     ) -> None:
+        if control is not None:
+            check_endpoint(control)
+            check_control(control, keys=keys is not None)
         for endpoint in (alerts, scores, history):
             if endpoint is not None:
                 check_endpoint(endpoint)
@@ -104,6 +111,9 @@ class Publisher:
         """Address of the scores socket; on entry a port ``*`` becomes the actual one."""
         self.history_endpoint = history
         """Address of the history socket, or None; on entry a port ``*`` becomes the actual one."""
+        self.control: ControlSocket | None = None
+        """The control socket, from entry on; None without one."""
+        self._control_endpoint = control
         self._journal = journal
         self._history = History(self.node, self.epoch, journal)
         self._high_water_marks = (alerts_high_water_mark, scores_high_water_mark)
@@ -113,6 +123,8 @@ class Publisher:
 
     def __enter__(self) -> Self:
         doors: list[Door] = []
+        asking: Door | None = None
+        changing: Door | None = None
         alerts_room, scores_room = self._high_water_marks
         try:
             doors.append(alerts := open_door(self.alerts_endpoint, Subscriber, alerts_room, self._keys))
@@ -120,14 +132,19 @@ class Publisher:
             if self.history_endpoint is not None:
                 doors.append(open_door(self.history_endpoint, Requester, 1, self._keys))
                 self.history_endpoint = doors[-1].listener.endpoint
+                asking = doors[-1]
+            if self._control_endpoint is not None:
+                doors.append(changing := open_door(self._control_endpoint, Requester, 1, self._keys))
         except BaseException:
             for door in doors:
                 door.listener.close()
             raise
-        self._alerts, self._scores = alerts, scores
+        self._alerts, self._scores, self._asking = alerts, scores, asking
         self.alerts_endpoint, self.scores_endpoint = alerts.listener.endpoint, scores.listener.endpoint
         self._hub = Hub(doors)
         self._bus = self._hub.exchange
+        if changing is not None:
+            self.control = ControlSocket(changing, self._bus, self._keys, Desk(self.node, self.epoch))
         try:
             self._hub.start()
             self._end_interrupted_events()
@@ -160,6 +177,8 @@ class Publisher:
         jpeg: bytes | None = None,
         about: AlertKind = AlertKind.ANOMALY,
         early: bool = False,
+        name: str = "",
+        alike: float | None = None,
     ) -> AlertMessage:
         """Send the start, an update or the end of an event; returns the message as sent.
 
@@ -168,7 +187,7 @@ class Publisher:
         media_s               where the event began in its file or folder, seconds; None for a live camera
         jpeg                  picture for the start or the end; not sent with updates
         about                 what the alert is about; events of each kind are numbered on their own
-        early                 see AlertMessage
+        early, name, alike    see AlertMessage
         """
         topic = f"alert/{camera}/"
         message = AlertMessage(
@@ -196,6 +215,8 @@ class Publisher:
             media_s=media_s,
             about=about,
             early=early,
+            name=name,
+            alike=alike,
         )
         self._send(message, None if event.phase is Phase.UPDATE else jpeg)
         return message
@@ -314,6 +335,7 @@ class Publisher:
             last_seq=dict(self._history.last_seq),
             position=self._history.position,
             history=self.history_endpoint,
+            control=None if self.control is None else self.control.endpoint,
             unjournalled=0 if self._journal is None else self._journal.unjournalled,
             ended=ended,
         )
@@ -326,9 +348,9 @@ class Publisher:
     def _answer_requests(self) -> None:
         """Answer requests for a bounded time. One that took much longer is followed by a rest four times as long."""
         began = time.monotonic()
-        if began < self._answer_again_at:
+        if began < self._answer_again_at or self._asking is None:
             return
-        while time.monotonic() < began + HISTORY_S and (asked := self._bus.next_request()) is not None:
+        while time.monotonic() < began + HISTORY_S and (asked := self._bus.next_request(self._asking)) is not None:
             client, request = asked
             self._bus.reply(client, self._history.answer(request, time.time()))
         took_s = time.monotonic() - began

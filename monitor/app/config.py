@@ -112,6 +112,9 @@ class PublishConfig(Settings):
     scores: str = "tcp://127.0.0.1:5561"
     history: str = "tcp://127.0.0.1:5562"
     """Address where clients request the messages that they missed."""
+    control: str = "beside"
+    """Address where clients ask for changes. ``beside``: that of ``alerts``, three ports higher, unless other machines
+    could reach it without keys. ``off``: none."""
     keys: Path | None = None
     """Folder of the monitor's keys (``python -m monitor.client keys DIR`` creates DIR/monitor). Only clients with a key
     in this folder can connect, and the connection is encrypted. None: no encryption."""
@@ -122,7 +125,7 @@ class PublishConfig(Settings):
 
     @model_validator(mode="after")
     def _addresses_differ(self) -> Self:
-        addresses = {"alerts": self.alerts, "scores": self.scores, "history": self.history}
+        addresses = {"alerts": self.alerts, "scores": self.scores, "history": self.history, "control": self.control}
         for (a, first), (b, second) in combinations(addresses.items(), 2):
             if first == second and not first.endswith(":*"):
                 raise ValueError(f"{a} and {b} cannot share the address {first}: give each its own")

@@ -43,6 +43,12 @@ History = Annotated[
     str | None,
     typer.Option(metavar="ADDR", help="Address where clients request missed messages. Default tcp://127.0.0.1:5562."),
 ]
+Control = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDR|off", help="Address where clients ask for changes. Default: that of alerts, three ports higher."
+    ),
+]
 Publish = Annotated[bool | None, typer.Option("--publish/--no-publish", help="Publish over ZeroMQ. Default on.")]
 Journal = Annotated[
     bool | None, typer.Option("--journal/--no-journal", help="Store alerts in a file before sending. Default on.")
@@ -84,6 +90,7 @@ FLAGS_OF_SETTINGS = {
     "publish.alerts": ("--alerts", ""),
     "publish.scores": ("--scores", ""),
     "publish.history": ("--history", ""),
+    "publish.control": ("--control", ""),
     "evidence.folder": ("--evidence", ""),
     "metrics.listen": ("--metrics", ""),
 }
@@ -101,6 +108,7 @@ def given_flags(
     alerts: str | None,
     scores: str | None,
     history: str | None,
+    control: str | None,
     publish: bool | None,
     journal: bool | None,
     evidence: Path | None,
@@ -128,6 +136,7 @@ def given_flags(
         "publish.alerts": alerts,
         "publish.scores": scores,
         "publish.history": history,
+        "publish.control": control,
         "publish.enabled": publish,
         "evidence.folder": evidence,
         "evidence.enabled": None if evidence is None else True,

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from monitor.alerts.binding import is_exposed, listen
 from monitor.alerts.earlier_alerts import earlier_alerts
 from monitor.alerts.earlier_budgets import Counted, earlier_budgets
+from monitor.alerts.endpoints import check_endpoint, control_beside
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
@@ -58,7 +60,7 @@ def _open_publisher(settings: MonitorConfig, stack: ExitStack, journal: Journal 
     except BindError:
         if not (demo and _is_usual(publish)):
             raise
-    publish = publish.model_copy(update={"alerts": _FREE, "scores": _FREE, "history": _FREE})
+    publish = publish.model_copy(update={"alerts": _FREE, "scores": _FREE, "history": _FREE, "control": "beside"})
     publisher = stack.enter_context(_publisher(settings, publish, journal))
     log.warning(
         "the usual ports are in use, perhaps by another monitor, so the demo publishes its alerts at %s",
@@ -72,11 +74,34 @@ def _is_usual(publish: PublishConfig) -> bool:
     return (publish.alerts, publish.scores, publish.history) == (usual.alerts, usual.scores, usual.history)
 
 
+def control_address(publish: PublishConfig) -> str | None:
+    """Where the control socket is to be bound; None if there is none. The usual address must be free, and safe.
+
+    Raises ConfigError if the alerts address is malformed.
+    """
+    if publish.control == "off":
+        return None
+    if publish.control != "beside":
+        return publish.control
+    check_endpoint(publish.alerts)
+    endpoint = control_beside(publish.alerts)
+    if publish.keys is None and is_exposed(endpoint):
+        log.warning("control is off, because other machines could reach it without keys: set keys under [publish]")
+        return None
+    try:
+        listen(endpoint).close()
+    except BindError as error:
+        log.warning("control is off: %s; or set control under [publish], or --control", error)
+        return None
+    return endpoint
+
+
 def _publisher(settings: MonitorConfig, publish: PublishConfig, journal: Journal | None) -> Publisher:
     return Publisher(
         publish.alerts,
         publish.scores,
         publish.history,
+        control_address(publish),
         node=settings.node,
         insecure=publish.insecure,
         keys=publish.keys,

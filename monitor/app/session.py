@@ -12,6 +12,7 @@ from typing import TextIO, cast
 
 from rich.console import Console
 
+from monitor.alerts.control_socket import ControlSocket
 from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
@@ -26,6 +27,7 @@ from monitor.app.planning import calibration_store, learned, warn_of_short_foota
 from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
 from monitor.app.state_place import where_state_is
+from monitor.app.teaching_setup import open_teaching
 from monitor.errors import MonitorError, RunError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.coordinator import Learning
@@ -45,6 +47,7 @@ from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.teaching.teacher import Teacher
 from monitor.text.logs import stderr_silenced
 from monitor.text.outside import safe
 from monitor.text.streams import write_patiently
@@ -102,6 +105,8 @@ class Session:
         self.fleet = Fleet(Pipeline(settings.queue, cpu_fallback=settings.cpu_fallback), cameras)
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
         self._publishing: PublishSink | None = None
+        self._control: ControlSocket | None = None
+        self._teacher: Teacher | None = None
         self._counted: Mapping[str, Sequence[Counted]] = {}
         self._moments: MomentsSink | None = None
         self._dashboard: Dashboard | None = None
@@ -133,11 +138,17 @@ class Session:
                 warn_of_short_footage(member.camera for member in self.fleet)
             stack.callback(lambda: unfinished.extend(learning.close()))
             watch = Watch(self.fleet, sinks, learning=learning, counted=self._counted)
+            if self._teacher is not None:
+                self._teacher.apply()  # before the first frame
 
             def on_tick() -> None:
                 if self._reloader is not None:
                     self._reloader.tick()
                 learning.tick(watch.state_of, self._adopt)
+                if self._control is not None:
+                    self._control.tick()
+                if self._teacher is not None:
+                    self._teacher.apply()
 
             try:
                 report = watch.run(self.stop, self._options.duration_s, on_tick)
@@ -245,11 +256,15 @@ class Session:
         if settings.publish.enabled:
             publishing = open_publishing(settings, stack, demo=self._judge is not None)
             publisher, earlier, journal = publishing.publisher, publishing.earlier, publishing.journal
-            self._counted = publishing.counted
+            self._counted, self._control = publishing.counted, publisher.control
             endpoint = publisher.alerts_endpoint
             names = evidence.names if settings.evidence.enabled else lambda _: ()
-            self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)
+            self._teacher = open_teaching(settings, publishing, stack, self.fleet)
+            published = self._teacher.kept if self._teacher is not None else lambda *_: None
+            self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s, published)
             sinks.append(self._publishing)
+            if self._teacher is not None:
+                sinks.append(self._teacher)
             if publishing.journal is not None and self._judge is None:
                 sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop)
         sinks.append(recorder)

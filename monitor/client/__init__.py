@@ -1,6 +1,7 @@
 """Receive the messages of a monitor. ``python -m monitor.client`` prints them."""
 
 from monitor.client.aio import AsyncAlertSubscriber
+from monitor.client.controller import Controller
 from monitor.client.items import (
     Contact,
     Ended,
@@ -21,6 +22,7 @@ __all__ = [
     "AlertSubscriber",
     "AsyncAlertSubscriber",
     "Contact",
+    "Controller",
     "Ended",
     "Expired",
     "Gap",

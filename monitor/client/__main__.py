@@ -15,6 +15,7 @@ import typer
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
 from monitor.alerts.keys import make_keys
 from monitor.alerts.messages import BudgetMessage, MomentMessage
+from monitor.client.control_commands import add_commands
 from monitor.client.items import Contact, Expired, Gap, Received, UnknownCamera
 from monitor.client.lines import budget_text, json_line, text_line
 from monitor.client.ranked_days import MomentPictures, RankedDays, table_lines
@@ -314,10 +315,13 @@ def day(
 def make(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the keys.")],
     name: Annotated[str, typer.Option(help="Name of the client.")] = "client",
+    control: Annotated[
+        bool, typer.Option("--control", help="The client may also change things, not only read.")
+    ] = False,
 ) -> None:
     """Make keys for a client, and for the monitor if DIR has none. Existing keys are never overwritten."""
     try:
-        for file in make_keys(folder, name):
+        for file in make_keys(folder, name, control=control):
             typer.echo(f"wrote {cleaned(str(file))}")
     except MonitorError as error:
         say_error(error)
@@ -329,6 +333,9 @@ def make(
             f"Another client: {client_command(f'keys {shlex.quote(str(folder))} --name NAME')}"
         )
     )
+
+
+add_commands(app)
 
 
 def start() -> NoReturn:

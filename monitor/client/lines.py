@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 
 from monitor.alerts.message_parts import EARLY, why_quiet
@@ -23,20 +22,13 @@ from monitor.client.items import (
 )
 from monitor.promise import rate_words
 from monitor.states import AlertKind, Phase
-from monitor.text.durations import place
+from monitor.text.durations import local_time, place
 from monitor.text.outside import safe
 from monitor.text.wording import counted, listed, nearest
 
 _NAMED_AT_MOST = 20
 _SAME_TIME_S = 1.0
 """A message is always sent a little after the event that it reports, seconds. Below this, times count as equal."""
-
-
-def _local_time(unix_s: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix_s))
-    except (OverflowError, ValueError, OSError):
-        return f"{unix_s:.0f}"
 
 
 def _number(value: float | None) -> str:
@@ -47,14 +39,14 @@ def _earlier(word: str, began_at: float, sent_at: float) -> str:
     """Return ``since 14:07:31``, with the date if the day differs; empty if it began when the message was sent."""
     if sent_at - began_at <= _SAME_TIME_S:
         return ""
-    began, sent = _local_time(began_at), _local_time(sent_at)
+    began, sent = local_time(began_at), local_time(sent_at)
     day, _, time_of_day = began.partition(" ")
     return f"{word} {time_of_day if sent.startswith(f'{day} ') else began}"
 
 
 def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | MomentMessage | ScoreMessage) -> str:
     # A line begins with the time of sending, so that times increase from line to line.
-    words = [_local_time(message.sent_at), message.camera]
+    words = [local_time(message.sent_at), message.camera]
     if isinstance(message, ScoreMessage):
         words += [f"score {_number(message.score)}", f"{message.time_s:.2f} s", f"frame {message.frame_index}"]
         words.append(_earlier("read", message.captured_at, message.sent_at))
@@ -86,10 +78,12 @@ def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | Mom
             words.append(f"at {place(message.media_s)} of the footage")
         if message.interrupted:
             words.append("(the monitor was killed during the event)")
+        if message.name:
+            words.append(f"like '{message.name}' ({message.alike or 0:.0%} alike)")
         if message.early:
             words.append(f"({EARLY})")
         if not message.notify:
-            words.append(f"({why_quiet(notify=message.notify, armed=message.armed)})")
+            words.append(f"({why_quiet(notify=message.notify, armed=message.armed, named=bool(message.name))})")
         words.extend(reason.text for reason in message.reasons[:1])
         words.extend(f"also {reason.text}" for reason in message.also)
     return "  ".join(filter(None, words)).rstrip()

@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.types import Detection, FloatArray, Frame
+from monitor.detector.lessons import Lesson
+from monitor.types import Bools, Detection, FloatArray, Frame, Traits
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """The number format of a network. auto: bfloat16 if the hardware supports it natively, otherwise float32."""
@@ -126,6 +127,29 @@ class Detector(ABC):
 
         Within a batch, frames of the same camera are in order of time.
         """
+
+    @property
+    def origin(self) -> Detector:
+        """The detector whose streams this one continues: that which it was taught from, or itself."""
+        return self
+
+    def taught(self, lessons: Sequence[Lesson]) -> Detector:  # noqa: ARG002
+        """A detector that knows these lessons, and no others, as normal; streams continue. Itself if it cannot learn.
+
+        Called on the detector that was learned or on one that it has taught.
+        """
+        return self
+
+    def without(self, detection: Detection, excused: Bools) -> Detection:  # noqa: ARG002
+        """The result for the same frame if these places, (h, w) bool, are normal: another detector knows a lesson."""
+        return detection
+
+    def again(self, score: float, traits: Traits, hour: float | None) -> tuple[float, Bools | None]:  # noqa: ARG002
+        """What the detector would say of a frame of which only this is kept: its score, and the excused places.
+
+        score   what it said then; hour: time of day, see ``lessons.hour_of``
+        """
+        return score, None
 
     def on_cpu(self) -> Detector:
         """The same detector on the CPU, for use after its device has failed; streams continue. Itself if on the CPU."""

@@ -11,11 +11,14 @@ from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, replace
 
+from monitor.detector.lessons import hour_at, hour_of
 from monitor.judging.alerting import AlertRule, AlertSettings
 from monitor.judging.cool_down import Cause
 from monitor.judging.drift import Drift
+from monitor.judging.event_traits import EventTraits, TraitCollector
 from monitor.judging.fusion import Fused, ModelScale
 from monitor.judging.live_calibration import LiveCalibration
+from monitor.judging.prototypes import Named, Prototypes
 from monitor.judging.regions import find_regions
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.states import PAUSED, AlertEvent, Phase, Reason, Region
@@ -51,6 +54,8 @@ class Alert:
     early        True if it is raised only because a camera that is new may raise more alarms, see ``allowed_per_day``
     also         what else the event is about: the first reason of each further cause, of a different kind in a
                  different place
+    traits       what to keep of the event, so that people can teach by it; only at its start and its end
+    named        the name that people gave to an event like this one, if there is one
     """
 
     camera: str
@@ -67,6 +72,8 @@ class Alert:
     media_s: float | None = None
     early: bool = False
     also: tuple[Reason, ...] = ()
+    traits: EventTraits | None = None
+    named: Named | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +134,10 @@ class CameraMonitor:
         self._media_s: float | None = None
         self._early = False
         self._also: tuple[Reason, ...] = ()
+        self.prototypes = Prototypes()
+        """Events that people have named. Replace it at any time."""
+        self._traits = TraitCollector(scale.names)
+        self._from_hour: float | None = None
         self._forget()
 
     @property
@@ -181,6 +192,7 @@ class CameraMonitor:
 
         causes = self._rule.causes
         now = Cause(self.scale.sense_of(loudest), place)
+        self._traits.take(scored, self.calibration.block)
         event = self._rule.update(frame.time_s, fused.score, new_peak, now, armed=frame.armed)
         if event is not None:
             if event.phase is Phase.START:
@@ -188,6 +200,8 @@ class CameraMonitor:
             elif self._rule.causes > causes:
                 self._also += self._with_reasons(scored, loudest, fused.score, by_detector)[loudest].reasons[:1]
             alerts.append(self._alert(event, scored, fused.detector, by_detector))
+        if self._rule.peak_s is None:
+            self._traits.begin_anew()
         scale = self.scale
         if self.calibration.take(frame.segment, frame.time_s, by_detector, alarmed=self._rule.peak_s is not None):
             self.scale = self.calibration.scale
@@ -197,7 +211,9 @@ class CameraMonitor:
     def close(self) -> list[Alert]:
         """End an open event at a gap or at the end of the run. Returns its last step; empty if no event is open."""
         event = self._rule.close()
-        return [self._alert(event, *self._peak)] if event is not None and self._peak is not None else []
+        found = [self._alert(event, *self._peak)] if event is not None and self._peak is not None else []
+        self._traits.begin_anew()
+        return found
 
     def _fuse(self, scored: ScoredFrame) -> tuple[Fused, tuple[float, ...]]:
         smoothed = tuple(
@@ -241,12 +257,21 @@ class CameraMonitor:
             scored, loudest = self._peak
         if event.phase is Phase.START:
             self._started_at, self._media_s = self._when_read(event.started_s)
+            self._from_hour = hour_of(scored.frame)
         ended_at = None if event.ended_s is None else self._when_read(event.ended_s)[0]
         detections = self._with_reasons(scored, loudest or 0, event.score, by_detector)
         height, width = scored.frame.image.shape[:2]
         heat = self.scale.anomaly_map(detections, loudest or 0)
         regions = () if heat is None else tuple(find_regions(heat, width, height))
         # The score has dropped, and the event only waits for its end: a small rise now is not the reason for the event.
+        hours = None
+        if self._from_hour is not None:
+            until = None if ended_at is None else hour_at(ended_at)
+            hours = self._from_hour, self._from_hour if until is None else until
+        kept = self._traits.found(event, hours, self.calibration.block)
+        named = self.prototypes.match(kept)
+        if named is not None and named.notify is not None:
+            event = replace(event, notify=named.notify)
         calm = event.phase is Phase.UPDATE and event.score < self._rule.settings.off
         return Alert(
             self.camera,
@@ -263,6 +288,8 @@ class CameraMonitor:
             self._media_s,
             self._early,
             self._also,
+            kept if event.phase is not Phase.UPDATE else None,
+            named,
         )
 
     def _with_reasons(

@@ -24,6 +24,8 @@ BLOCK_S = DECLUSTER_S
 KEPT_DAYS = 7
 MOST_BLOCKS = int(KEPT_DAYS * DAY_S / BLOCK_S)
 """Number of blocks that are kept; older ones are forgotten."""
+Judged = dict[str, list[tuple[int, float, float]]]
+"""Sense -> blocks as they were before somebody judged them: number, highest score, limit."""
 LEAST_BLOCKS = 20
 """The threshold follows what is watched from this number of blocks on: ten minutes."""
 _QUANTILE = 0.95
@@ -37,17 +39,24 @@ class Peaks:
 
     highest   raw units of the sense; values of float32, so that files hold exactly what was judged by
     limits    the threshold in force if the block was part of an alarm, otherwise infinity
+    numbers   number of each block, counted from the first one of the camera
     """
 
     highest: list[float] = field(default_factory=list)
     limits: list[float] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
 
-    def add(self, highest: float, limit: float) -> None:
+    def __post_init__(self) -> None:
+        if len(self.numbers) != len(self.highest):
+            self.numbers = list(range(len(self.highest)))
+
+    def add(self, highest: float, limit: float, number: int) -> None:
         """Add a block. The oldest ones are forgotten when there are too many."""
         self.highest.append(float(np.float32(highest)))
         self.limits.append(float(np.float32(limit)))
+        self.numbers.append(number)
         if len(self.highest) > MOST_BLOCKS:
-            del self.highest[:-MOST_BLOCKS], self.limits[:-MOST_BLOCKS]
+            del self.highest[:-MOST_BLOCKS], self.limits[:-MOST_BLOCKS], self.numbers[:-MOST_BLOCKS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +99,77 @@ class LiveCalibration:
         self.on, self.whole = on, whole
         self.peaks = {name: (peaks or {}).get(name, Peaks()) for name in scale.senses}
         self.watched_s = watched_s
+        self.block = 1 + max((number for each in self.peaks.values() for number in each.numbers), default=-1)
+        """Number of the present block, counted from the first one of the camera."""
+        self.earned = 0
+        """Alarms of the kept days that people have judged real: each allows one more."""
         self._block_s = 0.0
         self._highest = dict.fromkeys(scale.senses, -math.inf)
         self._alarmed = False
         self._last: tuple[int, float] | None = None
+        self._changed = False
         self._calibrate()
 
     def copy(self) -> LiveCalibration:
         """Another calibration with the same state, between two frames; neither follows the other."""
-        peaks = {name: Peaks(list(own.highest), list(own.limits)) for name, own in self.peaks.items()}
+        peaks = {
+            name: Peaks(list(own.highest), list(own.limits), list(own.numbers)) for name, own in self.peaks.items()
+        }
         return LiveCalibration(self._first, on=self.on, whole=self.whole, peaks=peaks, watched_s=self.watched_s)
+
+    def judge(self, first: int, last: int, *, normal: bool) -> Judged:
+        """Somebody has judged an event in the blocks ``first`` to ``last``. Returns what ``restore`` needs to undo it.
+
+        normal  True: the scores count in full. False: it was real, so they do not count as normal at all
+        """
+        before: Judged = {}
+        for name, peaks in self.peaks.items():
+            within = [i for i, number in enumerate(peaks.numbers) if first <= number <= last]
+            before[name] = [(peaks.numbers[i], peaks.highest[i], peaks.limits[i]) for i in within]
+            usual = float(np.median(peaks.highest)) if within else 0.0
+            for i in within:
+                if not normal:
+                    peaks.highest[i] = min(peaks.highest[i], usual)
+                peaks.limits[i] = math.inf
+        if last >= self.block:
+            self._alarmed = False
+            if not normal:
+                self._highest = dict.fromkeys(self._highest, -math.inf)
+        return before
+
+    def restore(self, before: Judged) -> None:
+        """Take a judgement back. Blocks that are no longer kept are left out."""
+        for name, blocks in before.items():
+            peaks = self.peaks.get(name, Peaks())
+            at = {number: i for i, number in enumerate(peaks.numbers)}
+            for number, highest, limit in blocks:
+                if number in at:
+                    peaks.highest[at[number]], peaks.limits[at[number]] = highest, limit
+
+    def forget(self) -> None:
+        """Forget all that was watched: the thresholds are those of the held-out footage again."""
+        for peaks in self.peaks.values():
+            peaks.highest.clear()
+            peaks.limits.clear()
+            peaks.numbers.clear()
+        self.watched_s = 0.0
+        self.calibrate(0)
+
+    def calibrate(self, earned: int) -> None:
+        """Compute the thresholds again. earned: alarms of the kept days that people have judged real."""
+        self.earned = earned
+        self._changed = self._calibrate() or self._changed
 
     def take(self, segment: int, time_s: float, smoothed: Sequence[float], *, alarmed: bool) -> bool:
         """Take a frame's smoothed scores, in the model's order. Returns True if the thresholds have changed.
 
         alarmed: whether the score is above the threshold, or an event is open; then the thresholds do not change
         """
+        changed = self._take(segment, time_s, smoothed, alarmed=alarmed) or self._changed
+        self._changed = changed and alarmed
+        return changed and not alarmed
+
+    def _take(self, segment: int, time_s: float, smoothed: Sequence[float], *, alarmed: bool) -> bool:
         step_s = 0.0
         if self._last is not None and self._last[0] == segment:
             step_s = time_s - self._last[1]
@@ -124,7 +188,8 @@ class LiveCalibration:
             for name, highest in self._highest.items():
                 limit = self.scale.scales[name].threshold if self._alarmed else math.inf
                 if highest > -math.inf:
-                    self.peaks[name].add(highest, limit)
+                    self.peaks[name].add(highest, limit, self.block)
+            self.block += 1
         self.watched_s += self._block_s
         self._block_s, self._alarmed = 0.0, False
         self._highest = dict.fromkeys(self._highest, -math.inf)
@@ -134,12 +199,12 @@ class LiveCalibration:
 
     def _calibrate(self) -> bool:
         first = self._first
-        allowed = allowed_per_day(first.false_alarms_per_day, first.held_out_s + self.watched_s)
+        budget = first.false_alarms_per_day + self.earned / KEPT_DAYS
+        allowed = allowed_per_day(budget, first.held_out_s + self.watched_s)
         before = self.scale.scales
         live = {name: self._live(name) for name in first.senses}
         scales, promised = (
-            {name: self._scale(name, live[name], per_day / len(live)) for name in live}
-            for per_day in (allowed, first.false_alarms_per_day)
+            {name: self._scale(name, live[name], per_day / len(live)) for name in live} for per_day in (allowed, budget)
         )
         self.scale = first.with_scales(scales, promised, allowed)
         return scales != before

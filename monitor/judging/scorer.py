@@ -117,6 +117,8 @@ class Scorer:
                 self._timed(*times[-1])
             for of_frame, detection in zip(detections, found, strict=True):
                 of_frame.append(detection)
+        for of_frame in detections:
+            _excuse(model.detectors, of_frame)
         return detections, tuple(times)
 
     def _ask_isolated(
@@ -189,9 +191,32 @@ class Scorer:
             return on_cpu.score(observations)
 
     def _stream(self, frame: Frame, model: Watcher) -> list[Any]:
-        """The camera's stream objects, one per detector; new ones if a segment starts or the model has changed."""
+        """The camera's stream objects, one per detector; new ones if a segment starts or the model has changed.
+
+        A model that was only taught lessons continues the streams.
+        """
         segment, of, streams = self._streams.get(frame.camera, (None, None, []))
-        if segment != frame.segment or of is not model:
+        if segment != frame.segment or of is None or (of is not model and not _same_origins(of, model)):
             streams = [detector.new_stream() for detector in model.detectors]
+        if segment != frame.segment or of is not model:
             self._streams[frame.camera] = (frame.segment, model, streams)
         return streams
+
+
+def _same_origins(one: Watcher, other: Watcher) -> bool:
+    """Whether the detectors of both were taught from the same ones."""
+    return [id(each.origin) for each in one.detectors] == [id(each.origin) for each in other.detectors]
+
+
+def _excuse(detectors: Sequence[Detector], detections: list[Detection]) -> None:
+    """Leave out, for detectors that see the same, the places that one of them knows as normal from a lesson.
+
+    Only ``motion`` can compare places with lessons. A network beside it would still find them abnormal. Changes
+    ``detections``, which are those of one frame in the order of the detectors.
+    """
+    for teller, told in zip(detectors, list(detections), strict=True):
+        if told.excused is None or not teller.sees:
+            continue
+        for i, detector in enumerate(detectors):
+            if detector is not teller and detector.sees == teller.sees:
+                detections[i] = detector.without(detections[i], told.excused)

@@ -74,6 +74,7 @@ class CalibrationStore:
         for name, peaks in calibration.peaks.items():
             arrays[f"{name}.highest"] = np.array(peaks.highest, np.float64)
             arrays[f"{name}.limits"] = np.array(peaks.limits, np.float64)
+            arrays[f"{name}.numbers"] = np.array(peaks.numbers, np.int64)
         path = self.path(camera)
         partial = path.with_name(f".{path.name}.partial")
         try:
@@ -116,4 +117,7 @@ def _peaks(arrays: Mapping[str, NDArray[np.generic]], name: str) -> Peaks:
         raise ValueError
     if not np.isfinite(highest).all() or np.isnan(limits).any():
         raise ValueError
-    return Peaks(highest.tolist(), limits.tolist())
+    numbers = np.asarray(arrays.get(f"{name}.numbers", np.arange(len(highest))), np.int64)  # older files have none
+    if numbers.shape != highest.shape or (np.diff(numbers) <= 0).any() or (numbers < 0).any():
+        raise ValueError
+    return Peaks(highest.tolist(), limits.tolist(), numbers.tolist())

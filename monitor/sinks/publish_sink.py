@@ -31,6 +31,7 @@ class PublishSink(Sink):
 
     evidence      returns the names of the evidence files of an alert's event
     lost_after_s  a camera that gives no frames for this long is an alert, seconds
+    published     called with each alert after it was sent, and the id of its event
     """
 
     def __init__(
@@ -38,9 +39,11 @@ class PublishSink(Sink):
         publisher: Publisher,
         evidence: Callable[[Alert], Sequence[str]] = lambda _: (),
         lost_after_s: float = LOST_AFTER_S,
+        published: Callable[[Alert, str], None] = lambda *_: None,
     ) -> None:
         self._publisher = publisher
         self._evidence = evidence
+        self._published = published
         self._lost = LostCameras(lost_after_s)
         self._budgets = BudgetNews()
         self._elapsed_s = 0.0  # of the run, at the last report
@@ -60,7 +63,8 @@ class PublishSink(Sink):
 
     def alert(self, alert: Alert, report: CameraReport) -> None:
         """Publish the step of an event; the start and the end are sent with a picture."""
-        self._publisher.publish_alert(
+        named = alert.named
+        message = self._publisher.publish_alert(
             alert.camera,
             alert.event,
             started_at=alert.started_at,
@@ -76,7 +80,10 @@ class PublishSink(Sink):
             evidence=self._evidence(alert),
             media_s=alert.media_s,
             jpeg=None if alert.event.phase is Phase.UPDATE else snapshot_jpeg(alert),
+            name="" if named is None else named.name,
+            alike=None if named is None else named.alike,
         )
+        self._published(alert, message.event_id)
 
     def health(self, report: CameraReport) -> None:
         """Publish the camera's new state."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 
 from monitor.errors import UsageError
 
@@ -34,3 +35,11 @@ def in_words(seconds: float) -> str:
     if round(seconds) < 60:
         return f"{max(0.0, seconds):.0f} s"
     return f"{round(seconds / 60, 1):g} min" if seconds < 3600 else f"{round(seconds / 3600, 1):g} h"
+
+
+def local_time(unix_s: float) -> str:
+    """``2026-03-02 14:07:31`` in this machine's time zone, or the number if there is no such time."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix_s))
+    except (OverflowError, ValueError, OSError):
+        return f"{unix_s:.0f}"

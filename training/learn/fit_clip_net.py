@@ -98,7 +98,7 @@ def synthetic_auc(
     abnormal: list[bool] = []
     for _ in range(max(1, samples // BATCH)):
         inputs, masks = make_batch(maker, BATCH)
-        scores.extend(float(fused.max()) for fused, _ in detector.look(list(inputs)))
+        scores.extend(float(fused.max()) for fused, *_ in detector.look(list(inputs)))
         abnormal.extend(bool(mask.any()) for mask in masks)
     positive, found = np.array(abnormal), np.array(scores)
     if not positive.any() or positive.all() or np.isnan(found).any():
@@ -122,7 +122,7 @@ def _usual(
         for i in range(max(0, end - max(_LEAD, len(clip.times) - end)), len(clip.times)):
             inputs = stream.update_grey(clip.frames[i], float(clip.times[i]))
             if inputs is not None and (end < len(clip.times) or not held or not any(held)):
-                ((fused, heads),) = detector.look([inputs])
+                ((fused, heads, _),) = detector.look([inputs])
                 scores.append([float(fused.max()), *heads.tolist()])
                 held.append(i >= end)
     table = np.array(scores)[held] if any(held) else np.array(scores)

@@ -69,11 +69,11 @@ class Exchange:
             topics = set(chain.from_iterable(peer.subscriptions for peer in self._subscribers()))
         return frozenset(topic.decode(errors="replace") for topic in topics)
 
-    def next_request(self) -> tuple[Connection, bytes] | None:
-        """Take the request that has waited longest; None if none waits. Call ``reply`` with its connection."""
+    def next_request(self, door: Door) -> tuple[Connection, bytes] | None:
+        """Take the request through a door that has waited longest; None if none waits. Call ``reply`` afterwards."""
         with self.news:
-            while self._requests:
-                asking = self._requests.popleft()
+            while (asking := next((each for each in self._requests if each.door is door), None)) is not None:
+                self._requests.remove(asking)
                 peer = asking.peer
                 if isinstance(peer, Requester) and peer.request is not None and not asking.closed:
                     request, peer.request, peer.answering = peer.request, None, True

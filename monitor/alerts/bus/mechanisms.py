@@ -36,6 +36,8 @@ class Mechanism(Protocol):
 
     name: str
     """NULL or CURVE."""
+    key: bytes | None
+    """The peer's public key, 32 bytes, once it is admitted; None without keys."""
 
     def take(self, command: bytes) -> tuple[bytes, Mapping[str, bytes] | None]:
         """Handle a command of the handshake. Returns the bytes to send, and the peer's properties once it is done.
@@ -57,6 +59,7 @@ class NullMechanism:
     """No encryption; everybody may connect. ``properties`` are those of the publisher."""
 
     name = "NULL"
+    key: bytes | None = None
 
     def __init__(self, properties: Mapping[str, bytes]) -> None:
         self._ready = encode_command("READY", encode_properties(properties))
@@ -90,6 +93,7 @@ class CurveMechanism:
     def __init__(
         self, public: bytes, secret: bytes, admit: Callable[[bytes], None], properties: Mapping[str, bytes]
     ) -> None:
+        self.key: bytes | None = None
         self._public, self._secret, self._admit = public, secret, admit
         self._properties = encode_properties(properties)
         self._own_public, self._own_secret = bindings.crypto_box_keypair()
@@ -135,6 +139,7 @@ class CurveMechanism:
         if not hmac.compare_digest(vouched, self._peer_public + self._public):
             raise CryptoError
         self._admit(key)
+        self.key = key
         ready = encode_command("READY", self._seal(self._properties, b"CurveZMQREADY---"))
         return encode_frame(ready, command=True), decode_properties(properties)
 

@@ -67,6 +67,11 @@ class Peer(ABC):
         self._unsent = memoryview(b"")
 
     @property
+    def key(self) -> bytes | None:
+        """Its public key, 32 bytes; None without keys."""
+        return self._mechanism.key
+
+    @property
     def idle(self) -> bool:
         """True if the peer loses nothing when it is disconnected and connects again."""
         return False

@@ -17,6 +17,8 @@ compared, at its place. A detector that has learned from such frames compares al
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
@@ -27,6 +29,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.frontend import BINS, FrontEnd, View
 from monitor.detector.grey_pictures import EvenSample, grey_pictures
+from monitor.detector.lessons import Lesson, hour_of
 from monitor.detector.motion.cells import (
     AREA,
     AREA_FEATURE,
@@ -40,10 +43,11 @@ from monitor.detector.motion.cells import (
     reasons,
 )
 from monitor.detector.motion.exemplars import ExemplarMemory, k_centre
+from monitor.detector.motion.taught_cells import TaughtCells
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
 from monitor.stream.regimes import Regime, regime_of, small_picture
-from monitor.types import Detection, FloatArray, Frame, Image
+from monitor.types import Bools, Detection, FloatArray, Frame, Image, Traits
 
 _MOST_PICTURES, _STRETCH_S = 3000, 3.0  # maximum number of pictures to learn from, and length of their stretches
 _BACKGROUND_PICTURES = 300
@@ -53,6 +57,8 @@ _EARLIER_FEATURES = 13
 _OF_FLOW = BINS + 5  # number of features, the first ones, that come from optical flow
 _SPEED_WEIGHT, _AREA_WEIGHT = 1.0, 0.5
 _WHOLE_TOP_CELLS = 3
+_MOST_TRAITS, _TOLD = 48, 0.8  # cells of a frame that are kept for lessons, and their least score
+_TOLERANCE = 1.5  # what is taught once stands for more than what is learned from many examples of it
 _SCALE_PRIOR = 20  # in the scale of each cell, the scale of the whole picture counts as this many samples
 
 
@@ -158,11 +164,11 @@ class Motion(Detector):
         self._settings, self._exemplars, self._deviation, self._usual = settings, exemplars, deviation, usual
         self._scale, self._background = scale, background
         self._usual_terms = usual.astype(np.float32)
-        rows = settings.cells[0]
-        self._parts = [slice(rows * part, rows * (part + 1)) for part in range(1 + settings.infrared)]
         by_cell = exemplars.astype(np.float32).reshape(-1, *exemplars.shape[2:])
         self._memory = ExemplarMemory(by_cell, settings.neighbours, spaced=settings.spacing)
         self._area_memory = self._memory.only(AREA_FEATURE)
+        self._origin: Motion = self
+        self._lessons: TaughtCells | None = None
         # Learned from frames that were too far apart for optical flow: no exemplar has any.
         self._slow = not exemplars[..., :_OF_FLOW].any()
 
@@ -219,7 +225,7 @@ class Motion(Detector):
         for fold in np.array_split(everything, _FOLDS):
             exemplars, usual = taught(np.setdiff1d(everything, fold))
             others = cls(settings, exemplars, deviation, unscaled, usual, background)
-            distances.extend(others._distances(seen[i], others._parts[0]) for i in fold)
+            distances.extend(others._distances(seen[i]) for i in fold)
         exemplars, usual = taught(everything)
         by_cell = np.stack(distances).reshape(len(distances), -1)
         scale = cell_scale([own[own > 0] for own in by_cell.T]).reshape(settings.cells)
@@ -279,15 +285,114 @@ class Motion(Detector):
         if view is None:
             return nan_detection()
         cells = self.comparable(view)
-        part = self._parts[observation.stream.part if self._settings.infrared else 0]
-        scores = scored_places(observation.frame, self._cell_scores(cells, part), self.typical, least=0.0)
+        part = observation.stream.part if self._settings.infrared else 0
+        learned = self._cell_scores(cells, part)
+        places, excused = learned, None
+        if self._lessons is not None:
+            hour = hour_of(observation.frame)
+            places, excused = self._with_lessons(self._lessons, cells, learned, hour, part)
+        scores = scored_places(observation.frame, places, self.typical, least=0.0)
         highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
         strongest = np.unravel_index(int(scores.argmax()), scores.shape)
+        traits = self._traits(cells, scored_places(observation.frame, learned, self.typical, least=0.0), part)
         if scores[strongest] <= 1:
-            return Detection(float(highest.mean()), scores)
+            return Detection(float(highest.mean()), scores, traits=traits, excused=excused)
         zoom = observation.frame.image.shape[1] / self._settings.width
-        why = reasons(cells.terms[strongest], self._usual_terms[part][strongest], zoom)
-        return Detection(float(highest.mean()), scores, why)
+        why = reasons(cells.terms[strongest], self._usual_terms[self._rows(part)][strongest], zoom)
+        return Detection(float(highest.mean()), scores, why, traits, excused)
+
+    @property
+    def origin(self) -> Motion:
+        """See Detector."""
+        return self._origin
+
+    def taught(self, lessons: Sequence[Lesson]) -> Motion:
+        """See Detector. A cell is judged by what was learned, or by what was taught there if it is more like that."""
+        if not any(lesson.of(self.name) for lesson in lessons):
+            return self._origin
+        other = copy.copy(self._origin)
+        other._lessons = TaughtCells(lessons, self.grid, self._deviation)
+        return other
+
+    def again(self, score: float, traits: Traits, hour: float | None) -> tuple[float, Bools | None]:
+        """See Detector: the score of the cells that are kept."""
+        if tuple(traits["grid"].tolist()) != self.grid:
+            return score, None
+        where = traits["cells"].astype(np.intp)
+        features = traits["features"].astype(np.float32) / self._deviation
+        terms = traits["terms"].astype(np.float32)
+        only_area = bool(traits["only_area"][0])
+        part = int(traits["part"][0]) if self._settings.infrared and "part" in traits else 0
+        places = where + part * math.prod(self.grid)
+        found = self._compared(places, features, only_area=only_area)
+        scores = self._with_size(found, terms, self._usual_terms.reshape(-1, len(TERMS))[places])
+        excused = None
+        if self._lessons is not None:
+            scores, known = self._by_lessons(
+                self._lessons, where, features, terms, scores, hour, part, only_area=only_area
+            )
+            excused = np.zeros(self.grid, bool)
+            excused.ravel()[where[known]] = True
+        return float(np.sort(scores)[-self._settings.top_cells :].sum() / self._settings.top_cells), excused
+
+    def _traits(self, cells: Cells, scores: FloatArray, part: int) -> Traits | None:
+        """The cells that are unusual, most unusual first; None if none is."""
+        flat = scores.ravel()
+        if not flat.max() > 1:
+            return None
+        order = np.argsort(-flat, kind="stable")[:_MOST_TRAITS]
+        where = order[flat[order] > _TOLD]
+        terms = cells.terms.reshape(-1, len(TERMS))[where]
+        usual = self._usual_terms[self._rows(part)].reshape(-1, len(TERMS))[where]
+        return {
+            "grid": np.array(self.grid, np.int16),
+            "cells": where.astype(np.int16),
+            "features": cells.features.reshape(-1, FEATURES)[where].astype(np.float16),
+            "terms": terms.astype(np.float16),
+            "ratios": over_usual(terms, usual)[:, BINS:].astype(np.float16),
+            "scores": flat[where].astype(np.float16),
+            "only_area": np.array([cells.only_area], np.uint8),
+            "part": np.array([part], np.uint8),
+        }
+
+    def _with_lessons(
+        self, lessons: TaughtCells, cells: Cells, learned: FloatArray, hour: float | None, part: int
+    ) -> tuple[FloatArray, Bools | None]:
+        """The scores of all cells, (rows, columns), and those that a lesson knows as normal; None if none does."""
+        unusual = np.flatnonzero(learned.ravel() > _TOLD)
+        if not len(unusual):
+            return learned, None
+        features = cells.features.reshape(-1, FEATURES)[unusual] / self._deviation
+        terms = cells.terms.reshape(-1, len(TERMS))[unusual]
+        found, known = self._by_lessons(
+            lessons, unusual, features, terms, learned.ravel()[unusual], hour, part, only_area=cells.only_area
+        )
+        scores, excused = learned.copy(), np.zeros(learned.shape, bool)
+        scores.ravel()[unusual] = found
+        excused.ravel()[unusual[known]] = True
+        return scores, excused if known.any() else None
+
+    def _by_lessons(
+        self,
+        lessons: TaughtCells,
+        where: NDArray[np.intp],
+        features: FloatArray,
+        terms: FloatArray,
+        learned: FloatArray,
+        hour: float | None,
+        part: int,
+        *,
+        only_area: bool,
+    ) -> tuple[FloatArray, Bools]:
+        """The scores of some cells (k,) by what was learned or taught, and whether a lesson knows each as normal."""
+        distance, taught_terms = lessons.nearest(where, features, hour, only=AREA_FEATURE if only_area else None)
+        known, places = np.isfinite(distance), where + part * math.prod(self.grid)
+        units = np.where(known, distance, 0.0) / (_TOLERANCE * self._scale.ravel()[places])
+        usual = np.maximum(self._usual_terms.reshape(-1, len(TERMS))[places], taught_terms)
+        by_lesson = self._with_size(np.maximum(units, 1e-6).astype(np.float32), terms, usual)
+        # As for what was learned: up to the usual, speed and size say nothing against a cell.
+        scores = np.where(known, np.minimum(learned, by_lesson), learned).astype(np.float32)
+        return scores, known & (units < 1) & (by_lesson < learned)
 
     def score_of(self, cells: NDArray[np.integer], distances: FloatArray, terms: NDArray[np.floating]) -> float:
         """The score of a frame from its active cells.
@@ -301,9 +406,14 @@ class Motion(Detector):
         )
         return float(np.sort(scores)[-self._settings.top_cells :].sum() / self._settings.top_cells)
 
-    def _cell_scores(self, cells: Cells, part: slice) -> FloatArray:
-        """The scores of all cells, (rows, columns) float32; 0 for one without motion. part: the exemplars' rows."""
-        return self._with_size(self._distances(cells, part), cells.terms, self._usual_terms[part])
+    def _cell_scores(self, cells: Cells, part: int = 0) -> FloatArray:
+        """The scores of all cells, (rows, columns) float32; 0 for one without motion. part: see MotionStream."""
+        return self._with_size(self._distances(cells, part), cells.terms, self._usual_terms[self._rows(part)])
+
+    def _rows(self, part: int) -> slice:
+        """The rows of the exemplars that pictures of this part are compared with."""
+        rows = self._settings.cells[0]
+        return slice(part * rows, (part + 1) * rows)
 
     def _with_size(self, distances: FloatArray, terms: NDArray[np.floating], usual: FloatArray) -> FloatArray:
         """Cells' distances in units of their scale (...), combined with speed and size; terms and usual: (..., 12)."""
@@ -311,20 +421,23 @@ class Motion(Detector):
         speed, area = self._settings.speed_weight * ratios[..., SPEED], self._settings.area_weight * ratios[..., AREA]
         return np.where(distances > 0, np.sqrt(np.square(distances) + np.square(speed) + np.square(area)), distances)
 
-    def _distances(self, cells: Cells, part: slice) -> FloatArray:
+    def _distances(self, cells: Cells, part: int = 0) -> FloatArray:
         """Distances to the exemplars divided by the scale, (rows, columns) float32; 0 for a cell without motion."""
         rows, columns = self._settings.cells
         scores = np.zeros(rows * columns, np.float32)
         active = self.active(cells)
-        places = active + part.start * columns
         if len(active):
             features = cells.features.reshape(-1, FEATURES)[active] / self._deviation
-            if cells.only_area:
-                found = self._area_memory.distances(places, features[:, AREA_FEATURE : AREA_FEATURE + 1])
-            else:
-                found = self._memory.distances(places, features)
-            scores[active] = found / self._scale.ravel()[places]
+            scores[active] = self._compared(active + part * len(scores), features, only_area=cells.only_area)
         return scores.reshape(rows, columns)
+
+    def _compared(self, places: NDArray[np.intp], features: FloatArray, *, only_area: bool) -> FloatArray:
+        """Distances of features (k, 16) to the exemplars of their places, divided by the scale: (k,) float32."""
+        if only_area:
+            found = self._area_memory.distances(places, features[:, AREA_FEATURE : AREA_FEATURE + 1])
+        else:
+            found = self._memory.distances(places, features)
+        return np.asarray(found / self._scale.ravel()[places], np.float32)
 
     def settings(self) -> dict[str, Any]:
         """The fields of MotionSettings."""

@@ -10,6 +10,7 @@ most of the next day. States and textures are compared only with those of the sa
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +23,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.kept_pictures import Kept
+from monitor.detector.lessons import Lesson, hour_of
 from monitor.detector.scene.patches import SIDE, Patches, patch_picture
 from monitor.detector.scene.picture_memory import NEIGHBOURS, Pictures
 from monitor.detector.scene.scene_states import States, colour_differences, parts, top_mean
+from monitor.detector.scene.taught_pictures import TaughtPictures
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
 from monitor.scores.calibration import fit_tail
@@ -32,7 +35,7 @@ from monitor.scores.held_out import HeldOut
 from monitor.scores.smoothing import CausalMedian, SmoothingSettings
 from monitor.states import TIMES_USUAL, Reason
 from monitor.stream.regimes import COLUMNS, ROWS, LightWatch, Regime, small_picture
-from monitor.types import Detection, FloatArray, Frame
+from monitor.types import Bools, Detection, FloatArray, Frame, Image, Traits
 
 _REGIMES = tuple(Regime)
 _MIN_PICTURES = 32  # minimum number of pictures to learn a regime
@@ -90,6 +93,8 @@ class Scene(Detector):
         memories: Mapping[Regime, States] | Mapping[Regime, Patches] | Mapping[Regime, Pictures],
     ) -> None:
         self._settings = settings
+        self._origin: Scene = self
+        self._lessons: TaughtPictures | None = None
         self._memories: dict[Regime, States | Patches | Pictures] = dict(memories)
         # Held-out footage from the same hours as the learned footage does not represent another day, or another clip.
         self.min_threshold = settings.floor
@@ -167,21 +172,69 @@ class Scene(Detector):
         memory = self._memories.get(light.regime)
         if memory is None or light.settling:
             return nan_detection()
-        if isinstance(memory, Pictures):
-            distance, places = self._whole(frame, memory, picture)
-            score = stream.median.update(frame.time_s, distance)
-            return Detection(score, places, _reasons(score, light.regime))
-        if isinstance(memory, States):
-            places = memory.compare(colour_differences(picture))[0]
-        else:
-            places = memory.compare(patch_picture(frame.small.sample, memory.size))
-        places = scored_places(frame, places, self.typical, least=0.0)
-        score = stream.median.update(frame.time_s, top_mean(places))
-        return Detection(score, places, _reasons(score, light.regime))
+        patch = patch_picture(frame.small.sample, memory.size) if isinstance(memory, Patches) else None
+        raw, places, learned = self._compared(memory, picture, patch, hour_of(frame), frame)
+        score = stream.median.update(frame.time_s, raw)
+        traits = _traits(light.regime, picture, patch, learned) if max(raw, score) > 1 else None
+        return Detection(score, places, _reasons(score, light.regime), traits)
 
-    def _whole(self, frame: Frame, memory: Pictures, picture: FloatArray) -> tuple[float, FloatArray]:
+    def _compared(
+        self,
+        memory: States | Patches | Pictures,
+        picture: FloatArray,
+        patch: Image | None,
+        hour: float | None,
+        frame: Frame | None,
+    ) -> tuple[float, FloatArray, FloatArray]:
+        """The score of a picture before smoothing, how unusual each place is, and the same without lessons.
+
+        frame: says which places are not scored
+        """
+        if isinstance(memory, Pictures):
+            distance, learned = self._whole(frame, memory, picture)
+            places, taught = learned, self._lessons.whole(memory, picture, hour) if self._lessons else math.inf
+            if taught < distance:
+                distance, places = taught, learned * np.float32(taught / distance)
+            return distance, places, learned
+        if isinstance(memory, States):
+            learned = memory.compare(colour_differences(picture))[0]
+        else:
+            assert patch is not None
+            learned = memory.compare(patch)
+        places = self._lessons.places(memory, picture, patch, learned, hour) if self._lessons else learned
+        if frame is not None:
+            learned, places = (scored_places(frame, each, self.typical, least=0.0) for each in (learned, places))
+        return top_mean(places), places, learned
+
+    @property
+    def origin(self) -> Scene:
+        """See Detector."""
+        return self._origin
+
+    def taught(self, lessons: Sequence[Lesson]) -> Scene:
+        """See Detector. Pictures of the event count as learned: all of them, or at the places of the event."""
+        pictures = TaughtPictures(lessons)
+        if not pictures:
+            return self._origin
+        other = copy.copy(self._origin)
+        other._lessons = pictures
+        return other
+
+    def again(self, score: float, traits: Traits, hour: float | None) -> tuple[float, Bools | None]:
+        """See Detector. Where no lesson matters, the score is what it was."""
+        memory = self._memories.get(_REGIMES[int(traits["regime"][0])])
+        patch = traits.get("patch")
+        fits = memory is not None and traits["picture"].shape == (ROWS, COLUMNS, 3)
+        if not self._lessons or memory is None or not fits:
+            return score, None
+        if isinstance(memory, Patches) and (patch is None or patch.shape[::-1] != memory.size):
+            return score, None
+        raw = self._compared(memory, traits["picture"].astype(np.float32), patch, hour, None)[0]
+        return min(score, raw), None
+
+    def _whole(self, frame: Frame | None, memory: Pictures, picture: FloatArray) -> tuple[float, FloatArray]:
         """The distance of a whole picture and its blocks, by the rules of its places: blocks count by what they get."""
-        if frame.places is None:
+        if frame is None or frame.places is None:
             return memory.compare(picture)
         distance, blocks = memory.compare(picture, frame.places.left_out(*picture.shape[:2]))
         ruled = scored_places(frame, blocks, self.typical, least=0.0)
@@ -264,6 +317,15 @@ def _once_a_day(held_out: HeldOut, name: str) -> float:
         return max(fit_tail(held_out, name, SmoothingSettings().smoother).scale(name, 1.0).threshold, 1.0)
     except ModelError:  # the footage does not vary at all
         return 1.0
+
+
+def _traits(regime: Regime, picture: FloatArray, patch: Image | None, places: FloatArray) -> Traits:
+    found: Traits = {
+        "regime": np.array([_REGIMES.index(regime)], np.uint8),
+        "picture": picture.astype(np.float16),
+        "places": places.astype(np.float16),
+    }
+    return found if patch is None else {**found, "patch": patch}
 
 
 def _reasons(score: float, regime: Regime) -> tuple[Reason, ...]:

@@ -26,11 +26,13 @@ class AnomalyLogits(NamedTuple):
     fused  (B, h/4, w/4) logits of the anomaly map
     parts  (B, 3, h/4, w/4) contribution of each head to the map, in the order of HEADS
     heads  logits of each head at its own stride: (B, h/16, w/16), (B, h/8, w/8), (B, h/4, w/4)
+    fine   (B, c, h/4, w/4) the finest features: what the network has learned to tell abnormal places by
     """
 
     fused: Tensor
     parts: Tensor
     heads: tuple[Tensor, Tensor, Tensor]
+    fine: Tensor
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -92,7 +94,7 @@ class ClipNet(nn.Module):
             parts = torch.cat([*same, heads[2]], dim=1) * weight[:, None, None]
             fused = parts.sum(dim=1) + self.fuse_bias
         large, medium, subtle = (head[:, 0] for head in heads)
-        return AnomalyLogits(fused, parts, (large, medium, subtle))
+        return AnomalyLogits(fused, parts, (large, medium, subtle), fine.float())
 
 
 def _double(x: Tensor) -> Tensor:

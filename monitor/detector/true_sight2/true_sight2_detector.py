@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ from monitor.detector.true_sight2.clip_inputs import (
 from monitor.detector.true_sight2.clip_net import HEADS, ClipNet, averaged
 from monitor.errors import ModelError
 from monitor.states import Reason
-from monitor.types import Detection, FloatArray, Frame, Image
+from monitor.types import Bools, Detection, FloatArray, Frame, Image
 
 CUDA_FRAMES = 8
 """Frames per batch on a GPU, padded with zeros. A fixed shape uses one kernel and gives the same bytes."""
@@ -49,6 +50,7 @@ SPEED_GRID = (6, 10)
 _EVERY_S = 0.2
 _LEARN_PER_S = 0.8  # maximum change of the background, grey levels per second
 _RESET_SHARE = 0.5  # if more than this share of the picture differs from it, the background shows another scene
+_EXCUSED_BESIDE = 7  # places of the map, about two cells of motion on each side
 _UNLIKE = 22  # a pixel differs from the background by at least this, grey levels
 
 
@@ -81,6 +83,19 @@ class Scene(NamedTuple):
 
     background: FloatArray
     usual_speed: FloatArray
+
+
+class Looked(NamedTuple):
+    """What the network says about one input.
+
+    fused     (23, 39) float32, the anomaly map
+    heads     (3,) float32, the part of each head in its peak
+    features  (c,) float32, the finest features at its peak
+    """
+
+    fused: FloatArray
+    heads: FloatArray
+    features: FloatArray
 
 
 class ClipStream:
@@ -203,13 +218,13 @@ class TrueSight2(Detector):
         found = []
         for frame, paced, due, inputs in looks:
             if due:
-                paced.said = nan_detection() if inputs is None else self._detection(frame, *next(maps))
+                paced.said = nan_detection() if inputs is None else self._detection(frame, next(maps))
             found.append(paced.said)
         return found
 
-    def look(self, inputs: Sequence[FloatArray]) -> list[tuple[FloatArray, FloatArray]]:
-        """For each input (CHANNELS, 96, 160): the anomaly map (23, 39), and the part of each head in its peak, (3,)."""
-        found: list[tuple[FloatArray, FloatArray]] = []
+    def look(self, inputs: Sequence[FloatArray]) -> list[Looked]:
+        """What the network says about each input (CHANNELS, 96, 160)."""
+        found: list[Looked] = []
         # Always the same batch shape: other frames in a batch must not change the bytes of a frame's result.
         frames = 1 if self._device.type == "cpu" else CUDA_FRAMES
         for start in range(0, len(inputs), frames):
@@ -220,22 +235,45 @@ class TrueSight2(Detector):
                 part = torch.cat([part, part.new_zeros(frames - known, *part.shape[1:])])
             with torch.inference_mode(), exact(self._device):
                 out = self._fast(part.to(self._device, self._fast.dtype).contiguous(memory_format=torch.channels_last))
-                fused, parts = averaged(out.fused)[:known].cpu().numpy(), out.parts[:known].cpu().numpy()
-            for one, heads in zip(fused, parts, strict=True):
+                places = averaged(out.fused)
+                features = _at_peak(places, out.fine)[:known].cpu().numpy()
+                fused, parts = places[:known].cpu().numpy(), out.parts[:known].cpu().numpy()
+            for one, heads, of_peak in zip(fused, parts, features, strict=True):
                 row, column = divmod(int(one.argmax()), one.shape[1])
-                found.append((one, heads[:, row : row + 2, column : column + 2].mean(axis=(1, 2))))
+                found.append(Looked(one, heads[:, row : row + 2, column : column + 2].mean(axis=(1, 2)), of_peak))
         return found
 
-    def _detection(self, frame: Frame, fused: FloatArray, heads: FloatArray) -> Detection:
-        highest, fused = int(fused.argmax()), scored_places(frame, fused, self.typical)
+    def _detection(self, frame: Frame, looked: Looked) -> Detection:
+        heads = looked.heads
+        highest, fused = int(looked.fused.argmax()), scored_places(frame, looked.fused, self.typical)
         score = float(fused.max())
         if int(fused.argmax()) != highest:  # the heads are those of another place, which counts less or not at all
             return Detection(score, fused)
         usual, head_usual = self._settings.usual, self._settings.head_usual
+        traits = None
+        if usual is not None and score > usual:
+            traits = {"map": fused.astype(np.float16), "features": looked.features.astype(np.float16)}
         if usual is None or head_usual is None or score <= usual:
-            return Detection(score, fused)
+            return Detection(score, fused, traits=traits)
         spoke = int((heads - np.array(head_usual)).argmax())
-        return Detection(score, fused, (Reason(f"unlike anything learned here ({HEADS[spoke]})", score, usual),))
+        return Detection(
+            score, fused, (Reason(f"unlike anything learned here ({HEADS[spoke]})", score, usual),), traits
+        )
+
+    def without(self, detection: Detection, excused: Bools) -> Detection:
+        """See Detector. The network has seen the last 0.4 s, so the places beside the excused ones count as well."""
+        heat = detection.anomaly_map
+        if heat is None:
+            return detection
+        fine = cv2.resize(excused.astype(np.uint8), heat.shape[::-1], interpolation=cv2.INTER_NEAREST)
+        left_out = cv2.dilate(fine, np.ones((_EXCUSED_BESIDE, _EXCUSED_BESIDE), np.uint8)) > 0
+        if not left_out.any():
+            return detection
+        least = heat.min() if left_out.all() else heat[~left_out].min()
+        rest = np.where(left_out, least, heat).astype(np.float32)
+        score = float(rest.max())
+        # The reasons are those of the highest place, which may be left out.
+        return Detection(score, rest, detection.reasons if score >= detection.score else ())
 
     def on_cpu(self) -> TrueSight2:
         """See Detector.on_cpu. Scores differ from those on the GPU only by rounding."""
@@ -290,6 +328,13 @@ def fast_network(net: ClipNet, trunk: torch.dtype) -> ClipNet:
     fast.requires_grad_(False)
     fast.trunk_to(trunk)
     return fast.to(memory_format=torch.channels_last)
+
+
+def _at_peak(places: Tensor, fine: Tensor) -> Tensor:
+    """The features (B, c) of the 2x2 places of ``fine`` (B, c, h, w) at the peak of each map (B, h - 1, w - 1)."""
+    peak = places.flatten(1).argmax(dim=1)
+    pooled = torch.nn.functional.avg_pool2d(fine, 2, stride=1).flatten(2)
+    return pooled.gather(2, peak[:, None, None].expand(-1, pooled.shape[1], 1))[:, :, 0]
 
 
 class _Folded(torch.nn.Module):

@@ -126,7 +126,7 @@ def test_what_follows_from_a_guess_is_no_second_mistake(tmp_path: Path, text: st
 def test_flags_that_were_not_given_change_nothing() -> None:
     flags: dict[str, Any] = {
         "model": None, "fps": None, "analysis_fps": None, "false_alarms_per_day": None, "device": None, "alerts": None,
-        "scores": None, "history": None, "publish": None, "journal": None, "evidence": None,
+        "scores": None, "history": None, "control": None, "publish": None, "journal": None, "evidence": None,
     }  # fmt: skip
     assert load_config(None, given_flags(**flags)) == with_places(MonitorConfig())
     given = given_flags(**(flags | {"publish": False, "evidence": Path("kept"), "analysis_fps": 0.0}), speed="max")

@@ -11,7 +11,7 @@ from monitor.judging.fusion import ModelScale
 from monitor.judging.live_calibration import BLOCK_S, LEAST_BLOCKS, MOST_BLOCKS, LiveCalibration, Peaks, live_tail
 from monitor.scores.calibration import DAY_S
 from monitor.scores.smoothing import SmoothingSettings
-from monitor.testing.fakes import brightness_model
+from monitor.testing.fakes import brightness_model, brightness_scale
 
 
 def scale(budget: float = 1.0) -> ModelScale:
@@ -109,3 +109,23 @@ def test_blocks_that_follow_each_other_are_one_peak_cut_off_at_its_limit() -> No
     assert (tail.peaks, tail.known) == (2, 1)
     assert tail.excess == pytest.approx(0.6 + 0.5)
     assert len(highest) > LEAST_BLOCKS
+
+
+def test_a_verdict_changes_the_thresholds_at_the_next_calm_frame() -> None:
+    calibration = LiveCalibration(brightness_scale(), on=True)
+    for number in range(100):
+        calibration.peaks["brightness"].add(0.1 + 0.001 * number, math.inf, number)
+    calibration.calibrate(earned=7)
+    assert not calibration.take(0, 0.0, (0.1,), alarmed=True)
+    assert calibration.take(0, 0.1, (0.1,), alarmed=False)
+    assert not calibration.take(0, 0.2, (0.1,), alarmed=False)
+
+
+def test_the_present_half_minute_can_be_judged_too() -> None:
+    calibration = LiveCalibration(brightness_scale(), on=True)
+    calibration.take(0, 0.0, (0.9,), alarmed=True)
+    assert calibration.judge(0, calibration.block, normal=True) == {"brightness": []}
+    for number in range(1, 400):
+        calibration.take(0, number / 10, (0.1,), alarmed=False)
+    assert calibration.peaks["brightness"].limits == [math.inf]
+    assert calibration.peaks["brightness"].highest[0] == pytest.approx(0.9)

@@ -1,0 +1,34 @@
+"""Opens what people teach: the file of verdicts beside the journal, and the teacher that serves the control socket."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from monitor.alerts.control import Forget
+from monitor.app.config import MonitorConfig
+from monitor.app.forgetting import Forgetter, places_of
+from monitor.app.planning import calibration_store
+from monitor.app.publishing import Publishing
+from monitor.live.fleet import Fleet
+from monitor.teaching.teacher import Teacher
+from monitor.teaching.verdict_store import VerdictStore, taught_path
+
+
+def open_teaching(settings: MonitorConfig, publishing: Publishing, stack: ExitStack, fleet: Fleet) -> Teacher | None:
+    """The teacher of a run, until ``stack`` is closed; None without a journal, which gives events their ids.
+
+    Raises ConfigError or RunError if the file cannot be used.
+    """
+    control = publishing.publisher.control
+    if publishing.journal is None:
+        if control is not None:
+            control.desk.why_not = "this run keeps no journal, so nothing can be taught: run it without --no-journal"
+        return None
+    store = stack.enter_context(VerdictStore(taught_path(publishing.journal.path)))
+    teacher = Teacher(store, fleet, calibration_store(settings))
+    if control is not None:
+        teacher.serve_at(control.desk)
+        places = places_of(settings, publishing.journal, store)
+        forgetter = Forgetter(places, lambda name: fleet.get(name) is not None, teacher.forgotten)
+        control.desk.serve(Forget, forgetter.serve)
+    return teacher

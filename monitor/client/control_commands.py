@@ -1,0 +1,298 @@
+"""The client's commands that talk to the control socket: ``ping``, and what others add."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from monitor.alerts.control import (
+    Changes,
+    ControlReply,
+    ControlRequest,
+    Feedback,
+    Name,
+    Ping,
+    Preview,
+    Undo,
+    Verdicts,
+)
+from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT
+from monitor.client.controller import ANSWER_S, Controller
+from monitor.client.forget_request import forget_request
+from monitor.errors import MonitorError, UsageError, first_problem
+from monitor.reading import MB, parse_json, read_file
+from monitor.text.command_line import say_error
+from monitor.text.durations import local_time
+from monitor.text.outside import safe
+from monitor.text.wrapping import complain
+
+Endpoint = Annotated[str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")]
+ControlEndpoint = Annotated[
+    str | None, typer.Option(metavar="ADDR", help="The monitor's control address. Default: as the monitor reports.")
+]
+Keys = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with this client's keys.")]
+Timeout = Annotated[float, typer.Option(metavar="S", min=0, help="Wait this many seconds for the monitor.")]
+Begin = Annotated[
+    str | None, typer.Option("--from", metavar="AGE|TIME", help="Only from this time on: 2h, 7d, 2026-03-02T14:00.")
+]
+End = Annotated[str | None, typer.Option("--to", metavar="AGE|TIME", help="Only up to this time.")]
+Everything = Annotated[bool, typer.Option("--all", help="Of all times.")]
+What = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KIND", help="alerts, evidence, taught, thresholds or models; repeat it. Default: all."),
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Delete. Without it, only say what would be deleted.")]
+PREVIEW_S = 60.0
+"""Default time to wait for a preview, seconds: it judges the alarms of a month again."""
+_LARGEST_FILE = 10 * MB
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
+
+
+@contextmanager
+def controlling(endpoint: str, control: str | None, keys: Path | None, timeout_s: float) -> Iterator[Controller]:
+    """A connection to the monitor. Errors become one sentence and an exit code."""
+    try:
+        with Controller(endpoint, control, keys=keys, timeout_s=timeout_s) as controller:
+            yield controller
+    except MonitorError as error:
+        say_error(error)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def asked(controller: Controller, request: ControlRequest, *, as_json: bool = False) -> ControlReply:
+    """Ask, and print what the monitor says. Ends the command with exit code 1 if it refuses."""
+    reply = controller.ask(request)
+    if as_json:
+        print_line(json.dumps({"reply": reply.reply, "said": reply.said, **reply.data}))
+    elif reply.reply == "ok":
+        print_line(safe(reply.said))
+    if reply.reply != "ok":
+        if not as_json:
+            complain(safe(f"error: {reply.said}"))
+        raise typer.Exit(1)
+    return reply
+
+
+def print_line(line: str) -> None:
+    """Print one line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def ping(
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """Check that the monitor takes requests, and say what this client may do.
+
+    Exit code: 0 if it answers, 1 if not, 2 if an option is wrong.
+    """
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, Ping(), as_json=as_json)
+
+
+def feedback(
+    event: Annotated[str | None, typer.Argument(metavar="EVENT", help="The id of the event.")] = None,
+    verdict: Annotated[
+        str | None, typer.Argument(metavar="normal|real|NAME", help="What it was. A name says that it was real, too.")
+    ] = None,
+    scope: Annotated[
+        str, typer.Option(metavar="here|picture", help="Normal in that place only, or everywhere in the picture.")
+    ] = "here",
+    all_hours: Annotated[
+        bool, typer.Option("--all-hours", help="Normal at any hour, not only around that time of day.")
+    ] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only say what it would have changed in the last 30 days.")
+    ] = False,
+    camera: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Refuse if the event is of another camera.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Give the verdicts of this file: JSON lines with event, verdict, scope ..."),
+    ] = None,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = PREVIEW_S,
+    as_json: AsJson = False,
+) -> None:
+    """Say what an event was. It counts at once, and after a restart.
+
+    Exit code: 0 if every verdict was taken, 1 if not, 2 if an option is wrong.
+    """
+    if (file is None) == (event is None) or (event is not None and verdict is None):
+        raise typer.BadParameter("give EVENT and a verdict, or --file FILE")
+    kind = Preview if preview else Feedback
+    if file is None:
+        fields = {"event": event, "verdict": verdict, "scope": scope, "all_hours": all_hours, "camera": camera}
+        requests = [_request(kind, fields, "")]
+    else:
+        requests = _requests(file, kind)
+    refused = 0
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        if file is None:
+            asked(controller, requests[0], as_json=as_json)
+            return
+        for number, request in enumerate(requests, 1):
+            try:
+                asked(controller, request, as_json=as_json)
+            except typer.Exit:
+                refused += 1
+                complain(safe(f"line {number} was not taken: event {request.event}"))
+    if refused:
+        raise typer.Exit(1)
+
+
+def _requests(file: Path, kind: type[Feedback]) -> list[Feedback]:
+    """The verdicts of a file. A line that makes no sense is refused before any verdict is given."""
+    try:
+        lines = read_file(file, _LARGEST_FILE).decode(errors="replace").splitlines()
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {safe(file)}: {error.strerror or error}") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            content = parse_json(line.encode())
+        except ValueError as error:
+            raise typer.BadParameter(f"line {number} of {safe(file)} is not JSON: {safe(error)}") from None
+        if not isinstance(content, dict):
+            raise typer.BadParameter(f"line {number} of {safe(file)} must be an object with event and verdict")
+        found.append(_request(kind, content, f"line {number} of {safe(file)}: "))
+    if not found:
+        raise typer.BadParameter(f"{safe(file)} holds no verdict")
+    return found
+
+
+def _request(kind: type[Feedback], fields: dict[str, Any], where: str) -> Feedback:
+    known = {name: fields[name] for name in ("event", "verdict", "scope", "all_hours", "camera") if name in fields}
+    try:
+        return kind(**known)
+    except ValidationError as error:
+        place, what = first_problem(error)
+        raise typer.BadParameter(f"{where}{place}: {safe(what)}") from None
+
+
+def undo(
+    event: Annotated[str, typer.Argument(metavar="EVENT", help="The id of the event.")],
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """Take a verdict back, with all that followed from it."""
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, Undo(event=event), as_json=as_json)
+
+
+def verdicts(
+    camera: Annotated[str | None, typer.Option(metavar="NAME", help="Only this camera.")] = None,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """List what people have said about events, and when events with a name notify."""
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        data = asked(controller, Verdicts(camera=camera), as_json=as_json).data
+    if as_json:
+        return
+    for each in data.get("verdicts", []):
+        scope = "" if each["verdict"] != "normal" else f"  {each['scope']}{', all hours' * each['all_hours']}"
+        said = f"{local_time(each['given_at'])}  {each['camera']}  {each['event']}  {each['verdict']}{scope}"
+        print_line(safe(f"{said}  by {each['given_by']}"))
+    for name, alert in data.get("names", {}).items():
+        print_line(safe(f"events named '{name}': {alert}"))
+
+
+def name(
+    called: Annotated[str, typer.Argument(metavar="NAME", help="The name that events have.")],
+    alert: Annotated[str, typer.Argument(metavar="always|never|as-scored", help="When such events notify.")],
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """Say when events with a name notify: always, never, or as their score says."""
+    try:
+        request = Name.model_validate({"name": called, "alert": alert})
+    except ValidationError as error:
+        place, what = first_problem(error)
+        raise typer.BadParameter(f"{place}: {safe(what)}") from None
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, request, as_json=as_json)
+
+
+def forget(
+    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
+    begin: Begin = None,
+    end: End = None,
+    everything: Everything = False,
+    what: What = None,
+    yes: Yes = False,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = PREVIEW_S,
+    as_json: AsJson = False,
+) -> None:
+    """Delete what is known of a camera. Without --yes, only say what would be deleted.
+
+    Without a running monitor: run_monitor.py forget.
+    """
+    try:
+        request = forget_request(camera, begin, end, what, everything=everything, preview=not yes)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, request, as_json=as_json)
+    if not yes and not as_json:
+        complain("nothing is deleted yet: add --yes")
+
+
+def changes(
+    limit: Annotated[int, typer.Option(metavar="N", min=1, max=500, help="The last N changes.")] = 50,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """List the last changes that were asked for, newest first, with who asked."""
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        data = asked(controller, Changes(limit=limit), as_json=as_json).data
+    for each in [] if as_json else data.get("changes", []):
+        print_line(safe(f"{local_time(each['at'])}  {each['by']}  {each['said']}"))
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add these commands to the client's command line."""
+    helped: dict[str, tuple[Callable[..., None], str]] = {
+        "ping": (ping, "Check that the monitor takes requests."),
+        "feedback": (feedback, "Say what an event was: normal, real, or a name."),
+        "undo": (undo, "Take a verdict back."),
+        "verdicts": (verdicts, "List what people have said about events."),
+        "name": (name, "Say when events with a name notify."),
+        "forget": (forget, "Delete what is known of a camera."),
+        "changes": (changes, "List the last changes, with who asked."),
+    }
+    for called, (command, words) in helped.items():
+        app.command(called, short_help=words)(command)

@@ -1,0 +1,171 @@
+"""Forgetting a camera: what goes, what stays, and what is said, with and without a running monitor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from monitor.alerts.control import Forget
+from monitor.alerts.control_desk import Asker, Done
+from monitor.alerts.journal import Journal
+from monitor.alerts.publisher import Publisher
+from monitor.app.forget_command import app
+from monitor.app.forgetting import Forgetter, Places
+from monitor.errors import UsageError
+from monitor.sinks.evidence.evidence_files import EvidenceFiles
+from monitor.states import AlertEvent, Phase
+from monitor.teaching.verdict_store import KeptEvent, Verdict, VerdictStore, taught_path
+from tests.helpers.publishing import ANY, publish_alert
+from tests.helpers.teachable import event_of
+
+END = AlertEvent(1, Phase.END, 10.0, 12.5, score=0.2, peak_score=1.5, peak_s=10.5, notify=True)
+NOW = time.time()
+
+
+def fill(state: Path) -> None:
+    """A state folder with an event each of two cameras, and one of the first that is ten days old."""
+    path = state / "runs/journal.sqlite3"
+    with Journal(path) as journal, Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher:
+        for camera in ("door", "yard"):
+            publish_alert(publisher, camera, jpeg=b"picture of " + camera.encode())
+            publish_alert(publisher, camera, END)
+    traits = event_of(200).traits
+    assert traits is not None
+    with VerdictStore(taught_path(path)) as store:
+        for camera, at in (("door", NOW), ("door", NOW - 10 * 86_400), ("yard", NOW)):
+            event_id = f"e1-{camera}-{at:.0f}"
+            store.keep(KeptEvent(event_id, camera, at, at + 1, 1.5, True, traits))
+            store.give(Verdict(event_id, camera, "normal", False, True, at, "me", {}))
+            for name in EvidenceFiles.of(camera, at, 1, ".mp4").all:
+                file = state / "evidence" / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(b"x")
+    (state / "runs/calibrations").mkdir()
+    (state / "runs/calibrations/door.safetensors").write_bytes(b"x")
+    (state / "models/door/v0001").mkdir(parents=True)
+    (state / "models/door/v0001/model.json").write_text('{"format": "true-sight-model"}')
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    fill(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def places(state: Path) -> Iterator[Places]:
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(state / "runs/journal.sqlite3"))
+        store = stack.enter_context(VerdictStore(taught_path(journal.path)))
+        yield Places(journal, store, state / "evidence", state / "runs/calibrations", state / "models")
+
+
+def done(forgetter: Forgetter, request: Forget) -> Done:
+    steps = forgetter.serve(request, Asker("here"))
+    assert not isinstance(steps, Done)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            found = ended.value
+            break
+    assert isinstance(found, Done)
+    return found
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).parts[0] for path in folder.rglob("*") if path.is_file()}
+
+
+ALL = ("alerts", "evidence", "thresholds", "taught", "models")
+
+
+def test_a_preview_says_what_would_go_and_deletes_nothing(places: Places, state: Path) -> None:
+    found = done(Forgetter(places), Forget(camera="door", what=ALL))
+    assert found.said == (
+        "door: would delete 2 messages, 8 evidence files, 2 verdicts, 2 kept events, 1 threshold file and "
+        "1 model version"
+    )
+    assert done(Forgetter(places), Forget(camera="door", what=ALL)).said == found.said
+    assert files(state / "evidence") == {"door", "yard"}
+
+
+def test_everything_of_a_camera_goes_and_nothing_of_another(places: Places, state: Path) -> None:
+    told: list[tuple[str, bool]] = []
+    forgetter = Forgetter(places, forgotten=lambda *given: told.append(given))
+    found = done(forgetter, Forget(camera="door", what=ALL, preview=False))
+    assert found.said.startswith("door: deleted 2 messages, 8 evidence files")
+    assert told == [("door", True)]
+    assert files(state / "evidence") == {"yard"}
+    assert not (state / "models/door").exists()
+    assert not (state / "runs/calibrations/door.safetensors").exists()
+    page = places.journal.page(0, ("",), limit=100, max_bytes=10**6)
+    assert {entry.topic for entry in page.entries} == {"alert/yard/"}
+    assert [each.camera for each in places.store.verdicts()] == ["yard"]
+    with pytest.raises(UsageError, match="nothing is known of a camera 'door'"):
+        done(forgetter, Forget(camera="door", what=ALL, preview=False))
+
+
+def test_what_is_deleted_is_no_longer_in_the_files(state: Path, places: Places) -> None:
+    done(Forgetter(places), Forget(camera="door", what=ALL, preview=False))
+    kept = b"".join(path.read_bytes() for path in (state / "runs").glob("*.sqlite3*"))
+    assert b"picture of yard" in kept
+    assert b"picture of door" not in kept
+
+
+def test_only_a_time_goes(places: Places, state: Path) -> None:
+    request = Forget(camera="door", to_at=NOW - 86_400, what=("alerts", "evidence", "taught"), preview=False)
+    found = done(Forgetter(places), request)
+    assert found.data["counts"] == {"message": 0, "evidence file": 4, "verdict": 1, "kept event": 1}
+    assert len(places.store.event_ids("door")) == 1
+    assert len(list((state / "evidence/door").rglob("*.json"))) == 1
+
+
+def test_a_camera_that_is_watched_but_has_nothing_is_no_mistake(places: Places) -> None:
+    found = done(Forgetter(places, known=lambda name: name == "gate"), Forget(camera="gate"))
+    assert found.said == "gate: would delete nothing"
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(words))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_forgets_while_no_monitor_runs(state: Path) -> None:
+    given = ["door", "--state", str(state), "--evidence", str(state / "evidence")]
+    code, out, err = run(*given, "--all")
+    assert (code, err) == (0, "nothing is deleted yet: add --yes\n")
+    assert out.startswith("door: would delete 2 messages, 8 evidence files")
+    code, out, _ = run(*given, "--all", "--yes")
+    assert (code, out.startswith("door: deleted 2 messages")) == (0, True)
+    assert files(state / "evidence") == {"yard"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "say what to forget: --from and --to, or --all"),
+        (["--all", "--from", "2h"], "--all means all times"),
+        (["--from", "soon"], "--from: 'soon' is neither an age"),
+        (["--all", "--what", "wings"], "what.0: Input should be"),
+        (["--from", "2h", "--what", "models"], "models cannot be forgotten for a time only"),
+        (["--from", "1h", "--to", "2h"], "the time ends before it begins"),
+    ],
+)
+def test_a_wrong_command_is_one_sentence(state: Path, words: list[str], said: str) -> None:
+    code, _, err = run("door", "--state", str(state), *words)
+    assert code == 2
+    assert said in err
+
+
+def test_a_journal_in_use_is_left_to_the_running_monitor(state: Path) -> None:
+    with Journal(state / "runs/journal.sqlite3"):
+        code, _, err = run("door", "--state", str(state), "--all", "--yes")
+    assert code == 1
+    assert "monitor.client forget door" in err
+    assert run("door", "--state", str(state / "nowhere"), "--all")[0] == 2
