@@ -23,6 +23,8 @@ from monitor.delivery.mqtt_settings import MqttSettings
 from monitor.delivery.mqtt_topics import Topics
 from monitor.delivery.outbox_sink import Outbox
 from monitor.learning.calibration_store import CalibrationStore
+from monitor.live.fleet import Fleet
+from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
 from monitor.sinks.calibration_sink import CalibrationSink
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
@@ -38,6 +40,8 @@ from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.stream.schedule_settings import ScheduleSettings
+from monitor.teaching.teacher import Teacher
+from monitor.teaching.verdict_store import VerdictStore
 from monitor.testing.receivers import ScriptedReceiver
 from monitor.testing.sink_contract import SINK_CHECKS, SinkCheck
 
@@ -66,6 +70,12 @@ def delivering(folder: Path) -> Iterator[Sink]:
 
 
 @contextmanager
+def teaching(folder: Path) -> Iterator[Sink]:
+    with VerdictStore(folder / "taught.sqlite3") as store:
+        yield Teacher(store, Fleet(Pipeline()), CalibrationStore(folder / "calibrations"))
+
+
+@contextmanager
 def over_mqtt(_: Path) -> Iterator[Sink]:
     """States for a broker that is not there."""
     settings, topics, armed = MqttSettings(host="127.0.0.1", port=1), Topics("base", "homeassistant"), Armed()
@@ -85,6 +95,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "publish": publishing,
     "outbox": delivering,
     "mqtt": over_mqtt,
+    "teacher": teaching,
     "log": lambda _: plain(LogSink(every_s=0.1)),
     "record": lambda folder: Recorder(folder / "scores.jsonl", folder / "alerts.jsonl", sort=True),
     "demo": lambda _: plain(DemoJudge(SyntheticScene(duration_s=10.0))),
@@ -117,7 +128,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield from below(child)
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
-    known |= {CalibrationSink, Outbox, MqttLiveSink, MomentsSink}
+    known |= {CalibrationSink, Outbox, MqttLiveSink, MomentsSink, Teacher}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1

@@ -21,7 +21,7 @@ def chair(row: int = 3, column: int = 5) -> FloatArray:
     """A usual picture with something black in one block."""
     picture: FloatArray = USUAL[0].copy()
     picture[row, column] = 0
-    return picture
+    return np.asarray(picture, np.float32)
 
 
 def kept(picture: FloatArray, places: FloatArray) -> Traits:
