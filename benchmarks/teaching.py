@@ -9,7 +9,7 @@ lighter or darker by up to 7 %, with noise): the same thing again, so its alarms
 come: their alarms should stay. A copy whose alarm ends later than without the verdict counts as not silenced.
 
 Names: examples are named, and the events of all other clips are compared with them. The kinds of events are written
-below; they were assigned by eye, before any figure was known.
+below; they were assigned by eye, on the pictures of the alarms.
 """
 
 from __future__ import annotations
