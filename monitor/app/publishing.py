@@ -86,7 +86,8 @@ def control_address(publish: PublishConfig) -> str | None:
     check_endpoint(publish.alerts)
     endpoint = control_beside(publish.alerts)
     if publish.keys is None and is_exposed(endpoint):
-        log.warning("control is off, because other machines could reach it without keys: set keys under [publish]")
+        if publish.insecure:  # otherwise the alerts address is refused, which says what to do
+            log.warning("control is off, because other machines could reach it without keys: set keys under [publish]")
         return None
     try:
         listen(endpoint).close()
