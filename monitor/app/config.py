@@ -44,6 +44,7 @@ from monitor.sources.naming import NAME_PATTERN
 from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.state_folder import JOURNAL, MODELS
 from monitor.stream.health.health_settings import HealthSettings
+from monitor.web.web_settings import WebSettings
 
 LEAST_FPS = 0.01
 """Lowest rate of analysis, frames per second."""
@@ -242,6 +243,7 @@ class MonitorConfig(Settings):
     evidence: EvidenceSettings = EvidenceSettings()
     journal: JournalConfig = JournalConfig()
     metrics: MetricsSettings = MetricsSettings()
+    web: WebSettings = WebSettings()
     mqtt: MqttSettings = MqttSettings()
     notify: dict[ReceiverName, NotifySettings] = Field(default_factory=dict)
     """Services that notify people, by Apprise."""

@@ -20,6 +20,7 @@ from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.metrics_serving import serve_metrics
 from monitor.app.outcome import Outcome
+from monitor.app.page_process import check_published, open_page
 from monitor.app.planning import calibration_store, learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
@@ -63,6 +64,7 @@ class RunOptions:
     record_scores  file of JSON lines to write scores to, or None
     record_alerts  file of JSON lines to write alerts to, or None
     config         the config file, which can be read again during the run; None without one
+    scratch        folder of the demo that is deleted after the run, or None
     follow_config  True: read the config file again whenever it has changed
     """
 
@@ -73,6 +75,7 @@ class RunOptions:
     record_scores: Path | None = None
     record_alerts: Path | None = None
     config: Path | None = None
+    scratch: Path | None = None
     follow_config: bool = False
 
 
@@ -101,6 +104,7 @@ class Session:
         self._publishing: PublishSink | None = None
         self._counted: Mapping[str, Sequence[Counted]] = {}
         self._dashboard: Dashboard | None = None
+        self._page = ""
         self._reloader: Reloader | None = None
         if options.scene is None:
             self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
@@ -150,7 +154,9 @@ class Session:
             if result.episodes:
                 self._print("", result_table(result))
             evidence = self._settings.evidence
-            self._say(result_sentence(result), where_pictures_are(evidence.folder if evidence.enabled else None))
+            scratch = self._options.scratch
+            kept = evidence.enabled and not (scratch and evidence.folder.is_relative_to(scratch))
+            self._say(result_sentence(result), where_pictures_are(evidence.folder if kept else None))
         if dashboard is not None and unfinished:  # these log lines disappeared with the dashboard
             self._say("", *unfinished)
         if outcome.stopped and (nothing := outcome.nothing_came()):  # only a warning: the exit code is 0
@@ -199,6 +205,7 @@ class Session:
             model=", ".join(sorted({m.id for m in models})) or "none yet",
             endpoint=endpoint,
             false_alarms_per_day=budgets.pop() if len(budgets) == 1 else None,
+            page=self._page,
         )
 
     def _print(self, *parts: object) -> None:
@@ -220,6 +227,7 @@ class Session:
         """The sinks of the run, in the order publish, record, draw."""
         settings, options = self._settings, self._options
         check_journalled(settings)
+        check_published(settings)
         sinks: list[Sink] = []
         endpoint = "off"
         earlier: Sequence[AlertMessage] = ()
@@ -236,6 +244,8 @@ class Session:
             publisher, earlier, journal = publishing.publisher, publishing.earlier, publishing.journal
             self._counted = publishing.counted
             endpoint = publisher.alerts_endpoint
+            if settings.web.enabled:
+                self._page = open_page(settings, publisher, stack, demo=self._judge is not None)
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s)
             sinks.append(self._publishing)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -14,13 +15,13 @@ from pydantic import ValidationError
 
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_SCORES_ENDPOINT
 from monitor.errors import ConfigError, UsageError, first_problem
-from monitor.processes import end_with_parent
+from monitor.processes import die_first, end_with_parent, limit_memory
 from monitor.settings import given_path
 from monitor.text.command_line import run_app
-from monitor.text.commands import python_command
 from monitor.text.escaping import cleaned
 from monitor.text.logs import log_to_stderr
 from monitor.text.streams import prepare_streams
+from monitor.web.installed import check_installed
 from monitor.web.web_listening import listening_socket, url_of
 from monitor.web.web_settings import WebSettings
 
@@ -38,13 +39,9 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(parser=given_path, metavar="FILE", help="The file of users.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user or token.")]
 AsRole = Annotated[str, typer.Option(metavar="ROLE", help="viewer or operator.")]
-_PACKAGES = ("fastapi", "uvicorn", "argon2")
-
-
-def check_installed() -> None:
-    """Raise UsageError if the packages of the page are not installed."""
-    if not all(importlib.util.find_spec(name) for name in _PACKAGES):
-        raise UsageError(f"the page needs more packages: run `{python_command('-m pip install')} 'true-sight[web]'`")
+_MOST_MEMORY = 2**30
+"""Of a page beside a monitor, bytes: whatever viewers do must not take the memory of the machine."""
+_NICE = 5
 
 
 @app.callback(
@@ -87,6 +84,8 @@ def main(
     if context.invoked_subcommand is not None:
         return
     end_with_parent()
+    if socket_fd is not None:
+        _give_way()
     log_to_stderr(verbose=False)
     check_installed()
     from monitor.web.bus_reader import BusAddress
@@ -112,6 +111,14 @@ def main(
                 log.warning("passwords travel to the page without encryption: give --certificate, or use a tunnel")
 
         server.serve(listening, ready)
+
+
+def _give_way() -> None:
+    """The monitor on this machine goes first."""
+    die_first()
+    limit_memory(_MOST_MEMORY)
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
 
 
 @app.command("password", short_help="Add a user to the file of users, or change the password.")
