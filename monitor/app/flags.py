@@ -93,7 +93,6 @@ FLAGS_OF_SETTINGS = {
     "evidence.folder": ("--evidence", ""),
     "metrics.listen": ("--metrics", ""),
     "web.listen": ("--web-listen", ""),
-    "web": ("--web-listen", ""),
 }
 """Setting -> its flag and the unit of the value; empty if there is no unit. Error sentences about flags need the unit,
 because a flag's name does not contain it."""

@@ -147,7 +147,7 @@ def event_details(event: StoredEvent, store: EventStore, evidence: Path | None) 
     rank, of = store.rank(alert)
     fields = _fields(event, store, evidence)
     if alert.about == AlertKind.ANOMALY:
-        place = "the most unusual" if rank == 1 else f"number {rank} of the most unusual"
+        place = "the most unusual" if rank == 1 else f"rank {rank}"
         fields["unusual"] += f", {place} of {of} events of this camera" if of > 1 else ""
     message = json.loads(alert.model_dump_json(by_alias=True))
     return EventDetails(**fields, rank=rank, of=of, message=message)

@@ -31,7 +31,7 @@ function card(budget) {
       el("tbody", {}, budget.windows.map((window) => el("tr", {},
         el("th", { scope: "row" }, window.days === 1 ? "day" : `${window.days} days`), el("td", {}, String(window.alarms)),
         el("td", {}, window.watched_days.toFixed(2)))))),
-    el("p", { class: "muted" }, "as told at ", timeOf(budget.told_at)));
+    el("p", { class: "muted" }, "figures of ", timeOf(budget.told_at)));
 }
 
 export async function budget(main) {

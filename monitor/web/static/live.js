@@ -29,7 +29,7 @@ function card(camera, event) {
       el("p", { class: above ? "number above" : "number" }, scoreText(camera.score)),
       el("p", { class: "muted" }, "score; threshold 1.00")),
     curve(camera.curve),
-    el("p", { class: "detail" }, camera.detail || (camera.since === null ? "" : `since ${lasting(Date.now() / 1000 - camera.since)}`)),
+    el("p", { class: "detail" }, camera.detail || (camera.since === null ? "" : `for ${lasting(Date.now() / 1000 - camera.since)}`)),
     event && el("a", { class: "last", href: `/review#${event.id}` },
       event.picture || event.heat
         ? el("img", { src: `/api/v1/events/${event.id}/${event.picture ? "picture" : "heat"}`, alt: "", loading: "lazy" }) : "",
