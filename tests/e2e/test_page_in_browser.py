@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
 from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.publisher import Publisher
@@ -79,10 +80,15 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 
 def open_page(context: BrowserContext, said: list[str]) -> Page:
     """A tab that notes what would be a fault: errors, refusals by the policy, and a dialog that hostile text opened."""
+
+    def dismissed(dialog: Dialog) -> None:
+        said.append(dialog.message)
+        dialog.dismiss()
+
     page = context.new_page()
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("console", lambda line: said.append(line.text) if "Content Security Policy" in line.text else None)
-    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    page.on("dialog", dismissed)
     return page
 
 
@@ -137,7 +143,7 @@ def test_an_alert_is_seen_within_a_second_and_its_clip_plays(served: Served, con
     for number in (1, 2, 3):  # the machine may be busy once
         reason = f"{HOSTILE} {number}"
         began = time.monotonic()
-        served.monitor.do(lambda publisher, n=number, text=reason: alert(publisher, n, (name,), text))
+        served.monitor.do(partial(alert, number=number, evidence=(name,), reason=reason))
         expect(page.locator("#news")).to_contain_text(reason)
         took_s.append(time.monotonic() - began)
         if took_s[-1] < PROMISED_S:

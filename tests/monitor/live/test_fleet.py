@@ -35,6 +35,7 @@ from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.states import CameraState
 from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, watched_by
 from monitor.testing.scripted import FAST, Clock, ClockedStop, RecordingSink, Shot, Step, recorded
+from monitor.web.web_settings import WebSettings
 from tests.helpers.normal_street import SIZE, street
 
 DEADLINE_S = 60.0
@@ -153,6 +154,7 @@ OTHER: dict[str, object] = {
     "evidence": DEMO.evidence.but(enabled=True),
     "journal": DEMO.journal.model_copy(update={"enabled": False}),
     "metrics": MetricsSettings(enabled=True),
+    "web": WebSettings(enabled=True),
     "mqtt": MqttSettings(host="127.0.0.1"),
     "notify": {"phone": NotifySettings(url=SecretStr("json://127.0.0.1"))},
     "webhook": {"own": WebhookSettings(url=SecretStr("http://127.0.0.1"), secret=SecretStr("s" * 16))},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_viewer_that_takes_nothing_is_closed_and_holds_no_memory(monkeypatch: 
         await present(viewers, 1)
         (viewer,) = viewers.present
         for number in range(3 * QUEUED):
-            viewers._tell("scores", lambda number=number: {"number": number})
+            viewers._tell("scores", partial(dict, number=number))
             assert viewer.chunks.qsize() <= QUEUED
         assert viewer.slow.is_set()
         async with asyncio.timeout(DEADLINE_S):
