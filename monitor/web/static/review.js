@@ -90,12 +90,16 @@ export async function review(main) {
 
   function draw() {
     const rows = [];
+    const drawn = new Map([...list.querySelectorAll(".event")].map((button) => [button.dataset.stamp, button.parentNode]));
     let before = "";
     for (const event of events) {
       const name = dayOf(event.started_at);
       if (name !== before) rows.push(el("li", { class: "day" }, name));
       before = name;
-      rows.push(row(event, choose));
+      const stamp = JSON.stringify(event);
+      const made = drawn.get(stamp) ?? row(event, choose); // an event that has not changed keeps its picture
+      made.querySelector(".event").dataset.stamp = stamp;
+      rows.push(made);
     }
     list.replaceChildren(...rows);
     more.hidden = following === null;
@@ -114,8 +118,14 @@ export async function review(main) {
     try {
       const page = await api(query(further === true ? following : null));
       if (mine !== asked) return;
-      events = further === true ? [...events, ...page.events] : page.events;
-      following = page.following;
+      const known = new Set(page.events.map((event) => event.id));
+      const rest = events.filter((event) => !known.has(event.id));
+      if (further === true) events = [...rest, ...page.events];
+      else if (further === "fresh" && page.following !== null) {
+        events = [...page.events, ...rest.filter((event) => event.started_at <= page.events.at(-1).started_at)];
+      } else events = page.events;
+      // A fresh first page in front of further pages does not change where they end.
+      if (further === true || events.length === page.events.length) following = page.following;
       count.textContent = page.total === 0 ? "No event." : `${page.total} ${page.total === 1 ? "event" : "events"}`;
       draw();
       if (chosen === null && events.length && matchMedia("(min-width: 56rem)").matches) choose(events[0].id, false);
@@ -173,14 +183,14 @@ export async function review(main) {
   await load();
   return {
     take(kind, data) {
-      if (kind === "refresh") load();
+      if (kind === "refresh") load("fresh");
       if (kind !== "alert") return;
       const at = events.findIndex((event) => event.id === data.id);
       if (at >= 0) {
         events[at] = data;
         draw();
         if (chosen === data.id && !data.open) choose(data.id, box.classList.contains("showing"));
-      } else load(); // it may or may not fit the filter
+      } else load("fresh"); // it may or may not fit the filter
     },
     key(name) {
       if (name === "j") step(1);
