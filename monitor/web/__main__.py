@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -101,12 +102,14 @@ def main(
     server = PageServer(settings, BusAddress(endpoint, scores_endpoint, history_endpoint, keys), evidence)
     host, port = settings.address
     listening = listening_socket(host, port) if socket_fd is None else socket.socket(fileno=socket_fd)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.stop())  # also after uvicorn has taken it: it raises it again
     with listening:
         url = url_of(listening, host, tls=certificate is not None)
 
         def ready() -> None:
             if socket_fd is None:
-                log.info("the page is at %s", url)
+                typer.echo(f"the page is at {url}")
             if passwords is not None and certificate is None and not host.startswith("127."):
                 log.warning("passwords travel to the page without encryption: give --certificate, or use a tunnel")
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
+from typing import cast
 
 import pytest
 import trustme
+from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 from typer.testing import CliRunner
 
 from monitor.alerts.keys import make_keys
@@ -18,7 +23,7 @@ from monitor.web.page_server import PageServer
 from monitor.web.user_file import Role, UserFile
 from monitor.web.web_listening import listening_socket, url_of
 from monitor.web.web_settings import WebSettings, is_loopback
-from tests.helpers.web_page import PASSWORD
+from tests.helpers.web_page import PASSWORD, log_in, users_file
 
 HEAVY = ("numpy", "cv2", "scipy", "torch")
 BUS = BusAddress("tcp://127.0.0.1:5560", None)
@@ -74,15 +79,36 @@ def test_users_and_tokens_are_made_and_changed(tmp_path: Path) -> None:
     assert (who.name, who.role) == ("screen", Role.VIEWER)
 
 
-def test_a_page_with_keys_and_a_certificate_is_made(tmp_path: Path) -> None:
+def test_a_page_with_keys_and_a_certificate_has_cookies_for_https_only(tmp_path: Path) -> None:
     make_keys(tmp_path, "page")
     certificate = trustme.CA().issue_cert("127.0.0.1")
     certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "page.pem")
-    settings = WebSettings(certificate=tmp_path / "page.pem")
+    settings = WebSettings(certificate=tmp_path / "page.pem", passwords=users_file(tmp_path)[0])
     server = PageServer(settings, BusAddress(BUS.alerts, None, keys=tmp_path / "page"), None)
-    assert server.page.tls
+    client = TestClient(cast(ASGIApp, server._server.config.app), base_url="https://monitor.example:8088")
+    assert log_in(client, "ann", Origin="http://monitor.example:8088").status_code == 403
+    answer = log_in(client, "ann", Origin="https://monitor.example:8088")
+    assert answer.headers["set-cookie"].startswith("__Host-true-sight=")
+    assert "Secure" in answer.headers["set-cookie"]
+    assert client.get("/api/v1/session").json()["name"] == "ann"
     with listening_socket("127.0.0.1", 0) as listening:
         assert url_of(listening, "127.0.0.1", tls=True).startswith("https://127.0.0.1:")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_program_names_its_address_and_ends_well(number: signal.Signals) -> None:
+    command = [sys.executable, "-u", "-m", "monitor.web", "--listen", "127.0.0.1:0", "--endpoint", "tcp://127.0.0.1:9"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            said = process.stdout.readline()
+            address = said.removeprefix("the page is at ").strip()
+            with urllib.request.urlopen(f"{address}/api/v1/health", timeout=60) as answer:  # noqa: S310
+                assert answer.status == 200
+            process.send_signal(number)
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize(
