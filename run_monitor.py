@@ -32,7 +32,7 @@ from monitor import __version__
 from monitor.app import flags
 from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
-from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet
+from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet, with_page
 from monitor.app.own_model import Relearning
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
@@ -143,6 +143,8 @@ def main(
     publish: flags.Publish = None,
     evidence: flags.Evidence = None,
     metrics: flags.Metrics = None,
+    web: flags.Web = None,
+    web_listen: flags.WebListen = None,
     record_scores: flags.RecordScores = None,
     record_alerts: flags.RecordAlerts = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="Print more log lines.")] = False,
@@ -180,6 +182,8 @@ def main(
         journal=journal,
         evidence=evidence,
         metrics=metrics,
+        web=web,
+        web_listen=web_listen,
     )
     scene = SyntheticScene() if demo else None
     scratch = (
@@ -206,6 +210,8 @@ def main(
                     "detectors": settings.detectors or DEMO_DETECTORS,
                 }
             )
+        if scratch is not None and (settings.web.enabled or (web is None and not headless)):
+            settings = with_page(settings, Path(scratch.name))
         if settings.device.startswith("cuda"):
             check_device(settings.device)
         if scene is None:
@@ -226,6 +232,7 @@ def main(
             record_scores=record_scores,
             record_alerts=record_alerts,
             config=config,
+            scratch=None if scratch is None else Path(scratch.name),
             follow_config=watch_config,
         )
         # Without a terminal there is no width limit, so a wide console avoids cut lines.

@@ -25,6 +25,7 @@ DATA = (
     "monitor/assets/demo/weights.safetensors",
     "training/autoencoder/recipes/default.toml",
     "training/autoencoder/recipes/published.toml",
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "monitor/web/static").iterdir()),
 )
 INFO = f"true_sight-{__version__}.dist-info"
 

@@ -48,6 +48,7 @@ from monitor.sources.snapshot import SNAPSHOT_FPS
 from monitor.state_folder import JOURNAL, MODELS
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.schedule_settings import ScheduleSettings
+from monitor.web.web_settings import WebSettings
 
 LEAST_FPS = 0.01
 """Lowest rate of analysis, frames per second."""
@@ -250,6 +251,7 @@ class MonitorConfig(Settings):
     moments: MomentsSettings = MomentsSettings()
     journal: JournalConfig = JournalConfig()
     metrics: MetricsSettings = MetricsSettings()
+    web: WebSettings = WebSettings()
     mqtt: MqttSettings = MqttSettings()
     notify: dict[ReceiverName, NotifySettings] = Field(default_factory=dict)
     """Services that notify people, by Apprise."""

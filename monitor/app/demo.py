@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import NamedTuple
 from rich.table import Table
 from rich.text import Text
 
+from monitor.app.config import MonitorConfig
 from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport
@@ -20,6 +22,9 @@ from monitor.sources.synthetic.synthetic_scene import FPS, SyntheticScene
 from monitor.text.commands import monitor_command
 from monitor.text.wording import counted
 from monitor.types import Image
+from monitor.web.installed import is_installed
+
+log = logging.getLogger("monitor")
 
 MODEL_FOLDER = Path(__file__).resolve().parents[1] / "assets" / "demo"
 """The small model that ships with the project. ``python -m training.autoencoder.demo_model`` creates it."""
@@ -179,6 +184,22 @@ def compare(truth: Sequence[Episode], alerts: Sequence[Seen]) -> DemoResult:
         results.append(EpisodeResult(episode, delay, max((hit.peak_score for hit in hits), default=None), quiet))
     false = tuple((alert.started_s, alert.ended_s) for alert in alerts if alert not in matched)
     return DemoResult(tuple(results), false)
+
+
+def with_page(settings: MonitorConfig, scratch: Path) -> MonitorConfig:
+    """The demo's settings with the page and its pictures, if the page's packages are installed and it has what to show.
+
+    scratch  a folder that is deleted after the demo
+    """
+    if not settings.publish.enabled:
+        return settings
+    if not (settings.web.enabled or is_installed()):
+        log.info("the demo would show a page in a browser, too, with the packages of 'true-sight[web]'")
+        return settings
+    evidence = settings.evidence
+    if not evidence.enabled:
+        evidence = evidence.model_copy(update={"enabled": True, "folder": scratch / "evidence"})
+    return settings.model_copy(update={"web": settings.web.model_copy(update={"enabled": True}), "evidence": evidence})
 
 
 def where_pictures_are(evidence: Path | None) -> str:

@@ -61,6 +61,12 @@ Metrics = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="Serve Prometheus metrics, /livez and /readyz here. Default off."),
 ]
+Web = Annotated[
+    bool | None, typer.Option("--web/--no-web", help="Serve a page for browsers. Default: only with --demo.")
+]
+WebListen = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Serve the page here. Default 127.0.0.1:8088. Implies --web.")
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -93,6 +99,7 @@ FLAGS_OF_SETTINGS = {
     "publish.control": ("--control", ""),
     "evidence.folder": ("--evidence", ""),
     "metrics.listen": ("--metrics", ""),
+    "web.listen": ("--web-listen", ""),
 }
 """Setting -> its flag and the unit of the value; empty if there is no unit. Error sentences about flags need the unit,
 because a flag's name does not contain it."""
@@ -113,6 +120,8 @@ def given_flags(
     journal: bool | None,
     evidence: Path | None,
     metrics: str | None = None,
+    web: bool | None = None,
+    web_listen: str | None = None,
     state: Path | None = None,
     speed: float | str | None = None,
     loop: bool | None = None,
@@ -143,5 +152,7 @@ def given_flags(
         "journal.enabled": journal,
         "metrics.listen": metrics,
         "metrics.enabled": None if metrics is None else True,
+        "web.listen": web_listen,
+        "web.enabled": web if web is not None or web_listen is None else True,
     }
     return {key: value for key, value in settings.items() if value is not None}

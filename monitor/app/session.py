@@ -23,6 +23,7 @@ from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pic
 from monitor.app.metrics_serving import losses, serve_metrics
 from monitor.app.moments_place import kept_for_moments, moments_sink
 from monitor.app.outcome import Outcome
+from monitor.app.page_process import check_published, open_page
 from monitor.app.planning import calibration_store, learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
@@ -69,6 +70,7 @@ class RunOptions:
     record_scores  file of JSON lines to write scores to, or None
     record_alerts  file of JSON lines to write alerts to, or None
     config         the config file, which can be read again during the run; None without one
+    scratch        folder of the demo that is deleted after the run, or None
     follow_config  True: read the config file again whenever it has changed
     """
 
@@ -79,6 +81,7 @@ class RunOptions:
     record_scores: Path | None = None
     record_alerts: Path | None = None
     config: Path | None = None
+    scratch: Path | None = None
     follow_config: bool = False
 
 
@@ -110,6 +113,7 @@ class Session:
         self._counted: Mapping[str, Sequence[Counted]] = {}
         self._moments: MomentsSink | None = None
         self._dashboard: Dashboard | None = None
+        self._page = ""
         self._reloader: Reloader | None = None
         if options.scene is None:
             self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
@@ -165,7 +169,9 @@ class Session:
             if result.episodes:
                 self._print("", result_table(result))
             evidence = self._settings.evidence
-            self._say(result_sentence(result), where_pictures_are(evidence.folder if evidence.enabled else None))
+            scratch = self._options.scratch
+            kept = evidence.enabled and not (scratch and evidence.folder.is_relative_to(scratch))
+            self._say(result_sentence(result), where_pictures_are(evidence.folder if kept else None))
         if dashboard is not None and unfinished:  # these log lines disappeared with the dashboard
             self._say("", *unfinished)
         if outcome.stopped and (nothing := outcome.nothing_came()):  # only a warning: the exit code is 0
@@ -220,6 +226,7 @@ class Session:
             model=", ".join(sorted({m.id for m in models})) or "none yet",
             endpoint=endpoint,
             false_alarms_per_day=budgets.pop() if len(budgets) == 1 else None,
+            page=self._page,
         )
 
     def _print(self, *parts: object) -> None:
@@ -241,6 +248,7 @@ class Session:
         """The sinks of the run, in the order publish, record, draw."""
         settings, options = self._settings, self._options
         check_journalled(settings)
+        check_published(settings)
         sinks: list[Sink] = []
         endpoint = "off"
         earlier: Sequence[AlertMessage] = ()
@@ -258,6 +266,8 @@ class Session:
             publisher, earlier, journal = publishing.publisher, publishing.earlier, publishing.journal
             self._counted, self._control = publishing.counted, publisher.control
             endpoint = publisher.alerts_endpoint
+            if settings.web.enabled:
+                self._page = open_page(settings, publisher, stack, demo=self._judge is not None)
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             self._teacher = open_teaching(settings, publishing, stack, self.fleet)
             published = self._teacher.kept if self._teacher is not None else lambda *_: None

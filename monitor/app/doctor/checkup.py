@@ -24,7 +24,7 @@ from monitor.app.doctor.model_check import (
     no_model,
     too_short_to_learn,
 )
-from monitor.app.doctor.port_check import check_keys, check_metrics, check_ports
+from monitor.app.doctor.port_check import check_keys, check_metrics, check_page, check_ports
 from monitor.app.doctor.rate_check import too_slow
 from monitor.app.doctor.scene_check import check_scenes
 from monitor.app.doctor.verdict import judge_failure, judge_footage, judge_stream
@@ -110,6 +110,7 @@ def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
     yield from check_scenes([source for source in sources if source.name not in seen.failed], settings)
     yield from check_ports(settings.publish)
     yield from check_metrics(settings.metrics)
+    yield from check_page(settings.web)
     yield from check_keys(settings.publish)
     if settings.publish.enabled and settings.journal.enabled:
         yield check_journal(settings.journal)

@@ -9,10 +9,13 @@ from monitor.alerts.endpoints import check_endpoint
 from monitor.alerts.keys import ServerKeys
 from monitor.app.config import PublishConfig
 from monitor.app.doctor.finding_report import Finding, State, from_error
-from monitor.errors import BindError, ConfigError
+from monitor.errors import BindError, ConfigError, UsageError
 from monitor.sinks.metrics.metrics_server import MetricsServer
 from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.text.commands import client_command
+from monitor.web.installed import check_installed
+from monitor.web.web_listening import listening_socket
+from monitor.web.web_settings import WebSettings
 
 
 def check_ports(publish: PublishConfig) -> Iterator[Finding]:
@@ -64,3 +67,20 @@ def check_metrics(settings: MetricsSettings) -> Iterator[Finding]:
         yield from_error("port", "metrics", error)
         return
     yield Finding("port", "metrics", State.OK, found)
+
+
+def check_page(settings: WebSettings) -> Iterator[Finding]:
+    """Bind the address of the page as the monitor would, and release it again; nothing if there is no page."""
+    if not settings.enabled:
+        return
+    try:
+        check_installed()
+        listening_socket(*settings.address).close()
+        if settings.passwords is not None:
+            from monitor.web.user_file import UserFile  # its packages are an extra
+
+            UserFile(settings.passwords)
+    except (BindError, UsageError) as error:
+        yield from_error("port", "page", error)
+        return
+    yield Finding("port", "page", State.OK, f"{settings.listen} can be bound")

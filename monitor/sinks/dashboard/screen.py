@@ -49,13 +49,17 @@ _AFTER_CLOCK = " " * 9  # aligns with the text of a log line
 
 @dataclass(frozen=True, slots=True)
 class RunTitle:
-    """The constant parts of the header: names for people. false_alarms_per_day: None if the cameras' budgets differ."""
+    """The constant parts of the header: names for people. false_alarms_per_day: None if the cameras' budgets differ.
+
+    page  URL of the page for browsers; empty if there is none
+    """
 
     node: str
     device: str
     model: str
     endpoint: str
     false_alarms_per_day: float | None
+    page: str = ""
 
 
 class Dashboard(Sink):
@@ -190,6 +194,7 @@ class Dashboard(Sink):
         title = self._title
         threshold = threshold_words(report.cameras, title.false_alarms_per_day, time.time())
         facts = [f"queue {report.queue_depth}", f"device {title.device}", threshold, f"model {title.model}"]
+        facts = [f"page {title.page}", *facts] if title.page else facts
         return [*facts, f"alerts {title.endpoint}", f"node {title.node}"] if is_wide(width) else facts
 
     def _line(self, report: RunReport, note: str) -> Text:

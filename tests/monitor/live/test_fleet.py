@@ -36,6 +36,7 @@ from monitor.states import CameraState
 from monitor.stream.schedule_settings import ScheduleSettings
 from monitor.testing.fakes import LevelSource, brightness_model, fleet_of, watched_by
 from monitor.testing.scripted import FAST, Clock, ClockedStop, RecordingSink, Shot, Step, recorded
+from monitor.web.web_settings import WebSettings
 from tests.helpers.normal_street import SIZE, street
 
 DEADLINE_S = 60.0
@@ -156,6 +157,7 @@ OTHER: dict[str, object] = {
     "moments": DEMO.moments.but(per_day=5),
     "journal": DEMO.journal.model_copy(update={"enabled": False}),
     "metrics": MetricsSettings(enabled=True),
+    "web": WebSettings(enabled=True),
     "mqtt": MqttSettings(host="127.0.0.1"),
     "notify": {"phone": NotifySettings(url=SecretStr("json://127.0.0.1"))},
     "webhook": {"own": WebhookSettings(url=SecretStr("http://127.0.0.1"), secret=SecretStr("s" * 16))},

@@ -1,0 +1,224 @@
+"""What the API answers: the fields of cameras, events, budgets and health, with a sentence for people in each."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from monitor.alerts.message_parts import EARLY, NOT_NOTIFIED
+from monitor.alerts.messages import AlertMessage, BudgetMessage
+from monitor.client.lines import budget_text
+from monitor.promise import DAY_S
+from monitor.states import AlertKind, Phase
+from monitor.text.outside import safe
+from monitor.web.event_store import EventStore, StoredEvent
+from monitor.web.evidence_paths import evidence_file
+
+KINDS = ("picture", "heat", "clip")
+_WINDOWS_DAYS = (1, 7, 30)
+
+
+class CameraAnswer(BaseModel):
+    """A camera now.
+
+    state      as in a health message; null until the monitor has told it
+    mood       ``fine``, ``waiting`` (connects, learns, has ended), ``bad``, or ``gone``: the monitor is not heard
+    since      when the state began, unix seconds
+    score      0 is typical, 1 the threshold; null without a score of the last minute
+    curve      points (unix seconds, highest score in half a second) of the last minute
+    """
+
+    name: str
+    state: str | None
+    mood: str
+    since: float | None
+    detail: str
+    score: float | None
+    threshold: float
+    scored_at: float | None
+    curve: list[tuple[float, float]]
+
+
+class EventAnswer(BaseModel):
+    """An event, as the list shows it. Times are unix seconds.
+
+    id           names the event in this API; event_id is its name in messages
+    open         True while the event continues
+    sentence     the strongest reason, in words
+    unusual      how unusual it is, in words
+    quiet        True: it repeats an event of shortly before, and nobody is notified
+    picture, heat, clip  whether there is a picture of the start, a picture of the peak with heat, a clip
+    """
+
+    id: str
+    event_id: str
+    camera: str
+    about: str
+    open: bool
+    started_at: float
+    ended_at: float | None
+    peak_score: float
+    sentence: str
+    also: list[str]
+    unusual: str
+    notes: list[str]
+    quiet: bool
+    picture: bool
+    heat: bool
+    clip: bool
+
+
+class EventDetails(EventAnswer):
+    """An event with all that is known of it. rank: 1 is the camera's most unusual event of those kept; of: how many.
+
+    message  the event's last message, with all fields of the protocol
+    """
+
+    rank: int
+    of: int
+    message: dict[str, Any]
+
+
+class EventPage(BaseModel):
+    """Some events, the newest first. following: pass it as ``after`` for the next page; null on the last one."""
+
+    events: list[EventAnswer]
+    total: int
+    following: str | None
+
+
+class AlarmsIn(BaseModel):
+    """Alarms in the last days, and the days that were watched in them."""
+
+    days: int
+    alarms: int
+    watched_days: float
+
+
+class BudgetAnswer(BaseModel):
+    """A camera's alarms beside its budget. Rates are alarms per day, with their 95 % interval, of seven days watched.
+
+    broken    True if there are more alarms than promised, beyond doubt
+    windows   alarms that were counted in the last 1, 7 and 30 days
+    """
+
+    camera: str
+    promised_per_day: float
+    per_day: float | None
+    low: float
+    high: float | None
+    alarms: int
+    watched_days: float
+    broken: bool
+    sentence: str
+    windows: list[AlarmsIn]
+    told_at: float
+
+
+class HealthAnswer(BaseModel):
+    """How the monitor, its cameras and this page are doing.
+
+    monitor  state: ``connecting``, ``connected``, ``silent``, ``ended`` or ``refused``, with a sentence; history:
+             ``loading``, ``complete`` or ``unavailable``: the events from before this page was started
+    viewers  browsers that look now
+    """
+
+    version: str
+    monitor: dict[str, Any]
+    cameras: list[CameraAnswer]
+    viewers: int
+    slow_viewers: int
+    events: int
+    evidence: bool
+
+
+def event_answer(event: StoredEvent, store: EventStore, evidence: Path | None) -> EventAnswer:
+    """An event for the list."""
+    return EventAnswer(**_fields(event, store, evidence))
+
+
+def event_details(event: StoredEvent, store: EventStore, evidence: Path | None) -> EventDetails:
+    """An event with all that is known of it."""
+    alert = event.alert
+    rank, of = store.rank(alert)
+    fields = _fields(event, store, evidence)
+    if alert.about == AlertKind.ANOMALY:
+        place = "the most unusual" if rank == 1 else f"rank {rank}"
+        fields["unusual"] += f", {place} of {of} events of this camera" if of > 1 else ""
+    message = json.loads(alert.model_dump_json(by_alias=True))
+    return EventDetails(**fields, rank=rank, of=of, message=message)
+
+
+def budget_answer(message: BudgetMessage, store: EventStore, now: float) -> BudgetAnswer:
+    """A camera's budget. now: unix seconds."""
+    windows = []
+    for days in _WINDOWS_DAYS:
+        alarms, watched_s = store.alarms(message.camera, now - days * DAY_S)
+        windows.append(AlarmsIn(days=days, alarms=alarms, watched_days=watched_s / DAY_S))
+    return BudgetAnswer(
+        camera=message.camera,
+        promised_per_day=message.promised_per_day,
+        per_day=message.per_day,
+        low=message.low,
+        high=message.high,
+        alarms=message.alarms,
+        watched_days=message.watched_s / DAY_S,
+        broken=message.broken,
+        sentence=safe(budget_text(message)),
+        windows=windows,
+        told_at=message.sent_at,
+    )
+
+
+def place_text(place: tuple[float, str]) -> str:
+    """Where a page of events ends, as text for a URL."""
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+
+def place_of(text: str) -> tuple[float, str]:
+    """The opposite. Raises ValueError for any other text."""
+    at, key = json.loads(base64.urlsafe_b64decode(text.encode()))
+    return float(at), str(key)
+
+
+def _fields(event: StoredEvent, store: EventStore, evidence: Path | None) -> dict[str, Any]:
+    alert = event.alert
+    pictures = store.pictures(event.key)
+    there = {kind: kind in pictures or evidence_file(evidence, alert.evidence, kind) is not None for kind in KINDS}
+    return {
+        "id": event.key,
+        "event_id": alert.event_id,
+        "camera": alert.camera,
+        "about": str(alert.about),
+        "open": alert.phase is not Phase.END,
+        "started_at": alert.started_at,
+        "ended_at": alert.ended_at,
+        "peak_score": alert.peak_score,
+        "sentence": _sentence(alert),
+        "also": [safe(reason.text) for reason in alert.also],
+        "unusual": f"{alert.peak_score:.3g} times the threshold" if alert.about == AlertKind.ANOMALY else "",
+        "notes": _notes(alert),
+        "quiet": not alert.notify,
+        **there,
+    }
+
+
+def _sentence(alert: AlertMessage) -> str:
+    if alert.reasons:
+        return safe(alert.reasons[0].text)
+    return "the camera is lost" if alert.about == AlertKind.CAMERA_LOST else "the score passed the threshold"
+
+
+def _notes(alert: AlertMessage) -> list[str]:
+    notes = []
+    if alert.early:
+        notes.append(EARLY)
+    if not alert.notify:
+        notes.append(NOT_NOTIFIED)
+    if alert.interrupted:
+        notes.append("the monitor was killed during the event")
+    return notes

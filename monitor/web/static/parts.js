@@ -1,0 +1,69 @@
+// Parts that all pages use. Text from outside becomes text nodes only, never HTML.
+
+export function el(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value === true ? "" : String(value));
+  }
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  return made;
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  made.append(...children);
+  return made;
+}
+
+export async function api(path, options = {}) {
+  const answer = await fetch(`/api/v1/${path}`, options);
+  if (answer.status === 401) {
+    location.assign("/login");
+    throw new Error("log in");
+  }
+  if (!answer.ok) {
+    const { detail } = await answer.json().catch(() => ({}));
+    throw new Error(typeof detail === "string" ? detail : `the page answered ${answer.status}`);
+  }
+  return answer.json();
+}
+
+// Every time is shown in the zone of the viewer.
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const DATE = new Intl.DateTimeFormat(undefined, { weekday: "short", day: "numeric", month: "short" });
+const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
+
+export const dayOf = (unix) => DATE.format(new Date(unix * 1000));
+
+export function timeOf(unix, withDay = true) {
+  const at = new Date(unix * 1000);
+  const today = at.toDateString() === new Date().toDateString();
+  const text = today || !withDay ? CLOCK.format(at) : `${DATE.format(at)}, ${CLOCK.format(at)}`;
+  return el("time", { datetime: at.toISOString(), title: WHOLE.format(at) }, text);
+}
+
+export function lasting(seconds) {
+  if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}
+
+const STATES = {
+  online: "watched", connecting: "connecting", learning: "learning", stalled: "stalled", offline: "offline",
+  frozen: "frozen", dark: "dark", misfit: "wrong picture shape", scene_change: "light changes", moved: "moved",
+  defocused: "out of focus", flipped: "flipped", noisy: "noisy", drifted: "drifted", over_budget: "over budget",
+  limited: "limited", unscored: "not scored", overloaded: "overloaded", ended: "ended", failed: "failed",
+};
+
+export function stateChip(camera) {
+  const word = camera.mood === "gone" ? "not heard" : camera.state === null ? "no state yet" : (STATES[camera.state] ?? camera.state);
+  return el("span", { class: `chip ${camera.mood}` }, word);
+}
+
+export const scoreText = (score) => (score === null || score === undefined ? "–" : score.toFixed(2));
+
+export const failure = (error) => el("p", { class: "notice bad", role: "alert" }, error.message);

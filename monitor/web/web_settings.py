@@ -1,0 +1,77 @@
+"""Settings of the page, and the address that it is served at."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Self
+
+from pydantic import field_validator, model_validator
+
+from monitor.settings import Settings
+
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.\-]+)):(\d{1,5})")
+_HIGHEST = 65_535
+
+
+class WebSettings(Settings):
+    """The page: where it is served, and who may see it."""
+
+    enabled: bool = False
+    listen: str = "127.0.0.1:8088"
+    """HOST:PORT to serve at; port 0 takes any free port. An address of another host than this machine itself needs
+    ``passwords``."""
+    passwords: Path | None = None
+    """File of users and tokens (``python -m monitor.web password FILE NAME`` creates it). None: everyone on this
+    machine may see the page."""
+    certificate: Path | None = None
+    """PEM file with the certificate for https. None: http."""
+    certificate_key: Path | None = None
+    """PEM file with the private key of the certificate. None: it stands in the file of the certificate."""
+    keys: Path | None = None
+    """Folder of the page's client keys, if ``publish.keys`` is set."""
+
+    @field_validator("listen")
+    @classmethod
+    def _check_address(cls, value: str) -> str:
+        host_and_port(value)
+        return value
+
+    @model_validator(mode="after")
+    def _check_protection(self) -> Self:
+        host, _ = self.address
+        if self.passwords is None and not is_loopback(host):
+            raise ValueError(
+                f"other machines can reach {self.listen}: name a file of users with passwords, which "
+                "`python -m monitor.web password FILE NAME` creates, or listen at 127.0.0.1"
+            )
+        if self.certificate_key is not None and self.certificate is None:
+            raise ValueError("certificate_key needs certificate: name the file of the certificate, too")
+        return self
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return host_and_port(self.listen)
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``. Raises ValueError."""
+    found = _ADDRESS.fullmatch(listen)
+    if found is None or int(found[3]) > _HIGHEST:
+        raise ValueError("should be HOST:PORT, such as 127.0.0.1:8088 or [::1]:8088")
+    return found[1] or found[2], int(found[3])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only programs on this machine can reach this host. A name other than ``localhost`` counts as outside."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def shown_host(host: str) -> str:
+    """The host as it stands in a URL: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
