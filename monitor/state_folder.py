@@ -22,6 +22,8 @@ _MARKS = (b'"true-sight-model"', b'"true-sight-footage"', b"TSJ1")
 
 CALIBRATIONS = Path("calibrations")
 """Beside the journal: what cameras' thresholds have learned from what was watched."""
+MEMORIES = Path("memories")
+"""Beside the journal: what cameras' memories have learned from what was watched."""
 
 
 @dataclass(frozen=True, slots=True)

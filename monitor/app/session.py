@@ -20,13 +20,14 @@ from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.metrics_serving import serve_metrics
 from monitor.app.outcome import Outcome
-from monitor.app.planning import calibration_store, learned, warn_of_short_footage, watching
+from monitor.app.planning import calibration_store, growing_plan, grown, learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
 from monitor.app.state_place import where_state_is
 from monitor.errors import MonitorError, RunError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.coordinator import Learning
+from monitor.learning.growing import Growing, GrowingPlan
 from monitor.live.fleet import Camera, Fleet
 from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
@@ -37,11 +38,13 @@ from monitor.sinks.dashboard.pressed_keys import Keys
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
+from monitor.sinks.growing_sink import GrowingSink
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.state_folder import MEMORIES
 from monitor.text.logs import stderr_silenced
 from monitor.text.outside import safe
 from monitor.text.streams import write_patiently
@@ -105,6 +108,9 @@ class Session:
         if options.scene is None:
             self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
         self._learning = Learning((), lambda plan: learned(plan, self._current()), current=self._current)
+        memories = settings.journal.path.parent / MEMORIES
+        self.growing = Growing(memories, lambda plan: grown(plan, self._current()), self._current)
+        """The memories that grow; ``judged_normal`` tells them what someone has judged."""
         self.stop = threading.Event()
 
     @property
@@ -134,6 +140,7 @@ class Session:
                 if self._reloader is not None:
                     self._reloader.tick()
                 learning.tick(watch.state_of, self._adopt)
+                self.growing.tick(self._adopt)
 
             try:
                 report = watch.run(self.stop, self._options.duration_s, on_tick)
@@ -161,6 +168,11 @@ class Session:
     def _current(self) -> MonitorConfig:
         """The present settings of the run: a reload may have changed them."""
         return self._settings if self._reloader is None else self._reloader.settings
+
+    def _growing_plan(self, monitor: CameraMonitor) -> GrowingPlan | None:
+        """How the memory of a camera grows that this monitor judges from now on."""
+        member = self.fleet.get(monitor.camera)
+        return None if member is None else growing_plan(member.camera, monitor, self._current())
 
     def _adopt(self, name: str, model: Model, monitor: CameraMonitor) -> CameraMonitor | None:
         """A camera has learned: watch it with its model. Returns the monitor that judged it until now, or None."""
@@ -243,6 +255,8 @@ class Session:
                 sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop)
         sinks.append(recorder)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
+        if self._judge is None:
+            sinks.append(stack.enter_context(GrowingSink(self.growing, self._growing_plan)))
         if settings.metrics.enabled:
             lost = (lambda: evidence.disk.lost) if settings.evidence.enabled else None
             sinks.append(serve_metrics(settings, stack, journal, lost))

@@ -151,7 +151,7 @@ class Model:
 
     @property
     def watched_s(self) -> float:
-        """Seconds that were watched before it was made; its held-out scores are a sample of them. 0 if it has not grown."""
+        """Seconds watched before it was made, of which its held-out scores are a sample; 0 if it has not grown."""
         watched_s = self.provenance.notes.get("watched_s", 0.0)
         return float(watched_s) if isinstance(watched_s, int | float) and watched_s > 0 else 0.0
 
