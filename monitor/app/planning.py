@@ -182,6 +182,7 @@ def _camera(
             settings.false_alarms_per_day,
             settings.precision,
             settings.detectors,
+            settings.learning.on,
         )
     return Camera(source, model, capture, monitor, learning, opened_with, judged_by, own_model=named is None)
 

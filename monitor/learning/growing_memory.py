@@ -204,7 +204,9 @@ class GrowingMemory:
         moving = [piece for piece in pieces if len(piece.cells)]
         if not moving or not self.cells.coverage.counts.any():
             raise UsageError("nothing has moved so far")
-        motion, distances = self.cells.build(moving, self.known_s.tolist())
+        motion, distances = self.cells.build(
+            moving, self.known_s.tolist(), [~piece.odd[piece.frames] for piece in moving]
+        )
         scores: dict[str, list[NDArray[np.float64]]] = {motion.name: []}
         found = iter(distances)
         for piece in pieces:

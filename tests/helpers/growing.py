@@ -74,16 +74,16 @@ class Stream:
 
 
 def grown_memory(monkeypatch: pytest.MonkeyPatch) -> GrowingMemory:
-    """A memory that has watched a minute, with an alarm in it."""
+    """A memory that has watched 45 s, with an alarm from 12 to 15 s."""
     hurried(monkeypatch)
     memory = GrowingMemory(slow_walker())
     rng = np.random.default_rng(0)
     stream = Stream(memory, lambda _: 0.1 + float(rng.exponential(0.03)))
-    stream.show(usual(25))
-    memory.alarm_began(25.0)
+    stream.show(usual(12))
+    memory.alarm_began(12.0)
     stream.show(runner(3))
-    memory.alarm_ended(28.0)
-    stream.show(usual(40))
+    memory.alarm_ended(15.0)
+    stream.show(usual(30))
     return memory
 
 

@@ -74,11 +74,17 @@ class CellMemory:
             if known:
                 self.coverage.add(cell, features[np.sort(np.concatenate(known))], block)
 
-    def build(self, pieces: Sequence[ActiveCells], seen_s: Sequence[float]) -> tuple[Motion, list[FloatArray]]:
+    def build(
+        self,
+        pieces: Sequence[ActiveCells],
+        seen_s: Sequence[float],
+        normal: Sequence[NDArray[np.bool_]] | None = None,
+    ) -> tuple[Motion, list[FloatArray]]:
         """The detector, and each piece's distances (n,) to what other blocks of time know, not divided by the scale.
 
         pieces  held-out cells, at least one: scales and usual values come from them
         seen_s  seconds that were seen by day and by infrared light
+        normal  (n,) of each piece: which cells count for scales and usual values; None for all
 
         The pieces' cells must be those of ``cells_of``.
         """
@@ -92,9 +98,10 @@ class CellMemory:
             nearest(points, cells, piece.features.astype(np.float32), only_of(piece.block))
             for cells, piece in zip(held, pieces, strict=True)
         ]
-        found = np.concatenate(distances)
-        terms = np.concatenate([piece.terms for piece in pieces])
-        groups = by_cell(np.concatenate(held))
+        counts = np.s_[:] if normal is None else np.concatenate(normal)
+        found = np.concatenate(distances)[counts]
+        terms = np.concatenate([piece.terms for piece in pieces])[counts]
+        groups = by_cell(np.concatenate(held)[counts])
         usual = np.zeros((len(points), len(TERMS)), np.float16)
         for cell, near in enumerate(self._near[: len(points)]):
             known = [groups[other] for other in near if other in groups]

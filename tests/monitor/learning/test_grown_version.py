@@ -26,13 +26,13 @@ def test_a_version_is_written_beside_the_others(tmp_path: Path, monkeypatch: pyt
     assert version.name == "v0002"
     assert [detector.name for detector in model.detectors] == ["motion", "static"]
     assert model.detectors[1].settings() == first.detectors[1].settings()
-    assert model.provenance.notes["learned_on"] == "68 s watched, 25 s of it known"
+    assert model.provenance.notes["learned_on"] == "45 s watched, 7 s of it known"
     assert model.watched_s == pytest.approx(memory.watched_s, abs=0.1)
     assert model.learned_from_all, "its held-out scores count like what is watched"
     old = model.held_out.scores
     assert np.array_equal(old["static"][:600], first.held_out.scores["static"])
     assert np.isnan(old["motion"][:600]).all(), "another motion has scored them"
-    assert np.isfinite(old["motion"][600:]).sum() > 400
+    assert np.isfinite(old["motion"][600:]).sum() > 250
     assert ModelScale(model, 1.0, SmoothingSettings()).held_out_s == pytest.approx(memory.watched_s, abs=0.1)
 
 
