@@ -7,6 +7,7 @@ to say, and the versions that it has written. It ends when its stdin is closed, 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -68,6 +69,11 @@ class MemoryWorker:
         if self._clock() >= self._next_s:
             self.save()
 
+    def failed(self, camera: str, error: Exception) -> None:
+        """The memory of a camera has failed: what was written of it stays, and the other cameras go on."""
+        self._memories.pop(camera, None)
+        self._tell({"camera": camera, "warn": f"its memory does not grow any more ({type(error).__name__}: {error})"})
+
     def save(self) -> None:
         """Write all memories."""
         self._next_s = self._clock() + CHECKPOINT_S
@@ -124,7 +130,10 @@ def run(folder: Path, source: BinaryIO, tell: Tell) -> None:
     """Handle messages until the source ends, then write all memories."""
     worker = MemoryWorker(MemoryStore(folder), tell)
     for message in read_messages(source):
-        worker.handle(message)
+        try:
+            worker.handle(message)
+        except Exception as error:  # noqa: BLE001 - an error of one camera must not end the others
+            worker.failed(message.camera, error)
     worker.save()
 
 
@@ -138,4 +147,6 @@ if __name__ == "__main__":
 
     cv2.setNumThreads(1)
     die_first()
+    # A service manager stops all processes at once. This one ends with its input, when all memories are written.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     run(Path(sys.argv[1]), sys.stdin.buffer, _print)

@@ -57,6 +57,17 @@ def test_it_writes_versions_and_memories(tmp_path: Path, monkeypatch: pytest.Mon
     assert kept.made == 1
 
 
+def test_an_error_of_one_camera_does_not_end_the_others(tmp_path: Path) -> None:
+    first_version(tmp_path / "door")
+    lines: list[dict[str, Any]] = []
+    broken = Message("yard", "begin", {"folder": str(tmp_path / "door")})  # settled_s is missing
+    sent = [broken, begin(tmp_path / "door"), *looks(2)]
+    run(tmp_path / "memories", io.BytesIO(b"".join(message.encoded() for message in sent)), lines.append)
+    assert [line["camera"] for line in lines] == ["yard"]
+    assert "does not grow any more (KeyError" in lines[0]["warn"]
+    assert MemoryStore(tmp_path / "memories").load("door", slow_walker()).watched_s == pytest.approx(1.9)
+
+
 def test_a_killed_process_loses_only_what_came_after_its_last_write(tmp_path: Path) -> None:
     first_version(tmp_path / "door")
     clock = Clock()
