@@ -30,15 +30,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
+from benchmarks.lib.growing_camera import Watched
 from benchmarks.lib.pasted import Thing, cut_things
 from benchmarks.lib.recall import LEAD_S, LEFT, MOVING, Attempt, Recall, random_paste, try_one
 from monitor.errors import MonitorError, RunError
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import CameraMonitor
-from monitor.judging.fusion import ModelScale
 from monitor.judging.live_calibration import LiveCalibration
 from monitor.model.model_store import Model, load_model
-from monitor.replay import replay
 from monitor.scores.calibration import DAY_S
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.states import Phase
@@ -137,26 +136,27 @@ class Pasting:
 
 
 def watch(
-    model_folder: Path, learned: str, days: Sequence[Path], budget: float, pasting: Pasting, *, on: bool
-) -> list[Day]:
-    """Watch days one after the other, as one camera. on: the threshold follows what is watched."""
-    model = load_model(model_folder)
-    scale = ModelScale(model, budget, SmoothingSettings())
-    calibration = LiveCalibration(scale, on=on, whole=model.learned_from_all)
-    found = []
+    model_folder: Path, learned: str, days: Sequence[Path], budget: float, pasting: Pasting, *, on: bool, grow: bool
+) -> Iterator[Day]:
+    """Watch days one after the other, as one camera. on: thresholds follow what is watched; grow: the memory does."""
+    camera = Watched(load_model(model_folder), budget, on=on, grow=grow)
     for day in days:
-        attempts = tuple(pasting.attempts(load_model(model_folder), day, calibration))
-        found.append(replace(_watch_day(model_folder, learned, day, calibration), attempts=attempts))
-    return found
+        attempts = tuple(pasting.attempts(camera.model, day, camera.calibration))
+        yield replace(_watch_day(camera, learned, day), attempts=attempts)
 
 
-def _watch_day(folder: Path, learned: str, day: Path, calibration: LiveCalibration) -> Day:
-    model = load_model(folder)
+def watch_pair(
+    model_folder: Path, learned: str, day: Path, budget: float, pasting: Pasting, *, on: bool, grow: bool
+) -> Day:
+    """Watch one day, in a process of its own."""
+    return next(watch(model_folder, learned, [day], budget, pasting, on=on, grow=grow))
+
+
+def _watch_day(camera: Watched, learned: str, day: Path) -> Day:
     source = Joined(recorded_sources([str(day)], split="testing_videos"), lambda reason: print(reason, file=sys.stderr))
-    monitor = CameraMonitor(day.name, calibration.scale, SmoothingSettings(), AlertSettings(), calibration=calibration)
     alarms: list[Raised] = []
     clusters, ended_s, judged_s, last = 0, -math.inf, 0.0, (-1, 0.0)
-    for judgement in replay(source, model, monitor):
+    for judgement in camera.judgements(source):
         frame = judgement.scored.frame
         if last[0] == frame.segment and not math.isnan(judgement.score):
             judged_s += frame.time_s - last[1]
@@ -171,16 +171,20 @@ def _watch_day(folder: Path, learned: str, day: Path, calibration: LiveCalibrati
                 length_s, peak = event.ended_s - event.started_s, event.peak_score
                 alarms.append(Raised(Path(where).name, at_s, length_s, peak, alert.detector, words, alert.early))
             ended_s = frame.time_s
-    thresholds = {name: scale.threshold for name, scale in calibration.scale.scales.items()}
-    allowed = calibration.scale.allowed_per_day
+    scale = camera.calibration.scale
+    thresholds, allowed = {name: own.threshold for name, own in scale.scales.items()}, scale.allowed_per_day
     return Day(learned, day.name, judged_s / 3600, tuple(alarms), clusters, allowed, thresholds)
 
 
-def learn(day: Path, models: Path, seed: int, minutes: float | None, begin: str | None) -> Path:
+def learn(
+    day: Path, models: Path, seed: int, minutes: float | None, begin: str | None, detectors: str | None = None
+) -> Path:
     """Run ``training learn`` as a user does, unless the model exists. minutes: None for the whole day."""
     name = day.name if minutes is None else f"{day.name}-{minutes:g}min"
     if not (models / name).exists():
         line = [sys.executable, "-m", "training", "learn", "--name", name, "--models", str(models), "--seed", str(seed)]
+        if detectors is not None:
+            line += ["--detectors", detectors]
         if minutes is None:
             line.append(str(day))
         else:
@@ -196,18 +200,23 @@ def measure(given: argparse.Namespace, models: Path) -> Iterator[Day]:
     things = cut_things(given.things) if given.paste else []
     pasting = Pasting(things, given.paste, given.seed)
     if given.minutes is not None:
-        folder = learn(given.days[0], models, given.seed, given.minutes, given.begin)
-        yield from watch(folder, folder.name, given.days, given.false_alarms_per_day, pasting, on=not given.off)
+        folder = learn(given.days[0], models, given.seed, given.minutes, given.begin, given.detectors)
+        yield from watch(
+            folder, folder.name, given.days, given.false_alarms_per_day, pasting, on=not given.off,
+            grow=not (given.off or given.no_growing),
+        )  # fmt: skip
         return
-    folders = {day: learn(day, models, given.seed, None, None) for day in given.days}
+    folders = {day: learn(day, models, given.seed, None, None, given.detectors) for day in given.days}
     with ProcessPoolExecutor(given.workers) as pool:
         pairs = [(a, b) for a in given.days for b in given.days if a != b]
         futures = [
-            pool.submit(watch, folders[a], a.name, [b], given.false_alarms_per_day, pasting, on=given.on)
+            pool.submit(
+                watch_pair, folders[a], a.name, b, given.false_alarms_per_day, pasting, on=given.on, grow=given.on
+            )
             for a, b in pairs
         ]
         for future in futures:
-            yield from future.result()
+            yield future.result()
 
 
 def main() -> None:
@@ -218,6 +227,8 @@ def main() -> None:
     parser.add_argument("--begin", metavar="FILE", help="file of the first day to learn from; the first one otherwise")
     parser.add_argument("--off", action="store_true", help="with --minutes: thresholds do not follow what is watched")
     parser.add_argument("--on", action="store_true", help="without --minutes: thresholds follow what is watched")
+    parser.add_argument("--no-growing", action="store_true", help="with --minutes: only thresholds follow, no memory")
+    parser.add_argument("--detectors", metavar="A,B", help="detectors to learn; the default ones otherwise")
     parser.add_argument("--models", type=Path, help="folder to keep models in")
     parser.add_argument("--false-alarms-per-day", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=0)

@@ -24,6 +24,8 @@ CALIBRATIONS = Path("calibrations")
 """Beside the journal: what cameras' thresholds have learned from what was watched."""
 MOMENTS = Path("moments")
 """Beside the journal: the most unusual moments of each camera and day."""
+MEMORIES = Path("memories")
+"""Beside the journal: what cameras' memories have learned from what was watched."""
 
 
 @dataclass(frozen=True, slots=True)

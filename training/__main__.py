@@ -1,4 +1,4 @@
-"""The command line of training: ``python -m training learn | train | submission | evaluate | what-if``."""
+"""The command line of training: ``python -m training learn | rollback | train | submission | evaluate | what-if``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from monitor.detector.registry import LEARNED
-from monitor.errors import UsageError
+from monitor.errors import RunError, UsageError
 from monitor.settings import given_path
 from monitor.state_folder import state_folder
 from monitor.text.command_line import run_app
@@ -127,6 +127,28 @@ def learn(
         elsewhere = "" if models is None else f" --model {models / name}"
         report.say(f"to watch with this model: `{monitor_command(f'{name}=SOURCE{elsewhere}')}`")
         report.say("a monitor that runs takes the model over when it gets SIGHUP (kill -HUP PID), or at its next start")
+
+
+@app.command(short_help="Go back to the version of a camera's model before the newest one.")
+def rollback(
+    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="Name of the camera, or of its model.")],
+    models: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path, metavar="DIR", help="Folder of all models. Default: where the monitor looks for them."
+        ),
+    ] = None,
+) -> None:
+    """Set the newest version of a camera's model aside, so that the one before it is used."""
+    from monitor.learning.grown_version import roll_back
+
+    report = Report()
+    try:
+        aside, used = roll_back((models or state_folder().models) / camera)
+    except OSError as error:
+        raise RunError(f"the newest version cannot be set aside: {error.strerror}; nothing was changed") from error
+    report.say(f"version {used.name} is used from now on; the newer one is kept as {aside}")
+    report.say("a monitor that runs goes back when it gets SIGHUP (kill -HUP PID), or at its next start")
 
 
 @app.command(short_help="Train the published network alone, with a recipe.")

@@ -134,11 +134,11 @@ class PublishConfig(Settings):
 
 
 class LearningConfig(Settings):
-    """How a camera without a model learns what is normal for it, and how its threshold learns on."""
+    """How a camera without a model learns what is normal for it, and how it learns on."""
 
     on: bool = True
-    """The threshold of a live camera follows what is watched, so that the budget of false alarms holds. False: it stays
-    what the footage says that was learned from. Files and folders are always judged in this way."""
+    """The threshold and the memory of a live camera follow what is watched, so that it finds more and the budget of
+    false alarms holds. False: both stay what the footage says that was learned from, as for files and folders."""
 
     duration_s: float = Field(600.0, ge=LEAST_LEARNING_S, le=7 * 86_400)
     """Seconds of stream to learn from; all of it counts as normal. For a file: its first seconds."""

@@ -19,11 +19,13 @@ from monitor.judging.fusion import ModelScale
 from monitor.judging.warm_up import warm_up
 from monitor.learning.calibration_store import CalibrationStore
 from monitor.learning.footage import is_footage
+from monitor.learning.growing import GrowingPlan
 from monitor.learning.hold import Hold
 from monitor.learning.learning_plan import LearningPlan
 from monitor.live.capture import CaptureSettings
 from monitor.live.fleet import Camera
 from monitor.model.model_store import Model, learned_folder, load_model
+from monitor.model.model_versions import version_folders
 from monitor.model.unlearned import unlearned_model
 from monitor.places import CameraPlaces
 from monitor.scores.calibration import DAY_S
@@ -267,11 +269,28 @@ def used(model: Model, detectors: Sequence[str] | None) -> Model:
 
 def learned(plan: LearningPlan, settings: MonitorConfig) -> tuple[Model, CameraMonitor]:
     """The model that a camera has learned, and a monitor for it. Raises ModelError if the model cannot be used."""
-    own = settings.of_camera(plan.name)
+    return _newest(plan.name, plan.folder, settings, live=plan.hold is None)
+
+
+def grown(plan: GrowingPlan, settings: MonitorConfig) -> tuple[Model, CameraMonitor]:
+    """The model that a live camera's memory has given, and a monitor for it. Raises ModelError as ``learned``."""
+    return _newest(plan.camera, plan.folder, settings, live=True)
+
+
+def _newest(name: str, folder: Path, settings: MonitorConfig, *, live: bool) -> tuple[Model, CameraMonitor]:
+    own = settings.of_camera(name)
     with quick_switching():  # other cameras are watched meanwhile
-        model, scale, bands = _Loaded().get(plan.folder, own)
+        model, scale, bands = _Loaded().get(folder, own)
         warm_up(model, model.learned_size)
-    return model, _monitor(plan.name, scale, bands, own, model, live=plan.hold is None)
+    return model, _monitor(name, scale, bands, own, model, live=live)
+
+
+def growing_plan(camera: Camera, monitor: CameraMonitor, settings: MonitorConfig) -> GrowingPlan | None:
+    """How a camera's memory grows; None for a file, a model that the settings name, and one that does not learn on."""
+    folder = settings.of_camera(camera.name).models_folder / camera.name
+    if not camera.own_model or not monitor.calibration.on or not version_folders(folder):
+        return None
+    return GrowingPlan.of(folder, camera.model, monitor)
 
 
 def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> LearningPlan:

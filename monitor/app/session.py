@@ -24,7 +24,7 @@ from monitor.app.metrics_serving import losses, serve_metrics
 from monitor.app.moments_place import kept_for_moments, moments_sink
 from monitor.app.outcome import Outcome
 from monitor.app.page_process import check_published, open_page
-from monitor.app.planning import calibration_store, learned, warn_of_short_footage, watching
+from monitor.app.planning import calibration_store, growing_plan, grown, learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
 from monitor.app.state_place import where_state_is
@@ -32,6 +32,7 @@ from monitor.app.teaching_setup import open_teaching
 from monitor.errors import MonitorError, RunError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.coordinator import Learning
+from monitor.learning.growing import Growing, GrowingPlan
 from monitor.live.fleet import Camera, Fleet
 from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
@@ -42,12 +43,14 @@ from monitor.sinks.dashboard.pressed_keys import Keys
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
+from monitor.sinks.growing_sink import GrowingSink
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.moments.moments_sink import Clip, MomentsSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.state_folder import MEMORIES
 from monitor.teaching.teacher import Teacher
 from monitor.text.logs import stderr_silenced
 from monitor.text.outside import safe
@@ -118,6 +121,9 @@ class Session:
         if options.scene is None:
             self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
         self._learning = Learning((), lambda plan: learned(plan, self._current()), current=self._current)
+        memories = settings.journal.path.parent / MEMORIES
+        self.growing = Growing(memories, lambda plan: grown(plan, self._current()), self._current)
+        """The memories that grow; ``judged_normal`` tells them what someone has judged."""
         self.stop = threading.Event()
 
     @property
@@ -153,6 +159,7 @@ class Session:
                     self._control.tick()
                 if self._teacher is not None:
                     self._teacher.apply()
+                self.growing.tick(self._adopt)
 
             try:
                 report = watch.run(self.stop, self._options.duration_s, on_tick)
@@ -182,6 +189,11 @@ class Session:
     def _current(self) -> MonitorConfig:
         """The present settings of the run: a reload may have changed them."""
         return self._settings if self._reloader is None else self._reloader.settings
+
+    def _growing_plan(self, monitor: CameraMonitor) -> GrowingPlan | None:
+        """How the memory of a camera grows that this monitor judges from now on."""
+        member = self.fleet.get(monitor.camera)
+        return None if member is None else growing_plan(member.camera, monitor, self._current())
 
     def _adopt(self, name: str, model: Model, monitor: CameraMonitor) -> CameraMonitor | None:
         """A camera has learned: watch it with its model. Returns the monitor that judged it until now, or None."""
@@ -279,6 +291,8 @@ class Session:
                 sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop)
         sinks.append(recorder)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
+        if self._judge is None:
+            sinks.append(stack.enter_context(GrowingSink(self.growing, self._growing_plan)))
         if settings.metrics.enabled:
             sinks.append(serve_metrics(settings, stack, journal, losses(settings, evidence, sinks)))
         if self._judge is not None:

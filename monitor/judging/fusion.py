@@ -116,7 +116,8 @@ class ModelScale:
 
     def __init__(self, model: Model, false_alarms_per_day: float, smoothing: SmoothingSettings) -> None:
         names = tuple(detector.name for detector in model.detectors)
-        self._set(ModelName(model.name, model.hash), names, fit_senses(model, smoothing), false_alarms_per_day)
+        senses = fit_senses(model, smoothing)
+        self._set(ModelName(model.name, model.hash), names, senses, false_alarms_per_day, model.watched_s)
 
     @classmethod
     def of_senses(
@@ -137,8 +138,14 @@ class ModelScale:
         return scale
 
     def _set(
-        self, model: ModelName, names: tuple[str, ...], senses: Mapping[str, Sense], false_alarms_per_day: float
+        self,
+        model: ModelName,
+        names: tuple[str, ...],
+        senses: Mapping[str, Sense],
+        false_alarms_per_day: float,
+        watched_s: float = 0.0,
     ) -> None:
+        self._watched_s = watched_s
         self.model = model
         self.names = names
         self.senses = dict(senses)
@@ -166,8 +173,8 @@ class ModelScale:
 
     @property
     def held_out_s(self) -> float:
-        """Seconds of held-out footage of the sense that has most."""
-        return max(sense.tail.duration_s for sense in self.senses.values())
+        """Seconds of held-out footage of the sense that has most; for a model that has grown, all that was watched."""
+        return max(self._watched_s, *(sense.tail.duration_s for sense in self.senses.values()))
 
     def early(self, smoothed: Sequence[float], on: float) -> bool:
         """Whether a score passes ``on`` only because more is allowed at first. smoothed: as for ``fuse``."""

@@ -150,6 +150,12 @@ class Model:
         return self.provenance.notes.get("cross_fitted") == 0
 
     @property
+    def watched_s(self) -> float:
+        """Seconds watched before it was made, of which its held-out scores are a sample; 0 if it has not grown."""
+        watched_s = self.provenance.notes.get("watched_s", 0.0)
+        return float(watched_s) if isinstance(watched_s, int | float) and watched_s > 0 else 0.0
+
+    @property
     def looks_at_small(self) -> bool:
         """Whether a detector looks at the frames' small pictures."""
         return any(detector.small for detector in self.detectors)

@@ -130,8 +130,13 @@ class MotionStream(FrontEnd):
     def update(self, frame: Frame) -> View | None:
         """Like ``FrontEnd.update``."""
         if self._light:
-            self._regime = regime_of(small_picture(frame.small.sample), self._regime)
+            self.light(small_picture(frame.small.sample))
         return super().update(frame)
+
+    def light(self, picture: FloatArray) -> Regime:
+        """Take the light of the next picture: (8, 16, 3), see ``small_picture``. Returns its regime."""
+        self._regime = regime_of(picture, self._regime)
+        return self._regime
 
 
 class Motion(Detector):
@@ -235,6 +240,26 @@ class Motion(Detector):
     def grid(self) -> tuple[int, int]:
         """(rows, columns) of cells."""
         return self._settings.cells
+
+    @property
+    def picture_size(self) -> tuple[int, int]:
+        """(width, height) of the grey picture that it looks at, px."""
+        return self._settings.width, self._settings.height
+
+    @property
+    def slow(self) -> bool:
+        """True if it has learned from frames that were too far apart for optical flow: it compares sizes only."""
+        return self._slow
+
+    @property
+    def background(self) -> Image:
+        """(height, width) uint8."""
+        return self._background
+
+    @property
+    def exemplars(self) -> NDArray[np.float16]:
+        """(rows, columns, n, 16), see the class; a row of zeros says that nothing moves."""
+        return self._exemplars
 
     @property
     def deviation(self) -> FloatArray:

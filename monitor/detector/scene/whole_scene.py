@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,9 @@ EVERY_S = 1.0
 """Seconds between two pictures that are looked at."""
 MOST_PICTURES = 120_000
 """Pictures that are kept to score them: 90 MB. Above it, every second one is dropped."""
-_RADIUS = 20.0  # grey levels; the first distance between exemplars
+RADIUS = 20.0
+"""First distance between exemplars, grey levels."""
+TOO_SHORT = "the footage for scene is too short or shows no steady light; give longer footage"
 _UNIT_QUANTILE = 0.99
 _BATCH = 256
 
@@ -31,7 +34,7 @@ class WholeScene:
 
     def __init__(self) -> None:
         self._light = LightWatch()
-        self._coverage = Coverage(1, EXEMPLARS, ROWS * COLUMNS * 3, _RADIUS)
+        self._coverage = Coverage(1, EXEMPLARS, ROWS * COLUMNS * 3, RADIUS)
         self._seen: dict[Regime, int] = {}
         self._streams = 0
         self._looked_s = -math.inf
@@ -77,28 +80,54 @@ class WholeScene:
         NaN for frames in unsteady light, or whose picture is not held out. Raises UsageError if there are too few.
         """
         self._cover()
-        points = self._coverage.points[0, : self._coverage.counts[0]]
-        if len(points) < NEIGHBOURS or not self._kept:
-            raise UsageError("the footage for scene is too short or shows no steady light; give longer footage")
-        blocks = np.array([block for *_, block, _ in self._kept])
-        pictures = np.stack([picture for *_, picture in self._kept])
-        found = np.empty(len(pictures), np.float32)
-        for block in np.unique(blocks):
-            own = blocks == block
-            found[own] = distances(points, pictures[own], self._coverage.only_of(int(block))[0, : len(points)])
-        known = np.isfinite(found)
-        unit = max(float(np.quantile(found[known], _UNIT_QUANTILE)), 1.0) if known.any() else 1.0
-        raw = np.where(known, found / unit, np.nan).astype(np.float64)
-        streams, times = np.array([kept[1] for kept in self._kept]), np.array([kept[2] for kept in self._kept])
-        for stream in np.unique(streams):
-            own = streams == stream
-            raw[own] = CausalMedian(SMOOTH_S, SMOOTH_S).all(times[own], raw[own])
+        if not self._kept:
+            raise UsageError(TOO_SHORT)
+        scene, raw = scene_of(
+            self._coverage,
+            self._seen,
+            np.stack([picture for *_, picture in self._kept]),
+            np.array([block for *_, block, _ in self._kept]),
+            np.array([kept[1] for kept in self._kept]),
+            np.array([kept[2] for kept in self._kept]),
+        )
         of_number = dict(zip([kept[0] for kept in self._kept], raw.tolist(), strict=True))
         scores = np.array([of_number.get(number, math.nan) for number in self._numbers], np.float64)
-        exemplars = points.reshape(-1, ROWS, COLUMNS, 3).astype(np.float16)
-        return Scene.of_pictures(Pictures(exemplars, unit), self._seen), scores
+        return scene, scores
 
     def _cover(self) -> None:
         if self._batch:
             self._coverage.add(0, np.stack(self._batch).astype(np.float32), self._block)
         self._batch = []
+
+
+def scene_of(
+    coverage: Coverage,
+    seen: Mapping[Regime, int],
+    pictures: NDArray[np.float16],
+    blocks: NDArray[np.integer],
+    streams: NDArray[np.integer],
+    times: NDArray[np.float64],
+) -> tuple[Scene, NDArray[np.float64]]:
+    """The detector that a coverage of whole pictures gives, and the scores (n,) of held-out pictures.
+
+    seen      how many pictures of each regime were looked at
+    pictures  (n, 384) held-out pictures, each scored by what the other blocks of time know
+    blocks    (n,) the block of time of each; streams: (n,) its stream; times: (n,) its time, seconds
+
+    A score is NaN if other blocks know too little. Raises UsageError if there are too few exemplars.
+    """
+    points = coverage.points[0, : coverage.counts[0]]
+    if len(points) < NEIGHBOURS:
+        raise UsageError(TOO_SHORT)
+    found = np.empty(len(pictures), np.float32)
+    for block in np.unique(blocks):
+        own = blocks == block
+        found[own] = distances(points, pictures[own], coverage.only_of(int(block))[0, : len(points)])
+    known = np.isfinite(found)
+    unit = max(float(np.quantile(found[known], _UNIT_QUANTILE)), 1.0) if known.any() else 1.0
+    raw = np.where(known, found / unit, np.nan).astype(np.float64)
+    for stream in np.unique(streams):
+        own = streams == stream
+        raw[own] = CausalMedian(SMOOTH_S, SMOOTH_S).all(times[own], raw[own])
+    exemplars = points.reshape(-1, ROWS, COLUMNS, 3).astype(np.float16)
+    return Scene.of_pictures(Pictures(exemplars, unit), seen), raw

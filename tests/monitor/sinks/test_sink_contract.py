@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from rich.console import Console
@@ -23,6 +24,7 @@ from monitor.delivery.mqtt_settings import MqttSettings
 from monitor.delivery.mqtt_topics import Topics
 from monitor.delivery.outbox_sink import Outbox
 from monitor.learning.calibration_store import CalibrationStore
+from monitor.learning.growing import Growing, GrowingPlan
 from monitor.live.fleet import Fleet
 from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
@@ -30,6 +32,7 @@ from monitor.sinks.calibration_sink import CalibrationSink
 from monitor.sinks.dashboard.screen import Dashboard, RunTitle
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
+from monitor.sinks.growing_sink import GrowingSink
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.sinks.metrics.metrics_sink import MetricsSink
@@ -85,6 +88,10 @@ def over_mqtt(_: Path) -> Iterator[Sink]:
             yield sink
 
 
+def _never(plan: GrowingPlan) -> NoReturn:
+    raise AssertionError(f"no version of {plan.camera} was written")
+
+
 def dashboard() -> Dashboard:
     console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True)
     return Dashboard(console, RunTitle("node-1", "cpu", "street@01234567", ANY, 1.0))
@@ -104,6 +111,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "metrics": lambda _: MetricsSink(MetricsSettings(listen="127.0.0.1:0"), node="node-1", version="1.0"),
     "calibration": lambda folder: CalibrationSink(CalibrationStore(folder / "calibrations")),
     "moments": lambda folder: MomentsSink(folder / "moments", MomentsSettings(), lambda _: ScheduleSettings()),
+    "growing": lambda folder: GrowingSink(Growing(folder, _never), lambda _: GrowingPlan("a", folder, (160, 96))),
     "evidence": lambda folder: EvidenceSink(
         EvidenceSettings(enabled=True, folder=folder / "evidence"), stop=threading.Event()
     ),
@@ -128,7 +136,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield from below(child)
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
-    known |= {CalibrationSink, Outbox, MqttLiveSink, MomentsSink, Teacher}
+    known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1
