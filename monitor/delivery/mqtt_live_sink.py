@@ -70,6 +70,7 @@ class MqttLiveSink(Sink):
         self._receiver = receiver
         self._controls = controls
         self._limit = CommandLimit()
+        self._flooded = False
         self._answers: dict[str, str] = {}  # camera -> the last sentence about a command
         self._node = node
         self._report: RunReport | None = None
@@ -157,6 +158,9 @@ class MqttLiveSink(Sink):
             return
         if not (self._limit.admits(now) and self._controls.ask(request, partial(self._answered, camera))):
             self._answers[camera] = "too many commands: wait a moment, then try again"
+            if not self._flooded:
+                self._flooded = True
+                log.warning("MQTT: too many commands come, so some are ignored: see who publishes them")
 
     def _answered(self, camera: str, reply: ControlReply) -> None:
         """The desk has answered a command. Called in the main thread."""
