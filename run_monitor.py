@@ -37,10 +37,12 @@ from monitor.app.own_model import Relearning
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
+from monitor.live.choice_store import ChoiceStore
 from monitor.live.fleet import Camera
 from monitor.sinks.dashboard.pressed_keys import restore_terminals
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.unreadable import UnreadableSource
+from monitor.state_folder import CHOICES
 from monitor.text.command_line import run_app, say_error
 from monitor.text.commands import client_command, monitor_command, training_command
 from monitor.text.durations import parse_duration
@@ -193,8 +195,10 @@ def main(
     relearning = Relearning(asked=relearn, duration=learn is not None)
     may_fail: set[str] | None = None  # at the start, any source; a reload must not lose one that is watched
 
+    choices: ChoiceStore | None = None
+
     def prepare() -> tuple[MonitorConfig, list[Camera]]:
-        nonlocal may_fail
+        nonlocal may_fail, choices
         settings = load_config(config, given)
         if scene is not None and (sources or settings.cameras):
             raise UsageError("--demo has its own scene: remove the sources and the cameras")
@@ -215,6 +219,8 @@ def main(
         if settings.device.startswith("cuda"):
             check_device(settings.device)
         if scene is None:
+            choices = choices or ChoiceStore(settings.journal.path.parent / CHOICES)
+            settings = settings.with_choices(choices)
             found = find_sources(sources or [], settings, may_fail)
             may_fail = {source.name for source in found if isinstance(source, UnreadableSource)}
         else:

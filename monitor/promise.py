@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from monitor.text.durations import in_words
 from monitor.text.wording import counted
 
+LEAST_PER_DAY, MOST_PER_DAY = 1e-6, 1e6
+"""Range of a budget, false alarms per day."""
+
 DAY_S = 86_400.0
 _LEAST_EVIDENCE = 20.0  # against the promise: it comes up by chance in at most one of 20 runs, however often one looks
 

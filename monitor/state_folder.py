@@ -22,6 +22,8 @@ _MARKS = (b'"true-sight-model"', b'"true-sight-footage"', b"TSJ1")
 
 CALIBRATIONS = Path("calibrations")
 """Beside the journal: what cameras' thresholds have learned from what was watched."""
+CHOICES = Path("choices.json")
+"""Beside the journal: the budgets and arming that clients have set."""
 MOMENTS = Path("moments")
 """Beside the journal: the most unusual moments of each camera and day."""
 MEMORIES = Path("memories")

@@ -12,9 +12,12 @@ from pydantic import Field, PositiveInt, StringConstraints, TypeAdapter, Validat
 
 from monitor.alerts.message_parts import RECEIVED, WireModel
 from monitor.alerts.messages import SCHEMA, MalformedError
+from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 
 MOST_NAME = 64
 """Longest name that a person may give to a kind of event, characters."""
+LAST = "last"
+"""In place of an event's id, with a camera: its last one."""
 _MOST_EVENT = 300
 _EventId = Annotated[str, StringConstraints(min_length=1, max_length=_MOST_EVENT)]
 _Camera = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/]+$")]
@@ -48,7 +51,7 @@ class Ping(ControlRequest):
 class Feedback(ControlRequest):
     """A verdict about an event.
 
-    event      its id
+    event      its id; ``last``: the last event of ``camera`` that notified
     verdict    ``normal``, ``real``, or a name; a name also says that it was real
     scope      ``here``: where the event was; ``picture``: everywhere in the picture
     all_hours  False: a normal verdict holds for an hour before and after the event's time of day
@@ -71,10 +74,11 @@ class Preview(Feedback):
 
 
 class Undo(ControlRequest):
-    """Take a verdict back."""
+    """Take a verdict back. event: its id; ``last``: the one of ``camera`` about which something was said last."""
 
     request: Literal["undo"] = "undo"
     event: _EventId
+    camera: _Camera | None = None
 
 
 class Verdicts(ControlRequest):
@@ -91,6 +95,25 @@ class Name(ControlRequest):
     request: Literal["name"] = "name"
     name: Annotated[str, StringConstraints(min_length=1, max_length=MOST_NAME, strip_whitespace=True)]
     alert: Alerting
+
+
+class Budget(ControlRequest):
+    """Set the budget of a camera.
+
+    per_day  false alarms per day; None: as the monitor's config says
+    """
+
+    request: Literal["budget"] = "budget"
+    camera: _Camera
+    per_day: Annotated[float | None, Field(ge=LEAST_PER_DAY, le=MOST_PER_DAY)]
+
+
+class Arm(ControlRequest):
+    """Arm or disarm a camera. Events of a disarmed camera are recorded, and notify nobody."""
+
+    request: Literal["armed"] = "armed"
+    camera: _Camera
+    armed: bool
 
 
 class Changes(ControlRequest):
@@ -125,7 +148,7 @@ class Forget(ControlRequest):
     preview: bool = True
 
 
-AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Changes | Forget
+AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Budget | Arm | Changes | Forget
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="request")])
 
 

@@ -113,6 +113,8 @@ class Publisher:
         """Address of the history socket, or None; on entry a port ``*`` becomes the actual one."""
         self.control: ControlSocket | None = None
         """The control socket, from entry on; None without one."""
+        self.desk = Desk(self.node, self.epoch)
+        """Answers requests for changes, of the control socket and of this process."""
         self._control_endpoint = control
         self._journal = journal
         self._history = History(self.node, self.epoch, journal)
@@ -144,7 +146,7 @@ class Publisher:
         self._hub = Hub(doors)
         self._bus = self._hub.exchange
         if changing is not None:
-            self.control = ControlSocket(changing, self._bus, self._keys, Desk(self.node, self.epoch))
+            self.control = ControlSocket(changing, self._bus, self._keys, self.desk)
         try:
             self._hub.start()
             self._end_interrupted_events()

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     Field,
+    PrivateAttr,
     StringConstraints,
     TypeAdapter,
     field_validator,
@@ -35,8 +36,9 @@ from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
 from monitor.learning.learning_plan import LEAST_LEARNING_S
+from monitor.live.choice_store import ChoiceStore
 from monitor.live.frame_queue import QueueSettings
-from monitor.scores.calibration import LEAST_PER_DAY, MOST_PER_DAY
+from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
@@ -271,6 +273,33 @@ class MonitorConfig(Settings):
         completed = {name: _completed(camera, content) for name, camera in cameras.items()}
         return {**content, "cameras": completed}
 
+    _choices: ChoiceStore | None = PrivateAttr(None)
+
+    def with_choices(self, store: ChoiceStore) -> Self:
+        """The same settings with what people have chosen for cameras during runs, now and later."""
+        other = self.model_copy()
+        other._choices = store
+        return other
+
+    @property
+    def choices(self) -> ChoiceStore | None:
+        """What people have chosen for cameras; None: nobody can."""
+        return self._choices
+
+    def fixed_budget(self, name: str) -> float | None:
+        """The budget that the file sets for this camera itself, which nobody can change during a run."""
+        camera = self.cameras.get(name)
+        return None if camera is None else camera.false_alarms_per_day
+
+    def budget_of(self, name: str) -> float:
+        """The budget of this camera, false alarms per day: the file's own, or the chosen one, or the common one."""
+        chosen = None if self._choices is None else self._choices.of(name).per_day
+        return self.fixed_budget(name) or chosen or self.false_alarms_per_day
+
+    def is_armed(self, name: str) -> bool:
+        """False if somebody has disarmed this camera. A schedule may still say that no alerts are raised now."""
+        return self._choices is None or self._choices.of(name).armed
+
     def schedule_of(self, name: str) -> ScheduleSettings:
         """The schedule of this camera."""
         camera = self.cameras.get(name)
@@ -297,6 +326,8 @@ class MonitorConfig(Settings):
         camera = self.cameras.get(name)
         own = {} if camera is None else {key: getattr(camera, key) for key in (*_VALUES, *_GROUPS)}
         changes = {key: value for key, value in own.items() if value is not None}
+        if (budget := self.budget_of(name)) != self.false_alarms_per_day:
+            changes["false_alarms_per_day"] = budget
         return self.model_copy(update=changes) if changes else self
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from monitor.alerts.journal import Journal
 from monitor.app.config import MonitorConfig
 from monitor.delivery.apprise_receiver import AppriseReceiver
-from monitor.delivery.armed import Armed
 from monitor.delivery.ledger import Ledger, ledger_path
+from monitor.delivery.mqtt_commands import Controls
 from monitor.delivery.mqtt_link import MqttLink
 from monitor.delivery.mqtt_live_sink import MqttLiveSink
 from monitor.delivery.mqtt_receiver import MqttReceiver
@@ -25,40 +25,47 @@ from monitor.live.sink import Sink
 
 
 def open_deliveries(
-    settings: MonitorConfig, journal: Journal, stack: ExitStack, *, stop: threading.Event
+    settings: MonitorConfig,
+    journal: Journal,
+    stack: ExitStack,
+    *,
+    stop: threading.Event,
+    controls: Controls | None = None,
 ) -> list[Sink]:
     """Open all receivers until ``stack`` is closed; returns their sinks. [] if the config names no receiver.
 
-    stop: set when the user requests the end of the run
+    stop      set when the user requests the end of the run
+    controls  how commands are obeyed; None: nobody can change anything
 
     Raises ConfigError or RunError.
     """
     if not _groups(settings):
         return []
     ledger = stack.enter_context(Ledger(ledger_path(journal.path)))
-    armed = Armed(ledger)
-    receivers: list[Receiver] = [*webhooks(settings, armed)]
-    receivers += notifiers(settings, armed)
+    if controls is None:
+        controls = Controls(lambda *_: False, settings.budget_of, settings.is_armed)
+    receivers: list[Receiver] = [*webhooks(settings, controls.armed), *notifiers(settings)]
     live: list[Sink] = []
     if settings.mqtt.host is not None:
         topics, link = mqtt_link(settings)
         stack.enter_context(link)
         keep_s = settings.mqtt.keep_hours * 3600.0
-        mqtt = MqttReceiver(link, topics, armed, picture=settings.mqtt.picture, keep_s=keep_s, changed=link.wake)
+        mqtt = MqttReceiver(
+            link, topics, controls.armed, picture=settings.mqtt.picture, keep_s=keep_s, changed=link.wake
+        )
         receivers.append(mqtt)
-        live = [stack.enter_context(MqttLiveSink(settings.mqtt, topics, link, mqtt, armed, settings.node))]
+        live = [stack.enter_context(MqttLiveSink(settings.mqtt, topics, link, mqtt, controls, settings.node))]
     return [stack.enter_context(Outbox(journal, ledger, receivers, stop=stop)), *live]
 
 
-def webhooks(settings: MonitorConfig, armed: Armed | None = None) -> Iterator[Webhook]:
-    """Make the webhooks. Raises ConfigError."""
+def webhooks(settings: MonitorConfig, armed: Callable[[str], bool] = lambda _: True) -> Iterator[Webhook]:
+    """Make the webhooks. armed: whether a camera is armed now. Raises ConfigError."""
     return (Webhook(name, webhook, armed) for name, webhook in settings.webhook.items())
 
 
-def notifiers(settings: MonitorConfig, armed: Armed | None = None) -> Iterator[AppriseReceiver]:
+def notifiers(settings: MonitorConfig) -> Iterator[AppriseReceiver]:
     """Make the receivers that notify people. Raises ConfigError."""
-    armed = armed or Armed()
-    return (AppriseReceiver(name, notify, armed, settings.node) for name, notify in settings.notify.items())
+    return (AppriseReceiver(name, notify, settings.node) for name, notify in settings.notify.items())
 
 
 def mqtt_link(settings: MonitorConfig, *, announce: bool = True) -> tuple[Topics, MqttLink]:

@@ -28,12 +28,16 @@ def losses(settings: MonitorConfig, evidence: EvidenceSink, sinks: Sequence[Sink
 
 
 def serve_metrics(
-    settings: MonitorConfig, stack: ExitStack, journal: Journal | None, lost: Callable[[], Mapping[str, int]]
+    settings: MonitorConfig,
+    stack: ExitStack,
+    journal: Journal | None,
+    lost: Callable[[], Mapping[str, int]],
+    given: Callable[[], Mapping[str, int]] = dict,
 ) -> Sink:
     """The sink of the metrics; they are served until ``stack`` is closed. Raises BindError.
 
     journal  None without one
-    lost     see MetricsSink
+    lost, given  see MetricsSink
     """
     from monitor.sinks.metrics.metrics_sink import MetricsSink, StoreFigures
 
@@ -46,6 +50,7 @@ def serve_metrics(
         version=__version__,
         store=None if journal is None else lambda: store(journal),
         lost=lost,
+        given=given,
     )
     stack.enter_context(sink)
     log.info("metrics are served at %s/metrics, health at /livez and /readyz", sink.address)

@@ -36,6 +36,7 @@ from monitor.sources.source import Source
 from monitor.sources.unreadable import UnreadableSource
 from monitor.state_folder import CALIBRATIONS
 from monitor.stream.frame_rules import UNCHECKED
+from monitor.stream.schedule_settings import Schedule
 from monitor.text.commands import training_command
 from monitor.text.durations import in_words
 from monitor.text.wording import about
@@ -153,8 +154,8 @@ def _import_networks(cameras: Sequence[Camera]) -> None:
         detector_class(name)
 
 
-def watching(camera: Camera, settings: MonitorConfig, model: Model, monitor: CameraMonitor) -> Camera:
-    """A camera that has learned, with its new model and monitor and the present settings of the run."""
+def watching(camera: Camera, settings: MonitorConfig, model: Model, monitor: CameraMonitor | None) -> Camera:
+    """A camera with another model or monitor, and the present settings of the run. None: it still learns."""
     own = settings.of_camera(camera.name)
     return _camera(camera.source, model, monitor, camera.learning, own, camera.capture.max_frames)
 
@@ -171,6 +172,8 @@ def _camera(
     named = _named_model(source.name, settings)
     zone = settings.schedule.time_zone
     capture = _capture(settings, max_frames, None if own is None else place_rules(own.masks, own.zones, zone))
+    if not settings.is_armed(source.name):
+        capture = replace(capture, schedule=Schedule(off=True))
     readable = not isinstance(source, UnreadableSource)
     masks = masks_of(source.name, settings)
     # These change while it stays open.
@@ -235,6 +238,11 @@ def _monitor(
         store = calibration_store(settings)
         calibration = store.load(camera, scale, settings.smoothing, whole=model.learned_from_all)
     return CameraMonitor(camera, scale, settings.smoothing, settings.alert, bands.watch(), calibration)
+
+
+def bands_at(model: Model, settings: MonitorConfig, scale: ModelScale) -> ModelBands:
+    """The bands of drift for a scale with another budget. Takes long for a model of days; any thread may call it."""
+    return ModelBands(model, scale, settings.smoothing)
 
 
 def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorConfig) -> LearningPlan | None:

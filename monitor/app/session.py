@@ -12,11 +12,14 @@ from typing import TextIO, cast
 
 from rich.console import Console
 
+from monitor.alerts.control_desk import Asker
+from monitor.alerts.control_queue import ControlQueue
 from monitor.alerts.control_socket import ControlSocket
 from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
+from monitor.app.chooser import Chooser
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
@@ -29,6 +32,7 @@ from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
 from monitor.app.state_place import where_state_is
 from monitor.app.teaching_setup import open_teaching
+from monitor.delivery.mqtt_commands import Controls
 from monitor.errors import MonitorError, RunError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.coordinator import Learning
@@ -112,6 +116,8 @@ class Session:
         self._judge = DemoJudge(options.scene) if options.scene is not None else None
         self._publishing: PublishSink | None = None
         self._control: ControlSocket | None = None
+        self._queue: ControlQueue | None = None
+        self._chooser: Chooser | None = None
         self._teacher: Teacher | None = None
         self._counted: Mapping[str, Sequence[Counted]] = {}
         self._moments: MomentsSink | None = None
@@ -157,6 +163,10 @@ class Session:
                 learning.tick(watch.state_of, self._adopt)
                 if self._control is not None:
                     self._control.tick()
+                if self._queue is not None:
+                    self._queue.tick()
+                if self._chooser is not None:
+                    self._chooser.tick()
                 if self._teacher is not None:
                     self._teacher.apply()
                 self.growing.tick(self._adopt)
@@ -241,6 +251,13 @@ class Session:
             page=self._page,
         )
 
+    def _controls(self, publisher: Publisher) -> Controls:
+        """How receivers ask for changes, and what holds now."""
+        self._queue = ControlQueue(publisher.desk, Asker("mqtt"))
+        return Controls(
+            self._queue.ask, lambda name: self._current().budget_of(name), lambda name: self._current().is_armed(name)
+        )
+
     def _print(self, *parts: object) -> None:
         """Print without the spaces at the ends of a table's lines, because the output may go to a file."""
         with output_may_fail():
@@ -287,14 +304,19 @@ class Session:
             sinks.append(self._publishing)
             if self._teacher is not None:
                 sinks.append(self._teacher)
+            if settings.choices is not None:
+                self._chooser = Chooser(settings.choices, self.fleet, self._current)
+                self._chooser.serve_at(publisher.desk)
             if publishing.journal is not None and self._judge is None:
-                sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop)
+                controls = self._controls(publisher)
+                sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop, controls=controls)
         sinks.append(recorder)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
         if self._judge is None:
             sinks.append(stack.enter_context(GrowingSink(self.growing, self._growing_plan)))
         if settings.metrics.enabled:
-            sinks.append(serve_metrics(settings, stack, journal, losses(settings, evidence, sinks)))
+            given = dict if self._teacher is None else self._teacher.given.copy
+            sinks.append(serve_metrics(settings, stack, journal, losses(settings, evidence, sinks), given))
         if self._judge is not None:
             sinks.append(self._judge)
         if with_dashboard:

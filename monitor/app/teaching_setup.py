@@ -19,16 +19,14 @@ def open_teaching(settings: MonitorConfig, publishing: Publishing, stack: ExitSt
 
     Raises ConfigError or RunError if the file cannot be used.
     """
-    control = publishing.publisher.control
+    desk = publishing.publisher.desk
     if publishing.journal is None:
-        if control is not None:
-            control.desk.why_not = "this run keeps no journal, so nothing can be taught: run it without --no-journal"
+        desk.why_not = "this run keeps no journal, so nothing can be taught: run it without --no-journal"
         return None
     store = stack.enter_context(VerdictStore(taught_path(publishing.journal.path)))
     teacher = Teacher(store, fleet, calibration_store(settings))
-    if control is not None:
-        teacher.serve_at(control.desk)
-        places = places_of(settings, publishing.journal, store)
-        forgetter = Forgetter(places, lambda name: fleet.get(name) is not None, teacher.forgotten)
-        control.desk.serve(Forget, forgetter.serve)
+    teacher.serve_at(desk)
+    places = places_of(settings, publishing.journal, store)
+    forgetter = Forgetter(places, lambda name: fleet.get(name) is not None, teacher.forgotten)
+    desk.serve(Forget, forgetter.serve)
     return teacher

@@ -15,6 +15,7 @@ import typer
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_ENDPOINT, DEFAULT_SCORES_ENDPOINT
 from monitor.alerts.keys import make_keys
 from monitor.alerts.messages import BudgetMessage, MomentMessage
+from monitor.client.camera_commands import add_camera_commands
 from monitor.client.control_commands import add_commands
 from monitor.client.items import Contact, Expired, Gap, Received, UnknownCamera
 from monitor.client.lines import budget_text, json_line, text_line
@@ -336,6 +337,7 @@ def make(
 
 
 add_commands(app)
+add_camera_commands(app)
 
 
 def start() -> NoReturn:

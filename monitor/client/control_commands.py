@@ -52,6 +52,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Delete. Without it, only say w
 PREVIEW_S = 60.0
 """Default time to wait for a preview, seconds: it judges the alarms of a month again."""
 _LARGEST_FILE = 10 * MB
+_EVENT_HELP = "The id of the event; last: the last one of --camera that notified."
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
 
 
@@ -104,7 +105,7 @@ def ping(
 
 
 def feedback(
-    event: Annotated[str | None, typer.Argument(metavar="EVENT", help="The id of the event.")] = None,
+    event: Annotated[str | None, typer.Argument(metavar="EVENT|last", help=_EVENT_HELP)] = None,
     verdict: Annotated[
         str | None, typer.Argument(metavar="normal|real|NAME", help="What it was. A name says that it was real, too.")
     ] = None,
@@ -189,7 +190,10 @@ def _request(kind: type[Feedback], fields: dict[str, Any], where: str) -> Feedba
 
 
 def undo(
-    event: Annotated[str, typer.Argument(metavar="EVENT", help="The id of the event.")],
+    event: Annotated[
+        str, typer.Argument(metavar="EVENT|last", help="The id of the event; last: the last one judged, of --camera.")
+    ],
+    camera: Annotated[str | None, typer.Option(metavar="NAME", help="The camera of the event.")] = None,
     endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
     control_endpoint: ControlEndpoint = None,
     keys: Keys = None,
@@ -198,7 +202,7 @@ def undo(
 ) -> None:
     """Take a verdict back, with all that followed from it."""
     with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        asked(controller, Undo(event=event), as_json=as_json)
+        asked(controller, Undo(event=event, camera=camera), as_json=as_json)
 
 
 def verdicts(

@@ -9,7 +9,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from monitor.alerts.messages import AlertMessage, HealthMessage, Stored
-from monitor.delivery.armed import Armed
 from monitor.delivery.notice import BACKOFF_MAX_S, DeliveryError, Notice, Summary
 from monitor.delivery.notify_policy import NotifyPolicy
 from monitor.delivery.notify_settings import NotifySettings
@@ -39,12 +38,12 @@ class AppriseReceiver:
     topics = ("alert/", "health/")
     backoff_max_s = BACKOFF_MAX_S
 
-    def __init__(self, name: str, settings: NotifySettings, armed: Armed, node: str) -> None:
+    def __init__(self, name: str, settings: NotifySettings, node: str) -> None:
         self.name = f"notify.{name}"
         self.keep_s = settings.keep_hours * 3600.0
         self._settings = settings
         self._node = node
-        self._policy = NotifyPolicy(settings, armed)
+        self._policy = NotifyPolicy(settings)
         self._interrupted = False
         self._service = self._open(settings.url.get_secret_value())
 

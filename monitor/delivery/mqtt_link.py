@@ -58,7 +58,7 @@ class MqttLink:
         self._connected = self._refused = self._interrupted = False
         self._reason = "no connection yet"
         self._births = 0
-        self._received: deque[tuple[str, bytes]] = deque(maxlen=_MOST_RECEIVED)
+        self._received: deque[tuple[str, bytes, bool]] = deque(maxlen=_MOST_RECEIVED)
         self._tls = _context(settings) if settings.tls else None
         self._client = _client(settings, client_id, self._tls)
         self._client.on_connect = self._on_connect
@@ -149,8 +149,8 @@ class MqttLink:
         with self._changed:
             self._changed.notify_all()
 
-    def received(self) -> list[tuple[str, bytes]]:
-        """The messages that have come since the last call: topic and payload."""
+    def received(self) -> list[tuple[str, bytes, bool]]:
+        """The messages that have come since the last call: topic, payload, and whether the broker had kept it."""
         with self._changed:
             messages = list(self._received)
             self._received.clear()
@@ -228,7 +228,7 @@ class MqttLink:
         if len(message.payload) > _LARGEST_RECEIVED:
             return
         with self._changed:
-            self._received.append((message.topic, bytes(message.payload)))
+            self._received.append((message.topic, bytes(message.payload), bool(message.retain)))
             self._changed.notify_all()
 
 

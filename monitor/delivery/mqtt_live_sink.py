@@ -11,13 +11,29 @@ import logging
 import math
 import threading
 import time
+from functools import partial
 from typing import Any, Self
 
-from monitor.delivery.armed import Armed
+from monitor.alerts.control import ControlReply
+from monitor.delivery.mqtt_commands import CommandLimit, Controls, command_request
 from monitor.delivery.mqtt_link import MqttLink
 from monitor.delivery.mqtt_receiver import MqttReceiver, last_alert
 from monitor.delivery.mqtt_settings import MqttSettings
-from monitor.delivery.mqtt_topics import OFF, OFFLINE, ON, ONLINE, UNKNOWN, Topics, camera_config, monitor_config
+from monitor.delivery.mqtt_topics import (
+    ARMED,
+    BUDGET,
+    LEAST_SHOWN,
+    MOST_SHOWN,
+    OFF,
+    OFFLINE,
+    ON,
+    ONLINE,
+    UNKNOWN,
+    Topics,
+    camera_config,
+    monitor_config,
+)
+from monitor.errors import UsageError
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, RunReport
 from monitor.sources.naming import is_name
@@ -31,6 +47,8 @@ EVERY_S = 1.0
 GONE_AFTER_S = 5.0
 """A camera that is missing in the reports for this long is gone; a reload removes and adds it within less."""
 CLOSE_S = 3.0
+MOST_STATE = 255
+"""Longest state of an entity in Home Assistant, characters."""
 _UNCONNECTED = (*LOST, CameraState.CONNECTING)
 
 
@@ -38,13 +56,22 @@ class MqttLiveSink(Sink):
     """Use it as a context manager, within that of the link. A retained state is published only if it has changed."""
 
     def __init__(
-        self, settings: MqttSettings, topics: Topics, link: MqttLink, receiver: MqttReceiver, armed: Armed, node: str
+        self,
+        settings: MqttSettings,
+        topics: Topics,
+        link: MqttLink,
+        receiver: MqttReceiver,
+        controls: Controls,
+        node: str,
     ) -> None:
         self._settings = settings
         self._topics = topics
         self._link = link
         self._receiver = receiver
-        self._armed = armed
+        self._controls = controls
+        self._limit = CommandLimit()
+        self._flooded = False
+        self._answers: dict[str, str] = {}  # camera -> the last sentence about a command
         self._node = node
         self._report: RunReport | None = None
         self._stop = threading.Event()
@@ -84,10 +111,15 @@ class MqttLiveSink(Sink):
         if births != self._births:
             self._births = births
             self._published.clear()
-            filters = [self._topics.cameras, self._topics.commands]
-            self._link.subscribe(*filters, *([self._topics.home_assistant] if self._settings.discovery else []))
-        for topic, payload in self._link.received():
-            self._obey(topic, payload)
+            filters = [self._topics.cameras]
+            filters += [self._topics.commands] if self._settings.takes_commands else []
+            filters += [self._topics.home_assistant] if self._settings.discovery else []
+            self._link.subscribe(*filters)
+        for topic, payload, kept in self._link.received():
+            if (command := self._topics.commanded(topic)) is None:
+                self._hear(topic, payload)
+            else:
+                self._obey(*command, payload, now, kept=kept)
         report = self._report
         if report is None or not self._link.connected:
             return
@@ -97,7 +129,8 @@ class MqttLiveSink(Sink):
         if self._settings.discovery:
             self._publish(self._topics.config(None), _json(monitor_config(self._topics, self._node)))
             for name in self._seen:
-                config = camera_config(self._topics, name, picture=self._settings.picture)
+                commands, picture = self._settings.takes_commands, self._settings.picture
+                config = camera_config(self._topics, name, picture=picture, commands=commands)
                 self._publish(self._topics.config(name), _json(config))
         # The broker answers the subscription to this topic, made above, with the list of the run before.
         self._publish(self._topics.cameras, _json(sorted(self._seen)))
@@ -105,24 +138,40 @@ class MqttLiveSink(Sink):
             for what, text in self._states(camera).items():
                 self._publish(self._topics.of(camera.name, what), text.encode())
 
-    def _obey(self, topic: str, payload: bytes) -> None:
+    def _hear(self, topic: str, payload: bytes) -> None:
         if topic == self._topics.home_assistant:
             if payload == ONLINE.encode():  # it has started, and forgotten what was not retained
                 self._published.clear()
             return
         if topic == self._topics.cameras:
             self._before |= _names(payload)
+
+    def _obey(self, camera: str, what: str, payload: bytes, now: float, *, kept: bool) -> None:
+        """Ask for what a command says. One that the broker has kept would be obeyed again at each connection."""
+        if kept or camera not in self._seen or not self._settings.takes_commands:
+            log.debug("MQTT: a command is ignored: %s of %s", what, safe(camera))
             return
-        camera = self._topics.commanded(topic)
-        if camera not in self._seen or payload.upper() not in (b"ON", b"OFF"):
-            log.debug("MQTT: a command is ignored: %s", safe(topic))
+        try:
+            request = command_request(camera, what, payload)
+        except UsageError as error:
+            self._answers[camera] = str(error)
             return
-        self._armed.switch(camera, armed=payload.upper() == b"ON", now=time.time())
+        if not (self._limit.admits(now) and self._controls.ask(request, partial(self._answered, camera))):
+            self._answers[camera] = "too many commands: wait a moment, then try again"
+            if not self._flooded:
+                self._flooded = True
+                log.warning("MQTT: too many commands come, so some are ignored: see who publishes them")
+
+    def _answered(self, camera: str, reply: ControlReply) -> None:
+        """The desk has answered a command. Called in the main thread."""
+        self._answers[camera] = reply.said
+        self._link.wake()
 
     def _remove_gone(self, now: float) -> None:
         gone = {name for name, seen in self._seen.items() if now - seen > GONE_AFTER_S}
         for name in (gone | self._before) - (self._seen.keys() - gone):
             self._seen.pop(name, None)
+            self._answers.pop(name, None)
             # An empty payload deletes a retained message, and the device in Home Assistant.
             for topic in (self._topics.config(name), *self._topics.retained(name)):
                 self._link.send(topic, b"", retain=True)
@@ -143,7 +192,9 @@ class MqttLiveSink(Sink):
             "budget": _budget(camera),
             "alerts_today": str(counted.today),
             "last_alert": last_alert(counted),
-            "armed": ON if self._armed.is_armed(camera.name) else OFF,
+            ARMED: ON if self._controls.armed(camera.name) else OFF,
+            BUDGET: _shown(self._controls.budget(camera.name)),
+            "answer": safe(self._answers.get(camera.name, UNKNOWN))[:MOST_STATE],
         }
 
     def _publish(self, topic: str, payload: bytes) -> None:
@@ -154,6 +205,10 @@ class MqttLiveSink(Sink):
 def _budget(camera: CameraReport) -> str:
     rate = None if camera.promise is None else camera.promise.per_day
     return UNKNOWN if rate is None else f"{rate:.2f}"
+
+
+def _shown(budget: float) -> str:
+    return f"{budget:.10g}" if LEAST_SHOWN <= budget <= MOST_SHOWN else UNKNOWN
 
 
 def _json(content: Any) -> bytes:

@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from monitor.alerts.messages import AlertMessage, HealthMessage, Stored
-from monitor.delivery.armed import Armed
 from monitor.delivery.mqtt_link import CONNECT_S, MqttLink
 from monitor.delivery.mqtt_topics import UNKNOWN, Topics
-from monitor.delivery.notice import EventSteps, NewStates, Notice, Summary
+from monitor.delivery.notice import EventSteps, NewStates, Notice, Summary, armed_of
 from monitor.states import AlertKind, Phase
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ class Counted:
 class MqttReceiver:
     """A receiver (``monitor.delivery.notice.Receiver``).
 
+    armed    whether a camera is armed now; any thread may call it
     changed  called when figures of a camera have changed, so that they are published
     """
 
@@ -49,7 +49,7 @@ class MqttReceiver:
         self,
         link: MqttLink,
         topics: Topics,
-        armed: Armed,
+        armed: Callable[[str], bool],
         *,
         picture: bool,
         keep_s: float,
@@ -127,7 +127,7 @@ class MqttReceiver:
             camera = notice.message.camera
             if self._picture and notice.jpeg is not None:
                 self._link.publish(self._places.of(camera, "snapshot"), notice.jpeg, retain=True)
-            body = json.dumps(event_body(notice, late=late, armed=self._armed.is_armed(camera, notice.at)))
+            body = json.dumps(event_body(notice, late=late, armed=armed_of(notice.message, self._armed)))
             sent = self._link.send(self._places.of(camera, "event"), body.encode())
             self._sent = (notice.key, sent)
         self._link.confirm(sent)

@@ -39,6 +39,9 @@ class MqttSettings(Settings):
     """Home Assistant's discovery prefix."""
     picture: bool = True
     """Publish the picture of the last alert, retained."""
+    commands: bool | None = None
+    """Take commands: arm, set a budget, give verdicts. None: if this monitor has to prove who it is to the broker, with
+    a password or a certificate. A broker that asks nobody would let anyone command."""
     keep_hours: float = Field(72.0, gt=0, le=24 * 365)
     """Events that could not be published for this long are given up."""
 
@@ -53,6 +56,11 @@ class MqttSettings(Settings):
         if (self.cert is None) != (self.key is None):
             raise ValueError("cert and key belong together: give both")
         return self
+
+    @property
+    def takes_commands(self) -> bool:
+        """Whether commands are obeyed."""
+        return (self.password is not None or self.cert is not None) if self.commands is None else self.commands
 
     @property
     def used_port(self) -> int:

@@ -15,12 +15,18 @@ ONLINE, OFFLINE = "online", "offline"
 ON, OFF = "ON", "OFF"
 UNKNOWN = "None"
 """Home Assistant shows a sensor with this state as unknown."""
+ARMED, BUDGET, VERDICT = "armed", "false_alarms_per_day", "last_event"
+"""What can be commanded of a camera."""
+NORMAL, REAL, UNDO = "normal", "real", "undo"
+"""Payloads of VERDICT: what the last event was."""
+LEAST_SHOWN, MOST_SHOWN = 0.001, 1_000_000
+"""Range of the budget in Home Assistant, which takes no smaller steps."""
 EVENT_TYPES = ("anomaly", "camera_lost", "repeated", "recorded", "ended", "health")
 
 _ORIGIN = {"name": "True Sight", "sw_version": __version__}
 _CAMERA_STATES = (
-    "available", "active", "connected", "score", "last_alert", "alerts_today", "learning", "budget", "armed", "details",
-    "snapshot",
+    "available", "active", "connected", "score", "last_alert", "alerts_today", "learning", "budget", ARMED, "details",
+    "snapshot", BUDGET, "answer",
 )  # fmt: skip
 
 
@@ -44,7 +50,7 @@ class Topics:
     @property
     def commands(self) -> str:
         """Filter of all commands."""
-        return f"{self.base}/+/armed/set"
+        return f"{self.base}/+/+/set"
 
     @property
     def home_assistant(self) -> str:
@@ -73,11 +79,12 @@ class Topics:
         device = self.device_id(camera).lower().replace("-", "_")
         return f"{platform}.{device}_{what}"
 
-    def commanded(self, topic: str) -> str | None:
-        """The camera that a command is for; None if the topic is no command."""
-        first, _, rest = topic.partition("/")
-        camera, _, what = rest.partition("/")
-        return camera if first == self.base and what == "armed/set" else None
+    def commanded(self, topic: str) -> tuple[str, str] | None:
+        """The camera that a command is for, and what it commands; None if the topic is no command."""
+        match topic.split("/"):
+            case [first, camera, what, "set"] if first == self.base and what in (ARMED, BUDGET, VERDICT):
+                return camera, what
+        return None
 
 
 def monitor_config(topics: Topics, node: str) -> dict[str, Any]:
@@ -108,8 +115,12 @@ def monitor_config(topics: Topics, node: str) -> dict[str, Any]:
     }
 
 
-def camera_config(topics: Topics, camera: str, *, picture: bool) -> dict[str, Any]:
-    """The discovery message of a camera. picture: with the image of the last alert."""
+def camera_config(topics: Topics, camera: str, *, picture: bool, commands: bool = True) -> dict[str, Any]:
+    """The discovery message of a camera.
+
+    picture   with the image of the last alert
+    commands  with what Home Assistant can change; False: such entities of an earlier run are removed
+    """
     device = topics.device_id(camera)
     hub = [{"topic": topics.status}]
     both = [*hub, {"topic": topics.of(camera, "available")}]
@@ -171,15 +182,49 @@ def camera_config(topics: Topics, camera: str, *, picture: bool) -> dict[str, An
             state_class="measurement",
             **diagnostic,
         ),
-        "armed": component(
+    }
+    changing = {
+        ARMED: component(
             "switch",
-            "armed",
+            ARMED,
             "Armed",
-            state_topic=topics.of(camera, "armed"),
-            command_topic=topics.of(camera, "armed/set"),
+            state_topic=topics.of(camera, ARMED),
+            command_topic=topics.of(camera, f"{ARMED}/set"),
             qos=1,
         ),
+        BUDGET: component(
+            "number",
+            BUDGET,
+            "False alarms per day",
+            state_topic=topics.of(camera, BUDGET),
+            command_topic=topics.of(camera, f"{BUDGET}/set"),
+            min=LEAST_SHOWN,
+            max=MOST_SHOWN,
+            step=LEAST_SHOWN,
+            mode="box",
+            unit_of_measurement="alarms/d",
+            entity_category="config",
+            qos=1,
+        ),
+        **{
+            what: component(
+                "button",
+                what,
+                name,
+                command_topic=topics.of(camera, f"{VERDICT}/set"),
+                payload_press=payload,
+                qos=1,
+            )
+            for what, name, payload in (
+                ("last_normal", "The last event was normal", NORMAL),
+                ("last_real", "The last event was real", REAL),
+                ("undo_last", "Undo the last verdict", UNDO),
+            )
+        },
+        "answer": sensor("answer", "Last answer", **diagnostic),
     }
+    # With its platform alone, Home Assistant removes an entity.
+    components |= changing if commands else {what: {"platform": one["platform"]} for what, one in changing.items()}
     if picture:
         components["snapshot"] = component(
             "image",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +48,13 @@ class Notice:
     def at(self) -> float:
         """When it came about, unix seconds."""
         return self.message.sent_at
+
+
+def armed_of(message: Stored | Summary, armed: Callable[[str], bool]) -> bool:
+    """Whether programs may notify people of a message: what an alert says itself, and of others, what holds now."""
+    if isinstance(message, AlertMessage):
+        return message.armed
+    return isinstance(message, Summary) or armed(message.camera)
 
 
 def with_safe_text(message: Stored) -> Stored:

@@ -12,7 +12,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from monitor.alerts.messages import AlertMessage, HealthMessage
-from monitor.delivery.armed import Armed
 from monitor.delivery.notice import EventSteps, Notice, Summary
 from monitor.delivery.notify_settings import NotifySettings
 from monitor.states import CAMERA_BACK, AlertKind, CameraState, Phase
@@ -60,11 +59,10 @@ class PolicyState(BaseModel):
 
 
 class NotifyPolicy:
-    """armed: which cameras are armed. All times are unix seconds."""
+    """All times are unix seconds."""
 
-    def __init__(self, settings: NotifySettings, armed: Armed) -> None:
+    def __init__(self, settings: NotifySettings) -> None:
         self._settings = settings
-        self._armed = armed
         self._health = frozenset(settings.health)
         self._steps = EventSteps()
         self._state = PolicyState()
@@ -85,7 +83,7 @@ class NotifyPolicy:
     def alert(self, message: AlertMessage, jpeg: bytes | None, now: float) -> Notice | None:
         """An alert: notify at the first message that notifies, and when a lost camera is back."""
         key = self._steps.key(message)
-        if key is None or not self._wanted(message.camera, message.sent_at) or not self._settings.alerts:
+        if key is None or not self._wanted(message.camera) or not self._settings.alerts:
             return None
         lost = self._state.lost
         if message.phase is Phase.END:
@@ -113,7 +111,7 @@ class NotifyPolicy:
             return None
         problem = problems.pop(camera, None)
         over = message.state in (CameraState.ONLINE, CameraState.SCENE_CHANGE)
-        if problem is None or not problem.told or not over or not self._wanted(camera, message.sent_at):
+        if problem is None or not problem.told or not over or not self._wanted(camera):
             return None
         return self._sent_or_held(Notice(_health_key(message), message), now)
 
@@ -123,7 +121,7 @@ class NotifyPolicy:
             if problem.told or now - problem.message.since < self._settings.health_after_s:
                 continue
             problem.told = True
-            if self._wanted(camera, now):
+            if self._wanted(camera):
                 # It is due now. Its age would otherwise count from the beginning of the problem.
                 notice = Notice(_health_key(problem.message), problem.message.model_copy(update={"sent_at": now}))
                 if (sent := self._sent_or_held(notice, now)) is not None:
@@ -139,9 +137,9 @@ class NotifyPolicy:
         ]
         return min([*waits, LOOK_EVERY_S if self._state.held else math.inf])
 
-    def _wanted(self, camera: str, at: float) -> bool:
+    def _wanted(self, camera: str) -> bool:
         cameras = self._settings.cameras
-        return (cameras is None or camera in cameras) and self._armed.is_armed(camera, at)
+        return cameras is None or camera in cameras
 
     def _is_quiet(self, camera: str, at: float) -> bool:
         times = self._settings.quiet_times(camera)

@@ -19,15 +19,14 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import unquote
 
 from monitor import __version__
 from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, MomentMessage, Stored
-from monitor.delivery.armed import Armed
-from monitor.delivery.notice import BACKOFF_MAX_S, DeliveryError, EventSteps, NewStates, Notice
+from monitor.delivery.notice import BACKOFF_MAX_S, DeliveryError, EventSteps, NewStates, Notice, armed_of
 from monitor.delivery.refusals import why_no_connection
 from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.errors import ConfigError
@@ -51,15 +50,15 @@ def signature(key: bytes, webhook_id: str, timestamp: int, body: bytes) -> str:
 
 
 class Webhook:
-    """A receiver (``monitor.delivery.notice.Receiver``). armed: which cameras are armed; None: all are.
+    """A receiver (``monitor.delivery.notice.Receiver``). armed: whether a camera is armed now.
 
     Raises ConfigError if the file of certificates cannot be used.
     """
 
     backoff_max_s = BACKOFF_MAX_S
 
-    def __init__(self, name: str, settings: WebhookSettings, armed: Armed | None = None) -> None:
-        self._armed = armed or Armed()
+    def __init__(self, name: str, settings: WebhookSettings, armed: Callable[[str], bool] = lambda _: True) -> None:
+        self._armed = armed
         self.name = f"webhook.{name}"
         self.topics = tuple(sorted({_TOPICS[kind] for kind in settings.send}))
         self.keep_s = settings.keep_hours * 3600.0
@@ -118,7 +117,7 @@ class Webhook:
             "id": notice.key,
             "kind": _kind(notice.message),
             "late": late,
-            "armed": self._armed.is_armed(notice.message.camera, notice.at),
+            "armed": armed_of(notice.message, self._armed),
             "message": notice.message.model_dump(mode="json", by_alias=True),
         }
         if self._settings.picture:

@@ -159,6 +159,12 @@ class ModelScale:
     def _at(self, per_day: float) -> dict[str, ScoreScale]:
         return {name: sense.tail.scale(name, per_day / len(self.senses)) for name, sense in self.senses.items()}
 
+    def with_budget(self, false_alarms_per_day: float) -> ModelScale:
+        """The same senses with the thresholds of another budget, as the held-out footage gives them."""
+        other = copy.copy(self)
+        other._set(self.model, self.names, self.senses, false_alarms_per_day)
+        return other
+
     def with_scales(
         self, scales: Mapping[str, ScoreScale], promised: Mapping[str, ScoreScale], allowed_per_day: float
     ) -> ModelScale:

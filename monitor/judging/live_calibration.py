@@ -110,12 +110,21 @@ class LiveCalibration:
         self._changed = False
         self._calibrate()
 
-    def copy(self) -> LiveCalibration:
-        """Another calibration with the same state, between two frames; neither follows the other."""
+    def copy(self, scale: ModelScale | None = None) -> LiveCalibration:
+        """Another calibration with the same state, between two frames; neither follows the other.
+
+        scale: of the same model with another budget; None: the same
+        """
         peaks = {
             name: Peaks(list(own.highest), list(own.limits), list(own.numbers)) for name, own in self.peaks.items()
         }
-        return LiveCalibration(self._first, on=self.on, whole=self.whole, peaks=peaks, watched_s=self.watched_s)
+        first = scale or self._first
+        return LiveCalibration(first, on=self.on, whole=self.whole, peaks=peaks, watched_s=self.watched_s)
+
+    @property
+    def first(self) -> ModelScale:
+        """The scale that the held-out footage gives."""
+        return self._first
 
     def judge(self, first: int, last: int, *, normal: bool) -> Judged:
         """Somebody has judged an event in the blocks ``first`` to ``last``. Returns what ``restore`` needs to undo it.

@@ -20,7 +20,6 @@ from monitor.scores.smoothing import CausalMedian
 from monitor.types import FloatArray
 
 DAY_S = 86_400.0
-LEAST_PER_DAY, MOST_PER_DAY = 1e-6, 1e6
 """Range of a false-alarm budget. Below it, thresholds overflow; above it, every second would raise an alarm."""
 TAIL_QUANTILE = 0.95
 """The tail of rarities starts at this quantile, see Surprise."""

@@ -29,9 +29,9 @@ from monitor.judging.fusion import ModelScale, Sense
 from monitor.judging.live_calibration import MOST_BLOCKS, LiveCalibration, Peaks
 from monitor.live.sink import Sink
 from monitor.private_files import open_private
+from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.reading import MB, open_file, parse_json
 from monitor.reports import CameraReport
-from monitor.scores.calibration import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.alert_facts import alert_facts
 from monitor.text.commands import monitor_command

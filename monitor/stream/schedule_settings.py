@@ -31,13 +31,19 @@ check_times = _times
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Times in which alerts are raised: those of ``armed`` (None: all times) that ``quiet`` does not cover."""
+    """Times in which alerts are raised: those of ``armed`` (None: all times) that ``quiet`` does not cover.
+
+    off  True: at no time, because somebody has disarmed the camera
+    """
 
     armed: Timetable | None = None
     quiet: Timetable | None = None
+    off: bool = False
 
     def is_armed(self, unix_s: float | None) -> bool:
-        """Whether alerts are raised at this time, unix seconds; yes if the time is not known."""
+        """Whether alerts are raised at this time, unix seconds; if the time is not known, unless it is ``off``."""
+        if self.off:
+            return False
         if unix_s is None:
             return True
         if self.quiet is not None and self.quiet.covers(unix_s):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from monitor.alerts.control import Changes, ControlRequest, Feedback, Name, Preview, Undo, Verdicts
+from monitor.alerts.control import LAST, Changes, ControlRequest, Feedback, Name, Preview, Undo, Verdicts
 from monitor.alerts.control_desk import Asker, Desk, Done, Steps
 from monitor.errors import RunError, UsageError
 from monitor.judging.camera_monitor import Alert, CameraMonitor
@@ -26,7 +26,7 @@ from monitor.teaching.verdict_store import MOST_EVENTS, MOST_VERDICTS, KeptEvent
 from monitor.text.commands import client_command
 from monitor.text.wording import counted, listed
 
-NORMAL, REAL = "normal", "real"
+NORMAL, REAL, NAMED = "normal", "real", "named"
 PREVIEW_DAYS = 30.0
 """A preview looks at the alarms of this time, days."""
 _NOTIFIES = {"always": True, "never": False}
@@ -43,6 +43,8 @@ class Teacher(Sink):
     def __init__(self, store: VerdictStore, fleet: Fleet, calibrations: CalibrationStore) -> None:
         self._store, self._fleet, self._calibrations = store, fleet, calibrations
         self._untaught: set[str] = set()
+        self.given = {NORMAL: 0, REAL: 0, NAMED: 0}
+        """Kind of verdict -> how many were given in this run."""
 
     def serve_at(self, desk: Desk) -> None:
         """Answer these requests from now on, and record every change at this desk."""
@@ -131,6 +133,7 @@ class Teacher(Sink):
                 judged,
             )
         )
+        self.given[said if said in (NORMAL, REAL) else NAMED] += 1
         self._apply(event.camera)
         words = [f"{event.camera}: event {event.event_id} is {_as_said(said)}"]
         words += [_where_and_when(request, event)] if said == NORMAL else []
@@ -171,14 +174,17 @@ class Teacher(Sink):
         )
 
     def _undo(self, request: Undo, _: Asker) -> Done:
-        verdict = self._store.verdict(request.event)
+        event = self._last_verdict(request.camera) if request.event == LAST else request.event
+        verdict = self._store.verdict(event)
         if verdict is None:
-            raise UsageError(f"nobody has said anything about event {request.event}: there is nothing to undo")
+            raise UsageError(f"nobody has said anything about event {event}: there is nothing to undo")
+        if request.camera is not None and request.camera != verdict.camera:
+            raise UsageError(f"event {event} is of camera {verdict.camera}, not of {request.camera}")
         self._restore(verdict)
-        self._store.take_back(request.event)
+        self._store.take_back(event)
         self._apply(verdict.camera)
-        said = f"{verdict.camera}: event {request.event} is no longer {_as_said(verdict.verdict)}"
-        return Done(said, {"event": request.event, "camera": verdict.camera})
+        said = f"{verdict.camera}: event {event} is no longer {_as_said(verdict.verdict)}"
+        return Done(said, {"event": event, "camera": verdict.camera})
 
     def _list(self, request: Verdicts, _: Asker) -> Done:
         found = self._store.verdicts(request.camera)
@@ -207,7 +213,7 @@ class Teacher(Sink):
     def _event(self, request: Feedback) -> tuple[KeptEvent, str]:
         """The event and the verdict that a request names. Raises UsageError."""
         _check_name(request.verdict)
-        event = self._store.event(request.event)
+        event = self._store.event(self._last(request) if request.event == LAST else request.event)
         if event is None:
             raise UsageError(
                 f"no event {request.event} is kept: it never existed, it is about a lost camera, or it is gone (the "
@@ -217,6 +223,24 @@ class Teacher(Sink):
         if request.camera is not None and request.camera != event.camera:
             raise UsageError(f"event {request.event} is of camera {event.camera}, not of {request.camera}")
         return event, request.verdict
+
+    def _last(self, request: Feedback) -> str:
+        """The id of the camera's last event that notified. Raises UsageError."""
+        if request.camera is None:
+            raise UsageError("the last event of which camera? name it with --camera")
+        found = self._store.event_ids(request.camera, notified=True)
+        if not found:
+            raise UsageError(f"{request.camera} has no event that notified: give the id of an event")
+        return found[-1]
+
+    def _last_verdict(self, camera: str | None) -> str:
+        """The id of the camera's event about which something was said last. Raises UsageError."""
+        if camera is None:
+            raise UsageError("the last verdict about which camera? name it with --camera")
+        found = self._store.verdicts(camera)
+        if not found:
+            raise UsageError(f"nobody has said anything about events of {camera}: there is nothing to undo")
+        return found[-1].event_id
 
     def _member(self, camera: str) -> Member:
         member = self._fleet.get(camera)

@@ -19,8 +19,9 @@ from monitor.errors import UsageError, first_problem
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
 from monitor.live.fleet import Fleet
+from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.replay import judged
-from monitor.scores.calibration import DAY_S, LEAST_PER_DAY, MOST_PER_DAY
+from monitor.scores.calibration import DAY_S
 from monitor.sinks.score_record import RecordHeader, ScoreLine
 from monitor.states import Phase
 from monitor.text.durations import in_words

@@ -42,6 +42,7 @@ class _Present:
     facts: Mapping[str, CameraFacts]
     failures: Mapping[str, int]
     journal_bytes: int | None
+    verdicts: Mapping[str, int]
 
 
 Value = Callable[[CameraReport, CameraFacts], float | None]
@@ -120,13 +121,15 @@ class RunFamilies(Collector):
         facts: Mapping[str, CameraFacts],
         failures: Mapping[str, int],
         journal_bytes: int | None,
+        verdicts: Mapping[str, int],
     ) -> None:
         """Replace what is shown.
 
         failures       sink -> what it could not store since the start
         journal_bytes  size of the journal; None without one
+        verdicts       kind of verdict -> how many were given since the start
         """
-        self._present = _Present(report, facts, failures, journal_bytes)
+        self._present = _Present(report, facts, failures, journal_bytes, verdicts)
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, without cameras before the first report."""
@@ -171,6 +174,12 @@ class RunFamilies(Collector):
         for sink, count in present.failures.items():
             failures.add_metric([sink], count)
         yield failures
+        verdicts = CounterMetricFamily(
+            f"{NAMESPACE}_feedback", "Verdicts that people have given about events.", labels=["verdict"]
+        )
+        for verdict, count in present.verdicts.items():
+            verdicts.add_metric([verdict], count)
+        yield verdicts
 
 
 def _states(cameras: tuple[CameraReport, ...]) -> Iterator[Metric]:

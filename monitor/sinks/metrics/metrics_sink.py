@@ -45,6 +45,7 @@ class MetricsSink(Sink):
 
     store  returns the figures of the journal; None without one. The main thread calls it
     lost   returns sink -> messages or files that it has lost since the start. The main thread calls it
+    given  returns kind of verdict -> how many people have given since the start. The main thread calls it
     clock  time.monotonic
 
     The main thread replaces what the other threads read as a whole. On entry, raises BindError.
@@ -58,10 +59,11 @@ class MetricsSink(Sink):
         version: str,
         store: Callable[[], StoreFigures] | None = None,
         lost: Callable[[], Mapping[str, int]] = dict,
+        given: Callable[[], Mapping[str, int]] = dict,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._store, self._lost, self._clock = store, lost, clock
+        self._store, self._lost, self._given, self._clock = store, lost, given, clock
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._ages = Histogram(
@@ -131,7 +133,7 @@ class MetricsSink(Sink):
         if store is not None:
             failures["journal"] = store.unstored
         size = None if store is None else store.size_bytes
-        self._families.take(report, dict(self._facts), failures, size)
+        self._families.take(report, dict(self._facts), failures, size, dict(self._given()))
 
     def _note(self, camera: str, **changes: float) -> None:
         self._facts[camera] = self._facts.get(camera, CameraFacts()).but(**changes)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from monitor.alerts.control import Changes, Feedback, Forget, Name, Preview, Undo, Verdicts
+from monitor.alerts.control import Arm, Budget, Changes, Feedback, Forget, Name, Preview, Undo, Verdicts
 from monitor.alerts.control_desk import Desk, Done
 from monitor.client.__main__ import app
 from monitor.errors import UsageError
@@ -31,6 +31,8 @@ def serving(desk: Desk) -> None:
     desk.serve(Preview, lambda request, _: Done(f"would have hidden 7 of 41 alarms ({request.event})"))
     desk.serve(Undo, lambda request, _: Done(f"{request.event} undone"))
     desk.serve(Name, lambda request, _: Done(f"{request.name} {request.alert}"))
+    desk.serve(Budget, lambda request, _: Done(f"{request.camera} {request.per_day}"))
+    desk.serve(Arm, lambda request, _: Done(f"{request.camera} {request.armed}"))
     desk.serve(Forget, lambda request, _: Done(f"{'would delete' if request.preview else 'deleted'} {request.camera}"))
     verdict = {
         "event": "e1-door-1", "camera": "door", "verdict": "normal", "scope": "here", "all_hours": True,
@@ -57,6 +59,13 @@ def test_a_verdict_and_its_options_reach_the_monitor() -> None:
     assert run("undo", "e1")[1] == "e1 undone\n"
     assert run("name", "cyclist", "never")[1] == "cyclist never\n"
     assert json.loads(run("undo", "e1", "--json")[1]) == {"reply": "ok", "said": "e1 undone"}
+
+
+def test_budget_and_arming_reach_the_monitor() -> None:
+    assert run("set-budget", "door", "0.5") == (0, "door 0.5\n", "")
+    assert run("set-budget", "door", "config")[1] == "door None\n"
+    assert run("arm", "door")[1] == "door True\n"
+    assert run("disarm", "door")[1] == "door False\n"
 
 
 def test_what_the_monitor_refuses_is_an_exit_code() -> None:
@@ -93,7 +102,17 @@ def test_a_file_with_a_mistake_gives_no_verdict_at_all(tmp_path: Path, content: 
 
 
 @pytest.mark.parametrize(
-    "words", [("feedback",), ("feedback", "e1"), ("feedback", "e1", "real", "--file", "x"), ("name", "a", "perhaps")]
+    "words",
+    [
+        ("feedback",),
+        ("feedback", "e1"),
+        ("feedback", "e1", "real", "--file", "x"),
+        ("name", "a", "perhaps"),
+        ("set-budget", "door", "much"),
+        ("set-budget", "door", "0"),
+        ("set-budget", "door", "nan"),
+        ("arm", "a/b"),
+    ],
 )
 def test_a_wrong_command_line_is_refused(words: tuple[str, ...]) -> None:
     assert run(*words, prepared=False)[0] == 2

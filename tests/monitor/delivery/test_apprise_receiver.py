@@ -19,7 +19,6 @@ from monitor.app.config import MonitorConfig
 from monitor.app.doctor.delivery_check import check_receivers
 from monitor.app.doctor.finding_report import State
 from monitor.delivery.apprise_receiver import AppriseReceiver
-from monitor.delivery.armed import Armed
 from monitor.delivery.notice import DeliveryError, Notice, Summary
 from monitor.delivery.notify_settings import NotifySettings
 from monitor.errors import ConfigError
@@ -62,7 +61,7 @@ def url(server: WebhookServer) -> str:
 
 
 def phone(server: WebhookServer, **settings: Any) -> AppriseReceiver:
-    return AppriseReceiver("phone", NotifySettings(**({"url": url(server)} | settings)), Armed(), "lab")
+    return AppriseReceiver("phone", NotifySettings(**({"url": url(server)} | settings)), "lab")
 
 
 def test_an_alert_has_a_title_a_text_and_a_picture(server: WebhookServer) -> None:
@@ -139,7 +138,7 @@ def test_a_receiver_that_hangs_is_bounded(server: WebhookServer) -> None:
         server.hang(handler)
 
     server.answer = slowly
-    receiver = AppriseReceiver("p", NotifySettings(url=f"{url(server)}?cto=1&rto=1"), Armed(), "lab")
+    receiver = AppriseReceiver("p", NotifySettings(url=f"{url(server)}?cto=1&rto=1"), "lab")
     with pytest.raises(DeliveryError):
         receiver.deliver(ALERT, late=False)
     receiver.interrupt()
@@ -152,7 +151,7 @@ def test_an_unknown_address_is_one_sentence(wrong: str, logged: list[str]) -> No
     with pytest.raises(
         ConfigError, match=r"^\[notify.phone\] url is no address that Apprise understands: look up"
     ) as e:
-        AppriseReceiver("phone", NotifySettings(url=wrong), Armed(), "lab")
+        AppriseReceiver("phone", NotifySettings(url=wrong), "lab")
     assert "hunter2" not in str(e.value) + "".join(logged)
     config = MonitorConfig.model_validate({"notify": {"phone": {"url": wrong}}})
     (finding,) = check_receivers(config, send=False)

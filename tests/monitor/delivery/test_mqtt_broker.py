@@ -157,26 +157,6 @@ def test_a_killed_monitor_is_offline(tmp_path: Path, broker: Mosquitto, observer
         run.until(lambda: observer.of("truesight/status")[-1] == b"online", "it connects again")
 
 
-def test_an_armed_switch_is_kept_over_a_restart(tmp_path: Path, broker: Mosquitto, observer: Observer) -> None:
-    with Running(tmp_path, broker.port) as run:
-        run.ready(observer)
-        for topic, payload in (
-            ("truesight/other/armed/set", "OFF"),
-            ("truesight/door/armed/set", "nonsense"),
-            ("truesight/door/armed/set", "OFF"),
-        ):
-            observer.publish(topic, payload)
-        run.until(lambda: observer.last["truesight/door/armed"] == b"OFF", "disarmed")
-        publish_alert(run.publisher, "door")
-        run.until(lambda: bool(events(observer)), "the event")
-        assert events(observer)[0]["armed"] is False
-        assert "truesight/other/armed" not in observer.last
-    with Running(tmp_path, broker.port) as run:
-        before = len(observer.of("truesight/door/armed"))
-        run.until(lambda: len(observer.of("truesight/door/armed")) > before, "its state again")
-        assert observer.last["truesight/door/armed"] == b"OFF"
-
-
 def test_a_camera_that_is_removed_disappears(
     tmp_path: Path, broker: Mosquitto, observer: Observer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,11 @@ OF_PLATFORM = {
     },
     "switch": {"state_topic", "command_topic", "payload_on", "payload_off", "optimistic", "retain"},
     "image": {"image_topic", "content_type", "image_encoding", "url_topic"},
+    "number": {
+        "state_topic", "command_topic", "command_template", "min", "max", "step", "mode", "unit_of_measurement",
+        "optimistic", "payload_reset", "retain", "value_template",
+    },
+    "button": {"command_topic", "command_template", "payload_press", "retain"},
 }  # fmt: skip
 REQUIRED = {
     "event": {"state_topic", "event_types"},
@@ -41,6 +46,8 @@ REQUIRED = {
     "sensor": {"state_topic"},
     "switch": {"command_topic"},
     "image": {"image_topic"},
+    "number": {"command_topic"},
+    "button": {"command_topic"},
 }
 CLASSES = {
     "event": {"button", "doorbell", "motion"},
@@ -48,6 +55,8 @@ CLASSES = {
     "sensor": {"timestamp"},
     "switch": {"outlet", "switch"},
     "image": set(),
+    "number": {"distance", "duration"},
+    "button": {"identify", "restart", "update"},
 }
 STATE_CLASSES = {"measurement", "total", "total_increasing"}
 
@@ -75,6 +84,13 @@ def check(config: dict[str, Any]) -> None:
         assert one.get("qos", 0) in (0, 1, 2)
         for key in (key for key in one if key.endswith("_topic")):
             assert not set(one[key]) & set("+#\0"), "a topic without wildcards"
+        if "command_topic" in one:
+            assert not one.get("retain"), "a retained command would be obeyed again at each connection"
+            assert one["command_topic"].endswith("/set")
+        if platform == "number":
+            assert one["mode"] in ("auto", "box", "slider"), name
+            assert one["step"] >= 1e-3, "no smaller steps are allowed"
+            assert one["min"] < one["max"], name
         if one.get("device_class") == "timestamp":
             assert "state_class" not in one, "a time has no state class"
             assert "unit_of_measurement" not in one
@@ -127,14 +143,62 @@ def test_two_monitors_and_two_cameras_never_share_an_id() -> None:
         for camera in ("a.b", "a_b", "a-b")
         for one in camera_config(topics, camera, picture=True)["components"].values()
     }
-    assert len(ids) == 2 * 3 * 10
+    assert len(ids) == 2 * 3 * 15
 
 
 def test_commands_are_recognised() -> None:
-    assert TOPICS.commanded("truesight/door/armed/set") == "door"
-    assert [TOPICS.commanded(t) for t in ("truesight/door/armed", "x/door/armed/set", "truesight/a/b/armed/set")] == [
-        None
-    ] * 3
+    for what in ("armed", "false_alarms_per_day", "last_event"):
+        assert TOPICS.commanded(f"truesight/door/{what}/set") == ("door", what)
+    others = ("truesight/door/armed", "x/door/armed/set", "truesight/a/b/armed/set", "truesight/door/score/set", "")
+    assert [TOPICS.commanded(topic) for topic in others] == [None] * 5
+
+
+def test_each_command_of_a_camera_has_its_entity() -> None:
+    parts = camera_config(TOPICS, "door", picture=True)["components"]
+    number = parts["false_alarms_per_day"]
+    assert (number["platform"], number["entity_category"]) == ("number", "config")
+    assert number["command_topic"] == f"{number['state_topic']}/set" == "truesight/door/false_alarms_per_day/set"
+    assert (number["min"], number["max"], number["mode"]) == (0.001, 1_000_000, "box")
+    assert parts["armed"]["command_topic"] == f"{parts['armed']['state_topic']}/set" == "truesight/door/armed/set"
+    pressed = {name: parts[name]["payload_press"] for name in ("last_normal", "last_real", "undo_last")}
+    assert pressed == {"last_normal": "normal", "last_real": "real", "undo_last": "undo"}
+    assert {parts[name]["command_topic"] for name in pressed} == {"truesight/door/last_event/set"}
+    changing = [name for name, one in parts.items() if "command_topic" in one]
+    assert all(parts[name]["availability"] == [{"topic": "truesight/status"}] for name in changing)
+    assert {f"truesight/door/{name}" for name in ("armed", "false_alarms_per_day", "answer")} <= set(
+        TOPICS.retained("door")
+    )
+
+
+def test_without_commands_their_entities_are_removed() -> None:
+    """Home Assistant removes a component that has nothing but its platform."""
+    full = camera_config(TOPICS, "door", picture=True)["components"]
+    parts = camera_config(TOPICS, "door", picture=True, commands=False)["components"]
+    assert parts.keys() == full.keys()
+    bare = {name: one for name, one in parts.items() if one.keys() == {"platform"}}
+    assert bare == {
+        "armed": {"platform": "switch"},
+        "false_alarms_per_day": {"platform": "number"},
+        **{name: {"platform": "button"} for name in ("last_normal", "last_real", "undo_last")},
+        "answer": {"platform": "sensor"},
+    }
+    assert not any("command_topic" in one for one in parts.values())
+
+
+@pytest.mark.parametrize(
+    ("settings", "takes"),
+    [
+        ({}, False),
+        ({"user": "me"}, False),
+        ({"user": "me", "password": "p"}, True),
+        ({"tls": True}, False),
+        ({"tls": True, "cert": "c.pem", "key": "k.pem"}, True),
+        ({"commands": True}, True),
+        ({"user": "me", "password": "p", "commands": False}, False),
+    ],
+)
+def test_only_a_broker_that_asks_who_we_are_may_command_by_default(settings: dict[str, Any], takes: bool) -> None:
+    assert MqttSettings.model_validate({"host": "h"} | settings).takes_commands is takes
 
 
 def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import pytest
 
 from monitor.alerts.message_parts import ReasonBody
 from monitor.alerts.messages import AlertMessage, HealthMessage
-from monitor.delivery.armed import Armed
 from monitor.delivery.notice import Notice, Summary
 from monitor.delivery.notify_policy import NotifyPolicy
 from monitor.delivery.notify_settings import NotifySettings
@@ -24,9 +23,8 @@ class Place:
 
     def __init__(self, **settings: Any) -> None:
         self.settings = NotifySettings(url="json://localhost", **settings)
-        self.armed = Armed()
         self.now = NOON
-        self.policy = NotifyPolicy(self.settings, self.armed)
+        self.policy = NotifyPolicy(self.settings)
         self.sent: list[Notice] = []
         self._count = 0
 
@@ -72,7 +70,7 @@ class Place:
         if notice is not None:
             self.sent.append(notice)
         text = self.policy.dump()
-        self.policy = NotifyPolicy(self.settings, self.armed)
+        self.policy = NotifyPolicy(self.settings)
         self.policy.load(text)
         assert self.policy.dump() == text
 
@@ -108,17 +106,11 @@ def test_a_lost_camera_is_not_back_when_the_run_ends(why: str) -> None:
     assert place.keys == ["lost:start"]
 
 
-def test_only_chosen_and_armed_cameras_notify() -> None:
+def test_only_chosen_cameras_notify() -> None:
     place = Place(cameras=["door"])
     place.alert("other", camera="yard")
-    place.armed.switch("door", armed=False, now=NOON + 10)
-    place.alert("before")  # it happened before the switch, and is late
-    place.now = NOON + 20
-    place.alert("disarmed")
-    place.armed.switch("door", armed=True, now=NOON + 30)
-    place.now = NOON + 40
-    place.alert("armed")
-    assert place.keys == ["before:start", "armed:start"]
+    place.alert("mine")
+    assert place.keys == ["mine:start"]
 
 
 def test_above_the_limit_one_summary_comes_at_the_end_of_the_period() -> None:
@@ -191,7 +183,7 @@ def test_a_short_problem_and_one_that_is_not_chosen_say_nothing() -> None:
 
 @pytest.mark.parametrize("text", ["", "nonsense", "{}", '{"sent": "x"}', '{"problems": {"door": {}}}', "[]"])
 def test_a_state_that_makes_no_sense_begins_anew(text: str) -> None:
-    policy = NotifyPolicy(NotifySettings(url="json://localhost"), Armed())
+    policy = NotifyPolicy(NotifySettings(url="json://localhost"))
     policy.load(text)
     assert policy.alert(an_alert(position=1, sent_at=NOON), None, NOON) is not None
 

@@ -15,8 +15,8 @@ from rich.console import Console
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.app.demo import DemoJudge
-from monitor.delivery.armed import Armed
 from monitor.delivery.ledger import Ledger
+from monitor.delivery.mqtt_commands import Controls
 from monitor.delivery.mqtt_link import MqttLink
 from monitor.delivery.mqtt_live_sink import MqttLiveSink
 from monitor.delivery.mqtt_receiver import MqttReceiver
@@ -81,10 +81,11 @@ def teaching(folder: Path) -> Iterator[Sink]:
 @contextmanager
 def over_mqtt(_: Path) -> Iterator[Sink]:
     """States for a broker that is not there."""
-    settings, topics, armed = MqttSettings(host="127.0.0.1", port=1), Topics("base", "homeassistant"), Armed()
+    settings, topics = MqttSettings(host="127.0.0.1", port=1), Topics("base", "homeassistant")
+    controls = Controls(lambda *_: False, lambda _: 1.0, lambda _: True)
     with MqttLink(settings, topics, "test") as link:
-        receiver = MqttReceiver(link, topics, armed, picture=True, keep_s=1.0)
-        with MqttLiveSink(settings, topics, link, receiver, armed, "node-1") as sink:
+        receiver = MqttReceiver(link, topics, controls.armed, picture=True, keep_s=1.0)
+        with MqttLiveSink(settings, topics, link, receiver, controls, "node-1") as sink:
             yield sink
 
 

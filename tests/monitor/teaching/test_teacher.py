@@ -132,6 +132,37 @@ def test_undo_takes_it_back(house: House) -> None:
     assert house.ask(Undo(event=event_id)).said.endswith("there is nothing to undo")
 
 
+def test_the_last_event_that_notified_is_the_last_of_its_camera(house: House) -> None:
+    assert house.ask(Feedback(event="last", verdict="real", camera="door")).said == (
+        "door has no event that notified: give the id of an event"
+    )
+    event = event_of(200)
+    house.keep(event, 1)
+    house.keep(replace(event, started_at=event.started_at + 5.0), 2)
+    quiet = replace(event, started_at=event.started_at + 9.0, event=replace(event.event, notify=False))
+    house.keep(quiet, 3)
+    assert house.ask(Feedback(event="e1-door-1", verdict="cyclist")).reply == "ok"
+    reply = house.ask(Feedback(event="last", verdict="real", camera="door"))
+    assert (reply.data["event"], reply.said) == ("e1-door-2", "door: event e1-door-2 is real")
+    assert house.teacher.given == {"normal": 0, "real": 1, "named": 1}
+    assert house.ask(Feedback(event="last", verdict="real")).said.endswith("name it with --camera")
+
+
+def test_the_last_verdict_is_undone(house: House) -> None:
+    for number in (1, 2):
+        house.keep(event_of(200), number)
+    house.ask(Feedback(event="e1-door-2", verdict="real"))
+    house.ask(Feedback(event="e1-door-1", verdict="real"))
+    assert house.ask(Undo(event="last")).said.endswith("name it with --camera")
+    assert house.ask(Undo(event="e1-door-1", camera="yard")).said == "event e1-door-1 is of camera door, not of yard"
+    said = [house.ask(Undo(event="last", camera="door")).said for _ in range(3)]
+    assert said == [
+        "door: event e1-door-1 is no longer real",
+        "door: event e1-door-2 is no longer real",
+        "nobody has said anything about events of door: there is nothing to undo",
+    ]
+
+
 def test_a_normal_verdict_holds_around_its_hour_unless_it_is_for_all(house: House) -> None:
     event = event_of(200)
     assert event.traits is not None

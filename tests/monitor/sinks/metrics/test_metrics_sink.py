@@ -53,6 +53,7 @@ def sink(now: Now) -> Iterator[MetricsSink]:
         version="1.2.3",
         store=lambda: now.store,
         lost=lambda: {"evidence": 7, "webhook.house": 2},
+        given=lambda: {"normal": 3, "real": 1, "named": 0},
         clock=now,
     )
     with made:
@@ -118,6 +119,8 @@ def test_a_scrape_shows_the_figures_of_each_camera(sink: MetricsSink) -> None:
     found = scrape(sink)
     expected = {
         ("truesight_build_info", "office", "1.2.3"): 1,
+        ("truesight_feedback_total", "normal"): 3,
+        ("truesight_feedback_total", "named"): 0,
         ("truesight_camera_up", "door"): 1,
         ("truesight_camera_up", "yard"): 0,
         ("truesight_camera_up", "hall"): 1,

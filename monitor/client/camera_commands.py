@@ -1,0 +1,82 @@
+"""The client's commands that set something for a camera: its budget, and whether it is armed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from monitor.alerts.control import Arm, Budget
+from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT
+from monitor.client.control_commands import AsJson, ControlEndpoint, Endpoint, Keys, Timeout, asked, controlling
+from monitor.client.controller import ANSWER_S
+from monitor.errors import first_problem
+from monitor.text.outside import safe
+
+
+def set_budget(
+    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
+    per_day: Annotated[
+        str, typer.Argument(metavar="N|config", help="False alarms per day; config: as the config file says.")
+    ],
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """Set the budget of a camera, false alarms per day. It is kept until the next such command."""
+    try:
+        wanted = None if per_day == "config" else float(per_day)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{safe(per_day)} is no number: give false alarms per day such as 0.5, or config"
+        ) from None
+    request = _checked(Budget, camera=camera, per_day=wanted)
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, request, as_json=as_json)
+
+
+def arm(
+    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """Raise the alerts of a camera again, in the times of its schedule if it has one."""
+    request = _checked(Arm, camera=camera, armed=True)
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, request, as_json=as_json)
+
+
+def disarm(
+    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    control_endpoint: ControlEndpoint = None,
+    keys: Keys = None,
+    timeout: Timeout = ANSWER_S,
+    as_json: AsJson = False,
+) -> None:
+    """Record the events of a camera only, without notifying anybody, until it is armed again."""
+    request = _checked(Arm, camera=camera, armed=False)
+    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+        asked(controller, request, as_json=as_json)
+
+
+def _checked(kind: type[Budget | Arm], **fields: object) -> Budget | Arm:
+    """The request. Raises BadParameter."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        place, what = first_problem(error)
+        raise typer.BadParameter(f"{place}: {safe(what)}") from None
+
+
+def add_camera_commands(app: typer.Typer) -> None:
+    """Add these commands to the client's command line."""
+    app.command("set-budget", short_help="Set a camera's budget of false alarms per day.")(set_budget)
+    app.command("arm", short_help="Raise the alerts of a camera again.")(arm)
+    app.command("disarm", short_help="Record the events of a camera only, without notifying anybody.")(disarm)
