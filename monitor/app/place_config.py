@@ -73,6 +73,17 @@ MOST_PLACES = 50
 """Masks of a camera, and zones of a camera."""
 
 
+_CELLS = (30, 40)  # rows and columns of the finest maps of detectors, about
+
+
+def check_something_is_left(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig]) -> None:
+    """Raise ValueError if masks and zones leave nothing of the picture to be watched."""
+    places = ignored(masks, zones)
+    if places is not None and places.cells(*_CELLS).all():
+        which = " and ".join(word for word, given in (("masks", masks), ("ignored zones", zones)) if given)
+        raise ValueError(f"its {which} cover the whole picture, so nothing would be watched: leave a part free")
+
+
 def ignored(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig]) -> Ignored | None:
     """The places of a camera that are not scored; None if all are."""
     if not (masks or zones):

@@ -130,8 +130,16 @@ def test_any_size_and_rate_is_judged(height: int, width: int, fps: float) -> Non
 def test_a_setting_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="frozen_after_s must be 0 to 86400, got -1"):
         HealthSettings(frozen_after_s=-1.0)
-    with pytest.raises(ValueError, match="dark_mean must be 0 to 1000, got nan"):
+    with pytest.raises(ValueError, match="dark_mean must be 0 to 100, got nan"):
         HealthSettings(dark_mean=math.nan)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dark_mean", 255.0), ("flat_spread", 255.0), ("changed_share", 0.0), ("changed_levels", 0.0)]
+)
+def test_a_setting_with_which_nothing_would_ever_be_judged_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be "):
+        HealthSettings(**{name: value})
 
 
 @pytest.mark.no_cover  # thousands of frames through lines that other tests reach
