@@ -67,6 +67,10 @@ class CameraReport:
     unscored      the reason why no frame has been scored so far; "" if unknown, or if a frame has been scored
     unscored_s    seconds of stream time in which no detector could judge; moments of less than 5 s are not counted
     watched_s     seconds of stream time in which frames came, judged or not
+    to_judge      frames that should have been judged: analysed with a model, dropped, or not to be decoded
+    judged        frames of these that were judged
+    unjudged      why most of the others were not judged; "" if all were
+    unwatched     True if nearly nothing has been judged for a minute, whatever the reason
     progress      progress of learning; None if it does not learn
     rests_on_s    seconds of held-out footage that the threshold is extrapolated from; None if it is not extrapolated
     promise       its alarms of the last seven days watched beside its budget; None while it has no model
@@ -97,6 +101,10 @@ class CameraReport:
     unscored: str = ""
     unscored_s: float = 0.0
     watched_s: float = 0.0
+    to_judge: int = 0
+    judged: int = 0
+    unjudged: str = ""
+    unwatched: bool = False
     progress: Progress | None = None
     rests_on_s: float | None = None
     promise: AlarmRate | None = None

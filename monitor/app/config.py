@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from monitor.app.link_config import LinkConfig
-from monitor.app.place_config import MOST_PLACES, MaskConfig, PlaceName, ZoneConfig
+from monitor.app.place_config import MOST_PLACES, MaskConfig, PlaceName, ZoneConfig, check_something_is_left
 from monitor.delivery.mqtt_settings import MqttSettings
 from monitor.delivery.notify_settings import NotifySettings
 from monitor.delivery.webhook_settings import WebhookSettings
@@ -190,6 +190,11 @@ class CameraConfig(LinkConfig):
 
     _check_rate = field_validator("analysis_fps")(check_rate)
     _check_detectors = field_validator("detectors")(check_detectors)
+
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        check_something_is_left(self.masks, self.zones)
+        return self
 
 
 _GROUPS = ("alert", "learning", "smoothing", "health", "schedule")

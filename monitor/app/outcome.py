@@ -16,6 +16,10 @@ from monitor.text.durations import in_words
 
 _MOST_UNSCORED, _MOST_UNSCORED_S = 0.1, 60.0
 """A run has failed if a camera was unscored for this share of its time, or for this many seconds."""
+_LEAST_JUDGED = 0.25
+"""A run has failed if less than this share of a camera's frames was judged, whatever the reason."""
+_FEW, _OF_MANY = 2, 50
+"""A run has failed if only so many frames of a file were analysed, although so many came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,21 @@ class Outcome:
         if partly and not self.stopped:
             which = ", ".join(f"{in_words(c.unscored_s)} of the {in_words(c.watched_s)} of {c.name}" for c in partly)
             found.append(f"no detector could judge {which}: {self._see_why(partly)}")
+        hardly = [
+            c for c in cameras if _hardly_judged(c) and self._counts(c) and c not in (*unscored, *partly, *failed)
+        ]
+        if hardly:
+            which = "; ".join(f"{c.judged} of {c.to_judge} frames of {c.name} ({c.unjudged})" for c in hardly)
+            found.append(f"only a small part was judged: {which}")
+        few = [c for c in cameras if _few_analysed(c)]
+        if few:
+            which = "; ".join(f"{c.analysed} of {c.frames_in} frames of {c.name}" for c in few)
+            found.append(f"too few frames were analysed to watch anything: {which}; raise analysis_fps")
         return found
+
+    def _counts(self, camera: CameraReport) -> bool:
+        """Whether the share that was judged counts. A camera that the user stops may just have had a dark night."""
+        return not self.stopped or (camera.state is CameraState.ENDED and camera.watched_s >= UNSCORED_AFTER_S)
 
     def _is_over(self, camera: CameraReport) -> bool:
         """Whether a camera without any score is a failure. If the user stopped it, it may only have begun."""
@@ -95,6 +113,14 @@ class Outcome:
 
 def _too_much_unscored(camera: CameraReport) -> bool:
     return camera.unscored_s >= min(_MOST_UNSCORED_S, max(_MOST_UNSCORED * camera.watched_s, 1e-9))
+
+
+def _hardly_judged(camera: CameraReport) -> bool:
+    return camera.judged < _LEAST_JUDGED * camera.to_judge
+
+
+def _few_analysed(camera: CameraReport) -> bool:
+    return camera.state is CameraState.ENDED and camera.analysed <= _FEW and camera.frames_in >= _OF_MANY
 
 
 def _with_reason(camera: CameraReport) -> str:

@@ -96,6 +96,17 @@ MOST_PLACES = 50
 """Masks of a camera, and zones of a camera."""
 
 
+_CELLS = (30, 40)  # rows and columns of the finest maps of detectors, about
+
+
+def check_something_is_left(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig]) -> None:
+    """Raise ValueError if masks and zones leave nothing of the picture to be watched at any time."""
+    always = [zone for zone in zones.values() if not zone.times]
+    if _rules(always, masks.values()).left_out(*_CELLS).all():
+        which = " and ".join(word for word, given in (("masks", masks), ("ignored zones", always)) if given)
+        raise ValueError(f"its {which} cover the whole picture, so nothing would be watched: leave a part free")
+
+
 def place_rules(masks: dict[str, MaskConfig], zones: dict[str, ZoneConfig], time_zone: str = "") -> CameraPlaces | None:
     """What holds in the places of a camera's picture, and when; None if all are scored alike.
 

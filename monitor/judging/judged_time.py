@@ -20,6 +20,11 @@ UNSCORED_AFTER_S = 5.0
 LIMITED_AFTER_S = 30.0
 """Seconds without a judgement of one detector after which a camera counts as limited. ``scene`` waits up to 20 s for
 the light to settle."""
+UNWATCHED_AFTER_S = 60.0
+"""Seconds of stream time with nearly no judged frame, whatever the reason, after which nothing counts as watched."""
+_NEARLY_NOTHING = 0.05  # share of this time that may have been judged
+_AGAIN_S = 1.0  # judged for this long without a break, a camera is watched again
+_PART_S = 1.0  # the time is added up in parts of this length
 _LONGEST_GAP_S = 3.0  # a gap between two segments counts as at most this long
 _RECENT = 20  # steps between frames, for their median
 _OFTEN = 3  # new segments while no detector judges, from which on they are the reason
@@ -43,6 +48,34 @@ class Unjudged:
 ALL_JUDGED = Unjudged()
 
 
+class WatchedLately:
+    """Whether anything has been judged in the last minute of a stream. Takes the time of each frame, in order."""
+
+    def __init__(self) -> None:
+        self.nothing = False
+        """True if nearly nothing has been judged for ``UNWATCHED_AFTER_S``, until frames are judged again."""
+        self._parts: deque[tuple[float, float]] = deque()  # (seconds, of which judged)
+        self._all_s = self._judged_s = self._in_a_row_s = 0.0
+
+    def take(self, step_s: float, *, judged: bool) -> None:
+        """Take a frame that stands for ``step_s`` seconds."""
+        judged_s = step_s if judged else 0.0
+        self._all_s, self._judged_s = self._all_s + step_s, self._judged_s + judged_s
+        if self._parts and self._parts[-1][0] < _PART_S:
+            seconds, of_it = self._parts.pop()
+            self._parts.append((seconds + step_s, of_it + judged_s))
+        else:
+            self._parts.append((step_s, judged_s))
+        while self._all_s - self._parts[0][0] >= UNWATCHED_AFTER_S:
+            seconds, of_it = self._parts.popleft()
+            self._all_s, self._judged_s = self._all_s - seconds, self._judged_s - of_it
+        self._in_a_row_s = self._in_a_row_s + step_s if judged else 0.0
+        if self._in_a_row_s >= _AGAIN_S:
+            self.nothing = False
+        elif self._all_s >= UNWATCHED_AFTER_S and self._judged_s <= _NEARLY_NOTHING * self._all_s:
+            self.nothing = True
+
+
 class JudgedTime:
     """Takes one camera's frames with each detector's score, in order of time."""
 
@@ -53,6 +86,8 @@ class JudgedTime:
         """Seconds of stream time in which no detector could judge; shorter times than ``UNSCORED_AFTER_S`` count 0."""
         self.watched_s = 0.0
         """Seconds of stream time in which frames came, judged or not."""
+        self.lately = WatchedLately()
+        """What was judged in the last minute, whatever the reason."""
         self._last_s: float | None = None
         self._silent_s: list[float] = []  # per detector: for how long it has not judged
         self._nothing_s = 0.0  # for how long no detector has judged
@@ -71,6 +106,7 @@ class JudgedTime:
             self._segments += 1
             step_s = min(step_s, _LONGEST_GAP_S)  # a camera that was lost for a while is not unjudged for that long
         self.watched_s += step_s
+        self.lately.take(step_s, judged=not all(math.isnan(score) for score in scores))
         self._segment = frame.segment
         if len(self._silent_s) != len(names):  # the first frame, or another model
             self._silent_s = [0.0] * len(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ _BEHIND_S, _NEARLY_S = 2.0, 1.0
 """A file that is more than the first value behind its pace, seconds, is overloaded until it is within the second."""
 _HANGS_AFTER_S = 10.0  # a network that joins may hold up scoring for some seconds
 _HANGING = "frames wait, but none is scored any more: the device or this machine hangs; start the monitor again"
+_UNWATCHED = "nearly nothing has been judged for a minute"
+_MOST_CAUSES = 50  # causes that are counted by name: a detail may hold figures
 _TOO_MANY = "the threshold does not hold what it promises here; learn the camera again, from longer footage"
 _OWN_STATE = (*LOST, *PAUSED, CameraState.CONNECTING, CameraState.LEARNING)
 """States that say by themselves that nothing is watched."""
@@ -40,6 +43,8 @@ class CameraFigures:
         self._age = Quantiles()
         self._unscored: str | None = ""  # why no frame has been scored so far; None once one has
         self._unjudged = False  # no detector could judge a frame, and none has judged one since
+        self._with_model = self._judged = 0  # frames that a model was to judge, and that it has judged
+        self._causes: Counter[str] = Counter()  # why the others were not judged
         self._advice = ""
         self._watched = JudgedTime()
         self.alarms = AlarmCount()
@@ -61,6 +66,13 @@ class CameraFigures:
         self._advice = judgement.advice or self._advice
         self._watched.take(frame, judgement.scale.names, judgement.by_detector)
         self._count_alarms(judgement)
+        self._with_model += 1
+        if not math.isnan(judgement.score):
+            self._judged += 1
+        else:
+            cause = frame.health.detail if not frame.health.scored else ""
+            if cause in self._causes or len(self._causes) < _MOST_CAUSES:
+                self._causes[cause] += 1
         if not math.isnan(judgement.score):
             self._history.add(frame.time_s, judgement.score)
             self._unscored, self._unjudged = None, False
@@ -115,6 +127,9 @@ class CameraFigures:
         elif unjudged.nothing and state not in _OWN_STATE:
             found = f"no detector can judge its frames: {unjudged.why}"
             state, detail = CameraState.UNSCORED, f"{found}; {detail}" if detail else found
+        elif self._watched.lately.nothing and state not in (*LOST, CameraState.CONNECTING, CameraState.LEARNING):
+            detail = f"{_UNWATCHED}: {detail or self._why_not_judged(queue, status)}"
+            state = state if state in PAUSED else CameraState.UNSCORED
         elif state is CameraState.ONLINE and dropping:
             state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
         elif state is CameraState.ONLINE and self._behind:
@@ -144,6 +159,10 @@ class CameraFigures:
                 unscored=self._why_unscored(),
                 unscored_s=self._watched.unscored_s,
                 watched_s=self._watched.watched_s,
+                to_judge=self._with_model + self._lost_frames(queue, status),
+                judged=self._judged,
+                unjudged=self._why_not_judged(queue, status),
+                unwatched=self._watched.lately.nothing,
                 dropped=queue.dropped,
                 reconnects=status.reconnects,
                 stalls=status.stalls,
@@ -164,6 +183,21 @@ class CameraFigures:
         if not queue.waiting or queue.taken != self._taken:
             self._taken, self._waiting_since = queue.taken, now
         return now - self._waiting_since >= _HANGS_AFTER_S
+
+    def _lost_frames(self, queue: QueueCounters, status: CaptureStatus) -> int:
+        """Frames that never reached the model; 0 while the camera has none."""
+        return queue.dropped + status.unreadable if self._with_model else 0
+
+    def _why_not_judged(self, queue: QueueCounters, status: CaptureStatus) -> str:
+        """Why most of the frames that were not judged were not; "" if all were."""
+        causes = self._causes + Counter(
+            {
+                "frames were dropped: lower analysis_fps or use a faster device": queue.dropped,
+                "frames could not be decoded": status.unreadable,
+            }
+        )
+        cause = causes.most_common(1)[0][0] if causes else ""
+        return cause or (f"no detector could judge them: {self._watched.now.why or 'its frames'}" if causes else "")
 
     def _why_unscored(self) -> str:
         """Why no frame has been scored so far; "" if one has."""

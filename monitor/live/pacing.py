@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 _KEPT = 0.98  # share of a burst's time that is left at the next frame
-_LONGEST_BURST_S = 10.0
+_LONGEST_BURST_S = 60.0
 _LEAST_EARLY_S = 0.1  # less is jitter
 
 

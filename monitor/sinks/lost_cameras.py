@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitor.reports import RunReport
-from monitor.states import CAMERA_BACK, LOST, CameraState, Phase
+from monitor.reports import CameraReport, RunReport
+from monitor.states import CAMERA_BACK, LOST, PAUSED, CameraState, Phase
 
 _BACK_S = 5.0
 """A camera is back once it has given frames for this long, seconds."""
 _LOST = tuple(state for state in LOST if state is not CameraState.ENDED)
 _UNWATCHED = (CameraState.UNSCORED, CameraState.MISFIT)
-"""Frames arrive, but nothing is watched until somebody does something. A dark or frozen picture may pass by itself."""
+"""Frames arrive, but nothing is watched until somebody does something. A dark or frozen picture may pass by itself; it
+counts when nothing has been judged for a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class LostCameras:
         found = []
         for camera in report.cameras:
             known = self._known.setdefault(camera.name, _Known(report.elapsed_s))
-            what = "lost" if camera.state in _LOST else "not watched" if camera.state in _UNWATCHED else ""
+            what = "lost" if camera.state in _LOST else "not watched" if _is_unwatched(camera) else ""
             why = f"the camera is {what}: {camera.detail or camera.state}" if what else None
             loss = self._look(camera.name, known, report.elapsed_s, why)
             known.seen_s = report.elapsed_s
@@ -106,3 +107,7 @@ class LostCameras:
             return []
         known.open = False
         return [Loss(camera, known.number, Phase.END, known.started_s, ended_s, said)]
+
+
+def _is_unwatched(camera: CameraReport) -> bool:
+    return camera.state in _UNWATCHED or (camera.unwatched and camera.state in PAUSED)

@@ -214,7 +214,7 @@ class CameraReader(Reader):
         if waited_s is not None:
             # OpenCV counts frames at a nominal rate if a stream has no timestamps: the clock finds that out.
             pts_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
-            time_s = self._clock.time_of(now_s, pts_s if math.isfinite(pts_s) else None)
+            time_s = self._clock.time_of(now_s, pts_s if math.isfinite(pts_s) else None, waited_s)
         last, came = self._last, failed + (waited_s is not None)
         step_s = max(_TICK_S, (time_s - last.time_s) / came)
         for number in range(1, came + 1):

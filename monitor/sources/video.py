@@ -44,6 +44,10 @@ COUNTED = frozenset([".avi", ".mp4", ".m4v", ".mkv", ".mov", ".webm", ".3gp", ".
 """Containers that store their length; for others FFmpeg estimates it from the bit rate."""
 _MISSING_SHARE, _MISSING_S = 0.1, 1.0
 """How much may be missing at the end of a file (share of its length, and seconds): stored lengths are not exact."""
+_INDEXED = frozenset([".mp4", ".m4v", ".mov", ".3gp"])
+"""Containers with an index of all frames: of these, not a single one may be missing."""
+_UNDECODED_SHARE = 0.2
+"""Share of the frames that may be damaged: they are left out and counted."""
 
 
 class VideoSource(Source):
@@ -132,6 +136,7 @@ class VideoReader(Reader):
         self._first_s = 0.0
         self._ready: deque[tuple[Position, bool]] = deque()  # positions to return, and whether they have a picture
         self._decoded = True  # whether the last grabbed frame has a picture
+        self._undecoded = 0  # frames before the end that could not be decoded
 
     @property
     def claimed_s(self) -> float | None:
@@ -155,6 +160,7 @@ class VideoReader(Reader):
             failed += 1
             if failed >= MOST_UNDECODED:
                 return False
+        self._undecoded += failed
         container_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
         step_s = 1.0 / self.fps
         last = self._last or Position(-1, -step_s)
@@ -173,10 +179,25 @@ class VideoReader(Reader):
         claimed_s, last = self.claimed_s, self._last
         if self._counted is None or claimed_s is None or last is None:
             return
-        frames_s, read_s = (last.index + 1) / self.fps, last.time_s + 1.0 / self.fps
-        if max(frames_s, read_s) < _least_s(claimed_s) and _is_cut_off(self._counted, read_s):
+        count, read_s = last.index + 1, last.time_s + 1.0 / self.fps
+        if count / self.fps >= claimed_s and not self._undecoded:
+            return
+        early = max(count / self.fps, read_s) < _least_s(claimed_s)
+        if not (early or self._undecoded or suffix_of(self._counted) in _INDEXED):
+            return
+        from monitor.sources.video_end import read_packets  # loads PyAV, only for files that end early
+
+        packets = read_packets(self._counted)
+        missing = packets is not None and packets.exact and not packets.complete
+        if missing or (early and (packets is None or not packets.complete or read_s < _least_s(packets.shown_s))):
             raise CaptureError(
                 f"{self._label} ends after {read_s:.1f} of {claimed_s:.1f} s: it is damaged or cut off; copy it again"
+            )
+        read = count - self._undecoded
+        if packets is not None and self._undecoded and read < (1 - _UNDECODED_SHARE) * packets.shown:
+            raise CaptureError(
+                f"{packets.shown - read} of the {packets.shown} frames of {self._label} cannot be decoded: it is "
+                "damaged; copy it again"
             )
 
     def retrieve(self) -> Image | None:
@@ -206,13 +227,3 @@ def _least_s(length_s: float) -> float:
 def suffix_of(path: Path | str) -> str:
     """The suffix of a path or URL, in lower case: ``.mp4``."""
     return PurePosixPath(re.split("[?#]", path)[0] if isinstance(path, str) else path).suffix.lower()
-
-
-def _is_cut_off(path: str, read_s: float) -> bool:
-    """Whether a file of which ``read_s`` seconds could be read should have given more."""
-    from monitor.sources.video_end import read_packets  # loads PyAV, only for files that end early
-
-    packets = read_packets(path)
-    if packets is None:
-        return True
-    return not packets.complete or read_s < _least_s(packets.shown_s)

@@ -21,10 +21,13 @@ class Packets:
     """What the packets of a file show.
 
     held_s     seconds from the start of the file to the end of the last packet of any stream
+    start_s    time stamp of that start, seconds: many programs add it to the length of a file that does not begin at 0
     claimed_s  length of the container, seconds; None if it stores none
     frames     packets of the video stream
     listed     frames that the container's index lists for the video stream; 0 if it has no index
     shown_s    seconds of video to be shown: from the first packet that no edit list hides to the end of the last one
+    shown      packets of the video stream that no edit list hides
+    exact      True if the index lists every frame: mp4, mov and similar
     """
 
     held_s: float
@@ -32,15 +35,23 @@ class Packets:
     frames: int
     listed: int
     shown_s: float
+    start_s: float = 0.0
+    shown: int = 0
+    exact: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether nothing of the file is missing. An index is trusted more than a length."""
         if self.listed:
-            return self.frames >= (1 - _MISSING_SHARE) * self.listed
+            return self.frames >= (1.0 if self.exact else 1 - _MISSING_SHARE) * self.listed
         if self.claimed_s is None:
             return True
-        return self.held_s >= min((1 - _MISSING_SHARE) * self.claimed_s, self.claimed_s - _MISSING_S)
+        lasts_s = self.claimed_s - self.start_s
+        return self.held_s >= _least_s(lasts_s if lasts_s > 0 else self.claimed_s)
+
+
+def _least_s(length_s: float) -> float:
+    return min((1 - _MISSING_SHARE) * length_s, length_s - _MISSING_S)
 
 
 def read_packets(path: Path | str) -> Packets | None:
@@ -52,7 +63,7 @@ def read_packets(path: Path | str) -> Packets | None:
 
 
 def _read(path: Path | str) -> Packets:
-    frames, held_s = 0, 0.0
+    frames, hidden, held_s = 0, 0, 0.0
     shown: list[float] = []  # first and last second of video to be shown
     with av.open(str(path)) as container:
         video = container.streams.video[0] if container.streams.video else None
@@ -69,8 +80,12 @@ def _read(path: Path | str) -> Packets:
                 held_s = max(held_s, to_s)
                 if packet.stream is video:
                     frames += 1
-                    if not packet.is_discard:
+                    if packet.is_discard:
+                        hidden += 1
+                    else:
                         shown = [min(shown[0], from_s), max(shown[1], to_s)] if shown else [from_s, to_s]
         except av.error.FFmpegError:
             pass  # damaged from here on: what was read counts
-    return Packets(held_s, claimed_s, frames, listed, shown[1] - shown[0] if shown else 0.0)
+        exact = "mp4" in container.format.name
+    shown_s = shown[1] - shown[0] if shown else 0.0
+    return Packets(held_s, claimed_s, frames, listed, shown_s, start_s, frames - hidden, exact)

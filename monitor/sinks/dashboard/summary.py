@@ -6,7 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from monitor.reports import RunReport
+from monitor.reports import CameraReport, RunReport
 from monitor.sinks.dashboard.style import STATE_STYLES, age, clock
 from monitor.text.outside import plain
 from monitor.text.wording import counted, shortened
@@ -16,7 +16,7 @@ _FIGURES = 69
 
 
 def summary(report: RunReport, width: int) -> Group:
-    """Return one row per camera in ``width`` characters, then the missing and unreadable frames."""
+    """Return one row per camera in ``width`` characters, then the frames that are missing, unreadable or not judged."""
     room = max(8, width - _FIGURES)
     table = Table(
         title=f"True Sight ran for {clock(report.elapsed_s)}",
@@ -48,4 +48,17 @@ def summary(report: RunReport, width: int) -> Group:
         for camera in report.cameras
         if camera.missing or camera.unreadable
     ]
-    return Group(table, *holes)
+    unjudged = [
+        plain(
+            f"{camera.name}: {counted(camera.to_judge - camera.judged, 'frame')} of {camera.to_judge} "
+            f"({_share(camera)}) not judged, most of them because: {camera.unjudged}"
+        )
+        for camera in report.cameras
+        if camera.judged < camera.to_judge
+    ]
+    return Group(table, *holes, *unjudged)
+
+
+def _share(camera: CameraReport) -> str:
+    share = 100 * (camera.to_judge - camera.judged) / camera.to_judge
+    return f"{share:.0f} %" if share >= 1 else "below 1 %"

@@ -8,9 +8,18 @@ from pydantic import model_validator
 
 from monitor.settings import Settings
 
-_SHARES = ("defocused_below", "changed_share")
 _LONGEST_S = 86_400.0
 _HIGHEST = 1000.0  # of grey levels and factors
+_RANGES = {
+    "defocused_below": (0.0, 1.0),
+    # Beyond these, every picture would be black, covered or changing, and nothing would ever be judged.
+    "dark_mean": (0.0, 100.0),
+    "dark_spread": (0.0, 60.0),
+    "flat_spread": (0.0, 30.0),
+    "changed_share": (0.3, 1.0),
+    "changed_levels": (3.0, _HIGHEST),
+    "settle_s": (0.0, 600.0),
+}
 
 
 class HealthSettings(Settings):
@@ -70,7 +79,7 @@ class HealthSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for name, value in self:
-            most = 1.0 if name in _SHARES else _LONGEST_S if name.endswith("_s") else _HIGHEST
-            if not 0.0 <= value <= most:  # also refuses NaN
-                raise ValueError(f"{name} must be 0 to {most:g}, got {value}")
+            least, most = _RANGES.get(name, (0.0, _LONGEST_S if name.endswith("_s") else _HIGHEST))
+            if not least <= value <= most:  # also refuses NaN
+                raise ValueError(f"{name} must be {least:g} to {most:g}, got {value:g}")
         return self

@@ -32,6 +32,11 @@ def settings_of(tmp_path: Path, text: str) -> Path:
     ("text", "sentence"),
     [
         ("masks.a.polygon = [[0,0],[1,1],[1,0],[0,1]]", "setting 'cameras.door.masks.a': its sides cross or touch"),
+        ("masks.a.polygon = [[0,0],[1,0],[1,1],[0,1]]", "its masks cover the whole picture, so nothing would be watch"),
+        (
+            "zones.a.polygon = [[0,0],[0.5,0],[0.5,1],[0,1]]\nzones.b.polygon = [[0.5,0],[1,0],[1,1],[0.5,1]]",
+            "its ignored zones cover the whole picture, so nothing would be watched: leave a part free",
+        ),
         ("zones.a.polygon = [[0,0],[1,1]]", "setting 'cameras.door.zones.a': a polygon has 3 to 100 corners, not 2"),
         ("masks.a.polygon = [[0,0],[-1,0],[0,1]]", "the corner (-1, 0) lies outside the picture: give shares from 0"),
         ("masks.a.polygon = [[0,0],[9,0],[0,9]]", "corners in pixels need the size of the picture: add picture_size"),

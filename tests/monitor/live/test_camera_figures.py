@@ -31,7 +31,7 @@ from monitor.testing.fakes import (
     scored,
     watched_by,
 )
-from monitor.types import CaptureStatus, Detection
+from monitor.types import CaptureStatus, Detection, Health
 
 
 class Sometimes(Brightness):
@@ -141,7 +141,55 @@ def test_what_the_user_stopped_at_its_start_is_no_failure() -> None:
 def test_a_live_camera_that_was_never_judged_has_failed_at_the_end_of_the_duration() -> None:
     report = replace(_ended(lambda _: False, 1.0, 30.0), state=CameraState.UNSCORED)
     assert _problems(report) != []
-    assert _problems(replace(report, state=CameraState.ONLINE, unscored="", unscored_s=0.0)) == []
+    assert _problems(replace(report, state=CameraState.ONLINE, unscored="", unscored_s=0.0, to_judge=0)) == []
+
+
+def _watch_dark(judged: Callable[[float], bool], seconds: int) -> tuple[CameraFigures, list[CameraReport]]:
+    """A report each second on a camera whose picture is dark, unless a frame is judged."""
+    figures, reports = CameraFigures(), []
+    dark = Health(CameraState.DARK, "the picture is black", scored=False)
+    for number in range(seconds):
+        good = judged(float(number))
+        frame = replace(scored(float(number)).frame, health=Health() if good else dark)
+        score = 0.1 if good else math.nan
+        shown = replace(scored(float(number)), frame=frame)
+        figures.judged(Judgement(shown, score, (), brightness_scale(), (score,)))
+        health = frame.health
+        reports.append(_report(figures, CaptureStatus(health.state, detail=health.detail)))
+    return figures, reports
+
+
+def test_a_camera_of_which_nothing_was_judged_for_a_minute_says_so_whatever_the_reason() -> None:
+    _, reports = _watch_dark(lambda time_s: time_s < 5 or time_s >= 100, 110)
+    assert [report.unwatched for report in reports].index(True) in range(61, 66)
+    assert {report.state for report in reports[5:100]} == {CameraState.DARK}
+    assert reports[99].detail == "nearly nothing has been judged for a minute: the picture is black"
+    assert "minute" not in reports[50].detail
+    assert not reports[101].unwatched
+    assert reports[101].state is CameraState.ONLINE
+
+
+def test_a_frame_that_is_judged_now_and_then_is_no_watching() -> None:
+    _, reports = _watch_dark(lambda time_s: time_s % 30 == 0 and time_s > 0, 100)
+    assert reports[95].unwatched
+
+
+def test_a_run_of_which_only_a_small_part_was_judged_has_failed_and_names_the_cause() -> None:
+    _, reports = _watch_dark(lambda time_s: time_s < 10, 100)
+    ended = replace(reports[-1], state=CameraState.ENDED, frames_in=100, analysed=100)
+    (problem,) = _problems(ended)
+    assert problem == "only a small part was judged: 10 of 100 frames of cam (the picture is black)"
+    assert _problems(ended, stopped=True) == [problem]
+    assert _problems(replace(ended, state=CameraState.DARK), stopped=True) == []
+    assert _problems(replace(ended, judged=30)) == []
+
+
+def test_a_run_that_analysed_next_to_nothing_has_failed() -> None:
+    figures = CameraFigures()
+    _judged(figures, 0.0, 0.1)
+    ended = replace(_report(figures, CaptureStatus(CameraState.ENDED)), frames_in=120, analysed=1)
+    (problem,) = _problems(ended)
+    assert problem.endswith("1 of 120 frames of cam; raise analysis_fps")
 
 
 @pytest.mark.parametrize("step_s", [2.0, 1.0, 0.625, 0.1, 1 / 60])

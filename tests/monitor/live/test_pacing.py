@@ -19,6 +19,11 @@ def test_the_frames_of_a_burst_may_wait_until_the_next_burst() -> None:
         assert 1.5 < waits[start + 24] < 2.5
 
 
+def test_the_frames_of_a_burst_of_twenty_seconds_may_wait_for_room() -> None:
+    waits = _waits([(n / 10, n // 200 * 20.0 + n % 200 * 0.04) for n in range(600)])
+    assert min(waits[230:400]) > 0.4
+
+
 @pytest.mark.parametrize("drift", [1.0, 1.02, 1.05, 0.9])
 def test_a_steady_camera_may_not_wait_even_if_its_clock_runs_fast(drift: float) -> None:
     assert max(_waits([(n / 10 * drift, n / 10 + n % 3 * 0.01) for n in range(5000)])) < 0.4

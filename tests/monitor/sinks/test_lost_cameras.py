@@ -75,6 +75,15 @@ def test_a_camera_that_is_removed_or_a_run_that_ends_ends_the_alert() -> None:
     assert removed.removed("door") == removed.close() == ended.close() == []
 
 
+def test_a_dark_camera_is_an_alert_once_nothing_has_been_judged_for_a_minute() -> None:
+    cameras, found = LostCameras(10.0), []
+    for second in range(100):
+        door = report_of("door", CameraState.DARK, "black", unwatched=second >= 60)
+        found += cameras.update(RunReport(float(second), 0, (door,)))
+    (start,) = found
+    assert (start.started_s, start.said) == (60.0, "the camera is not watched: black")
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([ONLINE, OFFLINE, STALLED, CameraState.DARK]), max_size=80), st.floats(0, 20))
 def test_alerts_about_a_camera_alternate_and_are_numbered(states: Sequence[CameraState], after_s: float) -> None:

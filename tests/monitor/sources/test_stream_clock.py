@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from monitor.sources.stream_clock import StreamClock
+from monitor.stream.frame_timing import Sampler
 
 Frames = Sequence[tuple[float, float | None]]
 """When each frame arrives, seconds, and its timestamp."""
@@ -138,3 +139,19 @@ def test_whatever_comes_time_grows_and_stays_near_the_arrival(steps: list[tuple[
     times = _times(frames)
     assert all(a < b for a, b in itertools.pairwise(times))
     assert all(time_s >= arrived_s - 10.0 - 1e-6 for time_s, (arrived_s, _) in zip(times, frames, strict=True))
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("burst_s", [4, 12, 20, 40])
+def test_the_frames_of_long_bursts_are_nearly_all_due_from_the_first_burst_on(burst_s: int, restarts: bool) -> None:
+    """A reader that is held up: the frames of a burst are read as fast as they are analysed, without a wait."""
+    clock, sampler, due, at = StreamClock(), Sampler(10.0), 0, 0.0
+    for number in range(6 * 10 * burst_s):
+        burst, place = divmod(number, 10 * burst_s)
+        waited_s = 0.001 if place else max(0.001, burst * burst_s - at)
+        at += waited_s + 0.03
+        time_s = clock.time_of(at, (place if restarts else number) / 10, waited_s)
+        if sampler.due(time_s):
+            sampler.take(time_s)
+            due += 1
+    assert due >= 0.9 * 6 * 10 * burst_s

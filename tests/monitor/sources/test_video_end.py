@@ -111,3 +111,29 @@ def test_real_files_that_were_called_damaged_are_read_to_their_end(name: str, co
     packets = read_packets(path)
     assert packets is not None
     assert packets.complete
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".webm"])
+def test_a_segment_whose_time_stamps_begin_late_is_no_damage_and_a_part_of_it_is(suffix: str, tmp_path: Path) -> None:
+    late = video(tmp_path / f"late{suffix}", 4.0, late_s=20.0, options="faststart")
+    assert frames(late) == 40
+    with pytest.raises(CaptureError, match="damaged or cut off"):
+        frames(cut(late))
+
+
+@pytest.mark.parametrize("share", [0.9, 0.97, 0.99])
+def test_not_a_single_frame_of_an_index_may_be_missing(share: float, tmp_path: Path) -> None:
+    whole = video(tmp_path / "whole.mp4", 12.0, options="faststart")
+    assert frames(whole) == 120
+    with pytest.raises(CaptureError, match=r"ends after 1[01]\.\d of 12\.0 s: it is damaged or cut off"):
+        frames(cut(whole, share))
+
+
+def test_a_file_with_a_hole_tells_how_many_frames_are_lost(tmp_path: Path) -> None:
+    path = video(tmp_path / "whole.mp4", 12.0, options="faststart")
+    content = bytearray(path.read_bytes())
+    start, end = len(content) // 2, len(content) * 3 // 4
+    content[start:end] = bytes(end - start)
+    path.write_bytes(content)
+    with pytest.raises(CaptureError, match=r"\d\d of the 120 frames of .* cannot be decoded: it is damaged"):
+        frames(path)

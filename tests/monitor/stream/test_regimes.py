@@ -80,6 +80,21 @@ def test_a_flicker_without_end_does_not_hide_the_scene() -> None:
     assert max(map(len, "".join("x" if held else " " for held in settling).split())) <= 20 * RATE + 1
 
 
+@pytest.mark.parametrize(("flash_s", "every_s"), [(0.2, 2.6), (0.2, 6.0), (0.6, 5.0)])
+def test_a_flash_costs_its_own_time_and_half_a_second(flash_s: float, every_s: float) -> None:
+    watch = LightWatch()
+    times = [i / RATE for i in range(600)]
+    flash = [(time_s + 3.0) % every_s < flash_s - 1e-6 for time_s in times]
+    settling = [watch.update(t, _lit(1.2 if f else 1.0)).settling for t, f in zip(times, flash, strict=True)]
+    assert sum(settling) >= sum(flash) / 2
+    assert max(map(len, "".join("x" if held else " " for held in settling).split())) <= (flash_s + 0.5) * RATE
+
+
+def test_a_stream_that_begins_with_a_flash_has_no_switch() -> None:
+    watch = LightWatch()
+    assert not any(watch.update(i / RATE, _lit(0.5 if i == 0 else 1.0)).settling for i in range(50))
+
+
 def test_a_gap_is_no_switch() -> None:
     watch = LightWatch()
     watch.update(0.0, _lit(1.0))

@@ -402,6 +402,14 @@ def test_the_summary_accounts_for_every_frame() -> None:
         assert needed in text
 
 
+def test_the_summary_tells_what_was_not_judged_and_why() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    yard = replace(camera("yard", CameraState.ENDED), to_judge=300, judged=19, unjudged="the picture is black")
+    with console.capture() as capture:
+        console.print(summary(RunReport(61.0, 0, (yard,)), 120))
+    assert "yard: 281 frames of 300 (94 %) not judged, most of them because: the picture is black" in capture.get()
+
+
 def test_the_summary_of_cameras_with_long_names_keeps_its_columns_in_a_narrow_terminal() -> None:
     console = Console(file=io.StringIO(), width=80)
     cameras = tuple(camera(f"the-camera-above-the-back-door-{n}", CameraState.SCENE_CHANGE) for n in range(2))

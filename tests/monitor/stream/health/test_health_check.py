@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+import av
 import cv2
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -79,6 +83,43 @@ def test_a_still_picture_sent_by_an_encoder_that_refreshes_it_is_frozen() -> Non
     assert FROZEN in states(picture for again in refreshed for picture in [again] * 20)
 
 
+def encoded_again(picture: Image, count: int, codec: str, options: dict[str, str]) -> Iterator[Image]:
+    """The same picture through an encoder, as a camera or a recorder sends it."""
+    memory = io.BytesIO()
+    with av.open(memory, "w", format="matroska") as container:
+        stream = container.add_stream(codec, rate=10, options=options)
+        assert isinstance(stream, VideoStream)
+        stream.height, stream.width = picture.shape[:2]
+        stream.pix_fmt = "yuv420p"
+        for _ in range(count):
+            container.mux(stream.encode(VideoFrame.from_ndarray(picture, format="bgr24")))
+        container.mux(stream.encode())
+    memory.seek(0)
+    with av.open(memory, mode="r") as encoded:
+        for shown in encoded.decode(video=0):
+            yield shown.to_ndarray(format="bgr24").astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("libx264", {"g": "10"}),
+        ("libx264", {"g": "5", "preset": "ultrafast", "tune": "zerolatency"}),
+        ("mpeg4", {"g": "12"}),
+    ],
+)
+def test_a_frozen_picture_that_is_encoded_again_is_frozen(codec: str, options: dict[str, str]) -> None:
+    found = states(encoded_again(SCENE, 150, codec, options))
+    assert set(found[120:]) == {FROZEN}
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0])
+@pytest.mark.parametrize("times", [2, 3, 5])
+def test_a_camera_whose_pictures_come_several_times_is_not_frozen(sigma: float, times: int) -> None:
+    pictures = [picture for _ in range(120 // times) for picture in [noisy(sigma)] * times]
+    assert set(states(pictures)) == {ONLINE}
+
+
 def test_a_frozen_picture_that_becomes_another_frozen_picture_has_thawed_in_between() -> None:
     found = states([*[SCENE] * 60, *[255 - SCENE] * 60])
     assert found[59:62] == [FROZEN, ONLINE, ONLINE]
@@ -130,8 +171,16 @@ def test_any_size_and_rate_is_judged(height: int, width: int, fps: float) -> Non
 def test_a_setting_that_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="frozen_after_s must be 0 to 86400, got -1"):
         HealthSettings(frozen_after_s=-1.0)
-    with pytest.raises(ValueError, match="dark_mean must be 0 to 1000, got nan"):
+    with pytest.raises(ValueError, match="dark_mean must be 0 to 100, got nan"):
         HealthSettings(dark_mean=math.nan)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("dark_mean", 255.0), ("flat_spread", 255.0), ("changed_share", 0.0), ("changed_levels", 0.0)]
+)
+def test_a_setting_with_which_nothing_would_ever_be_judged_is_refused(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be "):
+        HealthSettings(**{name: value})
 
 
 @pytest.mark.no_cover  # thousands of frames through lines that other tests reach
