@@ -27,10 +27,17 @@ class Chooser:
     """Main thread only. ``tick`` applies a budget as soon as the bands of drift are computed, in a thread.
 
     current  the present settings of the run
+    changed  called when a camera is judged with another budget
     """
 
-    def __init__(self, store: ChoiceStore, fleet: Fleet, current: Callable[[], MonitorConfig]) -> None:
-        self._store, self._fleet, self._current = store, fleet, current
+    def __init__(
+        self,
+        store: ChoiceStore,
+        fleet: Fleet,
+        current: Callable[[], MonitorConfig],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store, self._fleet, self._current, self._changed = store, fleet, current, changed
         self._stage: Stage | None = None
         self._computing: tuple[str, Model, float] | None = None
         self._bands: ModelBands | None = None
@@ -88,6 +95,7 @@ class Chooser:
         monitor = CameraMonitor(name, scale, before.smoothing, before.settings, drift, calibration)
         monitor.prototypes = before.prototypes
         self._fleet.replace(watching(member.camera, settings, model, monitor))
+        self._changed()
 
     def _budget(self, request: Budget, _: Asker) -> Done:
         member, settings = self._member(request.camera), self._current()

@@ -213,9 +213,13 @@ class Session:
         before = member.monitor
         self.fleet.replace(watching(member.camera, self._current(), model, monitor))
         log.info("%s: watched with the model that it has learned (%s)", name, model.id)
+        self._retitle()
+        return before
+
+    def _retitle(self) -> None:
+        """Models or budgets have changed: show the present ones."""
         if self._dashboard is not None:
             self._dashboard.retitle(self._title(self._dashboard.endpoint))
-        return before
 
     def _publish_end(self, how: str) -> None:
         """Publish the last moments and the end at once: later work, such as completing clips, would seem an outage."""
@@ -305,7 +309,7 @@ class Session:
             if self._teacher is not None:
                 sinks.append(self._teacher)
             if settings.choices is not None:
-                self._chooser = Chooser(settings.choices, self.fleet, self._current)
+                self._chooser = Chooser(settings.choices, self.fleet, self._current, self._retitle)
                 self._chooser.serve_at(publisher.desk)
             if publishing.journal is not None and self._judge is None:
                 controls = self._controls(publisher)
