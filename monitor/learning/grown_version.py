@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.detector.base import Detector
-from monitor.errors import ModelError, UsageError
+from monitor.errors import ModelError, MonitorError, RunError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.learning.growing_memory import Grown
 from monitor.model.model_store import Model, load_model, save_model, utc_now
@@ -51,6 +53,33 @@ def write_version(folder: Path, grown: Grown) -> Path:
     candidate.rename(version)
     prune(folder)
     return version
+
+
+def write_version_apart(folder: Path, grown: Grown) -> Path:
+    """Like ``write_version``, in a forked process: what networks need in memory is needed for seconds only.
+
+    Raises RunError, too, if that process is killed. The caller must have no other threads.
+    """
+    context = get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_write_and_send, args=(sender, folder, grown))
+    process.start()
+    sender.close()
+    try:
+        told: Path | Exception = receiver.recv()
+    except EOFError:
+        told = RunError("the process that writes it was killed, perhaps because memory ran out")
+    process.join()
+    if isinstance(told, Exception):
+        raise told
+    return told
+
+
+def _write_and_send(sender: Connection, folder: Path, grown: Grown) -> None:
+    try:
+        sender.send(write_version(folder, grown))
+    except (MonitorError, OSError) as error:
+        sender.send(error)
 
 
 def grown_model(before: Model, grown: Grown) -> Model:

@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 from monitor.detector.motion.motion_detector import Motion
 from monitor.errors import MonitorError
-from monitor.learning.growing_memory import GrowingMemory
-from monitor.learning.grown_version import write_version
+from monitor.learning.growing_memory import GrowingMemory, Grown
+from monitor.learning.grown_version import write_version, write_version_apart
 from monitor.learning.memory_messages import Message, look_of, read_messages
 from monitor.learning.memory_store import MemoryStore
 from monitor.model.model_store import load_model
@@ -35,9 +35,17 @@ class MemoryWorker:
 
     tell   gives a line: a camera with ``say``, ``warn`` or ``version``
     clock  seconds, for checkpoints only
+    write  writes a version
     """
 
-    def __init__(self, store: MemoryStore, tell: Tell, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: MemoryStore,
+        tell: Tell,
+        clock: Callable[[], float] = time.monotonic,
+        write: Callable[[Path, Grown], Path] = write_version,
+    ) -> None:
+        self._write = write
         self._store, self._tell, self._clock = store, tell, clock
         self._memories: dict[str, tuple[GrowingMemory, Path]] = {}
         self._next_s = clock() + CHECKPOINT_S
@@ -82,7 +90,7 @@ class MemoryWorker:
 
     def _begin(self, camera: str, folder: Path, settled_s: float) -> None:
         try:
-            model = load_model(folder)
+            model = load_model(folder, only=Motion.name)
             motion = next((own for own in model.detectors if isinstance(own, Motion)), None)
             if motion is None:
                 return
@@ -103,7 +111,7 @@ class MemoryWorker:
         """Write a version. If this fails, it is said, and the next one is made when it is due."""
         self._save(camera)  # a fault in what follows must not repeat at once in the next process
         try:
-            version = write_version(folder, memory.make())
+            version = self._write(folder, memory.make())
         except (MonitorError, OSError) as error:
             why = error.strerror or error if isinstance(error, OSError) else error
             self._tell(
@@ -128,7 +136,7 @@ class MemoryWorker:
 
 def run(folder: Path, source: BinaryIO, tell: Tell) -> None:
     """Handle messages until the source ends, then write all memories."""
-    worker = MemoryWorker(MemoryStore(folder), tell)
+    worker = MemoryWorker(MemoryStore(folder), tell, write=write_version_apart)
     for message in read_messages(source):
         try:
             worker.handle(message)

@@ -219,10 +219,12 @@ def load_model(
     device: str = "cpu",
     precision: Precision = "auto",
     on_damage: Callable[[ModelError, Path], None] = warn_of_damage,
+    only: str | None = None,
 ) -> Model:
     """Load a model folder, or the newest usable version in a folder of versions (``monitor.model.model_versions``).
 
-    on_damage: see ``newest_usable``
+    on_damage  see ``newest_usable``
+    only       the one detector to build, by name: networks need much memory; None for all
 
     Every field is checked. Raises ModelError if the model is missing, damaged or not compatible, and UsageError if this
     machine does not support the device or the precision.
@@ -232,8 +234,8 @@ def load_model(
     except OSError as error:  # a name too long, or a folder of someone else
         raise ModelError(f"cannot read the model folder {folder} ({error.strerror}): check the path") from error
     if versions:
-        return newest_usable(versions, lambda version: _load(version, device, precision), on_damage)
-    return _load(folder, device, precision)
+        return newest_usable(versions, lambda version: _load(version, device, precision, only), on_damage)
+    return _load(folder, device, precision, only)
 
 
 def learned_folder(models: Path, name: str) -> Path | None:
@@ -242,7 +244,7 @@ def learned_folder(models: Path, name: str) -> Path | None:
     return folder if (folder / CARD_FILE).exists() or version_folders(folder) else None
 
 
-def _load(folder: Path, device: str, precision: Precision) -> Model:
+def _load(folder: Path, device: str, precision: Precision, only: str | None) -> Model:
     if folder.is_file():
         raise ModelError(f"{folder} is a file, but a model is a folder: give the folder that holds {CARD_FILE}")
     if not folder.is_dir():
@@ -259,6 +261,8 @@ def _load(folder: Path, device: str, precision: Precision) -> Model:
     detectors, names = [], {"held_out", "viewpoint"}
     for entry in card.detectors:
         names.add(entry.name)
+        if only not in (None, entry.name):
+            continue
         try:
             kind, part = detector_class(entry.name), _part(tensors, entry.name)
             detectors.append(kind.load(entry.settings, part, device, precision))

@@ -12,15 +12,17 @@ import pytest
 
 from monitor.app import planning
 from monitor.app.config import MonitorConfig
-from monitor.app.planning import find_sources, plan_cameras, warn_of_short_footage
+from monitor.app.planning import find_sources, growing_plan, grown, plan_cameras, warn_of_short_footage
 from monitor.app.reload import Reloader
 from monitor.detector.base import Observation
 from monitor.errors import SourceError
+from monitor.learning.growing import GrowingPlan
 from monitor.live.fleet import Camera
 from monitor.sources.unreadable import UnreadableSource
 from monitor.testing.captured import eventually
 from monitor.testing.fakes import Brightness, LevelSource, brightness_model, fleet_of, watched_by
 from monitor.types import Detection
+from tests.helpers.growing import first_version
 from tests.helpers.made_footage import write_video
 
 
@@ -134,3 +136,24 @@ def test_what_is_mistyped_is_refused_whatever_else_is_given(
     write_video(tmp_path / "good.avi")
     with pytest.raises(SourceError):
         find_sources(["good.avi", name], MonitorConfig())
+
+
+def test_the_memory_of_a_live_camera_with_a_model_of_its_own_grows_unless_it_is_frozen(tmp_path: Path) -> None:
+    first_version(tmp_path / "door")
+    settings = MonitorConfig(models_folder=tmp_path)
+
+    def planned(settings: MonitorConfig, *, live: bool = True) -> tuple[Camera, GrowingPlan | None]:
+        (camera,) = plan_cameras([LevelSource("door", [25], live=live)], settings, None)
+        assert camera.monitor is not None
+        return camera, growing_plan(camera, camera.monitor, settings)
+
+    camera, plan = planned(settings)
+    assert plan is not None
+    assert (plan.folder, plan.size) == (tmp_path / "door", (160, 96))
+    model, monitor = grown(plan, settings)
+    assert (model.hash, monitor.calibration.on) == (camera.model.hash, True)
+    frozen = settings.model_copy(update={"learning": settings.learning.model_copy(update={"on": False})})
+    assert planned(frozen)[1] is None
+    assert planned(frozen)[0].judged_by != camera.judged_by, "a reload freezes it"
+    assert planned(settings, live=False)[1] is None
+    assert planned(settings.model_copy(update={"model": tmp_path / "door"}))[1] is None

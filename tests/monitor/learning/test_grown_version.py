@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from monitor.errors import ModelError, UsageError
 from monitor.judging.fusion import ModelScale
-from monitor.learning.grown_version import grown_model, roll_back, write_version
+from monitor.learning.grown_version import grown_model, roll_back, write_version, write_version_apart
 from monitor.model.model_store import load_model
 from monitor.model.model_versions import version_folders
 from monitor.scores.smoothing import SmoothingSettings
@@ -54,6 +54,17 @@ def test_a_damaged_model_is_refused_and_nothing_changes(tmp_path: Path, monkeypa
     with pytest.raises(ModelError):
         write_version(tmp_path / "door", grown_memory(monkeypatch).make())
     assert [path.name for path in (tmp_path / "door").iterdir()] == ["v0001"]
+
+
+def test_a_version_can_be_written_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = first_version(tmp_path / "door")
+    grown = grown_memory(monkeypatch).make()
+    assert write_version_apart(tmp_path / "door", grown) == tmp_path / "door" / "v0002"
+    assert [own.name for own in load_model(tmp_path / "door", only="motion").detectors] == ["motion"]
+    for written in (version, tmp_path / "door" / "v0002"):
+        (written / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(ModelError, match="is damaged"):
+        write_version_apart(tmp_path / "door", grown)
 
 
 def test_going_back_is_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
