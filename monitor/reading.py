@@ -91,7 +91,13 @@ _LONGEST_KEY, _LONGEST_SETTING = 5000, 100
 
 
 def _text(content: bytes | str) -> str:
-    return content.decode("utf-8") if isinstance(content, bytes) else content
+    if isinstance(content, str):
+        return content
+    try:
+        return content.decode("utf-8-sig")  # some editors write a byte order mark
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line} is not text in UTF-8: save the file as UTF-8") from None
 
 
 def _checked(content: Any, longest_key: int) -> Any:

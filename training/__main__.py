@@ -63,6 +63,14 @@ def learn(
             parser=given_path, metavar="DIR", help="Folder of all models. Default: where the monitor looks for them."
         ),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="DIR",
+            help="State folder of the monitor: models are in DIR/models.",
+        ),
+    ] = None,
     record: Annotated[
         str, typer.Option("--for", metavar="TIME", help="How long to record from a live camera: 90s, 10m, 2h.")
     ] = "10m",
@@ -104,7 +112,9 @@ def learn(
     cv2.setNumThreads(1)
     report = JsonReport() if json_lines else Report()
     wanted = tuple(part.strip() for part in detectors.split(",") if part.strip())
-    place = models or state_folder().models
+    if models is not None and state is not None:
+        raise typer.BadParameter("give --models or --state, not both", param_hint="--state")
+    place = models or state_folder(state).models
     settings = LearnSettings(
         name,
         place,
@@ -125,6 +135,7 @@ def learn(
             learn_model(found, sources, settings, report, report.version)
     if not json_lines:
         elsewhere = "" if models is None else f" --model {models / name}"
+        elsewhere = elsewhere if state is None else f" --state {state}"
         report.say(f"to watch with this model: `{monitor_command(f'{name}=SOURCE{elsewhere}')}`")
         report.say("a monitor that runs takes the model over when it gets SIGHUP (kill -HUP PID), or at its next start")
 

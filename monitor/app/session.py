@@ -123,6 +123,7 @@ class Session:
         self._moments: MomentsSink | None = None
         self._dashboard: Dashboard | None = None
         self._page = ""
+        self._lost: OSError | None = None  # why a part of the output is lost
         self._reloader: Reloader | None = None
         if options.scene is None:
             self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
@@ -193,7 +194,10 @@ class Session:
             self._say("", *unfinished)
         if outcome.stopped and (nothing := outcome.nothing_came()):  # only a warning: the exit code is 0
             log.warning("%s", nothing)
-        if failures := outcome.problems(logged=dashboard is None):
+        failures = outcome.problems(logged=dashboard is None)
+        if self._lost is not None:
+            failures.append(f"the summary could not be written ({self._lost.strerror or self._lost})")
+        if failures:
             raise RunError("; ".join(failures))
 
     def _current(self) -> MonitorConfig:
@@ -264,15 +268,18 @@ class Session:
 
     def _print(self, *parts: object) -> None:
         """Print without the spaces at the ends of a table's lines, because the output may go to a file."""
-        with output_may_fail():
+        with output_may_fail(self._lose):
             with self._console.capture() as captured:
                 self._console.print(*parts, sep="\n", highlight=False)
             text = "".join(line.rstrip() + "\n" for line in captured.get().splitlines())
             write_patiently(cast(TextIO, self._console.file), text)
 
+    def _lose(self, error: OSError) -> None:
+        self._lost = error
+
     def _say(self, *sentences: str) -> None:
         """Print sentences. A terminal's lines break between words, never within a command."""
-        with output_may_fail():
+        with output_may_fail(self._lose):
             for sentence in sentences:
                 lines = wrapped(safe(sentence), self._console.width) if can_redraw(self._console) else [safe(sentence)]
                 write_patiently(cast(TextIO, self._console.file), "".join(f"{line}\n" for line in lines))

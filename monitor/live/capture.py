@@ -43,6 +43,8 @@ _WITH_PICTURE = (
     CameraState.UNSCORED,
 )
 _TICK_S = 1e-6  # the stream time of a live camera grows at least by this from frame to frame
+_SHORT_DELAY_S = 2.0
+"""Longest delay for a camera that gives frames for a moment each time it is opened."""
 _UNDECODED_S = 5.0
 """Seconds of stream time in which no frame can be decoded, after which the camera counts as unscored."""
 _UNDECODED = Health(
@@ -76,7 +78,8 @@ class CaptureSettings:
     backoff_max_s    longest delay; the delay doubles up to this value
     jitter           random part added to a delay, as a fraction of it, so that cameras lost at the same time are not
                      opened again at the same time
-    healthy_after_s  after frames have arrived for this long, the next delay is backoff_min_s again
+    healthy_after_s  after frames have arrived for this long, the next delay is backoff_min_s again. So it is after
+                     a shorter time; if such times follow each other, delays grow to 2 s
     health           which pictures are not scored, and which problems of pictures are reported
     places           what holds in places of the pictures; None if all are scored alike
     schedule         when alerts are raised; None: always
@@ -147,6 +150,7 @@ class Capture:
         self._started = clock()
         self._status = CaptureStatus(since=self._started)
         self._online_at: float | None = None  # when this connection gave its first frame
+        self._short = False  # the last connection gave frames, but not for long
         self._queued = 0
         self._reached_s = -math.inf  # stream time of the last frame of a live camera
         self._undecoded_since_s: float | None = None  # stream time of the first of the frames that cannot be decoded
@@ -271,8 +275,7 @@ class Capture:
             if error is None or self._stop.is_set():
                 return
             self._rules.new_segment()
-            if self._was_healthy():
-                self._backoff.reset()
+            self._ease_backoff()
             stalled = isinstance(error, StallError)
             self._change(CameraState.STALLED if stalled else CameraState.OFFLINE, str(error), stalls=int(stalled))
             delay_s = self._backoff.next()
@@ -310,6 +313,15 @@ class Capture:
             raise
         except Exception as error:  # noqa: BLE001 - whatever went wrong: the next connection may be sound
             return CaptureError(self._unexpected(error))
+
+    def _ease_backoff(self) -> None:
+        """Start again with the shortest delay after good frames, but do not hammer a camera that comes and goes."""
+        good = self._online_at is not None and self._undecoded_since_s is None
+        if self._was_healthy() or (good and not self._short):
+            self._backoff.reset()
+        elif good:
+            self._backoff.ease(_SHORT_DELAY_S)
+        self._short = good and not self._was_healthy()
 
     def _was_healthy(self) -> bool:
         last_at = self._status.last_frame_at

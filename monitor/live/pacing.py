@@ -28,6 +28,10 @@ class Backoff:
         delay_s = max(self._min_s, base_s * (1.0 + self._jitter * self._rng.random()))
         return min(delay_s, threading.TIMEOUT_MAX)
 
+    def ease(self, most_s: float) -> None:
+        """Go on with a delay of at most ``most_s`` seconds, if that is longer than the shortest."""
+        self._base_s = max(self._min_s, min(self._base_s, most_s))
+
     def reset(self) -> None:
         """Start again with the shortest delay."""
         self._base_s = self._min_s

@@ -14,7 +14,7 @@ from monitor.errors import CaptureError, StallError
 from monitor.sources.devices import device_index
 from monitor.sources.link import USUAL, Link, certificate_problem
 from monitor.sources.opencv import MOST_UNDECODED_LIVE, has_budget, open_capture, plausible_fps
-from monitor.sources.picture_budget import MOST_PIXELS
+from monitor.sources.picture_budget import MOST_PIXELS, file_fits
 from monitor.sources.reach import why_unreachable
 from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
 from monitor.sources.source import Position, Reader, Source
@@ -33,6 +33,9 @@ _NEARLY = 0.9
 # frames are played anyway.
 _BACKLOG_S = 3.0
 
+_JPEG = b"\xff\xd8\xff"
+_PEEK = 65_536
+"""Bytes at the beginning of a stream in which the header of its first picture is looked for."""
 _TICK_S = 1e-6
 _SPOKEN_S = 1.0
 """Frames that cannot be decoded are returned after this time at the latest: a reader must not be silent for long."""
@@ -114,8 +117,8 @@ class CameraSource(Source):
             hardware=self.hardware,
         )
         if capture.isOpened():
-            stream = self._within_budget(capture)
-            return WebReader(stream, self._poll_if_picture) if is_web(self._address) else stream
+            stream = self._within_budget(capture, time.monotonic() - started)
+            return WebReader(stream, self._other_way) if is_web(self._address) else stream
         capture.release()
         took_s = time.monotonic() - started
         if took_s >= _NEARLY * self.open_timeout_s:
@@ -138,19 +141,37 @@ class CameraSource(Source):
         except ValueError as error:
             raise CaptureError(f"{self.label} cannot be opened: {error}") from None
 
-    def _within_budget(self, capture: cv2.VideoCapture) -> CameraReader:
+    def _within_budget(self, capture: cv2.VideoCapture, opened_in_s: float = 0.0) -> CameraReader:
         if not has_budget(capture):
             capture.release()
-            raise CaptureError(f"the pictures of {self.label} have more than {MOST_PIXELS} pixels: set a smaller size")
+            raise self._too_large()
         if int(capture.get(cv2.CAP_PROP_FOURCC)) in _AV1:
             capture.release()
             raise CaptureError(f"{self.label} sends AV1, which OpenCV cannot decode: set the camera to H.264 or H.265")
-        return CameraReader(capture, self)
+        return CameraReader(capture, self, timed_out=opened_in_s >= _NEARLY * self.open_timeout_s)
 
-    def _poll_if_picture(self) -> SnapshotReader | None:
+    def _too_large(self) -> CaptureError:
+        return CaptureError(f"the pictures of {self.label} have more than {MOST_PIXELS} pixels: set a smaller size")
+
+    def _other_way(self) -> SnapshotReader | None:
+        """For a stream that gave no picture, see ``_poll_if_picture``. Raises CaptureError for pictures too large.
+
+        FFmpeg does not tell the size of a picture that it refuses. The process that waits for this one must not treat
+        it as hung, so both requests together take less than the time of a read.
+        """
+        assert isinstance(self._address, str)
+        timeout_s = min(self.open_timeout_s, 0.4 * self.read_timeout_s)
+        if (polled := self._poll_if_picture(timeout_s)) is None:
+            begin = Web(self._address, timeout_s).peek(_PEEK)
+            start = begin.find(_JPEG)
+            if start >= 0 and not file_fits(begin[start:]):
+                raise self._too_large()
+        return polled
+
+    def _poll_if_picture(self, timeout_s: float | None = None) -> SnapshotReader | None:
         """A reader that asks for pictures one by one; None if the address gives no single picture."""
         assert isinstance(self._address, str)
-        if not Web(self._address, self.open_timeout_s).ask().is_picture:
+        if not Web(self._address, timeout_s or self.open_timeout_s).ask().is_picture:
             return None
         return SnapshotReader(self._address, self.label, fps=self.snapshot_fps, read_timeout_s=self.read_timeout_s)
 
@@ -172,13 +193,16 @@ class CameraReader(Reader):
     passed if frames arrive in bursts. The first frame returned is the first one that the reader had to wait for; older
     frames are skipped. A frame of a network camera that cannot be decoded, such as a damaged picture of MJPEG, has a
     position, but no picture.
+
+    timed_out  the time to open the stream was over before FFmpeg knew it: it then gives nothing more
     """
 
-    def __init__(self, capture: cv2.VideoCapture, source: CameraSource) -> None:
+    def __init__(self, capture: cv2.VideoCapture, source: CameraSource, *, timed_out: bool = False) -> None:
         self._capture = capture
         self._source = source
         self.fps = plausible_fps(capture)
         self._backlog = round(_BACKLOG_S * self.fps)
+        self._timed_out = timed_out
         self._opened = time.monotonic()
         self._clock = StreamClock()
         self._last = Position(-1, 0.0)
@@ -243,6 +267,11 @@ class CameraReader(Reader):
                 count = MOST_UNDECODED_LIVE
                 raise CaptureError(
                     f"{source.label} sent {count} pictures in a row that cannot be decoded: check its settings"
+                )
+            if self._timed_out and self._last.index < 0:
+                raise CaptureError(
+                    f"{source.label} gave too few frames within {source.open_timeout_s:g} s to be opened: if its "
+                    "frames come so rarely, raise open_timeout_s and read_timeout_s under [capture]"
                 )
             raise CaptureError(f"{source.label} closed the connection")
         return None

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from monitor.errors import SourceError, UnreadableError
 from monitor.sources.camera import CameraSource
@@ -203,15 +203,24 @@ def _path(spec: str) -> Path:
     return Path(os.path.expanduser(spec))  # noqa: PTH111
 
 
+_FILE_URL = re.compile(r"file://(localhost)?(?=/)", re.IGNORECASE)
+
+
+def _without_file_scheme(spec: str) -> str:
+    """The path that a ``file:///PATH`` names, which desktops and browsers give; anything else as it is."""
+    found = _FILE_URL.match(spec)
+    return spec if found is None else unquote(spec[found.end() :])
+
+
 def _split_name(spec: str) -> tuple[str | None, str]:
     """Split ``NAME=SPEC`` into its two parts; an = inside a URL or an existing path is not a separator."""
     name, equals, rest = spec.partition("=")
     # Path.exists would raise OSError for text that is too long for a path.
     if not equals or re.search(r"[:/?]", name) or os.path.exists(_path(spec)):  # noqa: PTH110
-        return None, spec
+        return None, _without_file_scheme(spec)
     if not is_name(name):
         raise SourceError(f"'{redact_source(name)}' cannot name a source: {NAME_RULE}")
-    return name, rest.strip()
+    return name, _without_file_scheme(rest.strip())
 
 
 def _url_name(url: str, scheme: str) -> str:

@@ -141,6 +141,13 @@ class Web:
         """Return how the answer begins. Raises CaptureError, RefusedError or StallError."""
         return self._request(lambda answer, _: Answer(*_head(answer), answer.read(16) or b""))
 
+    def peek(self, most: int) -> bytes:
+        """Return the beginning of the body, at most ``most`` bytes; b"" if there is none in time."""
+        try:
+            return self._request(lambda answer, _: answer.read1(most) + answer.read1(most))[:most]
+        except CaptureError:
+            return b""
+
     def fetch(self, most: int) -> bytes:
         """Return the body, at most ``most`` bytes. Raises CaptureError, RefusedError or StallError."""
         return self._request(lambda answer, deadline: self._body(answer, deadline, most))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from rich.console import Console
@@ -18,7 +18,13 @@ def can_redraw(console: Console) -> bool:
 
 
 @contextmanager
-def output_may_fail() -> Iterator[None]:
-    """Ignore that stdout takes nothing more (a full disk, a closed pipe): it must not change how a run ends."""
-    with suppress(OSError, SystemExit):  # Rich ends the program at a closed pipe
-        yield
+def output_may_fail(on_lost: Callable[[OSError], None] = lambda _: None) -> Iterator[None]:
+    """Ignore that stdout takes nothing more: whoever closes a pipe wants no more.
+
+    on_lost  told the error if the output was wanted and is lost, as on a full disk
+    """
+    try:
+        with suppress(SystemExit, BrokenPipeError):  # Rich ends the program at a closed pipe
+            yield
+    except OSError as error:
+        on_lost(error)

@@ -105,3 +105,12 @@ values = st.recursive(
 @given(values)
 def test_every_other_json_value_is_read(value: Any) -> None:
     assert parse_json(json.dumps(value).encode()) == value
+
+
+def test_a_config_of_an_editor_that_writes_a_byte_order_mark_is_read() -> None:
+    assert parse_toml(b"\xef\xbb\xbf[cameras]\r\n") == {"cameras": {}}
+
+
+def test_bytes_that_are_no_text_name_their_line() -> None:
+    with pytest.raises(ValueError, match="line 2 is not text in UTF-8: save the file as UTF-8"):
+        parse_toml(b"[cameras.a]\nsource = 'T\xfcr.mp4'\n")

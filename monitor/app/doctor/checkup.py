@@ -189,7 +189,8 @@ def _request(source: Source, checkup: Checkup, footage_s: float) -> Request:
         longest_s=longest_s,
         options=source.link.options if isinstance(source, CameraSource) else {},
     )
-    wait_s = capture.open_timeout_s + 2 * request.patience_s if source.live else _SLOW_FILE_S
+    opening_s = capture.open_timeout_s + request.patient_open_s
+    wait_s = opening_s + 2 * request.patience_s if source.live else _SLOW_FILE_S
     return replace(request, deadline_s=_START_S + wait_s + longest_s)
 
 

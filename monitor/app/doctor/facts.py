@@ -47,6 +47,11 @@ class Request:
         """Longest wait for a frame, seconds. It is longer than that of a run, to find out how slow a camera is."""
         return 2.5 * self.read_timeout_s
 
+    @property
+    def patient_open_s(self) -> float:
+        """Longest time to open a camera that has not given a picture in the time of a run, seconds."""
+        return max(20.0, 4 * self.open_timeout_s)
+
 
 class Trouble(StrEnum):
     """Why a source cannot be watched."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,7 +40,21 @@ _BY_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
 
 
 def watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Failure:
-    """Open a network camera and watch it. Calls ``say`` with the name of each stage before it starts."""
+    """Open a network camera and watch it. Calls ``say`` with the name of each stage before it starts.
+
+    A camera with a frame every few seconds is not open within the time of a run. It is tried again with more time.
+    """
+    started = time.monotonic()
+    found = _watch_url(request, say)
+    silent = isinstance(found, Failure) and found.trouble is Trouble.NO_PICTURE and found.detail == "nothing"
+    if silent and time.monotonic() - started >= _NEARLY * request.open_timeout_s:
+        patient = replace(request, open_timeout_s=request.patient_open_s)
+        again = _watch_url(patient, say)
+        return found if isinstance(again, Failure) else again
+    return found
+
+
+def _watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Failure:
     url = request.target
     try:
         _ = urlsplit(url).port

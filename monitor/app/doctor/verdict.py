@@ -23,7 +23,7 @@ _DEAR = 0.1
 _LEAST_FPS = 0.5
 """Detectors are made for this many frames per second and more."""
 _FEW = 5
-_NEAR_TIMEOUT, _ROOM = 0.7, 2.0
+_NEAR_TIMEOUT, _NEARLY_OPEN, _ROOM = 0.7, 0.9, 2.0
 """A wait of this share of the read timeout is too near to it; so many times the longest wait is enough."""
 _OVERLOADED = 0.1
 """Share of the time that the check waited for a core. From this value on, measured arrival times are not reliable."""
@@ -200,6 +200,9 @@ def _network_advice(facts: StreamFacts, request: Request, *, slow_machine: bool)
         pass
     elif longest_s is not None and longest_s > max(gap_s, 3.0 / (fps or 1.0)):
         yield "frames arrive with gaps: check the network (cable rather than wireless) and the bit rate"
+    if facts.open_s >= _NEARLY_OPEN * request.open_timeout_s and not slow_machine:
+        after = f"a run gives up after {request.open_timeout_s:g} s"
+        yield f"set open_timeout_s = {math.ceil(_ROOM * facts.open_s)} under [capture]: {after}"
     waited_s = facts.longest_wait_s or 0.0
     if waited_s > _NEAR_TIMEOUT * timeout_s and not slow_machine:
         after = f"a run takes it for lost after {timeout_s:g} s without a frame"

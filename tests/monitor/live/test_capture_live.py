@@ -83,12 +83,19 @@ def test_a_camera_offline_at_the_start_is_tried_again_with_growing_delays() -> N
     assert run.status.reconnects == 1
 
 
-def test_only_a_connection_that_lasts_makes_the_delays_small_again() -> None:
+def test_a_camera_that_hangs_up_after_good_frames_is_opened_again_soon_but_not_hammered() -> None:
+    short = [*shots(1.5), CaptureError("hung up")]
+    run = Run(live(*[short] * 6, shots(1.0)), replace(FAST, jitter=0.0), RecordingSink(room=240))
+    run.run()
+    assert run.stop.waits == [0.5, 1.0, 2.0, 2.0, 2.0, 2.0]
+
+
+def test_a_connection_that_gives_frames_makes_the_delays_small_again() -> None:
     lost = CaptureError("lost")
     source = live(lost, lost, lost, [*shots(4.0), lost], [*shots(6.0), lost], shots(1.0))
     run = Run(source, replace(FAST, jitter=0.0), RecordingSink(room=260))
     run.run()
-    assert run.stop.waits == [0.5, 1.0, 2.0, 4.0, 0.5]
+    assert run.stop.waits == [0.5, 1.0, 2.0, 0.5, 0.5]
 
 
 @given(st.integers(1, 20), st.floats(0.01, 2.0), st.floats(0.0, 1.0), st.randoms())

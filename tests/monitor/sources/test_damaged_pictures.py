@@ -55,6 +55,16 @@ def stream(pictures: Sequence[bytes]) -> WebCamera:
     return WebCamera({"/video": lambda: (200, headers, b"".join(parts))})
 
 
+def test_an_mjpeg_stream_of_pictures_that_are_too_large_says_so() -> None:
+    bomb = bytearray(picture(100))
+    at = bomb.find(b"\xff\xc0")
+    bomb[at + 5 : at + 9] = (30_000).to_bytes(2, "big") * 2
+    with stream([bytes(bomb)] * 30) as camera:
+        source = CameraSource("cam", camera.url("/video"), open_timeout_s=3.0, read_timeout_s=3.0)
+        with source.open() as reader, pytest.raises(CaptureError, match="have more than 67108864 pixels: set a small"):
+            reader.grab()
+
+
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
 def test_an_mjpeg_stream_goes_on_after_pictures_that_cannot_be_decoded(bad: bytes) -> None:
     good = [picture(level) for level in range(0, 240, 20)] * 10

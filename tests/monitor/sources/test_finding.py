@@ -331,3 +331,11 @@ def test_a_folder_without_footage_is_no_source(tmp_path: Path) -> None:
 def test_a_single_image_is_no_source(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="single image"):
         open_sources([str(write_image(tmp_path / "1.jpg"))])
+
+
+@pytest.mark.parametrize("given", ["file://{}", "gate=file://{}", "FILE://localhost{}"])
+def test_an_address_of_a_file_is_its_path(given: str, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a walk.avi", frames=1)
+    (source,) = open_sources([given.format(str(video).replace(" ", "%20"))])
+    assert isinstance(source, VideoSource)
+    assert source.path == video
