@@ -23,3 +23,9 @@ def test_a_length_of_time_without_bound_is_refused(length: str) -> None:
     result = training("learn", "rtsp://127.0.0.1:9/x", "--name", "x", "--for", length)
     assert result.returncode == 2
     assert "is not a duration" in result.stderr
+
+
+def test_a_folder_of_models_and_a_state_folder_are_not_both_taken() -> None:
+    result = training("learn", "nothing.mp4", "--name", "x", "--models", "a", "--state", "b")
+    assert result.returncode == 2
+    assert "give --models or --state, not both" in result.stderr
