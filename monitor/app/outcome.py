@@ -71,8 +71,12 @@ class Outcome:
         return found
 
     def _counts(self, camera: CameraReport) -> bool:
-        """Whether the share that was judged counts. A camera that the user stops may just have had a dark night."""
-        return not self.stopped or (camera.state is CameraState.ENDED and camera.watched_s >= UNSCORED_AFTER_S)
+        """Whether the share that was judged counts: of a source that has ended, or that was watched for long enough.
+
+        A camera that the user stops may just have had a dark night.
+        """
+        ended, long = camera.state is CameraState.ENDED, camera.watched_s >= UNSCORED_AFTER_S
+        return ended and long if self.stopped else ended or long
 
     def _is_over(self, camera: CameraReport) -> bool:
         """Whether a camera without any score is a failure. If the user stopped it, it may only have begun."""

@@ -28,7 +28,8 @@ def recording(path: Path, levels: list[int]) -> None:
     """
     path.mkdir(parents=True)
     for i, level in enumerate(levels):
-        picture = np.full((48, 64, 3), level + 2 * (i % 3), np.uint8)
+        noise = np.random.default_rng(i).integers(0, 4, (48, 64, 1))
+        picture = np.full((48, 64, 3), level + noise, np.uint8)
         picture[:16] = 15
         cv2.imwrite(str(path / f"{i:04}.png"), picture + CHECKERS)
 
