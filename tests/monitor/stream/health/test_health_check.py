@@ -95,7 +95,7 @@ def encoded_again(picture: Image, count: int, codec: str, options: dict[str, str
             container.mux(stream.encode(VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(stream.encode())
     memory.seek(0)
-    with av.open(memory) as film:
+    with av.open(memory, "r") as film:
         for shown in film.decode(video=0):
             yield shown.to_ndarray(format="bgr24").astype(np.uint8)
 
