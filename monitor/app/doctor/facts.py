@@ -114,6 +114,7 @@ class StreamFacts:
     core_wait        share of the time in which the check was ready to run but other programs used all cores, 0..1;
                      None if the system does not report it
     step_s           median step between two frames by the clock that a run uses, seconds; None if too few arrived
+    burst_s          by how much frames came too early by the stream's clock; 0 if they came evenly
     longest_step_s   longest step by the same clock: frames of a burst count evenly
     """
 
@@ -136,6 +137,7 @@ class StreamFacts:
     core_wait: float | None = None
     step_s: float | None = None
     longest_step_s: float | None = None
+    burst_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,8 @@ from monitor.text.wording import counted
 
 _NEARLY = 0.9
 _FALLBACK_FPS = 25.0
+_BURST_S = 2.0
+"""Frames that come this much too early come in bursts: a server sends a second or so at once in the beginning."""
 _MANY = 100
 """Frames of a check. If so many came, their rate will not be clearer later."""
 # PyAV's FFmpeg and OpenCV's FFmpeg both decode these codecs. The check tries any other codec with OpenCV, because the
@@ -126,7 +128,8 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
                 break
     except av.error.FFmpegError:
         last_s = arrivals[-1].arrived_s if arrivals else open_s
-        stalled = time.monotonic() - started - last_s >= _NEARLY * request.patience_s
+        # The frames of a burst are decoded while the wait for the next one has long begun.
+        stalled = time.monotonic() - started - last_s >= _NEARLY * request.patience_s or _ahead_s(arrivals) > 0
         ended = not stalled
     core_wait = cores.share()
     if first_picture_s is None:
@@ -152,6 +155,7 @@ def _watch(container: InputContainer, video: VideoStream, request: Request, star
         core_wait=core_wait,
         step_s=beat.step_s,
         longest_step_s=beat.longest_step_s,
+        burst_s=_ahead_s(arrivals),
     )
 
 
@@ -163,8 +167,19 @@ def _seen_enough(request: Request, watched_s: float, arrivals: Sequence[Arrival]
     """Whether the check may end. If few frames came, it goes on until their rate is known, or for ``longest_s``."""
     if watched_s < request.seconds:
         return False
-    few = len(arrivals) < _MANY and rhythm(arrivals, _plausible(claimed)).fps is None
+    few = (len(arrivals) < _MANY or _ahead_s(arrivals)) and rhythm(arrivals, _plausible(claimed)).fps is None
     return not few or watched_s >= request.longest_s
+
+
+def _ahead_s(arrivals: Sequence[Arrival]) -> float:
+    """By how much the frames came too early by their own clock, seconds: the length of a burst; 0 if they did not."""
+    known = [arrival for arrival in arrivals if arrival.media_s is not None]
+    ahead = 0.0
+    for arrival in known:
+        assert arrival.media_s is not None
+        assert known[0].media_s is not None
+        ahead = max(ahead, arrival.media_s - known[0].media_s - (arrival.arrived_s - known[0].arrived_s))
+    return ahead if ahead >= _BURST_S else 0.0
 
 
 def _explain(error: av.error.FFmpegError, request: Request, *, in_time: bool) -> Failure:

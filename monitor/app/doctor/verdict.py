@@ -139,6 +139,8 @@ def judge_stream(name: str, facts: StreamFacts, request: Request, analysis_fps: 
         found.append(f"decoding takes {f'{percent:.0f}' if percent >= 1 else 'less than 1'} % of a core")
     if overloaded and facts.core_wait is not None:
         found.append(f"the check waited {100.0 * facts.core_wait:.0f} % of the time for a core of this machine")
+    if facts.burst_s:
+        found.append(f"frames come in bursts of about {facts.burst_s:.0f} s, so alerts come up to so much later")
     if facts.damaged:
         found.append(f"{facts.damaged} of {facts.pictures} frames damaged")
     if facts.stalled or facts.ended:
@@ -192,7 +194,9 @@ def _network_advice(facts: StreamFacts, request: Request, *, slow_machine: bool)
     gap_s, timeout_s = request.gap_s, request.read_timeout_s
     fps, claimed_fps = facts.fps, facts.claimed_fps
     longest_s = facts.longest_wait_s if facts.longest_step_s is None else facts.longest_step_s
-    if facts.stalled:
+    if facts.stalled and facts.burst_s:
+        pass  # it waits for its next burst
+    elif facts.stalled:
         yield "it stopped sending during the check: check the network, restart the camera"
     elif facts.ended:
         yield "it ended by itself: use a live stream, not a recording; close other viewers"
@@ -203,8 +207,8 @@ def _network_advice(facts: StreamFacts, request: Request, *, slow_machine: bool)
     if facts.open_s >= _NEARLY_OPEN * request.open_timeout_s and not slow_machine:
         after = f"a run gives up after {request.open_timeout_s:g} s"
         yield f"set open_timeout_s = {math.ceil(_ROOM * facts.open_s)} under [capture]: {after}"
-    waited_s = facts.longest_wait_s or 0.0
-    if waited_s > _NEAR_TIMEOUT * timeout_s and not slow_machine:
+    waited_s = max(facts.longest_wait_s or 0.0, facts.burst_s)
+    if waited_s > _NEAR_TIMEOUT * timeout_s and (facts.burst_s or not slow_machine):
         after = f"a run takes it for lost after {timeout_s:g} s without a frame"
         yield f"set read_timeout_s = {math.ceil(_ROOM * waited_s)} under [capture]: {after}"
     if facts.damaged:

@@ -16,6 +16,7 @@ from monitor.app.doctor.doctor_report import text_line
 from monitor.app.doctor.facts import Failure, StreamFacts, Trouble
 from monitor.app.doctor.finding_report import State
 from monitor.app.doctor.rhythm import Arrival, rhythm
+from monitor.app.doctor.stream_check import _ahead_s
 from monitor.app.doctor.verdict import judge_failure, judge_stream
 from tests.helpers.examined import GOOD, SECRET, request
 
@@ -51,6 +52,9 @@ def test_a_good_camera_gets_no_advice() -> None:
         (replace(GOOD, claimed_fps=None, fps=1 / 3, longest_wait_s=3.0), "set analysis_fps = 0.4"),
         (replace(GOOD, claimed_fps=None, fps=1 / 3, longest_wait_s=3.0), "below 0.5 frames per second"),
         (replace(GOOD, claimed_fps=None, fps=1 / 3, longest_wait_s=3.0), "set read_timeout_s = 6 under [capture]"),
+        (replace(GOOD, stalled=True, burst_s=20.0), "set read_timeout_s = 40 under [capture]"),
+        (replace(GOOD, core_wait=0.9, burst_s=20.0), "set read_timeout_s = 40 under [capture]"),
+        (replace(GOOD, open_s=6.0), "set open_timeout_s = 12 under [capture]"),
         (replace(GOOD, claimed_fps=None, fps=None, pictures=3, longest_wait_s=None), "too few frames"),
     ],
 )
@@ -139,3 +143,13 @@ def test_pictures_that_all_come_at_once_have_no_rate() -> None:
     beat = rhythm([Arrival(0.5, 0.04 * i, key=True) for i in range(50)], 25.0)
     assert (beat.fps, beat.longest_wait_s, beat.jitter_s) == (None, None, None)
     assert rhythm([], 25.0).key_frame_s is None
+
+
+def test_frames_that_come_long_before_their_time_are_a_burst() -> None:
+    assert _ahead_s([Arrival(0.01 * n, 0.1 * n, key=True) for n in range(200)]) == pytest.approx(17.9, abs=0.1)
+    assert _ahead_s([Arrival(0.1 * n + 0.5 * (n > 0), 0.1 * n, key=True) for n in range(200)]) == 0.0
+    assert _ahead_s([Arrival(0.01 * n, None, key=True) for n in range(200)]) == 0.0
+
+
+def test_that_a_camera_in_bursts_waits_is_not_blamed_on_the_network() -> None:
+    assert "stopped sending" not in advice(replace(GOOD, stalled=True, burst_s=20.0))
