@@ -41,16 +41,14 @@ def watch(path: Path, *flags: str) -> Finished:
     return monitor("--config", path, "--headless", "--verbose", "--duration", "20s", *flags)
 
 
-def test_a_run_delivers_and_ends_when_all_is_delivered(
-    tmp_path: Path, server: WebhookServer, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_run_delivers_and_ends_when_all_is_delivered(tmp_path: Path, server: WebhookServer) -> None:
     result = watch(config(tmp_path, server.url))
     assert result.returncode == 0, result.stderr
     kinds = [(request.json["kind"], request.json["message"].get("state")) for request in server.received]
     assert ("health", "ended") in kinds
     assert ("alert", None) in kinds, "the end of a file and of an event on its last frame come in either order"
     assert len(set(server.ids)) == len(server.ids)
-    assert f"webhook.house: {len(kinds)} delivered" in caplog.text
+    assert f"webhook.house: {len(kinds)} delivered" in result.stderr
     assert "hunter2" not in result.stderr
     assert "token-1234" not in result.stderr
 
