@@ -25,8 +25,8 @@ def log_to_stderr(*, verbose: bool) -> None:
     """
     root = logging.getLogger()
     root.setLevel(logging.DEBUG if verbose else logging.WARNING)
-    if not any(isinstance(handler, _StderrHandler) for handler in root.handlers):
-        root.addHandler(_StderrHandler())
+    if not any(isinstance(handler, StderrHandler) for handler in root.handlers):
+        root.addHandler(StderrHandler())
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def stderr_silenced() -> Iterator[None]:
     """Keep log lines off the terminal while a live view uses it; afterwards restore the handlers and the level."""
     root = logging.getLogger()
     level = root.level
-    handlers = [handler for handler in root.handlers if isinstance(handler, _StderrHandler)]
+    handlers = [handler for handler in root.handlers if isinstance(handler, StderrHandler)]
     for handler in handlers:
         root.removeHandler(handler)
     try:
@@ -45,7 +45,7 @@ def stderr_silenced() -> Iterator[None]:
         root.setLevel(level)
 
 
-class _StderrHandler(logging.StreamHandler[TextIO]):
+class StderrHandler(logging.StreamHandler[TextIO]):
     """Leaves out lines that stderr does not take now, and says later how many.
 
     A stopped terminal (Ctrl-S) or a pipe that nobody reads would otherwise stop the thread that logs: the main loop.

@@ -23,6 +23,7 @@ from typing import IO, NoReturn
 
 import cv2
 
+from monitor.text.logs import StderrHandler
 from tests.places import ROOT
 
 DEADLINE_S = 20.0
@@ -133,6 +134,9 @@ def _signals() -> Iterator[None]:
 @contextmanager
 def _logging() -> Iterator[None]:
     root, hook = logging.getLogger(), sys.excepthook
+    for handler in list(root.handlers):
+        if isinstance(handler, StderrHandler):  # of a program that an earlier test started: its stderr is gone
+            root.removeHandler(handler)
     level, handlers = root.level, list(root.handlers)
     try:
         yield
