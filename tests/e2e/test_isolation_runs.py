@@ -109,10 +109,8 @@ def test_a_whole_run_outlives_a_file_that_aborts_its_decoder(tmp_path: Path) -> 
     run = monitor("--config", config, "--no-publish", "--speed", "max", "--record-scores", scores)
     if "crashes_decoder: ended" not in run.stderr:  # as above
         assert run.returncode == 1, run.stderr
-        last = run.stderr.splitlines()[-1]
-        failed, _, unscored = last.partition("; ")
+        failed = run.stderr.splitlines()[-1].partition("; ")[0]  # what may follow is about the flicker of the other
         assert failed == "error: 1 of 2 sources could not be watched to the end: crashes_decoder (see the reason above)"
-        assert unscored == "no frame was scored for sound (the picture is black or covered: scoring pauses)"
         # Usually by a signal. But a process with overwritten memory can do anything before it ends.
         assert run.stderr.count("the decoder died (") == 1
     assert "Traceback" not in run.stderr
