@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -273,6 +274,10 @@ def evaluate(
         ),
     ] = 10.0,
     fps: Fps = 25.0,
+    against: Annotated[
+        Path | None,
+        typer.Option(parser=given_path, metavar="FOLDER", help="With --data: compare with the model in this folder."),
+    ] = None,
     corrupt: Annotated[
         str | None,
         typer.Option(
@@ -305,12 +310,14 @@ def evaluate(
         raise UsageError("give either --data (footage with labels) or --alarms-per-day (footage without labels)")
     if streaming and post is Post.PUBLISHED:
         raise UsageError("--streaming and --post published exclude each other: remove one of them")
-    if alarms_per_day is not None and (subset or corrupt or plots or post is Post.PUBLISHED):
-        raise UsageError("--subset, --corrupt, --plots and --post only work with --data: remove them")
+    if alarms_per_day is not None and (subset or corrupt or plots or against or post is Post.PUBLISHED):
+        raise UsageError("--subset, --against, --corrupt, --plots and --post only work with --data: remove them")
     with _needs("sklearn", "scikit-learn", "evaluate"):
         from training.evaluate.evaluation import Settings, WatchSettings, overlap
         from training.evaluate.evaluation import evaluate as measure
         from training.evaluate.evaluation_report import text, to_json
+        from training.evaluate.paired import against as compare
+        from training.evaluate.paired import comparison
     if plots is not None:
         with _needs("matplotlib", "matplotlib", "--plots"):
             from training.evaluate.plots import draw
@@ -331,6 +338,7 @@ def evaluate(
         faults = None if corrupt is None else Corruption.parse(corrupt)
         videos = [] if data is None else load_labels(data, subset)
         loaded = load_model(model, str(find_device(device)))
+        other = None if against is None else load_model(against, str(find_device(device)))
         if json_file is not None:
             check_output_file(json_file, "--json")
         if plots is not None:
@@ -344,8 +352,13 @@ def evaluate(
                     f"warning: trained on {len(trained)} of these videos ({listed(trained, 3)}): results are too good"
                 )
             watching = WatchSettings(analysis_fps, faults, 4 if plots is not None else 0, fps)
-            found = measure(videos, loaded, report, Settings(post, false_alarms_per_day, watching))
+            settings = Settings(post, false_alarms_per_day, watching)
+            found = measure(videos, loaded, report, settings)
             shown, figures = text(found.evaluation, terminal_width()), to_json(found.evaluation)
+            if other is not None:
+                beside = compare(found, measure(videos, other, report, settings))
+                shown += f"\n\n{comparison(beside)}"
+                figures = to_json({**asdict(found.evaluation), "against": asdict(beside)})
             if plots is not None:
                 drawing = True
                 report.say(f"{counted(len(draw(found, plots)), 'picture')} drawn in {plots}")

@@ -99,9 +99,20 @@ def bootstrap(
     section 13.3), clustered by clip, because the frames of a clip are not independent. Resamples without both classes
     are ignored.
     """
-    clips = len(abnormal)
-    if clips < LEAST_CLIPS:
+    if len(abnormal) < LEAST_CLIPS:
         return None, None
+    aucs, aps = resampled(abnormal, score)
+    return interval_of(aucs), interval_of(aps)
+
+
+def resampled(
+    abnormal: Sequence[NDArray[np.bool_]], score: Sequence[NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Micro AUC and average precision of each resample of the clips that has both classes, see ``bootstrap``.
+
+    Scores of other models on the same clips get the same resamples, in the same order.
+    """
+    clips = len(abnormal)
     draws = np.random.default_rng(_SEED).integers(0, clips, (RESAMPLES, clips))
     times = np.stack([np.bincount(row, minlength=clips) for row in draws])  # (resamples, clips): number of draws
     clip = np.concatenate([np.full(len(s), number) for number, s in enumerate(score)])
@@ -119,7 +130,7 @@ def bootstrap(
         auc, ap = _areas(hits[usable], misses[usable])
         aucs.append(auc)
         aps.append(ap)
-    return _interval(np.concatenate(aucs)), _interval(np.concatenate(aps))
+    return np.concatenate(aucs), np.concatenate(aps)
 
 
 def _areas(hits: NDArray[np.float64], misses: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -133,14 +144,17 @@ def _areas(hits: NDArray[np.float64], misses: NDArray[np.float64]) -> tuple[NDAr
 
 
 def _bootstrap_mean(values: Sequence[float]) -> Interval | None:
-    """95 % interval of the mean over resamples of the values."""
-    if len(values) < LEAST_CLIPS:
-        return None
+    return None if len(values) < LEAST_CLIPS else interval_of(resampled_means(values))
+
+
+def resampled_means(values: Sequence[float]) -> NDArray[np.float64]:
+    """The mean of each resample of the values: (1000,). The same resamples for as many other values."""
     draws = np.random.default_rng(_SEED).integers(0, len(values), (RESAMPLES, len(values)))
-    return _interval(np.array(values)[draws].mean(axis=1))
+    return np.asarray(np.array(values)[draws].mean(axis=1), np.float64)
 
 
-def _interval(values: NDArray[np.float64]) -> Interval | None:
+def interval_of(values: NDArray[np.float64]) -> Interval | None:
+    """From the 2.5 % to the 97.5 % quantile of the values; None without any."""
     if not values.size:
         return None
     low, high = np.quantile(values, (0.025, 0.975))

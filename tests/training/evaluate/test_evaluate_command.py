@@ -139,6 +139,30 @@ def test_report_json_and_pictures_tell_all(data: Path, model: Path, tmp_path: Pa
         assert image.std() > 5
 
 
+def test_a_model_beside_another_one_is_compared_on_the_same_videos(data: Path, model: Path, tmp_path: Path) -> None:
+    only = tmp_path / "only-static"
+    static = load_model(model)
+    held = static.held_out
+    save_model(
+        only, "static", static.detectors[1:], replace(held, scores={"static": held.scores["static"]}), provenance()
+    )
+    code, output = run(
+        "--data", data / "labels.json", "--model", model, "--against", only, "--json", tmp_path / "f.json"
+    )
+    assert code == 0, output
+    assert f"Beside {load_model(only).id}, on the same videos:" in output
+    found = json.loads((tmp_path / "f.json").read_text())["against"]
+    assert found["micro"]["static"]["gain"] == 0.0
+    fused = found["micro"]["fused"]
+    assert fused["gain"] == pytest.approx(fused["this"] - fused["other"])
+    assert fused["interval"][0] <= fused["gain"] <= fused["interval"][1]
+    code, output = run("--alarms-per-day", data, "--model", model, "--against", only)
+    assert (code, output) == (
+        2,
+        "--subset, --against, --corrupt, --plots and --post only work with --data: remove them",
+    )
+
+
 def test_the_legend_names_what_is_drawn_and_nothing_else(data: Path, model: Path) -> None:
     found = evaluate(load_labels(data / "labels.json"), load_model(model), Report(quiet=True))
 
