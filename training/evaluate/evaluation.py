@@ -26,6 +26,7 @@ from training.evaluate.frame_difference import smoothed_difference
 from training.evaluate.labels import LabelledVideo
 from training.evaluate.localisation import HitRate, Hits
 from training.evaluate.ranking import Judged, Metrics, metrics, mixed
+from training.evaluate.region_detection import RegionDetection
 from training.evaluate.watching import DIFFERENCE, FUSED, Watched, WatchSettings, watch
 from training.output import Post
 from training.progress import Report
@@ -58,6 +59,7 @@ class Evaluation:
     scores        metrics of the fused score
     detectors     name -> metrics of each detector alone
     events        events at the threshold; None with the published protocol, which has no events
+    rbdc          region-based detection criterion of the fused map, see ``region_detection``; NaN without masks
     hit_rates     ``fused``, each detector and ``frame difference`` -> share of map peaks inside the masks
     ms            stage (decode, health, each detector) -> median milliseconds per analysed frame
     """
@@ -78,6 +80,7 @@ class Evaluation:
     frame_difference: Metrics
     events: EventFigures | None
     hit_rates: dict[str, HitRate]
+    rbdc: float
     ms: dict[str, float]
 
     @property
@@ -128,10 +131,11 @@ def evaluate(
             "learned, at its size and rate"
         )
     judged = _published(watched, model) if chosen.post is Post.PUBLISHED else _causal(watched, model)
-    hits = Hits()
+    hits, regions = Hits(), RegionDetection()
     not_scored: dict[str, int] = {}
     for found in watched:
         hits.merge(found.hits)
+        regions.merge(found.regions)
         for state, frames in found.log.unscored.items():
             not_scored[state] = not_scored.get(state, 0) + frames
     events = None
@@ -156,6 +160,7 @@ def evaluate(
         frame_difference=metrics(judged[DIFFERENCE]),
         events=events,
         hit_rates=hits.rates(),
+        rbdc=regions.area(),
         ms=medians([found.log for found in watched]),
     )
     return Measured(evaluation, tuple(watched), judged)

@@ -30,6 +30,8 @@ def text(found: Evaluation, width: int | None = None) -> str:
         parts.append(_events(found.events, width))
     if found.hit_rates:
         parts.append(_hit_rates(found.hit_rates))
+    if not math.isnan(found.rbdc):
+        parts.append(fitted(f"Region-based detection (RBDC) of the fused map: {found.rbdc:.3f}", width))
     parts.append(fitted(timings(found.ms), width))
     return "\n\n".join(parts)
 

@@ -25,6 +25,7 @@ from training.evaluate.frame_difference import FrameDifference
 from training.evaluate.labels import LabelledVideo
 from training.evaluate.localisation import Hits, change_map, dilated
 from training.evaluate.ranking import Judged
+from training.evaluate.region_detection import RegionDetection
 from training.progress import Steps
 from training.recordings import nothing_readable, recorded_sources
 from training.score_table import Scores, ScoreTable
@@ -67,6 +68,7 @@ class Watched:
     difference  (M,) float64, mean frame difference, grey levels; 0 at the start of a segment
     alarms     alarms of the live alert rule
     hits       number of map peaks inside masks
+    regions    regions of the fused map beside those of the masks; without any if there are no masks
     snapshots  highest peaks of the score, in order of time
     log        counts of frames, and timings
     """
@@ -81,6 +83,7 @@ class Watched:
     difference: NDArray[np.float64]
     alarms: tuple[Alarm, ...]
     hits: Hits
+    regions: RegionDetection
     snapshots: tuple[Snapshot, ...]
     log: ReplayLog
 
@@ -138,6 +141,7 @@ def watch(
     frame_difference = FrameDifference()
     nothing = tuple(Detection(math.nan) for _ in names)
     found = nothing
+    regions = RegionDetection()
     hits, peaks, masks = Hits(), _Peaks(video.name, settings.snapshots), video.masks()
     rules = replace(AS_LIVE, analysis_fps=settings.analysis_fps)
     for judgement in replay(source, model, monitor, rules, replayed):
@@ -155,10 +159,12 @@ def watch(
             found = scored.detections
         elif math.isnan(judgement.score):
             found = nothing  # otherwise the maps are valid as long as their score
+        fused_map = None if judgement.loudest is None else scale.anomaly_map(found, judgement.loudest)
+        if masks is not None:
+            regions.add(_in_thresholds(fused_map, scale, judgement.loudest), masks[index])
         mask = None if masks is None or not masks[index].any() else masks[index]
         if mask is not None:
             near = dilated(mask)
-            fused_map = None if judgement.loudest is None else scale.anomaly_map(found, judgement.loudest)
             hits.add(FUSED, fused_map, near)
             for name, detection in zip(names, found, strict=True):
                 hits.add(name, detection.anomaly_map, near)
@@ -181,9 +187,18 @@ def watch(
         np.array(differences, np.float64),
         tuple(alarms.alarms),
         hits,
+        regions,
         tuple(peaks.found),
         replayed,
     )
+
+
+def _in_thresholds(fused_map: FloatArray | None, scale: ModelScale, loudest: int | None) -> FloatArray | None:
+    """A sense's map in units of its threshold, so that the maps of all frames can be compared: 1 may alarm."""
+    if fused_map is None or loudest is None:
+        return None
+    own = scale.scales[scale.sense_of(loudest)]
+    return np.asarray((fused_map - own.typical) / (own.threshold - own.typical), np.float32)
 
 
 class _Peaks:

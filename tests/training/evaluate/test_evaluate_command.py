@@ -117,6 +117,7 @@ def test_report_json_and_pictures_tell_all(data: Path, model: Path, tmp_path: Pa
         "frame difference",
         "3 of 3 events",
         "Region hit rate",
+        "Region-based detection (RBDC)",
         "Median ms",
     ):
         assert words in output
@@ -129,6 +130,7 @@ def test_report_json_and_pictures_tell_all(data: Path, model: Path, tmp_path: Pa
     assert found["analysed"] == 3 * COUNT * 10 / 25
     assert found["hit_rates"]["motion"]["frames"] == sum(int(i * 2.5 + 0.9) >= s for s in (45, 50) for i in range(40))
     assert found["hit_rates"]["motion"]["rate"] > 0.5
+    assert found["rbdc"] > 0.3
     assert set(found["ms"]) == {"decode", "health", "motion", "static"}
     pictures = sorted(path.name for path in (tmp_path / "plots").iterdir())
     assert pictures == ["peaks-abnormal.png", "peaks-normal.png", "roc.png", "scores.png"]
