@@ -213,14 +213,14 @@ class _Loaded:
     def get(self, folder: Path, settings: MonitorConfig) -> tuple[Model, ModelScale, ModelBands]:
         """The model in a folder with a camera's settings. Raises ModelError if it cannot be used."""
         key = (folder, settings.detectors)
-        scale_key = (*key, settings.false_alarms_per_day, settings.smoothing)
+        scale_key = (*key, settings.false_alarms_per_day, settings.smoothing, settings.alert.lasting)
         if key not in self._models:
             if folder not in self._whole:
                 self._whole[folder] = load_model(folder, settings.device, settings.precision)
             self._models[key] = used(self._whole[folder], settings.detectors)
         model = self._models[key]
         if scale_key not in self._scales:
-            scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
+            scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing, settings.alert.lasting)
             self._scales[scale_key] = model, scale, ModelBands(model, scale, settings.smoothing)
         return self._scales[scale_key]
 

@@ -13,11 +13,13 @@ from typing import Self
 from pydantic import model_validator
 
 from monitor.judging.cool_down import Cause, CoolDown
+from monitor.scores.lasting import Lasting
 from monitor.settings import Settings
 from monitor.states import AlertEvent, Phase
 
 _HIGHEST_SCORE = 1e6
 _LONGEST_S = 30 * 86_400
+_LEAST_SHARE = 1e-3
 
 
 class AlertSettings(Settings):
@@ -39,6 +41,12 @@ class AlertSettings(Settings):
     merge_gap_s: float = 2.0
     update_every_s: float = 5.0
     cooldown_s: float = 30.0
+
+    @property
+    def lasting(self) -> Lasting:
+        """How long a score must last for an event."""
+        share = self.off / self.on if self.on > 0 and self.off > 0 else _LEAST_SHARE
+        return Lasting(self.min_duration_s, max(share, _LEAST_SHARE))
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import cv2
@@ -35,6 +35,7 @@ from monitor.scores.calibration import (
     smooth_clips,
     tail_of,
 )
+from monitor.scores.lasting import Lasting
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.types import Detection, FloatArray
 
@@ -111,17 +112,31 @@ class Fused:
 class ModelScale:
     """The scales of a model's senses for one false-alarm budget. Compute them once and share them among cameras.
 
+    lasting: how long a score must last for an alarm; None for the default
+
     Raises ModelError if the held-out scores cannot give a threshold.
     """
 
-    def __init__(self, model: Model, false_alarms_per_day: float, smoothing: SmoothingSettings) -> None:
+    def __init__(
+        self,
+        model: Model,
+        false_alarms_per_day: float,
+        smoothing: SmoothingSettings,
+        lasting: Lasting | None = None,
+    ) -> None:
         names = tuple(detector.name for detector in model.detectors)
-        senses = fit_senses(model, smoothing)
+        self.lasting = lasting or Lasting()
+        senses = fit_senses(model, smoothing, self.lasting)
         self._set(ModelName(model.name, model.hash), names, senses, false_alarms_per_day, model.watched_s)
 
     @classmethod
     def of_senses(
-        cls, model_id: str, names: Sequence[str], senses: Mapping[str, Sense], false_alarms_per_day: float
+        cls,
+        model_id: str,
+        names: Sequence[str],
+        senses: Mapping[str, Sense],
+        false_alarms_per_day: float,
+        lasting: Lasting | None = None,
     ) -> Self:
         """The scale of a model that is not at hand, from its senses.
 
@@ -133,6 +148,7 @@ class ModelScale:
                 f"the senses belong to the detectors {', '.join(members)}, but the model has {', '.join(names)}"
             )
         scale = cls.__new__(cls)
+        scale.lasting = lasting or Lasting()
         name, _, digits = model_id.rpartition("@")
         scale._set(ModelName(name, digits), tuple(names), senses, false_alarms_per_day)
         return scale
@@ -270,7 +286,7 @@ def _norm(units: Mapping[str, float]) -> float:
     return math.hypot(*odd) if odd else max(units.values(), default=math.nan)
 
 
-def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:
+def fit_senses(model: Model, smoothing: SmoothingSettings, lasting: Lasting | None = None) -> dict[str, Sense]:
     """A model's senses by name, in the order of its detectors. Raises ModelError if too few scores are held out."""
     groups: dict[str, list[Detector]] = {}
     for detector in model.detectors:
@@ -280,8 +296,7 @@ def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:
     for name, detectors in groups.items():
         if len(detectors) == 1:
             only = detectors[0]
-            tail = fit_tail(held_out, only.name, smoothing.smoother, only.min_threshold)
-            tail = replace(tail, typical=max(tail.typical, only.usual))
+            tail = fit_tail(held_out, only.name, smoothing.smoother, only.min_threshold, lasting, only.usual)
             senses[only.name] = Sense({only.name: None}, tail)
             continue
         smoothed = {d.name: smooth_clips(held_out.scores[d.name], held_out, smoothing.smoother) for d in detectors}
@@ -295,7 +310,7 @@ def fit_senses(model: Model, smoothing: SmoothingSettings) -> dict[str, Sense]:
         if model.learned_from_all:
             _fill_in(rarities)
         # If one member cannot judge, the sum is NaN and does not count: a partial sum differs from the usual live sum.
-        senses[name] = Sense(dict(members), tail_of(np.sum(rarities, axis=0), held_out, name))
+        senses[name] = Sense(dict(members), tail_of(np.sum(rarities, axis=0), held_out, name, lasting=lasting))
     return senses
 
 

@@ -1,7 +1,8 @@
 """Thresholds that follow what is watched: how high the scores of an ordinary day of this camera are.
 
 Footage that was learned from shows only part of what is normal, and its cross-fitted scores differ from live ones. So
-the highest score of every half minute is kept, and the threshold is computed from the scores of the last week.
+the highest score of every half minute that lasts long enough for an alarm (see ``lasting``) is kept, and the threshold
+is computed from those of the last week.
 
 What nobody has judged may be abnormal. Such a peak counts as "at least the threshold in force", not with its full
 height. So one event does not raise the threshold much, and the rate of alarms still returns to the budget.
@@ -105,6 +106,7 @@ class LiveCalibration:
         """Alarms of the kept days that people have judged real: each allows one more."""
         self._block_s = 0.0
         self._highest = dict.fromkeys(scale.senses, -math.inf)
+        self._heights = {name: scale.lasting.stream(sense.tail.typical) for name, sense in scale.senses.items()}
         self._alarmed = False
         self._last: tuple[int, float] | None = None
         self._changed = False
@@ -182,6 +184,9 @@ class LiveCalibration:
         step_s = 0.0
         if self._last is not None and self._last[0] == segment:
             step_s = time_s - self._last[1]
+        else:
+            for heights in self._heights.values():
+                heights.reset()
         self._last = segment, time_s
         raw = self.scale.raw_by_sense(smoothed)
         if all(map(math.isnan, raw.values())):
@@ -189,8 +194,9 @@ class LiveCalibration:
         self._block_s += step_s if 0 < step_s <= _LONGEST_STEP_S else 0.0
         self._alarmed |= alarmed
         for name, score in raw.items():
-            if score > self._highest[name]:  # False for NaN
-                self._highest[name] = score
+            height = self._heights[name].update(time_s, score)
+            if height > self._highest[name]:  # False for NaN
+                self._highest[name] = height
         if self._block_s < BLOCK_S:
             return False
         if self.on:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from monitor.errors import ModelError
 from monitor.scores.held_out import HeldOut
+from monitor.scores.lasting import Lasting
 from monitor.scores.smoothing import CausalMedian
 from monitor.types import FloatArray
 
@@ -126,6 +127,8 @@ def fit_surprise(smoothed: NDArray[np.float64], trust: float = 1.0) -> Surprise:
 class ScoreTail:
     """A summary of a detector's smoothed normal scores. The threshold for any budget is computed from it.
 
+    Its tail is that of the heights at which scores last, because only these raise alarms, see ``lasting``.
+
     typical        median of the scores, raw units; or the score up to which a detector finds nothing unusual
                    (``Detector.usual``)
     tail_start     where the fitted tail starts, raw units
@@ -189,19 +192,33 @@ def predicted(start: float, mean_excess: float, peaks_per_day: float, evidence: 
 
 
 def fit_tail(
-    held_out: HeldOut, detector: str, smoother: Callable[[], CausalMedian], min_threshold: float = -math.inf
+    held_out: HeldOut,
+    detector: str,
+    smoother: Callable[[], CausalMedian],
+    min_threshold: float = -math.inf,
+    lasting: Lasting | None = None,
+    usual: float = -math.inf,
 ) -> ScoreTail:
     """The tail of a detector's held-out scores, which are smoothed in the same way as live scores.
 
-    min_threshold: see ScoreTail. Raises ModelError if there are too few scores.
+    min_threshold: see ScoreTail; for the others see ``tail_of``. Raises ModelError if there are too few scores.
     """
-    return tail_of(smooth_clips(held_out.scores[detector], held_out, smoother), held_out, detector, min_threshold)
+    smoothed = smooth_clips(held_out.scores[detector], held_out, smoother)
+    return tail_of(smoothed, held_out, detector, min_threshold, lasting, usual)
 
 
 def tail_of(
-    smoothed: NDArray[np.float64], held_out: HeldOut, detector: str, min_threshold: float = -math.inf
+    smoothed: NDArray[np.float64],
+    held_out: HeldOut,
+    detector: str,
+    min_threshold: float = -math.inf,
+    lasting: Lasting | None = None,
+    usual: float = -math.inf,
 ) -> ScoreTail:
     """The tail of the smoothed scores, (N,), of the held-out frames; NaN means that a frame has no score.
+
+    lasting  how long a score must last for an alarm; None for the default
+    usual    the typical score is at least this, raw units, see ``Detector.usual``
 
     Raises ModelError if there are too few scores.
     """
@@ -211,12 +228,16 @@ def tail_of(
         raise ModelError(
             f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"
         )
-    start = float(np.quantile(smoothed[known], PEAKS_QUANTILE))
-    typical = float(np.median(smoothed[known]))
-    peaks = _declustered_peaks(smoothed, held_out, start)
+    typical = max(float(np.median(smoothed[known])), usual)
+    heights = _lasting_heights(smoothed, held_out, typical, lasting or Lasting())
+    judged = heights[~np.isnan(heights)]
+    if len(judged) < 10:  # clips of some frames: nothing in them can last
+        heights, judged = smoothed, smoothed[known]
+    start = float(np.quantile(judged, PEAKS_QUANTILE))
+    peaks = _declustered_peaks(heights, held_out, start)
     excess = 0.0
     if peaks.size:
-        above = smoothed[known & (smoothed > start)]
+        above = judged[judged > start]
         # The mean excess if all scores above the median were exponential.
         whole = (start - typical) / math.log(0.5 / (1 - PEAKS_QUANTILE))
         assumed = max(float(np.mean(above - start)), whole)
@@ -230,13 +251,26 @@ def fit_scale(
     false_alarms_per_day: float,
     smoother: Callable[[], CausalMedian],
     min_threshold: float = -math.inf,
+    lasting: Lasting | None = None,
 ) -> ScoreScale:
     """Compute a detector's scale for a budget of false alarms per day (see ScoreTail.scale).
 
-    min_threshold: lower limit of the threshold, raw units, independent of the footage.
+    min_threshold  lower limit of the threshold, raw units, independent of the footage
+    lasting        how long a score must last for an alarm; None for the default
+
     Raises ModelError if there are too few held-out scores, or if they are all equal.
     """
-    return fit_tail(held_out, detector, smoother, min_threshold).scale(detector, false_alarms_per_day)
+    return fit_tail(held_out, detector, smoother, min_threshold, lasting).scale(detector, false_alarms_per_day)
+
+
+def _lasting_heights(
+    smoothed: NDArray[np.float64], held_out: HeldOut, typical: float, lasting: Lasting
+) -> NDArray[np.float64]:
+    heights = np.empty_like(smoothed)
+    for number in np.unique(held_out.clip):
+        own = held_out.clip == number
+        heights[own] = lasting.heights(held_out.time_s[own], smoothed[own], typical)
+    return heights
 
 
 def _declustered_peaks(smoothed: NDArray[np.float64], held_out: HeldOut, start: float) -> NDArray[np.float64]:

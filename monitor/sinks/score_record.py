@@ -126,7 +126,7 @@ class RecordHeader(_Line):
     def scale(self, false_alarms_per_day: float | None = None) -> ModelScale:
         """The scale of the run, or that of another budget."""
         budget = false_alarms_per_day or self.false_alarms_per_day
-        return ModelScale.of_senses(self.model, self.detectors, self.senses, budget)
+        return ModelScale.of_senses(self.model, self.detectors, self.senses, budget, self.alert.lasting)
 
 
 class ScoreLine(_Line):

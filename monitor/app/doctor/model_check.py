@@ -46,7 +46,7 @@ def check_model(
     damaged: list[tuple[ModelError, Path]] = []
     try:
         model = load_model(folder, device, on_damage=lambda error, used: damaged.append((error, used)))
-        scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing)
+        scale = ModelScale(model, settings.false_alarms_per_day, settings.smoothing, settings.alert.lasting)
     except ModelError as error:
         if not folder.is_dir():
             return from_error("model", str(folder), error)

@@ -15,6 +15,7 @@ from monitor.judging.drift import Band, DriftWatch, ModelBands, learn_bands
 from monitor.judging.fusion import ModelScale
 from monitor.model.model_store import Model, load_model, save_model
 from monitor.scores.held_out import HeldOut
+from monitor.scores.lasting import Lasting
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.stream.regimes import Regime
 from monitor.testing.fakes import brightness_model, provenance, scored
@@ -111,7 +112,7 @@ def _model(regime: Regime) -> Model:
 
 def _advices(model: Model, level: int, seconds: int) -> list[str]:
     smoothing = SmoothingSettings()
-    scale = ModelScale(model, 1.0, smoothing)
+    scale = ModelScale(model, 1.0, smoothing, Lasting(0.0))  # independent held-out scores never last
     watch = ModelBands(model, scale, smoothing).watch()
     monitor = CameraMonitor("cam", scale, smoothing, AlertSettings(), watch)
     judged = (monitor.update(scored(float(second), level)) for second in range(seconds))

@@ -10,12 +10,14 @@ import pytest
 from monitor.judging.fusion import ModelScale
 from monitor.judging.live_calibration import BLOCK_S, LEAST_BLOCKS, MOST_BLOCKS, LiveCalibration, Peaks, live_tail
 from monitor.scores.calibration import DAY_S
+from monitor.scores.lasting import Lasting
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.testing.fakes import brightness_model, brightness_scale
 
 
 def scale(budget: float = 1.0) -> ModelScale:
-    return ModelScale(brightness_model(), budget, SmoothingSettings())
+    """A scale by which a score need not last for an alarm: independent scores never last."""
+    return ModelScale(brightness_model(), budget, SmoothingSettings(), Lasting(0.0))
 
 
 def watch(
@@ -123,9 +125,18 @@ def test_a_verdict_changes_the_thresholds_at_the_next_calm_frame() -> None:
 
 def test_the_present_half_minute_can_be_judged_too() -> None:
     calibration = LiveCalibration(brightness_scale(), on=True)
-    calibration.take(0, 0.0, (0.9,), alarmed=True)
+    for number in range(7):
+        calibration.take(0, number / 10, (0.9,), alarmed=True)
     assert calibration.judge(0, calibration.block, normal=True) == {"brightness": []}
-    for number in range(1, 400):
+    for number in range(7, 400):
         calibration.take(0, number / 10, (0.1,), alarmed=False)
     assert calibration.peaks["brightness"].limits == [math.inf]
     assert calibration.peaks["brightness"].highest[0] == pytest.approx(0.9)
+
+
+def test_a_block_is_as_high_as_a_score_lasts_and_a_peak_of_one_frame_does_not_count() -> None:
+    calibration = LiveCalibration(brightness_scale(), on=True)
+    for number in range(320):
+        score = 0.9 if number == 100 else 0.5 if 200 <= number < 210 else 0.1
+        calibration.take(0, number / 10, (score,), alarmed=False)
+    assert calibration.peaks["brightness"].highest == [pytest.approx(0.5)]

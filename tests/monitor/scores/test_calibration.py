@@ -4,10 +4,17 @@ import numpy as np
 import pytest
 
 from monitor.errors import ModelError
+from monitor.judging.alerting import AlertRule, AlertSettings
 from monitor.scores.calibration import fit_scale
 from monitor.scores.held_out import HeldOut
+from monitor.scores.lasting import Lasting
 from monitor.scores.smoothing import CausalMedian
+from monitor.states import Phase
 from monitor.testing.fakes import held_out
+
+
+AT_ONCE = Lasting(0.0)
+"""A score raises an alarm without lasting: independent scores never last."""
 
 
 def raw(window_s: float = 0.01) -> CausalMedian:
@@ -23,7 +30,7 @@ def exponential_day(days: float, seed: int = 1) -> HeldOut:
 
 @pytest.mark.parametrize("budget", [1.0, 5.0, 24.0])
 def test_the_threshold_is_passed_as_often_as_the_budget_allows(budget: float) -> None:
-    scale = fit_scale(exponential_day(4), "d", budget, raw)
+    scale = fit_scale(exponential_day(4), "d", budget, raw, lasting=AT_ONCE)
     fresh = exponential_day(200, seed=2).scores["d"]
     alarms_a_day = (fresh > scale.threshold).sum() / 200
     assert budget / 2 < alarms_a_day < budget * 2
@@ -33,7 +40,9 @@ def test_the_threshold_is_passed_as_often_as_the_budget_allows(budget: float) ->
 def test_on_average_over_what_short_footage_may_show_the_threshold_keeps_its_promise(hours: int, most: float) -> None:
     """Scores that are exponential pass a threshold z once in exp(z) minutes."""
     seeds = range(400)
-    thresholds = np.array([fit_scale(exponential_day(hours / 24, seed), "d", 1.0, raw).threshold for seed in seeds])
+    thresholds = np.array(
+        [fit_scale(exponential_day(hours / 24, seed), "d", 1.0, raw, lasting=AT_ONCE).threshold for seed in seeds]
+    )
     assert 0.7 < np.mean(1440 * np.exp(-thresholds)) < most
     assert 0.95 < np.median(thresholds) / math.log(1440) < 1.1
 
@@ -64,6 +73,30 @@ def test_a_burst_of_exceedances_counts_as_one_peak() -> None:
     burst = held_out()
     burst.scores["brightness"][100:120] = 0.2
     assert fit_scale(burst, "brightness", 1.0, raw).threshold < 10 * fit_scale(normal, "brightness", 1.0, raw).threshold
+
+
+def lasting_peaks(days: float, seed: int) -> HeldOut:
+    """Scores with an exponential peak once per minute, ten frames per second: each lasts one frame, or three seconds."""
+    rng = np.random.default_rng(seed)
+    n = int(days * 864_000)
+    scores = rng.uniform(0.0, 0.1, n)
+    for start in range(0, n - 30, 600):
+        length = 30 if rng.random() < 0.5 else 1
+        scores[start : start + length] = rng.exponential(1.0)
+    return HeldOut(np.arange(n) / 10, np.zeros(n, np.int32), {"d": scores})
+
+
+@pytest.mark.parametrize("budget", [4.0, 24.0])
+def test_the_threshold_allows_as_many_alarms_as_the_budget_and_peaks_of_one_frame_raise_none(budget: float) -> None:
+    scale = fit_scale(lasting_peaks(1.0, 1), "d", budget, raw)
+    fresh = lasting_peaks(2.0, 2)
+    rule, alarms = AlertRule(AlertSettings()), 0
+    for time_s, score in zip(fresh.time_s.tolist(), fresh.scores["d"].tolist(), strict=True):
+        event = rule.update(time_s, scale.units(score))
+        alarms += event is not None and event.phase is Phase.START
+    assert budget / 2 < alarms / 2 < budget * 2
+    every_peak = fit_scale(lasting_peaks(1.0, 1), "d", budget, raw, lasting=AT_ONCE)
+    assert scale.threshold < 0.95 * every_peak.threshold
 
 
 def test_how_low_a_rate_the_footage_shows_is_one_in_its_length() -> None:
