@@ -259,7 +259,7 @@ def day(
     save: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the pictures in this folder.")] = None,
     as_json: AsJsonLines = False,
 ) -> None:
-    """Show each camera's most unusual moments of a day, the most unusual first, and how rare the like is.
+    """Show each camera's most unusual moments of a day, the most unusual first, and how rare they are.
 
     They need no alarm, so this works on the first day. Moments come minutes after they were found. Exit code: 0 if
     there are any, 1 if not, 2 if an option is wrong.
