@@ -13,7 +13,7 @@ from monitor.errors import CaptureError, SourceError
 from monitor.sources.source import Position, Reader, Source
 from monitor.types import Image
 
-_CREDENTIALS = re.compile(r"://[^/\s]*:(?!\*\*\*)[^/\s@]*@")
+CREDENTIALS = re.compile(r"://[^/\s]*:(?!\*\*\*)[^/\s@]*@")
 _MANY_FRAMES = 1000
 """A recorded source under test must be short, because each check reads all of it."""
 
@@ -39,7 +39,7 @@ Step = tuple[Position, Image | None]
 
 @contextmanager
 def opened(source: Source) -> Iterator[Reader]:
-    """An open reader. Opening and reading may raise a CaptureError, and nothing else."""
+    """An open reader. An error while it is opened or read fails the check."""
     with only_capture_errors("open"):
         reader = source.open()
     with only_capture_errors("reading"), reader:
@@ -98,7 +98,7 @@ def assert_source_sentence(error: Exception, secret: str = "") -> None:
     assert "\n" not in text, f"an error is more than one line: {text}"
     assert "Traceback" not in text, f"an error is a traceback: {text}"
     assert not secret or secret not in text, "an error contains the password"
-    assert not _CREDENTIALS.search(text), "an error contains credentials"
+    assert not CREDENTIALS.search(text), "an error contains credentials"
 
 
 @contextmanager

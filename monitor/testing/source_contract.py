@@ -21,7 +21,7 @@ import numpy as np
 from monitor.errors import CaptureError, SourceError
 from monitor.sources.source import Position, Reader, Source
 from monitor.testing.source_case import (
-    _CREDENTIALS,
+    CREDENTIALS,
     SourceCase,
     Step,
     allowed_to_fail,
@@ -51,7 +51,7 @@ def check_name_and_label(case: SourceCase) -> None:
     assert "/" not in source.name, f"the name '{source.name}' contains a '/'"
     assert source.label, "the source has no label"
     assert not case.secret or case.secret not in source.label, "the label contains the password"
-    assert not _CREDENTIALS.search(source.label), "the label contains credentials"
+    assert not CREDENTIALS.search(source.label), "the label contains credentials"
     assert isinstance(source.live, bool), f"live is {source.live!r}: it must be True or False"
 
 
