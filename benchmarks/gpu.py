@@ -37,7 +37,7 @@ from monitor.detector.true_sight.published_score import PUBLISHED_SIZES, compare
 from monitor.detector.true_sight.true_sight_detector import TrueSight
 from monitor.detector.true_sight2.clip_inputs import CHANNELS, SIZE
 from monitor.detector.true_sight2.clip_net import ClipNet, averaged
-from monitor.detector.true_sight2.true_sight2_detector import fast_network
+from monitor.detector.true_sight2.fast_clip_net import fast_network
 from monitor.errors import MonitorError, RunError
 from monitor.types import Image
 

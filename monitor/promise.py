@@ -69,7 +69,7 @@ class AlarmRate:
 
     @property
     def text(self) -> str:
-        """``1.3 alarms a day (0.5 to 2.7) in 72 h, promised 1``."""
+        """``1.3 alarms per day (0.5 to 2.7) in 72 h, promised 1``."""
         promised = f"promised {self.promised_per_day:.3g}"
         if self.per_day is None:
             return f"nothing watched yet, {promised}"
@@ -77,8 +77,8 @@ class AlarmRate:
 
 
 def rate_words(alarms: int, watched_s: float, per_day: float, low: float, high: float) -> str:
-    """``1.3 alarms a day (0.36 to 3.4) in 72 h``. A rate per day is told only after a day, which can show one."""
+    """``1.3 alarms per day (0.36 to 3.4) in 72 h``. A rate per day is told only after a day, which can show one."""
     watched = in_words(watched_s)
     if watched_s < DAY_S:
         return f"{counted(alarms, 'alarm')} in {watched}, too short to tell a rate per day"
-    return f"{per_day:.2g} alarms a day ({low:.2g} to {high:.2g}) in {watched}"
+    return f"{per_day:.2g} alarms per day ({low:.2g} to {high:.2g}) in {watched}"

@@ -6,16 +6,27 @@ import atexit
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.places import ROOT
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")
 
+if sys.dont_write_bytecode:
+    # Without compiled copies, each process of a test would compile all that it imports: seconds of work for PyTorch.
+    # Whoever sets PYTHONDONTWRITEBYTECODE wants no files beside the code, so the copies are in pytest's own folder.
+    sys.pycache_prefix = str(ROOT / ".pytest_cache/compiled")
+    sys.dont_write_bytecode = False
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Models and journals of tests must not reach the user's state folder, nor the next test.
 _STATE = Path(tempfile.mkdtemp(prefix="true-sight-tests-"))
@@ -76,15 +87,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the tests. Mark those of arbitrary input, and those in real time: of these, one that fails is run again."""
     # The tests of training take longest; a process that is done early takes tests from the end.
     items.sort(key=lambda item: "training" not in item.nodeid.split("/")[:2])
-    here = Path(__file__).parent
     for item in items:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.fuzz)
             if NIGHTLY:
                 item.add_marker(pytest.mark.timeout(1800))
-        path = item.path.relative_to(here)
-        if any(path.is_relative_to(part) for part in REAL_TIME):
+        if _in_real_time(item.path):
             item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+@cache
+def _in_real_time(path: Path) -> bool:
+    part = path.relative_to(Path(__file__).parent)
+    return any(part.is_relative_to(known) for known in REAL_TIME)
 
 
 @pytest.fixture(autouse=True)

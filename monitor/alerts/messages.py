@@ -190,7 +190,7 @@ class BudgetMessage(Kept):
 
 
 class RankedMoment(WireModel):
-    """A moment in the ranking of its day: its id, its score there, and in words how rare the like is."""
+    """A moment in the ranking of its day: its id, its score there, and in words how rare it is."""
 
     moment_id: str
     score: Annotated[float, BeforeValidator(json_number)]

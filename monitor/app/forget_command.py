@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import Annotated
 
 import typer
 
@@ -12,7 +11,7 @@ from monitor.alerts.journal import Journal
 from monitor.app import flags
 from monitor.app.config_file import load_config
 from monitor.app.forgetting import Forgetter, places_of
-from monitor.client.control_commands import Begin, End, Everything, What, Yes
+from monitor.client.client_options import Begin, Camera, End, Everything, What, Yes
 from monitor.client.forget_request import forget_request
 from monitor.errors import MonitorError, UsageError
 from monitor.teaching.verdict_store import VerdictStore, taught_path
@@ -31,7 +30,7 @@ app = typer.Typer(
 
 @app.command()
 def forget(
-    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
+    camera: Camera,
     begin: Begin = None,
     end: End = None,
     everything: Everything = False,

@@ -16,6 +16,7 @@ from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_HISTORY_EN
 from monitor.alerts.keys import make_keys
 from monitor.alerts.messages import BudgetMessage, MomentMessage
 from monitor.client.camera_commands import add_camera_commands
+from monitor.client.client_options import AsJsonLines, Endpoint, HistoryEndpoint, Keys, OnlyCameras, Timeout
 from monitor.client.control_commands import add_commands
 from monitor.client.items import Contact, Expired, Gap, Received, UnknownCamera
 from monitor.client.lines import budget_text, json_line, text_line
@@ -96,9 +97,7 @@ app = typer.Typer(
 )
 def main(
     context: typer.Context,
-    endpoint: Annotated[
-        str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")
-    ] = DEFAULT_ALERTS_ENDPOINT,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
     follow: Annotated[
         bool,
         typer.Option("--follow/--no-follow", help="Continue until stopped, or end after the messages sent so far."),
@@ -132,7 +131,7 @@ def main(
         list[str] | None, typer.Option(metavar="NAME", help="Only this camera. Repeat the option for more cameras.")
     ] = None,
     health: Annotated[bool, typer.Option("--health", help="Also print changes of camera health.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    as_json: AsJsonLines = False,
     save_evidence: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Save the pictures of the alerts in this folder.")
     ] = None,
@@ -191,18 +190,12 @@ def main(
 
 @app.command("budget", short_help="Show each camera's alarms beside its budget of false alarms.")
 def budget(
-    endpoint: Annotated[
-        str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")
-    ] = DEFAULT_ALERTS_ENDPOINT,
-    history_endpoint: Annotated[
-        str | None, typer.Option(metavar="ADDR", help="The monitor's history address. Default: as the monitor reports.")
-    ] = None,
-    camera: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this camera. Repeat for more.")] = None,
-    keys: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with this client's keys.")] = None,
-    timeout: Annotated[
-        float, typer.Option(metavar="S", min=0, help="Wait this many seconds for the monitor.")
-    ] = CAUGHT_UP_WITHIN_S,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    history_endpoint: HistoryEndpoint = None,
+    camera: OnlyCameras = None,
+    keys: Keys = None,
+    timeout: Timeout = CAUGHT_UP_WITHIN_S,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Show each camera's alarms per day in the last seven days watched, with the 95 % interval, beside the budget.
 
@@ -258,21 +251,15 @@ def day(
         str | None,
         typer.Option(metavar="YYYY-MM-DD", help="The day, by the cameras' clocks. Default: each camera's latest."),
     ] = None,
-    endpoint: Annotated[
-        str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")
-    ] = DEFAULT_ALERTS_ENDPOINT,
-    history_endpoint: Annotated[
-        str | None, typer.Option(metavar="ADDR", help="The monitor's history address. Default: as the monitor reports.")
-    ] = None,
-    camera: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this camera. Repeat for more.")] = None,
-    keys: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with this client's keys.")] = None,
-    timeout: Annotated[
-        float, typer.Option(metavar="S", min=0, help="Wait this many seconds for the monitor.")
-    ] = CAUGHT_UP_WITHIN_S,
+    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
+    history_endpoint: HistoryEndpoint = None,
+    camera: OnlyCameras = None,
+    keys: Keys = None,
+    timeout: Timeout = CAUGHT_UP_WITHIN_S,
     save: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the pictures in this folder.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
-    """Show each camera's most unusual moments of a day, the most unusual first, and how rare the like is.
+    """Show each camera's most unusual moments of a day, the most unusual first, and how rare they are.
 
     They need no alarm, so this works on the first day. Moments come minutes after they were found. Exit code: 0 if
     there are any, 1 if not, 2 if an option is wrong.

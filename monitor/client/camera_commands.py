@@ -8,23 +8,19 @@ import typer
 from pydantic import ValidationError
 
 from monitor.alerts.control import Arm, Budget
-from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT
-from monitor.client.control_commands import AsJson, ControlEndpoint, Endpoint, Keys, Timeout, asked, controlling
-from monitor.client.controller import ANSWER_S
+from monitor.client.client_options import Camera
+from monitor.client.control_link import ControlLink, linked
 from monitor.errors import first_problem
 from monitor.text.outside import safe
 
 
 def set_budget(
-    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
+    camera: Camera,
     per_day: Annotated[
         str, typer.Argument(metavar="N|config", help="False alarms per day; config: as the config file says.")
     ],
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = ANSWER_S,
-    as_json: AsJson = False,
+    *,
+    link: ControlLink,
 ) -> None:
     """Set the budget of a camera, false alarms per day. It is kept until the next such command."""
     try:
@@ -33,37 +29,25 @@ def set_budget(
         raise typer.BadParameter(
             f"{safe(per_day)} is no number: give false alarms per day such as 0.5, or config"
         ) from None
-    request = _checked(Budget, camera=camera, per_day=wanted)
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        asked(controller, request, as_json=as_json)
+    link.ask(_checked(Budget, camera=camera, per_day=wanted))
 
 
 def arm(
-    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = ANSWER_S,
-    as_json: AsJson = False,
+    camera: Camera,
+    *,
+    link: ControlLink,
 ) -> None:
     """Raise the alerts of a camera again, in the times of its schedule if it has one."""
-    request = _checked(Arm, camera=camera, armed=True)
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        asked(controller, request, as_json=as_json)
+    link.ask(_checked(Arm, camera=camera, armed=True))
 
 
 def disarm(
-    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = ANSWER_S,
-    as_json: AsJson = False,
+    camera: Camera,
+    *,
+    link: ControlLink,
 ) -> None:
     """Record the events of a camera only, without notifying anybody, until it is armed again."""
-    request = _checked(Arm, camera=camera, armed=False)
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        asked(controller, request, as_json=as_json)
+    link.ask(_checked(Arm, camera=camera, armed=False))
 
 
 def _checked(kind: type[Budget | Arm], **fields: object) -> Budget | Arm:
@@ -77,6 +61,6 @@ def _checked(kind: type[Budget | Arm], **fields: object) -> Budget | Arm:
 
 def add_camera_commands(app: typer.Typer) -> None:
     """Add these commands to the client's command line."""
-    app.command("set-budget", short_help="Set a camera's budget of false alarms per day.")(set_budget)
-    app.command("arm", short_help="Raise the alerts of a camera again.")(arm)
-    app.command("disarm", short_help="Record the events of a camera only, without notifying anybody.")(disarm)
+    app.command("set-budget", short_help="Set a camera's budget of false alarms per day.")(linked(set_budget))
+    app.command("arm", short_help="Raise the alerts of a camera again.")(linked(arm))
+    app.command("disarm", short_help="Record the events of a camera only, without notifying anybody.")(linked(disarm))

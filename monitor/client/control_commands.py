@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,8 +11,6 @@ from pydantic import ValidationError
 
 from monitor.alerts.control import (
     Changes,
-    ControlReply,
-    ControlRequest,
     Feedback,
     Name,
     Ping,
@@ -23,85 +18,31 @@ from monitor.alerts.control import (
     Undo,
     Verdicts,
 )
-from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT
-from monitor.client.controller import ANSWER_S, Controller
+from monitor.client.client_options import Begin, Camera, End, Everything, What, Yes
+from monitor.client.control_link import ControlLink, linked, print_line
+from monitor.client.controller import ANSWER_S
 from monitor.client.forget_request import forget_request
-from monitor.errors import MonitorError, UsageError, first_problem
+from monitor.errors import UsageError, first_problem
 from monitor.reading import MB, parse_json, read_file
-from monitor.text.command_line import say_error
 from monitor.text.durations import local_time
 from monitor.text.outside import safe
 from monitor.text.wrapping import complain
 
-Endpoint = Annotated[str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")]
-ControlEndpoint = Annotated[
-    str | None, typer.Option(metavar="ADDR", help="The monitor's control address. Default: as the monitor reports.")
-]
-Keys = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder with this client's keys.")]
-Timeout = Annotated[float, typer.Option(metavar="S", min=0, help="Wait this many seconds for the monitor.")]
-Begin = Annotated[
-    str | None, typer.Option("--from", metavar="AGE|TIME", help="Only from this time on: 2h, 7d, 2026-03-02T14:00.")
-]
-End = Annotated[str | None, typer.Option("--to", metavar="AGE|TIME", help="Only up to this time.")]
-Everything = Annotated[bool, typer.Option("--all", help="Of all times.")]
-What = Annotated[
-    list[str] | None,
-    typer.Option(metavar="KIND", help="alerts, evidence, taught, thresholds or models; repeat it. Default: all."),
-]
-Yes = Annotated[bool, typer.Option("--yes", help="Delete. Without it, only say what would be deleted.")]
 PREVIEW_S = 60.0
 """Default time to wait for a preview, seconds: it judges the alarms of a month again."""
 _LARGEST_FILE = 10 * MB
 _EVENT_HELP = "The id of the event; last: the last one of --camera that notified."
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object.")]
-
-
-@contextmanager
-def controlling(endpoint: str, control: str | None, keys: Path | None, timeout_s: float) -> Iterator[Controller]:
-    """A connection to the monitor. Errors become one sentence and an exit code."""
-    try:
-        with Controller(endpoint, control, keys=keys, timeout_s=timeout_s) as controller:
-            yield controller
-    except MonitorError as error:
-        say_error(error)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def asked(controller: Controller, request: ControlRequest, *, as_json: bool = False) -> ControlReply:
-    """Ask, and print what the monitor says. Ends the command with exit code 1 if it refuses."""
-    reply = controller.ask(request)
-    if as_json:
-        print_line(json.dumps({"reply": reply.reply, "said": reply.said, **reply.data}))
-    elif reply.reply == "ok":
-        print_line(safe(reply.said))
-    if reply.reply != "ok":
-        if not as_json:
-            complain(safe(f"error: {reply.said}"))
-        raise typer.Exit(1)
-    return reply
-
-
-def print_line(line: str) -> None:
-    """Print one line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def ping(
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = ANSWER_S,
-    as_json: AsJson = False,
+    *,
+    link: ControlLink,
 ) -> None:
     """Check that the monitor takes requests, and say what this client may do.
 
     Exit code: 0 if it answers, 1 if not, 2 if an option is wrong.
     """
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        asked(controller, Ping(), as_json=as_json)
+    link.ask(Ping())
 
 
 def feedback(
@@ -125,11 +66,8 @@ def feedback(
         Path | None,
         typer.Option(metavar="FILE", help="Give the verdicts of this file: JSON lines with event, verdict, scope ..."),
     ] = None,
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = PREVIEW_S,
-    as_json: AsJson = False,
+    *,
+    link: ControlLink,
 ) -> None:
     """Say what an event was. It counts at once, and after a restart.
 
@@ -144,13 +82,13 @@ def feedback(
     else:
         requests = _requests(file, kind)
     refused = 0
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
+    with link.open() as controller:
         if file is None:
-            asked(controller, requests[0], as_json=as_json)
+            link.asked(controller, requests[0])
             return
         for number, request in enumerate(requests, 1):
             try:
-                asked(controller, request, as_json=as_json)
+                link.asked(controller, request)
             except typer.Exit:
                 refused += 1
                 complain(safe(f"line {number} was not taken: event {request.event}"))
@@ -194,29 +132,21 @@ def undo(
         str, typer.Argument(metavar="EVENT|last", help="The id of the event; last: the last one judged, of --camera.")
     ],
     camera: Annotated[str | None, typer.Option(metavar="NAME", help="The camera of the event.")] = None,
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = ANSWER_S,
-    as_json: AsJson = False,
+    *,
+    link: ControlLink,
 ) -> None:
     """Take a verdict back, with all that followed from it."""
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        asked(controller, Undo(event=event, camera=camera), as_json=as_json)
+    link.ask(Undo(event=event, camera=camera))
 
 
 def verdicts(
     camera: Annotated[str | None, typer.Option(metavar="NAME", help="Only this camera.")] = None,
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = ANSWER_S,
-    as_json: AsJson = False,
+    *,
+    link: ControlLink,
 ) -> None:
     """List what people have said about events, and when events with a name notify."""
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        data = asked(controller, Verdicts(camera=camera), as_json=as_json).data
-    if as_json:
+    data = link.ask(Verdicts(camera=camera)).data
+    if link.as_json:
         return
     for each in data.get("verdicts", []):
         scope = "" if each["verdict"] != "normal" else f"  {each['scope']}{', all hours' * each['all_hours']}"
@@ -229,11 +159,8 @@ def verdicts(
 def name(
     called: Annotated[str, typer.Argument(metavar="NAME", help="The name that events have.")],
     alert: Annotated[str, typer.Argument(metavar="always|never|as-scored", help="When such events notify.")],
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = ANSWER_S,
-    as_json: AsJson = False,
+    *,
+    link: ControlLink,
 ) -> None:
     """Say when events with a name notify: always, never, or as their score says."""
     try:
@@ -241,22 +168,18 @@ def name(
     except ValidationError as error:
         place, what = first_problem(error)
         raise typer.BadParameter(f"{place}: {safe(what)}") from None
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        asked(controller, request, as_json=as_json)
+    link.ask(request)
 
 
 def forget(
-    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="The camera.")],
+    camera: Camera,
     begin: Begin = None,
     end: End = None,
     everything: Everything = False,
     what: What = None,
     yes: Yes = False,
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = PREVIEW_S,
-    as_json: AsJson = False,
+    *,
+    link: ControlLink,
 ) -> None:
     """Delete what is known of a camera. Without --yes, only say what would be deleted.
 
@@ -266,24 +189,19 @@ def forget(
         request = forget_request(camera, begin, end, what, everything=everything, preview=not yes)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from None
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        asked(controller, request, as_json=as_json)
-    if not yes and not as_json:
+    link.ask(request)
+    if not yes and not link.as_json:
         complain("nothing is deleted yet: add --yes")
 
 
 def changes(
     limit: Annotated[int, typer.Option(metavar="N", min=1, max=500, help="The last N changes.")] = 50,
-    endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
-    control_endpoint: ControlEndpoint = None,
-    keys: Keys = None,
-    timeout: Timeout = ANSWER_S,
-    as_json: AsJson = False,
+    *,
+    link: ControlLink,
 ) -> None:
     """List the last changes that were asked for, newest first, with who asked."""
-    with controlling(endpoint, control_endpoint, keys, timeout) as controller:
-        data = asked(controller, Changes(limit=limit), as_json=as_json).data
-    for each in [] if as_json else data.get("changes", []):
+    data = link.ask(Changes(limit=limit)).data
+    for each in [] if link.as_json else data.get("changes", []):
         print_line(safe(f"{local_time(each['at'])}  {each['by']}  {each['said']}"))
 
 
@@ -299,4 +217,5 @@ def add_commands(app: typer.Typer) -> None:
         "changes": (changes, "List the last changes, with who asked."),
     }
     for called, (command, words) in helped.items():
-        app.command(called, short_help=words)(command)
+        timeout_s = PREVIEW_S if command in (feedback, forget) else ANSWER_S
+        app.command(called, short_help=words)(linked(command, timeout_s))

@@ -90,7 +90,7 @@ def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | Mom
 
 
 def budget_text(message: BudgetMessage) -> str:
-    """``1.3 alarms a day (0.5 to 2.7) in 72 h, promised 1``."""
+    """``1.3 alarms per day (0.5 to 2.7) in 72 h, promised 1``."""
     promised = f"promised {message.promised_per_day:.3g}"
     if message.per_day is None or message.high is None:
         return f"nothing watched yet, {promised}"

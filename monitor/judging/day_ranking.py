@@ -120,9 +120,11 @@ class PastDay:
 
 
 def how_rare(score: float, days: Sequence[PastDay]) -> str:
-    """In words how often the like has come, the moment itself not counted: ``the like came once in 9 days``.
+    """In words how often something like it has come, the moment itself not counted.
 
-    The like is at least as unusual. days: all days that are remembered, with that of the moment
+    An example: ``something like it came once in 9 days``. Something like it is at least as unusual.
+
+    days  all days that are remembered, with that of the moment
     """
     watched_s = math.fsum(day.watched_s for day in days)
     count, more = -1, False
@@ -135,4 +137,4 @@ def how_rare(score: float, days: Sequence[PastDay]) -> str:
     if count <= 0:
         return f"nothing like it in {period}"
     times = {1: "once", 2: "twice"}.get(count, f"{count} times")
-    return f"the like came {'at least ' if more else ''}{times} in {period}"
+    return f"something like it came {'at least ' if more else ''}{times} in {period}"

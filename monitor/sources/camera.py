@@ -6,14 +6,13 @@ import math
 import time
 from collections import deque
 from pathlib import Path
-from typing import cast
 
 import cv2
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.devices import device_index
 from monitor.sources.link import USUAL, Link, certificate_problem
-from monitor.sources.opencv import MOST_UNDECODED_LIVE, has_budget, open_capture, plausible_fps
+from monitor.sources.opencv import MOST_UNDECODED_LIVE, has_budget, open_capture, plausible_fps, retrieved
 from monitor.sources.picture_budget import MOST_PIXELS, file_fits
 from monitor.sources.reach import why_unreachable
 from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
@@ -278,17 +277,11 @@ class CameraReader(Reader):
 
     def retrieve(self) -> Image | None:
         """The last grabbed frame, as a new array; None if it cannot be decoded."""
-        if not self._decoded:
-            return None
-        decoded, image = self._capture.retrieve()
-        return cast(Image, image) if decoded else None
+        return retrieved(self._capture) if self._decoded else None
 
     def retrieve_into(self, memory: Image) -> Image | None:
         """See Reader.retrieve_into."""
-        if not self._decoded:
-            return None
-        decoded, image = self._capture.retrieve(memory)
-        return cast(Image, image) if decoded else None
+        return retrieved(self._capture, memory) if self._decoded else None
 
     def close(self) -> None:
         """Close the connection."""

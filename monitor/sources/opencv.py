@@ -9,8 +9,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 from monitor.sources.picture_budget import MOST_PIXELS, fits
+from monitor.types import Image
 
 # FFmpeg reads these variables at the first open. Without the second one, OpenCV holds one lock during every open and
 # close, and an unreachable camera delays all others by its whole timeout. FFmpeg has not needed this lock since 4.0.
@@ -45,6 +47,15 @@ def open_capture(
         return cv2.VideoCapture()  # OpenCV would crash, or raise an error
     acceleration = [cv2.CAP_PROP_HW_ACCELERATION, cv2.VIDEO_ACCELERATION_ANY] if hardware else []
     return cv2.VideoCapture(target, api, [*parameters, *acceleration])
+
+
+def retrieved(capture: cv2.VideoCapture, memory: Image | None = None) -> Image | None:
+    """The last grabbed frame: (H, W, 3) uint8 BGR; None if it cannot be decoded.
+
+    memory  an array of that size to write it to; None: a new array
+    """
+    decoded, image = capture.retrieve() if memory is None else capture.retrieve(memory)
+    return cast(Image, image) if decoded else None
 
 
 def is_text(name: str) -> bool:

@@ -11,7 +11,7 @@ import cv2
 
 from monitor.errors import CaptureError, SourceError
 from monitor.sources.av_capture import AvCapture, survey
-from monitor.sources.opencv import MOST_UNDECODED, has_budget, name_for_opencv, open_capture, plausible_fps
+from monitor.sources.opencv import MOST_UNDECODED, has_budget, name_for_opencv, open_capture, plausible_fps, retrieved
 from monitor.sources.picture_budget import MOST_PIXELS
 from monitor.sources.source import Position, Reader, Source
 from monitor.text.redaction import redact
@@ -202,17 +202,11 @@ class VideoReader(Reader):
 
     def retrieve(self) -> Image | None:
         """The last grabbed frame, as a new array; None if it cannot be decoded."""
-        if not self._decoded:
-            return None
-        decoded, image = self._capture.retrieve()
-        return cast(Image, image) if decoded else None
+        return retrieved(self._capture) if self._decoded else None
 
     def retrieve_into(self, memory: Image) -> Image | None:
         """See Reader.retrieve_into."""
-        if not self._decoded:
-            return None
-        decoded, image = self._capture.retrieve(memory)
-        return cast(Image, image) if decoded else None
+        return retrieved(self._capture, memory) if self._decoded else None
 
     def close(self) -> None:
         """Close the file."""

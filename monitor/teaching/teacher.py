@@ -297,10 +297,10 @@ def _as_said(verdict: str) -> str:
 def _where_and_when(request: Feedback, event: KeptEvent) -> str:
     where = "anywhere in the picture" if request.scope == "picture" else "in this place"
     if event.traits.hours is None or request.all_hours:
-        return f"the like is normal {where} at any hour from now on"
+        return f"similar events are normal {where} at any hour from now on"
     minutes = [round(60 * hour) % 1440 for hour in _widened(event.traits.hours)]
     start, end = (f"{minute // 60:02}:{minute % 60:02}" for minute in minutes)
-    return f"the like is normal {where} from {start} to {end} from now on"
+    return f"similar events are normal {where} from {start} to {end} from now on"
 
 
 def _widened(hours: tuple[float, float]) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Keeps events that can be taught by, and what people have said about them, in one SQLite file beside the journal.
 
 A verdict is on the disk before it is answered, and applies again after a restart, also with a model learned anew.
-Of the events without a verdict, the last 1,000 of each camera are kept: at most about 150 MB.
+The last 1,000 events of each camera without a verdict are kept: at most about 150 MB.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class VerdictStore:
             with damage_as_such():
                 return self._db.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise RunError(f"{self.path} cannot be read ({error}): restart the monitor, which mends it") from error
+            raise RunError(f"{self.path} cannot be read ({error}): restart the monitor, which repairs it") from error
 
     @contextmanager
     def _commit(self) -> Iterator[None]:

@@ -11,40 +11,32 @@ need a source in a special state are separate functions: ``check_hopeless``, ``c
 from __future__ import annotations
 
 import math
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import pairwise, zip_longest
 
 import numpy as np
 
 from monitor.errors import CaptureError, SourceError
 from monitor.sources.source import Position, Reader, Source
+from monitor.testing.source_case import (
+    CREDENTIALS,
+    SourceCase,
+    Step,
+    allowed_to_fail,
+    assert_pictures_unchanged,
+    assert_same_steps,
+    assert_source_sentence,
+    no_errors,
+    only_capture_errors,
+    opened,
+    positions_of,
+    same_picture,
+    steps_of,
+    walked,
+)
 from monitor.types import Image
-
-_CREDENTIALS = re.compile(r"://[^/\s]*:(?!\*\*\*)[^/\s@]*@")
-_MANY_FRAMES = 1000
-"""A recorded source under test must be short, because each check reads all of it."""
-
-
-@dataclass(frozen=True)
-class SourceCase:
-    """A source under test.
-
-    make         makes a new source. All recorded sources that it makes give the same frames, and only a few
-    live_frames  number of frames to read from a live source
-    repeats      False for a recorded source that documents that a second ``open`` gives other frames
-    secret       a password that must not be in the label; "" if there is none
-    """
-
-    make: Callable[[], Source]
-    live_frames: int = 12
-    repeats: bool = True
-    secret: str = ""
-
 
 SourceCheck = Callable[[SourceCase], None]
 
@@ -59,17 +51,17 @@ def check_name_and_label(case: SourceCase) -> None:
     assert "/" not in source.name, f"the name '{source.name}' contains a '/'"
     assert source.label, "the source has no label"
     assert not case.secret or case.secret not in source.label, "the label contains the password"
-    assert not _CREDENTIALS.search(source.label), "the label contains credentials"
+    assert not CREDENTIALS.search(source.label), "the label contains credentials"
     assert isinstance(source.live, bool), f"live is {source.live!r}: it must be True or False"
 
 
 def check_usable(case: SourceCase) -> None:
     """``check`` accepts a source that gives frames. The source still gives them afterwards."""
     source = case.make()
-    with _only_capture_errors("check"):
+    with only_capture_errors("check"):
         source.check()
-    with _opened(source) as reader:
-        pictures = (reader.retrieve() for _ in _positions(reader, source, case))
+    with opened(source) as reader:
+        pictures = (reader.retrieve() for _ in positions_of(reader, source, case))
         assert any(image is not None for image in pictures), "check accepts a source that gives no picture"
 
 
@@ -78,13 +70,13 @@ def check_opening_again(case: SourceCase) -> None:
     source = case.make()
     if source.live or not case.repeats:
         return
-    with _opened(source) as first, _opened(source) as second:
-        found = list(zip_longest(_steps(first), _steps(second)))
+    with opened(source) as first, opened(source) as second:
+        found = list(zip_longest(steps_of(first), steps_of(second)))
     assert found, "the source gives no frame"
     one, other = ([step for step in steps if step is not None] for steps in zip(*found, strict=True))
-    _assert_same(one, other, "with two readers open at the same time")
-    with _opened(source) as reader:
-        _assert_same(list(_steps(reader)), one, "when it is opened again")
+    assert_same_steps(one, other, "with two readers open at the same time")
+    with opened(source) as reader:
+        assert_same_steps(list(steps_of(reader)), one, "when it is opened again")
 
 
 # Stepping
@@ -93,11 +85,11 @@ def check_opening_again(case: SourceCase) -> None:
 def check_positions(case: SourceCase) -> None:
     """Times and indices increase strictly; ``grab`` skips no frame; the frame rate is above 0."""
     source = case.make()
-    with _opened(source) as reader:
+    with opened(source) as reader:
         assert math.isfinite(reader.fps), f"fps is {reader.fps}"
         assert reader.fps > 0, f"fps is {reader.fps}"
         before: Position | None = None
-        for position in _positions(reader, source, case):
+        for position in positions_of(reader, source, case):
             assert isinstance(position.index, int), f"the index {position.index!r} is not an int"
             assert isinstance(position.time_s, float), f"the time {position.time_s!r} is not a float"
             assert position.index >= 0, f"the index {position.index} is below 0"
@@ -115,11 +107,11 @@ def check_end(case: SourceCase) -> None:
     source = case.make()
     if source.live:
         return
-    with _opened(source) as reader:
-        for _ in _positions(reader, source, case):
+    with opened(source) as reader:
+        for _ in positions_of(reader, source, case):
             pass
         for step in (reader.grab, lambda: reader.skip_to(-math.inf), lambda: reader.skip_to(math.inf), reader.grab):
-            with _only_capture_errors("a step after the end"):
+            with only_capture_errors("a step after the end"):
                 found = step()
             assert found is None, f"frame {found} comes after the end"
 
@@ -133,7 +125,7 @@ def check_skipping(case: SourceCase) -> None:
     if case.make().live:
         _check_live_skipping(case)
         return
-    known = _walk(case)
+    known = walked(case)
     times = [position.time_s for position, _ in known]
     middle, end = len(times) // 2, len(times)
     between = [(a + b) / 2 for a, b in pairwise(times)]
@@ -143,11 +135,11 @@ def check_skipping(case: SourceCase) -> None:
         [*[-math.inf] * min(6, middle), *between[middle::2], *[times[-1] + 1.0] * end],
     ]
     for plan in plans:
-        with _opened(case.make()) as reader:
+        with opened(case.make()) as reader:
             _check_plan(reader, plan, known)
 
 
-def _check_plan(reader: Reader, plan: list[float], known: list[_Step]) -> None:
+def _check_plan(reader: Reader, plan: list[float], known: list[Step]) -> None:
     numbers = {position.index: number for number, (position, _) in enumerate(known)}
     at = -1
     for time_s in plan:
@@ -166,12 +158,14 @@ def _check_plan(reader: Reader, plan: list[float], known: list[_Step]) -> None:
         assert position.passed == passed, f"skip_to({time_s}) reports {position.passed} skipped frames, not {passed}"
         image = reader.retrieve()
         missing = image is None and number == len(known) - 1 and position.time_s < time_s
-        assert missing or _same(image, known[number][1]), f"frame {position.index} has another picture if skipped to"
+        assert missing or same_picture(image, known[number][1]), (
+            f"frame {position.index} has another picture if skipped to"
+        )
         at = number
 
 
 def _check_live_skipping(case: SourceCase) -> None:
-    with _opened(case.make()) as reader:
+    with opened(case.make()) as reader:
         last: Position | None = None
         for _ in range(max(2, case.live_frames // 4)):
             position = reader.skip_to(-math.inf if last is None else last.time_s + 4 / reader.fps)
@@ -195,12 +189,14 @@ def check_pictures(case: SourceCase) -> None:
     """
     source = case.make()
     held: list[tuple[Position, Image, Image]] = []
-    with _opened(source) as reader:
-        for position in _positions(reader, source, case):
+    with opened(source) as reader:
+        for position in positions_of(reader, source, case):
             assert isinstance(reader.frame_name, str), f"the name of frame {position.index} is {reader.frame_name!r}"
             first = reader.retrieve()
             copy = None if first is None else first.copy()
-            assert _same(copy, reader.retrieve()), f"frame {position.index} is another picture if retrieved again"
+            assert same_picture(copy, reader.retrieve()), (
+                f"frame {position.index} is another picture if retrieved again"
+            )
             if first is None or copy is None:
                 continue
             what = f"the picture of frame {position.index} is {first.shape} {first.dtype}"
@@ -211,7 +207,7 @@ def check_pictures(case: SourceCase) -> None:
             assert first.flags.c_contiguous, f"the picture of frame {position.index} is not C-contiguous"
             held.append((position, first, copy))
     assert held, "the source gives no picture"
-    _assert_unchanged(held)
+    assert_pictures_unchanged(held)
 
 
 def check_given_memory(case: SourceCase) -> None:
@@ -221,15 +217,17 @@ def check_given_memory(case: SourceCase) -> None:
     """
     source = case.make()
     held: list[tuple[Position, Image, Image]] = []
-    with _opened(source) as reader:
+    with opened(source) as reader:
         size: tuple[int, ...] = (2, 2, 3)
-        for number, position in enumerate(_positions(reader, source, case)):
+        for number, position in enumerate(positions_of(reader, source, case)):
             memory = np.zeros(size, np.uint8)
             expected = reader.retrieve() if number % 2 else None
             found = reader.retrieve_into(memory)
             if not number % 2:
                 expected = reader.retrieve()
-            assert _same(found, expected), f"frame {position.index} is another picture if it is put into given memory"
+            assert same_picture(found, expected), (
+                f"frame {position.index} is another picture if it is put into given memory"
+            )
             if found is None or expected is None:
                 continue
             held.append((position, found, expected.copy()))
@@ -239,12 +237,14 @@ def check_given_memory(case: SourceCase) -> None:
             size = expected.shape
             other = np.zeros((size[0] + 2, size[1], 3), np.uint8)
             elsewhere = reader.retrieve_into(other)
-            assert _same(elsewhere, expected), f"frame {position.index} is another picture if the memory is too large"
+            assert same_picture(elsewhere, expected), (
+                f"frame {position.index} is another picture if the memory is too large"
+            )
             assert not np.shares_memory(elsewhere, other), (
                 f"frame {position.index} does not fit into the memory it is put into"
             )
     assert held, "the source gives no picture"
-    _assert_unchanged(held)
+    assert_pictures_unchanged(held)
 
 
 # Closing
@@ -256,15 +256,15 @@ def check_closing(case: SourceCase) -> None:
         source = case.make()
         if source.live and not frames:  # connecting takes long, and one check of closing is enough
             continue
-        with _only_capture_errors("open"):
+        with only_capture_errors("open"):
             reader = source.open()
-        with _only_capture_errors("grab"):
+        with only_capture_errors("grab"):
             for _ in range(frames):
                 reader.grab()
         for _ in range(2):
-            with _no_errors("close"):
+            with no_errors("close"):
                 reader.close()
-        with _no_errors("leaving the reader's context"), reader:
+        with no_errors("leaving the reader's context"), reader:
             pass
 
 
@@ -272,9 +272,9 @@ def check_interrupting_early(case: SourceCase) -> None:
     """``interrupt`` is safe to call twice, before ``open``. After it, the source raises only the promised errors."""
     source = case.make()
     for _ in range(2):
-        with _no_errors("interrupt"):
+        with no_errors("interrupt"):
             source.interrupt()
-    with _allowed_to_fail("a source that is interrupted"), source.open() as reader:
+    with allowed_to_fail("a source that is interrupted"), source.open() as reader:
         reader.grab()
 
 
@@ -303,15 +303,15 @@ def check_hopeless(make: Callable[[], Source], secret: str = "") -> None:
     try:
         source = make()
     except SourceError as error:
-        _assert_sentence(error, secret)
+        assert_source_sentence(error, secret)
         return
     try:
         source.check()
     except SourceError as error:
-        _assert_sentence(error, secret)
+        assert_source_sentence(error, secret)
     else:
         raise AssertionError("check accepts a source that can never give a frame")
-    with _allowed_to_fail("a source without frames", secret), source.open() as reader:
+    with allowed_to_fail("a source without frames", secret), source.open() as reader:
         while reader.grab() is not None:
             assert reader.retrieve() is None, "check refuses a source that gives a picture"
         assert reader.grab() is None, "a frame comes after the end"
@@ -344,7 +344,7 @@ def check_interrupted(source: Source, reader: Reader, within_s: float = 5.0) -> 
     for error in ends:
         assert error is None or isinstance(error, CaptureError), f"an interrupted read raises {error!r}"
     started = time.monotonic()
-    with _allowed_to_fail("a source that is interrupted"), source.open() as second:
+    with allowed_to_fail("a source that is interrupted"), source.open() as second:
         second.grab()
     took_s = time.monotonic() - started
     assert took_s < within_s, f"after interrupt, opening again takes {took_s:.1f} s"
@@ -361,105 +361,8 @@ def check_lost(reader: Reader, within_s: float, secret: str = "") -> None:
             assert time.monotonic() < deadline, f"a lost source is not noticed within {within_s} s"
             assert reader.grab() is not None, "a lost source ends like a recording, without an error"
     except CaptureError as error:
-        _assert_sentence(error, secret)
+        assert_source_sentence(error, secret)
     try:
         reader.grab()
     except CaptureError as error:
-        _assert_sentence(error, secret)
-
-
-# Help
-
-_Step = tuple[Position, Image | None]
-
-
-@contextmanager
-def _opened(source: Source) -> Iterator[Reader]:
-    with _only_capture_errors("open"):
-        reader = source.open()
-    with _only_capture_errors("reading"), reader:
-        yield reader
-
-
-def _positions(reader: Reader, source: Source, case: SourceCase) -> Iterator[Position]:
-    """The positions of all frames; for a live source, of some."""
-    limit = case.live_frames if source.live else _MANY_FRAMES + 1
-    for number in range(limit):
-        position = reader.grab()
-        if position is None:
-            return
-        assert number < _MANY_FRAMES, f"the recording under test has over {_MANY_FRAMES} frames: use a shorter one"
-        yield position
-
-
-def _steps(reader: Reader) -> Iterator[_Step]:
-    while (position := reader.grab()) is not None:
-        yield position, reader.retrieve()
-
-
-def _walk(case: SourceCase) -> list[_Step]:
-    """All frames of a new recorded source."""
-    source = case.make()
-    with _opened(source) as reader:
-        return [(position, reader.retrieve()) for position in _positions(reader, source, case)]
-
-
-def _same(one: Image | None, other: Image | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return one.shape == other.shape and one.dtype == other.dtype and np.array_equal(one, other)
-
-
-def _assert_same(found: list[_Step], expected: list[_Step], when: str) -> None:
-    assert len(found) == len(expected), f"{when}, there are {len(found)} frames and not {len(expected)}"
-    for (position, image), (other, its) in zip(found, expected, strict=True):
-        assert position == other, f"{when}, a frame is {position} and not {other}"
-        assert _same(image, its), f"{when}, frame {position.index} is another picture"
-
-
-def _assert_unchanged(held: list[tuple[Position, Image, Image]]) -> None:
-    """held: positions, the pictures that the reader returned, and copies made at that moment."""
-    for position, image, copy in held:
-        assert np.array_equal(image, copy), f"the picture of frame {position.index} changed after it was returned"
-
-
-def _assert_sentence(error: Exception, secret: str = "") -> None:
-    text = str(error)
-    assert text.strip(), f"{type(error).__name__} has no text"
-    assert "\n" not in text, f"an error is more than one line: {text}"
-    assert "Traceback" not in text, f"an error is a traceback: {text}"
-    assert not secret or secret not in text, "an error contains the password"
-    assert not _CREDENTIALS.search(text), "an error contains credentials"
-
-
-@contextmanager
-def _only_capture_errors(doing: str) -> Iterator[None]:
-    """A working source raises no error here. An error of another type than promised is reported as such."""
-    try:
-        yield
-    except AssertionError:
-        raise
-    except (CaptureError, SourceError) as error:
-        raise AssertionError(f"{doing} fails: {error}") from error
-    except Exception as error:
-        raise AssertionError(f"{doing} raises {error!r}, which is neither a CaptureError nor a SourceError") from error
-
-
-@contextmanager
-def _allowed_to_fail(what: str, secret: str = "") -> Iterator[None]:
-    try:
-        yield
-    except AssertionError:
-        raise
-    except (CaptureError, SourceError) as error:
-        _assert_sentence(error, secret)
-    except Exception as error:
-        raise AssertionError(f"{what} raises {error!r}, which is neither a CaptureError nor a SourceError") from error
-
-
-@contextmanager
-def _no_errors(doing: str) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise AssertionError(f"{doing} raises {error!r}") from error
+        assert_source_sentence(error, secret)

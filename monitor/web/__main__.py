@@ -41,7 +41,7 @@ File = Annotated[Path, typer.Argument(parser=given_path, metavar="FILE", help="T
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user or token.")]
 AsRole = Annotated[str, typer.Option(metavar="ROLE", help="viewer or operator.")]
 _MOST_MEMORY = 2**30
-"""Of a page beside a monitor, bytes: whatever viewers do must not take the memory of the machine."""
+"""Memory of a page beside a monitor, bytes: whatever viewers do must not take the memory of the machine."""
 _NICE = 5
 
 

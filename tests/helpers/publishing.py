@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from monitor.alerts.journal import Journal
 from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
@@ -39,6 +44,30 @@ def an_alert(seq: int = 1, epoch: str = "e1", camera: str = "cam1", **changes: A
         "model": ModelRef(id="street", hash="ab12"), "frame_age_s": 0.1, "dropped_frames": 0,
     }  # fmt: skip
     return AlertMessage(**(values | changes))
+
+
+@contextmanager
+def running_publisher(journal: Path, begin: Callable[[Publisher], object] = lambda _: None) -> Iterator[Publisher]:
+    """A publisher with a journal in a thread of its own, which first calls ``begin`` with it, then ticks."""
+    started, ended = threading.Event(), threading.Event()
+    running: list[Publisher] = []
+
+    def run() -> None:
+        with Journal(journal) as rows, Publisher(ANY, ANY, ANY, node="lab", journal=rows) as publisher:
+            begin(publisher)
+            running.append(publisher)
+            started.set()
+            while not ended.wait(0.005):
+                publisher.tick(time.monotonic())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(DEADLINE_S)
+    try:
+        yield running[0]
+    finally:
+        ended.set()
+        thread.join()
 
 
 def await_subscriptions(publisher: Publisher, *topics: str) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from monitor.detector.coverage import Coverage
 from monitor.detector.motion.cells import FEATURES, TERMS
-from monitor.detector.motion.motion_detector import Motion, cell_scale
+from monitor.detector.motion.exemplars import cell_scale
+from monitor.detector.motion.motion_detector import Motion
 from monitor.types import FloatArray
 
 EXEMPLARS, NEIGHBOURS = 128, 3

@@ -1,13 +1,20 @@
-"""The exemplars of each cell, and distances to the nearest ones."""
+"""The exemplars of each cell, distances to the nearest ones, and the scale of distances."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.detector.motion.cells import FEATURES, TERMS
+from monitor.detector.motion.motion_settings import MotionSettings
+from monitor.errors import UsageError
 from monitor.types import FloatArray
+
+_SCALE_QUANTILE = 0.98
+_SCALE_PRIOR = 20  # in the scale of each cell, the scale of the whole picture counts as this many samples
 
 
 class ExemplarMemory:
@@ -64,6 +71,57 @@ def k_centre(samples: FloatArray, count: int) -> NDArray[np.intp]:
         product = np.matmul(samples, centre[:, :, None])[:, :, 0]
         distance = np.minimum(distance, squares - 2 * product + squares[rows, farthest, None])
     return chosen
+
+
+def chosen_exemplars(
+    settings: MotionSettings,
+    features: FloatArray,
+    terms: FloatArray,
+    active: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """Compute ``exemplars`` and ``usual`` of the constructor of ``Motion`` from some frames.
+
+    features  (frames, rows, columns, 16), divided by their deviation
+    terms     (frames, rows, columns, 12)
+    active    (frames, rows, columns)
+    """
+    rows, columns = settings.cells
+    samples = np.zeros((rows, columns, settings.samples, FEATURES), np.float32)
+    usual = np.zeros((rows, columns, len(TERMS)), np.float16)
+    for row, column in np.ndindex(rows, columns):
+        near = np.s_[:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
+        where = np.argwhere(active[near])
+        if len(where):
+            some = where[rng.choice(len(where), min(len(where), settings.samples), replace=False)]
+            frame, down, right = some.T
+            samples[row, column, : len(some)] = features[near][frame, down, right]
+            usual[row, column] = np.quantile(terms[near][frame, down, right], 0.99, axis=0)
+    by_cell = samples.reshape(rows * columns, settings.samples, FEATURES)
+    chosen = k_centre(by_cell, settings.exemplars - 1)
+    found = np.take_along_axis(by_cell, np.maximum(chosen, 0)[:, :, None], axis=1) * (chosen >= 0)[:, :, None]
+    exemplars = np.zeros((rows * columns, settings.exemplars, FEATURES), np.float16)  # zero: nothing moves
+    exemplars[:, 1:] = found
+    return exemplars.reshape(rows, columns, settings.exemplars, FEATURES), usual
+
+
+def cell_scale(distances: Sequence[FloatArray], at: float = _SCALE_QUANTILE) -> FloatArray:
+    """The scale of each cell, (cells,) float32, from the distances of held-out normal footage: one (n,) per cell.
+
+    It is their quantile ``at``.
+
+    Cells with few own samples use mostly the scale of the whole picture. Raises UsageError if nothing moves at all.
+    """
+    everywhere = np.concatenate(distances)
+    if not len(everywhere):
+        raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
+    whole = np.quantile(everywhere, at)
+    scale = np.full(len(distances), whole, np.float32)
+    for cell, own in enumerate(distances):
+        if len(own):
+            quantile = np.quantile(own, at)
+            scale[cell] = (len(own) * quantile + _SCALE_PRIOR * whole) / (len(own) + _SCALE_PRIOR)
+    return scale
 
 
 def _spacing(exemplars: FloatArray, neighbours: int) -> FloatArray:

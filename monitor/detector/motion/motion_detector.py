@@ -24,7 +24,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from monitor.detector.base import Detector, Observation, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.frontend import BINS, FrontEnd, View
@@ -37,12 +36,12 @@ from monitor.detector.motion.cells import (
     SPEED,
     TERMS,
     Cells,
-    grid,
     measure,
     over_usual,
     reasons,
 )
-from monitor.detector.motion.exemplars import ExemplarMemory, k_centre
+from monitor.detector.motion.exemplars import ExemplarMemory, cell_scale, chosen_exemplars
+from monitor.detector.motion.motion_settings import MotionSettings
 from monitor.detector.motion.taught_cells import TaughtCells
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
@@ -52,63 +51,12 @@ from monitor.types import Bools, Detection, FloatArray, Frame, Image, Traits
 _MOST_PICTURES, _STRETCH_S = 3000, 3.0  # maximum number of pictures to learn from, and length of their stretches
 _BACKGROUND_PICTURES = 300
 _FOLDS = 4  # quarters of the footage; the scale comes from distances to the exemplars of the other three quarters
-_SCALE_QUANTILE = 0.98
 _EARLIER_FEATURES = 13
 _OF_FLOW = BINS + 5  # number of features, the first ones, that come from optical flow
 _SPEED_WEIGHT, _AREA_WEIGHT = 1.0, 0.5
 _WHOLE_TOP_CELLS = 3
 _MOST_TRAITS, _TOLD = 48, 0.8  # cells of a frame that are kept for lessons, and their least score
 _TOLERANCE = 1.5  # what is taught once stands for more than what is learned from many examples of it
-_SCALE_PRIOR = 20  # in the scale of each cell, the scale of the whole picture counts as this many samples
-
-
-class MotionSettings(BaseModel):
-    """Settings of ``Motion``. width, height: size of the grey picture, px."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    width: int = Field(ge=16, le=1024, multiple_of=8)
-    height: int = Field(ge=16, le=1024, multiple_of=8)
-    exemplars: int = Field(default=96, ge=4, le=10_000)
-    samples: int = Field(
-        default=384, ge=4, le=100_000, description="maximum number of samples to choose a cell's exemplars from"
-    )
-    neighbours: int = Field(default=3, ge=1, le=10_000)
-    top_cells: int = Field(
-        default=8, ge=1, le=10_000, description="the frame's score is the mean of this many highest cells"
-    )
-    min_moving: float = Field(default=0.02, gt=0, le=1, description="minimum share of moving pixels in an active cell")
-    min_changed: float = Field(default=0.5, gt=0, le=1, description="or minimum share of changed pixels")
-    # Weights of speed and size; 0 in models from versions that did not use them.
-    speed_weight: float = Field(default=0.0, ge=0, le=1e9)
-    area_weight: float = Field(default=0.0, ge=0, le=1e9)
-    spacing: bool = Field(
-        default=True,
-        description="distances count in units of the exemplars' own spacing",
-    )
-    infrared: bool = Field(default=False, description="infrared pictures have exemplars of their own")
-
-    @field_validator("neighbours")
-    @classmethod
-    def _check_neighbours(cls, value: int, info: ValidationInfo) -> int:
-        if value > info.data.get("exemplars", value):
-            raise ValueError("there are fewer exemplars than that")
-        return value
-
-    @property
-    def cells(self) -> tuple[int, int]:
-        """(rows, columns) of cells."""
-        return grid(self.width, self.height)
-
-    @property
-    def places(self) -> tuple[int, int]:
-        """(rows, columns) of cells with exemplars: twice as many rows if infrared pictures have their own."""
-        rows, columns = self.cells
-        return rows * (2 if self.infrared else 1), columns
-
-    def active(self, cells: Cells) -> NDArray[np.bool_]:
-        """(rows, columns): the cells with enough moving or changed pixels to score."""
-        return cells.active(self.min_moving, self.min_changed)
 
 
 class MotionStream(FrontEnd):
@@ -223,7 +171,7 @@ class Motion(Detector):
         everything = np.arange(len(seen))
 
         def taught(frames: NDArray[np.intp]) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-            return _exemplars(settings, features[frames] / deviation, terms[frames], active[frames], rng)
+            return chosen_exemplars(settings, features[frames] / deviation, terms[frames], active[frames], rng)
 
         unscaled = np.ones(settings.cells, np.float32)
         distances: list[FloatArray] = []
@@ -504,54 +452,3 @@ class Motion(Detector):
         if min(tensors["scale"].min(), tensors["deviation"].min()) <= 0:
             raise ModelError("a scale of motion in this model is not above 0; train it again")
         return cls(given, *(tensors[name] for name in expected))
-
-
-def _exemplars(
-    settings: MotionSettings,
-    features: FloatArray,
-    terms: FloatArray,
-    active: NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """Compute ``exemplars`` and ``usual`` of the constructor from some frames.
-
-    features  (frames, rows, columns, 16), divided by their deviation
-    terms     (frames, rows, columns, 12)
-    active    (frames, rows, columns)
-    """
-    rows, columns = settings.cells
-    samples = np.zeros((rows, columns, settings.samples, FEATURES), np.float32)
-    usual = np.zeros((rows, columns, len(TERMS)), np.float16)
-    for row, column in np.ndindex(rows, columns):
-        near = np.s_[:, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-        where = np.argwhere(active[near])
-        if len(where):
-            some = where[rng.choice(len(where), min(len(where), settings.samples), replace=False)]
-            frame, down, right = some.T
-            samples[row, column, : len(some)] = features[near][frame, down, right]
-            usual[row, column] = np.quantile(terms[near][frame, down, right], 0.99, axis=0)
-    by_cell = samples.reshape(rows * columns, settings.samples, FEATURES)
-    chosen = k_centre(by_cell, settings.exemplars - 1)
-    found = np.take_along_axis(by_cell, np.maximum(chosen, 0)[:, :, None], axis=1) * (chosen >= 0)[:, :, None]
-    exemplars = np.zeros((rows * columns, settings.exemplars, FEATURES), np.float16)  # zero: nothing moves
-    exemplars[:, 1:] = found
-    return exemplars.reshape(rows, columns, settings.exemplars, FEATURES), usual
-
-
-def cell_scale(distances: Sequence[FloatArray], at: float = _SCALE_QUANTILE) -> FloatArray:
-    """The scale of each cell, (cells,) float32, from the distances of held-out normal footage: one (n,) per cell.
-
-    It is their quantile ``at``.
-
-    Cells with few own samples use mostly the scale of the whole picture. Raises UsageError if nothing moves at all.
-    """
-    everywhere = np.concatenate(distances)
-    if not len(everywhere):
-        raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
-    whole = np.quantile(everywhere, at)
-    scale = np.full(len(distances), whole, np.float32)
-    for cell, own in enumerate(distances):
-        if len(own):
-            quantile = np.quantile(own, at)
-            scale[cell] = (len(own) * quantile + _SCALE_PRIOR * whole) / (len(own) + _SCALE_PRIOR)
-    return scale

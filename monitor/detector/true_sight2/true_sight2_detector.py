@@ -18,7 +18,6 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from monitor.detector.base import Detector, Observation, Paced, Precision, Tensors, nan_detection, scored_places
 from monitor.detector.device import find_device
@@ -36,6 +35,7 @@ from monitor.detector.true_sight2.clip_inputs import (
     settled,
 )
 from monitor.detector.true_sight2.clip_net import HEADS, ClipNet, averaged
+from monitor.detector.true_sight2.fast_clip_net import fast_network
 from monitor.errors import ModelError
 from monitor.states import Reason
 from monitor.types import Bools, Detection, FloatArray, Frame, Image
@@ -321,41 +321,8 @@ class TrueSight2(Detector):
         return cls(net, checked, scene, device, precision)
 
 
-def fast_network(net: ClipNet, trunk: torch.dtype) -> ClipNet:
-    """A copy of the network with its normalisation folded into the convolutions, and all but its heads in ``trunk``."""
-    fast = copy.deepcopy(net)
-    _fold(fast)
-    fast.requires_grad_(False)
-    fast.trunk_to(trunk)
-    return fast.to(memory_format=torch.channels_last)
-
-
 def _at_peak(places: Tensor, fine: Tensor) -> Tensor:
     """The features (B, c) of the 2x2 places of ``fine`` (B, c, h, w) at the peak of each map (B, h - 1, w - 1)."""
     peak = places.flatten(1).argmax(dim=1)
     pooled = torch.nn.functional.avg_pool2d(fine, 2, stride=1).flatten(2)
     return pooled.gather(2, peak[:, None, None].expand(-1, pooled.shape[1], 1))[:, :, 0]
-
-
-class _Folded(torch.nn.Module):
-    """A convolution with folded normalisation and in-place ReLU. One module instead of three saves call overhead."""
-
-    def __init__(self, convolution: torch.nn.Conv2d, normalisation: torch.nn.BatchNorm2d) -> None:
-        super().__init__()
-        self._convolution = fuse_conv_bn_eval(convolution, normalisation)
-
-    def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self._convolution(x)
-        return found.relu_()
-
-
-def _fold(module: torch.nn.Module) -> None:
-    """Replace, in place, every convolution that is followed by a normalisation and a ReLU, by a folded one."""
-    for name, child in module.named_children():
-        if isinstance(child, torch.nn.Sequential) and isinstance(child[0], torch.nn.Conv2d):
-            _, normalisation, activation = child
-            assert isinstance(normalisation, torch.nn.BatchNorm2d)
-            assert isinstance(activation, torch.nn.ReLU)
-            setattr(module, name, _Folded(child[0], normalisation))
-        else:
-            _fold(child)

@@ -148,7 +148,7 @@ class CameraDay:
         return Complete(moment, frame.image, heat, frame.time_s)
 
     def how_rare(self, moment: DayMoment) -> str:
-        """In words how often the like has come in all days that are remembered."""
+        """In words how often something like it has come in all days that are remembered."""
         names = self.days.keys() | self.watched_s.keys()
         days = [
             PastDay(self.watched_s.get(name, 0.0), tuple(known.score for known in ranked), len(ranked) >= self.most)

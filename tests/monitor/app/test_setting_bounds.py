@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from monitor.app.config import MonitorConfig
 from monitor.app.planning import _capture
-from monitor.detector.motion.motion_detector import MotionSettings
+from monitor.detector.motion.motion_settings import MotionSettings
 from monitor.detector.scene.scene_detector import SceneSettings
 from monitor.detector.static_detector import StaticSettings
 from monitor.detector.true_sight.true_sight_detector import TrueSightSettings

@@ -3,56 +3,41 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber, Received
 from monitor.client.__main__ import app
 from monitor.judging.alarm_rate import rate_of
 from monitor.promise import DAY_S
-from tests.helpers.publishing import ANY, DEADLINE_S, publish_alert
+from tests.helpers.publishing import DEADLINE_S, publish_alert, running_publisher
 
 
 @pytest.fixture
 def monitor(tmp_path: Path) -> Iterator[Publisher]:
     """A monitor that runs in a thread and has sent the figures of two cameras, and an alert."""
-    started, ended = threading.Event(), threading.Event()
-    running: list[Publisher] = []
 
-    def run() -> None:
-        journal = Journal(tmp_path / "journal.sqlite3")
-        with journal, Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher:
-            publisher.publish_budget("door", rate_of(0, 60.0, 1.0), added_alarms=0, added_s=60.0)
-            publish_alert(publisher)
-            publisher.publish_budget("yard", rate_of(61, DAY_S, 1.0), added_alarms=61, added_s=DAY_S)
-            publisher.publish_budget("door", rate_of(4, 3 * DAY_S, 1.0), added_alarms=4, added_s=3 * DAY_S)
-            running.append(publisher)
-            started.set()
-            while not ended.wait(0.005):
-                publisher.tick(time.monotonic())
+    def begin(publisher: Publisher) -> None:
+        publisher.publish_budget("door", rate_of(0, 60.0, 1.0), added_alarms=0, added_s=60.0)
+        publish_alert(publisher)
+        publisher.publish_budget("yard", rate_of(61, DAY_S, 1.0), added_alarms=61, added_s=DAY_S)
+        publisher.publish_budget("door", rate_of(4, 3 * DAY_S, 1.0), added_alarms=4, added_s=3 * DAY_S)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert started.wait(DEADLINE_S)
-    yield running[0]
-    ended.set()
-    thread.join()
+    with running_publisher(tmp_path / "journal.sqlite3", begin) as publisher:
+        yield publisher
 
 
 def test_the_last_figures_of_each_camera_are_shown_and_a_broken_promise_is_an_exit_code(monitor: Publisher) -> None:
     done = CliRunner().invoke(app, ["budget", "--endpoint", monitor.alerts_endpoint])
     assert done.exit_code == 3, done.output
     assert done.stdout.splitlines() == [
-        "door  1.3 alarms a day (0.36 to 3.4) in 72 h, promised 1",
-        "yard  61 alarms a day (47 to 78) in 24 h, promised 1: the promise is broken",
+        "door  1.3 alarms per day (0.36 to 3.4) in 72 h, promised 1",
+        "yard  61 alarms per day (47 to 78) in 24 h, promised 1: the promise is broken",
     ]
     one = CliRunner().invoke(app, ["budget", "--endpoint", monitor.alerts_endpoint, "--camera", "door", "--json"])
     assert one.exit_code == 0, one.output

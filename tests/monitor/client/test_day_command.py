@@ -1,9 +1,8 @@
-"""``python -m monitor.client day``: the most unusual moments of a day, ranked, with how rare the like is."""
+"""``python -m monitor.client day``: the most unusual moments of a day, ranked, with how rare they are."""
 
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from monitor.alerts.journal import Journal
 from monitor.alerts.message_parts import ModelRef, ReasonBody
 from monitor.alerts.messages import AlertMessage, MomentMessage, RankedMoment
 from monitor.alerts.publisher import Publisher
@@ -22,7 +20,7 @@ from monitor.client.__main__ import app
 from monitor.client.ranked_days import RankedDays
 from monitor.errors import ConfigError
 from monitor.states import Reason
-from tests.helpers.publishing import ANY, DEADLINE_S, publish_alert
+from tests.helpers.publishing import DEADLINE_S, publish_alert, running_publisher
 
 TODAY = date.today()
 YESTERDAY = TODAY - timedelta(days=1)
@@ -50,29 +48,17 @@ def body(moment_id: str, day: date, ranking: Ranks, **changes: Any) -> dict[str,
 @pytest.fixture
 def monitor(tmp_path: Path) -> Iterator[Publisher]:
     """A monitor that runs in a thread and has sent moments of two cameras and days, and an alert."""
-    started, ended = threading.Event(), threading.Event()
-    running: list[Publisher] = []
 
-    def run() -> None:
-        journal = Journal(tmp_path / "journal.sqlite3")
-        with journal, Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher:
-            publisher.publish_moment("door", body("d0", YESTERDAY, [("d0", 3.0, "nothing like it in 2 days")]), b"old")
-            publisher.publish_moment("door", body("d1", TODAY, [("d1", 0.4, "nothing like it in 1 h")]), b"one")
-            publish_alert(publisher)
-            second = [("d2", 2.1, "nothing like it in 9 days"), ("d1", 0.9, "the like came once in 9 days")]
-            publisher.publish_moment("door", body("d2", TODAY, second, event_id="e-door-1"), b"two")
-            publisher.publish_moment("yard", body("y1", TODAY, [("y1", 1.0, "x"), ("lost", 0.1, "x")]), None)
-            running.append(publisher)
-            started.set()
-            while not ended.wait(0.005):
-                publisher.tick(time.monotonic())
+    def begin(publisher: Publisher) -> None:
+        publisher.publish_moment("door", body("d0", YESTERDAY, [("d0", 3.0, "nothing like it in 2 days")]), b"old")
+        publisher.publish_moment("door", body("d1", TODAY, [("d1", 0.4, "nothing like it in 1 h")]), b"one")
+        publish_alert(publisher)
+        second = [("d2", 2.1, "nothing like it in 9 days"), ("d1", 0.9, "something like it came once in 9 days")]
+        publisher.publish_moment("door", body("d2", TODAY, second, event_id="e-door-1"), b"two")
+        publisher.publish_moment("yard", body("y1", TODAY, [("y1", 1.0, "x"), ("lost", 0.1, "x")]), None)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert started.wait(DEADLINE_S)
-    yield running[0]
-    ended.set()
-    thread.join()
+    with running_publisher(tmp_path / "journal.sqlite3", begin) as publisher:
+        yield publisher
 
 
 def test_the_latest_day_of_each_camera_is_a_table_in_order_of_rank(monitor: Publisher) -> None:
@@ -81,10 +67,10 @@ def test_the_latest_day_of_each_camera_is_a_table_in_order_of_rank(monitor: Publ
     why = "speed 88 px/s, usual here up to 24 px/s"
     assert done.stdout.splitlines() == [
         str(TODAY),
-        "camera  rank  time      score  alarm  how rare                      why",
-        f"door    1     14:07:31  2.10   yes    nothing like it in 9 days     {why}",
-        f"door    2     14:07:31  0.90   no     the like came once in 9 days  {why}",
-        f"yard    1     14:07:31  1.00   no     x                             {why}",
+        "camera  rank  time      score  alarm  how rare                               why",
+        f"door    1     14:07:31  2.10   yes    nothing like it in 9 days              {why}",
+        f"door    2     14:07:31  0.90   no     something like it came once in 9 days  {why}",
+        f"yard    1     14:07:31  1.00   no     x                                      {why}",
     ]
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,7 +16,7 @@ from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber, Item, Malformed, NoRepair, Received, Unreadable
 from monitor.client.__main__ import app
-from tests.helpers.publishing import ANY, DEADLINE_S, publish_alert
+from tests.helpers.publishing import ANY, DEADLINE_S, publish_alert, running_publisher
 
 
 @contextmanager
@@ -33,24 +31,8 @@ def damaged(folder: Path, *statements: str) -> Iterator[Publisher]:
         rows.execute("DELETE FROM open_events")
         for statement in statements:
             rows.execute(statement)
-    started, ended = threading.Event(), threading.Event()
-    running: list[Publisher] = []
-
-    def run() -> None:
-        with Journal(path) as journal, Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher:
-            running.append(publisher)
-            started.set()
-            while not ended.wait(0.005):
-                publisher.tick(time.monotonic())
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    assert started.wait(DEADLINE_S)
-    try:
-        yield running[0]
-    finally:
-        ended.set()
-        thread.join()
+    with running_publisher(path) as publisher:
+        yield publisher
 
 
 SECOND = "WHERE position = (SELECT position FROM messages ORDER BY position LIMIT 1 OFFSET 1)"

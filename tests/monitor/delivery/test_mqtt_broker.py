@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -28,24 +27,23 @@ from monitor.states import AlertEvent, CameraState, Phase
 from monitor.testing.mosquitto import PROGRAM, Mosquitto, Observer
 from monitor.testing.sink_contract import report_of
 from tests.helpers.publishing import ANY, START, publish_alert
+from tests.helpers.ticking import Ticking
 
 needs_mosquitto = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed (apt-get install mosquitto)")
 pytestmark = needs_mosquitto
 END = AlertEvent(1, Phase.END, 10.0, 12.0, score=0.5, peak_score=1.5, peak_s=10.5, notify=True)
 JPEG = b"\xff\xd8 a picture"
-DEADLINE_S = 60.0
 WRONG, RIGHT = {"user": "me", "password": "hunter2"}, {"user": "me", "password": "right one"}
 
 
-class Running:
+class Running(Ticking):
     """A monitor's journal, publisher and deliveries; ``tick`` is its main loop."""
 
     def __init__(self, folder: Path, port: int, **mqtt: Any) -> None:
         settings = {"host": "127.0.0.1", "port": port} | mqtt
+        super().__init__()
         self.config = MonitorConfig.model_validate({"node": "lab", "mqtt": settings})
         self.folder = folder
-        self.stop = threading.Event()
-        self.stack = ExitStack()
         self.cameras: list[CameraReport] = [report_of("door")]
         self.sinks: list[Sink] = []
 
@@ -57,20 +55,9 @@ class Running:
             self.stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.stack.close()
-
     def tick(self) -> None:
         for sink in self.sinks:
             sink.tick(RunReport(1.0, 0, tuple(self.cameras)))
-
-    def until(self, condition: Callable[[], bool], what: str = "") -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline, f"never: {what}"
-            self.tick()
-            time.sleep(0.02)  # the main loop's pace
 
     def ready(self, observer: Observer) -> None:
         """Tick until the camera is announced and its states are there."""
@@ -79,18 +66,6 @@ class Running:
 
 def events(observer: Observer) -> list[dict[str, Any]]:
     return [json.loads(payload) for payload in observer.of("truesight/door/event")]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
-def observer(broker: Mosquitto) -> Iterator[Observer]:
-    with Observer(broker.port) as watching:
-        yield watching
 
 
 def test_a_camera_is_announced_with_its_states_and_an_event(

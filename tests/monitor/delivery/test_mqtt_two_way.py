@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -35,18 +32,19 @@ from monitor.testing.mosquitto import PROGRAM, Mosquitto, Observer
 from monitor.testing.sink_contract import report_of
 from tests.helpers.publishing import ANY, publish_alert
 from tests.helpers.teachable import event_of, monitor_that_learns_on, teachable_model
+from tests.helpers.ticking import DEADLINE_S, Ticking
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not installed (apt-get install mosquitto)")
-DEADLINE_S = 60.0
 BUDGET, ARMED, LAST_EVENT, ANSWER = (
     f"truesight/door/{what}" for what in ("false_alarms_per_day", "armed", "last_event", "answer")
 )
 
 
-class TwoWay:
+class TwoWay(Ticking):
     """A monitor's desk with all that serves there, and its deliveries; ``tick`` is its main loop."""
 
     def __init__(self, folder: Path, port: int, config: dict[str, Any] | None = None, **mqtt: Any) -> None:
+        super().__init__()
         self.folder = folder
         broker = {"host": "127.0.0.1", "port": port, "commands": True} | mqtt
         self.store = ChoiceStore(folder / "choices.json")
@@ -55,7 +53,6 @@ class TwoWay:
         model = teachable_model()
         camera = Camera(LevelSource("door", []), model, CaptureSettings(), monitor_that_learns_on("door", model))
         self.fleet = Fleet(Pipeline(), [camera])
-        self.stop = threading.Event()
 
     def __enter__(self) -> TwoWay:
         with ExitStack() as stack:
@@ -74,22 +71,11 @@ class TwoWay:
             self.stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop.set()
-        self.stack.close()
-
     def tick(self) -> None:
         for sink in self.sinks:
             sink.tick(RunReport(1.0, 0, (report_of("door"),)))
         for each in (self.mqtt, self.client, self.chooser):
             each.tick()
-
-    def until(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < deadline, f"never: {what}"
-            self.tick()
-            time.sleep(0.02)  # the main loop's pace
 
     def ready(self, observer: Observer) -> None:
         self.until(lambda: observer.last.get(ANSWER) is not None, "the camera's states")
@@ -101,18 +87,6 @@ class TwoWay:
     def who(self) -> list[str]:
         """Who has changed something, oldest first."""
         return [each["by"] for each in reversed(self.verdicts.changes(100))]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path) as started:
-        yield started
-
-
-@pytest.fixture
-def observer(broker: Mosquitto) -> Iterator[Observer]:
-    with Observer(broker.port) as watching:
-        yield watching
 
 
 def test_budget_and_arming_are_set_and_kept_over_a_restart(

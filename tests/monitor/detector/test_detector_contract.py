@@ -27,7 +27,9 @@ from monitor.detector.true_sight2.true_sight2_detector import TrueSight2, TrueSi
 from monitor.errors import ModelError
 from monitor.states import Reason
 from monitor.stream.regimes import Regime, small_picture
-from monitor.testing.detector_contract import DETECTOR_CHECKS, DetectorCase, DetectorCheck, check_foreign_parts
+from monitor.testing.detector_case import DetectorCase
+from monitor.testing.detector_contract import DETECTOR_CHECKS, DetectorCheck
+from monitor.testing.detector_storing import check_foreign_parts
 from monitor.testing.fakes import Brightness, frame
 from monitor.types import Detection, Frame, Image
 from tests.helpers.gliding import clip, ground, picture

@@ -14,7 +14,7 @@ def test_a_rate_is_given_with_its_exact_interval() -> None:
     rate = rate_of(4, 3 * DAY_S, 1.0)
     assert rate.per_day == pytest.approx(4 / 3)
     assert (rate.low, rate.high) == pytest.approx((chi2.ppf(0.025, 8) / 6, chi2.ppf(0.975, 10) / 6))
-    assert rate.text == "1.3 alarms a day (0.36 to 3.4) in 72 h, promised 1"
+    assert rate.text == "1.3 alarms per day (0.36 to 3.4) in 72 h, promised 1"
     assert rate_of(0, DAY_S, 1.0).high == pytest.approx(3.689, abs=1e-3)
     assert rate_of(1, 600.0, 1.0).text == "1 alarm in 10 min, too short to tell a rate per day, promised 1"
     nothing = rate_of(0, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""The ranking of a day: what is one moment, which are the first, and how rare the like is."""
+"""The ranking of a day: what is one moment, which are the first, and how rare they are."""
 
 from __future__ import annotations
 
@@ -86,10 +86,10 @@ def day(*scores: float, hours: float = 24.0, full: bool = False) -> PastDay:
     ("score", "days", "words"),
     [
         (1.0, [day(1.0, 0.5, hours=3)], "nothing like it in 3 h"),
-        (0.5, [day(1.0, 0.5, hours=3)], "the like came once in 3 h"),
-        (0.5, [day(1.0, 0.5, full=True)] * 9, "the like came at least 17 times in 9 days"),
+        (0.5, [day(1.0, 0.5, hours=3)], "something like it came once in 3 h"),
+        (0.5, [day(1.0, 0.5, full=True)] * 9, "something like it came at least 17 times in 9 days"),
         (0.7, [day(0.7, 0.5, full=True), *[day(0.6)] * 8], "nothing like it in 9 days"),
-        (0.5, [day(0.7, 0.6, 0.5), day(0.4, full=True)], "the like came twice in 2 days"),
+        (0.5, [day(0.7, 0.6, 0.5), day(0.4, full=True)], "something like it came twice in 2 days"),
     ],
 )
 def test_how_rare_the_like_is(score: float, days: list[PastDay], words: str) -> None:

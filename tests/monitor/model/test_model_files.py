@@ -26,16 +26,7 @@ from monitor.model.model_store import CARD_FILE, WEIGHTS_FILE, load_model, save_
 from monitor.testing.fakes import Brightness, held_out, provenance
 from tests.helpers.fuzzing import cases
 
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(REGISTRY, "brightness", "monitor.testing.fakes:Brightness")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    save_model(tmp_path / "model", "street", [Brightness()], held_out(), provenance())
-    return tmp_path / "model"
+pytestmark = pytest.mark.usefixtures("_brightness_registered")
 
 
 def pipe(file: Path) -> None:

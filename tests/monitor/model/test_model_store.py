@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from monitor.detector.base import Observation
-from monitor.detector.registry import REGISTRY
 from monitor.detector.true_sight.autoencoder import TrueSightNet
 from monitor.detector.true_sight.true_sight_detector import TrueSight
 from monitor.errors import ModelError, RunError
@@ -18,16 +17,7 @@ from monitor.testing.fakes import Brightness, held_out, provenance
 from monitor.text.commands import learn_command
 from monitor.types import Frame
 
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(REGISTRY, "brightness", "monitor.testing.fakes:Brightness")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    save_model(tmp_path / "model", "street", [Brightness()], held_out(), provenance())
-    return tmp_path / "model"
+pytestmark = pytest.mark.usefixtures("_brightness_registered")
 
 
 def test_what_is_saved_comes_back(folder: Path) -> None:

@@ -34,9 +34,9 @@ from monitor.sources.video import VideoSource
 from monitor.testing.fakes import LevelSource, Shown, ShownSource, picture
 from monitor.testing.faulty_camera import PASSWORD, Fault, FaultyCamera
 from monitor.testing.scripted import Clock, ScriptedSource, Shot, shots
+from monitor.testing.source_case import SourceCase
 from monitor.testing.source_contract import (
     SOURCE_CHECKS,
-    SourceCase,
     SourceCheck,
     check_hopeless,
     check_interrupted,

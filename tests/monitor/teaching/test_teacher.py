@@ -101,7 +101,9 @@ def test_what_is_normal_is_silent_from_then_on_and_something_else_is_not(house: 
     assert house.starts(200)
     assert house.starts(120)
     reply = house.ask(Feedback(event=event_id, verdict="Normal", all_hours=True))
-    assert reply.said == (f"door: event {event_id} is normal; the like is normal in this place at any hour from now on")
+    assert reply.said == (
+        f"door: event {event_id} is normal; similar events are normal in this place at any hour from now on"
+    )
     assert house.starts(200) == []
     assert house.starts(120), "something else"
     assert house.camera.model.id == house.model.id, "the calibration stays"
@@ -170,7 +172,7 @@ def test_a_normal_verdict_holds_around_its_hour_unless_it_is_for_all(house: Hous
     noon = replace(event.traits, hours=(12.0, 12.1))
     event_id = house.keep(replace(event, traits=noon))
     reply = house.ask(Feedback(event=event_id, verdict="normal", scope="picture"))
-    assert reply.said.endswith("the like is normal anywhere in the picture from 11:00 to 13:06 from now on")
+    assert reply.said.endswith("similar events are normal anywhere in the picture from 11:00 to 13:06 from now on")
 
 
 def test_a_preview_counts_what_would_have_been_hidden_and_changes_nothing(house: House) -> None:

@@ -149,7 +149,7 @@ def test_budgets_are_promised_beside_measured() -> None:
         page.store.take_budget(a_budget("door", sent_at=time.time(), broken=True))
         (budget,) = client.get("/api/v1/budget").json()
         assert (budget["promised_per_day"], budget["per_day"], budget["broken"]) == (1.0, 1.5, True)
-        assert budget["sentence"] == "1.5 alarms a day (0.3 to 4.4) in 48 h, promised 1: the promise is broken"
+        assert budget["sentence"] == "1.5 alarms per day (0.3 to 4.4) in 48 h, promised 1: the promise is broken"
         assert budget["windows"][1] == {"days": 7, "alarms": 3, "watched_days": 2.0}
 
 

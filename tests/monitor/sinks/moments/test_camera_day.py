@@ -114,7 +114,7 @@ def test_how_rare_counts_the_days_that_were_watched() -> None:
         camera.watched_s[camera.day] = 86_400.0
         camera._last = None
     last = camera.ranking(camera.day).moments[0]
-    assert camera.how_rare(last) == "the like came once in 9 days"
+    assert camera.how_rare(last) == "something like it came once in 9 days"
 
 
 def test_a_score_that_keeps_rising_is_a_moment_all_the_same() -> None:
