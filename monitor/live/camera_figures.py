@@ -111,10 +111,12 @@ class CameraFigures:
         monitor: CameraMonitor | None,
         now: float,
         amend: Callable[[CameraReport], CameraReport] = lambda report: report,
+        relief: str = "",
     ) -> CameraReport:
         """The camera's report at ``now`` (time.monotonic(), seconds).
 
-        amend: completes the report, for example while the camera learns
+        amend   completes the report, for example while the camera learns
+        relief  what it gives up because the machine is too busy, in words; "" if nothing
         """
         state, detail, unjudged = status.state, status.detail, self._watched.now
         promise = None if monitor is None else self.alarms.rate
@@ -130,6 +132,8 @@ class CameraFigures:
         elif self._watched.lately.nothing and state not in (*LOST, CameraState.CONNECTING, CameraState.LEARNING):
             detail = f"{_UNWATCHED}: {detail or self._why_not_judged(queue, status)}"
             state = state if state in PAUSED else CameraState.UNSCORED
+        elif state is CameraState.ONLINE and relief:
+            state, detail = CameraState.OVERLOADED, relief
         elif state is CameraState.ONLINE and dropping:
             state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
         elif state is CameraState.ONLINE and self._behind:

@@ -181,6 +181,8 @@ class Watch:
     def _tick(self) -> RunReport:
         now = self._clock()
         self._end_of_the_lost()
+        eventful = {m.name for m in self._fleet if m.monitor is not None and m.monitor.alarmed}
+        self._fleet.pipeline.balance(now, eventful)
         reports = []
         for member in self._fleet:
             report = self._report(member, now)
@@ -196,7 +198,14 @@ class Watch:
     def _report(self, member: Member, now: float) -> CameraReport:
         feed, source = member.feed, member.camera.source
         return member.figures.report(
-            source.name, source.label, feed.status, feed.counters, member.monitor, now, self._learning.amend
+            source.name,
+            source.label,
+            feed.status,
+            feed.counters,
+            member.monitor,
+            now,
+            self._learning.amend,
+            feed.relief.said,
         )
 
 

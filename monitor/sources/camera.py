@@ -6,7 +6,6 @@ import math
 import time
 from collections import deque
 from pathlib import Path
-from typing import cast
 
 import cv2
 
@@ -18,6 +17,7 @@ from monitor.sources.picture_budget import MOST_PIXELS, file_fits
 from monitor.sources.reach import why_unreachable
 from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
 from monitor.sources.source import Position, Reader, Source
+from monitor.sources.sparing import Sparing, SparingCapture
 from monitor.sources.stream_clock import StreamClock
 from monitor.sources.web import Web, is_web, looks_like_picture, why_no_video
 from monitor.text.commands import monitor_command
@@ -198,24 +198,32 @@ class CameraReader(Reader):
     """
 
     def __init__(self, capture: cv2.VideoCapture, source: CameraSource, *, timed_out: bool = False) -> None:
-        self._capture = capture
-        self._source = source
         self.fps = plausible_fps(capture)
+        self._capture = SparingCapture(capture, self.fps)
+        self._source = source
         self._backlog = round(_BACKLOG_S * self.fps)
         self._timed_out = timed_out
         self._opened = time.monotonic()
         self._clock = StreamClock()
         self._last = Position(-1, 0.0)
+        self._sparing = Sparing()
         self._ready: deque[tuple[Position, bool]] = deque()  # positions to return, and whether they have a picture
         self._decoded = True  # whether the last grabbed frame has a picture
         self._in_a_row = self._waited_for = 0  # frames that could not be decoded; and those that were waited for
 
     def grab(self) -> Position:
         """Wait for the next frame. Raises StallError after the read timeout, CaptureError when the stream ends."""
-        if not self._ready:
-            self._read()
-        position, self._decoded = self._ready.popleft()
-        return position
+        while True:
+            if not self._ready:
+                self._read()
+            position, self._decoded = self._ready.popleft()
+            spared = self._capture.spared and not self._ready
+            if (given := self._sparing.take(position, spared=spared)) is not None:
+                return given
+
+    def spare(self, share: float) -> None:
+        """See Reader.spare: only streams of H.264 and H.265 are decoded in part."""
+        self._capture.spare(share)
 
     def _read(self) -> None:
         """Wait for the next frame that can be decoded, a second at most if there are others."""
@@ -281,14 +289,14 @@ class CameraReader(Reader):
         if not self._decoded:
             return None
         decoded, image = self._capture.retrieve()
-        return cast(Image, image) if decoded else None
+        return image if decoded else None
 
     def retrieve_into(self, memory: Image) -> Image | None:
         """See Reader.retrieve_into."""
         if not self._decoded:
             return None
         decoded, image = self._capture.retrieve(memory)
-        return cast(Image, image) if decoded else None
+        return image if decoded else None
 
     def close(self) -> None:
         """Close the connection."""

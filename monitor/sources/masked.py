@@ -79,6 +79,9 @@ class _MaskedReader(Reader):
         self._note()
         return found
 
+    def spare(self, share: float) -> None:
+        self._reader.spare(share)
+
     def retrieve(self) -> Image | None:
         image = self._reader.retrieve()
         # The reader may give the same picture again.

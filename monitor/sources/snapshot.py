@@ -49,6 +49,10 @@ class WebReader(Reader):
         self._grabbed = True
         return position
 
+    def spare(self, share: float) -> None:
+        """See Reader.spare."""
+        self._reader.spare(share)
+
     def retrieve(self) -> Image | None:
         """See Reader.retrieve."""
         return self._reader.retrieve()
