@@ -69,6 +69,7 @@ class LiveFileReader(VideoReader):
         self.fps = source.fps
         self._sparing_capture = SparingCapture(capture, source.fps)
         self._sparing = Sparing()
+        self.sparing = self._sparing_capture.able
         self._blind = source.blind
         self._clock = clock
         self._sleep = sleep

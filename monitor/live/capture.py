@@ -327,8 +327,8 @@ class Capture:
     def _relieve(self, reader: Reader, relief: Relief) -> None:
         """Give this up from the next frame on."""
         wanted = min(self._rules.settings.analysis_fps or reader.fps, reader.fps)
-        slower = max(relief.rate * wanted, min(wanted, LEAST_FPS))
-        self._rules.slow(slower if relief.rate < 1.0 else None)
+        rate = relief.rate * (1.0 if reader.sparing else relief.decoded)
+        self._rules.slow(max(rate * wanted, min(wanted, LEAST_FPS)) if rate < 1.0 else None)
         reader.spare(relief.decoded)
         self._relief_in_use = relief
 

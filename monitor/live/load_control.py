@@ -4,8 +4,8 @@ Without it, a machine at its limit collapses: it decodes frames that are then dr
 frames are dropped: first fewer analysed frames, then fewer decoded ones. All cameras give up the same, but a camera
 with an open event keeps more.
 
-It steps down when the load is too high for a moment, and up when there has been room for a while. A step up that was
-too much makes it wait twice as long before the next one. So it does not swing.
+It steps down when the load is too high for a moment, and up when there has been room for a while. A level that was too
+much is tried again later, each time after twice the time. So it does not swing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ class Relief:
     """What a live camera gives up.
 
     rate     share of the frames per second that would be analysed, above 0, at most 1
-    decoded  share of its frames that are decoded, if the stream allows it, see ``Reader.spare``
+    decoded  share of its frames that are decoded, see ``Reader.spare``. If the stream does not allow that, so many
+             fewer frames are analysed
     """
 
     rate: float = 1.0
@@ -34,12 +35,12 @@ class Relief:
 
 _BUSY = "this machine is too busy; watch fewer cameras, lower analysis_fps or use a faster device"
 
-# Decoding takes about half of all. From 0.7 on, decoding less saves more than analysing less.
+# Decoding takes about half of all. Where less is decoded, as much less is analysed, so that this saves twice.
 LEVELS = tuple(
     Relief(rate, decoded)
     for rate, decoded in (
-        *((1.0, 1.0), (0.85, 1.0), (0.7, 1.0), (0.7, 0.85), (0.7, 0.75), (0.7, 0.65), (0.7, 0.55)),
-        *((0.6, 0.5), (0.5, 0.45), (0.4, 0.4), (0.35, 0.3), (0.3, 0.25), (0.2, 0.2), (0.2, 0.1)),
+        *((1.0, 1.0), (0.9, 1.0), (0.9, 0.85), (0.9, 0.75), (0.9, 0.65), (0.9, 0.57), (0.9, 0.5)),
+        *((0.8, 0.45), (0.7, 0.4), (0.6, 0.35), (0.5, 0.3), (0.4, 0.25), (0.3, 0.2), (0.2, 0.15), (0.2, 0.1)),
     )
 )
 """What is given up at each level, from nothing on."""
@@ -80,12 +81,14 @@ class Load:
     def low(self) -> bool:
         """Whether there is room for more."""
         busy = self.dropped > 0 or self.waited_s > 0.08 or self.scoring > 0.8
-        return not busy and (self.idle is None or self.idle > 0.4)
+        return not busy and (self.idle is None or self.idle > 0.6)
 
 
-FIRST_PATIENCE_S, MOST_PATIENCE_S = 4.0, 120.0
-"""Seconds of room before the first step up, and before one after many that were too much."""
-_HELD_S = 20.0  # a step up after which the load stays right for this long was not too much
+PATIENCE_S = 4.0
+"""Seconds of room before a step up."""
+FIRST_WAIT_S, MOST_WAIT_S = 16.0, 600.0
+"""Seconds until a level that was too much is tried again: they double each time from the first to the last."""
+_HELD_S = 20.0  # a level at which the load stays right for this long is not too much
 _SETTLES_S = 2.0  # what a step changes shows after this time
 
 
@@ -95,11 +98,11 @@ class LoadControl:
     def __init__(self) -> None:
         self.level = 0
         """The present level, an index of ``LEVELS``."""
-        self._patience_s = FIRST_PATIENCE_S
         self._stepped_s = -_SETTLES_S  # time of the last step
-        self._raised_s: float | None = None  # time of the last step up that may still prove to be too much
+        self._raised = False  # the last step was up, and may still prove to be too much
         self._low_since_s: float | None = None
         self._high_in_a_row = 0
+        self._too_much: dict[int, tuple[float, float]] = {}  # level -> (when it is tried again, how long it waits then)
 
     def update(self, now_s: float, load: Load) -> int:
         """Take a measurement at ``now_s``, seconds, increasing. Returns the new level."""
@@ -108,19 +111,31 @@ class LoadControl:
             self._low_since_s = None
         elif self._low_since_s is None:
             self._low_since_s = now_s
-        if self._raised_s is not None and now_s - self._raised_s >= _HELD_S:
-            self._raised_s, self._patience_s = None, max(FIRST_PATIENCE_S, self._patience_s / 2)
-        if now_s - self._stepped_s < _SETTLES_S:
+        since_s = now_s - self._stepped_s
+        if self._raised and since_s >= _HELD_S:
+            self._raised = False
+            self._too_much.pop(self.level, None)
+        if since_s < _SETTLES_S:
             return self.level
         if self._high_in_a_row >= 2 or (load.far_too_high and load.dropped):
-            self._step(now_s, 2 if load.far_too_high else 1)
-            if self._raised_s is not None:
-                self._raised_s, self._patience_s = None, min(2 * self._patience_s, MOST_PATIENCE_S)
-        elif self.level and self._low_since_s is not None and now_s - self._low_since_s >= self._patience_s:
-            self._step(now_s, -1)
-            self._raised_s = now_s
+            self._step_down(now_s, load)
+        elif self.level and self._low_since_s is not None and now_s - self._low_since_s >= PATIENCE_S:
+            again_s, _ = self._too_much.get(self.level - 1, (now_s, 0.0))
+            if now_s >= again_s:
+                self._step_to(self.level - 1, now_s)
+                self._raised = True
         return self.level
 
-    def _step(self, now_s: float, by: int) -> None:
-        self.level = min(max(self.level + by, 0), len(LEVELS) - 1)
+    def _step_down(self, now_s: float, load: Load) -> None:
+        """Ask for less. After a step up that was too much, as much as before."""
+        if self._raised:
+            _, wait_s = self._too_much.get(self.level, (0.0, FIRST_WAIT_S / 2))
+            wait_s = min(2.0 * wait_s, MOST_WAIT_S)
+            self._too_much[self.level] = (now_s + wait_s, wait_s)
+        twice = load.far_too_high and not self._raised
+        self._step_to(min(self.level + (2 if twice else 1), len(LEVELS) - 1), now_s)
+        self._raised = False
+
+    def _step_to(self, level: int, now_s: float) -> None:
+        self.level = level
         self._stepped_s, self._low_since_s, self._high_in_a_row = now_s, None, 0

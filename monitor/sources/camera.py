@@ -199,7 +199,9 @@ class CameraReader(Reader):
 
     def __init__(self, capture: cv2.VideoCapture, source: CameraSource, *, timed_out: bool = False) -> None:
         self.fps = plausible_fps(capture)
-        self._capture = SparingCapture(capture, self.fps)
+        # What decodes on hardware costs no core.
+        self._capture = SparingCapture(capture, self.fps, whole=source.hardware)
+        self.sparing = self._capture.able
         self._source = source
         self._backlog = round(_BACKLOG_S * self.fps)
         self._timed_out = timed_out

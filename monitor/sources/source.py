@@ -38,6 +38,8 @@ class Reader(ABC):
 
     fps: float
     """Nominal frames per second of the source, > 0; an estimate if the source does not report it."""
+    sparing: bool = False
+    """Whether ``spare`` has an effect."""
     pid: int | None = None
     """The process that decodes, if it is another one."""
     frame_name: str = ""

@@ -66,14 +66,17 @@ class SparingCapture:
 
     capture  the stream, read by nothing else
     fps      nominal frames per second
+    whole    True: never decode it in part
 
+    ``able`` is True if the stream is of a kind that can be decoded in part.
     ``spared`` is True after a ``grab`` that stepped to a frame which is not decoded, on purpose.
     """
 
-    def __init__(self, capture: cv2.VideoCapture, fps: float) -> None:
+    def __init__(self, capture: cv2.VideoCapture, fps: float, *, whole: bool = False) -> None:
         self._capture = capture
         self._fps = fps
-        self._codec = _CODECS.get(int(capture.get(cv2.CAP_PROP_FOURCC)))
+        self._codec = None if whole else _CODECS.get(int(capture.get(cv2.CAP_PROP_FOURCC)))
+        self.able = self._codec is not None
         self._share = 1.0
         self._group: int | None = None  # frames from a key frame to the next; None before two key frames
         self._since = 0  # frames since the last key frame

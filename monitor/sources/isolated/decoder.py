@@ -83,7 +83,7 @@ class Command:
 class Reply:
     """One message of the decoder. Each kind uses only the fields that it needs.
 
-    index, time_s, passed, longest_s  the frame's Position
+    index, time_s, passed, longest_s  the frame's Position; index of OPENED: 1 if the reader is sparing, otherwise 0
     fps                    the reader's rate, frames per second
     offset                 offset of the picture in shared memory, bytes
     width, height          size of the picture, px
@@ -165,7 +165,7 @@ def serve(source: Source, link: socket.socket, pictures: PictureWriter, bell_fd:
     try:
         _say(link, Reply(Kind.READY))
         with source.open() as reader:
-            _say(link, Reply(Kind.OPENED, fps=reader.fps))
+            _say(link, Reply(Kind.OPENED, index=int(reader.sparing), fps=reader.fps))
             ahead = _Ahead(reader)
             position: Position | None = None
             share = 1.0

@@ -89,7 +89,7 @@ class IsolatedSource(Source):
         except BaseException:
             decoder.close()
             raise
-        return IsolatedReader(decoder, opened.fps, self.read_timeout_s)
+        return IsolatedReader(decoder, opened, self.read_timeout_s)
 
     def number(self, index: int) -> int:
         """See Source.number."""
@@ -119,8 +119,8 @@ class IsolatedSource(Source):
 class IsolatedReader(Reader):
     """Steps through a source that a child process has opened. It returns pictures in shared memory, without a copy."""
 
-    def __init__(self, decoder: _Decoder, fps: float, read_timeout_s: float) -> None:
-        self.fps = fps
+    def __init__(self, decoder: _Decoder, opened: Reply, read_timeout_s: float) -> None:
+        self.fps, self.sparing = opened.fps, opened.index == 1
         self.pid = decoder.process.pid
         self._decoder = decoder
         self._read_timeout_s = read_timeout_s
