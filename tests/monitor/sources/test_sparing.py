@@ -128,7 +128,7 @@ def test_frames_that_are_left_out_are_counted_and_make_no_gap() -> None:
     given = [
         found
         for number in range(50)
-        if (found := sparing.take(Position(number, number / FPS), spared=15 <= number % 25)) is not None
+        if (found := sparing.take(Position(number, number / FPS), spared=number % 25 >= 15)) is not None
     ]
     assert [found.index for found in given] == [*range(15), *range(25, 40)]
     after = given[15]
