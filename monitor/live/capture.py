@@ -364,11 +364,11 @@ class Capture:
         if (wanted := self._rule_settings) is not self._rules_in_use:
             self._rules_in_use = wanted
             rules.use(wanted)
-        due = rules.arrive(time_s, reader.fps, position.longest_s)
+        due = rules.arrive(time_s, reader.fps, position.longest_s, spared=position.spared)
         before = self._health()
         came = 1 + position.passed
         self._change(before.state, before.detail, frames_in=came, missing=missing, last_frame_at=captured_at)
-        if not due or position.spared:
+        if not due:
             return True
         image = self._retrieve(reader)
         if image is None:

@@ -196,7 +196,7 @@ class SparingCapture:
         # As OpenCV converts: other coefficients would change the colours that the camera's model has learned.
         picture = self._now.reformat(format="bgr24", interpolation="BICUBIC", src_colorspace="ITU601")
         plane = picture.planes[0]
-        image = np.frombuffer(plane, np.uint8).reshape(picture.height, plane.line_size)[:, : 3 * picture.width]
+        image = np.frombuffer(memoryview(plane), np.uint8).reshape(picture.height, plane.line_size)[:, : 3 * picture.width]
         image = image.reshape(picture.height, picture.width, 3)
         if memory is None or memory.shape != image.shape:
             return True, image.copy()

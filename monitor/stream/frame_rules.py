@@ -144,12 +144,15 @@ class FrameRules:
         """
         return self._last_s is not None and self._gaps.is_gap(time_s, fps, longest_s)
 
-    def arrive(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
-        """Take a frame that is not decoded yet. Returns True if it is analysed. After a gap, a new segment starts."""
+    def arrive(self, time_s: float, fps: float, longest_s: float = 0.0, *, spared: bool = False) -> bool:
+        """Take a frame that is not decoded yet. Returns True if it is analysed. After a gap, a new segment starts.
+
+        spared: it will not be decoded, see ``Position``
+        """
         if self.is_gap(time_s, fps, longest_s):
             self.new_segment()
         self._longest_s = longest_s
-        if self._sampler.due(time_s):
+        if self._sampler.due(time_s) and not spared:
             return True
         self._reached(time_s)
         return False

@@ -30,6 +30,7 @@ def write(path: Path, codec: str = "libx264", group: int = GROUP, frames: int = 
     options = {} if codec == "mjpeg" else options | ({"x265-params": "log-level=0"} if codec == "libx265" else {})
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, FPS, options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = 160, 96
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         for number in range(frames):
