@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING, cast
 import cv2
 import numpy as np
 
+from monitor.allocator import keep_freed_memory
 from monitor.sources.source import Position
 from monitor.types import Image
 
 if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 _CODECS = {
     cv2.VideoWriter.fourcc(*letters): codec
@@ -81,6 +83,7 @@ class SparingCapture:
         self._group: int | None = None  # frames from a key frame to the next; None before two key frames
         self._since = 0  # frames since the last key frame
         self._seen_key = False
+        self._converter: VideoReformatter | None = None
         self._decoder: VideoCodecContext | None = None  # once the packets are decoded here
         self._whole = False  # all frames since the last key frame have been decoded
         self._now: VideoFrame | None = None
@@ -144,6 +147,7 @@ class SparingCapture:
     def _take_over(self) -> None:
         """From the next packet on, OpenCV only reads, and PyAV decodes. It stays so: OpenCV knows no way back."""
         import av
+        from av.video.reformatter import VideoReformatter
 
         if not self._capture.set(cv2.CAP_PROP_FORMAT, -1):
             self._codec = None  # this OpenCV cannot
@@ -153,6 +157,8 @@ class SparingCapture:
         decoder.thread_count = 1  # each further thread would delay every frame
         decoder.extradata = self._extradata()
         self._decoder, self._whole = decoder, False
+        self._converter = VideoReformatter()  # one for all frames keeps its tables
+        keep_freed_memory()
         self.spare(self._share)
 
     def _extradata(self) -> bytes | None:
@@ -194,9 +200,12 @@ class SparingCapture:
         if self._now is None or self.spared:
             return False, None
         # As OpenCV converts: other coefficients would change the colours that the camera's model has learned.
-        picture = self._now.reformat(format="bgr24", interpolation="BICUBIC", src_colorspace="ITU601")
+        assert self._converter is not None
+        picture = self._converter.reformat(self._now, format="bgr24", interpolation="BICUBIC", src_colorspace="ITU601")
         plane = picture.planes[0]
-        image = np.frombuffer(memoryview(plane), np.uint8).reshape(picture.height, plane.line_size)[:, : 3 * picture.width]
+        image = np.frombuffer(memoryview(plane), np.uint8).reshape(picture.height, plane.line_size)[
+            :, : 3 * picture.width
+        ]
         image = image.reshape(picture.height, picture.width, 3)
         if memory is None or memory.shape != image.shape:
             return True, image.copy()

@@ -103,7 +103,6 @@ def test_each_level_gives_up_more_and_says_so_in_words() -> None:
     assert LEVELS[0].said == ""
     for lower, higher in pairwise(LEVELS):
         assert higher.rate * higher.decoded < lower.rate * lower.decoded
-        assert higher.rate <= lower.rate
         assert higher.decoded <= lower.decoded
     assert LEVELS[1].said.startswith("fewer frames are analysed: this machine is too busy")
     assert LEVELS[-1].said.startswith("fewer frames are decoded and analysed: ")
