@@ -267,7 +267,7 @@ def test_what_a_camera_gives_up_is_its_state_and_dropped_frames_change_nothing_a
     figures, monitor = CameraFigures(live=True), monitor_of("cam")
     told = []
     for second in range(30):
-        relief = LEVELS[2 if second < 10 else 6 if second < 20 else 0].said
+        relief = LEVELS[4 if second < 10 else 6 if second < 20 else 0].said
         queue = QueueCounters(put=10 * second, dropped_full=min(15, second))
         status = CaptureStatus(CameraState.ONLINE)
         report = figures.report("cam", "t", status, queue, monitor, float(second), relief=relief)

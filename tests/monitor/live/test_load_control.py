@@ -10,7 +10,7 @@ import pytest
 from monitor.live.load_control import LEVELS, Load, LoadControl
 
 RATE, FPS = 10.0, 25.0
-ANALYSE_S, DECODE_S, CORES = 0.0054, 0.0019, 2.0
+ANALYSE_S, DECODE_S, CORES = 0.0062, 0.0021, 2.0
 MOST = round(CORES / (RATE * ANALYSE_S + FPS * DECODE_S))
 """Cameras that the machine can just watch."""
 
