@@ -84,6 +84,7 @@ class SparingCapture:
         self._since = 0  # frames since the last key frame
         self._seen_key = False
         self._converter: VideoReformatter | None = None
+        self._colours = 0
         self._decoder: VideoCodecContext | None = None  # once the packets are decoded here
         self._whole = False  # all frames since the last key frame have been decoded
         self._now: VideoFrame | None = None
@@ -147,7 +148,7 @@ class SparingCapture:
     def _take_over(self) -> None:
         """From the next packet on, OpenCV only reads, and PyAV decodes. It stays so: OpenCV knows no way back."""
         import av
-        from av.video.reformatter import VideoReformatter
+        from av.video.reformatter import Colorspace, VideoReformatter
 
         if not self._capture.set(cv2.CAP_PROP_FORMAT, -1):
             self._codec = None  # this OpenCV cannot
@@ -158,6 +159,7 @@ class SparingCapture:
         decoder.extradata = self._extradata()
         self._decoder, self._whole = decoder, False
         self._converter = VideoReformatter()  # one for all frames keeps its tables
+        self._colours = int(Colorspace.ITU601)
         keep_freed_memory()
         self.spare(self._share)
 
@@ -201,7 +203,9 @@ class SparingCapture:
             return False, None
         # As OpenCV converts: other coefficients would change the colours that the camera's model has learned.
         assert self._converter is not None
-        picture = self._converter.reformat(self._now, format="bgr24", interpolation="BICUBIC", src_colorspace="ITU601")
+        picture = self._converter.reformat(
+            self._now, format="bgr24", interpolation="BICUBIC", src_colorspace=self._colours
+        )
         plane = picture.planes[0]
         image = np.frombuffer(memoryview(plane), np.uint8).reshape(picture.height, plane.line_size)[
             :, : 3 * picture.width

@@ -328,8 +328,15 @@ def test_a_monitor_that_cannot_start_is_an_error_with_its_own_words(tmp_path: Pa
 
 def test_a_machine_that_bends_keeps_most_of_its_best_sum_and_one_that_breaks_does_not() -> None:
     def bend(cameras: int, analysed: int, age_s: float) -> Bend:
-        counts = {"frames_in": (500,) * cameras, "analysed": (analysed,) * (cameras - 1) + (analysed + 20,)}
-        measured = Measured(cameras, False, seconds=20.0, dropped=(40,) * cameras, score_ages_s=(age_s,) * 9, **counts)
+        measured = Measured(
+            cameras,
+            decode_only=False,
+            seconds=20.0,
+            frames_in=(500,) * cameras,
+            analysed=(analysed,) * (cameras - 1) + (analysed + 20,),
+            dropped=(40,) * cameras,
+            score_ages_s=(age_s,) * 9,
+        )
         return Bend.of(measured)
 
     best = bend(16, 200, 0.1)
