@@ -117,7 +117,7 @@ def figures_of(steps: list[Step]) -> list[dict[str, object]]:
     found = []
     for step in steps:
         figures: dict[str, object] = {**vars(step.measured), "faults": step.faults}
-        for name in ("score_ages_s", "alert_ages_s"):
+        for name in ("score_ages_s", "alert_ages_s", "behind_s"):
             ages = getattr(step.measured, name)
             quantiles = {f"p{share:g}": quantile(ages, share / 100) for share in (50, 95, 99)} if ages else {}
             figures[name] = {"n": len(ages), **quantiles}

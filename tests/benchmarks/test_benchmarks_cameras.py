@@ -203,6 +203,19 @@ def test_a_subscriber_counts_ages_and_what_was_not_scored() -> None:
     assert [age for _, age in seen.score_ages] == pytest.approx([0.03] * 3)
     assert (seen.scores, seen.unscored) == ([0.5, 0.7], 1)
     assert seen.first_at["a"] == pytest.approx(100.11)
+    assert [late for _, late in seen.behind] == pytest.approx([0.0] * 3)
+
+
+def test_what_a_late_decoder_gives_is_behind_although_it_was_read_just_now() -> None:
+    seen = Seen()
+    for second, late in ((0.0, 0.3), (1.0, 0.0), (2.0, 0.5), (3.0, 4.0)):
+        message = ScoreMessage(
+            schema=SCHEMA, node="n", epoch="e", seq=1, sent_at=second, camera="a", time_s=second, frame_index=0,
+            score=0.1, captured_at=100.0 + second + late,
+        )  # fmt: skip
+        seen.take(message, 100.0 + second + late + 0.01)
+    assert [late for _, late in seen.behind[1:]] == pytest.approx([0.0, 0.5, 4.0])
+    assert max(age for _, age in seen.score_ages) == pytest.approx(0.01)
 
 
 def test_the_result_names_both_counts_their_ratio_and_the_limits() -> None:
@@ -335,7 +348,8 @@ def test_a_machine_that_bends_keeps_most_of_its_best_sum_and_one_that_breaks_doe
             frames_in=(500,) * cameras,
             analysed=(analysed,) * (cameras - 1) + (analysed + 20,),
             dropped=(40,) * cameras,
-            score_ages_s=(age_s,) * 9,
+            score_ages_s=(0.1,) * 9,
+            behind_s=(age_s,) * 9,
         )
         return Bend.of(measured)
 
