@@ -44,11 +44,15 @@ class LiveFile(Source):
 
     def open(self) -> LiveFileReader:
         """Open the file. Raises CaptureError."""
+        return self.read_with(time.monotonic, time.sleep)
+
+    def read_with(self, clock: Callable[[], float], sleep: Callable[[float], None]) -> LiveFileReader:
+        """Open the file for a reader with this clock, see LiveFileReader. Raises CaptureError."""
         # One thread, as for a network camera, because decoding with more threads delays every frame.
         capture = open_capture(str(self.path), parameters=[cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
             raise CaptureError(f"{self.path} is not a video that OpenCV can read")
-        return LiveFileReader(capture, self)
+        return LiveFileReader(capture, self, clock, sleep)
 
 
 class LiveFileReader(VideoReader):
