@@ -12,7 +12,7 @@ import cv2
 from monitor.errors import CaptureError
 from monitor.sources.opencv import open_capture
 from monitor.sources.source import Position, Source
-from monitor.sources.sparing import Sparing, SparingCapture
+from monitor.sources.sparing import LATE_S, Sparing, SparingCapture
 from monitor.sources.video import VideoReader
 from monitor.types import Image
 
@@ -96,6 +96,8 @@ class LiveFileReader(VideoReader):
                 capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
                 if not capture.grab():
                     raise CaptureError(f"{self._label}: no frame can be read")
+            if self._clock() - due_s > LATE_S:
+                capture.catch_up()
             position = Position(self._index, due_s - self._opened_s)
             if (given := self._sparing.take(position, spared=capture.spared)) is not None:
                 return given

@@ -17,7 +17,7 @@ from monitor.sources.picture_budget import MOST_PIXELS, file_fits
 from monitor.sources.reach import why_unreachable
 from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
 from monitor.sources.source import Position, Reader, Source
-from monitor.sources.sparing import Sparing, SparingCapture
+from monitor.sources.sparing import Lateness, Sparing, SparingCapture
 from monitor.sources.stream_clock import StreamClock
 from monitor.sources.web import Web, is_web, looks_like_picture, why_no_video
 from monitor.text.commands import monitor_command
@@ -208,7 +208,7 @@ class CameraReader(Reader):
         self._opened = time.monotonic()
         self._clock = StreamClock()
         self._last = Position(-1, 0.0)
-        self._sparing = Sparing()
+        self._sparing, self._lateness = Sparing(), Lateness()
         self._ready: deque[tuple[Position, bool]] = deque()  # positions to return, and whether they have a picture
         self._decoded = True  # whether the last grabbed frame has a picture
         self._in_a_row = self._waited_for = 0  # frames that could not be decoded; and those that were waited for
@@ -249,6 +249,10 @@ class CameraReader(Reader):
             # OpenCV counts frames at a nominal rate if a stream has no timestamps: the clock finds that out.
             pts_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
             time_s = self._clock.time_of(now_s, pts_s if math.isfinite(pts_s) else None, waited_s)
+            if not self._clock.trusted:  # only the stream itself can tell how late it is
+                self._lateness = Lateness()
+            elif self._lateness.take(now_s, time_s, self._clock.longest_wait_s):
+                self._capture.catch_up()
         last, came = self._last, failed + (waited_s is not None)
         step_s = max(_TICK_S, (time_s - last.time_s) / came)
         for number in range(1, came + 1):

@@ -10,6 +10,7 @@ whole.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -36,6 +37,9 @@ LONGEST_REST_S = 2.5
 """At most so many seconds before a key frame are left out."""
 SILENT_S = 1.0
 """After so many seconds, a frame that is not decoded is returned all the same: a reader must not be silent for long."""
+LATE_S = 1.0
+"""A reader that is later than this leaves out all but key frames, until it has caught up."""
+_DRIFT = 1e-3
 _LONGEST_GROUP_S = 10.0  # streams with rarer key frames are decoded whole: too little can be left out
 
 
@@ -61,6 +65,33 @@ class Sparing:
         given = replace(position, passed=self._passed, longest_s=longest_s, spared=spared)
         self._passed, self._longest_s, self._given_s = 0, 0.0, position.time_s
         return given
+
+
+class Lateness:
+    """Whether a reader falls behind its stream. Frames that come in bursts are late, too, but not all of them."""
+
+    def __init__(self) -> None:
+        self._least_s = math.inf  # by how much the soonest frame came after its time
+        self._blocks = (math.inf, math.inf)  # the same of the last two pieces of time
+        self._begin_s: float | None = None  # of the present piece
+        self._last_s = 0.0
+
+    def take(self, now_s: float, time_s: float, longest_wait_s: float = 0.0) -> bool:
+        """Take a frame of stream time ``time_s``, read at ``now_s``, seconds. True if all came late for a while.
+
+        longest_wait_s: how long the stream may give nothing between two bursts, seconds
+        """
+        late_s = now_s - time_s
+        if self._begin_s is None:
+            self._begin_s = self._last_s = now_s
+        # The camera's clock may be slower than this machine's.
+        self._least_s = min(self._least_s + _DRIFT * (now_s - self._last_s), late_s)
+        self._last_s = now_s
+        before_s, present_s = self._blocks
+        if now_s - self._begin_s >= max(LATE_S, 2.0 * longest_wait_s):
+            self._begin_s, before_s, present_s = now_s, present_s, math.inf
+        self._blocks = before_s, min(present_s, late_s)
+        return math.isfinite(before_s) and min(self._blocks) - self._least_s > LATE_S
 
 
 class SparingCapture:
@@ -96,6 +127,11 @@ class SparingCapture:
         self._share = share
         if self._decoder is not None:
             self._decoder.skip_frame = "DEFAULT" if share >= 1.0 else "NONREF"
+
+    def catch_up(self) -> None:
+        """Leave out everything before the next key frame, if the stream is decoded in part: the reader is late."""
+        if self._share < 1.0:
+            self._whole = False
 
     def grab(self) -> bool:
         """Step to the next frame, and decode it unless it is spared. False if it cannot be decoded, and at the end."""

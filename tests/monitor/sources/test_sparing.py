@@ -12,7 +12,7 @@ import pytest
 
 from monitor.sources.opencv import open_capture
 from monitor.sources.source import Position
-from monitor.sources.sparing import SILENT_S, Sparing, SparingCapture
+from monitor.sources.sparing import SILENT_S, Lateness, Sparing, SparingCapture
 from monitor.types import Image
 
 FPS, GROUP, FRAMES = 25, 25, 200
@@ -148,3 +148,39 @@ def test_a_reader_is_never_silent_for_long() -> None:
     assert [found.index for found in given] == [25, 50, 75]
     assert all(found.spared and found.passed == 24 for found in given)
     assert given[1].time_s - given[0].time_s == pytest.approx(SILENT_S)
+
+
+def test_a_reader_that_is_late_goes_on_with_the_next_key_frame(tmp_path: Path) -> None:
+    part = SparingCapture(opened(write(tmp_path / "a.mp4")), FPS)
+    part.catch_up()
+    decoded = []
+    for number in range(FRAMES):
+        if number == 2 * GROUP - 5:
+            part.spare(0.9)
+        assert part.grab()
+        decoded.append(not part.spared)
+        if 3 * GROUP <= number < 5 * GROUP:
+            part.catch_up()
+    assert all(decoded[: 2 * GROUP + 20]), "a stream that is decoded whole stays whole"
+    assert decoded[3 * GROUP : 5 * GROUP] == ([True] + [False] * (GROUP - 1)) * 2
+    assert all(decoded[5 * GROUP : 5 * GROUP + 20])
+
+
+def late(times: list[tuple[float, float]], wait_s: float = 0.0) -> list[bool]:
+    lateness = Lateness()
+    return [lateness.take(now_s, time_s, wait_s) for now_s, time_s in times]
+
+
+def test_frames_in_time_and_in_bursts_are_not_late_and_those_of_a_slow_reader_are() -> None:
+    steady = [(number / FPS, number / FPS) for number in range(2000)]
+    assert not any(late(steady))
+    slow_clock = [(now_s, 0.9995 * now_s) for now_s, _ in steady]
+    assert not any(late(slow_clock))
+    bursts = [(12.0 * (number // 300 + 1) + number % 300 / 200, number / FPS) for number in range(3000)]
+    assert not any(late(bursts, wait_s=10.5))
+    behind = [(now_s, now_s if now_s < 10 else 10 + 0.5 * (now_s - 10)) for now_s, _ in steady]
+    found = late(behind)
+    assert not any(found[: 12 * FPS])
+    assert all(found[16 * FPS :])
+    caught_up = [*behind[: 20 * FPS], *((20 + now_s, 20 + now_s) for now_s, _ in steady[:500])]
+    assert not any(late(caught_up)[23 * FPS :])
