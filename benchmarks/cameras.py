@@ -1,6 +1,7 @@
 """How many cameras this machine can watch at once, compared with how many it can decode.
 
     python -m benchmarks.cameras [--video FILE] [--model DIR] [--seconds 8] [--json FILE]
+    python -m benchmarks.cameras --overload [--best N]
 
 The cameras have 1280x720 pixels and 25 frames per second, H.264. Ten frames per second pass through all four detectors.
 A count of cameras passes if
@@ -21,7 +22,11 @@ alerts and scores. Alerts begin at a score that a tenth of the frames exceed, so
 Other programs on the machine change the result. Each step waits some seconds until they are quiet, and a count that
 fails is tried again. The last lines say if steps failed while other programs were busy; then the machine can do more.
 
-Limits: 16 cameras on 2 cores; 60 % of the cameras that decoding alone allows.
+With ``--overload`` it runs 1, 1.5 and 2 times the cameras that the machine can watch (``--best``, or found by the
+search), and prints how many frames are analysed, how evenly, and how late.
+
+Limits: 16 cameras on 2 cores; 60 % of the cameras that decoding alone allows; with twice the cameras, 85 % of the best
+sum of analysed frames and a p99 of 600 ms.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ from pathlib import Path
 
 from benchmarks.lib.load import LATENCY_S, Measured, measure, quantile
 from benchmarks.lib.machine import cores, this_machine, wait_until_quiet
+from benchmarks.lib.overload_steps import FACTORS, Bend, verdict
 from benchmarks.lib.search import confirmed, largest
 from benchmarks.lib.street_camera import scene_of
 from benchmarks.lib.watched import ANALYSED_PER_S, CAMERA_FPS, Task
@@ -61,12 +67,12 @@ class Trials:
     """Tries counts of cameras. Prints and keeps the result of each step."""
 
     def __init__(self, task: Task, tries: int, patience_s: float, log: Path) -> None:
-        self._task, self._tries, self._patience_s, self._log = task, tries, patience_s, log
+        self.task, self._tries, self._patience_s, self._log = task, tries, patience_s, log
         self.steps: list[Step] = []
 
     def passes(self, cameras: int, seconds: float, *, decode_only: bool = False) -> bool:
         """True if the machine can watch, or decode, this many cameras. Retries, because other programs may disturb."""
-        task = replace(self._task, cameras=cameras, seconds=seconds, decode_only=decode_only)
+        task = replace(self.task, cameras=cameras, seconds=seconds, decode_only=decode_only)
         for _ in range(self._tries):
             wait_until_quiet(DISTURBED, self._patience_s)
             measured, _ = measure(task, self._log)
@@ -111,7 +117,7 @@ def figures_of(steps: list[Step]) -> list[dict[str, object]]:
     found = []
     for step in steps:
         figures: dict[str, object] = {**vars(step.measured), "faults": step.faults}
-        for name in ("score_ages_s", "alert_ages_s"):
+        for name in ("score_ages_s", "alert_ages_s", "behind_s"):
             ages = getattr(step.measured, name)
             quantiles = {f"p{share:g}": quantile(ages, share / 100) for share in (50, 95, 99)} if ages else {}
             figures[name] = {"n": len(ages), **quantiles}
@@ -147,6 +153,20 @@ def summary(watched: int, decoded: int, machine_cores: int, steps: list[Step], l
     return rows
 
 
+def overload(task: Task, best: int, seconds: float, log: Path, say: Callable[[str], None]) -> list[Bend]:
+    """Run multiples of ``best`` cameras, and say what each gives. Raises RunError if one cannot be measured."""
+    bends: list[Bend] = []
+    for factor in FACTORS:
+        measured, _ = measure(replace(task, cameras=max(1, round(factor * best)), seconds=seconds), log)
+        if measured.failure:
+            raise RunError(f"{measured.cameras} cameras cannot be measured: {measured.failure}")
+        bends.append(Bend.of(measured))
+        say(f"{factor:3.1f}x  {bends[-1].line()}")
+    for line in verdict(bends):
+        say(line)
+    return bends
+
+
 def kept(is_kept: bool) -> str:
     """The words for a limit that is met or not met."""
     return "kept" if is_kept else "not kept"
@@ -166,6 +186,12 @@ def run(arguments: argparse.Namespace, say: Callable[[str], None]) -> None:
     trials = Trials(replace(base, on=on), arguments.tries, arguments.patience, log)
     seconds, longer = arguments.seconds, arguments.confirm_seconds
     start, limit = arguments.start, arguments.limit
+    if arguments.overload:
+        best = arguments.best or largest(lambda count: trials.passes(count, seconds), start, limit)
+        bends = overload(replace(trials.task, warm_up_s=arguments.settle), best, longer or seconds, log, say)
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps([vars(bend) for bend in bends], indent=1) + "\n")
+        return
     watched = largest(lambda count: trials.passes(count, seconds), start, limit)
     if longer:
         watched = confirmed(lambda count: trials.passes(count, longer), watched)
@@ -190,6 +216,9 @@ def main() -> None:
     parser.add_argument("--tries", type=int, default=2, help="attempts per count until it passes")
     parser.add_argument("--patience", type=float, default=15.0, help="seconds to wait for other programs in a step")
     parser.add_argument("--device", default="auto", help="device for networks: auto, cpu, cuda")
+    parser.add_argument("--overload", action="store_true", help="run 1, 1.5 and 2 times the cameras that it can watch")
+    parser.add_argument("--best", type=int, default=0, help="with --overload: the cameras it can watch; 0: search")
+    parser.add_argument("--settle", type=float, default=20.0, help="with --overload: seconds before the measured time")
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     parser.add_argument("--work", type=Path, default=Path("runs/cameras"), help="folder for the video and the model")
     arguments = parser.parse_args()
@@ -205,6 +234,8 @@ def check(arguments: argparse.Namespace) -> None:
     """Raise UsageError for arguments that are out of range."""
     if not (1 <= arguments.start <= arguments.limit and arguments.tries >= 1):
         raise UsageError("--start and --tries must be at least 1, and --start no more than --limit")
+    if not 0 <= arguments.best <= arguments.limit or arguments.settle < 0:
+        raise UsageError("--best must be at least 0 and at most --limit, and --settle at least 0")
     if not (arguments.seconds >= 1 and min(arguments.warm_up, arguments.confirm_seconds, arguments.patience) >= 0):
         raise UsageError("--seconds must be at least 1; --warm-up, --confirm-seconds and --patience at least 0")
 

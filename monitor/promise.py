@@ -31,6 +31,8 @@ class AlarmRate:
     promised_per_day   the budget of false alarms
     low, high          95 % interval of alarms per day; 0 and infinity if nothing was watched yet
     counted_alarms, counted_s  counted since the camera was added in this run, without what earlier runs counted
+    blind_s            seconds besides ``watched_s`` in which nobody watched: no frame was judged
+    counted_blind_s    of these, counted since the camera was added in this run
     """
 
     alarms: int
@@ -40,6 +42,13 @@ class AlarmRate:
     high: float
     counted_alarms: int = 0
     counted_s: float = 0.0
+    blind_s: float = 0.0
+    counted_blind_s: float = 0.0
+
+    @property
+    def watched_share(self) -> float | None:
+        """Share of the time in which the camera was watched, 0..1; None if there was none yet."""
+        return share_watched(self.watched_s, self.blind_s)
 
     @property
     def per_day(self) -> float | None:
@@ -74,6 +83,23 @@ class AlarmRate:
         if self.per_day is None:
             return f"nothing watched yet, {promised}"
         return f"{rate_words(self.alarms, self.watched_s, self.per_day, self.low, self.high)}, {promised}"
+
+
+def share_watched(watched_s: float, blind_s: float) -> float | None:
+    """Share of the time that was watched, 0..1; None if there was none."""
+    return watched_s / (watched_s + blind_s) if watched_s + blind_s > 0 else None
+
+
+def watched_words(watched_s: float, blind_s: float) -> str:
+    """``watched 99.97 % (blind for 3 min)``. It says 100 % only if nothing is missing; "" if there was no time yet."""
+    share = share_watched(watched_s, blind_s)
+    if share is None:
+        return ""
+    percent = 100 * share
+    if blind_s > 0:
+        percent = min(percent, 99.99)
+    blind = f" (blind for {in_words(blind_s)})" if blind_s > 0 else ""
+    return f"watched {percent:.4g} %{blind}"
 
 
 def rate_words(alarms: int, watched_s: float, per_day: float, low: float, high: float) -> str:

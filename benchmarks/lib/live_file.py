@@ -12,6 +12,7 @@ import cv2
 from monitor.errors import CaptureError
 from monitor.sources.opencv import open_capture
 from monitor.sources.source import Position, Source
+from monitor.sources.sparing import LATE_S, Sparing, SparingCapture
 from monitor.sources.video import VideoReader
 from monitor.types import Image
 
@@ -43,11 +44,15 @@ class LiveFile(Source):
 
     def open(self) -> LiveFileReader:
         """Open the file. Raises CaptureError."""
+        return self.read_with(time.monotonic, time.sleep)
+
+    def read_with(self, clock: Callable[[], float], sleep: Callable[[float], None]) -> LiveFileReader:
+        """Open the file for a reader with this clock, see LiveFileReader. Raises CaptureError."""
         # One thread, as for a network camera, because decoding with more threads delays every frame.
         capture = open_capture(str(self.path), parameters=[cv2.CAP_PROP_N_THREADS, 1])
         if not capture.isOpened():
             raise CaptureError(f"{self.path} is not a video that OpenCV can read")
-        return LiveFileReader(capture, self)
+        return LiveFileReader(capture, self, clock, sleep)
 
 
 class LiveFileReader(VideoReader):
@@ -66,6 +71,9 @@ class LiveFileReader(VideoReader):
     ) -> None:
         super().__init__(capture, source.label)
         self.fps = source.fps
+        self._sparing_capture = SparingCapture(capture, source.fps)
+        self._sparing = Sparing()
+        self.sparing = self._sparing_capture.able
         self._blind = source.blind
         self._clock = clock
         self._sleep = sleep
@@ -78,23 +86,33 @@ class LiveFileReader(VideoReader):
 
     def grab(self) -> Position:
         """Wait until the next frame is due, then step to it. Raises CaptureError for a file without frames."""
-        self._index += 1
-        due_s = self._first_s + self._index / self.fps
-        if (wait_s := due_s - self._clock()) > 0.0:
-            self._sleep(wait_s)
-        if not self._capture.grab():
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-            if not self._capture.grab():
-                raise CaptureError(f"{self._label}: no frame can be read")
-        return Position(self._index, due_s - self._opened_s)
+        while True:
+            self._index += 1
+            due_s = self._first_s + self._index / self.fps
+            if (wait_s := due_s - self._clock()) > 0.0:
+                self._sleep(wait_s)
+            capture = self._sparing_capture
+            if not capture.grab():
+                capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+                if not capture.grab():
+                    raise CaptureError(f"{self._label}: no frame can be read")
+            if self._clock() - due_s > LATE_S:
+                capture.catch_up()
+            position = Position(self._index, due_s - self._opened_s)
+            if (given := self._sparing.take(position, spared=capture.spared)) is not None:
+                return given
+
+    def spare(self, share: float) -> None:
+        """See Reader.spare: as for a network camera."""
+        self._sparing_capture.spare(share)
 
     def retrieve(self) -> Image | None:
-        """See VideoReader; always None for a blind camera."""
-        return None if self._blind else super().retrieve()
+        """The last grabbed frame, as a new array; None if it cannot be decoded, and for a blind camera."""
+        return None if self._blind else self._sparing_capture.retrieve()[1]
 
     def retrieve_into(self, memory: Image) -> Image | None:
-        """See VideoReader; always None for a blind camera."""
-        return None if self._blind else super().retrieve_into(memory)
+        """See Reader.retrieve_into; always None for a blind camera."""
+        return None if self._blind else self._sparing_capture.retrieve(memory)[1]
 
 
 def next_in_phase(now_s: float, phase_s: float) -> float:

@@ -98,6 +98,8 @@ class Seen:
     scores      smoothed scores in order of arrival
     unscored    number of score messages without a score
     first_at    camera -> unix seconds of its first score
+    behind      seconds that each score message came later than the stream, also if the decoder was late: beside the
+                soonest one of its camera
     """
 
     score_ages: list[tuple[float, float]] = field(default_factory=list)
@@ -105,6 +107,8 @@ class Seen:
     scores: list[float] = field(default_factory=list)
     unscored: int = 0
     first_at: dict[str, float] = field(default_factory=dict)
+    behind: list[tuple[float, float]] = field(default_factory=list)
+    soonest: dict[str, float] = field(default_factory=dict)
 
     def take(self, message: object, now: float) -> None:
         """Add a message that was received at ``now``, unix seconds."""
@@ -112,6 +116,9 @@ class Seen:
             self.alert_ages.append((message.sent_at, message.frame_age_s + now - message.sent_at))
         elif isinstance(message, ScoreMessage):
             self.score_ages.append((message.sent_at, now - message.captured_at))
+            after_s = now - message.time_s
+            soonest = self.soonest[message.camera] = min(after_s, self.soonest.get(message.camera, after_s))
+            self.behind.append((message.sent_at, after_s - soonest))
             if message.score is None:
                 self.unscored += 1
             else:
@@ -127,6 +134,7 @@ class Measured:
     frames_in, analysed, dropped, reconnects  counts per camera
     cpu, other   CPU cores used by the monitor and its decoders, and by all other programs
     score_ages_s, alert_ages_s  seconds from reading a frame to receiving its score, or the alert that it triggered
+    behind_s     seconds that each score came later than the stream, see Seen
     """
 
     cameras: int
@@ -141,6 +149,7 @@ class Measured:
     other: float = 0.0
     score_ages_s: tuple[float, ...] = ()
     alert_ages_s: tuple[float, ...] = ()
+    behind_s: tuple[float, ...] = ()
 
     def faults(self) -> list[str]:
         """Sentences that say which limits were not met; empty if it kept up."""
@@ -211,6 +220,7 @@ def measure(task: Task, log: Path) -> tuple[Measured, Seen]:
         other=max(0.0, busy[1] - busy[0] - used_s) / seconds,
         score_ages_s=between(seen.score_ages, first.at, last.at),
         alert_ages_s=between(seen.alert_ages, first.at, last.at),
+        behind_s=between(seen.behind, first.at, last.at),
     )
     return measured, seen
 

@@ -10,8 +10,8 @@ from monitor.alerts.messages import BudgetMessage, MalformedError, decode
 
 log = logging.getLogger(__name__)
 
-Counted = tuple[float, int]
-"""Watched seconds, and the alarms in them."""
+Counted = tuple[float, int, float]
+"""Watched seconds, the alarms in them, and blind seconds besides."""
 
 _DAYS = 30.0  # a camera that is not watched all the time takes longer to be watched for seven days
 _PAGES, _PAGE, _PAGE_BYTES = 100, 500, 1_000_000
@@ -33,7 +33,7 @@ def earlier_budgets(journal: Journal, now: float) -> dict[str, list[Counted]]:
                 except (MalformedError, UnicodeError):
                     continue
                 if isinstance(message, BudgetMessage):
-                    found[message.camera].append((message.added_s, message.added_alarms))
+                    found[message.camera].append((message.added_s, message.added_alarms, message.added_blind_s))
             if page.done:
                 break
             after = page.next

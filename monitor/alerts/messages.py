@@ -148,12 +148,15 @@ class HealthMessage(Kept):
     state   a CameraState; plain text if a newer monitor sends a state that this version does not know
     since   when the state began, unix seconds
     detail  one sentence for people; may be empty; never holds a password
+    watched_s, blind_s  seconds of the last seven days watched, and seconds besides in which nobody watched
     """
 
     camera: Camera
     state: Annotated[CameraState | str, Field(union_mode="left_to_right")]
     since: float
     detail: str = ""
+    watched_s: Annotated[float, Field(ge=0)] = 0.0
+    blind_s: Annotated[float, Field(ge=0)] = 0.0
 
     @property
     def topic(self) -> str:
@@ -170,6 +173,7 @@ class BudgetMessage(Kept):
     low, high         95 % interval of the rate of alarms per day; high is None if nothing was watched yet
     broken            True if there are more alarms than promised, beyond doubt
     added_alarms, added_s  what has been added since the camera's last message
+    blind_s, added_blind_s  seconds besides the time watched in which nobody watched: no frame was judged
     """
 
     camera: Camera
@@ -182,6 +186,8 @@ class BudgetMessage(Kept):
     broken: bool
     added_alarms: NonNegativeInt
     added_s: Annotated[float, Field(ge=0)]
+    blind_s: Annotated[float, Field(ge=0)] = 0.0
+    added_blind_s: Annotated[float, Field(ge=0)] = 0.0
 
     @property
     def topic(self) -> str:

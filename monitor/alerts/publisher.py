@@ -223,8 +223,13 @@ class Publisher:
         self._send(message, None if event.phase is Phase.UPDATE else jpeg)
         return message
 
-    def publish_health(self, camera: str, state: CameraState, *, since: float, detail: str = "") -> HealthMessage:
-        """Send a camera's new state, which began at ``since`` (unix seconds); returns the message as sent."""
+    def publish_health(
+        self, camera: str, state: CameraState, *, since: float, detail: str = "", rate: AlarmRate | None = None
+    ) -> HealthMessage:
+        """Send a camera's new state, which began at ``since`` (unix seconds); returns the message as sent.
+
+        rate: its alarms and the time watched; None while it has no model
+        """
         envelope = self._envelope(f"health/{camera}/")
         message = HealthMessage(
             **envelope,
@@ -233,14 +238,18 @@ class Publisher:
             state=state,
             since=since,
             detail=detail,
+            watched_s=0.0 if rate is None else rate.watched_s,
+            blind_s=0.0 if rate is None else rate.blind_s,
         )
         self._send(message)
         return message
 
-    def publish_budget(self, camera: str, rate: AlarmRate, *, added_alarms: int, added_s: float) -> BudgetMessage:
+    def publish_budget(
+        self, camera: str, rate: AlarmRate, *, added_alarms: int, added_s: float, added_blind_s: float = 0.0
+    ) -> BudgetMessage:
         """Send a camera's alarms beside its budget; returns the message as sent.
 
-        added_alarms, added_s: what has been added since the camera's last message, in this run or an earlier one
+        added_...: what has been added since the camera's last message, in this run or an earlier one
         """
         message = BudgetMessage(
             **self._envelope(f"budget/{camera}/"),
@@ -255,6 +264,8 @@ class Publisher:
             broken=rate.broken,
             added_alarms=added_alarms,
             added_s=added_s,
+            blind_s=rate.blind_s,
+            added_blind_s=added_blind_s,
         )
         self._send(message)
         return message

@@ -20,7 +20,7 @@ from monitor.client.items import (
     UnknownCamera,
     Unreadable,
 )
-from monitor.promise import rate_words
+from monitor.promise import rate_words, watched_words
 from monitor.states import AlertKind, Phase
 from monitor.text.durations import local_time, place
 from monitor.text.outside import safe
@@ -57,6 +57,8 @@ def _text_of_message(message: AlertMessage | HealthMessage | BudgetMessage | Mom
         words.extend(reason.text for reason in message.reasons[:1])
     elif isinstance(message, HealthMessage):
         words += [message.state, _earlier("since", message.since, message.sent_at), message.detail]
+        if message.blind_s > 0:
+            words.append(watched_words(message.watched_s, message.blind_s))
     elif message.about == AlertKind.CAMERA_LOST:
         words += [message.phase.upper(), "camera lost" if message.ended_at is None else "camera was lost"]
         words.append(_earlier("since" if message.ended_at is None else "from", message.started_at, message.sent_at))
@@ -96,7 +98,8 @@ def budget_text(message: BudgetMessage) -> str:
         return f"nothing watched yet, {promised}"
     rate = rate_words(message.alarms, message.watched_s, message.per_day, message.low, message.high)
     kept = ": the promise is broken" if message.broken else ""
-    return f"{rate}, {promised}{kept}"
+    watched = f"; {watched_words(message.watched_s, message.blind_s)}" if message.blind_s > 0 else ""
+    return f"{rate}, {promised}{kept}{watched}"
 
 
 def text_line(item: Item) -> str:

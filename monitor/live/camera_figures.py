@@ -10,6 +10,7 @@ from dataclasses import replace
 from monitor.judging.alarm_rate import AlarmCount
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.judging.judged_time import JudgedTime
+from monitor.live.blind_time import BlindTime
 from monitor.live.frame_queue import QueueCounters
 from monitor.live.stats import Quantiles, Rate, ScoreBins
 from monitor.reports import CameraReport
@@ -30,7 +31,10 @@ _OWN_STATE = (*LOST, *PAUSED, CameraState.CONNECTING, CameraState.LEARNING)
 class CameraFigures:
     """Counts and measurements of one camera since it was added."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, live: bool = False) -> None:
+        """live: False for a file, of which no time is lost."""
+        self._blind = BlindTime() if live else None
+        self._blind_s = 0.0  # that is counted
         self.seen = 0
         """Frames that have come out of the pipeline."""
         self.fault = ""
@@ -65,6 +69,8 @@ class CameraFigures:
         self._score = judgement.score
         self._advice = judgement.advice or self._advice
         self._watched.take(frame, judgement.scale.names, judgement.by_detector)
+        if self._blind is not None and not math.isnan(judgement.score):
+            self._blind.judged(judgement.scored.scored_at)
         self._count_alarms(judgement)
         self._with_model += 1
         if not math.isnan(judgement.score):
@@ -111,11 +117,14 @@ class CameraFigures:
         monitor: CameraMonitor | None,
         now: float,
         amend: Callable[[CameraReport], CameraReport] = lambda report: report,
+        relief: str = "",
     ) -> CameraReport:
         """The camera's report at ``now`` (time.monotonic(), seconds).
 
-        amend: completes the report, for example while the camera learns
+        amend   completes the report, for example while the camera learns
+        relief  what it gives up because the machine is too busy, in words; "" if nothing
         """
+        self._count_blind(monitor, now)
         state, detail, unjudged = status.state, status.detail, self._watched.now
         promise = None if monitor is None else self.alarms.rate
         self._behind = status.behind_s > (_NEARLY_S if self._behind else _BEHIND_S)
@@ -130,6 +139,8 @@ class CameraFigures:
         elif self._watched.lately.nothing and state not in (*LOST, CameraState.CONNECTING, CameraState.LEARNING):
             detail = f"{_UNWATCHED}: {detail or self._why_not_judged(queue, status)}"
             state = state if state in PAUSED else CameraState.UNSCORED
+        elif state is CameraState.ONLINE and relief:
+            state, detail = CameraState.OVERLOADED, relief
         elif state is CameraState.ONLINE and dropping:
             state, detail = CameraState.OVERLOADED, "frames are dropped: lower analysis_fps or use a faster device"
         elif state is CameraState.ONLINE and self._behind:
@@ -177,6 +188,15 @@ class CameraFigures:
         if self._state is not None and status.since < self._looked_s:
             report = replace(report, since=self._since if report.state is self._state[0] else now)
         return report
+
+    def _count_blind(self, monitor: CameraMonitor | None, now: float) -> None:
+        """Count the time in which nobody watched the camera, from its first model on."""
+        if self._blind is None or monitor is None:
+            return
+        self._blind.begin(now)
+        self._blind.look(now)
+        self.alarms.add(0.0, 0, self._blind.blind_s - self._blind_s)
+        self._blind_s = self._blind.blind_s
 
     def _hangs(self, queue: QueueCounters, now: float) -> bool:
         """Whether frames have waited in the queue for seconds, and none has been taken out."""

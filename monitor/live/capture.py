@@ -17,6 +17,7 @@ from typing import Protocol
 
 from monitor.errors import CaptureError, ShortageError, SourceError, StallError
 from monitor.learning.hold import Hold
+from monitor.live.load_control import LEAST_FPS, Relief
 from monitor.live.pacing import Backoff, Bursts, Pace
 from monitor.model.model_store import Model
 from monitor.places import CameraPlaces
@@ -144,6 +145,10 @@ class Capture:
         self._backoff = Backoff(settings.backoff_min_s, settings.backoff_max_s, settings.jitter, rng or random.Random())
         self._rule_settings = self._rules_in_use = settings.rules
         self._rules = FrameRules(settings.rules, first_segment=first_segment)
+        self.relief = self._relief_in_use = Relief()
+        """What a live camera gives up. The main thread replaces it."""
+        self.decoder_pid: int | None = None
+        """The process that decodes now; None if there is none."""
         self._prepare_small = False
         if model is not None:
             self.watch_for(model)
@@ -290,8 +295,11 @@ class Capture:
         """Open a camera and read it until it is lost. Returns the cause, or None if no more frames are wanted."""
         try:
             with self._source.open() as reader:
+                self.decoder_pid, self._relief_in_use = reader.pid, Relief()
                 offset_s = 0.0  # stream time minus the reader's time; the first frame is due at any time
                 while not self._stop.is_set():
+                    if self.relief is not self._relief_in_use:
+                        self._relieve(reader, self.relief)
                     if (position := self._skip_to(reader, self._rules.due_s - offset_s)) is None:
                         return CaptureError(f"{self._source.label} ended the stream")
                     now = self._clock()
@@ -313,6 +321,16 @@ class Capture:
             raise
         except Exception as error:  # noqa: BLE001 - whatever went wrong: the next connection may be sound
             return CaptureError(self._unexpected(error))
+        finally:
+            self.decoder_pid = None
+
+    def _relieve(self, reader: Reader, relief: Relief) -> None:
+        """Give this up from the next frame on."""
+        wanted = min(self._rules.settings.analysis_fps or reader.fps, reader.fps)
+        rate = relief.rate * (1.0 if reader.sparing else relief.decoded)
+        self._rules.slow(max(rate * wanted, min(wanted, LEAST_FPS)) if rate < 1.0 else None)
+        reader.spare(relief.decoded)
+        self._relief_in_use = relief
 
     def _ease_backoff(self) -> None:
         """Start again with the shortest delay after good frames, but do not hammer a camera that comes and goes."""
@@ -346,7 +364,7 @@ class Capture:
         if (wanted := self._rule_settings) is not self._rules_in_use:
             self._rules_in_use = wanted
             rules.use(wanted)
-        due = rules.arrive(time_s, reader.fps, position.longest_s)
+        due = rules.arrive(time_s, reader.fps, position.longest_s, spared=position.spared)
         before = self._health()
         came = 1 + position.passed
         self._change(before.state, before.detail, frames_in=came, missing=missing, last_frame_at=captured_at)
@@ -381,6 +399,8 @@ class Capture:
         if self._prepare_small:
             frame.small.prepare()
         wait_s = self._bursts.came(time_s, captured_at) if self._source.live else 0.0
+        if self.relief.rate < 1.0:  # frames that a slow machine was late with look like a burst
+            wait_s = 0.0
         if not self._queue.put(frame, stop=self._stop, wait_s=wait_s):
             return False
         self._queued += 1

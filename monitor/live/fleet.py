@@ -60,7 +60,7 @@ class Member:
         self.feed = feed
         self.first_segment = first_segment
         """Frames of earlier segments belong to another camera of the same name, which was removed."""
-        self.figures = CameraFigures()
+        self.figures = CameraFigures(live=camera.source.live)
 
     @property
     def name(self) -> str:

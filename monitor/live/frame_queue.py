@@ -105,6 +105,7 @@ class FrameQueue:
         self._clock = clock
         self._lanes: dict[str, _Lane] = {}
         self._next = 0  # the lane whose turn it is
+        self._waited_s, self._waited_for = 0.0, 0
         self._closed = False
         self._keep_open = False
         self._changed = threading.Condition()
@@ -194,8 +195,12 @@ class FrameQueue:
             lane = lanes[self._next % len(lanes)]
             self._next += 1
             if lane.frames:
-                batch.append(lane.frames.popleft())
+                frame = lane.frames.popleft()
+                batch.append(frame)
                 lane.taken += 1
+                if lane.live:
+                    self._waited_s += self._clock() - frame.captured_at
+                    self._waited_for += 1
                 empty_in_a_row = 0
             else:
                 empty_in_a_row += 1
@@ -224,6 +229,11 @@ class FrameQueue:
         """Number of waiting frames, all cameras together."""
         with self._changed:
             return sum(len(lane.frames) for lane in self._lanes.values())
+
+    def waited(self) -> tuple[float, int]:
+        """Time from reading a live frame to taking it, seconds, all frames so far together; and how many."""
+        with self._changed:
+            return self._waited_s, self._waited_for
 
     def counters(self, camera: str) -> QueueCounters:
         """The camera's counters, as one consistent snapshot."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from monitor.detector.network_threads import one_thread_per_network
 from monitor.judging.scorer import Scorer
 from monitor.live.frame_queue import FrameQueue
@@ -17,6 +19,8 @@ class InferenceWorker:
         self._scorer = scorer
         self._results = results
         self._max_batch = max_batch
+        self.busy_s = 0.0
+        """Seconds that scoring has taken so far. Any thread may read it."""
 
     def run(self) -> None:
         """Work until there are no more frames, then close the results."""
@@ -24,7 +28,10 @@ class InferenceWorker:
         try:
             while (batch := self._queue.get_batch(self._max_batch)) is not None:
                 ready = ready or one_thread_per_network()
-                if not self._results.put_all(self._scorer.score(batch)):
+                started = time.perf_counter()
+                scored = self._scorer.score(batch)
+                self.busy_s += time.perf_counter() - started
+                if not self._results.put_all(scored):
                     return
         finally:
             self._results.close()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
 import cv2
@@ -27,6 +27,8 @@ from monitor.learning.hold import Hold
 from monitor.live.capture import Capture, CaptureSettings
 from monitor.live.frame_queue import FrameQueue, QueueCounters, QueueSettings
 from monitor.live.inference import InferenceWorker
+from monitor.live.load_control import Relief
+from monitor.live.load_gauge import LoadGauge
 from monitor.model.model_store import Model
 from monitor.sources.source import Source
 from monitor.text.redaction import redact
@@ -40,11 +42,15 @@ log = logging.getLogger(__name__)
 class Feed:
     """One camera's capture, its own stop event and its thread."""
 
-    def __init__(self, name: str, capture: Capture, stop: threading.Event, stage: Stage, queue: FrameQueue) -> None:
+    def __init__(
+        self, name: str, capture: Capture, stop: threading.Event, stage: Stage, queue: FrameQueue, *, live: bool
+    ) -> None:
         self.name = name
         self.capture = capture
         self._stop = stop
         self.stage = stage
+        self.live = live
+        """False for a file."""
         self._queue = queue
 
     @property
@@ -56,6 +62,21 @@ class Feed:
     def counters(self) -> QueueCounters:
         """The camera's counters in the queue."""
         return self._queue.counters(self.name)
+
+    @property
+    def decoder_pid(self) -> int | None:
+        """The process that decodes it now; None if there is none."""
+        return self.capture.decoder_pid
+
+    @property
+    def relief(self) -> Relief:
+        """What it gives up, because the machine is too busy."""
+        return self.capture.relief
+
+    def relieve(self, relief: Relief) -> None:
+        """Give this up from the next frame on."""
+        if self.capture.relief != relief:
+            self.capture.relief = relief
 
     def end(self) -> None:
         """Ask the thread to end, and interrupt a read that waits."""
@@ -82,6 +103,7 @@ class Pipeline:
         self._running = self._stopping = False
         self._scorer = Scorer({}, cpu_fallback=cpu_fallback, isolated=True)
         worker = InferenceWorker(self._queue, self._scorer, self._results, settings.max_batch)
+        self._gauge = LoadGauge(self._queue.waited, lambda: worker.busy_s)
         self._inference = Stage("inference", worker.run, self._on_error)
 
     @contextmanager
@@ -145,7 +167,7 @@ class Pipeline:
         inlet = self._queue.register(source.name, live=source.live)
         capture = Capture(source, inlet, settings, stop, first_segment=first_segment, model=model, hold=hold)
         stage = Stage(f"capture {source.name}", capture.run, lambda stage: capture.give_up(str(stage.error)))
-        feed = Feed(source.name, capture, stop, stage, self._queue)
+        feed = Feed(source.name, capture, stop, stage, self._queue, live=source.live)
         self._feeds = (*self._feeds, feed)
         if self._running:
             stage.start()
@@ -157,6 +179,14 @@ class Pipeline:
         feed.end()
         self._queue.unregister(feed.name)
         self._left_behind = [stage for stage in (*self._left_behind, feed.stage) if stage.alive]
+
+    def balance(self, now: float, eventful: Collection[str] = ()) -> None:
+        """Measure the load, and let live cameras give up what is too much. Call it a few times per second.
+
+        now       time.monotonic(), seconds
+        eventful  names of the cameras with an open event: they give up less
+        """
+        self._gauge.tick(now, self._feeds, eventful)
 
     def set_models(self, models: Mapping[str, Model]) -> None:
         """Camera name -> the model that scores its frames, from the next batch on."""

@@ -35,7 +35,7 @@ class Watch:
 
     It reports the fleet's changes to sinks and learning: a camera joins, gets a new model or monitor, or leaves.
 
-    counted  camera -> what earlier runs have counted, oldest first: watched seconds, and the alarms in them
+    counted  camera -> what earlier runs have counted, oldest first: watched seconds, the alarms in them, blind seconds
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class Watch:
         sinks: Sequence[Sink],
         clock: Callable[[], float] = time.monotonic,
         learning: Learning | None = None,
-        counted: Mapping[str, Sequence[tuple[float, int]]] | None = None,
+        counted: Mapping[str, Sequence[tuple[float, int, float]]] | None = None,
     ) -> None:
         self._fleet = fleet
         self._sinks = sinks
         self._clock = clock
         self._learning = learning or Learning((), _no_model)
         self._started = clock()
-        self._counted: dict[str, Sequence[tuple[float, int]]] = dict(counted or {})
+        self._counted: dict[str, Sequence[tuple[float, int, float]]] = dict(counted or {})
         fleet.observe(self)
 
     def joined(self, member: Member) -> None:
         """Start learning if the camera has a plan for it; report the camera to the sinks if it has a monitor."""
-        for watched_s, alarms in self._counted.pop(member.name, ()):
-            member.figures.alarms.recall(watched_s, alarms)
+        for part in self._counted.pop(member.name, ()):
+            member.figures.alarms.recall(*part)
         if member.camera.learning is not None:
             self._learning.begin(member.camera.learning)
         if member.monitor is not None:
@@ -181,6 +181,8 @@ class Watch:
     def _tick(self) -> RunReport:
         now = self._clock()
         self._end_of_the_lost()
+        eventful = {m.name for m in self._fleet if m.monitor is not None and m.monitor.alarmed}
+        self._fleet.pipeline.balance(now, eventful)
         reports = []
         for member in self._fleet:
             report = self._report(member, now)
@@ -196,7 +198,14 @@ class Watch:
     def _report(self, member: Member, now: float) -> CameraReport:
         feed, source = member.feed, member.camera.source
         return member.figures.report(
-            source.name, source.label, feed.status, feed.counters, member.monitor, now, self._learning.amend
+            source.name,
+            source.label,
+            feed.status,
+            feed.counters,
+            member.monitor,
+            now,
+            self._learning.amend,
+            feed.relief.said,
         )
 
 

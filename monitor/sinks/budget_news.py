@@ -12,11 +12,12 @@ FIRST_S, EVERY_S = 60.0, 3600.0
 
 @dataclass(frozen=True, slots=True)
 class BudgetNewsItem:
-    """What to send. added_alarms, added_s: what has been added since the camera's last message."""
+    """What to send. added_alarms, added_s, added_blind_s: what has been added since the camera's last message."""
 
     rate: AlarmRate
     added_alarms: int
     added_s: float
+    added_blind_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -52,11 +53,21 @@ class BudgetNews:
         """What has not been sent yet of a camera that is watched no more; None for all cameras, at the end of a run."""
         names = list(self._told) if camera is None else [camera] * (camera in self._told)
         told = [(name, self._told.pop(name)) for name in names]
-        return [(n, self._item(t)) for n, t in told if t.sent is None or t.rate.counted_s > t.sent.counted_s]
+        return [(n, self._item(t)) for n, t in told if t.sent is None or _counted_s(t.rate) > _counted_s(t.sent)]
 
     @staticmethod
     def _item(told: _Told) -> BudgetNewsItem:
         rate, before = told.rate, told.sent
         told.sent = rate
-        alarms_before, before_s = (0, 0.0) if before is None else (before.counted_alarms, before.counted_s)
-        return BudgetNewsItem(rate, rate.counted_alarms - alarms_before, rate.counted_s - before_s)
+        if before is None:
+            return BudgetNewsItem(rate, rate.counted_alarms, rate.counted_s, rate.counted_blind_s)
+        return BudgetNewsItem(
+            rate,
+            rate.counted_alarms - before.counted_alarms,
+            rate.counted_s - before.counted_s,
+            rate.counted_blind_s - before.counted_blind_s,
+        )
+
+
+def _counted_s(rate: AlarmRate) -> float:
+    return rate.counted_s + rate.counted_blind_s

@@ -88,7 +88,9 @@ class PublishSink(Sink):
     def health(self, report: CameraReport) -> None:
         """Publish the camera's new state."""
         since = time.time() - (time.monotonic() - report.since)
-        self._publisher.publish_health(report.name, report.state, since=since, detail=safe(report.detail))
+        self._publisher.publish_health(
+            report.name, report.state, since=since, detail=safe(report.detail), rate=report.promise
+        )
 
     def removed(self, camera: str) -> None:
         """End the alert about a lost camera that is no longer watched."""
@@ -120,7 +122,8 @@ class PublishSink(Sink):
                 self._publish_budget(camera.name, news)
 
     def _publish_budget(self, camera: str, news: BudgetNewsItem) -> None:
-        self._publisher.publish_budget(camera, news.rate, added_alarms=news.added_alarms, added_s=news.added_s)
+        added = {"added_s": news.added_s, "added_blind_s": news.added_blind_s}
+        self._publisher.publish_budget(camera, news.rate, added_alarms=news.added_alarms, **added)
 
     def _tell(self, losses: Sequence[Loss]) -> None:
         for loss in losses:

@@ -12,11 +12,12 @@ import cv2
 from monitor.errors import CaptureError, StallError
 from monitor.sources.devices import device_index
 from monitor.sources.link import USUAL, Link, certificate_problem
-from monitor.sources.opencv import MOST_UNDECODED_LIVE, has_budget, open_capture, plausible_fps, retrieved
+from monitor.sources.opencv import MOST_UNDECODED_LIVE, has_budget, open_capture, plausible_fps
 from monitor.sources.picture_budget import MOST_PIXELS, file_fits
 from monitor.sources.reach import why_unreachable
 from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
 from monitor.sources.source import Position, Reader, Source
+from monitor.sources.sparing import Lateness, Sparing, SparingCapture
 from monitor.sources.stream_clock import StreamClock
 from monitor.sources.web import Web, is_web, looks_like_picture, why_no_video
 from monitor.text.commands import monitor_command
@@ -197,24 +198,34 @@ class CameraReader(Reader):
     """
 
     def __init__(self, capture: cv2.VideoCapture, source: CameraSource, *, timed_out: bool = False) -> None:
-        self._capture = capture
-        self._source = source
         self.fps = plausible_fps(capture)
+        # What decodes on hardware costs no core.
+        self._capture = SparingCapture(capture, self.fps, whole=source.hardware)
+        self.sparing = self._capture.able
+        self._source = source
         self._backlog = round(_BACKLOG_S * self.fps)
         self._timed_out = timed_out
         self._opened = time.monotonic()
         self._clock = StreamClock()
         self._last = Position(-1, 0.0)
+        self._sparing, self._lateness = Sparing(), Lateness()
         self._ready: deque[tuple[Position, bool]] = deque()  # positions to return, and whether they have a picture
         self._decoded = True  # whether the last grabbed frame has a picture
         self._in_a_row = self._waited_for = 0  # frames that could not be decoded; and those that were waited for
 
     def grab(self) -> Position:
         """Wait for the next frame. Raises StallError after the read timeout, CaptureError when the stream ends."""
-        if not self._ready:
-            self._read()
-        position, self._decoded = self._ready.popleft()
-        return position
+        while True:
+            if not self._ready:
+                self._read()
+            position, self._decoded = self._ready.popleft()
+            spared = self._capture.spared and not self._ready
+            if (given := self._sparing.take(position, spared=spared)) is not None:
+                return given
+
+    def spare(self, share: float) -> None:
+        """See Reader.spare: only streams of H.264 and H.265 are decoded in part."""
+        self._capture.spare(share)
 
     def _read(self) -> None:
         """Wait for the next frame that can be decoded, a second at most if there are others."""
@@ -238,6 +249,10 @@ class CameraReader(Reader):
             # OpenCV counts frames at a nominal rate if a stream has no timestamps: the clock finds that out.
             pts_s = float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000.0
             time_s = self._clock.time_of(now_s, pts_s if math.isfinite(pts_s) else None, waited_s)
+            if not self._clock.trusted:  # only the stream itself can tell how late it is
+                self._lateness = Lateness()
+            elif self._lateness.take(now_s, time_s, self._clock.longest_wait_s):
+                self._capture.catch_up()
         last, came = self._last, failed + (waited_s is not None)
         step_s = max(_TICK_S, (time_s - last.time_s) / came)
         for number in range(1, came + 1):
@@ -277,11 +292,17 @@ class CameraReader(Reader):
 
     def retrieve(self) -> Image | None:
         """The last grabbed frame, as a new array; None if it cannot be decoded."""
-        return retrieved(self._capture) if self._decoded else None
+        if not self._decoded:
+            return None
+        decoded, image = self._capture.retrieve()
+        return image if decoded else None
 
     def retrieve_into(self, memory: Image) -> Image | None:
         """See Reader.retrieve_into."""
-        return retrieved(self._capture, memory) if self._decoded else None
+        if not self._decoded:
+            return None
+        decoded, image = self._capture.retrieve(memory)
+        return image if decoded else None
 
     def close(self) -> None:
         """Close the connection."""

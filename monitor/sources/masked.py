@@ -79,6 +79,9 @@ class _MaskedReader(Reader):
         self._note()
         return found
 
+    def spare(self, share: float) -> None:
+        self._reader.spare(share)
+
     def retrieve(self) -> Image | None:
         image = self._reader.retrieve()
         # The reader may give the same picture again.
@@ -94,7 +97,7 @@ class _MaskedReader(Reader):
         self._reader.close()
 
     def _note(self) -> None:
-        self.fps, self.frame_name = self._reader.fps, self._reader.frame_name
+        self.fps, self.frame_name, self.sparing = self._reader.fps, self._reader.frame_name, self._reader.sparing
 
     def _burn(self, image: Image) -> Image:
         size = (image.shape[1], image.shape[0])

@@ -27,7 +27,7 @@ class WebReader(Reader):
     """
 
     def __init__(self, stream: Reader, polling: Callable[[], Reader | None]) -> None:
-        self.fps = stream.fps
+        self.fps, self.sparing = stream.fps, stream.sparing
         self._reader = stream
         self._polling: Callable[[], Reader | None] | None = polling
         self._grabbed = False
@@ -44,10 +44,14 @@ class WebReader(Reader):
             if other is None:
                 raise
             self._reader.close()
-            self._reader, self.fps = other, other.fps
+            self._reader, self.fps, self.sparing = other, other.fps, other.sparing
             position = self._reader.grab()
         self._grabbed = True
         return position
+
+    def spare(self, share: float) -> None:
+        """See Reader.spare."""
+        self._reader.spare(share)
 
     def retrieve(self) -> Image | None:
         """See Reader.retrieve."""

@@ -23,12 +23,14 @@ class Position:
                stream's own clock
     passed     frames skipped since the previous grab, see ``Reader.skip_to``
     longest_s  longest step between two frames since the previous grab, seconds; 0 if none was skipped
+    spared     True: this frame is not decoded, see ``Reader.spare``; it shows only that frames arrive
     """
 
     index: int
     time_s: float
     passed: int = 0
     longest_s: float = 0.0
+    spared: bool = False
 
 
 class Reader(ABC):
@@ -36,6 +38,10 @@ class Reader(ABC):
 
     fps: float
     """Nominal frames per second of the source, > 0; an estimate if the source does not report it."""
+    sparing: bool = False
+    """Whether ``spare`` has an effect."""
+    pid: int | None = None
+    """The process that decodes, if it is another one."""
     frame_name: str = ""
     """The name of the last grabbed frame, for display, if it has one (the name of an image file)."""
 
@@ -54,6 +60,13 @@ class Reader(ABC):
         picture may be missing. Returns and raises the same as ``grab``.
         """
         return self.grab()
+
+    def spare(self, share: float) -> None:  # noqa: B027 - most readers decode only what is retrieved
+        """From now on, decode about this share of the frames of a live stream, if it allows that; above 0, at most 1.
+
+        Frames that are not decoded are passed over, as by ``skip_to``. If nothing else comes for a second, one of them
+        is returned (``Position.spared``), so that a reader is never silent for long.
+        """
 
     @abstractmethod
     def retrieve(self) -> Image | None:

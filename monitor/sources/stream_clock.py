@@ -52,6 +52,11 @@ class StreamClock:
         self._faults = 0
         self._ahead_s = 0.0  # of the arrival, where timestamps have left the clock: it never goes back
 
+    @property
+    def longest_wait_s(self) -> float:
+        """The longest wait for data lately, seconds: the length of bursts."""
+        return self._longest_s
+
     def time_of(self, arrived_s: float, pts_s: float | None = None, waited_s: float | None = None) -> float:
         """Stream time of the next frame, seconds, strictly increasing. The first frame is at ``arrived_s``.
 

@@ -84,6 +84,7 @@ class FrameRules:
         self._settings = settings
         self._viewpoint = viewpoint
         self._sampler = Sampler(settings.analysis_fps)
+        self._slow_fps: float | None = None
         self._gaps = GapRule(settings.gap_s)
         self._learned_size = learned_size
         self._fit = Fit(learned_size)
@@ -125,9 +126,15 @@ class FrameRules:
         if replace(settings, places=before.places, schedule=before.schedule, recorded_at=before.recorded_at) == before:
             return
         self._sampler = Sampler(settings.analysis_fps)
+        self._sampler.slow(self._slow_fps)
         self._gaps = GapRule(settings.gap_s)
         self._health_check = HealthCheck(settings.health, self._viewpoint)
         self.new_segment()
+
+    def slow(self, fps: float | None) -> None:
+        """Analyse at most this many frames per second from now on, > 0; None: as many as set. The stream continues."""
+        self._slow_fps = fps
+        self._sampler.slow(fps)
 
     def is_gap(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
         """Whether a frame at this time comes after a gap.
@@ -137,12 +144,15 @@ class FrameRules:
         """
         return self._last_s is not None and self._gaps.is_gap(time_s, fps, longest_s)
 
-    def arrive(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
-        """Take a frame that is not decoded yet. Returns True if it is analysed. After a gap, a new segment starts."""
+    def arrive(self, time_s: float, fps: float, longest_s: float = 0.0, *, spared: bool = False) -> bool:
+        """Take a frame that is not decoded yet. Returns True if it is analysed. After a gap, a new segment starts.
+
+        spared: it will not be decoded, see ``Position``
+        """
         if self.is_gap(time_s, fps, longest_s):
             self.new_segment()
         self._longest_s = longest_s
-        if self._sampler.due(time_s):
+        if self._sampler.due(time_s) and not spared:
             return True
         self._reached(time_s)
         return False

@@ -14,8 +14,12 @@ class Sampler:
     """
 
     def __init__(self, fps: float) -> None:
-        self._period_s = 1.0 / fps if fps > 0.0 else 0.0
+        self._least_s = self._period_s = 1.0 / fps if fps > 0.0 else 0.0
         self._next_s: float | None = None
+
+    def slow(self, fps: float | None) -> None:
+        """Choose at most this many frames per second from now on, > 0; None: as many as at first."""
+        self._period_s = self._least_s if fps is None else max(self._least_s, 1.0 / fps)
 
     @property
     def due_s(self) -> float:

@@ -17,6 +17,7 @@ from benchmarks.cameras import Step, figures_of, line_of, summary
 from benchmarks.lib.live_file import STAGGER_S, LiveFile, LiveFileReader, live_files, next_in_phase
 from benchmarks.lib.load import Measured, Seen, between, measure, quantile
 from benchmarks.lib.machine import busy_of, cores, cpu_model, this_machine, wait_until_quiet
+from benchmarks.lib.overload_steps import Bend, verdict
 from benchmarks.lib.process_memory import Memory, memory_of, parse_rollup
 from benchmarks.lib.search import confirmed, largest
 from benchmarks.lib.street_camera import FPS, HEIGHT, WIDTH, write_street
@@ -202,6 +203,19 @@ def test_a_subscriber_counts_ages_and_what_was_not_scored() -> None:
     assert [age for _, age in seen.score_ages] == pytest.approx([0.03] * 3)
     assert (seen.scores, seen.unscored) == ([0.5, 0.7], 1)
     assert seen.first_at["a"] == pytest.approx(100.11)
+    assert [late for _, late in seen.behind] == pytest.approx([0.0] * 3)
+
+
+def test_what_a_late_decoder_gives_is_behind_although_it_was_read_just_now() -> None:
+    seen = Seen()
+    for second, late in ((0.0, 0.3), (1.0, 0.0), (2.0, 0.5), (3.0, 4.0)):
+        message = ScoreMessage(
+            schema=SCHEMA, node="n", epoch="e", seq=1, sent_at=second, camera="a", time_s=second, frame_index=0,
+            score=0.1, captured_at=100.0 + second + late,
+        )  # fmt: skip
+        seen.take(message, 100.0 + second + late + 0.01)
+    assert [late for _, late in seen.behind[1:]] == pytest.approx([0.0, 0.5, 4.0])
+    assert max(age for _, age in seen.score_ages) == pytest.approx(0.01)
 
 
 def test_the_result_names_both_counts_their_ratio_and_the_limits() -> None:
@@ -320,3 +334,33 @@ def test_a_monitor_that_cannot_start_is_an_error_with_its_own_words(tmp_path: Pa
     task = Task("v.avi", str(tmp_path), cameras=1, seconds=1.0, warm_up_s=0.0)
     with pytest.raises(RunError, match=r"did not start: .* is not a model folder"):
         measure(task, tmp_path / "log")
+
+
+# With more cameras than the machine can watch
+
+
+def test_a_machine_that_bends_keeps_most_of_its_best_sum_and_one_that_breaks_does_not() -> None:
+    def bend(cameras: int, analysed: int, age_s: float) -> Bend:
+        measured = Measured(
+            cameras,
+            decode_only=False,
+            seconds=20.0,
+            frames_in=(500,) * cameras,
+            analysed=(analysed,) * (cameras - 1) + (analysed + 20,),
+            dropped=(40,) * cameras,
+            score_ages_s=(0.1,) * 9,
+            behind_s=(age_s,) * 9,
+        )
+        return Bend.of(measured)
+
+    best = bend(16, 200, 0.1)
+    assert (best.low, best.high, best.came) == (10.0, 11.0, 1.0)
+    assert best.share == pytest.approx(1.0, abs=0.01)
+    assert best.dropped == 32.0
+    assert "watching  16  analysed  161.0 per second" in best.line()
+    kept, spread = verdict([best, bend(24, 120, 0.2), bend(32, 88, 0.4)])
+    assert kept.startswith("with 32 cameras: 88% of the best sum (161 per second with 16)")
+    assert kept.endswith(": kept")
+    assert spread == "spread over cameras: 4.4 to 5.4 analysed per second"
+    for broken in (bend(32, 40, 0.4), bend(32, 88, 0.7)):
+        assert verdict([best, broken])[0].endswith(": not kept")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from monitor.promise import watched_words
 from monitor.reports import CameraReport
 from monitor.sinks.dashboard.style import age, plain_table
 from monitor.text.durations import in_words
@@ -49,6 +50,8 @@ def camera_facts(camera: CameraReport) -> list[tuple[str, str]]:
         ("bad", f"{camera.missing} missing, {camera.unreadable} unreadable"),
         ("alerts", str(camera.events) if camera.promise is None else f"{camera.events}; {camera.promise.text}"),
     ]
+    if camera.promise is not None and (watched := watched_words(camera.promise.watched_s, camera.promise.blind_s)):
+        facts.append(("watched", watched.removeprefix("watched ")))
     if camera.progress is not None:
         facts.insert(2, ("learning", str(camera.progress)))
     if camera.rests_on_s is not None:

@@ -6,6 +6,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from monitor.promise import watched_words
 from monitor.reports import CameraReport, RunReport
 from monitor.sinks.dashboard.style import STATE_STYLES, age, clock
 from monitor.text.outside import plain
@@ -16,7 +17,7 @@ _FIGURES = 69
 
 
 def summary(report: RunReport, width: int) -> Group:
-    """Return one row per camera in ``width`` characters, then the frames that are missing, unreadable or not judged."""
+    """Return one row per camera in ``width`` characters, then what was not watched or judged."""
     room = max(8, width - _FIGURES)
     table = Table(
         title=f"True Sight ran for {clock(report.elapsed_s)}",
@@ -48,6 +49,11 @@ def summary(report: RunReport, width: int) -> Group:
         for camera in report.cameras
         if camera.missing or camera.unreadable
     ]
+    blind = [
+        plain(f"{camera.name}: {watched_words(promise.counted_s, promise.counted_blind_s)}")
+        for camera in report.cameras
+        if (promise := camera.promise) is not None and promise.counted_blind_s > 0
+    ]
     unjudged = [
         plain(
             f"{camera.name}: {counted(camera.to_judge - camera.judged, 'frame')} of {camera.to_judge} "
@@ -56,7 +62,7 @@ def summary(report: RunReport, width: int) -> Group:
         for camera in report.cameras
         if camera.judged < camera.to_judge
     ]
-    return Group(table, *holes, *unjudged)
+    return Group(table, *holes, *blind, *unjudged)
 
 
 def _share(camera: CameraReport) -> str:

@@ -86,6 +86,11 @@ _GAUGES: tuple[tuple[str, str, Value], ...] = (
         "Alarms per day, measured over the last seven days that were watched.",
         lambda c, _: None if c.promise is None else c.promise.per_day,
     ),
+    (
+        "time_watched_ratio",
+        "Share of the time in which the camera was watched, of the last seven days that were watched.",
+        lambda c, _: None if c.promise is None else c.promise.watched_share,
+    ),
     ("watched_ratio", "Share of the stream that a detector could judge.", lambda c, _: _watched_share(c)),
     (
         "learning_progress_ratio",
@@ -99,6 +104,11 @@ _COUNTERS: tuple[tuple[str, str, Value], ...] = (
     ("reconnects", "How often the camera was opened again.", lambda c, _: c.reconnects),
     ("stalls", "How often the camera gave no frame in time.", lambda c, _: c.stalls),
     ("alerts", "Events that have started.", lambda c, _: c.events),
+    (
+        "blind_seconds",
+        "Seconds in which no frame of a live camera was judged, whatever the reason.",
+        lambda c, _: None if c.promise is None else c.promise.counted_blind_s,
+    ),
     ("watched_seconds", "Seconds of stream in which frames came.", lambda c, _: c.watched_s),
 )
 _DROPPED: tuple[tuple[str, Callable[[CameraReport], int]], ...] = (

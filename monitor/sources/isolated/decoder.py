@@ -47,6 +47,7 @@ class Kind(Enum):
     ENDED = b"e"
     IMAGE = b"i"
     UNREADABLE = b"u"
+    SPARED = b"p"
     STALLED = b"s"
     LOST = b"l"
     UNUSABLE = b"x"
@@ -58,29 +59,31 @@ class Command:
 
     time_s  skip the frames before this time, seconds; after the first frame that is not skipped, no frame is skipped
     slots   where to store the pictures, one slot per frame
+    share   of the frames that are decoded, see ``Reader.spare``
     """
 
     time_s: float
     slots: bytes
+    share: float = 1.0
 
-    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<d")
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<dd")
 
     def pack(self) -> bytes:
         """The command as bytes."""
-        return self._LAYOUT.pack(self.time_s) + self.slots
+        return self._LAYOUT.pack(self.time_s, self.share) + self.slots
 
     @classmethod
     def unpack(cls, message: bytes) -> Command:
         """Parse a command from a message."""
-        (time_s,) = cls._LAYOUT.unpack_from(message)
-        return cls(time_s, message[cls._LAYOUT.size :])
+        time_s, share = cls._LAYOUT.unpack_from(message)
+        return cls(time_s, message[cls._LAYOUT.size :], share)
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One message of the decoder. Each kind uses only the fields that it needs.
 
-    index, time_s, passed, longest_s  the frame's Position
+    index, time_s, passed, longest_s  the frame's Position; index of OPENED: 1 if the reader is sparing, otherwise 0
     fps                    the reader's rate, frames per second
     offset                 offset of the picture in shared memory, bytes
     width, height          size of the picture, px
@@ -135,7 +138,8 @@ class _Ahead:
 
     def skip_to(self, time_s: float) -> Position | None:
         """See Reader.skip_to."""
-        passed, last, longest_s = 0, None, 0.0
+        passed, longest_s = 0, 0.0
+        last: Position | None = None
         while True:
             if not self._is_ahead:
                 self.hurry()
@@ -145,11 +149,14 @@ class _Ahead:
             if found is None:  # the last frame is always returned, even if it is before time_s
                 return None if last is None else Position(last.index, last.time_s, passed - 1, longest_s)
             self._is_ahead = False
-            if self._given_s is not None:
+            passed += found.passed
+            if found.passed:  # the reader itself has passed over frames
+                longest_s = max(longest_s, found.longest_s)
+            elif self._given_s is not None:
                 longest_s = max(longest_s, found.time_s - self._given_s)
             self._given_s = found.time_s
-            if found.time_s >= time_s:
-                return Position(found.index, found.time_s, passed, longest_s if passed else 0.0)
+            if found.time_s >= time_s or found.spared:
+                return Position(found.index, found.time_s, passed, longest_s if passed else 0.0, found.spared)
             passed, last = passed + 1, found
 
 
@@ -158,12 +165,16 @@ def serve(source: Source, link: socket.socket, pictures: PictureWriter, bell_fd:
     try:
         _say(link, Reply(Kind.READY))
         with source.open() as reader:
-            _say(link, Reply(Kind.OPENED, fps=reader.fps))
+            _say(link, Reply(Kind.OPENED, index=int(reader.sparing), fps=reader.fps))
             ahead = _Ahead(reader)
             position: Position | None = None
+            share = 1.0
             while (message := link.recv(LONGEST)) not in (QUIT, b""):
                 command = Command.unpack(message)
                 time_s = command.time_s
+                if command.share != share:
+                    share = command.share
+                    reader.spare(share)
                 for slot in command.slots:
                     position = ahead.skip_to(time_s)
                     if position is None:
@@ -192,6 +203,8 @@ def _say(link: socket.socket, reply: Reply) -> None:
 
 
 def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) -> Reply:
+    if at.spared:
+        return Reply(Kind.SPARED, at.index, at.time_s, at.passed, longest_s=at.longest_s)
     memory = pictures.likely(slot)
     image = reader.retrieve() if memory is None else reader.retrieve_into(memory)
     name = reader.frame_name

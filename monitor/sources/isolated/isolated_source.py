@@ -89,7 +89,7 @@ class IsolatedSource(Source):
         except BaseException:
             decoder.close()
             raise
-        return IsolatedReader(decoder, opened.fps, self.read_timeout_s)
+        return IsolatedReader(decoder, opened, self.read_timeout_s)
 
     def number(self, index: int) -> int:
         """See Source.number."""
@@ -119,16 +119,13 @@ class IsolatedSource(Source):
 class IsolatedReader(Reader):
     """Steps through a source that a child process has opened. It returns pictures in shared memory, without a copy."""
 
-    def __init__(self, decoder: _Decoder, fps: float, read_timeout_s: float) -> None:
-        self.fps = fps
+    def __init__(self, decoder: _Decoder, opened: Reply, read_timeout_s: float) -> None:
+        self.fps, self.sparing = opened.fps, opened.index == 1
+        self.pid = decoder.process.pid
         self._decoder = decoder
         self._read_timeout_s = read_timeout_s
         self._image: Image | None = None
-
-    @property
-    def pid(self) -> int:
-        """The child's process id."""
-        return self._decoder.process.pid
+        self._share = 1.0
 
     def grab(self) -> Position | None:
         """Step to the next frame; None at the end. Raises CaptureError, or StallError after the read timeout."""
@@ -137,11 +134,15 @@ class IsolatedReader(Reader):
     def skip_to(self, time_s: float) -> Position | None:
         """See Reader.skip_to. Frames before ``time_s`` are decoded but not returned: later frames depend on them."""
         self._image = None  # frees its slot for the next picture, unless the caller still holds the picture
-        reply, self._image = self._decoder.next(time_s, self._read_timeout_s)
+        reply, self._image = self._decoder.next(time_s, self._read_timeout_s, self._share)
         self.frame_name = reply.text and cleaned(reply.text)
         if reply.kind is Kind.ENDED:
             return None
-        return Position(reply.index, reply.time_s, reply.passed, reply.longest_s)
+        return Position(reply.index, reply.time_s, reply.passed, reply.longest_s, reply.kind is Kind.SPARED)
+
+    def spare(self, share: float) -> None:
+        """See Reader.spare. The child follows from the next frame on."""
+        self._share = share
 
     def retrieve(self) -> Image | None:
         """The last grabbed frame; the caller may keep it. None if it cannot be decoded."""
@@ -204,17 +205,19 @@ class _Decoder:
             env=child_environment(),
         )
 
-    def next(self, time_s: float, timeout_s: float) -> tuple[Reply, Image | None]:
+    def next(self, time_s: float, timeout_s: float, share: float = 1.0) -> tuple[Reply, Image | None]:
         """The reply for the next frame, and its picture if there is one. See Reader.skip_to for ``time_s``.
+
+        share: of the frames that are decoded, see ``Reader.spare``
 
         While every frame of a file is needed, several are requested together, and before they are needed. So neither
         process wakes up for each frame, and neither waits for the other.
         """
         every = not self._live and self._in_a_row >= _SURE
         if every and len(self._asked) <= _TOGETHER and self._pictures.free >= _TOGETHER:
-            self._ask(-math.inf, _TOGETHER)
+            self._ask(-math.inf, _TOGETHER, share)
         if not self._asked:
-            self._ask(time_s, 1)
+            self._ask(time_s, 1, share)
         reply = self.wait(timeout_s, "sent nothing")
         slot = self._asked.popleft()
         if reply.kind is not Kind.IMAGE:
@@ -232,11 +235,11 @@ class _Decoder:
         except OSError as error:  # no memory to map, for example
             raise CaptureError(f"{self._label}: its pictures cannot be read ({error.strerror or error})") from error
 
-    def _ask(self, time_s: float, count: int) -> None:
+    def _ask(self, time_s: float, count: int, share: float) -> None:
         slots = [self._pictures.take_slot() for _ in range(count)]
         self._asked.extend(slots)
         with contextlib.suppress(ConnectionError):  # the decoder's last replies may still be waiting in the socket
-            self._link.send(Command(time_s, bytes(slots)).pack())
+            self._link.send(Command(time_s, bytes(slots), share).pack())
 
     def wait(self, timeout_s: float, failing: str) -> Reply:
         """The next reply. ``failing`` describes the failure if none arrives. Raises the error reported by the reply."""

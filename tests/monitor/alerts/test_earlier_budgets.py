@@ -20,13 +20,13 @@ def test_all_that_was_added_is_found_and_a_damaged_message_is_left_out(tmp_path:
         for alarms in range(3):
             publisher.publish_budget("door", HOUR, added_alarms=alarms, added_s=60.0)
             publish_alert(publisher)
-        publisher.publish_budget("yard", HOUR, added_alarms=0, added_s=0.5)
+        publisher.publish_budget("yard", HOUR, added_alarms=0, added_s=0.5, added_blind_s=9.5)
     with Journal(path) as journal:
         assert earlier_budgets(journal, time.time()) == {
-            "door": [(60.0, 0), (60.0, 1), (60.0, 2)],
-            "yard": [(0.5, 0)],
+            "door": [(60.0, 0, 0.0), (60.0, 1, 0.0), (60.0, 2, 0.0)],
+            "yard": [(0.5, 0, 9.5)],
         }
     with closing(sqlite3.connect(path)) as rows, rows:
         rows.execute("UPDATE messages SET body = '{' WHERE topic = 'budget/door/' AND seq = 2")
     with Journal(path) as journal:
-        assert earlier_budgets(journal, time.time())["door"] == [(60.0, 0), (60.0, 2)]
+        assert earlier_budgets(journal, time.time())["door"] == [(60.0, 0, 0.0), (60.0, 2, 0.0)]

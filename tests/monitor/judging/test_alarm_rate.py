@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2
 
 from monitor.judging.alarm_rate import WINDOW_S, AlarmCount, rate_of
-from monitor.promise import DAY_S
+from monitor.promise import DAY_S, watched_words
 
 
 def test_a_rate_is_given_with_its_exact_interval() -> None:
@@ -51,7 +51,32 @@ def test_only_the_last_seven_days_watched_count() -> None:
     assert WINDOW_S <= rate.watched_s < WINDOW_S + DAY_S
     assert (rate.counted_alarms, rate.counted_s, rate.promised_per_day) == (0, WINDOW_S, 2.0)
     again = AlarmCount()
-    for watched_s, alarms in count.parts:
-        again.recall(watched_s, alarms)
+    for part in count.parts:
+        again.recall(*part)
     assert again.rate.watched_s == rate.watched_s
     assert again.rate.counted_s == 0.0, "this run has counted nothing yet"
+
+
+def test_blind_time_lasts_as_long_as_the_watched_time_around_it() -> None:
+    count = AlarmCount()
+    assert count.rate.watched_share is None
+    count.recall(DAY_S, 0, 3600.0)
+    count.add(DAY_S, 1, 60.0)
+    rate = count.rate
+    assert (rate.blind_s, rate.counted_blind_s) == (3660.0, 60.0)
+    assert rate.watched_share == pytest.approx(2 * DAY_S / (2 * DAY_S + 3660.0))
+    again = AlarmCount()
+    for part in count.parts:
+        again.recall(*part)
+    assert (again.rate.blind_s, again.rate.counted_blind_s) == (3660.0, 0.0)
+    for _ in range(7 * 24):
+        count.add(3600.0, 0)
+    assert count.rate.blind_s == pytest.approx(0.0)
+
+
+def test_nothing_but_all_is_called_a_hundred_per_cent() -> None:
+    assert watched_words(0.0, 0.0) == ""
+    assert watched_words(DAY_S, 0.0) == "watched 100 %"
+    assert watched_words(7 * DAY_S, 0.5).startswith("watched 99.99 % (blind for ")
+    assert watched_words(9997.0, 3.0) == "watched 99.97 % (blind for 3 s)"
+    assert watched_words(0.0, 10.0) == "watched 0 % (blind for 10 s)"

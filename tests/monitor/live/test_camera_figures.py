@@ -16,6 +16,7 @@ from monitor.judging.camera_monitor import Alert, Judgement
 from monitor.live.camera_figures import CameraFigures
 from monitor.live.capture import CaptureSettings
 from monitor.live.frame_queue import QueueCounters
+from monitor.live.load_control import LEVELS
 from monitor.live.watch import Watch
 from monitor.reports import CameraReport, RunReport
 from monitor.states import AlertEvent, CameraState, Phase
@@ -236,3 +237,43 @@ def test_alarms_that_people_are_notified_of_count_beside_the_time_watched() -> N
     over = figures.report("cam", "test", CaptureStatus(CameraState.ONLINE, 0.0), QueueCounters(), monitor, 100.0)
     assert over.state is CameraState.OVER_BUDGET
     assert "promised 1: the threshold does not hold what it promises here" in over.detail
+
+
+def test_the_time_in_which_nobody_watched_a_live_camera_is_counted_and_that_of_a_file_is_not() -> None:
+    for live in (True, False):
+        figures, monitor = CameraFigures(live=live), monitor_of("cam")
+        for second in range(120):
+            if not 40 <= second < 70:
+                judged = replace(scored(float(second)), scored_at=1000.0 + second)
+                figures.judged(Judgement(judged, 0.2, (), brightness_scale(), (0.2,)))
+            status = CaptureStatus(CameraState.ONLINE)
+            report = figures.report("cam", "test", status, QueueCounters(), monitor, 1000.0 + second + 0.5)
+        assert report.promise is not None
+        assert report.promise.counted_blind_s == pytest.approx(31.0 if live else 0.0)
+
+
+def test_a_frame_that_no_detector_judges_is_not_watched() -> None:
+    figures, monitor = CameraFigures(live=True), monitor_of("cam")
+    for second in range(21):
+        judged = replace(scored(float(second)), scored_at=float(second))
+        figures.judged(Judgement(judged, math.nan, (), brightness_scale(), (math.nan,)))
+        report = figures.report("cam", "t", CaptureStatus(), QueueCounters(), monitor, float(second))
+    assert report.promise is not None
+    assert report.promise.watched_share == pytest.approx(0.0, abs=0.3)
+    assert report.promise.blind_s == pytest.approx(20.0)
+
+
+def test_what_a_camera_gives_up_is_its_state_and_dropped_frames_change_nothing_about_that() -> None:
+    figures, monitor = CameraFigures(live=True), monitor_of("cam")
+    told = []
+    for second in range(30):
+        relief = LEVELS[4 if second < 10 else 6 if second < 20 else 0].said
+        queue = QueueCounters(put=10 * second, dropped_full=min(15, second))
+        status = CaptureStatus(CameraState.ONLINE)
+        report = figures.report("cam", "t", status, queue, monitor, float(second), relief=relief)
+        if figures.changed(report, float(second)):
+            told.append((report.state, report.detail.partition(":")[0]))
+    assert told == [
+        (CameraState.OVERLOADED, "fewer frames are decoded and analysed"),
+        (CameraState.ONLINE, ""),
+    ]

@@ -16,6 +16,7 @@ import pytest
 from monitor.errors import CaptureError, StallError
 from monitor.live.capture import CaptureSettings
 from monitor.sources.camera import CameraSource
+from monitor.sources.isolated.isolated_source import Isolation, isolate
 from monitor.sources.video import VideoSource
 from monitor.states import CameraState
 from monitor.testing.captured import captured, eventually
@@ -180,3 +181,30 @@ def test_a_camera_absent_at_the_start_is_taken_when_it_appears() -> None:
         server.start()
         assert sink.more(5)
         assert (capture.status.state, capture.status.reconnects) == (CameraState.ONLINE, 1)
+
+
+@pytest.mark.rtsp
+@pytest.mark.parametrize("mode", ["thread", "process"])
+def test_a_camera_is_decoded_in_part_and_whole_again(mode: Isolation) -> None:
+    with RtspServer(BALL) as server:  # a key frame in every ten frames
+        source = isolate(CameraSource("ball", server.url("/ball")), mode)
+        with source.open() as reader:
+            assert reader.sparing
+            for _ in range(30):
+                assert reader.grab() is not None
+            reader.spare(0.5)
+            found = [
+                position for _ in range(60) if (position := reader.grab()) is not None and reader.retrieve() is not None
+            ]
+            reader.spare(1.0)
+            later = [
+                position for _ in range(40) if (position := reader.grab()) is not None and reader.retrieve() is not None
+            ]
+    assert len(found) == 60
+    assert len(later) == 40
+    assert not any(position.spared for position in found + later)
+    assert all(b.index - a.index == 1 + b.passed for a, b in pairwise(found + later))
+    assert {position.passed for position in found[20:]} == {0, 5}
+    assert sum(position.passed for position in found[20:]) >= 30
+    assert max(position.longest_s for position in found) < 0.5
+    assert {position.passed for position in later[15:]} == {0}

@@ -48,6 +48,16 @@ def test_a_shape_that_alternates_with_the_learned_one_is_a_misfit_all_the_time(s
     assert not any(frame.health.scored for frame in taken[1:])
 
 
+def test_frames_that_are_not_decoded_on_purpose_are_no_gap() -> None:
+    rules, large = FrameRules(RuleSettings()), np.zeros((36, 64, 3), np.uint8)
+    assert rules.arrive(0.0, 25.0)
+    before = rules.take(0.0, large).segment
+    assert not rules.arrive(1.0, 25.0, 0.04, spared=True)
+    assert not rules.arrive(2.0, 25.0, 0.04, spared=True)
+    assert rules.arrive(2.04, 25.0)
+    assert rules.take(2.04, large).segment == before
+
+
 def test_pictures_that_fit_again_for_a_second_are_scored_again() -> None:
     taken = _taken(lambda number: SQUARE if 10 <= number < 20 else LARGE)
     scored = [frame.health.scored for frame in taken]

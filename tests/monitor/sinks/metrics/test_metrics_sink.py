@@ -84,7 +84,7 @@ def run_of(sink: MetricsSink) -> None:
     for number in range(3):
         frame = scored(number / 10)
         sink.score(monitor.update(frame))
-    rate = AlarmRate(alarms=4, watched_s=2 * 86_400.0, promised_per_day=1.0, low=0.5, high=5.0)
+    rate = AlarmRate(alarms=4, watched_s=2 * 86_400.0, promised_per_day=1.0, low=0.5, high=5.0, blind_s=43_200.0)
     sink.tick(
         RunReport(
             60.0,
@@ -137,6 +137,8 @@ def test_a_scrape_shows_the_figures_of_each_camera(sink: MetricsSink) -> None:
         ("truesight_budget_per_day", "door"): 1,
         ("truesight_alarms_per_day", "door"): 2,
         ("truesight_watched_ratio", "door"): 0.75,
+        ("truesight_time_watched_ratio", "door"): 0.8,
+        ("truesight_blind_seconds_total", "door"): 0,
         ("truesight_learning_progress_ratio", "hall"): 0.25,
         ("truesight_queue_frames",): 3,
         ("truesight_run_seconds_total",): 60,
