@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from monitor.alerts.control import ControlReply, ControlRequest, Ping, decode_request
@@ -31,14 +31,21 @@ class TooManyError(MonitorError):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """The client that asks. name: of its key; "" without keys. changes: whether it may change anything."""
+    """The client that asks.
+
+    name     of its key; "" without keys
+    changes  whether it may change anything
+    person   for whom it asks, as it says; "" for itself
+    """
 
     address: str
     name: str = ""
     changes: bool = True
+    person: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} at {self.address}" if self.name else self.address
+        program = f"{self.name} at {self.address}" if self.name else self.address
+        return f"{self.person} through {program}" if self.person else program
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,7 @@ class Desk:
         try:
             request = decode_request(payload)
             tag = request.tag
+            asker = replace(asker, person=request.person)
             began = self._server(request, asker)(request, asker)
             done = began if isinstance(began, Done) else (yield from began)
         except TooManyError as error:

@@ -20,6 +20,7 @@ from typing import Self
 
 from monitor.alerts.publisher import Publisher
 from monitor.app.config import MonitorConfig
+from monitor.app.moments_place import moments_folder
 from monitor.errors import BindError, ConfigError
 from monitor.processes import child_command, child_environment, how_it_died
 from monitor.text.outside import safe
@@ -168,6 +169,7 @@ def page_arguments(settings: MonitorConfig, publisher: Publisher) -> list[str]:
         arguments += ["--history-endpoint", _reachable(publisher.history_endpoint)]
     files = {
         "--evidence": settings.evidence.folder if settings.evidence.enabled else None,
+        "--moments": moments_folder(settings) if settings.moments.enabled else None,
         "--passwords": web.passwords,
         "--certificate": web.certificate,
         "--certificate-key": web.certificate_key,

@@ -40,6 +40,9 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(parser=given_path, metavar="FILE", help="The file of users.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user or token.")]
 AsRole = Annotated[str, typer.Option(metavar="ROLE", help="viewer or operator.")]
+Cameras = Annotated[
+    list[str] | None, typer.Option("--camera", metavar="NAME", help="Only this camera may be seen; repeat it.")
+]
 _MOST_MEMORY = 2**30
 """Of a page beside a monitor, bytes: whatever viewers do must not take the memory of the machine."""
 _NICE = 5
@@ -66,6 +69,10 @@ def main(
     evidence: Annotated[
         Path | None,
         typer.Option(parser=given_path, metavar="DIR", help="The monitor's evidence folder: pictures and clips."),
+    ] = None,
+    moments: Annotated[
+        Path | None,
+        typer.Option(parser=given_path, metavar="DIR", help="The monitor's folder of moments: large pictures, clips."),
     ] = None,
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Address to serve the page at; port 0 takes any free port.")
@@ -99,7 +106,7 @@ def main(
     except ValidationError as error:
         where, what = first_problem(error)
         raise ConfigError(f"{where and f'--{where}: '}{what.removeprefix('Value error, ')}") from None
-    server = PageServer(settings, BusAddress(endpoint, scores_endpoint, history_endpoint, keys), evidence)
+    server = PageServer(settings, BusAddress(endpoint, scores_endpoint, history_endpoint, keys), evidence, moments)
     host, port = settings.address
     listening = listening_socket(host, port) if socket_fd is None else socket.socket(fileno=socket_fd)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -125,7 +132,7 @@ def _give_way() -> None:
 
 
 @app.command("password", short_help="Add a user to the file of users, or change the password.")
-def password(file: File, name: Name, role: AsRole = "viewer") -> None:
+def password(file: File, name: Name, role: AsRole = "viewer", camera: Cameras = None) -> None:
     """Add a user with a password, which is asked for or read from standard input."""
     check_installed()
     from monitor.web.user_file import set_password
@@ -134,17 +141,17 @@ def password(file: File, name: Name, role: AsRole = "viewer") -> None:
         secret = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
         secret = sys.stdin.readline().rstrip("\n")
-    set_password(file, name, _role(role), secret)
+    set_password(file, name, _role(role), secret, camera or ())
     typer.echo(cleaned(f"{name} may log in as {role}: {file}"))
 
 
 @app.command("token", short_help="Add a token for a program to the file of users.")
-def token(file: File, name: Name, role: AsRole = "viewer") -> None:
+def token(file: File, name: Name, role: AsRole = "viewer", camera: Cameras = None) -> None:
     """Make a token for a program, which sends it as ``Authorization: Bearer TOKEN``. It is shown only once."""
     check_installed()
     from monitor.web.user_file import new_token
 
-    typer.echo(new_token(file, name, _role(role)))
+    typer.echo(new_token(file, name, _role(role), camera or ()))
 
 
 def _role(text: str) -> Role:

@@ -85,8 +85,10 @@ class Gate:
         if self._access.users is None:
             return True
         if who.session:
-            return self._access.of_cookie(self.cookie(headers)) is not None
-        return self._access.users.role_of(who.name) is not None
+            now = self._access.of_cookie(self.cookie(headers))
+        else:
+            now = self._access.users.who(who.name)
+        return now is not None and now.cameras == who.cameras
 
     def cookie(self, headers: Headers) -> str:
         """The session's cookie; empty if there is none."""

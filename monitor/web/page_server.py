@@ -13,8 +13,10 @@ from monitor.errors import ConfigError
 from monitor.web.access import Access
 from monitor.web.board import Board
 from monitor.web.bus_reader import BusAddress, BusReader
+from monitor.web.control_link import ControlLink
 from monitor.web.event_store import EventStore
 from monitor.web.page_app import Page, page_application
+from monitor.web.teaching import Teaching
 from monitor.web.user_file import UserFile
 from monitor.web.viewers import MOST_VIEWERS
 from monitor.web.web_settings import WebSettings
@@ -30,11 +32,16 @@ class PageServer:
     Raises ConfigError if a file of the settings cannot be used.
     """
 
-    def __init__(self, settings: WebSettings, bus: BusAddress, evidence: Path | None) -> None:
+    def __init__(
+        self, settings: WebSettings, bus: BusAddress, evidence: Path | None, moments: Path | None = None
+    ) -> None:
         self._settings = settings
         users = None if settings.passwords is None else UserFile(settings.passwords)
         self.page = Page(EventStore(), Board(), Access(users), evidence, tls=settings.certificate is not None)
-        self._reader = BusReader(bus, self.page.store, self.page.board, self.page.tell)
+        page, tell = self.page, self.page.tell
+        page.moments_folder = moments
+        self._reader = BusReader(bus, page.store, page.board, tell, page.moments, page.timeline)
+        page.teaching = Teaching(ControlLink(bus), page.store, page.board, tell)
         certificate, key = settings.certificate, settings.certificate_key
         self._server = uvicorn.Server(
             config := uvicorn.Config(
@@ -64,7 +71,10 @@ class PageServer:
         """Serve until SIGINT or SIGTERM, or ``stop``. ready: called before the first request is answered."""
         with ExitStack() as stack:
             stack.enter_context(self.page.store)
+            stack.enter_context(self.page.moments)
             stack.enter_context(self._reader)
+            if self.page.teaching is not None:
+                stack.enter_context(self.page.teaching)
             ready()
             self._server.run(sockets=[listening])
 

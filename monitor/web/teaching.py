@@ -1,0 +1,147 @@
+"""What people say about events on the page: told to the monitor, and kept up to date with what others have said.
+
+The monitor keeps the verdicts. The page holds a copy, and reads it anew whenever the monitor's record of changes has
+grown: other pages and programs give verdicts, too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, Self
+
+from monitor.alerts.control import Changes, ControlReply, ControlRequest, Feedback, Preview, Undo, Verdicts
+from monitor.errors import MonitorError
+from monitor.text.outside import safe
+from monitor.threads.stage import Stage, join_all
+from monitor.web.board import Board
+from monitor.web.bus_reader import News
+from monitor.web.control_link import ANSWER_S, PREVIEW_S
+from monitor.web.event_store import EventStore, StoredEvent, key_of
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 10.0
+"""The monitor's record of changes is looked at this often."""
+MOST_TOLD = 20
+"""If more events have changed at once, viewers are told to load anew instead."""
+_GOODBYE_S = 3.0
+
+
+class Link(Protocol):
+    """What can ask the monitor: see ControlLink."""
+
+    def ask(self, request: ControlRequest, person: str = "", wait_s: float = ANSWER_S) -> ControlReply:
+        """The monitor's reply. Raises MonitorError."""
+        ...
+
+
+class RefusedByMonitorError(MonitorError):
+    """The monitor has answered that it does not do this. The text is its sentence."""
+
+
+class Teaching:
+    """A context manager around the thread that keeps the copy of the verdicts up to date. Any thread may use it.
+
+    tell  called with each change, for viewers
+    """
+
+    def __init__(self, link: Link, store: EventStore, board: Board, tell: Callable[[News], None]) -> None:
+        self._link, self._store, self._board, self._tell = link, store, board, tell
+        self._stop, self._look = threading.Event(), threading.Event()
+        self._stage = Stage("verdicts", self._follow, lambda _: None)
+        self._seen: object = None
+
+    def __enter__(self) -> Self:
+        self._stage.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._look.set()
+        join_all([self._stage], _GOODBYE_S)
+
+    def give(self, event: StoredEvent, verdict: str, scope: str, *, all_hours: bool, person: str) -> str:
+        """Tell the monitor what an event was. Returns its sentence. Raises MonitorError."""
+        request = Feedback.model_validate(_fields(event, verdict, scope, all_hours=all_hours))
+        reply = self._ask(request, person)
+        said = str(reply.data.get("verdict", verdict))
+        facts = {"event": event.alert.event_id, "verdict": said, "scope": scope, "all_hours": all_hours}
+        self._took(event, facts | {"given_by": person})
+        self._look.set()
+        return reply.said
+
+    def undo(self, event: StoredEvent, person: str) -> str:
+        """Take a verdict back. Returns the monitor's sentence. Raises MonitorError."""
+        reply = self._ask(Undo(event=event.alert.event_id, camera=event.alert.camera), person)
+        self._took(event, None)
+        self._look.set()
+        return reply.said
+
+    def preview(self, event: StoredEvent, verdict: str, scope: str, *, all_hours: bool) -> tuple[str, list[str], int]:
+        """What a verdict would have changed: a sentence, the keys of the events, their number. Raises MonitorError."""
+        request = Preview.model_validate(_fields(event, verdict, scope, all_hours=all_hours))
+        reply = self._ask(request, "", PREVIEW_S)
+        events = [key_of(str(each)) for each in reply.data.get("events", [])]
+        return reply.said, events, int(reply.data.get("hits", len(events)))
+
+    def read(self) -> None:
+        """Read all verdicts from the monitor, if anything has changed there. Raises MonitorError."""
+        reply = self._ask(Changes(limit=1), "")
+        newest = reply.epoch, self._cameras(), repr(reply.data.get("changes"))
+        if newest == self._seen:
+            return
+        changed: list[StoredEvent] = []
+        for camera in self._cameras():
+            found = self._ask(Verdicts(camera=camera), "").data.get("verdicts", [])
+            changed += self._store.take_verdicts(camera, [each for each in found if _is_verdict(each)])
+        self._seen = newest
+        if len(changed) > MOST_TOLD:
+            self._tell(News("refresh"))
+            return
+        for event in changed:
+            self._tell(News("verdict", event=event))
+
+    def _cameras(self) -> tuple[str, ...]:
+        present = {str(camera["name"]) for camera in self._board.cameras()}
+        return tuple(sorted(present | set(self._store.cameras())))
+
+    def _ask(self, request: ControlRequest, person: str, wait_s: float = ANSWER_S) -> ControlReply:
+        reply = self._link.ask(request, person, wait_s)
+        if reply.reply != "ok":
+            raise RefusedByMonitorError(safe(reply.said))
+        return reply
+
+    def _took(self, event: StoredEvent, facts: dict[str, Any] | None) -> None:
+        changed = self._store.take_verdict(event.alert.camera, event.alert.event_id, facts)
+        if changed is not None:
+            self._tell(News("verdict", event=changed))
+
+    def _follow(self) -> None:
+        said = ""
+        while not self._stop.is_set():
+            if self._board.link()["state"] == "connected":
+                try:
+                    self.read()
+                    said = ""
+                except MonitorError as error:
+                    if str(error) != said:
+                        log.info("verdicts cannot be read: %s", safe(error))
+                    said = str(error)
+            self._look.wait(LOOK_EVERY_S)
+            self._look.clear()
+
+
+def _fields(event: StoredEvent, verdict: str, scope: str, *, all_hours: bool) -> dict[str, Any]:
+    return {
+        "event": event.alert.event_id,
+        "verdict": verdict,
+        "scope": scope,
+        "all_hours": all_hours,
+        "camera": event.alert.camera,
+    }
+
+
+def _is_verdict(each: object) -> bool:
+    return isinstance(each, dict) and isinstance(each.get("event"), str) and isinstance(each.get("verdict"), str)
