@@ -103,11 +103,13 @@ class Budget(ControlRequest):
     """Set the budget of a camera.
 
     per_day  false alarms per day; None: as the monitor's config says
+    preview  True: only say which alarms of the last days it would have changed
     """
 
     request: Literal["budget"] = "budget"
     camera: _Camera
     per_day: Annotated[float | None, Field(ge=LEAST_PER_DAY, le=MOST_PER_DAY)]
+    preview: bool = False
 
 
 class Arm(ControlRequest):

@@ -84,10 +84,7 @@ class Gate:
         """Whether somebody who has sent a request with these headers may still see the page."""
         if self._access.users is None:
             return True
-        if who.session:
-            now = self._access.of_cookie(self.cookie(headers))
-        else:
-            now = self._access.users.who(who.name)
+        now = self._access.of_cookie(self.cookie(headers)) if who.session else self._access.users.who(who.name)
         return now is not None and now.cameras == who.cameras
 
     def cookie(self, headers: Headers) -> str:

@@ -110,6 +110,14 @@ class MomentStore:
                         found.append(StoredMoment(key, rank, each["score"], each["rare"], message, bool(row[1])))
         return sorted(found, key=lambda each: (-each.score, each.message.at))
 
+    def passing(self, camera: str, score: float) -> int:
+        """How many ranked moments of a camera did not alarm, although their score is at least this."""
+        count = 0
+        for day in self.days(lambda name: name == camera):
+            found = self.ranked(day, camera)
+            count += sum(each.message.event_id is None and each.score >= score for each in found)
+        return count
+
     def moment(self, key: str) -> MomentMessage | None:
         """The moment with this key."""
         with self._lock:

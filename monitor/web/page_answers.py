@@ -19,6 +19,7 @@ from monitor.states import AlertKind, Phase
 from monitor.text.outside import safe
 from monitor.web.event_store import EventStore, Place, StoredEvent, can_judge
 from monitor.web.evidence_paths import evidence_file
+from monitor.web.poisson_interval import rate_interval
 
 KINDS = ("picture", "heat", "clip")
 _WINDOWS_DAYS = (1, 7, 30)
@@ -104,11 +105,17 @@ class EventPage(BaseModel):
 
 
 class AlarmsIn(BaseModel):
-    """Alarms in the last days, and the days that were watched in them."""
+    """Alarms in the last days, the days that were watched in them, and the 95 % interval of their rate per day.
+
+    low, high  None if nothing was watched
+    """
 
     days: int
     alarms: int
     watched_days: float
+    per_day: float | None
+    low: float | None
+    high: float | None
 
 
 class BudgetAnswer(BaseModel):
@@ -170,7 +177,10 @@ def budget_answer(message: BudgetMessage, store: EventStore, now: float) -> Budg
     windows = []
     for days in _WINDOWS_DAYS:
         alarms, watched_s = store.alarms(message.camera, now - days * DAY_S)
-        windows.append(AlarmsIn(days=days, alarms=alarms, watched_days=watched_s / DAY_S))
+        watched = watched_s / DAY_S
+        low, high = rate_interval(alarms, watched) if watched > 0 else (None, None)
+        per_day = alarms / watched if watched > 0 else None
+        windows.append(AlarmsIn(days=days, alarms=alarms, watched_days=watched, per_day=per_day, low=low, high=high))
     return BudgetAnswer(
         camera=message.camera,
         promised_per_day=message.promised_per_day,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from monitor import __version__
 from monitor.web.access import Access
 from monitor.web.asking import Asking, operator
 from monitor.web.board import Board
+from monitor.web.budget_routes import add_budgets
 from monitor.web.bus_reader import News
 from monitor.web.day_routes import add_days
 from monitor.web.event_routes import add_events
@@ -26,10 +26,8 @@ from monitor.web.event_store import EventStore, StoredEvent, Wanted
 from monitor.web.gate import Gate, cookie_name
 from monitor.web.moment_store import MomentStore
 from monitor.web.page_answers import (
-    BudgetAnswer,
     CameraAnswer,
     HealthAnswer,
-    budget_answer,
     event_answer,
 )
 from monitor.web.review_routes import add_review
@@ -102,6 +100,7 @@ def page_application(page: Page) -> Gate:
     add_events(app, page)
     add_review(app, page)
     add_days(app, page)
+    add_budgets(app, page)
     add_timeline(app, page)
     _add_session(app, page, gate)
     _add_pages(app)
@@ -130,13 +129,6 @@ def _add_state(app: FastAPI, page: Page, gate: Gate) -> None:
     def cameras(who: Asking) -> list[CameraAnswer]:
         """All cameras, with state, score and the last minute."""
         return [CameraAnswer(**camera) for camera in page.board.cameras() if who.sees(camera["name"])]
-
-    @app.get("/api/v1/budget")
-    def budget(who: Asking) -> list[BudgetAnswer]:
-        """Each camera's alarms beside its budget."""
-        now = time.time()
-        seen = (message for message in page.store.budgets() if who.sees(message.camera))
-        return [budget_answer(message, page.store, now) for message in seen]
 
     @app.get("/api/v1/health")
     def health(who: Asking) -> HealthAnswer:

@@ -90,9 +90,7 @@ def add_review(app: FastAPI, page: Page) -> None:
     """Add the paths of verdicts to the application."""
 
     def teaching() -> Teaching:
-        if page.teaching is None:
-            raise HTTPException(409, "this page is not connected to a monitor that can be taught")
-        return page.teaching
+        return teaching_of(page)
 
     def found(key: str, who: Who) -> StoredEvent:
         event = event_of(page, key, who)
@@ -119,7 +117,7 @@ def add_review(app: FastAPI, page: Page) -> None:
         try:
             said = teaching().give(event, body.verdict, body.scope, all_hours=body.all_hours, person=who.name)
         except MonitorError as error:
-            raise _failed(error) from error
+            raise failed(error) from error
         return now(key, said, who)
 
     @app.delete("/api/v1/events/{key}/verdict")
@@ -129,7 +127,7 @@ def add_review(app: FastAPI, page: Page) -> None:
         try:
             said = teaching().undo(event, who.name)
         except MonitorError as error:
-            raise _failed(error) from error
+            raise failed(error) from error
         return now(key, said, who)
 
     @app.post("/api/v1/events/{key}/preview")
@@ -142,7 +140,7 @@ def add_review(app: FastAPI, page: Page) -> None:
         try:
             said, keys, hits = teaching().preview(event, body.verdict, body.scope, all_hours=body.all_hours)
         except MonitorError as error:
-            raise _failed(error) from error
+            raise failed(error) from error
         known = [each for hit in keys if hit != key and (each := page.store.event(hit)) is not None]
         known.sort(key=lambda each: -each.alert.started_at)
         return PreviewAnswer(said=safe(said), hits=hits, events=[answer(each) for each in known[:_MOST_SHOWN]])
@@ -160,10 +158,17 @@ def add_review(app: FastAPI, page: Page) -> None:
             except RefusedByMonitorError as error:
                 refused.append(NotTaken(id=key, why=str(error)))
             except MonitorError as error:
-                raise _failed(error) from error
+                raise failed(error) from error
         return ManySaid(taken=taken, refused=refused)
 
 
-def _failed(error: MonitorError) -> HTTPException:
+def teaching_of(page: Page) -> Teaching:
+    """What the page teaches the monitor by. Raises HTTPException."""
+    if page.teaching is None:
+        raise HTTPException(409, "this page is not connected to a monitor that can be taught")
+    return page.teaching
+
+
+def failed(error: MonitorError) -> HTTPException:
     """409 if the monitor refuses, 503 if it does not answer."""
     return HTTPException(409 if isinstance(error, RefusedByMonitorError) else 503, safe(error))

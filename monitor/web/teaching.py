@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
-from monitor.alerts.control import Changes, ControlReply, ControlRequest, Feedback, Preview, Undo, Verdicts
+from monitor.alerts.control import Budget, Changes, ControlReply, ControlRequest, Feedback, Preview, Undo, Verdicts
 from monitor.errors import MonitorError
 from monitor.text.outside import safe
 from monitor.threads.stage import Stage, join_all
@@ -85,6 +85,14 @@ class Teaching:
         reply = self._ask(request, "", PREVIEW_S)
         events = [key_of(str(each)) for each in reply.data.get("events", [])]
         return reply.said, events, int(reply.data.get("hits", len(events)))
+
+    def budget(self, camera: str, per_day: float | None, person: str) -> str:
+        """Set a camera's budget; None: as the config says. Returns the monitor's sentence. Raises MonitorError."""
+        return self._ask(Budget(camera=camera, per_day=per_day), person).said
+
+    def try_budget(self, camera: str, per_day: float | None) -> ControlReply:
+        """What another budget would have changed. Raises MonitorError."""
+        return self._ask(Budget(camera=camera, per_day=per_day, preview=True), "", PREVIEW_S)
 
     def read(self) -> None:
         """Read all verdicts from the monitor, if anything has changed there. Raises MonitorError."""

@@ -1,7 +1,7 @@
 """What each camera did in the last days, as far as the page has heard it: scores by the minute, gaps, and states.
 
-Scores are not in the monitor's journal. So the page keeps the highest score of each minute itself, while it runs, within
-a bound. States come from the journal too, from before the page was started.
+Scores are not in the monitor's journal. So the page keeps the highest score of each minute itself, while it runs,
+within a bound. States come from the journal too, from before the page was started.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class Viewers:
 
 
 def seen_part(kind: str, data: Any, sees: Callable[[str], bool]) -> Any:
-    """What somebody who may see only some cameras gets of a change; None: nothing. A kind that is not known: nothing."""
+    """What somebody who may see only some cameras gets of a change; None: nothing, also of an unknown kind."""
     if kind in _OF_ALL:
         return data
     if kind == "cameras":
