@@ -1,6 +1,6 @@
 // Budget: the alarms that were promised beside those that were measured.
 
-import { api, el, failure, svg, timeOf } from "./parts.js";
+import { api, el, failure, lasting, svg, timeOf } from "./parts.js";
 import { send, toaster } from "./verdicts.js";
 
 const WIDTH = 320;
@@ -30,11 +30,11 @@ function card(budget, may, toast) {
     el("table", {},
       el("thead", {}, el("tr", {}, ["last", "promised", "alarms", "per day (95 %)", "watched"].map((words) => el("th", { scope: "col" }, words)))),
       el("tbody", {}, budget.windows.map((window) => el("tr", {},
-        el("th", { scope: "row" }, window.days === 1 ? "day" : `${window.days} days`),
-        el("td", {}, window.watched_days > 0 ? number(budget.promised_per_day * window.watched_days) : "–"),
+        el("th", { scope: "row", class: "short" }, window.days === 1 ? "day" : `${window.days} days`),
+        el("td", {}, window.watched_days >= 0.01 ? number(budget.promised_per_day * window.watched_days) : "–"),
         el("td", {}, String(window.alarms)),
-        el("td", {}, window.per_day === null ? "–" : `${number(window.per_day)} (${number(window.low)} to ${number(window.high)})`),
-        el("td", {}, `${window.watched_days.toFixed(2)} d`))))),
+        el("td", {}, window.watched_days < 1 ? "too short" : `${number(window.per_day)} (${number(window.low)} to ${number(window.high)})`),
+        el("td", {}, lasting(86400 * window.watched_days)))))),
     el("p", { class: "muted" }, "figures of ", timeOf(budget.told_at)),
     may ? change(budget, toast) : "");
 }

@@ -15,7 +15,7 @@ export function verdictChip(event) {
 function row(event, choose) {
   const kind = event.heat ? "heat" : event.picture ? "picture" : null;
   const facts = [event.open ? "now" : "", event.unusual, event.quiet ? "quiet" : "",
-    event.ended_at === null ? "" : lasting(event.ended_at - event.started_at)].filter(Boolean).join(", ");
+    event.ended_at === null ? "" : lasting(event.ended_at - event.started_at).replace(" ", "\u00a0")].filter(Boolean).join(", ");
   return el("li", {},
     el("button", { type: "button", class: event.verdict ? "event judged" : "event", "data-id": event.id, onclick: () => choose(event.id, true) },
       kind ? el("img", { src: src(event, kind), alt: "", loading: "lazy", decoding: "async" }) : el("span", { class: "noimage" }),

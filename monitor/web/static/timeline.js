@@ -24,7 +24,7 @@ function said(line, begin, end) {
   if (line.known_s > 0) parts.push(`watched ${percent(line.watched_s, line.known_s)}`);
   if (line.gaps.length) {
     const [longest] = [...line.gaps].sort((a, b) => b.end - b.begin - (a.end - a.begin));
-    parts.push(`${line.gaps.length} ${line.gaps.length === 1 ? "gap" : "gaps"}, the longest ${clock(longest.begin)} to ${clock(longest.end)}`);
+    parts.push(`${line.gaps.length} ${line.gaps.length === 1 ? "gap" : "gaps"}, the longest ${clock(longest.begin)} to ${clock(longest.end)} (${longest.why})`);
   } else if (line.known_s > 0) parts.push("no gap");
   if (line.known_from === null) parts.push("this page has heard no score in this time");
   else if (line.known_from > Math.min(begin + 60, now)) parts.push(`scores and gaps are known from ${clock(line.known_from)} on`);
@@ -147,7 +147,7 @@ export async function timeline(main) {
       if (camera.value) given.set("camera", camera.value);
       const found = await api(`timeline?${given}`);
       if (mine !== asked) return;
-      words.textContent = `${clock(view.begin)} to ${clock(view.end)}`;
+      words.textContent = zoomed ? `${clock(view.begin)} to ${clock(view.end)}` : "The whole day";
       const open = new Set([...rows.querySelectorAll("article")].filter((each) => each.querySelector("details")?.open).map((each) => each.getAttribute("aria-label")));
       const focused = rows.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
       rows.replaceChildren(...(found.length ? found.map((line) => card(line, { ...view, first }, pick))
