@@ -178,6 +178,7 @@ def page_arguments(settings: MonitorConfig, publisher: Publisher) -> list[str]:
     for flag, path in files.items():
         if path is not None:
             arguments.append(f"{flag}={_whole(path)}")
+    arguments += [f"--trusted-proxy={address}" for address in web.trusted_proxies]
     return arguments
 
 

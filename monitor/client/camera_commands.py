@@ -9,7 +9,16 @@ from pydantic import ValidationError
 
 from monitor.alerts.control import Arm, Budget
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT
-from monitor.client.control_commands import AsJson, ControlEndpoint, Endpoint, Keys, Timeout, asked, controlling
+from monitor.client.control_commands import (
+    PREVIEW_S,
+    AsJson,
+    ControlEndpoint,
+    Endpoint,
+    Keys,
+    Timeout,
+    asked,
+    controlling,
+)
 from monitor.client.controller import ANSWER_S
 from monitor.errors import first_problem
 from monitor.text.outside import safe
@@ -20,10 +29,13 @@ def set_budget(
     per_day: Annotated[
         str, typer.Argument(metavar="N|config", help="False alarms per day; config: as the config file says.")
     ],
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only say which alarms of the last 30 days it would have left out.")
+    ] = False,
     endpoint: Endpoint = DEFAULT_ALERTS_ENDPOINT,
     control_endpoint: ControlEndpoint = None,
     keys: Keys = None,
-    timeout: Timeout = ANSWER_S,
+    timeout: Timeout = PREVIEW_S,
     as_json: AsJson = False,
 ) -> None:
     """Set the budget of a camera, false alarms per day. It is kept until the next such command."""
@@ -33,7 +45,7 @@ def set_budget(
         raise typer.BadParameter(
             f"{safe(per_day)} is no number: give false alarms per day such as 0.5, or config"
         ) from None
-    request = _checked(Budget, camera=camera, per_day=wanted)
+    request = _checked(Budget, camera=camera, per_day=wanted, preview=preview)
     with controlling(endpoint, control_endpoint, keys, timeout) as controller:
         asked(controller, request, as_json=as_json)
 

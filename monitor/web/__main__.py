@@ -86,6 +86,10 @@ def main(
     certificate_key: Annotated[
         Path | None, typer.Option(parser=given_path, metavar="FILE", help="Private key of the certificate, PEM.")
     ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDR", help="A proxy, or its network, whose X-Forwarded headers count; repeat it."),
+    ] = None,
     socket_fd: Annotated[int | None, typer.Option(hidden=True, help="A socket that listens already.")] = None,
 ) -> None:
     """Serve the page of a monitor: cameras now, events to review, budgets, health."""
@@ -101,10 +105,16 @@ def main(
 
     try:
         settings = WebSettings(
-            listen=listen, passwords=passwords, certificate=certificate, certificate_key=certificate_key, keys=keys
+            listen=listen,
+            passwords=passwords,
+            certificate=certificate,
+            certificate_key=certificate_key,
+            keys=keys,
+            trusted_proxies=tuple(trusted_proxy or ()),
         )
     except ValidationError as error:
         where, what = first_problem(error)
+        where = where.partition(".")[0].replace("trusted_proxies", "trusted-proxy")
         raise ConfigError(f"{where and f'--{where}: '}{what.removeprefix('Value error, ')}") from None
     server = PageServer(settings, BusAddress(endpoint, scores_endpoint, history_endpoint, keys), evidence, moments)
     host, port = settings.address

@@ -159,6 +159,9 @@ def _add_session(app: FastAPI, page: Page, gate: Gate) -> None:
     one_by_one = asyncio.Lock()  # each check takes 19 MiB
     waiting = 0
 
+    def tls(request: Request) -> bool:
+        return page.tls or request.url.scheme == "https"  # the page's own, or that of a trusted proxy
+
     @app.get("/api/v1/session")
     def session(who: Asking) -> dict[str, Any]:
         """Who I am, and what I may do."""
@@ -186,7 +189,7 @@ def _add_session(app: FastAPI, page: Page, gate: Gate) -> None:
             raise HTTPException(401, "the name or the password is wrong")
         cookie = access.log_in(given.name, address)
         response.set_cookie(
-            cookie_name(tls=page.tls), cookie, path="/", secure=page.tls, httponly=True, samesite="strict"
+            cookie_name(tls=tls(request)), cookie, path="/", secure=tls(request), httponly=True, samesite="strict"
         )
         return {"name": given.name, "role": role, "login": True}
 
@@ -194,7 +197,8 @@ def _add_session(app: FastAPI, page: Page, gate: Gate) -> None:
     async def log_out(request: Request, response: Response) -> dict[str, bool]:
         """Log out: the session ends."""
         access.log_out(gate.cookie(request.headers))
-        response.delete_cookie(cookie_name(tls=page.tls), path="/", secure=page.tls, httponly=True, samesite="strict")
+        for secure in (False, True):
+            response.delete_cookie(cookie_name(tls=secure), path="/", secure=secure, httponly=True, samesite="strict")
         return {"ended": True}
 
     @app.delete("/api/v1/sessions", dependencies=[Depends(operator)])

@@ -15,11 +15,12 @@ from monitor.web.board import Board
 from monitor.web.bus_reader import BusAddress, BusReader
 from monitor.web.control_link import ControlLink
 from monitor.web.event_store import EventStore
+from monitor.web.forwarded import Forwarded
 from monitor.web.page_app import Page, page_application
 from monitor.web.teaching import Teaching
 from monitor.web.user_file import UserFile
 from monitor.web.viewers import MOST_VIEWERS
-from monitor.web.web_settings import WebSettings
+from monitor.web.web_settings import WebSettings, networks
 
 _MOST_CONNECTIONS = MOST_VIEWERS + 64
 _KEEP_ALIVE_S = 15
@@ -45,7 +46,7 @@ class PageServer:
         certificate, key = settings.certificate, settings.certificate_key
         self._server = uvicorn.Server(
             config := uvicorn.Config(
-                page_application(self.page),
+                Forwarded(page_application(self.page), networks(settings.trusted_proxies)),
                 http="h11",
                 ws="none",
                 loop="asyncio",

@@ -85,7 +85,7 @@ function change(budget, toast) {
 export async function budget(main) {
   const toast = toaster();
   const { may } = await api("names").catch(() => ({ may: false }));
-  const grid = el("section", { class: "grid", "aria-label": "Budgets" });
+  const grid = el("section", { class: "grid broad", "aria-label": "Budgets" });
   main.append(el("h1", {}, "Budget"),
     el("p", { class: "muted" }, "Every alarm counts, because the monitor does not know which were real. The bar shows the interval in which the rate lies with 95 % certainty; the upright line is the promise."), grid, toast.box);
   async function load() {

@@ -33,7 +33,7 @@ function details(moment, view, { choose, back }) {
     tabs.length > 1 ? el("div", { class: "tabs", role: "group", "aria-label": "What to see" }, tabs.map(([kind, words]) =>
       el("button", { type: "button", "aria-pressed": String(kind === now), onclick: () => choose(kind) }, words))) : "",
     el("p", { class: "reason" }, moment.sentence),
-    el("p", {}, `Score ${scoreText(moment.score)} at the threshold of the budget, which is 1. ${moment.rare}.`),
+    el("p", {}, `Score ${scoreText(moment.score)} at the threshold of the budget, which is 1; ${moment.rare}.`),
     el("p", {}, alarm(moment), " ", moment.event ? el("a", { href: `/review#${moment.event}` }, "To its event") : ""),
   ].flat().filter(Boolean);
 }

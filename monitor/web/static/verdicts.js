@@ -103,7 +103,7 @@ export function verdicts({ changed, next, toast }) {
     last.push(event.id);
     said.replaceChildren();
     if (verdict !== "normal" && verdict !== "real" && !names.includes(verdict)) names = [...names, verdict].sort();
-    toast.say(answer.said, () => undoOf(event.id));
+    toast.say(answer.said.replace(`event ${event.event_id}`, "the event"), () => undoOf(event.id));
     changed(answer.event);
     next();
   }
@@ -111,7 +111,7 @@ export function verdicts({ changed, next, toast }) {
   const undoOf = (id) => doing(async () => {
     const answer = await send(`events/${id}/verdict`, "DELETE");
     if (last.includes(id)) last.splice(last.lastIndexOf(id), 1);
-    toast.say(answer.said);
+    toast.say(answer.said.replace(`event ${answer.event.event_id}`, "the event"));
     changed(answer.event);
   });
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-
 from monitor.states import CameraState
 from monitor.web.timeline_store import MINUTES, MOST_CAMERA_DAYS, MOST_SPANS, TimelineStore
 from tests.helpers.web_page import a_health, a_score
