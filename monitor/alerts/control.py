@@ -32,15 +32,15 @@ Alerting = Literal["as-scored", "always", "never"]
 class ControlRequest(WireModel):
     """The fields of every request.
 
-    tag      the reply repeats it
-    person   for whom a program asks, as it says: the user of a page. For the record of changes; it gives no rights
-    changes  whether a client that may only read is refused
+    tag       the reply repeats it
+    asked_by  the person for whom a program asks, such as a user of the page; noted with a change
+    changes   whether a client that may only read is refused
     """
 
     changes: ClassVar[bool] = True
     schema_: PositiveInt = Field(SCHEMA, alias="schema")
     tag: str = Field("", max_length=100)
-    person: str = Field("", max_length=MOST_NAME)
+    asked_by: str = Field("", max_length=MOST_NAME)
 
 
 class Ping(ControlRequest):

@@ -31,11 +31,9 @@ class TooManyError(MonitorError):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """The client that asks.
+    """The client that asks. name: of its key; "" without keys. changes: whether it may change anything.
 
-    name     of its key; "" without keys
-    changes  whether it may change anything
-    person   for whom it asks, as it says; "" for itself
+    person  for whom it asks, as the client says; "" if it does not say
     """
 
     address: str
@@ -44,8 +42,8 @@ class Asker:
     person: str = ""
 
     def __str__(self) -> str:
-        program = f"{self.name} at {self.address}" if self.name else self.address
-        return f"{self.person} through {program}" if self.person else program
+        client = f"{self.name} at {self.address}" if self.name else self.address
+        return f"{self.person} by {client}" if self.person else client
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ class Desk:
         try:
             request = decode_request(payload)
             tag = request.tag
-            asker = replace(asker, person=request.person)
+            asker = replace(asker, person=request.asked_by)
             began = self._server(request, asker)(request, asker)
             done = began if isinstance(began, Done) else (yield from began)
         except TooManyError as error:

@@ -66,11 +66,6 @@ class Controller:
         self._watch.events.close()
         self._context.destroy(linger=0)
 
-    @property
-    def endpoint(self) -> str:
-        """The control address that it is connected to."""
-        return self._at
-
     def ask(self, request: ControlRequest, timeout_s: float | None = None) -> ControlReply:
         """Send a request and wait for its reply, which may be an error. Raises RunError if none comes in time.
 

@@ -1,16 +1,12 @@
-"""Who has sent a request that has passed the gate, and what is refused to them. For the API's functions."""
+"""Who sends a request, for the routes of the API."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
-from fastapi import Path as InPath
 
-from monitor.web.user_file import Who
-
-Key = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
-"""The id of an event or a moment in a path."""
+from monitor.web.user_file import Role, Who
 
 
 def who_asks(request: Request) -> Who:
@@ -23,8 +19,8 @@ Asking = Annotated[Who, Depends(who_asks)]
 
 
 def operator(who: Asking) -> Who:
-    """The same, if it is an operator. Raises HTTPException."""
-    if not who.may_change:
+    """Who has sent it, if that is an operator."""
+    if who.role is not Role.OPERATOR:
         raise HTTPException(403, "only an operator may do this: log in as one")
     return who
 

@@ -95,6 +95,6 @@ def add_budgets(app: FastAPI, page: Page) -> None:
         """Set a camera's budget. For operators."""
         check(body, who)
         try:
-            return BudgetSaid(said=safe(teaching_of(page).budget(body.camera, body.per_day, who.name)))
+            return BudgetSaid(said=safe(teaching_of(page).budget(body.camera, body.per_day, who)))
         except MonitorError as error:
             raise failed(error) from error

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from monitor.alerts.messages import MomentMessage
 from monitor.text.outside import safe
-from monitor.web.asking import Asking, Key
+from monitor.web.asking import Asking
+from monitor.web.event_routes import Key
 from monitor.web.event_store import key_of
 from monitor.web.evidence_paths import evidence_file
 from monitor.web.moment_store import StoredMoment

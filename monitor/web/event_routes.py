@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, HTTPException, Query, Response
+from fastapi import Path as InPath
 from fastapi.responses import FileResponse
 
-from monitor.web.asking import Asking, Key
+from monitor.web.asking import Asking
 from monitor.web.event_store import StoredEvent, Wanted
 from monitor.web.evidence_paths import evidence_file
 from monitor.web.page_answers import EventDetails, EventPage, event_answer, event_details, place_of, place_text
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from monitor.web.page_app import Page
 
 MOST_PER_PAGE = 200
+Key = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
+"""The id of an event or a moment in a path."""
 _TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".jpg": "image/jpeg"}
 _Unix = Annotated[float | None, Query(ge=0, le=1e11, allow_inf_nan=False)]
 

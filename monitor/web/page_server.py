@@ -13,9 +13,9 @@ from monitor.errors import ConfigError
 from monitor.web.access import Access
 from monitor.web.board import Board
 from monitor.web.bus_reader import BusAddress, BusReader
-from monitor.web.control_link import ControlLink
 from monitor.web.event_store import EventStore
 from monitor.web.forwarded import Forwarded
+from monitor.web.monitor_link import MonitorLink
 from monitor.web.page_app import Page, page_application
 from monitor.web.teaching import Teaching
 from monitor.web.user_file import UserFile
@@ -42,7 +42,8 @@ class PageServer:
         page, tell = self.page, self.page.tell
         page.moments_folder = moments
         self._reader = BusReader(bus, page.store, page.board, tell, page.moments, page.timeline)
-        page.teaching = Teaching(ControlLink(bus), page.store, page.board, tell)
+        self._link = MonitorLink(bus)
+        page.teaching = Teaching(self._link, page.store, page.board, tell)
         certificate, key = settings.certificate, settings.certificate_key
         self._server = uvicorn.Server(
             config := uvicorn.Config(
@@ -74,6 +75,7 @@ class PageServer:
             stack.enter_context(self.page.store)
             stack.enter_context(self.page.moments)
             stack.enter_context(self._reader)
+            stack.enter_context(self._link)
             if self.page.teaching is not None:
                 stack.enter_context(self.page.teaching)
             ready()

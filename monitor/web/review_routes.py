@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field, StringConstraints
 from monitor.alerts.control import MOST_NAME
 from monitor.errors import MonitorError
 from monitor.text.outside import safe
-from monitor.web.asking import Asking, Key, Operating
-from monitor.web.event_routes import event_of
+from monitor.web.asking import Asking, Operating
+from monitor.web.event_routes import Key, event_of
 from monitor.web.event_store import StoredEvent, can_judge
 from monitor.web.page_answers import EventAnswer, event_answer
 from monitor.web.teaching import RefusedByMonitorError, Teaching
@@ -115,7 +115,7 @@ def add_review(app: FastAPI, page: Page) -> None:
         """Say what an event was. For operators."""
         event = found(key, who)
         try:
-            said = teaching().give(event, body.verdict, body.scope, all_hours=body.all_hours, person=who.name)
+            said = teaching().give(event, body.verdict, body.scope, all_hours=body.all_hours, who=who)
         except MonitorError as error:
             raise failed(error) from error
         return now(key, said, who)
@@ -125,7 +125,7 @@ def add_review(app: FastAPI, page: Page) -> None:
         """Take back what was said about an event, with all that followed. For operators."""
         event = found(key, who)
         try:
-            said = teaching().undo(event, who.name)
+            said = teaching().undo(event, who)
         except MonitorError as error:
             raise failed(error) from error
         return now(key, said, who)
@@ -151,7 +151,7 @@ def add_review(app: FastAPI, page: Page) -> None:
         taken, refused = 0, []
         for key in dict.fromkeys(body.events):
             try:
-                teaching().give(found(key, who), body.verdict, body.scope, all_hours=body.all_hours, person=who.name)
+                teaching().give(found(key, who), body.verdict, body.scope, all_hours=body.all_hours, who=who)
                 taken += 1
             except HTTPException as error:
                 refused.append(NotTaken(id=key, why=str(error.detail)))

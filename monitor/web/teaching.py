@@ -12,16 +12,19 @@ from collections.abc import Callable
 from typing import Any, Protocol, Self
 
 from monitor.alerts.control import Budget, Changes, ControlReply, ControlRequest, Feedback, Preview, Undo, Verdicts
+from monitor.client.controller import ANSWER_S
 from monitor.errors import MonitorError
 from monitor.text.outside import safe
 from monitor.threads.stage import Stage, join_all
 from monitor.web.board import Board
 from monitor.web.bus_reader import News
-from monitor.web.control_link import ANSWER_S, PREVIEW_S
 from monitor.web.event_store import EventStore, StoredEvent, key_of
+from monitor.web.user_file import Who
 
 log = logging.getLogger(__name__)
 
+PREVIEW_S = 60.0
+"""Time to wait for a preview, seconds: the monitor judges the alarms of a month again."""
 LOOK_EVERY_S = 10.0
 """The monitor's record of changes is looked at this often."""
 MOST_TOLD = 20
@@ -30,9 +33,9 @@ _GOODBYE_S = 3.0
 
 
 class Link(Protocol):
-    """What can ask the monitor: see ControlLink."""
+    """What can ask the monitor: see MonitorLink."""
 
-    def ask(self, request: ControlRequest, person: str = "", wait_s: float = ANSWER_S) -> ControlReply:
+    def ask(self, request: ControlRequest, who: Who | None = None, timeout_s: float = ANSWER_S) -> ControlReply:
         """The monitor's reply. Raises MonitorError."""
         ...
 
@@ -62,19 +65,19 @@ class Teaching:
         self._look.set()
         join_all([self._stage], _GOODBYE_S)
 
-    def give(self, event: StoredEvent, verdict: str, scope: str, *, all_hours: bool, person: str) -> str:
+    def give(self, event: StoredEvent, verdict: str, scope: str, *, all_hours: bool, who: Who) -> str:
         """Tell the monitor what an event was. Returns its sentence. Raises MonitorError."""
         request = Feedback.model_validate(_fields(event, verdict, scope, all_hours=all_hours))
-        reply = self._ask(request, person)
+        reply = self._ask(request, who)
         said = str(reply.data.get("verdict", verdict))
         facts = {"event": event.alert.event_id, "verdict": said, "scope": scope, "all_hours": all_hours}
-        self._took(event, facts | {"given_by": person})
+        self._took(event, facts | {"given_by": who.name})
         self._look.set()
         return reply.said
 
-    def undo(self, event: StoredEvent, person: str) -> str:
+    def undo(self, event: StoredEvent, who: Who) -> str:
         """Take a verdict back. Returns the monitor's sentence. Raises MonitorError."""
-        reply = self._ask(Undo(event=event.alert.event_id, camera=event.alert.camera), person)
+        reply = self._ask(Undo(event=event.alert.event_id, camera=event.alert.camera), who)
         self._took(event, None)
         self._look.set()
         return reply.said
@@ -82,27 +85,27 @@ class Teaching:
     def preview(self, event: StoredEvent, verdict: str, scope: str, *, all_hours: bool) -> tuple[str, list[str], int]:
         """What a verdict would have changed: a sentence, the keys of the events, their number. Raises MonitorError."""
         request = Preview.model_validate(_fields(event, verdict, scope, all_hours=all_hours))
-        reply = self._ask(request, "", PREVIEW_S)
+        reply = self._ask(request, None, PREVIEW_S)
         events = [key_of(str(each)) for each in reply.data.get("events", [])]
         return reply.said, events, int(reply.data.get("hits", len(events)))
 
-    def budget(self, camera: str, per_day: float | None, person: str) -> str:
+    def budget(self, camera: str, per_day: float | None, who: Who) -> str:
         """Set a camera's budget; None: as the config says. Returns the monitor's sentence. Raises MonitorError."""
-        return self._ask(Budget(camera=camera, per_day=per_day), person).said
+        return self._ask(Budget(camera=camera, per_day=per_day), who).said
 
     def try_budget(self, camera: str, per_day: float | None) -> ControlReply:
         """What another budget would have changed. Raises MonitorError."""
-        return self._ask(Budget(camera=camera, per_day=per_day, preview=True), "", PREVIEW_S)
+        return self._ask(Budget(camera=camera, per_day=per_day, preview=True), None, PREVIEW_S)
 
     def read(self) -> None:
         """Read all verdicts from the monitor, if anything has changed there. Raises MonitorError."""
-        reply = self._ask(Changes(limit=1), "")
+        reply = self._ask(Changes(limit=1))
         newest = reply.epoch, self._cameras(), repr(reply.data.get("changes"))
         if newest == self._seen:
             return
         changed: list[StoredEvent] = []
         for camera in self._cameras():
-            found = self._ask(Verdicts(camera=camera), "").data.get("verdicts", [])
+            found = self._ask(Verdicts(camera=camera)).data.get("verdicts", [])
             changed += self._store.take_verdicts(camera, [each for each in found if _is_verdict(each)])
         self._seen = newest
         if len(changed) > MOST_TOLD:
@@ -115,8 +118,8 @@ class Teaching:
         present = {str(camera["name"]) for camera in self._board.cameras()}
         return tuple(sorted(present | set(self._store.cameras())))
 
-    def _ask(self, request: ControlRequest, person: str, wait_s: float = ANSWER_S) -> ControlReply:
-        reply = self._link.ask(request, person, wait_s)
+    def _ask(self, request: ControlRequest, who: Who | None = None, timeout_s: float = ANSWER_S) -> ControlReply:
+        reply = self._link.ask(request, who, timeout_s)
         if reply.reply != "ok":
             raise RefusedByMonitorError(safe(reply.said))
         return reply

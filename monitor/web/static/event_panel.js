@@ -18,7 +18,7 @@ function media(event, kind) {
 
 function judged(event) {
   if (!event.verdict) return event.name ? el("p", {}, verdictChip(event), ` ${Math.round(100 * event.alike)} % alike`) : "";
-  return el("p", {}, verdictChip(event), event.judged_by ? ` said ${event.judged_by.split(" through ")[0]}` : "",
+  return el("p", {}, verdictChip(event), event.judged_by ? ` said ${event.judged_by.split(" by ")[0]}` : "",
     event.judged_at === null ? "" : [", ", timeOf(event.judged_at)]);
 }
 

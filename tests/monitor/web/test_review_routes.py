@@ -14,11 +14,11 @@ from starlette.testclient import TestClient
 from monitor.alerts.control import Changes, Feedback
 from monitor.testing.captured import eventually
 from monitor.web.bus_reader import BusReader
-from monitor.web.control_link import ControlLink
 from monitor.web.event_store import Wanted, key_of
+from monitor.web.monitor_link import MonitorLink
 from monitor.web.page_app import Page
 from monitor.web.teaching import Teaching
-from monitor.web.user_file import UserFile
+from monitor.web.user_file import Role, UserFile, Who
 from tests.helpers.publishing import an_alert
 from tests.helpers.taught_monitor import TaughtMonitor
 from tests.helpers.web_page import OWN, a_page, browser, fill, log_in, users_file
@@ -30,6 +30,7 @@ class Taught:
 
     page: Page
     monitor: TaughtMonitor
+    link: MonitorLink
     ann: TestClient
 
     def events(self, **params: Any) -> list[dict[str, Any]]:
@@ -49,13 +50,17 @@ class Taught:
 @contextmanager
 def taught(folder: Path) -> Iterator[Taught]:
     users, _ = users_file(folder)
-    with TaughtMonitor(folder) as monitor, a_page(users=UserFile(users)) as page:
-        page.teaching = Teaching(ControlLink(monitor.address), page.store, page.board, page.tell)
+    with (
+        TaughtMonitor(folder) as monitor,
+        a_page(users=UserFile(users)) as page,
+        MonitorLink(monitor.address) as link,
+    ):
+        page.teaching = Teaching(link, page.store, page.board, page.tell)
         with BusReader(monitor.address, page.store, page.board, page.tell), page.teaching:
             assert eventually(lambda: page.board.link()["state"] == "connected")
             ann = browser(page)
             assert log_in(ann, "ann").status_code == 200
-            yield Taught(page, monitor, ann)
+            yield Taught(page, monitor, link, ann)
 
 
 @pytest.fixture
@@ -78,8 +83,8 @@ def test_normal_is_told_before_it_counts_silences_the_like_and_is_undone(house: 
     assert [event["id"] for event in house.events(search="NORMAL")] == [second]
     assert house.ann.delete(f"/api/v1/events/{second}/verdict", headers=OWN).json()["event"]["verdict"] == ""
     assert house.monitor.show(200), "it alarms again"
-    changes = ControlLink(house.monitor.address).ask(Changes(limit=10)).data["changes"]
-    assert [change["by"].split(" through ")[0] for change in changes] == ["ann", "ann"]
+    changes = house.link.ask(Changes(limit=10)).data["changes"]
+    assert [change["by"].split(" by ")[0] for change in changes] == ["ann", "ann"]
 
 
 def test_names_are_kept_offered_and_carried_by_later_events(house: Taught) -> None:
@@ -96,11 +101,11 @@ def test_a_verdict_that_another_program_gives_comes_to_the_page(house: Taught) -
     event = house.shows(200)
     stored = house.page.store.event(event)
     assert stored is not None
-    ControlLink(house.monitor.address).ask(Feedback(event=stored.alert.event_id, verdict="real"), "bob")
+    house.link.ask(Feedback(event=stored.alert.event_id, verdict="real"), Who("bob", Role.OPERATOR))
     assert house.page.teaching is not None
     house.page.teaching.read()
     (seen,) = house.events(verdict="real")
-    assert (seen["id"], seen["judged_by"].split(" through ")[0]) == (event, "bob")
+    assert (seen["id"], seen["judged_by"].split(" by ")[0]) == (event, "bob")
 
 
 def test_many_are_judged_at_once_and_each_that_is_not_taken_says_why(house: Taught) -> None:
