@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from monitor.alerts.endpoints import scores_beside
 from monitor.alerts.publisher import Publisher
 from monitor.app.config import MonitorConfig
 from monitor.app.moments_place import moments_folder
@@ -165,7 +166,9 @@ def page_arguments(settings: MonitorConfig, publisher: Publisher) -> list[str]:
     web = settings.web
     arguments = ["--endpoint", _reachable(publisher.alerts_endpoint), "--listen", web.listen]
     arguments += ["--scores-endpoint", _reachable(publisher.scores_endpoint)]
-    if publisher.history_endpoint is not None:
+    for further in web.monitors:
+        arguments += ["--endpoint", further, "--scores-endpoint", scores_beside(further)]
+    if publisher.history_endpoint is not None and not web.monitors:
         arguments += ["--history-endpoint", _reachable(publisher.history_endpoint)]
     files = {
         "--evidence": settings.evidence.folder if settings.evidence.enabled else None,

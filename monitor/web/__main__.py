@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_SCORES_ENDPOINT
+from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, check_endpoint, scores_beside
 from monitor.errors import ConfigError, UsageError, first_problem
 from monitor.processes import die_first, end_with_parent, limit_memory
 from monitor.settings import given_path
@@ -55,11 +55,18 @@ _NICE = 5
 def main(
     context: typer.Context,
     endpoint: Annotated[
-        str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")
-    ] = DEFAULT_ALERTS_ENDPOINT,
+        list[str] | None,
+        typer.Option(
+            metavar="ADDR",
+            help=f"The monitor's alerts address; repeat it for several monitors. Default: {DEFAULT_ALERTS_ENDPOINT}.",
+        ),
+    ] = None,
     scores_endpoint: Annotated[
-        str, typer.Option(metavar="ADDR", help="The monitor's scores address.")
-    ] = DEFAULT_SCORES_ENDPOINT,
+        list[str] | None,
+        typer.Option(
+            metavar="ADDR", help="The monitor's scores address, one for each --endpoint. Default: the port after it."
+        ),
+    ] = None,
     history_endpoint: Annotated[
         str | None, typer.Option(metavar="ADDR", help="The monitor's history address. Default: as the monitor reports.")
     ] = None,
@@ -116,7 +123,16 @@ def main(
         where, what = first_problem(error)
         where = where.partition(".")[0].replace("trusted_proxies", "trusted-proxy")
         raise ConfigError(f"{where and f'--{where}: '}{what.removeprefix('Value error, ')}") from None
-    server = PageServer(settings, BusAddress(endpoint, scores_endpoint, history_endpoint, keys), evidence, moments)
+    endpoints = endpoint or [DEFAULT_ALERTS_ENDPOINT]
+    for each in endpoints:
+        check_endpoint(each)
+    scores = scores_endpoint or [scores_beside(each) for each in endpoints]
+    if len(scores) != len(endpoints):
+        raise UsageError("give one --scores-endpoint for each --endpoint, in the same order, or none")
+    if history_endpoint is not None and len(endpoints) > 1:
+        raise UsageError("leave out --history-endpoint with several monitors: each reports its own")
+    buses = [BusAddress(at, of, history_endpoint, keys) for at, of in zip(endpoints, scores, strict=True)]
+    server = PageServer(settings, buses, evidence, moments)
     host, port = settings.address
     listening = listening_socket(host, port) if socket_fd is None else socket.socket(fileno=socket_fd)
     for number in (signal.SIGINT, signal.SIGTERM):

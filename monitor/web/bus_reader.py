@@ -21,6 +21,7 @@ from monitor.threads.stage import Stage, join_all
 from monitor.web.board import Board
 from monitor.web.event_store import EventStore, StoredEvent
 from monitor.web.moment_store import MomentStore
+from monitor.web.monitor_names import MonitorNames
 from monitor.web.timeline_store import TimelineStore
 
 _LOOK_S = 0.25  # how long a wait for messages may keep a thread from seeing that it should end
@@ -54,6 +55,7 @@ class BusReader:
     tell      called from the threads with each change
     moments   takes the ranked day; None: it is not wanted
     timeline  takes scores and states; None: the same
+    names     how the page calls the cameras of several monitors, and the number of this ``monitor``, from 0
     """
 
     def __init__(
@@ -64,7 +66,10 @@ class BusReader:
         tell: Callable[[News], None],
         moments: MomentStore | None = None,
         timeline: TimelineStore | None = None,
+        names: MonitorNames | None = None,
+        monitor: int = 0,
     ) -> None:
+        self._names, self._monitor = names or MonitorNames(), monitor
         self._address, self._store, self._board, self._tell = address, store, board, tell
         self._moments, self._timeline = moments, timeline
         self._stop = threading.Event()
@@ -159,22 +164,22 @@ class BusReader:
                 self._tell(news)
         elif self._board.take_link(item):
             if self._timeline is not None:
-                self._timeline.link(heard=self._board.link()["state"] == "connected")
+                self._timeline.link(heard=self._board.link()["state"] == "connected", monitor=self._monitor)
             self._tell(News("monitor", self._board.link()))
             self._tell(News("cameras"))
 
     def _take_message(self, item: Received, *, live: bool) -> list[News]:
-        message = item.message
+        message = self._names.renamed(self._monitor, item.message)
         if isinstance(message, ScoreMessage):
             self._board.take_score(message)
             if self._timeline is not None:
-                self._timeline.take_score(message)
+                self._timeline.take_score(message, self._monitor)
         elif isinstance(message, AlertMessage):
             event = self._store.take_alert(message, item.jpeg)
             return [] if event is None else [News("alert", event=event)]
         elif isinstance(message, HealthMessage):
             if self._timeline is not None:
-                self._timeline.take_health(message, live=live)
+                self._timeline.take_health(message, live=live, monitor=self._monitor)
             return [News("camera", message.camera)] if self._board.take_health(message) else []
         elif isinstance(message, BudgetMessage):
             self._store.take_budget(message)

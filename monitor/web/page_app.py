@@ -31,6 +31,7 @@ from monitor.web.page_answers import (
     event_answer,
 )
 from monitor.web.review_routes import add_review
+from monitor.web.several_boards import SeveralBoards
 from monitor.web.teaching import Teaching
 from monitor.web.timeline_routes import add_timeline
 from monitor.web.timeline_store import TimelineStore
@@ -61,7 +62,7 @@ class Page:
     """
 
     store: EventStore
-    board: Board
+    board: Board | SeveralBoards
     access: Access
     evidence: Path | None = None
     tls: bool = False
@@ -78,6 +79,8 @@ class Page:
     def _data(self, news: News) -> Any:
         if isinstance(news.event, StoredEvent):
             return event_answer(news.event, self.store, self.evidence).model_dump()
+        if news.kind == "monitor":
+            return self.board.link()
         if news.kind == "camera":
             return self.board.camera(news.data)
         if news.kind == "cameras":

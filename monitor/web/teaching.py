@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
 from monitor.alerts.control import Budget, Changes, ControlReply, ControlRequest, Feedback, Preview, Undo, Verdicts
@@ -19,6 +19,7 @@ from monitor.threads.stage import Stage, join_all
 from monitor.web.board import Board
 from monitor.web.bus_reader import News
 from monitor.web.event_store import EventStore, StoredEvent, key_of
+from monitor.web.monitor_names import MonitorNames
 from monitor.web.user_file import Who
 
 log = logging.getLogger(__name__)
@@ -47,14 +48,25 @@ class RefusedByMonitorError(MonitorError):
 class Teaching:
     """A context manager around the thread that keeps the copy of the verdicts up to date. Any thread may use it.
 
-    tell  called with each change, for viewers
+    links   to each monitor's control socket, and ``boards`` what each is doing
+    tell    called with each change, for viewers
+    names   how the page calls the cameras of several monitors
     """
 
-    def __init__(self, link: Link, store: EventStore, board: Board, tell: Callable[[News], None]) -> None:
-        self._link, self._store, self._board, self._tell = link, store, board, tell
+    def __init__(
+        self,
+        links: Sequence[Link],
+        store: EventStore,
+        boards: Sequence[Board],
+        tell: Callable[[News], None],
+        names: MonitorNames | None = None,
+    ) -> None:
+        self._links, self._boards = tuple(links), tuple(boards)
+        self._store, self._tell, self._names = store, tell, names or MonitorNames()
         self._stop, self._look = threading.Event(), threading.Event()
         self._stage = Stage("verdicts", self._follow, lambda _: None)
-        self._seen: object = None
+        self._seen: dict[int, object] = {}
+        self._said: dict[int, str] = {}
 
     def __enter__(self) -> Self:
         self._stage.start()
@@ -97,32 +109,35 @@ class Teaching:
         """What another budget would have changed. Raises MonitorError."""
         return self._ask(Budget(camera=camera, per_day=per_day, preview=True), None, PREVIEW_S)
 
-    def read(self) -> None:
-        """Read all verdicts from the monitor, if anything has changed there. Raises MonitorError."""
-        reply = self._ask(Changes(limit=1))
-        newest = reply.epoch, self._cameras(), repr(reply.data.get("changes"))
-        if newest == self._seen:
+    def read(self, monitor: int = 0) -> None:
+        """Read all verdicts from a monitor, if anything has changed there. Raises MonitorError."""
+        reply = _taken(self._links[monitor].ask(Changes(limit=1)))
+        cameras = self._cameras(monitor)
+        newest = reply.epoch, cameras, repr(reply.data.get("changes"))
+        if newest == self._seen.get(monitor):
             return
         changed: list[StoredEvent] = []
-        for camera in self._cameras():
+        for camera in cameras:
             found = self._ask(Verdicts(camera=camera)).data.get("verdicts", [])
             changed += self._store.take_verdicts(camera, [each for each in found if _is_verdict(each)])
-        self._seen = newest
+        self._seen[monitor] = newest
         if len(changed) > MOST_TOLD:
             self._tell(News("refresh"))
             return
         for event in changed:
             self._tell(News("verdict", event=event))
 
-    def _cameras(self) -> tuple[str, ...]:
-        present = {str(camera["name"]) for camera in self._board.cameras()}
-        return tuple(sorted(present | set(self._store.cameras())))
+    def _cameras(self, monitor: int) -> tuple[str, ...]:
+        present = {str(camera["name"]) for camera in self._boards[monitor].cameras()}
+        known = present | set(self._store.cameras())
+        return tuple(sorted(name for name in known if self._names.origin(name)[0] == monitor))
 
-    def _ask(self, request: ControlRequest, who: Who | None = None, timeout_s: float = ANSWER_S) -> ControlReply:
-        reply = self._link.ask(request, who, timeout_s)
-        if reply.reply != "ok":
-            raise RefusedByMonitorError(safe(reply.said))
-        return reply
+    def _ask(
+        self, request: Feedback | Undo | Verdicts | Budget, who: Who | None = None, timeout_s: float = ANSWER_S
+    ) -> ControlReply:
+        """Ask the monitor that has the camera of the request, by the camera's name there."""
+        monitor, camera = self._names.origin(request.camera or "")
+        return _taken(self._links[monitor].ask(request.model_copy(update={"camera": camera}), who, timeout_s))
 
     def _took(self, event: StoredEvent, facts: dict[str, Any] | None) -> None:
         changed = self._store.take_verdict(event.alert.camera, event.alert.event_id, facts)
@@ -130,18 +145,28 @@ class Teaching:
             self._tell(News("verdict", event=changed))
 
     def _follow(self) -> None:
-        said = ""
         while not self._stop.is_set():
-            if self._board.link()["state"] == "connected":
-                try:
-                    self.read()
-                    said = ""
-                except MonitorError as error:
-                    if str(error) != said:
-                        log.info("verdicts cannot be read: %s", safe(error))
-                    said = str(error)
+            for monitor, board in enumerate(self._boards):
+                if board.link()["state"] == "connected" and not self._stop.is_set():
+                    self._read_quietly(monitor)
             self._look.wait(LOOK_EVERY_S)
             self._look.clear()
+
+    def _read_quietly(self, monitor: int) -> None:
+        try:
+            self.read(monitor)
+            self._said.pop(monitor, None)
+        except MonitorError as error:
+            if self._said.get(monitor) != str(error):
+                log.info("verdicts cannot be read: %s", safe(error))
+            self._said[monitor] = str(error)
+
+
+def _taken(reply: ControlReply) -> ControlReply:
+    """The reply. Raises RefusedByMonitorError if it is an error."""
+    if reply.reply != "ok":
+        raise RefusedByMonitorError(safe(reply.said))
+    return reply
 
 
 def _fields(event: StoredEvent, verdict: str, scope: str, *, all_hours: bool) -> dict[str, Any]:

@@ -69,6 +69,7 @@ class CameraTimeline:
 
 @dataclass
 class _Camera:
+    monitor: int = 0
     heard_at: float | None = None  # when the first message about it came while it was live
     spans: list[list[float]] = field(default_factory=list)  # begin and end of watched time, in order
     states: list[State] = field(default_factory=list)
@@ -82,13 +83,13 @@ class TimelineStore:
         self._lock = threading.Lock()
         self._cameras: dict[str, _Camera] = {}
         self._days: OrderedDict[tuple[str, int], array[float]] = OrderedDict()
-        self._away: list[list[float]] = []  # begin and end of the time in which the monitor was not heard
+        self._away: dict[int, list[list[float]]] = {}  # monitor -> begin and end of times in which it was not heard
 
-    def take_score(self, message: ScoreMessage) -> None:
-        """Take a score that comes now."""
+    def take_score(self, message: ScoreMessage, monitor: int = 0) -> None:
+        """Take a score that comes now. monitor: the number of the monitor that has the camera."""
         at, score = message.sent_at, message.score
         with self._lock:
-            camera = self._camera(message.camera)
+            camera = self._camera(message.camera, monitor)
             if camera is None:
                 return
             camera.heard_at = at if camera.heard_at is None else camera.heard_at
@@ -104,11 +105,11 @@ class TimelineStore:
             if not score <= minutes[minute]:
                 minutes[minute] = score
 
-    def take_health(self, message: HealthMessage, *, live: bool) -> None:
+    def take_health(self, message: HealthMessage, *, live: bool, monitor: int = 0) -> None:
         """Take the state of a camera. live: it comes now, not from the journal."""
         state = State(message.since, str(message.state), message.detail)
         with self._lock:
-            camera = self._camera(message.camera)
+            camera = self._camera(message.camera, monitor)
             if camera is None:
                 return
             if live and camera.heard_at is None:
@@ -120,16 +121,17 @@ class TimelineStore:
                 camera.states.insert(at, state)
                 del camera.states[:-MOST_SPANS]
 
-    def link(self, *, heard: bool) -> None:
-        """Say whether the monitor is heard from now on."""
+    def link(self, *, heard: bool, monitor: int = 0) -> None:
+        """Say whether a monitor is heard from now on."""
         now = self._clock()
         with self._lock:
-            down = bool(self._away) and math.isinf(self._away[-1][1])
+            away = self._away.setdefault(monitor, [])
+            down = bool(away) and math.isinf(away[-1][1])
             if not heard and not down:
-                self._away.append([now, math.inf])
-                del self._away[:-MOST_SPANS]
+                away.append([now, math.inf])
+                del away[:-MOST_SPANS]
             elif heard and down:
-                self._away[-1][1] = now
+                away[-1][1] = now
 
     def timeline(self, name: str, begin: float, end: float) -> CameraTimeline:
         """What a camera did from ``begin`` to ``end``, unix seconds."""
@@ -162,9 +164,9 @@ class TimelineStore:
         with self._lock:
             return sorted(self._cameras)
 
-    def _camera(self, name: str) -> _Camera | None:
+    def _camera(self, name: str, monitor: int) -> _Camera | None:
         if name not in self._cameras and len(self._cameras) < MOST_CAMERAS:
-            self._cameras[name] = _Camera()
+            self._cameras[name] = _Camera(monitor)
         return self._cameras.get(name)
 
     def _minutes(self, name: str, day: int) -> array[float]:
@@ -181,7 +183,7 @@ class TimelineStore:
         return None if math.isnan(score) else round(score, 3)
 
     def _why(self, camera: _Camera, at: float) -> str:
-        if any(begin <= at < end for begin, end in self._away):
+        if any(begin <= at < end for begin, end in self._away.get(camera.monitor, ())):
             return "the monitor was not heard"
         found = bisect.bisect_right(camera.states, at, key=lambda each: each.since)
         state = camera.states[found - 1].state if found else CameraState.ONLINE

@@ -10,6 +10,8 @@ from typing import Self
 
 from pydantic import field_validator, model_validator
 
+from monitor.alerts.endpoints import check_endpoint
+from monitor.errors import ConfigError
 from monitor.settings import Settings
 
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.\-]+)):(\d{1,5})")
@@ -37,6 +39,19 @@ class WebSettings(Settings):
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks of proxies in front of the page. Only they are believed who the viewer is, and whether
     the viewer came by https (``X-Forwarded-For``, ``-Proto``, ``-Host``)."""
+
+    monitors: tuple[str, ...] = ()
+    """Alerts addresses of further monitors that the page shows, too. Their scores are at the port after it."""
+
+    @field_validator("monitors")
+    @classmethod
+    def _check_monitors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for endpoint in value:
+            try:
+                check_endpoint(endpoint)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

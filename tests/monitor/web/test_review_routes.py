@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from monitor.alerts.control import Changes, Feedback
 from monitor.testing.captured import eventually
+from monitor.web.board import Board
 from monitor.web.bus_reader import BusReader
 from monitor.web.event_store import Wanted, key_of
 from monitor.web.monitor_link import MonitorLink
@@ -55,8 +56,9 @@ def taught(folder: Path) -> Iterator[Taught]:
         a_page(users=UserFile(users)) as page,
         MonitorLink(monitor.address) as link,
     ):
-        page.teaching = Teaching(link, page.store, page.board, page.tell)
-        with BusReader(monitor.address, page.store, page.board, page.tell), page.teaching:
+        assert isinstance(board := page.board, Board)
+        page.teaching = Teaching([link], page.store, [board], page.tell)
+        with BusReader(monitor.address, page.store, board, page.tell), page.teaching:
             assert eventually(lambda: page.board.link()["state"] == "connected")
             ann = browser(page)
             assert log_in(ann, "ann").status_code == 200
