@@ -34,7 +34,6 @@ from benchmarks.lib.process_memory import memory_of
 from monitor.alerts.journal import Journal
 from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.publisher import Publisher
-from monitor.processes import ending_with_this_process
 from monitor.states import AlertEvent, CameraState, Phase, Reason
 
 ANY = "tcp://127.0.0.1:*"
@@ -135,8 +134,7 @@ def page_of(monitor: Monitor) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The page's process and its port."""
     alerts, scores = monitor.endpoints
     command = [sys.executable, "-m", "monitor.web", "--endpoint", alerts, "--scores-endpoint", scores]
-    with ending_with_this_process():
-        process = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)  # noqa: S603
     try:
         assert process.stdout is not None
         yield process, int(process.stdout.readline().rpartition(":")[2])

@@ -56,7 +56,8 @@ def taught(folder: Path) -> Iterator[Taught]:
         a_page(users=UserFile(users)) as page,
         MonitorLink(monitor.address) as link,
     ):
-        assert isinstance(board := page.board, Board)
+        board = page.board
+        assert isinstance(board, Board)
         page.teaching = Teaching([link], page.store, [board], page.tell)
         with BusReader(monitor.address, page.store, board, page.tell), page.teaching:
             assert eventually(lambda: page.board.link()["state"] == "connected")
