@@ -134,7 +134,7 @@ def page_of(monitor: Monitor) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """The page's process and its port."""
     alerts, scores = monitor.endpoints
     command = [sys.executable, "-m", "monitor.web", "--endpoint", alerts, "--scores-endpoint", scores]
-    process = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)  # noqa: S603
+    process = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         yield process, int(process.stdout.readline().rpartition(":")[2])

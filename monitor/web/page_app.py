@@ -31,7 +31,6 @@ from monitor.web.page_answers import (
     event_answer,
 )
 from monitor.web.review_routes import add_review
-from monitor.web.several_boards import SeveralBoards
 from monitor.web.teaching import Teaching
 from monitor.web.timeline_routes import add_timeline
 from monitor.web.timeline_store import TimelineStore
@@ -62,7 +61,7 @@ class Page:
     """
 
     store: EventStore
-    board: Board | SeveralBoards
+    board: Board
     access: Access
     evidence: Path | None = None
     tls: bool = False

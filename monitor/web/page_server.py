@@ -86,8 +86,11 @@ class PageServer:
         with ExitStack() as stack:
             stack.enter_context(self.page.store)
             stack.enter_context(self.page.moments)
-            for each in (*self._readers, *self._links, self._teaching):
-                stack.enter_context(each)
+            for reader in self._readers:
+                stack.enter_context(reader)
+            for link in self._links:
+                stack.enter_context(link)
+            stack.enter_context(self._teaching)
             ready()
             self._server.run(sockets=[listening])
 

@@ -8,10 +8,11 @@ from typing import Any
 from monitor.web.board import Board
 
 
-class SeveralBoards:
-    """Reads what each monitor's board knows. Any thread may use it. boards: one at least."""
+class SeveralBoards(Board):
+    """Reads what each monitor's board knows; it takes no messages itself. boards: one at least."""
 
     def __init__(self, boards: Sequence[Board]) -> None:
+        super().__init__()
         self.boards = tuple(boards)
 
     def link(self) -> dict[str, Any]:

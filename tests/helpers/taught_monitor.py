@@ -64,7 +64,12 @@ class TaughtMonitor:
     def do(self, work: Callable[[Publisher], object]) -> None:
         """Have the publisher do something, in the thread."""
         done = threading.Event()
-        self._work.append(lambda: (work(self._publisher), done.set())[1])
+
+        def then() -> None:
+            work(self._publisher)
+            done.set()
+
+        self._work.append(then)
         assert done.wait(DEADLINE_S)
 
     def _show(self, level: int, evidence: tuple[str, ...]) -> list[str]:

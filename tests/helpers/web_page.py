@@ -15,7 +15,7 @@ from monitor.alerts.messages import SCHEMA, BudgetMessage, HealthMessage, ScoreM
 from monitor.states import CameraState
 from monitor.web.access import Access
 from monitor.web.board import Board
-from monitor.web.event_store import EventStore
+from monitor.web.event_store import EventStore, key_of
 from monitor.web.gate import Gate
 from monitor.web.moment_store import MomentStore
 from monitor.web.page_app import Page, page_application
@@ -93,6 +93,12 @@ def users_file(folder: Path) -> tuple[Path, dict[Role, str]]:
 
 def log_in(client: TestClient, name: str, password: str = PASSWORD, **headers: str) -> Any:
     return client.post("/api/v1/session", json={"name": name, "password": password}, headers=OWN | headers)
+
+
+def ended(page: Page, event_id: str) -> bool:
+    """Whether the page knows the end of an event."""
+    found = page.store.event(key_of(event_id))
+    return found is not None and found.alert.ended_at is not None
 
 
 def fill(page: Page, count: int, camera: str = "door") -> None:

@@ -29,10 +29,10 @@ def page(users: Path) -> Iterator[Page]:
         yield page
 
 
-def through(page: Page, address: str, trusted: tuple[str, ...] = ("10.0.0.0/8", "::1"), **headers: str) -> TestClient:
+def through(page: Page, address: str, **headers: str) -> TestClient:
     """A client at this address, in front of a page that trusts these proxies."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    app: Any = Forwarded(browser(page).app, networks(trusted))  # type: ignore[arg-type]
+    app: Any = Forwarded(browser(page).app, networks(("10.0.0.0/8", "::1")))
     return TestClient(app, "http://page.example", follow_redirects=False, client=(address, 5000), headers=named)
 
 

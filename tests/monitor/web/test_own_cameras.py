@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -67,14 +70,14 @@ def test_what_belongs_to_another_camera_is_not_there(dora: TestClient) -> None:
         assert dora.post(f"/api/v1/events/{YARD}/{path}", json=body, headers=OWN).status_code == 404
     assert dora.delete(f"/api/v1/events/{YARD}/verdict", headers=OWN).status_code == 404
     for path in ("budget", "budget/preview"):
-        body = {"camera": "yard", "per_day": 1}
-        assert dora.post(f"/api/v1/{path}", json=body, headers=OWN).status_code == 404
+        budget = {"camera": "yard", "per_day": 1.0}
+        assert dora.post(f"/api/v1/{path}", json=budget, headers=OWN).status_code == 404
 
 
 def test_changes_of_other_cameras_do_not_reach_their_stream() -> None:
     viewers, viewer, other = Viewers(), Viewer(lambda name: name == "door"), Viewer()
     viewers.present |= {viewer, other}
-    changes = {
+    changes: dict[str, list[Any]] = {
         "alert": [{"camera": "yard"}, {"camera": "door"}],
         "verdict": [{"camera": "yard"}, {"camera": "door"}],
         "camera": [{"name": "yard"}, {"name": "door"}],
@@ -87,7 +90,7 @@ def test_changes_of_other_cameras_do_not_reach_their_stream() -> None:
     }
     for kind, all_data in changes.items():
         for data in all_data:
-            viewers._tell(kind, lambda data=data: data)
+            viewers._tell(kind, partial(deepcopy, data))
     came = b"".join(viewer.chunks.get_nowait() for _ in range(viewer.chunks.qsize())).decode()
     assert "yard" not in came
     assert "secret" not in came
@@ -102,7 +105,7 @@ def test_the_file_keeps_the_cameras_and_a_wrong_line_says_how_to_write_it(tmp_pa
     set_password(path, "ann", Role.OPERATOR, PASSWORD)
     who = UserFile(path).with_token(token)
     assert who is not None
-    assert who.cameras == {"front yard", "door"}
+    assert who.cameras == frozenset({"front yard", "door"})
     assert UserFile(path).who("ann").cameras is None  # type: ignore[union-attr]
     text = path.read_text()
     for wrong in ("door", "[]", "[1]", '{"a": 1}', '["door"', "[" * 5000):

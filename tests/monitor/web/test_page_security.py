@@ -36,7 +36,9 @@ def page(users: tuple[Path, dict[Role, str]]) -> Iterator[Page]:
 
 def routes(page: Page) -> list[tuple[str, str]]:
     app = browser(page).app._app  # type: ignore[attr-defined]
-    return [(method, route.path) for route in app.routes if isinstance(route, APIRoute) for method in route.methods]
+    return [
+        (method, route.path) for route in app.routes if isinstance(route, APIRoute) for method in route.methods or ()
+    ]
 
 
 def test_a_session_from_before_the_login_is_worth_nothing(page: Page) -> None:

@@ -22,7 +22,7 @@ from monitor.web.teaching import Teaching
 from monitor.web.user_file import Role, UserFile, Who
 from tests.helpers.publishing import an_alert
 from tests.helpers.taught_monitor import TaughtMonitor
-from tests.helpers.web_page import OWN, a_page, browser, fill, log_in, users_file
+from tests.helpers.web_page import OWN, a_page, browser, ended, fill, log_in, users_file
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Taught:
     def shows(self, level: int) -> str:
         """Show something, and wait until the page has its event; returns the event's id in the API."""
         (raised,) = self.monitor.show(level)
-        assert eventually(lambda: (found := self.page.store.event(key_of(raised))) and found.alert.ended_at)
+        assert eventually(lambda: ended(self.page, raised))
         return key_of(raised)
 
     def post(self, path: str, **body: Any) -> Any:

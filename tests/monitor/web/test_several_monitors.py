@@ -24,7 +24,7 @@ from monitor.web.web_settings import WebSettings
 from tests.helpers.publishing import ANY, an_alert
 from tests.helpers.small_monitor import SmallMonitor
 from tests.helpers.taught_monitor import TaughtMonitor
-from tests.helpers.web_page import OWN, a_health, a_page, browser
+from tests.helpers.web_page import OWN, a_health, a_page, browser, ended
 from tests.monitor.web.test_moment_store import a_moment
 
 
@@ -48,7 +48,7 @@ def test_cameras_of_one_name_are_told_apart_and_taught_apart(tmp_path: Path) -> 
         assert set(shown) == {(0, "door"), (1, "door")}
         assert page.board.link()["state"] == "connected"
         (raised,) = taught.show(200)
-        assert eventually(lambda: (event := page.store.event(key_of(raised))) and event.alert.ended_at)
+        assert eventually(lambda: ended(page, raised))
         client = browser(page)
         event = client.get(f"/api/v1/events/{key_of(raised)}").json()
         assert event["camera"] == shown[1, "door"]
