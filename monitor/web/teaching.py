@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
+
+from pydantic import ValidationError
 
 from monitor.alerts.control import Budget, Changes, ControlReply, ControlRequest, Feedback, Preview, Undo, Verdicts
 from monitor.client.controller import ANSWER_S
-from monitor.errors import MonitorError
+from monitor.errors import MonitorError, first_problem
 from monitor.text.outside import safe
 from monitor.threads.stage import Stage, join_all
 from monitor.web.board import Board
@@ -23,6 +25,7 @@ from monitor.web.monitor_names import MonitorNames
 from monitor.web.user_file import Who
 
 log = logging.getLogger(__name__)
+R = TypeVar("R", bound=ControlRequest)
 
 PREVIEW_S = 60.0
 """Time to wait for a preview, seconds: the monitor judges the alarms of a month again."""
@@ -79,7 +82,7 @@ class Teaching:
 
     def give(self, event: StoredEvent, verdict: str, scope: str, *, all_hours: bool, who: Who) -> str:
         """Tell the monitor what an event was. Returns its sentence. Raises MonitorError."""
-        request = Feedback.model_validate(_fields(event, verdict, scope, all_hours=all_hours))
+        request = _request(Feedback, **_fields(event, verdict, scope, all_hours=all_hours))
         reply = self._ask(request, who)
         said = str(reply.data.get("verdict", verdict))
         facts = {"event": event.alert.event_id, "verdict": said, "scope": scope, "all_hours": all_hours}
@@ -89,25 +92,25 @@ class Teaching:
 
     def undo(self, event: StoredEvent, who: Who) -> str:
         """Take a verdict back. Returns the monitor's sentence. Raises MonitorError."""
-        reply = self._ask(Undo(event=event.alert.event_id, camera=event.alert.camera), who)
+        reply = self._ask(_request(Undo, event=event.alert.event_id, camera=event.alert.camera), who)
         self._took(event, None)
         self._look.set()
         return reply.said
 
     def preview(self, event: StoredEvent, verdict: str, scope: str, *, all_hours: bool) -> tuple[str, list[str], int]:
         """What a verdict would have changed: a sentence, the keys of the events, their number. Raises MonitorError."""
-        request = Preview.model_validate(_fields(event, verdict, scope, all_hours=all_hours))
+        request = _request(Preview, **_fields(event, verdict, scope, all_hours=all_hours))
         reply = self._ask(request, None, PREVIEW_S)
         events = [key_of(str(each)) for each in reply.data.get("events", [])]
         return reply.said, events, int(reply.data.get("hits", len(events)))
 
     def budget(self, camera: str, per_day: float | None, who: Who) -> str:
         """Set a camera's budget; None: as the config says. Returns the monitor's sentence. Raises MonitorError."""
-        return self._ask(Budget(camera=camera, per_day=per_day), who).said
+        return self._ask(_request(Budget, camera=camera, per_day=per_day), who).said
 
     def try_budget(self, camera: str, per_day: float | None) -> ControlReply:
         """What another budget would have changed. Raises MonitorError."""
-        return self._ask(Budget(camera=camera, per_day=per_day, preview=True), None, PREVIEW_S)
+        return self._ask(_request(Budget, camera=camera, per_day=per_day, preview=True), None, PREVIEW_S)
 
     def read(self, monitor: int = 0) -> None:
         """Read all verdicts from a monitor, if anything has changed there. Raises MonitorError."""
@@ -118,7 +121,7 @@ class Teaching:
             return
         changed: list[StoredEvent] = []
         for camera in cameras:
-            found = self._ask(Verdicts(camera=camera)).data.get("verdicts", [])
+            found = self._ask(_request(Verdicts, camera=camera)).data.get("verdicts", [])
             changed += self._store.take_verdicts(camera, [each for each in found if _is_verdict(each)])
         self._seen[monitor] = newest
         if len(changed) > MOST_TOLD:
@@ -167,6 +170,15 @@ def _taken(reply: ControlReply) -> ControlReply:
     if reply.reply != "ok":
         raise RefusedByMonitorError(safe(reply.said))
     return reply
+
+
+def _request(kind: type[R], **fields: object) -> R:
+    """The request. Raises RefusedByMonitorError if the monitor would not take it, for example if an id is too long."""
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        place, what = first_problem(error)
+        raise RefusedByMonitorError(safe(f"the monitor would not take this: {place}: {what}")) from None
 
 
 def _fields(event: StoredEvent, verdict: str, scope: str, *, all_hours: bool) -> dict[str, Any]:

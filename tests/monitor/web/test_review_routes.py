@@ -140,6 +140,14 @@ def test_a_viewer_may_look_and_not_judge(tmp_path: Path) -> None:
             assert vic.request(method, tried, json=body, headers=OWN).status_code == 403, tried
 
 
+def test_an_event_that_the_monitor_cannot_name_is_refused_with_a_sentence(house: Taught) -> None:
+    house.page.store.take_alert(an_alert(event_id="e" * 400), None)
+    for path in ("verdict", "preview"):
+        refused = house.post(f"events/{key_of('e' * 400)}/{path}", verdict="real")
+        assert refused.status_code == 409
+        assert refused.json()["detail"].startswith("the monitor would not take this: event: ")
+
+
 def test_what_cannot_be_judged_says_so() -> None:
     with a_page() as page:
         client = browser(page)
