@@ -248,9 +248,11 @@ def main() -> None:
         try:
             with page_of(monitor) as (process, port):
                 began = time.monotonic()
-                while get(port, "health")[0]["events"] != given.events and time.monotonic() - began < DEADLINE_S:
+                while (known := get(port, "health")[0]["events"]) != given.events:
+                    if time.monotonic() - began > DEADLINE_S:
+                        break
                     time.sleep(0.1)
-                print(f"{given.events} events in the page after {time.monotonic() - began:.1f} s")
+                print(f"{known} events in the page after {time.monotonic() - began:.1f} s")
                 print(f"memory of the page: {memory_of(process.pid).pss:.0f} MB")
                 paths = {
                     "first page": "events?limit=60&review=true",
