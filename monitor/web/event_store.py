@@ -232,6 +232,18 @@ class EventStore:
         last = rows[limit - 1] if len(rows) > limit else None
         return events, None if last is None else (int(last[4]) if wanted.review else 0, last[2], last[0])
 
+    def marks(self, camera: str, since: float, until: float, limit: int) -> list[tuple[Any, ...]]:
+        """A camera's events of a time, the newest first: key, start, end, peak, notifies, verdict, first reason.
+
+        Without decoding whole messages, of which a day may have thousands.
+        """
+        sql = (
+            "SELECT key, started_at, body ->> '$.ended_at', peak, notify, verdict, body ->> '$.reasons[0].text' "
+            "FROM events WHERE camera = ? AND started_at >= ? AND started_at < ? ORDER BY started_at DESC LIMIT ?"
+        )
+        with self._lock:
+            return self._database.execute(sql, (camera, since, until, limit)).fetchall()
+
     def count(self, wanted: Wanted) -> int:
         """Number of events."""
         where, values = _conditions(wanted, None)

@@ -22,6 +22,7 @@ from monitor.web.evidence_paths import evidence_file
 from monitor.web.poisson_interval import rate_interval
 
 KINDS = ("picture", "heat", "clip")
+NO_REASON = "the score passed the threshold"
 _WINDOWS_DAYS = (1, 7, 30)
 
 
@@ -242,7 +243,7 @@ def sentence_of(alert: AlertMessage) -> str:
     """The strongest reason of an event, in words."""
     if alert.reasons:
         return safe(alert.reasons[0].text)
-    return "the camera is lost" if alert.about == AlertKind.CAMERA_LOST else "the score passed the threshold"
+    return "the camera is lost" if alert.about == AlertKind.CAMERA_LOST else NO_REASON
 
 
 def _notes(alert: AlertMessage) -> list[str]:

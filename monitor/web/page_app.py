@@ -30,8 +30,8 @@ from monitor.web.page_answers import (
     HealthAnswer,
     event_answer,
 )
+from monitor.web.page_teaching import Teaching
 from monitor.web.review_routes import add_review
-from monitor.web.teaching import Teaching
 from monitor.web.timeline_routes import add_timeline
 from monitor.web.timeline_store import TimelineStore
 from monitor.web.user_file import MOST_LETTERS

@@ -18,8 +18,8 @@ from monitor.web.forwarded import Forwarded
 from monitor.web.monitor_link import MonitorLink
 from monitor.web.monitor_names import MonitorNames
 from monitor.web.page_app import Page, page_application
+from monitor.web.page_teaching import Teaching
 from monitor.web.several_boards import SeveralBoards
-from monitor.web.teaching import Teaching
 from monitor.web.user_file import UserFile
 from monitor.web.viewers import MOST_VIEWERS
 from monitor.web.web_settings import WebSettings, networks

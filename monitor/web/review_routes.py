@@ -14,7 +14,7 @@ from monitor.web.asking import Asking, Operating
 from monitor.web.event_routes import Key, event_of
 from monitor.web.event_store import StoredEvent, can_judge
 from monitor.web.page_answers import EventAnswer, event_answer
-from monitor.web.teaching import RefusedByMonitorError, Teaching
+from monitor.web.page_teaching import RefusedByMonitorError, Teaching
 from monitor.web.user_file import Who
 
 if TYPE_CHECKING:

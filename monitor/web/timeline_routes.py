@@ -9,8 +9,7 @@ from pydantic import BaseModel
 
 from monitor.text.outside import safe
 from monitor.web.asking import Asking
-from monitor.web.event_store import Wanted
-from monitor.web.page_answers import sentence_of
+from monitor.web.page_answers import NO_REASON
 
 if TYPE_CHECKING:
     from monitor.web.page_app import Page
@@ -87,18 +86,17 @@ def add_timeline(app: FastAPI, page: Page) -> None:
 
 def _answer(page: Page, name: str, begin: float, end: float) -> TimelineAnswer:
     found = page.timeline.timeline(name, begin, end)
-    events, _ = page.store.page(Wanted(camera=name, since=begin, until=end), None, MOST_EVENTS)
     marks = [
         MarkAnswer(
-            id=event.key,
-            started_at=event.alert.started_at,
-            ended_at=event.alert.ended_at,
-            peak_score=event.alert.peak_score,
-            quiet=not event.alert.notify,
-            verdict=safe(event.verdict),
-            sentence=sentence_of(event.alert),
+            id=key,
+            started_at=started_at,
+            ended_at=ended_at,
+            peak_score=peak,
+            quiet=not notify,
+            verdict=safe(verdict),
+            sentence=safe(reason or NO_REASON),
         )
-        for event in events
+        for key, started_at, ended_at, peak, notify, verdict, reason in page.store.marks(name, begin, end, MOST_EVENTS)
     ]
     return TimelineAnswer(
         camera=name,

@@ -18,7 +18,7 @@ from monitor.web.bus_reader import BusReader
 from monitor.web.event_store import Wanted, key_of
 from monitor.web.monitor_link import MonitorLink
 from monitor.web.page_app import Page
-from monitor.web.teaching import Teaching
+from monitor.web.page_teaching import Teaching
 from monitor.web.user_file import Role, UserFile, Who
 from tests.helpers.publishing import an_alert
 from tests.helpers.taught_monitor import TaughtMonitor

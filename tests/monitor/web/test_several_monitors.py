@@ -18,8 +18,8 @@ from monitor.web.event_store import Wanted, key_of
 from monitor.web.monitor_link import MonitorLink
 from monitor.web.monitor_names import MonitorNames
 from monitor.web.page_app import Page
+from monitor.web.page_teaching import Teaching
 from monitor.web.several_boards import SeveralBoards
-from monitor.web.teaching import Teaching
 from monitor.web.web_settings import WebSettings
 from tests.helpers.publishing import ANY, an_alert
 from tests.helpers.small_monitor import SmallMonitor
