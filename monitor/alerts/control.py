@@ -32,13 +32,15 @@ Alerting = Literal["as-scored", "always", "never"]
 class ControlRequest(WireModel):
     """The fields of every request.
 
-    tag      the reply repeats it
-    changes  whether a client that may only read is refused
+    tag       the reply repeats it
+    asked_by  the person for whom a program asks, such as a user of the page; noted with a change
+    changes   whether a client that may only read is refused
     """
 
     changes: ClassVar[bool] = True
     schema_: PositiveInt = Field(SCHEMA, alias="schema")
     tag: str = Field("", max_length=100)
+    asked_by: str = Field("", max_length=MOST_NAME)
 
 
 class Ping(ControlRequest):
@@ -101,11 +103,13 @@ class Budget(ControlRequest):
     """Set the budget of a camera.
 
     per_day  false alarms per day; None: as the monitor's config says
+    preview  True: only say which alarms of the last days it would have changed
     """
 
     request: Literal["budget"] = "budget"
     camera: _Camera
     per_day: Annotated[float | None, Field(ge=LEAST_PER_DAY, le=MOST_PER_DAY)]
+    preview: bool = False
 
 
 class Arm(ControlRequest):

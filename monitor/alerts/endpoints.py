@@ -29,8 +29,17 @@ def check_endpoint(endpoint: str) -> None:
 
 def control_beside(alerts: str) -> str:
     """The usual control address of a monitor with this alerts address: port 5560 -> 5563, PATH -> PATH-control."""
+    return _beside(alerts, _BESIDE, "control")
+
+
+def scores_beside(alerts: str) -> str:
+    """The usual scores address of a monitor with this alerts address: port 5560 -> 5561, PATH -> PATH-scores."""
+    return _beside(alerts, 1, "scores")
+
+
+def _beside(alerts: str, further: int, what: str) -> str:
     transport, _, rest = alerts.partition("://")
     if transport != "tcp":
-        return f"{alerts}-control"
+        return f"{alerts}-{what}"
     host, _, port = rest.rpartition(":")
-    return f"tcp://{host}:{'*' if port in ('*', '0') else (int(port) + _BESIDE) % 65_536 or '*'}"
+    return f"tcp://{host}:{'*' if port in ('*', '0') else (int(port) + further) % 65_536 or '*'}"

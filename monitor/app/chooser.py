@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from monitor.alerts.control import Arm, Budget
-from monitor.alerts.control_desk import Asker, Desk, Done
+from monitor.alerts.control_desk import Asker, Desk, Done, Steps
 from monitor.app.config import MonitorConfig
 from monitor.app.planning import bands_at, watching
 from monitor.errors import UsageError
@@ -28,6 +28,7 @@ class Chooser:
 
     current  the present settings of the run
     changed  called when a camera is judged with another budget
+    what_if  says what another budget would have changed; None: this run cannot say
     """
 
     def __init__(
@@ -36,7 +37,9 @@ class Chooser:
         fleet: Fleet,
         current: Callable[[], MonitorConfig],
         changed: Callable[[], None] = lambda: None,
+        what_if: Callable[[Member, float], Steps] | None = None,
     ) -> None:
+        self._what_if = what_if
         self._store, self._fleet, self._current, self._changed = store, fleet, current, changed
         self._stage: Stage | None = None
         self._computing: tuple[str, Model, float] | None = None
@@ -97,7 +100,7 @@ class Chooser:
         self._fleet.replace(watching(member.camera, settings, model, monitor))
         self._changed()
 
-    def _budget(self, request: Budget, _: Asker) -> Done:
+    def _budget(self, request: Budget, _: Asker) -> Done | Steps:
         member, settings = self._member(request.camera), self._current()
         name = member.name
         fixed = settings.fixed_budget(name)
@@ -106,6 +109,10 @@ class Chooser:
                 f"the config file sets the budget of {name} to {_per_day(fixed)}: change false_alarms_per_day of that "
                 "camera there, or remove it there to set the budget from here"
             )
+        if request.preview:
+            if self._what_if is None:
+                raise UsageError("this run keeps no events to try another budget on: set it untried")
+            return self._what_if(member, settings.false_alarms_per_day if request.per_day is None else request.per_day)
         self._store.choose(name, replace(self._store.of(name), per_day=request.per_day))
         self._failed.clear()
         budget = settings.budget_of(name)

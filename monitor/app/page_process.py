@@ -18,8 +18,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from monitor.alerts.endpoints import scores_beside
 from monitor.alerts.publisher import Publisher
 from monitor.app.config import MonitorConfig
+from monitor.app.moments_place import moments_folder
 from monitor.errors import BindError, ConfigError
 from monitor.processes import child_command, child_environment, how_it_died
 from monitor.text.outside import safe
@@ -164,10 +166,13 @@ def page_arguments(settings: MonitorConfig, publisher: Publisher) -> list[str]:
     web = settings.web
     arguments = ["--endpoint", _reachable(publisher.alerts_endpoint), "--listen", web.listen]
     arguments += ["--scores-endpoint", _reachable(publisher.scores_endpoint)]
-    if publisher.history_endpoint is not None:
+    for further in web.monitors:
+        arguments += ["--endpoint", further, "--scores-endpoint", scores_beside(further)]
+    if publisher.history_endpoint is not None and not web.monitors:
         arguments += ["--history-endpoint", _reachable(publisher.history_endpoint)]
     files = {
         "--evidence": settings.evidence.folder if settings.evidence.enabled else None,
+        "--moments": moments_folder(settings) if settings.moments.enabled else None,
         "--passwords": web.passwords,
         "--certificate": web.certificate,
         "--certificate-key": web.certificate_key,
@@ -176,6 +181,7 @@ def page_arguments(settings: MonitorConfig, publisher: Publisher) -> list[str]:
     for flag, path in files.items():
         if path is not None:
             arguments.append(f"{flag}={_whole(path)}")
+    arguments += [f"--trusted-proxy={address}" for address in web.trusted_proxies]
     return arguments
 
 

@@ -316,7 +316,8 @@ class Session:
             if self._teacher is not None:
                 sinks.append(self._teacher)
             if settings.choices is not None:
-                self._chooser = Chooser(settings.choices, self.fleet, self._current, self._retitle)
+                what_if = None if self._teacher is None else self._teacher.what_if
+                self._chooser = Chooser(settings.choices, self.fleet, self._current, self._retitle, what_if)
                 self._chooser.serve_at(publisher.desk)
             if publishing.journal is not None and self._judge is None:
                 controls = self._controls(publisher)

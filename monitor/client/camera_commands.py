@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from monitor.alerts.control import Arm, Budget
 from monitor.client.client_options import Camera
+from monitor.client.control_commands import PREVIEW_S
 from monitor.client.control_link import ControlLink, linked
 from monitor.errors import first_problem
 from monitor.text.outside import safe
@@ -19,6 +20,9 @@ def set_budget(
     per_day: Annotated[
         str, typer.Argument(metavar="N|config", help="False alarms per day; config: as the config file says.")
     ],
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only say which alarms of the last 30 days it would have left out.")
+    ] = False,
     *,
     link: ControlLink,
 ) -> None:
@@ -29,7 +33,7 @@ def set_budget(
         raise typer.BadParameter(
             f"{safe(per_day)} is no number: give false alarms per day such as 0.5, or config"
         ) from None
-    link.ask(_checked(Budget, camera=camera, per_day=wanted))
+    link.ask(_checked(Budget, camera=camera, per_day=wanted, preview=preview))
 
 
 def arm(
@@ -61,6 +65,8 @@ def _checked(kind: type[Budget | Arm], **fields: object) -> Budget | Arm:
 
 def add_camera_commands(app: typer.Typer) -> None:
     """Add these commands to the client's command line."""
-    app.command("set-budget", short_help="Set a camera's budget of false alarms per day.")(linked(set_budget))
+    app.command("set-budget", short_help="Set a camera's budget of false alarms per day.")(
+        linked(set_budget, PREVIEW_S)
+    )
     app.command("arm", short_help="Raise the alerts of a camera again.")(linked(arm))
     app.command("disarm", short_help="Record the events of a camera only, without notifying anybody.")(linked(disarm))

@@ -212,6 +212,13 @@ class ModelScale:
         units = {name: self._promised[name].units(value) for name, value in raw.items() if name in self._promised}
         return _norm({name: score for name, score in units.items() if not math.isnan(score)})
 
+    def raised_by(self, other: ModelScale) -> float:
+        """Another budget's threshold for the same senses, in units of the threshold of this budget: above 1 is higher.
+
+        With several senses, the lowest of them: a score that stays below it would not have passed.
+        """
+        return min(self._promised[name].units(other._promised[name].threshold) for name in self.senses)
+
     @property
     def supported_per_day(self) -> float:
         """The lowest rate of false alarms per day that the model's held-out footage supports without extrapolation."""

@@ -173,6 +173,35 @@ class Teacher(Sink):
             {"hits": len(hit), "alarms": len(ids), "events": hit[:500]},
         )
 
+    def what_if(self, member: Member, per_day: float) -> Steps:
+        """Which alarms of the last 30 days another budget would have left out: each is judged again, by its chain.
+
+        What a higher budget would add cannot be judged again, because it was never recorded. ``raised`` helps with
+        that: the threshold in units of the present one, which moments of the ranked day can be compared with.
+        """
+        monitor = member.monitor
+        if monitor is None:
+            raise UsageError(f"{member.name} is not watched now, so another budget cannot be tried: set it untried")
+        calibration = monitor.calibration.copy(monitor.calibration.first.with_budget(per_day))
+        calibration.calibrate(monitor.calibration.earned)
+        ids = self._store.event_ids(member.name, time.time() - PREVIEW_DAYS * DAY_S, notified=True)
+        gone = []
+        for event_id in ids:
+            other = self._store.event(event_id)
+            rest = member.camera.model.detectors, monitor.scale, monitor.smoothing, monitor.settings
+            if other is not None and would_alert(other.traits, *rest):
+                rest = rest[0], calibration.scale, *rest[2:]
+                if not would_alert(other.traits, *rest):
+                    gone.append(event_id)
+            yield
+        raised = monitor.calibration.scale.raised_by(calibration.scale)
+        budget = f"a budget of {counted(per_day, 'false alarm')} per day"
+        return Done(
+            f"{budget} would have left out {len(gone)} of {counted(len(ids), 'alarm')} of the last {PREVIEW_DAYS:g} "
+            f"days; its threshold is {raised:.2g} times the present one",
+            {"gone": len(gone), "alarms": len(ids), "events": gone[:500], "raised": raised, "per_day": per_day},
+        )
+
     def _undo(self, request: Undo, _: Asker) -> Done:
         event = self._last_verdict(request.camera) if request.event == LAST else request.event
         verdict = self._store.verdict(event)

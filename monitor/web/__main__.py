@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from pydantic import ValidationError
 
-from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_SCORES_ENDPOINT
+from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, check_endpoint, scores_beside
 from monitor.errors import ConfigError, UsageError, first_problem
 from monitor.processes import die_first, end_with_parent, limit_memory
 from monitor.settings import given_path
@@ -40,6 +40,9 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(parser=given_path, metavar="FILE", help="The file of users.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user or token.")]
 AsRole = Annotated[str, typer.Option(metavar="ROLE", help="viewer or operator.")]
+Cameras = Annotated[
+    list[str] | None, typer.Option("--camera", metavar="NAME", help="Only this camera may be seen; repeat it.")
+]
 _MOST_MEMORY = 2**30
 """Memory of a page beside a monitor, bytes: whatever viewers do must not take the memory of the machine."""
 _NICE = 5
@@ -52,11 +55,18 @@ _NICE = 5
 def main(
     context: typer.Context,
     endpoint: Annotated[
-        str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")
-    ] = DEFAULT_ALERTS_ENDPOINT,
+        list[str] | None,
+        typer.Option(
+            metavar="ADDR",
+            help=f"The monitor's alerts address; repeat it for several monitors. Default: {DEFAULT_ALERTS_ENDPOINT}.",
+        ),
+    ] = None,
     scores_endpoint: Annotated[
-        str, typer.Option(metavar="ADDR", help="The monitor's scores address.")
-    ] = DEFAULT_SCORES_ENDPOINT,
+        list[str] | None,
+        typer.Option(
+            metavar="ADDR", help="The monitor's scores address, one for each --endpoint. Default: the port after it."
+        ),
+    ] = None,
     history_endpoint: Annotated[
         str | None, typer.Option(metavar="ADDR", help="The monitor's history address. Default: as the monitor reports.")
     ] = None,
@@ -66,6 +76,10 @@ def main(
     evidence: Annotated[
         Path | None,
         typer.Option(parser=given_path, metavar="DIR", help="The monitor's evidence folder: pictures and clips."),
+    ] = None,
+    moments: Annotated[
+        Path | None,
+        typer.Option(parser=given_path, metavar="DIR", help="The monitor's folder of moments: large pictures, clips."),
     ] = None,
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Address to serve the page at; port 0 takes any free port.")
@@ -78,6 +92,10 @@ def main(
     ] = None,
     certificate_key: Annotated[
         Path | None, typer.Option(parser=given_path, metavar="FILE", help="Private key of the certificate, PEM.")
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDR", help="A proxy, or its network, whose X-Forwarded headers count; repeat it."),
     ] = None,
     socket_fd: Annotated[int | None, typer.Option(hidden=True, help="A socket that listens already.")] = None,
 ) -> None:
@@ -94,12 +112,27 @@ def main(
 
     try:
         settings = WebSettings(
-            listen=listen, passwords=passwords, certificate=certificate, certificate_key=certificate_key, keys=keys
+            listen=listen,
+            passwords=passwords,
+            certificate=certificate,
+            certificate_key=certificate_key,
+            keys=keys,
+            trusted_proxies=tuple(trusted_proxy or ()),
         )
     except ValidationError as error:
         where, what = first_problem(error)
+        where = where.partition(".")[0].replace("trusted_proxies", "trusted-proxy")
         raise ConfigError(f"{where and f'--{where}: '}{what.removeprefix('Value error, ')}") from None
-    server = PageServer(settings, BusAddress(endpoint, scores_endpoint, history_endpoint, keys), evidence)
+    endpoints = endpoint or [DEFAULT_ALERTS_ENDPOINT]
+    for each in endpoints:
+        check_endpoint(each)
+    scores = scores_endpoint or [scores_beside(each) for each in endpoints]
+    if len(scores) != len(endpoints):
+        raise UsageError("give one --scores-endpoint for each --endpoint, in the same order, or none")
+    if history_endpoint is not None and len(endpoints) > 1:
+        raise UsageError("leave out --history-endpoint with several monitors: each reports its own")
+    buses = [BusAddress(at, of, history_endpoint, keys) for at, of in zip(endpoints, scores, strict=True)]
+    server = PageServer(settings, buses, evidence, moments)
     host, port = settings.address
     listening = listening_socket(host, port) if socket_fd is None else socket.socket(fileno=socket_fd)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -125,7 +158,7 @@ def _give_way() -> None:
 
 
 @app.command("password", short_help="Add a user to the file of users, or change the password.")
-def password(file: File, name: Name, role: AsRole = "viewer") -> None:
+def password(file: File, name: Name, role: AsRole = "viewer", camera: Cameras = None) -> None:
     """Add a user with a password, which is asked for or read from standard input."""
     check_installed()
     from monitor.web.user_file import set_password
@@ -134,17 +167,17 @@ def password(file: File, name: Name, role: AsRole = "viewer") -> None:
         secret = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:
         secret = sys.stdin.readline().rstrip("\n")
-    set_password(file, name, _role(role), secret)
+    set_password(file, name, _role(role), secret, camera or ())
     typer.echo(cleaned(f"{name} may log in as {role}: {file}"))
 
 
 @app.command("token", short_help="Add a token for a program to the file of users.")
-def token(file: File, name: Name, role: AsRole = "viewer") -> None:
+def token(file: File, name: Name, role: AsRole = "viewer", camera: Cameras = None) -> None:
     """Make a token for a program, which sends it as ``Authorization: Bearer TOKEN``. It is shown only once."""
     check_installed()
     from monitor.web.user_file import new_token
 
-    typer.echo(new_token(file, name, _role(role)))
+    typer.echo(new_token(file, name, _role(role), camera or ()))
 
 
 def _role(text: str) -> Role:

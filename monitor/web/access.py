@@ -78,12 +78,12 @@ class Access:
         if session is None or self.users is None:
             return None
         now = self._clock()
-        role = self.users.role_of(session.name)
-        if role is None or now - session.used_at > IDLE_S or now - session.began_at > LONGEST_S:
+        who = self.users.who(session.name, session=True)
+        if who is None or now - session.used_at > IDLE_S or now - session.began_at > LONGEST_S:
             del self._sessions[hashed]
             return None
         session.used_at = now
-        return Who(session.name, role, session=True)
+        return who
 
     def of_token(self, token: str, address: str) -> Who | None:
         """Who has this token; None if nobody, or after too many attempts."""

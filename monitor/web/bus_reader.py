@@ -13,13 +13,16 @@ from typing import Any, Self
 
 import zmq
 
-from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, ScoreMessage
+from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, MomentMessage, ScoreMessage
 from monitor.client.items import Item, NoRepair, Received
 from monitor.client.subscriber import AlertSubscriber
 from monitor.errors import MonitorError
 from monitor.threads.stage import Stage, join_all
 from monitor.web.board import Board
 from monitor.web.event_store import EventStore, StoredEvent
+from monitor.web.moment_store import MomentStore
+from monitor.web.monitor_names import MonitorNames
+from monitor.web.timeline_store import TimelineStore
 
 _LOOK_S = 0.25  # how long a wait for messages may keep a thread from seeing that it should end
 _AGAIN_S = 5.0
@@ -49,11 +52,26 @@ class News:
 class BusReader:
     """A context manager around the two threads. Raises ConfigError if an address or a key cannot be used.
 
-    tell  called from the threads with each change
+    tell      called from the threads with each change
+    moments   takes the ranked day; None: it is not wanted
+    timeline  takes scores and states; None: the same
+    names     how the page calls the cameras of several monitors, and the number of this ``monitor``, from 0
     """
 
-    def __init__(self, address: BusAddress, store: EventStore, board: Board, tell: Callable[[News], None]) -> None:
+    def __init__(
+        self,
+        address: BusAddress,
+        store: EventStore,
+        board: Board,
+        tell: Callable[[News], None],
+        moments: MomentStore | None = None,
+        timeline: TimelineStore | None = None,
+        names: MonitorNames | None = None,
+        monitor: int = 0,
+    ) -> None:
+        self._names, self._monitor = names or MonitorNames(), monitor
         self._address, self._store, self._board, self._tell = address, store, board, tell
+        self._moments, self._timeline = moments, timeline
         self._stop = threading.Event()
         self._live(), self._earlier()  # wrong addresses and keys are found here
         self._stages = [
@@ -78,6 +96,7 @@ class BusReader:
             history_endpoint=at.history,
             health=True,
             budget=True,
+            moments=self._moments is not None,
             keys=at.keys,
         )
 
@@ -89,6 +108,7 @@ class BusReader:
             history_endpoint=at.history,
             health=True,
             budget=True,
+            moments=self._moments is not None,
             keys=at.keys,
             follow=False,
             timeout_s=_CAUGHT_UP_WITHIN_S,
@@ -116,7 +136,7 @@ class BusReader:
         with self._earlier() as subscriber:
             for item in self._items(subscriber):
                 if isinstance(item, Received):
-                    self._take_message(item)
+                    self._take_message(item, live=False)
                 elif isinstance(item, NoRepair):
                     state = "unavailable"
             heard = subscriber.heard_before
@@ -140,22 +160,31 @@ class BusReader:
 
     def _take(self, item: Item) -> None:
         if isinstance(item, Received):
-            for news in self._take_message(item):
+            for news in self._take_message(item, live=True):
                 self._tell(news)
         elif self._board.take_link(item):
+            if self._timeline is not None:
+                self._timeline.link(heard=self._board.link()["state"] == "connected", monitor=self._monitor)
             self._tell(News("monitor", self._board.link()))
             self._tell(News("cameras"))
 
-    def _take_message(self, item: Received) -> list[News]:
-        message = item.message
+    def _take_message(self, item: Received, *, live: bool) -> list[News]:
+        message = self._names.renamed(self._monitor, item.message)
         if isinstance(message, ScoreMessage):
             self._board.take_score(message)
+            if self._timeline is not None:
+                self._timeline.take_score(message, self._monitor)
         elif isinstance(message, AlertMessage):
             event = self._store.take_alert(message, item.jpeg)
             return [] if event is None else [News("alert", event=event)]
         elif isinstance(message, HealthMessage):
+            if self._timeline is not None:
+                self._timeline.take_health(message, live=live, monitor=self._monitor)
             return [News("camera", message.camera)] if self._board.take_health(message) else []
         elif isinstance(message, BudgetMessage):
             self._store.take_budget(message)
             return [News("budget", message.camera)]
+        elif isinstance(message, MomentMessage) and self._moments is not None:
+            self._moments.take(message, item.jpeg)
+            return [News("moment", message.camera)]
         return []

@@ -84,13 +84,15 @@ class Gate:
         """Whether somebody who has sent a request with these headers may still see the page."""
         if self._access.users is None:
             return True
-        if who.session:
-            return self._access.of_cookie(self.cookie(headers)) is not None
-        return self._access.users.role_of(who.name) is not None
+        now = self._access.of_cookie(self.cookie(headers)) if who.session else self._access.users.who(who.name)
+        return now is not None and now.cameras == who.cameras
 
     def cookie(self, headers: Headers) -> str:
         """The session's cookie; empty if there is none."""
-        return cookie_parser(headers.get("cookie", "")).get(cookie_name(tls=self._tls), "")
+        found = cookie_parser(headers.get("cookie", ""))
+        # Browsers take a name with the prefix from https only, so it is always safe. A proxy may have ended the TLS.
+        plain = "" if self._tls else found.get(cookie_name(tls=False), "")
+        return found.get(cookie_name(tls=True), "") or plain
 
     def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         """The answer to a request that nobody may send; None for any other."""
@@ -104,7 +106,7 @@ class Gate:
             return _refused(403, "another site has sent this request: open the page itself")
         if unsafe:
             origin = headers.get("origin")
-            if origin is not None and (urlsplit(origin).netloc != host or urlsplit(origin).scheme != self._scheme):
+            if origin is not None and (urlsplit(origin).netloc != host or urlsplit(origin).scheme != scope["scheme"]):
                 return _refused(403, "another site has sent this request: open the page itself")
             if OWN_HEADER not in headers:
                 return _refused(403, "send the header X-True-Sight: 1 with a request that changes something")
@@ -112,10 +114,6 @@ class Gate:
             if not length.isdecimal() or int(length) > MOST_BODY_BYTES:
                 return _refused(413, f"send at most {MOST_BODY_BYTES} bytes")
         return None
-
-    @property
-    def _scheme(self) -> str:
-        return "https" if self._tls else "http"
 
 
 def _is_local(host: str) -> bool:

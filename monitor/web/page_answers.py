@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from monitor.client.lines import budget_text
 from monitor.promise import DAY_S
 from monitor.states import AlertKind, Phase
 from monitor.text.outside import safe
-from monitor.web.event_store import EventStore, StoredEvent
+from monitor.web.event_store import EventStore, Place, StoredEvent, can_judge
 from monitor.web.evidence_paths import evidence_file
+from monitor.web.poisson_interval import rate_interval
 
 KINDS = ("picture", "heat", "clip")
+NO_REASON = "the score passed the threshold"
 _WINDOWS_DAYS = (1, 7, 30)
 
 
@@ -51,6 +55,10 @@ class EventAnswer(BaseModel):
     sentence     the strongest reason, in words
     unusual      how unusual it is, in words
     quiet        True: it repeats an event of shortly before, and nobody is notified
+    can_judge    whether people can say what it was
+    verdict      what they have said: ``normal``, ``real`` or a name; "" if nothing
+    judged_by    who said so, and ``judged_at`` when, unix seconds
+    name         the name of events that it is like, ``alike`` how much: 1 is the same, 0.5 is just alike
     picture, heat, clip  whether there is a picture of the start, a picture of the peak with heat, a clip
     """
 
@@ -67,6 +75,12 @@ class EventAnswer(BaseModel):
     unusual: str
     notes: list[str]
     quiet: bool
+    can_judge: bool
+    verdict: str
+    judged_by: str
+    judged_at: float | None
+    name: str
+    alike: float | None
     picture: bool
     heat: bool
     clip: bool
@@ -92,11 +106,17 @@ class EventPage(BaseModel):
 
 
 class AlarmsIn(BaseModel):
-    """Alarms in the last days, and the days that were watched in them."""
+    """Alarms in the last days, the days that were watched in them, and the 95 % interval of their rate per day.
+
+    low, high  None if nothing was watched
+    """
 
     days: int
     alarms: int
     watched_days: float
+    per_day: float | None
+    low: float | None
+    high: float | None
 
 
 class BudgetAnswer(BaseModel):
@@ -158,7 +178,10 @@ def budget_answer(message: BudgetMessage, store: EventStore, now: float) -> Budg
     windows = []
     for days in _WINDOWS_DAYS:
         alarms, watched_s = store.alarms(message.camera, now - days * DAY_S)
-        windows.append(AlarmsIn(days=days, alarms=alarms, watched_days=watched_s / DAY_S))
+        watched = watched_s / DAY_S
+        low, high = rate_interval(alarms, watched) if watched > 0 else (None, None)
+        per_day = alarms / watched if watched > 0 else None
+        windows.append(AlarmsIn(days=days, alarms=alarms, watched_days=watched, per_day=per_day, low=low, high=high))
     return BudgetAnswer(
         camera=message.camera,
         promised_per_day=message.promised_per_day,
@@ -174,20 +197,23 @@ def budget_answer(message: BudgetMessage, store: EventStore, now: float) -> Budg
     )
 
 
-def place_text(place: tuple[float, str]) -> str:
+def place_text(place: Place) -> str:
     """Where a page of events ends, as text for a URL."""
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
 
 
-def place_of(text: str) -> tuple[float, str]:
+def place_of(text: str) -> Place:
     """The opposite. Raises ValueError for any other text."""
-    at, key = json.loads(base64.urlsafe_b64decode(text.encode()))
-    return float(at), str(key)
+    judged, at, key = json.loads(base64.urlsafe_b64decode(text.encode()))
+    if not math.isfinite(float(at)) or not re.fullmatch("[0-9a-f]{32}", key):
+        raise ValueError("it does not name an event")
+    return int(bool(judged)), float(at), key
 
 
 def _fields(event: StoredEvent, store: EventStore, evidence: Path | None) -> dict[str, Any]:
     alert = event.alert
     pictures = store.pictures(event.key)
+    said = (store.verdict(event.key) if event.verdict else None) or {}
     there = {kind: kind in pictures or evidence_file(evidence, alert.evidence, kind) is not None for kind in KINDS}
     return {
         "id": event.key,
@@ -198,19 +224,26 @@ def _fields(event: StoredEvent, store: EventStore, evidence: Path | None) -> dic
         "started_at": alert.started_at,
         "ended_at": alert.ended_at,
         "peak_score": alert.peak_score,
-        "sentence": _sentence(alert),
+        "sentence": sentence_of(alert),
         "also": [safe(reason.text) for reason in alert.also],
         "unusual": f"{alert.peak_score:.3g} times the threshold" if alert.about == AlertKind.ANOMALY else "",
         "notes": _notes(alert),
         "quiet": not alert.notify,
+        "can_judge": can_judge(alert),
+        "verdict": safe(event.verdict),
+        "judged_by": safe(said.get("given_by", "")),
+        "judged_at": said.get("given_at"),
+        "name": safe(alert.name),
+        "alike": alert.alike,
         **there,
     }
 
 
-def _sentence(alert: AlertMessage) -> str:
+def sentence_of(alert: AlertMessage) -> str:
+    """The strongest reason of an event, in words."""
     if alert.reasons:
         return safe(alert.reasons[0].text)
-    return "the camera is lost" if alert.about == AlertKind.CAMERA_LOST else "the score passed the threshold"
+    return "the camera is lost" if alert.about == AlertKind.CAMERA_LOST else NO_REASON
 
 
 def _notes(alert: AlertMessage) -> list[str]:

@@ -5,55 +5,43 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, HTTPException, Query, Request, Response
-from fastapi import Path as InPath
+from fastapi import Body, Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from monitor import __version__
 from monitor.web.access import Access
+from monitor.web.asking import Asking, operator
 from monitor.web.board import Board
+from monitor.web.budget_routes import add_budgets
 from monitor.web.bus_reader import News
+from monitor.web.day_routes import add_days
+from monitor.web.event_routes import add_events
 from monitor.web.event_store import EventStore, StoredEvent, Wanted
-from monitor.web.evidence_paths import evidence_file
 from monitor.web.gate import Gate, cookie_name
+from monitor.web.moment_store import MomentStore
 from monitor.web.page_answers import (
-    BudgetAnswer,
     CameraAnswer,
-    EventDetails,
-    EventPage,
     HealthAnswer,
-    budget_answer,
     event_answer,
-    event_details,
-    place_of,
-    place_text,
 )
-from monitor.web.user_file import MOST_LETTERS, Role, Who
+from monitor.web.page_teaching import Teaching
+from monitor.web.review_routes import add_review
+from monitor.web.timeline_routes import add_timeline
+from monitor.web.timeline_store import TimelineStore
+from monitor.web.user_file import MOST_LETTERS
 from monitor.web.viewers import MOST_VIEWERS, EventStream, Viewers, event_chunk
 
 STATIC = Path(__file__).with_name("static")
-PAGES = ("/", "/review", "/budget", "/health")
+PAGES = ("/", "/review", "/timeline", "/budget", "/health")
 SCORES_EVERY_S = 0.5
-MOST_PER_PAGE = 200
 _MOST_LOGINS_AT_ONCE = 8
-_TYPES = {
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-    ".html": "text/html",
-    ".mp4": "video/mp4",
-    ".webm": "video/webm",
-    ".jpg": "image/jpeg",
-}
-Key = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
-Unix = Annotated[float | None, Query(ge=0, le=1e11, allow_inf_nan=False)]
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".html": "text/html"}
 
 
 class Credentials(BaseModel):
@@ -65,13 +53,22 @@ class Credentials(BaseModel):
 
 @dataclass
 class Page:
-    """What the page is made of. evidence: the monitor's evidence folder, or None."""
+    """What the page is made of.
+
+    evidence  the monitor's evidence folder, or None
+    teaching  gives verdicts of people to the monitor; None: nobody can give any
+    moments_folder  the monitor's folder of moments, or None
+    """
 
     store: EventStore
     board: Board
     access: Access
     evidence: Path | None = None
     tls: bool = False
+    teaching: Teaching | None = None
+    moments: MomentStore = field(default_factory=MomentStore)
+    moments_folder: Path | None = None
+    timeline: TimelineStore = field(default_factory=TimelineStore)
     viewers: Viewers = field(default_factory=Viewers)
 
     def tell(self, news: News) -> None:
@@ -81,6 +78,8 @@ class Page:
     def _data(self, news: News) -> Any:
         if isinstance(news.event, StoredEvent):
             return event_answer(news.event, self.store, self.evidence).model_dump()
+        if news.kind == "monitor":
+            return self.board.link()
         if news.kind == "camera":
             return self.board.camera(news.data)
         if news.kind == "cameras":
@@ -100,7 +99,11 @@ def page_application(page: Page) -> Gate:
     )
     gate = Gate(app, page.access, tls=page.tls)
     _add_state(app, page, gate)
-    _add_events(app, page)
+    add_events(app, page)
+    add_review(app, page)
+    add_days(app, page)
+    add_budgets(app, page)
+    add_timeline(app, page)
     _add_session(app, page, gate)
     _add_pages(app)
     return gate
@@ -123,121 +126,43 @@ async def _running(page: Page) -> AsyncIterator[None]:
         task.cancel()
 
 
-def who_asks(request: Request) -> Who:
-    """Who has sent a request that has passed the gate."""
-    who: Who = request.state.who
-    return who
-
-
-Asking = Annotated[Who, Depends(who_asks)]
-
-
-def _operator(who: Asking) -> Who:
-    if who.role is not Role.OPERATOR:
-        raise HTTPException(403, "only an operator may do this: log in as one")
-    return who
-
-
 def _add_state(app: FastAPI, page: Page, gate: Gate) -> None:
     @app.get("/api/v1/cameras")
-    def cameras() -> list[CameraAnswer]:
+    def cameras(who: Asking) -> list[CameraAnswer]:
         """All cameras, with state, score and the last minute."""
-        return [CameraAnswer(**camera) for camera in page.board.cameras()]
-
-    @app.get("/api/v1/budget")
-    def budget() -> list[BudgetAnswer]:
-        """Each camera's alarms beside its budget."""
-        now = time.time()
-        return [budget_answer(message, page.store, now) for message in page.store.budgets()]
+        return [CameraAnswer(**camera) for camera in page.board.cameras() if who.sees(camera["name"])]
 
     @app.get("/api/v1/health")
-    def health() -> HealthAnswer:
+    def health(who: Asking) -> HealthAnswer:
         """How the monitor, its cameras and this page are doing."""
         return HealthAnswer(
             version=__version__,
             monitor=page.board.link(),
-            cameras=[CameraAnswer(**camera) for camera in page.board.cameras()],
+            cameras=cameras(who),
             viewers=len(page.viewers.present),
             slow_viewers=page.viewers.closed_slow,
-            events=page.store.count(Wanted()),
+            events=page.store.count(Wanted(cameras=who.cameras)),
             evidence=page.evidence is not None,
         )
 
     @app.get("/api/v1/stream", response_class=Response)
     async def stream(request: Request, who: Asking) -> Response:
-        """Server-sent events: ``alert``, ``camera``, ``cameras``, ``scores``, ``budget``, ``monitor``, ``refresh``."""
+        """Server-sent events: ``alert``, ``verdict``, ``camera``, ``cameras``, ``scores``, and more."""
         if len(page.viewers.present) >= MOST_VIEWERS:
             raise HTTPException(503, f"{MOST_VIEWERS} browsers look already: close one")
-        first = [event_chunk("monitor", page.board.link()), event_chunk("cameras", page.board.cameras())]
-        return EventStream(page.viewers, first, lambda: gate.still_may(who, request.headers))
-
-
-def _add_events(app: FastAPI, page: Page) -> None:
-    def found(key: str) -> StoredEvent:
-        event = page.store.event(key)
-        if event is None:
-            raise HTTPException(404, "there is no such event: the monitor's journal may have deleted it")
-        return event
-
-    @app.get("/api/v1/events")
-    def events(
-        camera: Annotated[str | None, Query(max_length=255)] = None,
-        since: Unix = None,
-        until: Unix = None,
-        search: Annotated[str, Query(max_length=200)] = "",
-        quiet: bool | None = None,
-        after: Annotated[str | None, Query(max_length=200)] = None,
-        limit: Annotated[int, Query(ge=1, le=MOST_PER_PAGE)] = 30,
-    ) -> EventPage:
-        """Events, the newest first. ``since`` and ``until``: began in this time, unix seconds."""
-        try:
-            place = None if after is None else place_of(after)
-        except (ValueError, TypeError) as error:
-            raise HTTPException(422, "after is not the end of a page: take it from `following`") from error
-        if place is not None and not math.isfinite(place[0]):
-            raise HTTPException(422, "after is not the end of a page: take it from `following`")
-        wanted = Wanted(camera, since, until, search, quiet)
-        rows, following = page.store.page(wanted, place, limit)
-        return EventPage(
-            events=[event_answer(event, page.store, page.evidence) for event in rows],
-            total=page.store.count(wanted),
-            following=None if following is None else place_text(following),
-        )
-
-    @app.get("/api/v1/events/{key}")
-    def event(key: Key) -> EventDetails:
-        """One event, with all that is known of it."""
-        return event_details(found(key), page.store, page.evidence)
-
-    def media(key: str, kind: str) -> Response:
-        path = evidence_file(page.evidence, found(key).alert.evidence, kind)
-        if path is not None:
-            return FileResponse(path, media_type=_TYPES[path.suffix])
-        jpeg = page.store.picture(key, kind)
-        if jpeg is None:
-            raise HTTPException(404, f"there is no {kind} of this event, or not yet")
-        return Response(jpeg, media_type="image/jpeg")
-
-    @app.get("/api/v1/events/{key}/picture", response_class=Response)
-    def picture(key: Key) -> Response:
-        """The picture of the event's start, with heat and boxes."""
-        return media(key, "picture")
-
-    @app.get("/api/v1/events/{key}/heat", response_class=Response)
-    def heat(key: Key) -> Response:
-        """The picture of the event's peak, with heat and boxes."""
-        return media(key, "heat")
-
-    @app.get("/api/v1/events/{key}/clip", response_class=Response)
-    def clip(key: Key) -> Response:
-        """The clip, as MP4 or WebM. Answers requests for ranges."""
-        return media(key, "clip")
+        seen = [camera for camera in page.board.cameras() if who.sees(camera["name"])]
+        first = [event_chunk("monitor", page.board.link()), event_chunk("cameras", seen)]
+        sees = None if who.cameras is None else who.sees
+        return EventStream(page.viewers, first, lambda: gate.still_may(who, request.headers), sees)
 
 
 def _add_session(app: FastAPI, page: Page, gate: Gate) -> None:
     access = page.access
     one_by_one = asyncio.Lock()  # each check takes 19 MiB
     waiting = 0
+
+    def tls(request: Request) -> bool:
+        return page.tls or request.url.scheme == "https"  # the page's own, or that of a trusted proxy
 
     @app.get("/api/v1/session")
     def session(who: Asking) -> dict[str, Any]:
@@ -266,7 +191,7 @@ def _add_session(app: FastAPI, page: Page, gate: Gate) -> None:
             raise HTTPException(401, "the name or the password is wrong")
         cookie = access.log_in(given.name, address)
         response.set_cookie(
-            cookie_name(tls=page.tls), cookie, path="/", secure=page.tls, httponly=True, samesite="strict"
+            cookie_name(tls=tls(request)), cookie, path="/", secure=tls(request), httponly=True, samesite="strict"
         )
         return {"name": given.name, "role": role, "login": True}
 
@@ -274,10 +199,11 @@ def _add_session(app: FastAPI, page: Page, gate: Gate) -> None:
     async def log_out(request: Request, response: Response) -> dict[str, bool]:
         """Log out: the session ends."""
         access.log_out(gate.cookie(request.headers))
-        response.delete_cookie(cookie_name(tls=page.tls), path="/", secure=page.tls, httponly=True, samesite="strict")
+        for secure in (False, True):
+            response.delete_cookie(cookie_name(tls=secure), path="/", secure=secure, httponly=True, samesite="strict")
         return {"ended": True}
 
-    @app.delete("/api/v1/sessions", dependencies=[Depends(_operator)])
+    @app.delete("/api/v1/sessions", dependencies=[Depends(operator)])
     async def log_out_all() -> dict[str, int]:
         """End the sessions of all users, for a phone that was lost. For operators."""
         return {"ended": access.log_out_all()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,10 +14,15 @@ from monitor.web.access import Access
 from monitor.web.board import Board
 from monitor.web.bus_reader import BusAddress, BusReader
 from monitor.web.event_store import EventStore
+from monitor.web.forwarded import Forwarded
+from monitor.web.monitor_link import MonitorLink
+from monitor.web.monitor_names import MonitorNames
 from monitor.web.page_app import Page, page_application
+from monitor.web.page_teaching import Teaching
+from monitor.web.several_boards import SeveralBoards
 from monitor.web.user_file import UserFile
 from monitor.web.viewers import MOST_VIEWERS
-from monitor.web.web_settings import WebSettings
+from monitor.web.web_settings import WebSettings, networks
 
 _MOST_CONNECTIONS = MOST_VIEWERS + 64
 _KEEP_ALIVE_S = 15
@@ -27,18 +32,34 @@ _GOODBYE_S = 2
 class PageServer:
     """A context manager around the parts of the page; ``serve`` blocks until ``stop`` is called.
 
+    bus  the monitor, or several of them; the folders of evidence and moments are those of the first
+
     Raises ConfigError if a file of the settings cannot be used.
     """
 
-    def __init__(self, settings: WebSettings, bus: BusAddress, evidence: Path | None) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: WebSettings,
+        bus: BusAddress | Sequence[BusAddress],
+        evidence: Path | None,
+        moments: Path | None = None,
+    ) -> None:
         users = None if settings.passwords is None else UserFile(settings.passwords)
-        self.page = Page(EventStore(), Board(), Access(users), evidence, tls=settings.certificate is not None)
-        self._reader = BusReader(bus, self.page.store, self.page.board, self.page.tell)
+        addresses = [bus] if isinstance(bus, BusAddress) else list(bus)
+        boards, names = [Board() for _ in addresses], MonitorNames(len(addresses))
+        board = boards[0] if len(boards) == 1 else SeveralBoards(boards)
+        self.page = page = Page(EventStore(), board, Access(users), evidence, tls=settings.certificate is not None)
+        page.moments_folder = moments
+        self._readers = [
+            BusReader(at, page.store, own, page.tell, page.moments, page.timeline, names, number)
+            for number, (at, own) in enumerate(zip(addresses, boards, strict=True))
+        ]
+        self._links = [MonitorLink(at) for at in addresses]
+        self._teaching = page.teaching = Teaching(self._links, page.store, boards, page.tell, names)
         certificate, key = settings.certificate, settings.certificate_key
         self._server = uvicorn.Server(
             config := uvicorn.Config(
-                page_application(self.page),
+                Forwarded(page_application(self.page), networks(settings.trusted_proxies)),
                 http="h11",
                 ws="none",
                 loop="asyncio",
@@ -64,7 +85,12 @@ class PageServer:
         """Serve until SIGINT or SIGTERM, or ``stop``. ready: called before the first request is answered."""
         with ExitStack() as stack:
             stack.enter_context(self.page.store)
-            stack.enter_context(self._reader)
+            stack.enter_context(self.page.moments)
+            for reader in self._readers:
+                stack.enter_context(reader)
+            for link in self._links:
+                stack.enter_context(link)
+            stack.enter_context(self._teaching)
             ready()
             self._server.run(sockets=[listening])
 

@@ -1,16 +1,20 @@
 """The file of users and tokens: one line each, with a name, a role, and a hash. No password can be read from it.
 
 ann operator $argon2id$v=19$...
-wall-screen viewer sha256:9f86d0...
+wall-screen viewer sha256:9f86d0... ["door", "yard"]
+
+After the hash, a list may name the cameras that the user may see, as JSON; without it, all.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import secrets
 import stat
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -41,17 +45,32 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Somebody who may see the page. session: True if a browser logged in; False for a token or this machine."""
+    """Somebody who may see the page.
+
+    session  True if a browser logged in; False for a token or this machine
+    cameras  the cameras that this somebody may see; None: all
+    """
 
     name: str
     role: Role
     session: bool = False
+    cameras: frozenset[str] | None = None
+
+    def sees(self, camera: str) -> bool:
+        """Whether this somebody may see a camera, and everything about it."""
+        return self.cameras is None or camera in self.cameras
+
+    @property
+    def may_change(self) -> bool:
+        """Whether this somebody may change what the monitor does."""
+        return self.role is Role.OPERATOR
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     role: Role
     hash: str
+    cameras: frozenset[str] | None = None
 
 
 class UserFile:
@@ -71,6 +90,11 @@ class UserFile:
         line = self._current().get(name)
         return None if line is None else line.role
 
+    def who(self, name: str, *, session: bool = False) -> Who | None:
+        """The user or token with this name; None if there is none."""
+        line = self._current().get(name)
+        return None if line is None else Who(name, line.role, session, line.cameras)
+
     def with_password(self, name: str, password: str) -> Role | None:
         """The role of the user with this name and password; None otherwise. Takes the same time for unknown names."""
         line = self._current().get(name)
@@ -86,7 +110,7 @@ class UserFile:
         hashed = token_hash(token)
         for name, line in self._current().items():
             if secrets.compare_digest(line.hash.encode(), hashed.encode()):
-                return Who(name, line.role)
+                return Who(name, line.role, cameras=line.cameras)
         return None
 
     def _current(self) -> dict[str, _Line]:
@@ -112,17 +136,17 @@ def token_hash(token: str) -> str:
     return f"sha256:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
-def set_password(path: Path, name: str, role: Role, password: str) -> None:
-    """Add a user to the file, or change the password. Raises ConfigError."""
+def set_password(path: Path, name: str, role: Role, password: str, cameras: Iterable[str] = ()) -> None:
+    """Add a user to the file, or change the password. cameras: that the user may see; none: all. Raises ConfigError."""
     if not LEAST_LETTERS <= len(password) <= MOST_LETTERS:
         raise ConfigError(f"the password has {len(password)} letters: choose {LEAST_LETTERS} to {MOST_LETTERS}")
-    _set(path, name, _Line(role, _HASHER.hash(password)))
+    _set(path, name, _Line(role, _HASHER.hash(password), frozenset(cameras) or None))
 
 
-def new_token(path: Path, name: str, role: Role) -> str:
-    """Add a token to the file, or replace the one with this name; returns it. Raises ConfigError."""
+def new_token(path: Path, name: str, role: Role, cameras: Iterable[str] = ()) -> str:
+    """Add a token to the file, or replace the one with this name; returns it. cameras: as above. Raises ConfigError."""
     token = secrets.token_urlsafe(32)
-    _set(path, name, _Line(role, token_hash(token)))
+    _set(path, name, _Line(role, token_hash(token), frozenset(cameras) or None))
     return token
 
 
@@ -131,7 +155,7 @@ def _set(path: Path, name: str, line: _Line) -> None:
         raise ConfigError(f"{name!r} is not a name: use 1 to 64 letters, digits, dots, @, - and _")
     lines = _read(path) if path.exists() else {}
     lines[name] = line
-    text = _HEADING + "".join(f"{key} {each.role} {each.hash}\n" for key, each in lines.items())
+    text = _HEADING + "".join(_text(key, each) for key, each in lines.items())
     partial = path.with_name(f".{path.name}.partial")
     try:
         make_private_folder(path.parent)
@@ -139,6 +163,21 @@ def _set(path: Path, name: str, line: _Line) -> None:
         os.replace(partial, path)  # noqa: PTH105 - as Path.replace, which would follow no link either
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}): choose another place") from error
+
+
+def _text(name: str, line: _Line) -> str:
+    cameras = "" if line.cameras is None else f" {json.dumps(sorted(line.cameras))}"
+    return f"{name} {line.role} {line.hash}{cameras}\n"
+
+
+def _cameras(text: str) -> frozenset[str] | None:
+    """The cameras at the end of a line. Raises ValueError."""
+    if not text.strip():
+        return None
+    found = json.loads(text)
+    if not (isinstance(found, list) and found and all(isinstance(name, str) and name for name in found)):
+        raise ValueError("it is no list of names")
+    return frozenset(found)
 
 
 def _read(path: Path) -> dict[str, _Line]:
@@ -156,11 +195,18 @@ def _read(path: Path) -> dict[str, _Line]:
         if not row.strip() or row.startswith("#"):
             continue
         name, _, rest = row.partition(" ")
-        role, _, hashed = rest.partition(" ")
+        role, _, rest = rest.partition(" ")
+        hashed, _, cameras = rest.partition(" ")
+        try:
+            sees = _cameras(cameras)
+        except (ValueError, RecursionError):
+            raise ConfigError(
+                f'line {number} of {path}: write the cameras after the hash as ["door", "yard"], or nothing for all'
+            ) from None
         right = _NAME.fullmatch(name) and role in list(Role)
         if not right or not (_TOKEN_HASH.fullmatch(hashed) or hashed.startswith("$argon2")):
             raise ConfigError(f"line {number} of {path} is not a user: {make}")
-        lines[name] = _Line(Role(role), hashed)
+        lines[name] = _Line(Role(role), hashed, sees)
     if not lines:
         raise ConfigError(f"the file of users {path} names nobody: {make}")
     return lines

@@ -21,6 +21,8 @@ QUEUED = 200
 QUEUED_BYTES = 1_000_000
 BEAT_S = 10.0
 """A comment is sent this often, so that a connection that is gone is noticed."""
+_OF_ALL = ("monitor", "refresh", "slow")
+"""Changes that say nothing about a camera."""
 SEND_S = 15.0
 """A viewer that takes nothing for this long is closed."""
 
@@ -28,7 +30,9 @@ SEND_S = 15.0
 class Viewer:
     """The queue of one browser."""
 
-    def __init__(self) -> None:
+    def __init__(self, sees: Callable[[str], bool] | None = None) -> None:
+        self.sees = sees
+        """Whether it may see a camera; None: all."""
         self.chunks: asyncio.Queue[bytes] = asyncio.Queue(QUEUED)
         self.bytes = 0
         self.slow = asyncio.Event()
@@ -76,7 +80,22 @@ class Viewers:
         if self.present and (data := make()) is not None:
             chunk = event_chunk(kind, data)
             for viewer in self.present:
-                viewer.put(chunk)
+                if viewer.sees is None:
+                    viewer.put(chunk)
+                elif (part := seen_part(kind, data, viewer.sees)) is not None:
+                    viewer.put(event_chunk(kind, part))
+
+
+def seen_part(kind: str, data: Any, sees: Callable[[str], bool]) -> Any:
+    """What somebody who may see only some cameras gets of a change; None: nothing, also of an unknown kind."""
+    if kind in _OF_ALL:
+        return data
+    if kind == "cameras":
+        return [camera for camera in data if sees(camera["name"])]
+    if kind == "scores":
+        return {name: scores for name, scores in data.items() if sees(name)} or None
+    name = data.get("camera", data.get("name")) if isinstance(data, dict) else data
+    return data if isinstance(name, str) and sees(name) else None
 
 
 def event_chunk(kind: str, data: Any) -> bytes:
@@ -89,18 +108,25 @@ class EventStream(Response):
 
     first  what the viewer gets at once
     may    called before each change: False if the viewer may not see any more
+    sees   whether the viewer may see a camera; None: all
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, viewers: Viewers, first: list[bytes], may: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        viewers: Viewers,
+        first: list[bytes],
+        may: Callable[[], bool],
+        sees: Callable[[str], bool] | None = None,
+    ) -> None:
         super().__init__(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._viewers, self._first, self._may = viewers, first, may
+        self._viewers, self._first, self._may, self._sees = viewers, first, may, sees
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the base names it
         """Send until the viewer leaves, does not keep up, or may not see any more."""
-        viewer = Viewer()
+        viewer = Viewer(self._sees)
         self._viewers.present.add(viewer)
         tasks = [
             asyncio.create_task(self._send_all(viewer, send)),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from pydantic import field_validator, model_validator
 
+from monitor.alerts.endpoints import check_endpoint
+from monitor.errors import ConfigError
 from monitor.settings import Settings
 
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.\-]+)):(\d{1,5})")
 _HIGHEST = 65_535
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class WebSettings(Settings):
@@ -31,6 +35,29 @@ class WebSettings(Settings):
     """PEM file with the private key of the certificate. None: it stands in the file of the certificate."""
     keys: Path | None = None
     """Folder of the page's client keys, if ``publish.keys`` is set."""
+
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies in front of the page. Only they are believed who the viewer is, and whether
+    the viewer came by https (``X-Forwarded-For``, ``-Proto``, ``-Host``)."""
+
+    monitors: tuple[str, ...] = ()
+    """Alerts addresses of further monitors that the page shows, too. Their scores are at the port after it."""
+
+    @field_validator("monitors")
+    @classmethod
+    def _check_monitors(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for endpoint in value:
+            try:
+                check_endpoint(endpoint)
+            except ConfigError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks(value)
+        return value
 
     @field_validator("listen")
     @classmethod
@@ -54,6 +81,19 @@ class WebSettings(Settings):
     def address(self) -> tuple[str, int]:
         """Host and port."""
         return host_and_port(self.listen)
+
+
+def networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """The addresses and networks, such as ``127.0.0.1`` and ``10.0.0.0/8``. Raises ValueError."""
+    found: list[Network] = []
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_network(text))
+        except ValueError:
+            raise ValueError(
+                f"{text[:80]!r} is no address or network: write one such as 127.0.0.1 or 10.0.0.0/8"
+            ) from None
+    return tuple(found)
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

@@ -20,7 +20,8 @@ FOUND = Evaluation(
     analysed=30, unreadable=0, not_scored={}, scores=METRICS, detectors={"motion": METRICS},
     frame_difference=replace(METRICS, auc_micro=0.6, auc_micro_interval=None),
     events=EventFigures(1.0, 4, 3, 0.75, 1.25, (), 0.5, 0.0, (0.0, 7.4), ()),
-    hit_rates={"fused": HitRate(0.5, 10), "frame difference": HitRate(0.25, 10)}, rbdc=0.5, ms={"decode": 1.0, "motion": 4.0},
+    hit_rates={"fused": HitRate(0.5, 10), "frame difference": HitRate(0.25, 10)}, rbdc=0.5,
+    ms={"decode": 1.0, "motion": 4.0},
 )  # fmt: skip
 
 

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect
 
 from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.publisher import Publisher
-from monitor.sinks.evidence.clips import open_clip
 from monitor.states import AlertEvent, Phase, Reason
 from monitor.testing.captured import eventually
 from monitor.web.page_server import PageServer
-from monitor.web.web_listening import listening_socket
 from monitor.web.web_settings import WebSettings
+from tests.helpers.in_browser import CHROMIUM, a_browser, a_context, log_in, open_page, serving, write_clip
 from tests.helpers.publishing import ANY
 from tests.helpers.small_monitor import SmallMonitor
-from tests.helpers.web_page import PASSWORD, users_file
+from tests.helpers.web_page import users_file
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-DEADLINE_MS = 20_000
 PROMISED_S = 1.0
 """An alert on the bus is seen within this time."""
 HOSTILE = "<img src=x onerror=alert(1)>"
-PAGES = ("/", "/review", "/budget", "/health")
+PAGES = ("/", "/review", "/timeline", "/budget", "/health")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (apt install chromium)")
 
@@ -50,60 +43,22 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("page")
     evidence = folder / "evidence"
-    with SmallMonitor(folder, ANY, ANY, ANY) as monitor, listening_socket("127.0.0.1", 0) as listening:
+    with SmallMonitor(folder, ANY, ANY, ANY) as monitor:
         server = PageServer(WebSettings(passwords=users_file(folder)[0]), monitor.address, evidence)
-        ready = threading.Event()
-        thread = threading.Thread(target=server.serve, args=(listening, ready.set))
-        thread.start()
-        try:
-            assert ready.wait(DEADLINE_MS / 1000)
-            yield Served(f"http://127.0.0.1:{listening.getsockname()[1]}", monitor, evidence)
-        finally:
-            server.stop()
-            thread.join()
+        with serving(server) as url:
+            yield Served(url, monitor, evidence)
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with a_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    with chromium.new_context(viewport={"width": 390, "height": 844}, service_workers="block") as context:
-        context.set_default_timeout(DEADLINE_MS)
+    with a_context(chromium) as context:
         yield context
-
-
-def open_page(context: BrowserContext, said: list[str]) -> Page:
-    """A tab that notes what would be a fault: errors, refusals by the policy, and a dialog that hostile text opened."""
-
-    def dismissed(dialog: Dialog) -> None:
-        said.append(dialog.message)
-        dialog.dismiss()
-
-    page = context.new_page()
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("console", lambda line: said.append(line.text) if "Content Security Policy" in line.text else None)
-    page.on("dialog", dismissed)
-    return page
-
-
-def log_in(page: Page, url: str, password: str = PASSWORD) -> None:
-    page.goto(f"{url}/login")
-    page.get_by_label("Name").fill("vic")
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Log in").click()
-
-
-def write_clip(path: Path) -> None:
-    clip = open_clip(path, 64, 48, camera="door", started_at=1.5e9)
-    for number in range(20):
-        clip.write(number / 10, np.full((48, 64, 3), 10 * number, np.uint8))
-    clip.finish()
 
 
 def alert(publisher: Publisher, number: int, evidence: tuple[str, ...], reason: str) -> None:

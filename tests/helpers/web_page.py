@@ -15,9 +15,11 @@ from monitor.alerts.messages import SCHEMA, BudgetMessage, HealthMessage, ScoreM
 from monitor.states import CameraState
 from monitor.web.access import Access
 from monitor.web.board import Board
-from monitor.web.event_store import EventStore
+from monitor.web.event_store import EventStore, key_of
 from monitor.web.gate import Gate
+from monitor.web.moment_store import MomentStore
 from monitor.web.page_app import Page, page_application
+from monitor.web.timeline_store import TimelineStore
 from monitor.web.user_file import Role, UserFile, new_token, set_password
 from tests.helpers.publishing import an_alert
 
@@ -69,8 +71,9 @@ def _application() -> Gate:
 def a_page(evidence: Path | None = None, users: UserFile | None = None) -> Iterator[Page]:
     page = _PAGE
     page.access.__dict__.update(Access(users).__dict__)  # the application holds the object
-    page.board, page.evidence = Board(), evidence
-    with EventStore() as page.store:
+    page.board, page.evidence, page.timeline = Board(), evidence, TimelineStore()
+    page.teaching = page.moments_folder = None
+    with EventStore() as page.store, MomentStore() as page.moments:
         yield page
 
 
@@ -90,6 +93,12 @@ def users_file(folder: Path) -> tuple[Path, dict[Role, str]]:
 
 def log_in(client: TestClient, name: str, password: str = PASSWORD, **headers: str) -> Any:
     return client.post("/api/v1/session", json={"name": name, "password": password}, headers=OWN | headers)
+
+
+def ended(page: Page, event_id: str) -> bool:
+    """Whether the page knows the end of an event."""
+    found = page.store.event(key_of(event_id))
+    return found is not None and found.alert.ended_at is not None
 
 
 def fill(page: Page, count: int, camera: str = "door") -> None:

@@ -30,6 +30,7 @@ export async function health(main) {
         fact("state", el("span", { class: `chip ${LINKS[link.state] ?? "bad"}` }, link.state), " since ", timeOf(link.since)),
         fact("in words", link.sentence),
         fact("name", link.node || "–"),
+        (link.monitors ?? []).map((each) => fact(each.node || "a monitor", `${each.state}: ${each.sentence}`)).flat(),
         fact("messages lost", String(link.lost_messages)),
         fact("messages that cannot be read", String(link.malformed_messages)),
       ].flat());

@@ -4,13 +4,14 @@ import { api, el, timeOf } from "./parts.js";
 import { live } from "./live.js";
 import { review } from "./review.js";
 import { budget } from "./budget.js";
+import { timeline } from "./timeline.js";
 import { health } from "./health.js";
 
-const PAGES = { "/": ["Live", live], "/review": ["Review", review], "/budget": ["Budget", budget], "/health": ["Health", health] };
+const PAGES = { "/": ["Live", live], "/review": ["Review", review], "/timeline": ["Timeline", timeline], "/budget": ["Budget", budget], "/health": ["Health", health] };
 const main = document.getElementById("main");
 const banner = document.getElementById("banner");
 const news = document.getElementById("news");
-const KINDS = ["alert", "camera", "cameras", "scores", "budget", "monitor", "refresh"];
+const KINDS = ["alert", "camera", "cameras", "scores", "budget", "monitor", "refresh", "verdict", "moment"];
 const AGAIN_MS = 2000;
 const NEWS_MS = 20000;
 

@@ -43,7 +43,11 @@ def test_a_request_is_done_answered_and_recorded_with_who_asked() -> None:
     assert (reply.reply, reply.tag, reply.said, reply.data) == ("ok", "7", "undone e1-door-1", {"event": "e1-door-1"})
     assert (reply.node, reply.epoch) == ("lab", "e1")
     assert answer(made, Ping()).data == {"changes": True, "name": ""}
-    assert noted == [("desk at 10.0.0.3", "undo", "undone e1-door-1")]
+    answer(made, Undo(event="e", asked_by="ann"), Asker("10.0.0.3", "page"))
+    assert noted == [
+        ("desk at 10.0.0.3", "undo", "undone e1-door-1"),
+        ("ann by page at 10.0.0.3", "undo", "undone e"),
+    ]
 
 
 def test_a_client_that_may_only_read_is_told_how_to_let_it() -> None:

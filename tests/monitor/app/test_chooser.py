@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,14 @@ from monitor.alerts.messages import encode
 from monitor.app.chooser import Chooser
 from monitor.app.config import MonitorConfig
 from monitor.judging.camera_monitor import CameraMonitor
+from monitor.learning.calibration_store import CalibrationStore
 from monitor.live.choice_store import Choice, ChoiceStore
 from monitor.live.fleet import Camera, Fleet
 from monitor.live.pipeline import Pipeline
+from monitor.teaching.teacher import Teacher
+from monitor.teaching.verdict_store import VerdictStore
 from monitor.testing.fakes import LevelSource, brightness_model, watched_by
+from tests.helpers.teachable import event_of
 
 DEADLINE_S = 60.0
 MODEL = brightness_model()
@@ -140,3 +145,39 @@ def test_a_full_disk_changes_nothing(tmp_path: Path) -> None:
     assert "so nothing has changed" in reply.said
     assert house.camera.capture.schedule is None
     assert house.noted == []
+
+
+def test_another_budget_is_tried_on_the_events_that_are_kept_and_changes_nothing(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    with VerdictStore(tmp_path / "taught") as store:
+        teacher = Teacher(store, house.fleet, CalibrationStore(tmp_path / "calibrations"))
+        house.chooser = Chooser(house.store, house.fleet, lambda: house.settings, what_if=teacher.what_if)
+        house.chooser.serve_at(house.desk)
+        present = house.monitor.scale
+        for number, level in enumerate((120, 250), 1):
+            alert = event_of(level, model=MODEL)
+            assert alert.traits is not None
+            teacher.kept(replace(alert, started_at=time.time()), f"e1-door-{number}")
+        tried = {}
+        for per_day in (1e-6, present.false_alarms_per_day, 1e6):
+            steps = house.desk.answer(encode(Budget(camera="door", per_day=per_day, preview=True)), Asker("x"))
+            tried[per_day] = decode_reply(_rest(steps)).data
+        assert [each["alarms"] for each in tried.values()] == [2, 2, 2]
+        assert tried[1e-6]["raised"] > 1.0 == tried[present.false_alarms_per_day]["raised"] > tried[1e6]["raised"]
+        assert tried[1e-6]["gone"] >= tried[present.false_alarms_per_day]["gone"] == 0
+        assert tried[1e-6]["events"] == [f"e1-door-{n}" for n in (1, 2)][: tried[1e-6]["gone"]]
+    assert house.monitor.scale is present
+    assert house.noted == []
+
+
+def test_a_run_that_keeps_no_events_says_that_it_cannot_try_a_budget(tmp_path: Path) -> None:
+    reply = House(tmp_path).ask(Budget(camera="door", per_day=5, preview=True))
+    assert reply.said == "this run keeps no events to try another budget on: set it untried"
+
+
+def _rest(steps: Generator[None, None, bytes]) -> bytes:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            return bytes(ended.value)

@@ -31,7 +31,7 @@ def serving(desk: Desk) -> None:
     desk.serve(Preview, lambda request, _: Done(f"would have hidden 7 of 41 alarms ({request.event})"))
     desk.serve(Undo, lambda request, _: Done(f"{request.event} undone"))
     desk.serve(Name, lambda request, _: Done(f"{request.name} {request.alert}"))
-    desk.serve(Budget, lambda request, _: Done(f"{request.camera} {request.per_day}"))
+    desk.serve(Budget, lambda each, _: Done(f"{each.camera} {each.per_day}{' tried' * each.preview}"))
     desk.serve(Arm, lambda request, _: Done(f"{request.camera} {request.armed}"))
     desk.serve(Forget, lambda request, _: Done(f"{'would delete' if request.preview else 'deleted'} {request.camera}"))
     verdict = {
@@ -64,6 +64,7 @@ def test_a_verdict_and_its_options_reach_the_monitor() -> None:
 def test_budget_and_arming_reach_the_monitor() -> None:
     assert run("set-budget", "door", "0.5") == (0, "door 0.5\n", "")
     assert run("set-budget", "door", "config")[1] == "door None\n"
+    assert run("set-budget", "door", "2", "--preview")[1] == "door 2.0 tried\n"
     assert run("arm", "door")[1] == "door True\n"
     assert run("disarm", "door")[1] == "door False\n"
 

@@ -12,7 +12,6 @@ from monitor.scores.smoothing import CausalMedian
 from monitor.states import Phase
 from monitor.testing.fakes import held_out
 
-
 AT_ONCE = Lasting(0.0)
 """A score raises an alarm without lasting: independent scores never last."""
 
@@ -76,7 +75,7 @@ def test_a_burst_of_exceedances_counts_as_one_peak() -> None:
 
 
 def lasting_peaks(days: float, seed: int) -> HeldOut:
-    """Scores with an exponential peak once per minute, ten frames per second: each lasts one frame, or three seconds."""
+    """An exponential peak once per minute, ten frames per second: each lasts one frame, or three seconds."""
     rng = np.random.default_rng(seed)
     n = int(days * 864_000)
     scores = rng.uniform(0.0, 0.1, n)

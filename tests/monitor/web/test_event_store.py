@@ -113,7 +113,7 @@ def test_pages_of_ten_thousand_events_come_fast() -> None:
         fill(page, 100)
         copies = "SELECT key || '-' || value, camera, about, started_at + value, peak, notify, open, 1, 1, words, body"
         numbers = "WITH RECURSIVE n (value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 99)"
-        page.store._database.execute(f"{numbers} INSERT INTO events {copies} FROM events, n")
+        page.store._database.execute(f"{numbers} INSERT INTO events {copies}, '', 0 FROM events, n")
         assert page.store.count(Wanted()) == 10_000
         started = time.process_time()
         after = None
