@@ -16,6 +16,8 @@ from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 
 MOST_NAME = 64
 """Longest name that a person may give to a kind of event, characters."""
+MOST_LOOKED_AT = 64
+"""Cameras that one request may look at."""
 LAST = "last"
 """In place of an event's id, with a camera: its last one."""
 _MOST_EVENT = 300
@@ -32,13 +34,15 @@ Alerting = Literal["as-scored", "always", "never"]
 class ControlRequest(WireModel):
     """The fields of every request.
 
-    tag      the reply repeats it
-    changes  whether a client that may only read is refused
+    tag       the reply repeats it
+    asked_by  the person for whom a program asks, such as a user of the page; noted with a change
+    changes   whether a client that may only read is refused
     """
 
     changes: ClassVar[bool] = True
     schema_: PositiveInt = Field(SCHEMA, alias="schema")
     tag: str = Field("", max_length=100)
+    asked_by: str = Field("", max_length=MOST_NAME)
 
 
 class Ping(ControlRequest):
@@ -116,6 +120,18 @@ class Arm(ControlRequest):
     armed: bool
 
 
+class Look(ControlRequest):
+    """See live pictures of cameras for the next ten seconds (``monitor.alerts.previews``). Ask again to go on.
+
+    heat  pictures with heat where they are abnormal
+    """
+
+    changes = False
+    request: Literal["look"] = "look"
+    cameras: Annotated[tuple[_Camera, ...], Field(min_length=1, max_length=MOST_LOOKED_AT)]
+    heat: bool = False
+
+
 class Changes(ControlRequest):
     """List the last requests that changed something, with who asked, newest first."""
 
@@ -148,7 +164,7 @@ class Forget(ControlRequest):
     preview: bool = True
 
 
-AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Budget | Arm | Changes | Forget
+AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Budget | Arm | Look | Changes | Forget
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="request")])
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
 from monitor.alerts.control import ControlReply, ControlRequest, Ping, decode_request
@@ -31,14 +31,19 @@ class TooManyError(MonitorError):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """The client that asks. name: of its key; "" without keys. changes: whether it may change anything."""
+    """The client that asks. name: of its key; "" without keys. changes: whether it may change anything.
+
+    person  for whom it asks, as the client says; "" if it does not say
+    """
 
     address: str
     name: str = ""
     changes: bool = True
+    person: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} at {self.address}" if self.name else self.address
+        client = f"{self.name} at {self.address}" if self.name else self.address
+        return f"{self.person} by {client}" if self.person else client
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class Desk:
         try:
             request = decode_request(payload)
             tag = request.tag
+            asker = replace(asker, person=request.asked_by)
             began = self._server(request, asker)(request, asker)
             done = began if isinstance(began, Done) else (yield from began)
         except TooManyError as error:

@@ -50,6 +50,7 @@ from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.growing_sink import GrowingSink
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.moments.moments_sink import Clip, MomentsSink
+from monitor.sinks.previews.preview_sink import PreviewSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
@@ -315,6 +316,9 @@ class Session:
             sinks.append(self._publishing)
             if self._teacher is not None:
                 sinks.append(self._teacher)
+            if publisher.control is not None:
+                sinks.append(previews := stack.enter_context(PreviewSink(publisher)))
+                previews.serve_at(publisher.desk)
             if settings.choices is not None:
                 self._chooser = Chooser(settings.choices, self.fleet, self._current, self._retitle)
                 self._chooser.serve_at(publisher.desk)

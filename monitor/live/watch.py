@@ -127,6 +127,8 @@ class Watch:
         if member is None or scored.frame.segment < member.first_segment:
             return  # the camera has been removed, or replaced by another of the same name
         member.figures.seen += 1
+        for sink in self._sinks:
+            sink.frame(scored)
         if self._learning.without_model(member.name):
             member.figures.arrived(scored)
             self._learning.take(scored)

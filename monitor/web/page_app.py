@@ -18,11 +18,15 @@ from pydantic import BaseModel, Field
 
 from monitor import __version__
 from monitor.web.access import Access
+from monitor.web.asking import Asking, operator
 from monitor.web.board import Board
 from monitor.web.bus_reader import News
+from monitor.web.camera_routes import add_live_routes
 from monitor.web.event_store import EventStore, StoredEvent, Wanted
 from monitor.web.evidence_paths import evidence_file
 from monitor.web.gate import Gate, cookie_name
+from monitor.web.live_pictures import LivePictures
+from monitor.web.monitor_link import MonitorLink
 from monitor.web.page_answers import (
     BudgetAnswer,
     CameraAnswer,
@@ -35,7 +39,7 @@ from monitor.web.page_answers import (
     place_of,
     place_text,
 )
-from monitor.web.user_file import MOST_LETTERS, Role, Who
+from monitor.web.user_file import MOST_LETTERS
 from monitor.web.viewers import MOST_VIEWERS, EventStream, Viewers, event_chunk
 
 STATIC = Path(__file__).with_name("static")
@@ -65,7 +69,11 @@ class Credentials(BaseModel):
 
 @dataclass
 class Page:
-    """What the page is made of. evidence: the monitor's evidence folder, or None."""
+    """What the page is made of.
+
+    evidence  the monitor's evidence folder, or None
+    link      to the monitor's control socket, and ``live`` its pictures; None: the page only shows
+    """
 
     store: EventStore
     board: Board
@@ -73,6 +81,8 @@ class Page:
     evidence: Path | None = None
     tls: bool = False
     viewers: Viewers = field(default_factory=Viewers)
+    link: MonitorLink | None = None
+    live: LivePictures | None = None
 
     def tell(self, news: News) -> None:
         """Tell all viewers, from any thread."""
@@ -101,6 +111,7 @@ def page_application(page: Page) -> Gate:
     gate = Gate(app, page.access, tls=page.tls)
     _add_state(app, page, gate)
     _add_events(app, page)
+    add_live_routes(app, lambda: page.live, gate.still_may)
     _add_session(app, page, gate)
     _add_pages(app)
     return gate
@@ -110,6 +121,8 @@ def page_application(page: Page) -> Gate:
 async def _running(page: Page) -> AsyncIterator[None]:
     """While the application runs, viewers get scores."""
     page.viewers.start()
+    if page.live is not None:
+        page.live.start()
 
     async def send_scores() -> None:
         while True:
@@ -121,21 +134,6 @@ async def _running(page: Page) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-
-
-def who_asks(request: Request) -> Who:
-    """Who has sent a request that has passed the gate."""
-    who: Who = request.state.who
-    return who
-
-
-Asking = Annotated[Who, Depends(who_asks)]
-
-
-def _operator(who: Asking) -> Who:
-    if who.role is not Role.OPERATOR:
-        raise HTTPException(403, "only an operator may do this: log in as one")
-    return who
 
 
 def _add_state(app: FastAPI, page: Page, gate: Gate) -> None:
@@ -277,7 +275,7 @@ def _add_session(app: FastAPI, page: Page, gate: Gate) -> None:
         response.delete_cookie(cookie_name(tls=page.tls), path="/", secure=page.tls, httponly=True, samesite="strict")
         return {"ended": True}
 
-    @app.delete("/api/v1/sessions", dependencies=[Depends(_operator)])
+    @app.delete("/api/v1/sessions", dependencies=[Depends(operator)])
     async def log_out_all() -> dict[str, int]:
         """End the sessions of all users, for a phone that was lost. For operators."""
         return {"ended": access.log_out_all()}

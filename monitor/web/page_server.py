@@ -14,6 +14,8 @@ from monitor.web.access import Access
 from monitor.web.board import Board
 from monitor.web.bus_reader import BusAddress, BusReader
 from monitor.web.event_store import EventStore
+from monitor.web.live_pictures import LivePictures
+from monitor.web.monitor_link import MonitorLink
 from monitor.web.page_app import Page, page_application
 from monitor.web.user_file import UserFile
 from monitor.web.viewers import MOST_VIEWERS
@@ -34,6 +36,8 @@ class PageServer:
         self._settings = settings
         users = None if settings.passwords is None else UserFile(settings.passwords)
         self.page = Page(EventStore(), Board(), Access(users), evidence, tls=settings.certificate is not None)
+        self._link = self.page.link = MonitorLink(bus)
+        self._live = self.page.live = LivePictures(bus, self._link)
         self._reader = BusReader(bus, self.page.store, self.page.board, self.page.tell)
         certificate, key = settings.certificate, settings.certificate_key
         self._server = uvicorn.Server(
@@ -65,6 +69,8 @@ class PageServer:
         with ExitStack() as stack:
             stack.enter_context(self.page.store)
             stack.enter_context(self._reader)
+            stack.enter_context(self._link)
+            stack.enter_context(self._live)
             ready()
             self._server.run(sockets=[listening])
 

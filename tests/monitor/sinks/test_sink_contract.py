@@ -38,6 +38,7 @@ from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.sinks.metrics.metrics_sink import MetricsSink
 from monitor.sinks.moments.moments_settings import MomentsSettings
 from monitor.sinks.moments.moments_sink import MomentsSink
+from monitor.sinks.previews.preview_sink import PreviewSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
@@ -60,6 +61,12 @@ def plain(sink: Sink) -> Iterator[Sink]:
 def publishing(folder: Path) -> Iterator[Sink]:
     with Journal(folder / "journal.sqlite3") as journal, Publisher(ANY, ANY, ANY, journal=journal) as publisher:
         yield PublishSink(publisher)
+
+
+@contextmanager
+def showing(_: Path) -> Iterator[Sink]:
+    with Publisher(ANY, ANY) as publisher, PreviewSink(publisher) as previews:
+        yield previews
 
 
 @contextmanager
@@ -102,6 +109,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "interface": lambda _: plain(Sink()),
     "publish": publishing,
     "outbox": delivering,
+    "previews": showing,
     "mqtt": over_mqtt,
     "teacher": teaching,
     "log": lambda _: plain(LogSink(every_s=0.1)),
@@ -137,7 +145,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield from below(child)
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
-    known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher}
+    known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher, PreviewSink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1
