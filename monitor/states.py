@@ -26,6 +26,8 @@ class CameraState(StrEnum):
     """The picture's aspect ratio differs from the learned one: frames are not scored."""
     SCENE_CHANGE = "scene_change"
     """The whole picture changes, for example by infrared or a light switch. Not scored until the picture is steady."""
+    PAUSED = "paused"
+    """A person has paused the scoring: frames arrive, and none is scored."""
     MOVED = "moved"
     DEFOCUSED = "defocused"
     FLIPPED = "flipped"
@@ -45,7 +47,13 @@ class CameraState(StrEnum):
     """The rest of a file cannot be read; the monitor does not retry."""
 
 
-PAUSED = (CameraState.FROZEN, CameraState.DARK, CameraState.SCENE_CHANGE, CameraState.MISFIT)
+PAUSED = (
+    CameraState.FROZEN,
+    CameraState.DARK,
+    CameraState.SCENE_CHANGE,
+    CameraState.MISFIT,
+    CameraState.PAUSED,
+)
 """States in which no frame is scored. After such a state, all temporal state starts again from zero."""
 
 LOST = (CameraState.STALLED, CameraState.OFFLINE, CameraState.FAILED, CameraState.ENDED)

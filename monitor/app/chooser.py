@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from monitor.alerts.control import Arm, Budget
 from monitor.alerts.control_desk import Asker, Desk, Done
+from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.planning import bands_at, watching
 from monitor.errors import UsageError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import ModelBands
-from monitor.live.choice_store import ChoiceStore
 from monitor.live.fleet import Fleet, Member
 from monitor.model.model_store import Model
 from monitor.text.wording import counted, listed
@@ -106,7 +105,7 @@ class Chooser:
                 f"the config file sets the budget of {name} to {_per_day(fixed)}: change false_alarms_per_day of that "
                 "camera there, or remove it there to set the budget from here"
             )
-        self._store.choose(name, replace(self._store.of(name), per_day=request.per_day))
+        self._store.choose(name, self._store.of(name).but(per_day=request.per_day))
         self._failed.clear()
         budget = settings.budget_of(name)
         how = ", as the config says" if request.per_day is None else ""
@@ -117,7 +116,7 @@ class Chooser:
     def _arm(self, request: Arm, _: Asker) -> Done:
         member, settings = self._member(request.camera), self._current()
         name = member.name
-        self._store.choose(name, replace(self._store.of(name), armed=request.armed))
+        self._store.choose(name, self._store.of(name).but(armed=request.armed))
         self._fleet.replace(watching(member.camera, settings, member.camera.model, member.monitor))
         if not request.armed:
             how = "disarmed: its events are recorded from now on, and notify nobody; if it is lost, it still notifies"

@@ -19,6 +19,9 @@ from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
+from monitor.app.camera_adding import CameraAdding
+from monitor.app.camera_control import CameraControl
+from monitor.app.changed_run import ChangedRun
 from monitor.app.chooser import Chooser
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
@@ -322,6 +325,10 @@ class Session:
             if settings.choices is not None:
                 self._chooser = Chooser(settings.choices, self.fleet, self._current, self._retitle)
                 self._chooser.serve_at(publisher.desk)
+                run = ChangedRun(settings.choices, self.fleet, self._current, self._reloader)
+                sinks.append(control := CameraControl(run))
+                control.serve_at(publisher.desk)
+                CameraAdding(run).serve_at(publisher.desk)
             if publishing.journal is not None and self._judge is None:
                 controls = self._controls(publisher)
                 sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop, controls=controls)

@@ -19,7 +19,7 @@ POINT_S = 0.5
 """A curve has one point per this many seconds: the highest score in them."""
 MOST_CAMERAS = 1000
 _FINE = (CameraState.ONLINE,)
-_WAITING = (CameraState.CONNECTING, CameraState.LEARNING, CameraState.ENDED)
+_WAITING = (CameraState.CONNECTING, CameraState.LEARNING, CameraState.PAUSED, CameraState.ENDED)
 
 
 @dataclass

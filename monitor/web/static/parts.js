@@ -54,7 +54,7 @@ export function lasting(seconds) {
 
 const STATES = {
   online: "watched", connecting: "connecting", learning: "learning", stalled: "stalled", offline: "offline",
-  frozen: "frozen", dark: "dark", misfit: "wrong picture shape", scene_change: "light changes", moved: "moved",
+  frozen: "frozen", dark: "dark", misfit: "wrong picture shape", scene_change: "light changes", paused: "paused", moved: "moved",
   defocused: "out of focus", flipped: "flipped", noisy: "noisy", drifted: "drifted", over_budget: "over budget",
   limited: "limited", unscored: "not scored", overloaded: "overloaded", ended: "ended", failed: "failed",
 };

@@ -12,10 +12,10 @@ import pytest
 from monitor.alerts.control import Arm, Budget, ControlReply, ControlRequest, decode_reply
 from monitor.alerts.control_desk import Asker, Desk
 from monitor.alerts.messages import encode
+from monitor.app.choice_store import Choice, ChoiceStore
 from monitor.app.chooser import Chooser
 from monitor.app.config import MonitorConfig
 from monitor.judging.camera_monitor import CameraMonitor
-from monitor.live.choice_store import Choice, ChoiceStore
 from monitor.live.fleet import Camera, Fleet
 from monitor.live.pipeline import Pipeline
 from monitor.testing.fakes import LevelSource, brightness_model, watched_by

@@ -55,7 +55,7 @@ def pictures(lab: LookedAt, camera: str, *, heat: bool = False, count: int = 3) 
         assert (reply.reply, reply.data["lease_s"], reply.data["unknown"]) == ("ok", LEASE_S, [])
         found = []
         for _ in range(count):
-            assert socket.poll(DEADLINE_S * 1000)
+            assert socket.poll(round(DEADLINE_S * 1000))
             found.append(decode_preview(socket.recv_multipart()))
     return found
 

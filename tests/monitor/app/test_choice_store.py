@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from monitor.app.choice_store import Choice, ChoiceStore
 from monitor.errors import RunError
-from monitor.live.choice_store import Choice, ChoiceStore
 
 
 def test_a_choice_is_kept_over_a_restart_and_for_this_user_only(tmp_path: Path) -> None:
     file = tmp_path / "runs" / "choices.json"
     store = ChoiceStore(file)
-    assert store.of("door") == Choice(None, armed=True)
-    store.choose("door", Choice(2.5, armed=False))
+    assert store.of("door") == Choice(per_day=None, armed=True)
+    store.choose("door", Choice(per_day=2.5, armed=False))
     store.choose("yard", Choice(armed=False))
     later = ChoiceStore(file)
-    assert (later.of("door"), later.of("yard")) == (Choice(2.5, armed=False), Choice(armed=False))
+    assert (later.of("door"), later.of("yard")) == (Choice(per_day=2.5, armed=False), Choice(armed=False))
     assert file.stat().st_mode & 0o777 == 0o600
     later.choose("yard", Choice())
     assert json.loads(file.read_text())["cameras"] == {"door": {"per_day": 2.5, "armed": False}}
@@ -34,7 +34,7 @@ def test_a_damaged_file_is_kept_aside(tmp_path: Path, content: str, caplog: pyte
     file.write_text(content)
     store = ChoiceStore(file)
     assert store.of("door") == Choice()
-    assert "budgets and arming are as the config says" in caplog.text
+    assert "cameras are as the config says" in caplog.text
     assert (tmp_path / "choices.json.damaged").read_text() == content
     store.choose("door", Choice(armed=False))
     assert not ChoiceStore(file).of("door").armed
