@@ -76,6 +76,8 @@ class AlertKind(StrEnum):
     """A camera gives no frames, or none that can be judged: nothing is watched there."""
 
 
+REMOVED = "removed"
+"""The detail of the last state of a camera that is no longer watched, while the run goes on."""
 CAMERA_BACK = "the camera is back"
 """The reason at the end of an alert about a lost camera, in words. With any other, the camera is not back."""
 

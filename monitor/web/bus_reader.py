@@ -154,7 +154,10 @@ class BusReader:
             event = self._store.take_alert(message, item.jpeg)
             return [] if event is None else [News("alert", event=event)]
         elif isinstance(message, HealthMessage):
-            return [News("camera", message.camera)] if self._board.take_health(message) else []
+            if not self._board.take_health(message):
+                return []
+            known = self._board.camera(message.camera) is not None
+            return [News("camera", message.camera) if known else News("cameras")]
         elif isinstance(message, BudgetMessage):
             self._store.take_budget(message)
             return [News("budget", message.camera)]

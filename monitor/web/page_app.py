@@ -21,7 +21,7 @@ from monitor.web.access import Access
 from monitor.web.asking import Asking, operator
 from monitor.web.board import Board
 from monitor.web.bus_reader import News
-from monitor.web.camera_routes import add_live_routes
+from monitor.web.camera_routes import add_control_routes, add_live_routes
 from monitor.web.event_store import EventStore, StoredEvent, Wanted
 from monitor.web.evidence_paths import evidence_file
 from monitor.web.gate import Gate, cookie_name
@@ -112,6 +112,7 @@ def page_application(page: Page) -> Gate:
     _add_state(app, page, gate)
     _add_events(app, page)
     add_live_routes(app, lambda: page.live, gate.still_may)
+    add_control_routes(app, lambda: page.link)
     _add_session(app, page, gate)
     _add_pages(app)
     return gate

@@ -19,10 +19,10 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 export async function api(path, options = {}) {
-  const answer = await fetch(`/api/v1/${path}`, options);
-  if (answer.status === 401) {
-    location.assign("/login");
-    throw new Error("log in");
+  let answer = await fetch(`/api/v1/${path}`, options);
+  if (answer.status === 401) { // the session has ended: what stands on the page must not be lost
+    await (await import("./relogin.js")).logInAgain();
+    answer = await fetch(`/api/v1/${path}`, options);
   }
   if (!answer.ok) {
     const { detail } = await answer.json().catch(() => ({}));
@@ -67,3 +67,8 @@ export function stateChip(camera) {
 export const scoreText = (score) => (score === null || score === undefined ? "–" : score.toFixed(2));
 
 export const failure = (error) => el("p", { class: "notice bad", role: "alert" }, error.message);
+
+export function change(path, method, body) {
+  const headers = { "X-True-Sight": "1", ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
+  return api(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+}
