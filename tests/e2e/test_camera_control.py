@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def running(folder: Path) -> Iterator[RealMonitor]:
     with real_monitor(folder) as monitor:
-        assert eventually(lambda: monitor.camera()["state"] == "online", DEADLINE_S)
+        monitor.until_watched()
         yield monitor
 
 
@@ -91,7 +91,7 @@ def test_a_zone_and_a_pause_hold_without_opening_the_stream_again(running: RealM
     running.hang_up()
     assert running.camera()["state"] == "paused"
     assert running.ask(Pause(camera="street", paused=False)).reply == "ok"
-    assert eventually(lambda: running.camera()["state"] == "online", DEADLINE_S)
+    running.until_watched()
     assert sum("changed street" in line for line in running.lines) == opened
     assert running.ask(Zone(camera="street", name="road", polygon=None)).reply == "ok"
 
@@ -138,11 +138,11 @@ def test_a_camera_is_tried_added_and_removed(running: RealMonitor) -> None:
     assert "secret-word" not in json.dumps(bad.data) + bad.said
     added = running.ask(AddCamera(camera="yard", source=str(running.video)))
     assert added.said == "yard is added: it is watched in this run and in later ones"
-    assert eventually(lambda: running.camera("yard")["state"] == "online", DEADLINE_S)
+    running.until_watched("yard")
     assert running.camera("yard")["added"] is True
     assert seen(running, "yard").any()
     running.hang_up()
-    assert running.camera("yard")["state"] == "online"
+    running.until_watched("yard")
     assert "yard" not in (running.folder / "cameras.toml").read_text()
     gone = running.ask(RemoveCamera(camera="yard"))
     assert gone.said.startswith("yard is removed; its model and its events stay")

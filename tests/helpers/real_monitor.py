@@ -20,6 +20,7 @@ from monitor.alerts.control import Cameras, ControlReply, ControlRequest
 from monitor.app.demo import MODEL_FOLDER
 from monitor.client.controller import Controller
 from monitor.sources.synthetic.synthetic_scene import FPS, SyntheticScene
+from monitor.testing.captured import eventually
 from monitor.web.bus_reader import BusAddress
 from tests.places import ROOT
 
@@ -88,6 +89,10 @@ class RealMonitor:
         (found,) = self.ask(Cameras(camera=name)).data["cameras"]
         assert isinstance(found, dict)
         return found
+
+    def until_watched(self, name: str = "street") -> None:
+        """Wait until the camera is scored. On a busy machine, its file is played more slowly."""
+        assert eventually(lambda: self.camera(name)["state"] in ("online", "overloaded"), DEADLINE_S)
 
     def hang_up(self) -> None:
         """Let it read its config again, and wait until it has."""

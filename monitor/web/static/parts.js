@@ -1,5 +1,7 @@
 // Parts that all pages use. Text from outside becomes text nodes only, never HTML.
 
+import { logInAgain } from "./relogin.js"; // not later: without a session, no file is sent
+
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -7,7 +9,7 @@ export function el(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else made.setAttribute(name, value === true ? "" : String(value));
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false && child !== ""));
   return made;
 }
 
@@ -21,7 +23,7 @@ export function svg(tag, attributes = {}, ...children) {
 export async function api(path, options = {}) {
   let answer = await fetch(`/api/v1/${path}`, options);
   if (answer.status === 401) { // the session has ended: what stands on the page must not be lost
-    await (await import("./relogin.js")).logInAgain();
+    await logInAgain();
     answer = await fetch(`/api/v1/${path}`, options);
   }
   if (!answer.ok) {

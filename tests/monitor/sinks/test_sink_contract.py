@@ -14,6 +14,10 @@ from rich.console import Console
 
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
+from monitor.app.camera_control import CameraControl
+from monitor.app.changed_run import ChangedRun
+from monitor.app.choice_store import ChoiceStore
+from monitor.app.config import MonitorConfig
 from monitor.app.demo import DemoJudge
 from monitor.delivery.ledger import Ledger
 from monitor.delivery.mqtt_commands import Controls
@@ -70,6 +74,12 @@ def showing(_: Path) -> Iterator[Sink]:
 
 
 @contextmanager
+def controlling(folder: Path) -> Iterator[Sink]:
+    settings = MonitorConfig()
+    yield CameraControl(ChangedRun(ChoiceStore(folder / "choices.json"), Fleet(Pipeline()), lambda: settings, None))
+
+
+@contextmanager
 def delivering(folder: Path) -> Iterator[Sink]:
     with (
         Journal(folder / "journal.sqlite3") as journal,
@@ -110,6 +120,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "publish": publishing,
     "outbox": delivering,
     "previews": showing,
+    "camera control": controlling,
     "mqtt": over_mqtt,
     "teacher": teaching,
     "log": lambda _: plain(LogSink(every_s=0.1)),
@@ -145,7 +156,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield from below(child)
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
-    known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher, PreviewSink}
+    known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher, PreviewSink, CameraControl}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1
