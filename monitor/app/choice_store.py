@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 _VERSION = 1
 _LARGEST = 16 * MB
-_NO_FILE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
 class Choice(Settings):
@@ -110,7 +109,7 @@ class ChoiceStore:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            if not isinstance(error, _NO_FILE):
+            if os.path.isfile(self.path):  # noqa: PTH113 - Path.is_file raises an error without rights
                 raise ConfigError(
                     f"{self.path} cannot be read ({error.strerror or error}), and it may hold privacy masks: correct "
                     "its rights, or move it away to run without them"

@@ -200,6 +200,7 @@ export async function cameraView(main, name) {
     main.append(failure(error));
   }
   return {
+    again: load, // after an outage: a drawing stays
     close() {
       clearInterval(timer);
       clearInterval(again);

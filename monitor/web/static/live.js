@@ -146,6 +146,7 @@ export async function live(main) {
     main.append(failure(error));
   }
   return {
+    again: () => load().catch(() => {}),
     close() {
       clearInterval(age);
       clearInterval(asking);

@@ -77,7 +77,7 @@ function connect() {
     });
   }
   stream.addEventListener("open", () => {
-    if (!reached) show(false); // what was missed is loaded anew
+    if (!reached) (shown?.again ?? (() => show(false)))(); // what was missed is loaded anew
     reached = true;
     say();
   });
