@@ -14,14 +14,14 @@ from monitor.web.access import Access
 from monitor.web.board import Board
 from monitor.web.bus_reader import BusAddress, BusReader
 from monitor.web.event_store import EventStore
-from monitor.web.live_pictures import LivePictures
+from monitor.web.live_pictures import MOST_LOOKING, LivePictures
 from monitor.web.monitor_link import MonitorLink
 from monitor.web.page_app import Page, page_application
 from monitor.web.user_file import UserFile
 from monitor.web.viewers import MOST_VIEWERS
 from monitor.web.web_settings import WebSettings
 
-_MOST_CONNECTIONS = MOST_VIEWERS + 64
+_MOST_CONNECTIONS = MOST_VIEWERS + MOST_LOOKING + 64
 _KEEP_ALIVE_S = 15
 _GOODBYE_S = 2
 
