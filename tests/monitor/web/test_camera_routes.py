@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,14 +106,6 @@ def test_what_cannot_be_done_is_a_sentence(lab: Lab, method: str, path: str, bod
     if says:
         assert answer.json()["detail"].startswith(says)
     assert "\x1b" not in answer.text
-
-
-def test_a_page_without_a_monitor_says_so(tmp_path: Path) -> None:
-    with a_page(users=UserFile(users_file(tmp_path)[0])) as page:
-        client = browser(page)
-        log_in(client, "ann")
-        answer = client.get("/api/v1/setup")
-        assert (answer.status_code, answer.json()["detail"]) == (503, "this page has no monitor to ask")
 
 
 def test_too_many_requests_at_once_are_refused() -> None:

@@ -145,6 +145,8 @@ def test_the_route_refuses_strangers_nonsense_and_too_many(tmp_path: Path) -> No
             503, "this page has no monitor to ask for live pictures"
         )  # fmt: skip
 
+        assert client.get("/api/v1/setup").json()["detail"] == "this page has no monitor to ask"
+
         class Full:
             viewers = MOST_LOOKING
 
