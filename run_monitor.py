@@ -30,6 +30,7 @@ from rich.text import Text
 
 from monitor import __version__
 from monitor.app import flags
+from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
 from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet, with_page
@@ -37,7 +38,6 @@ from monitor.app.own_model import Relearning
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
-from monitor.live.choice_store import ChoiceStore
 from monitor.live.fleet import Camera
 from monitor.sinks.dashboard.pressed_keys import restore_terminals
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
@@ -224,6 +224,8 @@ def main(
             found = find_sources(sources or [], settings, may_fail)
             may_fail = {source.name for source in found if isinstance(source, UnreadableSource)}
         else:
+            assert scratch is not None
+            settings = settings.with_choices(ChoiceStore(Path(scratch.name) / CHOICES))
             found = [scene if settings.model is not None else DemoStreet(scene, settings.learning.duration_s)]
         return settings, plan_cameras(found, settings, max_frames, relearning)
 

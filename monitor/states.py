@@ -26,6 +26,8 @@ class CameraState(StrEnum):
     """The picture's aspect ratio differs from the learned one: frames are not scored."""
     SCENE_CHANGE = "scene_change"
     """The whole picture changes, for example by infrared or a light switch. Not scored until the picture is steady."""
+    PAUSED = "paused"
+    """A person has paused the scoring: frames arrive, and none is scored."""
     MOVED = "moved"
     DEFOCUSED = "defocused"
     FLIPPED = "flipped"
@@ -45,7 +47,13 @@ class CameraState(StrEnum):
     """The rest of a file cannot be read; the monitor does not retry."""
 
 
-PAUSED = (CameraState.FROZEN, CameraState.DARK, CameraState.SCENE_CHANGE, CameraState.MISFIT)
+PAUSED = (
+    CameraState.FROZEN,
+    CameraState.DARK,
+    CameraState.SCENE_CHANGE,
+    CameraState.MISFIT,
+    CameraState.PAUSED,
+)
 """States in which no frame is scored. After such a state, all temporal state starts again from zero."""
 
 LOST = (CameraState.STALLED, CameraState.OFFLINE, CameraState.FAILED, CameraState.ENDED)
@@ -68,6 +76,8 @@ class AlertKind(StrEnum):
     """A camera gives no frames, or none that can be judged: nothing is watched there."""
 
 
+REMOVED = "removed"
+"""The detail of the last state of a camera that is no longer watched, while the run goes on."""
 CAMERA_BACK = "the camera is back"
 """The reason at the end of an alert about a lost camera, in words. With any other, the camera is not back."""
 

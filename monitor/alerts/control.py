@@ -16,11 +16,17 @@ from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 
 MOST_NAME = 64
 """Longest name that a person may give to a kind of event, characters."""
+MOST_LOOKED_AT = 64
+"""Cameras that one request may look at."""
 LAST = "last"
 """In place of an event's id, with a camera: its last one."""
 _MOST_EVENT = 300
 _EventId = Annotated[str, StringConstraints(min_length=1, max_length=_MOST_EVENT)]
 _Camera = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/]+$")]
+_PlaceName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+_Corners = Annotated[tuple[tuple[float, float], ...], Field(min_length=3, max_length=100)]
+_Times = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+_Source = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 _Unix = Annotated[float, Field(ge=0, le=1e11)]
 
 Kind = Literal["alerts", "evidence", "thresholds", "taught", "models"]
@@ -120,6 +126,101 @@ class Arm(ControlRequest):
     armed: bool
 
 
+class Pause(ControlRequest):
+    """Pause or resume the scoring of a camera. Its stream stays open."""
+
+    request: Literal["pause"] = "pause"
+    camera: _Camera
+    paused: bool
+
+
+class Relearn(ControlRequest):
+    """Learn a camera again, from what it shows from now on. It is not watched until then."""
+
+    request: Literal["relearn"] = "relearn"
+    camera: _Camera
+
+
+class Mask(ControlRequest):
+    """Set or remove a privacy mask, which hides a place before anything else sees the picture.
+
+    name     of the mask; one of the same name is replaced
+    polygon  corners (x, y) in order around the place, shares of the picture's width and height; None: remove it
+    """
+
+    request: Literal["mask"] = "mask"
+    camera: _Camera
+    name: _PlaceName
+    polygon: _Corners | None
+    look: Literal["solid", "pixelated"] = "solid"
+
+
+class Zone(ControlRequest):
+    """Set or remove a zone, a place with a rule of its own. Without a rule, it is not scored.
+
+    name, polygon  as of a mask
+    sensitivity    what happens there counts so many times as much
+    must_touch     only what touches such a zone is scored
+    times          times of the week in which the rule holds; empty: always
+    """
+
+    request: Literal["zone"] = "zone"
+    camera: _Camera
+    name: _PlaceName
+    polygon: _Corners | None
+    sensitivity: Annotated[float | None, Field(ge=0.1, le=10)] = None
+    must_touch: bool = False
+    times: Annotated[tuple[_Times, ...], Field(max_length=50)] = ()
+
+
+class Cameras(ControlRequest):
+    """List the cameras with what is set for each, and what the config file fixes."""
+
+    changes = False
+    request: Literal["cameras"] = "cameras"
+    camera: _Camera | None = None
+
+
+class TryCamera(ControlRequest):
+    """Check a camera as the doctor does, without watching it.
+
+    camera     a name for the answer
+    source     RTSP or HTTP address, video file, folder, or index of a USB camera
+    transport  of an RTSP camera; None: as it works
+    """
+
+    request: Literal["test"] = "test"
+    camera: _Camera = "camera"
+    source: _Source
+    transport: Literal["tcp", "udp"] | None = None
+
+
+class AddCamera(TryCamera):
+    """Watch one more camera, in this run and in later ones. Fields: as TryCamera."""
+
+    request: Literal["add"] = "add"  # type: ignore[assignment]
+    camera: _Camera
+
+
+class RemoveCamera(ControlRequest):
+    """Stop watching a camera that was added by ``AddCamera``. What it has learned stays."""
+
+    request: Literal["remove"] = "remove"
+    camera: _Camera
+
+
+class Look(ControlRequest):
+    """See live pictures of cameras for the next ten seconds (``monitor.alerts.previews``). Ask again to go on.
+
+    heat  pictures with heat where they are abnormal
+    """
+
+    changes = False
+    request: Literal["look"] = "look"
+    cameras: Annotated[tuple[_Camera, ...], Field(min_length=1, max_length=MOST_LOOKED_AT)]
+    heat: bool = False
+
+
 class Changes(ControlRequest):
     """List the last requests that changed something, with who asked, newest first."""
 
@@ -152,7 +253,8 @@ class Forget(ControlRequest):
     preview: bool = True
 
 
-AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Budget | Arm | Changes | Forget
+CameraRequest = Pause | Relearn | Mask | Zone | Cameras | TryCamera | AddCamera | RemoveCamera
+AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Budget | Arm | Look | Changes | Forget | CameraRequest
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="request")])
 
 

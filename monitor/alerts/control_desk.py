@@ -58,7 +58,9 @@ class Done:
     note: str | None = None
 
 
-Steps = Generator[None, None, Done]
+WAITING = True
+"""What a step gives if nothing can be done now, because a thread works: the next step is due a tick later."""
+Steps = Generator[bool | None, None, Done]
 Server = Callable[[Any, Asker], Done | Steps]
 R = TypeVar("R", bound=ControlRequest)
 
@@ -89,7 +91,7 @@ class Desk:
         """Tell this function of each change from now on."""
         self._record = record
 
-    def answer(self, payload: bytes, asker: Asker) -> Generator[None, None, bytes]:
+    def answer(self, payload: bytes, asker: Asker) -> Generator[bool | None, None, bytes]:
         """Do what any payload asks for, step by step. The last step returns the reply's part. Raises nothing."""
         tag = ""
         try:

@@ -28,7 +28,7 @@ class ControlQueue:
         self._desk, self._asker = desk, asker
         self._lock = threading.Lock()
         self._waiting: deque[tuple[ControlRequest, Then]] = deque()
-        self._answering: tuple[Generator[None, None, bytes], Then] | None = None
+        self._answering: tuple[Generator[bool | None, None, bytes], Then] | None = None
 
     def ask(self, request: ControlRequest, then: Then) -> bool:
         """Have a request answered. then: called with the reply, in the main thread. False: too many wait already."""
@@ -50,7 +50,8 @@ class ControlQueue:
                 self._answering = self._desk.answer(encode(request), self._asker), then
             steps, then = self._answering
             try:
-                next(steps)
+                if next(steps):
+                    return  # it waits: nothing to do before the next tick
             except StopIteration as ended:
                 self._answering = None
                 then(decode_reply(ended.value))

@@ -18,6 +18,7 @@ from monitor.alerts.keys import ServerKeys
 from monitor.errors import ConfigError
 from monitor.text.commands import client_command
 
+_Answering = tuple[Connection, Generator[bool | None, None, bytes]]
 CONTROL_S = 0.02
 """Time limit for the steps of one tick, seconds. What is left goes on at the next."""
 MOST_AT_ONCE = 16
@@ -44,7 +45,7 @@ class ControlSocket:
     def __init__(self, door: Door, bus: Exchange, keys: ServerKeys | None, desk: Desk) -> None:
         self.desk = desk
         self._door, self._bus, self._keys = door, bus, keys
-        self._answering: deque[tuple[Connection, Generator[None, None, bytes]]] = deque()
+        self._answering: deque[_Answering] = deque()
 
     @property
     def endpoint(self) -> str:
@@ -54,19 +55,24 @@ class ControlSocket:
     def tick(self) -> None:
         """Answer requests for a bounded time. Call it about ten times per second."""
         ends_at = time.monotonic() + CONTROL_S
+        waiting: list[_Answering] = []  # until the next tick
         while time.monotonic() < ends_at:
-            while len(self._answering) < MOST_AT_ONCE and (asked := self._bus.next_request(self._door)) is not None:
+            while (
+                len(waiting) + len(self._answering) < MOST_AT_ONCE
+                and (asked := self._bus.next_request(self._door)) is not None
+            ):
                 client, payload = asked
                 self._answering.append((client, self.desk.answer(payload, self._asker(client))))
             if not self._answering:
-                return
+                break
             client, steps = self._answering.popleft()
             try:
-                next(steps)
+                waits = next(steps)
             except StopIteration as ended:
                 self._bus.reply(client, [ended.value])
             else:
-                self._answering.append((client, steps))
+                (waiting if waits else self._answering).append((client, steps))
+        self._answering.extend(waiting)
 
     def _asker(self, client: Connection) -> Asker:
         peer = client.peer

@@ -41,6 +41,7 @@ from monitor.alerts.messages import (
     encode,
     new_epoch,
 )
+from monitor.alerts.previews import MOST_WAITING_BYTES, Kind, PreviewMessage, preview_topic
 from monitor.promise import AlarmRate
 from monitor.states import AlertEvent, AlertKind, CameraState, Phase, Reason, Region
 from monitor.text.wording import counted
@@ -120,6 +121,7 @@ class Publisher:
         self._history = History(self.node, self.epoch, journal)
         self._high_water_marks = (alerts_high_water_mark, scores_high_water_mark)
         self._heartbeat_seq = 0
+        self._preview_seq: dict[str, int] = {}
         self._last_heartbeat: float | None = None
         self._answer_again_at = 0.0
 
@@ -311,6 +313,32 @@ class Publisher:
             raw={name: float(value) for name, value in raw.items()},
         )
         self._bus.publish(self._scores, [topic.encode(), encode(message)])
+
+    def preview_wanted(self, camera: str, kind: Kind) -> bool:
+        """Whether a client has subscribed to live pictures of this kind."""
+        return self._bus.wanted(self._scores, preview_topic(camera, kind).encode())
+
+    def publish_preview(
+        self, camera: str, kind: Kind, jpeg: bytes, size: tuple[int, int], *, captured_at: float, score: float
+    ) -> None:
+        """Send a live picture. Slow subscribers lose some.
+
+        size         (width, height) of the JPEG, pixels
+        captured_at  when the frame was read, unix seconds
+        score        NaN (sent as null) if the frame was not judged
+        """
+        topic = preview_topic(camera, kind)
+        seq = self._preview_seq[topic] = self._preview_seq.get(topic, 0) + 1
+        message = PreviewMessage(
+            **self._envelope(topic) | {"seq": seq},
+            camera=camera,
+            kind=kind,
+            captured_at=captured_at,
+            width=size[0],
+            height=size[1],
+            score=float(score),
+        )
+        self._bus.publish(self._scores, [topic.encode(), encode(message), jpeg], MOST_WAITING_BYTES)
 
     def tick(self, now: float) -> None:
         """Send heartbeats, answer requests and maintain the journal when due. Call it about ten times per second.

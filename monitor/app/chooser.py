@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from monitor.alerts.control import Arm, Budget
 from monitor.alerts.control_desk import Asker, Desk, Done, Steps
+from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.planning import bands_at, watching
 from monitor.errors import UsageError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import ModelBands
-from monitor.live.choice_store import ChoiceStore
 from monitor.live.fleet import Fleet, Member
 from monitor.model.model_store import Model
 from monitor.text.wording import counted, listed
@@ -113,7 +112,7 @@ class Chooser:
             if self._what_if is None:
                 raise UsageError("this run keeps no events to try another budget on: set it untried")
             return self._what_if(member, settings.false_alarms_per_day if request.per_day is None else request.per_day)
-        self._store.choose(name, replace(self._store.of(name), per_day=request.per_day))
+        self._store.choose(name, self._store.of(name).but(per_day=request.per_day))
         self._failed.clear()
         budget = settings.budget_of(name)
         how = ", as the config says" if request.per_day is None else ""
@@ -124,7 +123,7 @@ class Chooser:
     def _arm(self, request: Arm, _: Asker) -> Done:
         member, settings = self._member(request.camera), self._current()
         name = member.name
-        self._store.choose(name, replace(self._store.of(name), armed=request.armed))
+        self._store.choose(name, self._store.of(name).but(armed=request.armed))
         self._fleet.replace(watching(member.camera, settings, member.camera.model, member.monitor))
         if not request.armed:
             how = "disarmed: its events are recorded from now on, and notify nobody; if it is lost, it still notifies"

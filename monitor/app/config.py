@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from monitor.app.choice_store import ChoiceStore
 from monitor.app.link_config import LinkConfig
 from monitor.app.place_config import MOST_PLACES, MaskConfig, PlaceName, ZoneConfig, check_something_is_left
 from monitor.delivery.mqtt_settings import MqttSettings
@@ -36,7 +37,6 @@ from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.detector.registry import REGISTRY
 from monitor.judging.alerting import AlertSettings
 from monitor.learning.learning_plan import LEAST_LEARNING_S
-from monitor.live.choice_store import ChoiceStore
 from monitor.live.frame_queue import QueueSettings
 from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.scores.smoothing import SmoothingSettings
@@ -279,17 +279,46 @@ class MonitorConfig(Settings):
         return {**content, "cameras": completed}
 
     _choices: ChoiceStore | None = PrivateAttr(None)
+    _added: frozenset[str] = PrivateAttr(frozenset())
+    _drawn: dict[str, dict[str, MaskConfig]] = PrivateAttr(default_factory=dict)
 
     def with_choices(self, store: ChoiceStore) -> Self:
         """The same settings with what people have chosen for cameras during runs, now and later."""
-        other = self.model_copy()
-        other._choices = store
+        own = {name: CameraConfig(**dict(link)) for name, link in store.added.items() if name not in self.cameras}
+        other = self.model_copy(update={"cameras": {**self.cameras, **own}})
+        other._choices, other._added = store, frozenset(own)
+        other._drawn = {name: choice.masks for name, choice in store.choices.items()}
         return other
 
     @property
     def choices(self) -> ChoiceStore | None:
         """What people have chosen for cameras; None: nobody can."""
         return self._choices
+
+    @property
+    def added(self) -> frozenset[str]:
+        """Names of the cameras that somebody has added during a run. All others stand in the file."""
+        return self._added
+
+    def masks_of(self, name: str) -> dict[str, MaskConfig]:
+        """The masks of this camera: those of the file, and those that somebody had drawn when these settings were read.
+
+        A mask needs the stream to be opened again, so one that is drawn later holds only in later settings.
+        """
+        return {**self._drawn.get(name, {}), **(self.cameras[name].masks if name in self.cameras else {})}
+
+    def zones_of(self, name: str) -> dict[str, ZoneConfig]:
+        """The zones of this camera: those of the file, and those that somebody has drawn, now and later."""
+        chosen = {} if self._choices is None else self._choices.of(name).zones
+        return {**chosen, **(self.cameras[name].zones if name in self.cameras else {})}
+
+    def is_paused(self, name: str) -> bool:
+        """True if somebody has paused this camera."""
+        return self._choices is not None and self._choices.of(name).paused
+
+    def relearns_from(self, name: str) -> str:
+        """The version of its model after which this camera is to learn again; "" if it is not."""
+        return "" if self._choices is None else self._choices.of(name).relearn_from
 
     def fixed_budget(self, name: str) -> float | None:
         """The budget that the file sets for this camera itself, which nobody can change during a run."""

@@ -56,7 +56,8 @@ def find_sources(
 
     Raises SourceError if no source can be read, or one that must not fail; ConfigError if there is no source.
     """
-    named = list(specs) or [f"{name}={camera.source}" for name, camera in settings.cameras.items()]
+    wanted = settings.added if specs else settings.cameras.keys()
+    named = [*specs, *(f"{name}={settings.cameras[name].source}" for name in settings.cameras if name in wanted)]
     if not named:
         raise ConfigError("the config file names no camera: add [cameras.NAME] with a source, or give a SOURCE")
     capture = settings.capture
@@ -79,10 +80,14 @@ def find_sources(
     with ThreadPoolExecutor(max_workers=8) as pool:
         found = list(pool.map(_checked_source, found))
     lost = [source for source in found if isinstance(source, UnreadableSource)]
-    fatal = lost if len(lost) == len(found) else [s for s in lost if may_fail is not None and s.name not in may_fail]
+    fatal = lost if len(lost) == len(found) else [s for s in lost if not _may_fail(s.name, settings, may_fail)]
     if fatal:
         raise SourceError(fatal[0].reason)
     return found
+
+
+def _may_fail(name: str, settings: MonitorConfig, may_fail: Collection[str] | None) -> bool:
+    return may_fail is None or name in may_fail or name in settings.added
 
 
 def _checked_source(source: Source) -> Source:
@@ -99,8 +104,7 @@ def _checked_source(source: Source) -> Source:
 
 def masks_of(camera: str, settings: MonitorConfig) -> list[Mask]:
     """The masks that the settings name for a camera."""
-    own = settings.cameras.get(camera)
-    return [] if own is None else [each.mask for each in own.masks.values()]
+    return [each.mask for _, each in sorted(settings.masks_of(camera).items())]
 
 
 def plan_cameras(
@@ -123,7 +127,7 @@ def plan_cameras(
         named = _named_model(source.name, common)
         settings = common.of_camera(source.name)
         folder = named or learned_folder(settings.models_folder, source.name)
-        again = named is None and folder is not None and relearning.wanted(source.name, folder)
+        again = named is None and folder is not None and _learns_again(source.name, folder, settings, relearning)
         if folder is None or again:
             plan = replace(_learning_plan(source, settings.models_folder / source.name, settings), again=again)
             cameras.append(_camera(source, unlearned_model(), None, plan, settings, max_frames))
@@ -146,6 +150,16 @@ def plan_cameras(
         cameras.append(_camera(source, model, monitor, plan_rest, settings, max_frames))
     _import_networks(cameras)
     return cameras
+
+
+def _learns_again(name: str, folder: Path, settings: MonitorConfig, relearning: Relearning) -> bool:
+    since = settings.relearns_from(name)
+    return relearning.wanted(name, folder) or (since != "" and newest_version(folder) == since)
+
+
+def newest_version(folder: Path) -> str:
+    """Name of the newest version in a folder; "" without one."""
+    return next((version.name for version in version_folders(folder)), "")
 
 
 def _import_networks(cameras: Sequence[Camera]) -> None:
@@ -171,13 +185,15 @@ def _camera(
     own = settings.cameras.get(source.name)
     named = _named_model(source.name, settings)
     zone = settings.schedule.time_zone
-    capture = _capture(settings, max_frames, None if own is None else place_rules(own.masks, own.zones, zone))
+    places = place_rules(settings.masks_of(source.name), settings.zones_of(source.name), zone)
+    capture = replace(_capture(settings, max_frames, places), paused=settings.is_paused(source.name))
     if not settings.is_armed(source.name):
         capture = replace(capture, schedule=Schedule(off=True))
     readable = not isinstance(source, UnreadableSource)
     masks = masks_of(source.name, settings)
     # These change while it stays open.
-    opened = replace(capture, analysis_fps=0.0, health=UNCHECKED, places=None, schedule=None, recorded_at=None)
+    still = replace(capture, analysis_fps=0.0, health=UNCHECKED, places=None, schedule=None, recorded_at=None)
+    opened = replace(still, paused=False)
     where = (own.source, own.link) if own else source.label
     opened_with = (where, opened, settings.capture, readable, masks)
     # If these settings change while a camera learns, learning starts again.

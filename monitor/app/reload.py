@@ -69,6 +69,9 @@ class Reloader:
         """Set when a reload has been applied or refused."""
         self.settings = settings
         """The present settings of the run: those of the last reload that was applied."""
+        self.refusal = ""
+        """Why the last reload was refused, in words; "" if it was applied."""
+        self._asked = self._serving = self._served = 0
         self._path = path
         self._prepare = prepare
         self._fleet = fleet
@@ -77,6 +80,16 @@ class Reloader:
         self._stage: Stage | None = None
         self._prepared: _Prepared | None = None
 
+    def ask(self) -> int:
+        """Read everything again. Main thread only. Returns a number for ``is_done``."""
+        self._asked += 1
+        self.requested.set()
+        return self._asked
+
+    def is_done(self, asked: int) -> bool:
+        """Whether a reload that began after ``ask`` has been applied or refused: see ``refusal``."""
+        return self._served >= asked
+
     def tick(self) -> None:
         """Start a requested reload, or apply one that is ready. Called by the main loop."""
         if self._follow and (stamp := self._stamp()) != self._seen:
@@ -84,7 +97,7 @@ class Reloader:
             self.requested.set()
         if self._stage is None and self.requested.is_set():
             self.requested.clear()
-            self._prepared = None
+            self._prepared, self._serving = None, self._asked
             self._stage = Stage("reload", self._read, lambda _: None)
             self._stage.start()
         elif self._stage is not None and not self._stage.alive:
@@ -92,12 +105,15 @@ class Reloader:
             if self._prepared is not None and self._prepared.changes != self._fleet.changes:
                 self.requested.set()  # a camera has learned meanwhile, which the plan does not know: make it again
                 return
+            self.refusal = ""
             if self._prepared is not None:
                 self._apply(self._prepared)
             elif error is not None:
                 what = str(error) if isinstance(error, MonitorError) else f"{type(error).__name__}: {error}"
+                self.refusal = redact(what)
                 refused = "reload refused, the run continues as it is" if self._path is None else _REFUSED
                 log.error("%s: %s", refused, redact(what))
+            self._served = self._serving
             self.done.set()
 
     def _read(self) -> None:

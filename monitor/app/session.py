@@ -19,6 +19,9 @@ from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
+from monitor.app.camera_adding import CameraAdding
+from monitor.app.camera_control import CameraControl
+from monitor.app.changed_run import ChangedRun
 from monitor.app.chooser import Chooser
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
@@ -50,6 +53,7 @@ from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.growing_sink import GrowingSink
 from monitor.sinks.log_sink import LogSink
 from monitor.sinks.moments.moments_sink import Clip, MomentsSink
+from monitor.sinks.previews.preview_sink import PreviewSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
@@ -315,10 +319,17 @@ class Session:
             sinks.append(self._publishing)
             if self._teacher is not None:
                 sinks.append(self._teacher)
+            if publisher.control is not None:
+                sinks.append(previews := stack.enter_context(PreviewSink(publisher)))
+                previews.serve_at(publisher.desk)
             if settings.choices is not None:
                 what_if = None if self._teacher is None else self._teacher.what_if
                 self._chooser = Chooser(settings.choices, self.fleet, self._current, self._retitle, what_if)
                 self._chooser.serve_at(publisher.desk)
+                run = ChangedRun(settings.choices, self.fleet, self._current, self._reloader)
+                sinks.append(control := CameraControl(run))
+                control.serve_at(publisher.desk)
+                CameraAdding(run).serve_at(publisher.desk)
             if publishing.journal is not None and self._judge is None:
                 controls = self._controls(publisher)
                 sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop, controls=controls)

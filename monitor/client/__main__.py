@@ -20,6 +20,7 @@ from monitor.client.client_options import AsJsonLines, Endpoint, HistoryEndpoint
 from monitor.client.control_commands import add_commands
 from monitor.client.items import Contact, Expired, Gap, Received, UnknownCamera
 from monitor.client.lines import budget_text, json_line, text_line
+from monitor.client.place_commands import add_place_commands
 from monitor.client.ranked_days import MomentPictures, RankedDays, table_lines
 from monitor.client.saved_pictures import EvidenceFolder
 from monitor.client.subscriber import AlertSubscriber
@@ -325,6 +326,7 @@ def make(
 
 add_commands(app)
 add_camera_commands(app)
+add_place_commands(app)
 
 
 def start() -> NoReturn:

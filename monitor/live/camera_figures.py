@@ -67,6 +67,8 @@ class CameraFigures:
         frame = judgement.scored.frame
         self.fault = ""
         self._score = judgement.score
+        if frame.health.state is CameraState.PAUSED:
+            return  # somebody wants it so: it is no time in which the monitor failed to judge
         self._advice = judgement.advice or self._advice
         self._watched.take(frame, judgement.scale.names, judgement.by_detector)
         if self._blind is not None and not math.isnan(judgement.score):
@@ -129,6 +131,7 @@ class CameraFigures:
         promise = None if monitor is None else self.alarms.rate
         self._behind = status.behind_s > (_NEARLY_S if self._behind else _BEHIND_S)
         dropping = self._overload.update(now, queue.dropped) > 0
+        by_hand = state is CameraState.PAUSED
         if self._hangs(queue, now) and state not in _OWN_STATE:
             state, detail = CameraState.UNSCORED, _HANGING
         elif self.fault and state not in _OWN_STATE:
@@ -136,7 +139,11 @@ class CameraFigures:
         elif unjudged.nothing and state not in _OWN_STATE:
             found = f"no detector can judge its frames: {unjudged.why}"
             state, detail = CameraState.UNSCORED, f"{found}; {detail}" if detail else found
-        elif self._watched.lately.nothing and state not in (*LOST, CameraState.CONNECTING, CameraState.LEARNING):
+        elif (
+            self._watched.lately.nothing
+            and not by_hand
+            and state not in (*LOST, CameraState.CONNECTING, CameraState.LEARNING)
+        ):
             detail = f"{_UNWATCHED}: {detail or self._why_not_judged(queue, status)}"
             state = state if state in PAUSED else CameraState.UNSCORED
         elif state is CameraState.ONLINE and relief:
@@ -173,7 +180,7 @@ class CameraFigures:
                 to_judge=self._with_model + self._lost_frames(queue, status),
                 judged=self._judged,
                 unjudged=self._why_not_judged(queue, status),
-                unwatched=self._watched.lately.nothing,
+                unwatched=self._watched.lately.nothing and not by_hand,
                 dropped=queue.dropped,
                 reconnects=status.reconnects,
                 stalls=status.stalls,

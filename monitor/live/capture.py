@@ -85,6 +85,7 @@ class CaptureSettings:
     places           what holds in places of the pictures; None if all are scored alike
     schedule         when alerts are raised; None: always
     recorded_at      when the footage of a file begins, unix seconds; None if unknown
+    paused           True: no frame is scored
     """
 
     speed: float | None = 1.0
@@ -101,12 +102,13 @@ class CaptureSettings:
     places: CameraPlaces | None = None
     schedule: Schedule | None = None
     recorded_at: float | None = None
+    paused: bool = False
 
     @property
     def rules(self) -> RuleSettings:
         """The settings that replay uses, too."""
         rates = self.analysis_fps, self.gap_s
-        return RuleSettings(*rates, self.health, self.places, self.schedule, self.recorded_at)
+        return RuleSettings(*rates, self.health, self.places, self.schedule, self.recorded_at, self.paused)
 
 
 class Capture:

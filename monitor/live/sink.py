@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.reports import CameraReport, RunReport
+from monitor.types import ScoredFrame
 
 
 class Sink:
@@ -19,6 +20,9 @@ class Sink:
 
     def added(self, monitor: CameraMonitor) -> None:
         """This monitor judges a camera from now on: at the start, after a reload, and when the camera has learned."""
+
+    def frame(self, scored: ScoredFrame) -> None:
+        """A frame has come out of the pipeline: before it is judged, and also while its camera learns."""
 
     def score(self, judgement: Judgement) -> None:
         """A frame has been scored."""

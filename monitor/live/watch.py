@@ -20,7 +20,7 @@ from monitor.learning.learning_plan import LearningPlan
 from monitor.live.fleet import Fleet, Member
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, RunReport
-from monitor.states import LOST, CameraState
+from monitor.states import LOST, REMOVED, CameraState
 from monitor.text.redaction import redact
 from monitor.types import ScoredFrame
 
@@ -78,7 +78,7 @@ class Watch:
         """End the open event and report the camera as removed."""
         if member.monitor is not None:
             self._close(member, member.monitor)
-        report = replace(self._report(member, self._clock()), state=CameraState.ENDED, detail="removed", alarmed=False)
+        report = replace(self._report(member, self._clock()), state=CameraState.ENDED, detail=REMOVED, alarmed=False)
         self._counted[member.name] = member.figures.alarms.parts
         for sink in self._sinks:
             sink.health(report)
@@ -127,6 +127,8 @@ class Watch:
         if member is None or scored.frame.segment < member.first_segment:
             return  # the camera has been removed, or replaced by another of the same name
         member.figures.seen += 1
+        for sink in self._sinks:
+            sink.frame(scored)
         if self._learning.without_model(member.name):
             member.figures.arrived(scored)
             self._learning.take(scored)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from monitor.places import CameraPlaces, PlaceRules
-from monitor.states import PAUSED
+from monitor.states import PAUSED, CameraState
 from monitor.stream.frame_timing import GapRule, Sampler
 from monitor.stream.health.health_check import GOOD, HealthCheck
 from monitor.stream.health.health_settings import HealthSettings
@@ -20,6 +20,8 @@ from monitor.types import Health, Image
 
 UNCHECKED = HealthSettings(enabled=False)
 """Every frame is scored as it is."""
+_BY_HAND = "a person has paused it: nothing is scored until it is resumed"
+_PAUSED_BY_HAND = Health(CameraState.PAUSED, _BY_HAND, scored=False)
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class RuleSettings:
     places        what holds in places of the pictures; None if all are scored alike
     schedule      when alerts are raised; None: always
     recorded_at   when recorded footage begins, unix seconds; None if unknown
+    paused        True: no frame is scored
     """
 
     analysis_fps: float = 0.0
@@ -40,6 +43,7 @@ class RuleSettings:
     places: CameraPlaces | None = None
     schedule: Schedule | None = None
     recorded_at: float | None = None
+    paused: bool = False
 
     def moment(self, media_s: float) -> float | None:
         """The time at which the frame at ``media_s`` of the footage was recorded, unix seconds; None if unknown."""
@@ -123,7 +127,8 @@ class FrameRules:
     def use(self, settings: RuleSettings) -> None:
         """Use other settings from the next frame on. With another rate, gap or health check, a new segment starts."""
         before, self._settings = self._settings, settings
-        if replace(settings, places=before.places, schedule=before.schedule, recorded_at=before.recorded_at) == before:
+        kept = {name: getattr(before, name) for name in ("places", "schedule", "recorded_at", "paused")}
+        if replace(settings, **kept) == before:
             return
         self._sampler = Sampler(settings.analysis_fps)
         self._sampler.slow(self._slow_fps)
@@ -176,6 +181,8 @@ class FrameRules:
         fits = self._fit.update(time_s, (image.shape[1], image.shape[0]))
         if self.health == GOOD or not fits.scored:
             self.health = fits
+        if self._settings.paused:
+            self.health = _PAUSED_BY_HAND
         if self.health.state in PAUSED:
             self._paused = True
         elif self._paused and self.health.scored:

@@ -166,7 +166,7 @@ class Teacher(Sink):
                     hit.append(event_id)
             elif other is not None and alike.match(other.traits) is not None:
                 hit.append(event_id)
-            yield
+            yield None
         what = "would have hidden" if normal else f"would have named '{verdict}'"
         return Done(
             f"{what} {len(hit)} of {counted(len(ids), 'alarm')} of the last {PREVIEW_DAYS:g} days",

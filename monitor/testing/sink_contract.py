@@ -155,6 +155,7 @@ SINK_CHECKS: tuple[SinkCheck, ...] = (
 
 
 def _tell(sink: Sink, judgement: Judgement) -> None:
+    sink.frame(judgement.scored)
     sink.score(judgement)
     for alert in judgement.alerts:
         sink.alert(alert, report_of(judgement.scored.frame.camera, alarmed=True))

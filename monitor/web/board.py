@@ -12,14 +12,14 @@ from typing import Any
 from monitor.alerts.messages import HealthMessage, ScoreMessage
 from monitor.client.items import Contact, Ended, Expired, Gap, Item, Malformed, NoRepair, Silence, Unreadable
 from monitor.client.lines import text_line
-from monitor.states import CameraState
+from monitor.states import REMOVED, CameraState
 
 CURVE_S = 60.0
 POINT_S = 0.5
 """A curve has one point per this many seconds: the highest score in them."""
 MOST_CAMERAS = 1000
 _FINE = (CameraState.ONLINE,)
-_WAITING = (CameraState.CONNECTING, CameraState.LEARNING, CameraState.ENDED)
+_WAITING = (CameraState.CONNECTING, CameraState.LEARNING, CameraState.PAUSED, CameraState.ENDED)
 
 
 @dataclass
@@ -32,6 +32,7 @@ class _Now:
     score: float | None = None
     scored_at: float | None = None
     curve: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=round(CURVE_S / POINT_S)))
+    removed: bool = False  # it is no longer watched
     sent: float = 0.0  # time of the last point that viewers have
 
 
@@ -63,6 +64,7 @@ class Board:
                 return False
             now.state, now.since, now.detail = str(message.state), message.since, message.detail
             now.told_at = message.sent_at
+            now.removed = message.state == CameraState.ENDED and message.detail == REMOVED
             return True
 
     def take_score(self, message: ScoreMessage) -> None:
@@ -130,7 +132,7 @@ class Board:
         """All cameras of the monitor's present run, by name, as the API gives them."""
         with self._lock:
             newest = max((now.epoch for now in self._cameras.values()), default="")
-            present = {name: now for name, now in self._cameras.items() if now.epoch == newest}
+            present = {name: now for name, now in self._cameras.items() if now.epoch == newest and not now.removed}
             return [self._shown(name, present[name]) for name in sorted(present)]
 
     def camera(self, name: str) -> dict[str, Any] | None:

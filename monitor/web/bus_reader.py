@@ -180,7 +180,10 @@ class BusReader:
         elif isinstance(message, HealthMessage):
             if self._timeline is not None:
                 self._timeline.take_health(message, live=live, monitor=self._monitor)
-            return [News("camera", message.camera)] if self._board.take_health(message) else []
+            if not self._board.take_health(message):
+                return []
+            known = self._board.camera(message.camera) is not None
+            return [News("camera", message.camera) if known else News("cameras")]
         elif isinstance(message, BudgetMessage):
             self._store.take_budget(message)
             return [News("budget", message.camera)]

@@ -38,6 +38,11 @@ class MonitorNames:
         with self._lock:
             return self._origins.get(shown, (0, shown))
 
+    def shown(self, monitor: int, camera: str) -> str:
+        """The name on this page of a monitor's camera: its own name if the camera was not seen yet."""
+        with self._lock:
+            return next((name for name, origin in self._origins.items() if origin == (monitor, camera)), camera)
+
     def _shown(self, monitor: int, node: str, camera: str) -> str:
         with self._lock:
             label = self._labels.get(monitor)

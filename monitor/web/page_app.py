@@ -20,11 +20,15 @@ from monitor.web.asking import Asking, operator
 from monitor.web.board import Board
 from monitor.web.budget_routes import add_budgets
 from monitor.web.bus_reader import News
+from monitor.web.camera_routes import add_control_routes, add_live_routes
 from monitor.web.day_routes import add_days
 from monitor.web.event_routes import add_events
 from monitor.web.event_store import EventStore, StoredEvent, Wanted
 from monitor.web.gate import Gate, cookie_name
+from monitor.web.live_pictures import LivePictures
 from monitor.web.moment_store import MomentStore
+from monitor.web.monitor_link import MonitorLink
+from monitor.web.monitor_names import MonitorNames
 from monitor.web.page_answers import (
     CameraAnswer,
     HealthAnswer,
@@ -58,6 +62,8 @@ class Page:
     evidence  the monitor's evidence folder, or None
     teaching  gives verdicts of people to the monitor; None: nobody can give any
     moments_folder  the monitor's folder of moments, or None
+    link      to the first monitor's control socket, and ``live`` its pictures; None: the page only shows
+    names     how the page calls the cameras of several monitors
     """
 
     store: EventStore
@@ -70,6 +76,9 @@ class Page:
     moments_folder: Path | None = None
     timeline: TimelineStore = field(default_factory=TimelineStore)
     viewers: Viewers = field(default_factory=Viewers)
+    link: MonitorLink | None = None
+    live: LivePictures | None = None
+    names: MonitorNames = field(default_factory=MonitorNames)
 
     def tell(self, news: News) -> None:
         """Tell all viewers, from any thread."""
@@ -104,6 +113,8 @@ def page_application(page: Page) -> Gate:
     add_days(app, page)
     add_budgets(app, page)
     add_timeline(app, page)
+    add_live_routes(app, lambda: page.live, page.names, gate.still_may)
+    add_control_routes(app, lambda: page.link, page.names)
     _add_session(app, page, gate)
     _add_pages(app)
     return gate
@@ -113,6 +124,8 @@ def page_application(page: Page) -> Gate:
 async def _running(page: Page) -> AsyncIterator[None]:
     """While the application runs, viewers get scores."""
     page.viewers.start()
+    if page.live is not None:
+        page.live.start()
 
     async def send_scores() -> None:
         while True:

@@ -15,6 +15,7 @@ from monitor.web.board import Board
 from monitor.web.bus_reader import BusAddress, BusReader
 from monitor.web.event_store import EventStore
 from monitor.web.forwarded import Forwarded
+from monitor.web.live_pictures import MOST_LOOKING, LivePictures
 from monitor.web.monitor_link import MonitorLink
 from monitor.web.monitor_names import MonitorNames
 from monitor.web.page_app import Page, page_application
@@ -24,7 +25,7 @@ from monitor.web.user_file import UserFile
 from monitor.web.viewers import MOST_VIEWERS
 from monitor.web.web_settings import WebSettings, networks
 
-_MOST_CONNECTIONS = MOST_VIEWERS + 64
+_MOST_CONNECTIONS = MOST_VIEWERS + MOST_LOOKING + 64
 _KEEP_ALIVE_S = 15
 _GOODBYE_S = 2
 
@@ -49,13 +50,15 @@ class PageServer:
         boards, names = [Board() for _ in addresses], MonitorNames(len(addresses))
         board = boards[0] if len(boards) == 1 else SeveralBoards(boards)
         self.page = page = Page(EventStore(), board, Access(users), evidence, tls=settings.certificate is not None)
-        page.moments_folder = moments
+        page.moments_folder, page.names = moments, names
         self._readers = [
             BusReader(at, page.store, own, page.tell, page.moments, page.timeline, names, number)
             for number, (at, own) in enumerate(zip(addresses, boards, strict=True))
         ]
         self._links = [MonitorLink(at) for at in addresses]
         self._teaching = page.teaching = Teaching(self._links, page.store, boards, page.tell, names)
+        page.link = self._links[0]
+        self._live = page.live = LivePictures(addresses[0], page.link)
         certificate, key = settings.certificate, settings.certificate_key
         self._server = uvicorn.Server(
             config := uvicorn.Config(
@@ -91,6 +94,7 @@ class PageServer:
             for link in self._links:
                 stack.enter_context(link)
             stack.enter_context(self._teaching)
+            stack.enter_context(self._live)
             ready()
             self._server.run(sockets=[listening])
 

@@ -43,13 +43,16 @@ class Exchange:
         with self.news:
             return any(_wants(each, topic) for each in door.connections)
 
-    def publish(self, door: Door, parts: Sequence[bytes]) -> None:
-        """Queue a message for every peer that has subscribed to its topic, the first part."""
+    def publish(self, door: Door, parts: Sequence[bytes], most_waiting: int | None = None) -> None:
+        """Queue a message for every peer that has subscribed to its topic, the first part.
+
+        most_waiting: a peer for which more bytes than this wait already does not get it
+        """
         message, now = Outgoing(parts), time.monotonic()
         with self.news:
             for each in door.connections:
                 if _wants(each, parts[0]):
-                    self._queue(each, now, lambda peer: peer.offer(message))
+                    self._queue(each, now, lambda peer: peer.offer(message, most_waiting))
             self._bound_memory()
         self._wake()
 

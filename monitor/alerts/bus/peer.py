@@ -121,8 +121,13 @@ class Peer(ABC):
     def command(self, name: bytes, content: bytes) -> None:  # noqa: B027 - most peers send none
         """Handle a command that not every peer sends. Unknown ones are ignored."""
 
-    def offer(self, message: Outgoing) -> bool:
-        """Queue a message. Returns False if the queue is full: the peer loses this message."""
+    def offer(self, message: Outgoing, most_waiting: int | None = None) -> bool:
+        """Queue a message. Returns False if the queue is full: the peer loses this message.
+
+        most_waiting: it also loses the message if more bytes than this wait for it already
+        """
+        if most_waiting is not None and self.queued_bytes > most_waiting:
+            return False
         full = len(self._queue) >= self._room or self.queued_bytes + message.size > MAX_QUEUED_BYTES
         if full and self._queue:
             return False

@@ -123,6 +123,12 @@ def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
     yield judge_device(settings.device, machine)
 
 
+def look_at(source: Source, checkup: Checkup) -> Finding:
+    """Check one source alone."""
+    request = _request(source, checkup, checkup.seconds)
+    return _source(source, request, probe(request), checkup.settings, _Seen())
+
+
 def find_sources(checkup: Checkup) -> tuple[list[Source], list[Finding]]:
     """The sources as a run would open them, and a problem for each entry that cannot be used as a source."""
     settings = checkup.settings

@@ -24,6 +24,7 @@ STATE_STYLES = {
     CameraState.DARK: "bold yellow",
     CameraState.MISFIT: "bold red",
     CameraState.SCENE_CHANGE: "bold yellow",
+    CameraState.PAUSED: "bold yellow",
     CameraState.MOVED: "bold magenta",
     CameraState.DEFOCUSED: "bold magenta",
     CameraState.FLIPPED: "bold cyan",

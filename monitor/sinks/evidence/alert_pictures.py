@@ -73,17 +73,17 @@ def explained(
     return np.vstack([picture, _caption(lines, picture.shape[1])])
 
 
-def heated(picture: Image, anomaly_map: FloatArray) -> Image:
+def heated(picture: Image, anomaly_map: FloatArray, strength: float = 1.0) -> Image:
     """Tint the picture from yellow to red where the map is high. Pixels at the map's median keep their colours.
 
-    anomaly_map: (h, w) float32 over the whole picture, any resolution.
+    anomaly_map: (h, w) float32 over the whole picture, any resolution. strength: of the tint, 0..1.
     """
     height, width = picture.shape[:2]
     heat = cv2.resize(relative_heat(anomaly_map), (width, height), interpolation=cv2.INTER_LINEAR)
     colours = np.zeros_like(picture)
     colours[..., 1] = (255 * (1 - heat)).astype(np.uint8)
     colours[..., 2] = 255
-    opacity = _HEAT * heat
+    opacity = _HEAT * strength * heat
     return np.asarray(cv2.blendLinear(picture, colours, 1 - opacity, opacity), np.uint8)
 
 

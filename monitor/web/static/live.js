@@ -1,67 +1,101 @@
-// Live: one card per camera, with state, score, threshold, the curve of the last minute, and its last event.
+// Live: one card per camera, with its picture, state, score, the curve of the last minute, and its last event.
 
-import { api, el, failure, lasting, scoreText, stateChip, svg, timeOf } from "./parts.js";
+import { api, el, failure, scoreText, stateChip, timeOf } from "./parts.js";
+import { addCamera } from "./addcamera.js";
+import { cameraView } from "./camera.js";
+import { curve, detailOf, takeScores } from "./curve.js";
+import { feed, paint } from "./feed.js";
 
-const MINUTE_S = 60;
-const WIDTH = 300;
-const HEIGHT = 64;
-const LEAST_TOP = 1.6; // of the score's axis: the threshold, 1, stands well below the top
+const OLD_MS = 5000; // a picture that is older is marked
+const SETUP_MS = 5000; // how often the progress of learning is asked for
 
-function curve(points) {
-  const last = points.length ? points[points.length - 1][0] : 0;
-  const near = points.filter(([at]) => at >= last - MINUTE_S);
-  const top = Math.max(LEAST_TOP, ...near.map(([, score]) => score * 1.1));
-  const x = (at) => WIDTH - ((last - at) / MINUTE_S) * WIDTH;
-  const y = (score) => HEIGHT - 2 - (Math.max(0, score) / top) * (HEIGHT - 4);
-  const line = near.map(([at, score]) => `${x(at).toFixed(1)},${y(score).toFixed(1)}`).join(" ");
-  const highest = near.length ? Math.max(...near.map(([, score]) => score)) : null;
-  const label = highest === null ? "no score in the last minute" : `score of the last minute, highest ${highest.toFixed(2)}, threshold 1`;
-  return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "curve", preserveAspectRatio: "none" },
-    svg("line", { x1: 0, x2: WIDTH, y1: y(1), y2: y(1), class: "threshold" }),
-    svg("polyline", { points: line, class: "score" }));
-}
-
-function card(camera, event) {
-  const above = camera.score !== null && camera.score >= camera.threshold;
-  return el("article", { class: `card ${camera.mood}`, "data-camera": camera.name, "aria-label": `camera ${camera.name}` },
-    el("div", { class: "row" }, el("h2", {}, camera.name), stateChip(camera)),
-    el("div", { class: "row" },
-      el("p", { class: above ? "number above" : "number" }, scoreText(camera.score)),
-      el("p", { class: "muted" }, "score; threshold 1.00")),
-    curve(camera.curve),
-    el("p", { class: "detail" }, camera.detail || (camera.since === null ? "" : `for ${lasting(Date.now() / 1000 - camera.since)}`)),
-    event && el("a", { class: "last", href: `/review#${event.id}` },
-      event.picture || event.heat
-        ? el("img", { src: `/api/v1/events/${event.id}/${event.picture ? "picture" : "heat"}`, alt: "", loading: "lazy" }) : "",
-      el("span", {}, event.open ? "event now, since " : "last event ", timeOf(event.started_at), el("br"), event.sentence)));
+// A card is made once and then changed in place: a tap must not meet a card that has just been replaced.
+function card(name) {
+  const canvas = el("canvas", { width: 16, height: 9, role: "img", "aria-label": `live picture of ${name}` });
+  const note = el("span", { class: "note" }, "no live picture yet");
+  const parts = {
+    chip: el("span"), score: el("p", { class: "number" }), curve: el("div"), progress: el("progress", { max: 1, hidden: true, "aria-label": "learned so far" }),
+    detail: el("p", { class: "detail" }), last: el("div"),
+  };
+  const node = el("article", { class: "card", "data-camera": name, "aria-label": `camera ${name}` },
+    el("a", { class: "view", href: `/#${encodeURIComponent(name)}`, "aria-label": `${name}, large` }, canvas, note),
+    el("div", { class: "row" }, el("h2", {}, name), parts.chip),
+    el("div", { class: "row" }, parts.score, el("p", { class: "muted" }, "score; threshold 1.00")),
+    parts.curve, parts.progress, parts.detail, parts.last);
+  let event = "";
+  return {
+    node, canvas, note, seenAt: 0,
+    update(camera, last, setup) {
+      node.className = `card ${camera.mood}`;
+      parts.chip.replaceChildren(stateChip(camera));
+      parts.score.textContent = scoreText(camera.score);
+      parts.score.classList.toggle("above", camera.score !== null && camera.score >= camera.threshold);
+      parts.curve.replaceChildren(curve(camera.curve));
+      const learning = setup?.learning;
+      parts.progress.hidden = !learning;
+      if (learning) parts.progress.value = learning.share;
+      parts.detail.textContent = learning ? `${learning.said}: ${detailOf(camera)}` : detailOf(camera);
+      const now = last ? `${last.id} ${last.open} ${last.sentence} ${last.picture} ${last.heat}` : "";
+      if (now === event) return;
+      event = now;
+      parts.last.replaceChildren(el("a", { class: "last", href: `/review#${last.id}` },
+        last.picture || last.heat ? el("img", { src: `/api/v1/events/${last.id}/${last.picture ? "picture" : "heat"}`, alt: "", loading: "lazy" }) : "",
+        el("span", {}, last.open ? "event now, since " : "last event ", timeOf(last.started_at), el("br"), last.sentence)));
+    },
+  };
 }
 
 export async function live(main) {
+  const wanted = decodeURIComponent(location.hash.slice(1));
+  if (wanted) return cameraView(main, wanted);
   const grid = el("section", { class: "grid", "aria-label": "Cameras" });
   const summary = el("p", { class: "muted" });
-  main.append(el("h1", {}, "Live"), summary, grid);
+  const problem = el("p", { class: "notice", role: "status", hidden: true });
+  const add = el("button", { type: "button", hidden: true, onclick: () => addCamera() }, "Add a camera");
+  main.append(el("div", { class: "row" }, el("h1", {}, "Live"), add), summary, problem, grid);
   let cameras = new Map();
+  let setups = new Map(); // camera -> what is set for it
   const events = new Map(); // camera -> its last event
+  const cards = new Map();
+  const onScreen = new Set();
+  let looking = 0;
+
+  const pictures = feed((name, bitmap) => {
+    const shown = cards.get(name);
+    if (!shown) return;
+    paint(shown.canvas, bitmap);
+    shown.seenAt = performance.now();
+    shown.note.hidden = true;
+  }, (sentence) => {
+    problem.textContent = sentence && `No live pictures: ${sentence}`;
+    problem.hidden = !sentence;
+  });
+  const watcher = new IntersectionObserver((entries) => {
+    for (const entry of entries) onScreen[entry.isIntersecting ? "add" : "delete"](entry.target.dataset.camera);
+    clearTimeout(looking);
+    looking = setTimeout(() => pictures.see([...cameras.keys()].filter((name) => onScreen.has(name))), 100);
+  });
 
   function draw(name) {
-    const camera = cameras.get(name);
-    const made = card(camera, events.get(name));
-    const old = [...grid.children].find((each) => each.dataset.camera === name);
-    if (old) {
-      const picture = old.querySelector("img");
-      const next = made.querySelector("img");
-      if (picture && next && picture.src === next.src) next.replaceWith(picture); // it need not be loaded again
-      const focused = old.contains(document.activeElement);
-      old.replaceWith(made);
-      if (focused) made.querySelector("a")?.focus();
-    } else grid.append(made);
+    if (!cards.has(name)) {
+      cards.set(name, card(name));
+      grid.append(cards.get(name).node);
+      watcher.observe(cards.get(name).node);
+    }
+    cards.get(name).update(cameras.get(name), events.get(name), setups.get(name));
   }
 
   function drawAll(list) {
-    const before = cameras;
     cameras = new Map(list.map((camera) => [camera.name, camera]));
-    if ([...before.keys()].join("/") !== [...cameras.keys()].join("/")) grid.replaceChildren();
+    for (const [name, gone] of cards) {
+      if (cameras.has(name)) continue;
+      watcher.unobserve(gone.node);
+      gone.node.remove();
+      cards.delete(name);
+      onScreen.delete(name);
+    }
     for (const name of cameras.keys()) draw(name);
+    for (const name of cameras.keys()) if (grid.children[[...cameras.keys()].indexOf(name)] !== cards.get(name).node) grid.append(cards.get(name).node);
     sum();
   }
 
@@ -78,12 +112,48 @@ export async function live(main) {
     drawAll(list);
   }
 
+  async function progress() {
+    if (![...cameras.values()].some((camera) => camera.state === "learning")) {
+      if (setups.size) {
+        setups = new Map();
+        for (const name of cameras.keys()) draw(name);
+      }
+      return;
+    }
+    try {
+      setups = new Map((await api("setup")).cameras.map((each) => [each.name, each]));
+      for (const name of cameras.keys()) draw(name);
+    } catch { /* the states on the cards say what is known */ }
+  }
+
+  const age = setInterval(() => {
+    for (const shown of cards.values()) {
+      const old = performance.now() - shown.seenAt > OLD_MS;
+      shown.node.classList.toggle("stale", old && shown.seenAt > 0);
+      if (old && shown.seenAt > 0) {
+        shown.note.textContent = "picture of before";
+        shown.note.hidden = false;
+      }
+    }
+  }, 1000);
+  const asking = setInterval(progress, SETUP_MS);
+
   try {
     await load();
+    progress();
+    api("session").then((who) => { add.hidden = who.role !== "operator"; });
   } catch (error) {
     main.append(failure(error));
   }
   return {
+    again: () => load().catch(() => {}),
+    close() {
+      clearInterval(age);
+      clearInterval(asking);
+      clearTimeout(looking);
+      watcher.disconnect();
+      pictures.close();
+    },
     take(kind, data) {
       if (kind === "cameras") drawAll(data);
       else if (kind === "camera") {
@@ -96,9 +166,7 @@ export async function live(main) {
         for (const [name, fresh] of Object.entries(data)) {
           const camera = cameras.get(name);
           if (!camera) continue;
-          camera.score = fresh.score;
-          const first = fresh.points[0][0];
-          camera.curve = [...camera.curve.filter(([at]) => at < first), ...fresh.points].filter(([at]) => at >= fresh.at - MINUTE_S);
+          takeScores(camera, fresh);
           draw(name);
         }
       } else if (kind === "alert") {

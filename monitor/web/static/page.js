@@ -78,7 +78,7 @@ function connect() {
     });
   }
   stream.addEventListener("open", () => {
-    if (!reached) show(false); // what was missed is loaded anew
+    if (!reached) (shown?.again ?? (() => show(false)))(); // what was missed is loaded anew
     reached = true;
     say();
   });

@@ -1,5 +1,7 @@
 // Parts that all pages use. Text from outside becomes text nodes only, never HTML.
 
+import { logInAgain } from "./relogin.js"; // not later: without a session, no file is sent
+
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -7,7 +9,7 @@ export function el(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else made.setAttribute(name, value === true ? "" : String(value));
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false && child !== ""));
   return made;
 }
 
@@ -19,10 +21,10 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 export async function api(path, options = {}) {
-  const answer = await fetch(`/api/v1/${path}`, options);
-  if (answer.status === 401) {
-    location.assign("/login");
-    throw new Error("log in");
+  let answer = await fetch(`/api/v1/${path}`, options);
+  if (answer.status === 401) { // the session has ended: what stands on the page must not be lost
+    await logInAgain();
+    answer = await fetch(`/api/v1/${path}`, options);
   }
   if (!answer.ok) {
     const { detail } = await answer.json().catch(() => ({}));
@@ -54,7 +56,7 @@ export function lasting(seconds) {
 
 const STATES = {
   online: "watched", connecting: "connecting", learning: "learning", stalled: "stalled", offline: "offline",
-  frozen: "frozen", dark: "dark", misfit: "wrong picture shape", scene_change: "light changes", moved: "moved",
+  frozen: "frozen", dark: "dark", misfit: "wrong picture shape", scene_change: "light changes", paused: "paused", moved: "moved",
   defocused: "out of focus", flipped: "flipped", noisy: "noisy", drifted: "drifted", over_budget: "over budget",
   limited: "limited", unscored: "not scored", overloaded: "overloaded", ended: "ended", failed: "failed",
 };
@@ -67,3 +69,8 @@ export function stateChip(camera) {
 export const scoreText = (score) => (score === null || score === undefined ? "–" : score.toFixed(2));
 
 export const failure = (error) => el("p", { class: "notice bad", role: "alert" }, error.message);
+
+export function change(path, method, body) {
+  const headers = { "X-True-Sight": "1", ...(body === undefined ? {} : { "Content-Type": "application/json" }) };
+  return api(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+}

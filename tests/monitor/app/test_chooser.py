@@ -13,11 +13,11 @@ import pytest
 from monitor.alerts.control import Arm, Budget, ControlReply, ControlRequest, decode_reply
 from monitor.alerts.control_desk import Asker, Desk
 from monitor.alerts.messages import encode
+from monitor.app.choice_store import Choice, ChoiceStore
 from monitor.app.chooser import Chooser
 from monitor.app.config import MonitorConfig
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.calibration_store import CalibrationStore
-from monitor.live.choice_store import Choice, ChoiceStore
 from monitor.live.fleet import Camera, Fleet
 from monitor.live.pipeline import Pipeline
 from monitor.teaching.teacher import Teacher
@@ -175,7 +175,7 @@ def test_a_run_that_keeps_no_events_says_that_it_cannot_try_a_budget(tmp_path: P
     assert reply.said == "this run keeps no events to try another budget on: set it untried"
 
 
-def _rest(steps: Generator[None, None, bytes]) -> bytes:
+def _rest(steps: Generator[bool | None, None, bytes]) -> bytes:
     while True:
         try:
             next(steps)

@@ -14,13 +14,13 @@ from monitor.alerts.control_desk import Asker
 from monitor.alerts.control_queue import ControlQueue
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
+from monitor.app.choice_store import ChoiceStore
 from monitor.app.chooser import Chooser
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import open_deliveries
 from monitor.delivery.mqtt_commands import BURST, Controls
 from monitor.learning.calibration_store import CalibrationStore
 from monitor.live.capture import CaptureSettings
-from monitor.live.choice_store import ChoiceStore
 from monitor.live.fleet import Camera, Fleet
 from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink

@@ -109,6 +109,14 @@ def _ended(judges: Callable[[float], bool], step_s: float, seconds: float) -> Ca
     return report
 
 
+def test_a_pause_is_no_time_in_which_the_monitor_failed_to_judge() -> None:
+    shown = [Shown(number / 10, picture(20 + number % 9)) for number in range(900)]
+    camera = watched_by(ShownSource(shown, 10), capture=CaptureSettings(speed=None, paused=True))
+    (report,) = Watch(fleet_of(camera), []).run(threading.Event(), 30.0).cameras
+    assert (report.to_judge, report.judged, report.unwatched, report.watched_s) == (0, 0, False, 0.0)
+    assert _problems(report) == []
+
+
 def _problems(report: CameraReport, *, stopped: bool = False) -> list[str]:
     return Outcome(RunReport(1.0, 0, (report,)), stopped).problems()
 

@@ -14,6 +14,10 @@ from rich.console import Console
 
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
+from monitor.app.camera_control import CameraControl
+from monitor.app.changed_run import ChangedRun
+from monitor.app.choice_store import ChoiceStore
+from monitor.app.config import MonitorConfig
 from monitor.app.demo import DemoJudge
 from monitor.delivery.ledger import Ledger
 from monitor.delivery.mqtt_commands import Controls
@@ -38,6 +42,7 @@ from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.sinks.metrics.metrics_sink import MetricsSink
 from monitor.sinks.moments.moments_settings import MomentsSettings
 from monitor.sinks.moments.moments_sink import MomentsSink
+from monitor.sinks.previews.preview_sink import PreviewSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
 from monitor.sinks.service_manager import ServiceManagerSink
@@ -60,6 +65,18 @@ def plain(sink: Sink) -> Iterator[Sink]:
 def publishing(folder: Path) -> Iterator[Sink]:
     with Journal(folder / "journal.sqlite3") as journal, Publisher(ANY, ANY, ANY, journal=journal) as publisher:
         yield PublishSink(publisher)
+
+
+@contextmanager
+def showing(_: Path) -> Iterator[Sink]:
+    with Publisher(ANY, ANY) as publisher, PreviewSink(publisher) as previews:
+        yield previews
+
+
+@contextmanager
+def controlling(folder: Path) -> Iterator[Sink]:
+    settings = MonitorConfig()
+    yield CameraControl(ChangedRun(ChoiceStore(folder / "choices.json"), Fleet(Pipeline()), lambda: settings, None))
 
 
 @contextmanager
@@ -102,6 +119,8 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "interface": lambda _: plain(Sink()),
     "publish": publishing,
     "outbox": delivering,
+    "previews": showing,
+    "camera control": controlling,
     "mqtt": over_mqtt,
     "teacher": teaching,
     "log": lambda _: plain(LogSink(every_s=0.1)),
@@ -137,7 +156,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
             yield from below(child)
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
-    known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher}
+    known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher, PreviewSink, CameraControl}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1

@@ -79,3 +79,16 @@ def test_after_a_gap_or_with_another_model_pictures_that_fit_are_scored_at_once(
 def test_shapes_that_alternate_without_a_learned_size_start_segments_so_that_nothing_is_compared() -> None:
     taken = _taken(lambda number: (LARGE, SQUARE)[number % 2], learned=None)
     assert [frame.segment for frame in taken] == list(range(60))
+
+
+def test_a_pause_scores_nothing_and_its_end_starts_a_segment() -> None:
+    rules = FrameRules(RuleSettings())
+    found = []
+    for number in range(30):
+        if number in (10, 20):
+            rules.use(RuleSettings(paused=number == 10))
+        assert rules.arrive(number / 10, 10)
+        found.append(rules.take(number / 10, np.zeros((36, 64, 3), np.uint8)))
+    assert [frame.health.scored for frame in found] == [True] * 10 + [False] * 10 + [True] * 10
+    assert {frame.health.state for frame in found[10:20]} == {CameraState.PAUSED}
+    assert [frame.segment for frame in found] == [0] * 20 + [1] * 10
