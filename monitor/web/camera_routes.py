@@ -177,8 +177,8 @@ def add_control_routes(app: FastAPI, link: Callable[[], MonitorLink | None], nam
     def setup(who: Asking) -> Answer:
         """What is set for each camera, what the config file fixes, and how far it has learned."""
         answer = ask(who, Cameras)
-        told = [each | {"camera": names.shown(0, each["camera"])} for each in answer["cameras"]]
-        return answer | {"cameras": [each for each in told if who.sees(each["camera"])]}
+        told = [each | {"name": names.shown(0, each["name"])} for each in answer.get("cameras", [])]
+        return answer | {"cameras": [each for each in told if who.sees(each["name"])]}
 
     @app.post("/api/v1/cameras/test")
     def test_camera(who: OperatingAll, body: SourceBody) -> Answer:

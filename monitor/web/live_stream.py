@@ -31,7 +31,11 @@ class LiveStream(Response):
     """
 
     def __init__(
-        self, live: LivePictures, places: Sequence[Place], may: Callable[[], bool], shown: Mapping[str, str]
+        self,
+        live: LivePictures,
+        places: Sequence[Place],
+        may: Callable[[], bool],
+        shown: Mapping[str, str] | None = None,
     ) -> None:
         kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         super().__init__(headers={"Content-Type": kind, "Cache-Control": "no-store", "X-Accel-Buffering": "no"})

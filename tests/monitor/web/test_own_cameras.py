@@ -12,17 +12,43 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from monitor.alerts.control import ControlReply, ControlRequest
 from monitor.errors import ConfigError
 from monitor.states import CameraState
+from monitor.web.bus_reader import BusAddress
 from monitor.web.event_store import key_of
+from monitor.web.live_pictures import LivePictures
+from monitor.web.monitor_link import MonitorLink
 from monitor.web.page_app import Page
-from monitor.web.user_file import Role, UserFile, new_token, set_password
+from monitor.web.user_file import Role, UserFile, Who, new_token, set_password
 from monitor.web.viewers import Viewer, Viewers, seen_part
 from tests.helpers.publishing import an_alert
 from tests.helpers.web_page import JPEG, OWN, PASSWORD, a_budget, a_health, a_page, browser, log_in
 from tests.monitor.web.test_moment_store import a_moment
 
 DOOR, YARD = key_of("of door"), key_of("of yard")
+
+
+NOWHERE = BusAddress("tcp://127.0.0.1:1", None)
+
+
+class Asked(MonitorLink):
+    """A monitor with two cameras that notes what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__(NOWHERE)
+        self.requests: list[ControlRequest] = []
+
+    def ask(self, request: ControlRequest, who: Who | None = None, timeout_s: float = 1.0) -> ControlReply:  # noqa: ARG002
+        self.requests.append(request)
+        return ControlReply(
+            schema=1,
+            reply="ok",
+            node="n",
+            epoch="e",
+            said="2 cameras",
+            data={"cameras": [{"name": "door"}, {"name": "yard"}]},
+        )
 
 
 @pytest.fixture
@@ -43,6 +69,34 @@ def dora(page: Page) -> TestClient:
     client = browser(page)
     assert log_in(client, "dora").status_code == 200
     return client
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("PUT", "cameras/yard/paused", {"paused": True}, 404),
+        ("PUT", "cameras/yard/budget", {"per_day": 1}, 404),
+        ("PUT", "cameras/yard/masks/a", {"polygon": [[0, 0], [1, 0], [1, 1]]}, 404),
+        ("DELETE", "cameras/yard/zones/a", None, 404),
+        ("POST", "cameras/yard/relearn", None, 404),
+        ("DELETE", "cameras/yard", None, 404),
+        ("POST", "cameras", {"camera": "new", "source": "0"}, 403),
+        ("POST", "cameras/test", {"source": "0"}, 403),
+        ("GET", "live?camera=door&camera=yard", None, 404),
+    ],
+)
+def test_other_cameras_are_neither_changed_nor_shown_live(
+    page: Page, dora: TestClient, method: str, path: str, body: Any, status: int
+) -> None:
+    asked = page.link = Asked()
+    page.live = LivePictures(NOWHERE, asked)
+    answer = dora.request(method, f"/api/v1/{path}", json=body, headers=OWN)
+    assert (answer.status_code, asked.requests) == (status, [])
+
+
+def test_what_is_set_is_told_of_their_cameras_only(page: Page, dora: TestClient) -> None:
+    page.link = Asked()
+    assert [each["name"] for each in dora.get("/api/v1/setup").json()["cameras"]] == ["door"]
 
 
 def test_lists_hold_only_their_cameras(dora: TestClient) -> None:
