@@ -238,6 +238,8 @@ class MonitorConfig(Settings):
     """Device that networks run on: auto, cpu, cuda or cuda:N."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of network computations. auto: bfloat16 if the hardware supports it, otherwise float32."""
+    engines: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    """Processes that share the work of watching. auto: one per two cores. Never more than there are cameras."""
     cpu_fallback: bool = True
     """True: if a GPU fails during a run, the run continues on the CPU. False: the run ends and reports the reason."""
     analysis_fps: float = Field(10.0, ge=0, le=1000)

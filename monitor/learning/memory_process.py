@@ -33,7 +33,7 @@ Tell = Callable[[dict[str, Any]], None]
 class MemoryWorker:
     """The memories of all cameras of a run.
 
-    tell   gives a line: a camera with ``say``, ``warn`` or ``version``
+    tell   gives a line: a camera with ``say``, ``warn``, ``version``, or ``ended``: its memory is written, and let go
     clock  seconds, for checkpoints only
     write  writes a version
     """
@@ -74,6 +74,7 @@ class MemoryWorker:
             elif kind == "end":
                 self._save(camera)
                 del self._memories[camera]
+                self._tell({"camera": camera, "ended": True})
         if self._clock() >= self._next_s:
             self.save()
 

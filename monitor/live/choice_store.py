@@ -65,6 +65,11 @@ class ChoiceStore:
         """What is chosen for a camera."""
         return self._choices.get(camera, Choice())
 
+    @property
+    def all(self) -> Mapping[str, Choice]:
+        """Camera -> what is chosen for it."""
+        return self._choices
+
     def choose(self, camera: str, choice: Choice) -> None:
         """Keep a choice. Raises RunError if it cannot be written: then nothing has changed."""
         others = {name: each for name, each in self._choices.items() if name != camera}
