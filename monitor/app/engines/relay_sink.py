@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from monitor.app.engines.carried_alerts import carried_frame, carried_judgement, without_pictures
 from monitor.app.engines.engine_messages import (
@@ -20,7 +20,6 @@ from monitor.app.engines.engine_messages import (
     Step,
     Tick,
 )
-from monitor.app.engines.engine_wire import Wire
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.judging.fusion import ModelScale
 from monitor.live.sink import Sink
@@ -30,6 +29,16 @@ from monitor.states import Phase
 
 TOGETHER_S = 0.02
 """Scores are sent together, at most this many seconds after the first of them."""
+
+
+class Line(Protocol):
+    """Where the messages go: a Wire."""
+
+    def send(self, message: object, *, droppable: bool = False) -> None:
+        """Send a message. droppable: it may be lost if the run is too slow."""
+
+    def flush(self) -> None:
+        """Send what waits."""
 
 
 class RelaySink(Sink):
@@ -42,7 +51,7 @@ class RelaySink(Sink):
 
     def __init__(
         self,
-        wire: Wire,
+        wire: Line,
         evidence: Callable[[Alert], Sequence[str]],
         figures: Callable[[], tuple[int, tuple[str, ...], tuple[str, ...]]],
         counted: Callable[[str], Sequence[tuple[float, int]]],
@@ -75,7 +84,7 @@ class RelaySink(Sink):
     @property
     def unacknowledged(self) -> int:
         """Number of steps that the run has not taken yet."""
-        return sum(seq - self._acked[camera] for camera, seq in self._seq.items())
+        return sum(seq - self._acked.get(camera, 0) for camera, seq in self._seq.items())
 
     def added(self, monitor: CameraMonitor) -> None:
         """Tell of the monitor."""
@@ -106,13 +115,14 @@ class RelaySink(Sink):
         camera = alert.camera
         if self._scales.get(camera) is not alert.scale:
             self._tell_scale(camera, alert.scale)
-        self._seq[camera] += 1
+        lease = self._leases.get(camera) or Lease(camera, 0)
+        self._seq[camera] = self._seq.get(camera, lease.seq) + 1
         self._events[camera] = alert.event.number
         jpeg = None if alert.event.phase is Phase.UPDATE else snapshot_jpeg(alert)
         self._wire.send(
             Step(
                 camera,
-                self._leases[camera].epoch,
+                lease.epoch,
                 self._seq[camera],
                 without_pictures(alert),
                 carried_frame(alert.snapshot),
@@ -134,7 +144,8 @@ class RelaySink(Sink):
 
     def left(self, camera: str) -> None:
         """Tell that the camera is no longer watched here, and that everything about it is written."""
-        events = self._events.pop(camera, self._leases[camera].events)
+        lease = self._leases.get(camera) or Lease(camera, 0)
+        events = self._events.pop(camera, lease.events)
         self._wire.send(Left(camera, tuple(self._counted(camera)), events))
         for known in (self._leases, self._seq, self._acked, self._busy_s, self._scales):
             known.pop(camera, None)
