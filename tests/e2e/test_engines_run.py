@@ -1,4 +1,4 @@
-"""A run with several engines is as a run with one: to its clients, to its journal, when told to stop, and when killed."""
+"""A run with several engines is as a run with one: to clients, in the journal, when told to stop, when killed."""
 
 from __future__ import annotations
 

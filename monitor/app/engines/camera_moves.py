@@ -105,7 +105,8 @@ class CameraMoves:
         seat = self._front.seats.get(move.camera)
         assert seat is not None
         log.info("%s: moves from engine %d to engine %d, which has less work", move.camera, move.source, move.target)
-        self._move, seat.moving = move, True
+        self._move = move
+        self._front.moves(seat)
         rest = [each.carried for each in self._front.seats.of(move.source) if each is not seat]
         self._begin(self.settings, {move.source: rest}, {}, moves=True)
 
@@ -133,6 +134,8 @@ class CameraMoves:
 
     def _told(self, engine: int, message: Ready | Refused | Applied | None) -> None:
         if self._round is None:
+            if message is None and self._move is not None and self._move.source == engine:
+                self._give_up(self._move)  # its camera was about to leave: the front looks after it
             return
         if message is None:
             self._round.lost(engine)
@@ -150,6 +153,11 @@ class CameraMoves:
             self._finish_reload(list(done.applied.values()), done.error if done.state is RoundState.REFUSED else None)
         elif self._move is not None:
             self._go_on(self._move, done)
+
+    def _give_up(self, move: Move) -> None:
+        self._move = None
+        if (seat := self._front.seats.get(move.camera)) is not None:
+            seat.moving = False
 
     def _finish_reload(self, applied: Sequence[Applied], error: MonitorError | None = None) -> None:
         assert self._reloading is not None
@@ -176,16 +184,17 @@ class CameraMoves:
         seat = self._front.seats.get(move.camera)
         if seat is None or not seat.moving:
             self._move = None
-        elif done.state is RoundState.REFUSED and move.source in done.plans:
+            return
+        if done.state is RoundState.REFUSED and move.source in done.plans:
             log.warning("%s: stays where it is: %s", move.camera, done.error)
-            seat.moving, self._move = False, None
+            self._give_up(move)
         elif move.source in done.plans:
             if seat.engine is None:  # it has left already
                 self._left(seat)
             elif move.source not in self._front.running:
-                seat.moving, self._move = False, None  # its engine ended: the front looks after its cameras
+                self._give_up(move)  # its engine ended: the front looks after its cameras
         else:
-            seat.moving, self._move = False, None
+            self._give_up(move)
             if done.state is RoundState.REFUSED or not done.applied:
                 seat.engine = None
                 self._front.start_for([seat])
@@ -196,7 +205,7 @@ class CameraMoves:
         if move is None or self._round is not None:
             return
         if move.target not in self._front.running:
-            seat.moving, self._move = False, None
+            self._give_up(move)
             self._front.start_for([seat])
             return
         sources = [each.carried for each in self._front.seats.of(move.target)] + [seat.carried]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -110,6 +111,7 @@ class Front:
         self.unfinished: list[str] = []
         self._engines: dict[int, _Engine] = {}
         self._waiting: list[_Waiting] = []
+        self._inbox: deque[tuple[int, object]] = deque()
         self._numbers = 0
         self._began_at = clock()
         self._stopping = False
@@ -191,8 +193,9 @@ class Front:
 
         Raises the MonitorError of an engine that has failed on purpose.
         """
-        for engine, message in self._placement.receive(timeout_s):
-            self._take(engine, message)
+        self._inbox.extend(self._placement.receive(0.0 if self._inbox else timeout_s))
+        while self._inbox:  # an error must not lose what came with it
+            self._take(*self._inbox.popleft())
 
     def _take(self, engine: int, message: object) -> None:
         if isinstance(message, Scores):
@@ -220,7 +223,7 @@ class Front:
         elif isinstance(message, MomentTold):
             self._moment(message.camera, message.body, message.jpeg)
         elif isinstance(message, LogLine):
-            self._log(engine, message)
+            self._log(message)
         elif isinstance(message, Call):
             self._placement.send(engine, self._called(message))
         elif isinstance(message, Replied):
@@ -366,17 +369,25 @@ class Front:
         for sink in self._sinks:
             sink.removed(seat.name)
 
+    def moves(self, seat: Seat) -> None:
+        """A camera is about to change its engine: nobody watches it for some seconds."""
+        seat.moving = True
+        if seat.report is not None:
+            detail = "it moves to an engine that has less work"
+            self._tell_health(
+                seat, replace(seat.report, state=CameraState.CONNECTING, since=self._clock(), detail=detail)
+            )
+
     def _tell_health(self, seat: Seat, report: CameraReport) -> None:
         seat.report = report
         for sink in self._sinks:
             sink.health(report)
 
-    def _log(self, engine: int, line: LogLine) -> None:
+    def _log(self, line: LogLine) -> None:
         if not self._begun:
             if (line.level, line.text) in self._said:
                 return  # another engine has said the same
             self._said.add((line.level, line.text))
-        log.debug("the next line is of engine %d", engine)
         logging.getLogger(line.logger).log(line.level, "%s", line.text)
 
     def _called(self, call: Call) -> Answer:

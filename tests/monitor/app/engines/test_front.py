@@ -59,7 +59,7 @@ class Heard(Sink):
     def score(self, judgement: Judgement) -> None:
         self.scores.append(judgement.scored.frame.time_s)
 
-    def alert(self, alert: Alert, report: CameraReport) -> None:
+    def alert(self, alert: Alert, report: CameraReport) -> None:  # noqa: ARG002
         self.alerts.append(alert)
 
     def health(self, report: CameraReport) -> None:
