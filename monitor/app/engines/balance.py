@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from monitor.app.engines.engines_setting import MOST_ENGINES
+
 CORES_PER_ENGINE = 2
 """An engine keeps one core busy with detectors; decoders and the rest of the run need about as much."""
-MOST_ENGINES = 64
 BUSY = 0.75
 """An engine is overloaded if its detectors work for more than this share of the time."""
 _GAIN = 0.9  # a move must lower the highest load at least to this share: otherwise, cameras would go back and forth
