@@ -96,12 +96,23 @@ def running(folder: Path, engines: int, *arguments: str | Path, model: Path = MO
         run.process.wait()
 
 
+def recording(folder: Path) -> list[str | Path]:
+    """Flags of a run that records everything, and decodes in its own threads: these tests are not about decoders."""
+    config = folder / "threads.toml"
+    config.write_text("[capture]\nisolation = 'thread'\n")
+    return ["--config", config, "--record-scores", folder / "scores.jsonl", "--record-alerts", folder / "alerts.jsonl"]
+
+
+def recorded(folder: Path) -> list[list[bytes]]:
+    """What it has recorded, in an order that does not depend on how cameras interleave."""
+    return [sorted((folder / name).read_bytes().splitlines()) for name in ("scores.jsonl", "alerts.jsonl")]
+
+
 @pytest.fixture(scope="module")
 def one(videos: list[str], tmp_path_factory: pytest.TempPathFactory) -> Running:
     """A run of one process, to compare with."""
     folder = tmp_path_factory.mktemp("one")
-    records = ("--record-scores", folder / "scores.jsonl", "--record-alerts", folder / "alerts.jsonl")
-    with running(folder, 1, *videos, "--speed", "max", *records) as run:
+    with running(folder, 1, *videos, "--speed", "max", *recording(folder)) as run:
         run.ends()
     return run
 
@@ -109,22 +120,21 @@ def one(videos: list[str], tmp_path_factory: pytest.TempPathFactory) -> Running:
 def test_four_engines_give_the_same_alerts_and_scores_as_one_byte_for_byte(
     videos: list[str], one: Running, tmp_path: Path
 ) -> None:
-    records = ("--record-scores", tmp_path / "scores.jsonl", "--record-alerts", tmp_path / "alerts.jsonl")
-    with running(tmp_path, 4, *videos, "--speed", "max", *records) as run:
+    with running(tmp_path, 4, *videos, "--speed", "max", *recording(tmp_path)) as run:
         run.ends()
-    for name in ("scores.jsonl", "alerts.jsonl"):
-        assert (tmp_path / name).read_bytes() == (one.folder / name).read_bytes()
+    assert recorded(tmp_path) == recorded(one.folder)
     assert run.bodies() == one.bodies()
     assert len(run.bodies()) == 4, "something happens in each of the videos"
 
 
 def test_files_of_a_killed_engine_give_each_alert_exactly_once(videos: list[str], one: Running, tmp_path: Path) -> None:
-    with running(tmp_path, 2, *videos, "--speed", "1") as run:
+    with running(tmp_path, 2, *videos, *recording(tmp_path)) as run:
         run.says("starts at")
         os.kill(run.engines()[0], signal.SIGKILL)
         run.says("ended (SIGKILL): another one watches its")
         run.ends()
     assert run.bodies() == one.bodies()
+    assert recorded(tmp_path) == recorded(one.folder)
 
 
 def test_a_run_answers_stops_and_takes_its_engines_along(videos: list[str], tmp_path: Path) -> None:

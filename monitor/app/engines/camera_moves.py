@@ -106,7 +106,7 @@ class CameraMoves:
         assert seat is not None
         log.info("%s: moves from engine %d to engine %d, which has less work", move.camera, move.source, move.target)
         self._move = move
-        self._front.moves(seat)
+        self._front.telling.moves(seat)
         rest = [each.carried for each in self._front.seats.of(move.source) if each is not seat]
         self._begin(self.settings, {move.source: rest}, {}, moves=True)
 
@@ -170,7 +170,7 @@ class CameraMoves:
                 if seat.name in wanted:
                     seat.carried = wanted[seat.name]
                 elif seat.engine not in self._front.running:  # its engine is gone, so nobody else says it
-                    self._front.forget(seat)
+                    self._front.telling.forget(seat)
         else:
             for seat in joining:
                 self._front.seats.remove(seat.name)

@@ -56,6 +56,8 @@ from monitor.teaching.teacher import Teacher
 
 log = logging.getLogger("monitor")
 
+WRITTEN_S = 10.0
+"""Seconds that a camera that leaves waits until its memory is written, at most."""
 TAKEN_S = 5.0
 """Seconds that an engine waits at its end until the run has taken all steps of events."""
 
@@ -70,7 +72,7 @@ class EngineRun:
         self._settings = task.plan.settings.with_choices(self._choices)
         self._desk = Desk(self._settings.node, task.epoch)
         self._asked: deque[tuple[int, Generator[None, None, bytes]]] = deque()
-        self._leaving: list[str] = []
+        self._leaving: dict[str, float] = {}  # name -> until when it is waited for its memory
         self._ending, self._hurried = threading.Event(), threading.Event()
 
     def run(self) -> None:
@@ -115,7 +117,7 @@ class EngineRun:
             def on_tick() -> None:
                 self._obey()
                 if (told := self._plans.tick()) is not None:
-                    self._leaving += getattr(told, "removed", ())
+                    self._leaving |= dict.fromkeys(getattr(told, "removed", ()), time.monotonic() + WRITTEN_S)
                     self._wire.send(told)
                 self._tell_who_left()
                 learning.tick(self._watching.state_of, self._adopt)
@@ -205,9 +207,11 @@ class EngineRun:
 
     def _tell_who_left(self) -> None:
         """Tell of cameras that are removed, once all that is known of them is written: another engine may go on."""
-        for name in [name for name in self._leaving if self._growing.is_written(name)]:
-            self._leaving.remove(name)
-            self._relay.left(name)
+        now = time.monotonic()
+        for name, until in list(self._leaving.items()):
+            if now >= until or self._growing.is_written(name):
+                del self._leaving[name]
+                self._relay.left(name)
 
     def _tell_the_rest(self) -> None:
         """Send the last log lines, and wait until the run has taken all steps."""

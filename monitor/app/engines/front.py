@@ -6,18 +6,15 @@ To the sinks it is as if one process watched all cameras: they hear the same, in
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from monitor.app.engines.balance import Loads, spread
-from monitor.app.engines.carried_alerts import alert_of, judgement_of
 from monitor.app.engines.carried_sources import CarriedSource
 from monitor.app.engines.engine_messages import (
-    Ack,
     Answer,
     Applied,
     Call,
@@ -38,13 +35,12 @@ from monitor.app.engines.engine_messages import (
     Tick,
 )
 from monitor.app.engines.far_stores import OFFERED
+from monitor.app.engines.front_telling import FrontTelling
 from monitor.app.engines.placement import Ended, Placement
 from monitor.app.engines.seats import Counted, Seat, Seats
 from monitor.errors import MonitorError, RunError
-from monitor.judging.camera_monitor import CameraMonitor
 from monitor.live.sink import Sink
-from monitor.reports import CameraReport, RunReport
-from monitor.states import CameraState, Phase
+from monitor.reports import RunReport
 from monitor.text.wording import counted
 
 log = logging.getLogger("monitor")
@@ -100,6 +96,7 @@ class Front:
         self._placement, self._begin, self._sinks, self._stores = placement, begin, sinks, stores
         self._moment, self._restarted, self._clock = moment, restarted, clock
         self.seats = Seats()
+        self.telling = FrontTelling(self.seats, sinks, placement.send, restarted, clock)
         self.loads = Loads()
         self.replied: Callable[[int, int, bytes | None], None] = lambda *_: None
         """Called with each reply of an engine to a client's request: the engine, the number of the request, the reply.
@@ -199,25 +196,20 @@ class Front:
 
     def _take(self, engine: int, message: object) -> None:
         if isinstance(message, Scores):
-            self._take_scores(engine, message)
+            self.telling.scores(engine, message)
         elif isinstance(message, Step):
-            self._take_step(engine, message)
+            self.telling.step(engine, message)
         elif isinstance(message, Tick):
             self._take_tick(engine, message)
         elif isinstance(message, Scale):
             if (seat := self.seats.of_engine(engine, message.camera)) is not None:
                 seat.scale = message.scale
         elif isinstance(message, Joined):
-            self._take_joined(engine, message)
+            self.telling.joined(engine, message)
         elif isinstance(message, HealthTold):
-            seat = self.seats.of_engine(engine, message.report.name)
-            if seat is not None and not seat.moving:
-                self._tell_health(seat, message.report)
+            self.telling.health(engine, message.report)
         elif isinstance(message, Removed):
-            seat = self.seats.of_engine(engine, message.camera)
-            if seat is not None and not seat.moving:
-                for sink in self._sinks:
-                    sink.removed(message.camera)
+            self.telling.removed(engine, message.camera)
         elif isinstance(message, Left):
             self._take_left(engine, message)
         elif isinstance(message, MomentTold):
@@ -236,24 +228,6 @@ class Front:
         elif isinstance(message, Ended):
             self._take_end(engine, message.how)
 
-    def _take_scores(self, engine: int, message: Scores) -> None:
-        for carried, rest in message.judged:
-            seat = self.seats.of_engine(engine, carried.camera)
-            if seat is None or seat.scale is None or self.seats.is_told(seat, carried.time_s):
-                continue
-            judgement = judgement_of(carried, rest, seat.scale)
-            for sink in self._sinks:
-                sink.score(judgement)
-
-    def _take_step(self, engine: int, step: Step) -> None:
-        seat = self.seats.accept(engine, step)
-        if seat is not None and seat.scale is not None:
-            alert = alert_of(step, seat.scale)
-            seat.open = None if alert.event.phase is Phase.END else alert
-            for sink in self._sinks:
-                sink.alert(alert, step.report)
-        self._placement.send(engine, Ack(step.camera, step.epoch, step.seq))
-
     def _take_tick(self, engine: int, tick: Tick) -> None:
         self._engines[engine].tick = tick
         self.loads.take(tick.busy_s, self._clock())
@@ -261,17 +235,6 @@ class Front:
             seat = self.seats.of_engine(engine, report.name)
             if seat is not None and not seat.moving:
                 seat.report = report
-
-    def _take_joined(self, engine: int, joined: Joined) -> None:
-        seat = self.seats.of_engine(engine, joined.camera)
-        if seat is None:
-            return
-        calibration = joined.calibration
-        monitor = CameraMonitor(joined.camera, calibration.scale, joined.smoothing, joined.settings, None, calibration)
-        monitor.count_from(joined.events)
-        seat.scale = calibration.scale
-        for sink in self._sinks:
-            sink.added(monitor)
 
     def _take_left(self, engine: int, left: Left) -> None:
         seat = self.seats.of_engine(engine, left.camera)
@@ -325,63 +288,7 @@ class Front:
         )
         self._waiting.append(_Waiting(now + wait_s, tuple(seat.name for seat in seats), crashes))
         for seat in seats:
-            self._interrupted(seat, how, now)
-
-    def _interrupted(self, seat: Seat, how: str, now: float) -> None:
-        """Nobody watches a camera for now. Its open event ends, unless its file gives the end again."""
-        seat.engine = None
-        if seat.live:
-            self._end_event(seat)
-        if seat.report is not None:
-            promise = seat.report.promise
-            if promise is not None:
-                seat.counted = [(promise.watched_s, promise.alarms)]
-            detail = f"its engine ended ({how}), another one is started"
-            self._tell_health(
-                seat,
-                replace(
-                    seat.report,
-                    state=CameraState.OFFLINE,
-                    since=now,
-                    detail=detail,
-                    score=math.nan,
-                    alarmed=seat.open is not None,
-                    fps_in=0.0,
-                    fps_analysed=0.0,
-                ),
-            )
-        self._restarted(seat.name)
-
-    def _end_event(self, seat: Seat) -> None:
-        last, seat.open = seat.open, None
-        if last is None or seat.report is None:
-            return
-        event = replace(last.event, phase=Phase.END, ended_s=max(seat.told_s, last.event.started_s))
-        end = replace(last, event=event, ended_at=time.time(), read_at=self._clock(), traits=None)
-        seat.seq += 1  # for the next engine: this step is taken
-        for sink in self._sinks:
-            sink.alert(end, seat.report)
-
-    def forget(self, seat: Seat) -> None:
-        """A camera that no engine watches leaves the run."""
-        self._end_event(seat)
-        self.seats.remove(seat.name)
-        for sink in self._sinks:
-            sink.removed(seat.name)
-
-    def moves(self, seat: Seat) -> None:
-        """A camera is about to change its engine: nobody watches it for some seconds."""
-        seat.moving = True
-        if seat.report is not None:
-            detail = "it moves to an engine that has less work"
-            self._tell_health(
-                seat, replace(seat.report, state=CameraState.CONNECTING, since=self._clock(), detail=detail)
-            )
-
-    def _tell_health(self, seat: Seat, report: CameraReport) -> None:
-        seat.report = report
-        for sink in self._sinks:
-            sink.health(report)
+            self.telling.interrupted(seat, how, now)
 
     def _log(self, line: LogLine) -> None:
         if not self._begun:
@@ -420,9 +327,3 @@ class Front:
         depth = sum(engine.tick.depth for engine in self._engines.values() if engine.tick is not None)
         cameras = tuple(seat.report for seat in self.seats if seat.report is not None)
         return RunReport(self._clock() - self._began_at, depth, cameras)
-
-    def close_events(self) -> None:
-        """End the events of cameras that no engine watches any more."""
-        for seat in self.seats:
-            if seat.open is not None and seat.report is not None:
-                self._end_event(seat)

@@ -206,7 +206,7 @@ class EnginesSession:
             if time.monotonic() >= next_tick and self._publisher is not None:
                 next_tick = time.monotonic() + TICK_S
                 self._publisher.tick(time.monotonic())
-        front.close_events()
+        front.telling.close_events()
         return front.tick()
 
     def _begin(self, number: int, sources: Sequence[CarriedSource], leases: Sequence[Lease], again: bool) -> None:

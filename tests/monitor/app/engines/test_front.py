@@ -218,6 +218,7 @@ def test_a_file_of_a_killed_engine_gives_each_score_and_each_step_once() -> None
     lab.watch(2)
     assert lab.heard.steps == whole.heard.steps
     assert lab.heard.scores == whole.heard.scores
+    assert lab.heard.joined == whole.heard.joined
 
 
 def test_what_an_engine_says_of_a_camera_that_it_has_lost_does_not_count() -> None:
