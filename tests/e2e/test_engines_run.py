@@ -156,9 +156,12 @@ def test_a_run_answers_stops_and_takes_its_engines_along(videos: list[str], tmp_
         run.process.send_signal(signal.SIGHUP)
         run.says("config refused, the run continues with the previous one")
 
+        for engine in run.engines():
+            os.kill(engine, signal.SIGTERM)  # as a service manager does
         run.process.send_signal(signal.SIGTERM)
         run.ends()
     assert "Traceback" not in run.text
+    assert "ended (SIGTERM)" not in run.text
 
 
 def test_engines_end_with_a_run_that_is_killed(videos: list[str], tmp_path: Path) -> None:

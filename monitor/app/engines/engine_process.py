@@ -38,7 +38,8 @@ def main(fd: int) -> int:
 
 if __name__ == "__main__":
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run ends its engines
+    for number in (signal.SIGINT, signal.SIGTERM):  # a service manager tells all processes; the run ends its engines
+        signal.signal(number, lambda *_: None)  # not ignored: that would pass to decoders
     code = main(int(sys.argv[1]))
     if any(thread.daemon for thread in threading.enumerate()):
         sys.stderr.flush()

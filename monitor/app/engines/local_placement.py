@@ -6,6 +6,7 @@ import contextlib
 import selectors
 import socket
 import subprocess
+import sys
 from dataclasses import dataclass
 
 from monitor.app.engines.engine_messages import Task
@@ -39,6 +40,8 @@ class LocalPlacement:
                     child_command("monitor.app.engines.engine_process", str(theirs.fileno())),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
+                    # On a terminal, what libraries write there would disturb the dashboard.
+                    stderr=subprocess.DEVNULL if sys.stderr.isatty() else None,
                     env=child_environment(),
                     pass_fds=(theirs.fileno(),),
                     start_new_session=True,  # Ctrl-C in the terminal must reach only the run, which ends its engines
