@@ -94,7 +94,7 @@ class Front:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._placement, self._begin, self._sinks, self._stores = placement, begin, sinks, stores
-        self._moment, self._restarted, self._clock = moment, restarted, clock
+        self._moment, self._clock = moment, clock
         self.seats = Seats()
         self.telling = FrontTelling(self.seats, sinks, placement.send, restarted, clock)
         self.loads = Loads()
@@ -232,9 +232,7 @@ class Front:
         self._engines[engine].tick = tick
         self.loads.take(tick.busy_s, self._clock())
         for report in tick.cameras:
-            seat = self.seats.of_engine(engine, report.name)
-            if seat is not None and not seat.moving:
-                seat.report = report
+            self.telling.report(engine, report)
 
     def _take_left(self, engine: int, left: Left) -> None:
         seat = self.seats.of_engine(engine, left.camera)
@@ -242,7 +240,7 @@ class Front:
             return
         seat.engine, seat.counted, seat.events = None, left.counted, max(seat.events, left.events)
         if seat.moving:
-            self._restarted(seat.name)
+            self.telling.counted_anew(seat)
             self.left(seat)
         else:
             self.seats.remove(seat.name)

@@ -104,7 +104,25 @@ class FrontTelling:
                     fps_analysed=0.0,
                 ),
             )
+        if seat.live:
+            self.counted_anew(seat)
+
+    def counted_anew(self, seat: Seat) -> None:
+        """The next engine of a live camera counts its alarms from 0 on: publish what was counted until now."""
         self._restarted(seat.name)
+        if seat.report is not None and seat.report.promise is not None:
+            promise = replace(seat.report.promise, counted_alarms=0, counted_s=0.0)
+            seat.report = replace(seat.report, promise=promise)
+
+    def report(self, engine: int, report: CameraReport) -> None:
+        """Take the present report of a camera. A file that begins anew counts on when all that was counted came."""
+        seat = self._seats.of_engine(engine, report.name)
+        if seat is None or seat.moving:
+            return
+        before = None if seat.live or seat.report is None else seat.report.promise
+        if before is not None and (report.promise is None or report.promise.counted_s < before.counted_s):
+            report = replace(report, promise=before)
+        seat.report = report
 
     def end_event(self, seat: Seat) -> None:
         """End the open event of a camera that no engine watches any more, if there is one."""

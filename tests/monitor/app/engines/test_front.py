@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -29,10 +29,12 @@ from monitor.app.engines.front import MOST_CRASHES, SOON_S, Front
 from monitor.app.engines.placement import Ended
 from monitor.app.engines.relay_sink import RelaySink
 from monitor.errors import ModelError, RunError
+from monitor.judging.alarm_rate import rate_of
 from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.live.choice_store import Choice
 from monitor.live.sink import Sink
 from monitor.reports import CameraReport, RunReport
+from monitor.sinks.budget_news import BudgetNews, BudgetNewsItem
 from monitor.states import CameraState, Phase
 from monitor.testing.fakes import LevelSource, monitor_of
 from monitor.testing.scripted import Clock
@@ -40,6 +42,27 @@ from monitor.testing.sink_contract import report_of
 from tests.helpers.bright_events import BRIGHT, CALM, levels
 
 EVENT = levels((2.0, CALM), (3.0, BRIGHT), (4.0, CALM))
+
+
+class News:
+    """What would be published of the budgets."""
+
+    def __init__(self) -> None:
+        self.alarms: list[int] = []
+        self.seconds: list[float] = []
+        self._news = BudgetNews()
+
+    def take(self, report: RunReport) -> None:
+        for camera in report.cameras:
+            if camera.promise is not None:
+                self._keep([self._news.take(camera.name, camera.promise, report.elapsed_s)])
+
+    def rest(self, camera: str) -> None:
+        self._keep([item for _, item in self._news.take_rest(camera)])
+
+    def _keep(self, items: Sequence[BudgetNewsItem | None]) -> None:
+        self.alarms += [item.added_alarms for item in items if item is not None]
+        self.seconds += [item.added_s for item in items if item is not None]
 
 
 @dataclass
@@ -52,6 +75,7 @@ class Heard(Sink):
     joined: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     ticks: list[RunReport] = field(default_factory=list)
+    news: News | None = None
 
     def added(self, monitor: CameraMonitor) -> None:
         self.joined.append(monitor.camera)
@@ -70,6 +94,8 @@ class Heard(Sink):
 
     def tick(self, report: RunReport) -> None:
         self.ticks.append(report)
+        if self.news is not None:
+            self.news.take(report)
 
     @property
     def steps(self) -> list[tuple[int, Phase]]:
@@ -96,8 +122,14 @@ class Lab:
         self._told: list[tuple[int, object]] = []
         self.stores: dict[str, object] = {}
         self.restarted: list[str] = []
+        self.restart: Callable[[str], None] = self.restarted.append
         self.front = Front(
-            self, self._begin, [self.heard], self.stores, restarted=self.restarted.append, clock=self.clock
+            self,
+            self._begin,
+            [self.heard],
+            self.stores,
+            restarted=lambda camera: self.restart(camera),
+            clock=self.clock,
         )
         sources = [CarriedSource(LevelSource(name, [CALM], live=live)) for name in cameras]
         self.front.start(sources, engines, {})
@@ -219,6 +251,31 @@ def test_a_file_of_a_killed_engine_gives_each_score_and_each_step_once() -> None
     assert lab.heard.steps == whole.heard.steps
     assert lab.heard.scores == whole.heard.scores
     assert lab.heard.joined == whole.heard.joined
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_what_is_counted_of_a_camera_s_alarms_is_published_once_although_its_engine_was_killed(live: bool) -> None:
+    def counting(lab: Lab, engine: int, alarms: int, seconds: float) -> None:
+        rate = rate_of(alarms, seconds, 1.0, alarms, seconds)
+        lab.say(engine, Tick(0, (report_of("cam", promise=rate),), {}, 0, (), ()))
+        lab.clock.now += 600.0
+        lab.front.tick()
+
+    lab, news = Lab("cam", live=live), News()
+    lab.heard.news = news
+    lab.restart = news.rest
+    lab.say(1, Ready(0))
+    for engine, alarms, seconds in ((1, 0, 10.0), (1, 2, 60.0)):
+        counting(lab, engine, alarms, seconds)
+    lab.kill(1)
+    lab.front.tick()
+    lab.front.tick()
+    lab.say(2, Ready(0))
+    for alarms, seconds in ((0, 10.0), (2, 60.0), (3, 90.0)):
+        counting(lab, 2, alarms, seconds)
+    # A live camera is watched on; a file is watched again from its beginning.
+    assert (sum(news.alarms), sum(news.seconds)) == ((5, 150.0) if live else (3, 90.0))
+    assert min(news.seconds) >= 0
 
 
 def test_what_an_engine_says_of_a_camera_that_it_has_lost_does_not_count() -> None:
