@@ -57,7 +57,8 @@ class FrontTelling:
         """Tell a new state, unless the camera moves."""
         seat = self._seats.of_engine(engine, report.name)
         if seat is not None and not seat.moving:
-            self.tell_health(seat, report)
+            self.report(engine, report)
+            self.tell_health(seat, seat.report or report)
 
     def removed(self, engine: int, camera: str) -> None:
         """Tell that a camera is removed, unless it moves."""

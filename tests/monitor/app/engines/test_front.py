@@ -257,7 +257,8 @@ def test_a_file_of_a_killed_engine_gives_each_score_and_each_step_once() -> None
 def test_what_is_counted_of_a_camera_s_alarms_is_published_once_although_its_engine_was_killed(live: bool) -> None:
     def counting(lab: Lab, engine: int, alarms: int, seconds: float) -> None:
         rate = rate_of(alarms, seconds, 1.0, alarms, seconds)
-        lab.say(engine, Tick(0, (report_of("cam", promise=rate),), {}, 0, (), ()))
+        report = report_of("cam", promise=rate)
+        lab.say(engine, HealthTold(report), Tick(0, (report,), {}, 0, (), ()))
         lab.clock.now += 600.0
         lab.front.tick()
 
