@@ -34,12 +34,14 @@ from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
 from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet, with_page
+from monitor.app.engines.front_session import EnginesSession, engines_of
 from monitor.app.own_model import Relearning
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.live.fleet import Camera
 from monitor.sinks.dashboard.pressed_keys import restore_terminals
+from monitor.sources.source import Source
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.unreadable import UnreadableSource
 from monitor.state_folder import CHOICES
@@ -88,6 +90,16 @@ def parse_speed(text: str) -> str | float:
         raise typer.BadParameter(f"'{text}' is neither a number nor 'max'", param_hint="--speed") from None
 
 
+def parse_engines(text: str | None) -> int | str | None:
+    """``auto`` or a number from 1; None if the flag is not given."""
+    if text is None or text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is neither a number nor 'auto'", param_hint="--engines") from None
+
+
 def parse_time(text: str | None, flag: str) -> float | None:
     """Convert a duration to seconds; None if the flag is not given."""
     try:
@@ -130,6 +142,7 @@ def main(
     analysis_fps: flags.AnalysisFps = None,
     false_alarms_per_day: flags.FalseAlarmsPerDay = None,
     device: flags.Device = None,
+    engines: flags.Engines = None,
     max_frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="End each source after this many analysed frames.")
     ] = None,
@@ -176,6 +189,7 @@ def main(
         analysis_fps=analysis_fps,
         false_alarms_per_day=false_alarms_per_day,
         device=device,
+        engines=parse_engines(engines),
         alerts=alerts,
         scores=scores,
         history=history,
@@ -197,7 +211,7 @@ def main(
 
     choices: ChoiceStore | None = None
 
-    def prepare() -> tuple[MonitorConfig, list[Camera]]:
+    def find() -> tuple[MonitorConfig, Sequence[Source]]:
         nonlocal may_fail, choices
         settings = load_config(config, given)
         if scene is not None and (sources or settings.cameras):
@@ -227,11 +241,15 @@ def main(
             assert scratch is not None
             settings = settings.with_choices(ChoiceStore(Path(scratch.name) / CHOICES))
             found = [scene if settings.model is not None else DemoStreet(scene, settings.learning.duration_s)]
+        return settings, found
+
+    def prepare() -> tuple[MonitorConfig, list[Camera]]:
+        settings, found = find()
         return settings, plan_cameras(found, settings, max_frames, relearning)
 
     try:
         refuse_record_over_source(sources or [], record_scores, record_alerts)
-        settings, planned = prepare()
+        settings, found = find()
         options = RunOptions(
             headless=headless,
             verbose=verbose,
@@ -245,7 +263,15 @@ def main(
         )
         # Without a terminal there is no width limit, so a wide console avoids cut lines.
         screen = console if can_redraw(console) else Console(width=200)
-        session = Session(planned, settings, options, screen, prepare)
+        number = 1 if demo else engines_of(settings, found)
+        session: Session | EnginesSession
+        if number > 1:
+            session = EnginesSession(
+                found, settings, options, screen, find, engines=number, max_frames=max_frames, relearning=relearning
+            )
+        else:
+            planned = plan_cameras(found, settings, max_frames, relearning)
+            session = Session(planned, settings, options, screen, prepare)
         obey_signals(session.stop, session.reload)
         session.run()
     except MonitorError as error:

@@ -87,6 +87,10 @@ class Desk:
         """From now on, this function does what requests of this kind ask for. It raises MonitorError to refuse."""
         self._servers[kind] = cast(Server, server)
 
+    def server_of(self, kind: type[ControlRequest]) -> Server | None:
+        """Who does what requests of this kind ask for; None if nobody does."""
+        return self._servers.get(kind)
+
     def recorded_by(self, record: Callable[[Asker, ControlRequest, str], None]) -> None:
         """Tell this function of each change from now on."""
         self._record = record

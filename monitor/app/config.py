@@ -29,6 +29,7 @@ from pydantic import (
 )
 
 from monitor.app.choice_store import ChoiceStore
+from monitor.app.engines.engines_setting import Engines
 from monitor.app.link_config import LinkConfig
 from monitor.app.place_config import MOST_PLACES, MaskConfig, PlaceName, ZoneConfig, check_something_is_left
 from monitor.delivery.mqtt_settings import MqttSettings
@@ -238,6 +239,8 @@ class MonitorConfig(Settings):
     """Device that networks run on: auto, cpu, cuda or cuda:N."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of network computations. auto: bfloat16 if the hardware supports it, otherwise float32."""
+    engines: Engines = "auto"
+    """Processes that share the work of watching. auto: one per two cores. Never more than there are cameras."""
     cpu_fallback: bool = True
     """True: if a GPU fails during a run, the run continues on the CPU. False: the run ends and reports the reason."""
     analysis_fps: float = Field(10.0, ge=0, le=1000)

@@ -33,6 +33,10 @@ FalseAlarmsPerDay = Annotated[
 Device = Annotated[
     str | None, typer.Option(metavar="NAME", help="Device for networks: auto, cpu, cuda or cuda:N. Default auto.")
 ]
+Engines = Annotated[
+    str | None,
+    typer.Option(metavar="N|auto", help="Processes that share the work of watching. Default: one per two cores."),
+]
 Alerts = Annotated[
     str | None, typer.Option(metavar="ADDR", help="Address to publish alerts on. Default tcp://127.0.0.1:5560.")
 ]
@@ -93,6 +97,7 @@ FLAGS_OF_SETTINGS = {
     "analysis_fps": ("--analysis-fps", "frames per second"),
     "false_alarms_per_day": ("--false-alarms-per-day", ""),
     "device": ("--device", ""),
+    "engines": ("--engines", ""),
     "publish.alerts": ("--alerts", ""),
     "publish.scores": ("--scores", ""),
     "publish.history": ("--history", ""),
@@ -126,6 +131,7 @@ def given_flags(
     speed: float | str | None = None,
     loop: bool | None = None,
     learn_s: float | None = None,
+    engines: int | str | None = None,
 ) -> dict[str, Any]:
     """Convert the flags of a command line (None: not given) to the overrides that ``load_config`` accepts.
 
@@ -142,6 +148,7 @@ def given_flags(
         "analysis_fps": analysis_fps,
         "false_alarms_per_day": false_alarms_per_day,
         "device": device,
+        "engines": engines,
         "publish.alerts": alerts,
         "publish.scores": scores,
         "publish.history": history,

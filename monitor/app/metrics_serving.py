@@ -18,11 +18,16 @@ log = logging.getLogger("monitor")
 
 def losses(settings: MonitorConfig, evidence: EvidenceSink, sinks: Sequence[Sink]) -> Callable[[], Mapping[str, int]]:
     """Returns what has been lost since the start: files of evidence, and messages that each receiver never got."""
+    return lost_of(sinks, (lambda: evidence.disk.lost) if settings.evidence.enabled else None)
+
+
+def lost_of(sinks: Sequence[Sink], evidence: Callable[[], int] | None) -> Callable[[], Mapping[str, int]]:
+    """As ``losses``. evidence: returns the lost files of evidence; None if none is kept."""
     couriers = [courier for sink in sinks if isinstance(sink, Outbox) for courier in sink.couriers]
 
     def lost() -> dict[str, int]:
         found = {courier.receiver.name: courier.figures.refused + courier.figures.expired for courier in couriers}
-        return found | ({"evidence": evidence.disk.lost} if settings.evidence.enabled else {})
+        return found | ({} if evidence is None else {"evidence": evidence()})
 
     return lost
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -43,6 +43,17 @@ _REFUSED = "config refused, the run continues with the previous one"
 
 Prepare = Callable[[], tuple[MonitorConfig, Sequence[Camera]]]
 """Reads the config again and checks it, including the models. Raises MonitorError if it cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What a reload has done: names of cameras, the number of the others, and what else has changed, in words."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: tuple[str, ...]
+    unchanged: int
+    changes: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,48 +131,13 @@ class Reloader:
         changes = self._fleet.changes
         with quick_switching():  # cameras are watched meanwhile
             settings, cameras = self._prepare()
-            known = {member.camera.model.id for member in self._fleet}
-            fresh = {c.model.id: c.model for c in cameras if c.monitor is not None and c.model.id not in known}
-            for model in fresh.values():
-                warm_up(model, model.learned_size)
+            warm_up_new(cameras, self._fleet)
         self._prepared = _Prepared(settings, cameras, changes)
 
     def _apply(self, new: _Prepared) -> None:
-        fleet = self._fleet
-        wanted = {camera.name: camera for camera in new.cameras}
-        present = {member.name: member.camera for member in fleet}
-        added = [name for name in wanted if name not in present]
-        removed = [name for name in present if name not in wanted]
-        reopened = [name for name in wanted if name in present and _opens_anew(present[name], wanted[name])]
-        kept = [name for name in wanted if name in present and name not in reopened]
-        rejudged = [name for name in kept if wanted[name].judged_by != present[name].judged_by]
-        adjusted = [name for name in kept if name not in rejudged and wanted[name].capture != present[name].capture]
-        later = _differing(self.settings, new.settings) - PER_CAMERA
-        changes = what_changed(self.settings, new.settings, present, wanted)
-        self.settings = new.settings
-        with fleet.pipeline.reconfiguring():
-            for name in removed + reopened:
-                fleet.remove(name)
-            for name in rejudged:
-                fleet.replace(replace(wanted[name], learning=present[name].learning))  # which continues
-            for name in adjusted:
-                fleet.replace(replace(present[name], capture=wanted[name].capture))
-            for name in added + reopened:
-                fleet.add(wanted[name])
-        log.info(
-            "%s read again: %s; unchanged: %d%s",
-            "models" if self._path is None else "config",
-            ", ".join(
-                f"{what} {', '.join(names)}"
-                for what, names in (("added", added), ("removed", removed), ("changed", reopened + rejudged + adjusted))
-                if names
-            )
-            or "nothing changed",
-            len(kept) - len(rejudged) - len(adjusted),
-            changes and f" ({changes})",
-        )
-        if later:
-            log.warning("changed, but used only after a restart: %s", ", ".join(sorted(later)))
+        later = used_later(self.settings, new.settings)
+        before, self.settings = self.settings, new.settings
+        tell_reload(exchange(self._fleet, before, new.settings, new.cameras), later, config=self._path is not None)
 
     def _stamp(self) -> tuple[int, int] | None:
         if self._path is None:
@@ -173,6 +149,61 @@ class Reloader:
         return status.st_mtime_ns, status.st_size
 
 
+def warm_up_new(cameras: Sequence[Camera], fleet: Fleet) -> None:
+    """Use each model once that no camera of the fleet has yet: its first frame must not hold up the others."""
+    known = {member.camera.model.id for member in fleet}
+    fresh = {c.model.id: c.model for c in cameras if c.monitor is not None and c.model.id not in known}
+    for model in fresh.values():
+        warm_up(model, model.learned_size)
+
+
+def exchange(fleet: Fleet, before: MonitorConfig, settings: MonitorConfig, cameras: Sequence[Camera]) -> Exchanged:
+    """Watch these cameras, and no others, from now on. before: the settings that held until now; for words only."""
+    wanted = {camera.name: camera for camera in cameras}
+    present = {member.name: member.camera for member in fleet}
+    added = [name for name in wanted if name not in present]
+    removed = [name for name in present if name not in wanted]
+    reopened = [name for name in wanted if name in present and _opens_anew(present[name], wanted[name])]
+    kept = [name for name in wanted if name in present and name not in reopened]
+    rejudged = [name for name in kept if wanted[name].judged_by != present[name].judged_by]
+    adjusted = [name for name in kept if name not in rejudged and wanted[name].capture != present[name].capture]
+    changes = what_changed(before, settings, present, wanted)
+    with fleet.pipeline.reconfiguring():
+        for name in removed + reopened:
+            fleet.remove(name)
+        for name in rejudged:
+            fleet.replace(replace(wanted[name], learning=present[name].learning))  # which continues
+        for name in adjusted:
+            fleet.replace(replace(present[name], capture=wanted[name].capture))
+        for name in added + reopened:
+            fleet.add(wanted[name])
+    unchanged = len(kept) - len(rejudged) - len(adjusted)
+    return Exchanged(tuple(added), tuple(removed), tuple(reopened + rejudged + adjusted), unchanged, changes)
+
+
+def tell_reload(found: Exchanged, later: Collection[str], *, config: bool) -> None:
+    """Log what a reload has done. later: settings that take effect at the next start. config: False: only models."""
+    log.info(
+        "%s read again: %s; unchanged: %d%s",
+        "config" if config else "models",
+        ", ".join(
+            f"{what} {', '.join(names)}"
+            for what, names in (("added", found.added), ("removed", found.removed), ("changed", found.changed))
+            if names
+        )
+        or "nothing changed",
+        found.unchanged,
+        found.changes and f" ({found.changes})",
+    )
+    if later:
+        log.warning("changed, but used only after a restart: %s", ", ".join(sorted(later)))
+
+
+def used_later(old: MonitorConfig, new: MonitorConfig) -> set[str]:
+    """Names of the settings that differ, and that a reload does not change."""
+    return {name for name in MonitorConfig.model_fields if getattr(old, name) != getattr(new, name)} - PER_CAMERA
+
+
 def _opens_anew(present: Camera, wanted: Camera) -> bool:
     """Whether a camera's stream must be opened again. For a change of the model alone, the stream stays open."""
     if present.opened_with != wanted.opened_with:
@@ -181,8 +212,3 @@ def _opens_anew(present: Camera, wanted: Camera) -> bool:
         return present.monitor is not None or wanted.judged_by != present.judged_by
     # A camera that learns takes a model of its own as soon as there is one. Another model ends its learning.
     return present.monitor is None and not wanted.own_model
-
-
-def _differing(old: MonitorConfig, new: MonitorConfig) -> set[str]:
-    """Names of the top-level settings in which two configs differ."""
-    return {name for name in MonitorConfig.model_fields if getattr(old, name) != getattr(new, name)}

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO, cast
 
 from rich.console import Console
 
@@ -33,6 +32,7 @@ from monitor.app.page_process import check_published, open_page
 from monitor.app.planning import calibration_store, growing_plan, grown, learned, warn_of_short_footage, watching
 from monitor.app.publishing import open_publishing
 from monitor.app.reload import Prepare, Reloader
+from monitor.app.run_output import RunOutput, where_kept
 from monitor.app.state_place import where_state_is
 from monitor.app.teaching_setup import open_teaching
 from monitor.delivery.mqtt_commands import Controls
@@ -62,10 +62,7 @@ from monitor.state_folder import MEMORIES
 from monitor.teaching.teacher import Teacher
 from monitor.text.logs import stderr_silenced
 from monitor.text.outside import safe
-from monitor.text.streams import write_patiently
-from monitor.text.terminals import can_redraw, output_may_fail
-from monitor.text.wording import joined
-from monitor.text.wrapping import wrapped
+from monitor.text.terminals import can_redraw
 
 log = logging.getLogger("monitor")
 
@@ -127,7 +124,7 @@ class Session:
         self._moments: MomentsSink | None = None
         self._dashboard: Dashboard | None = None
         self._page = ""
-        self._lost: OSError | None = None  # why a part of the output is lost
+        self._out = RunOutput(console)
         self._reloader: Reloader | None = None
         if options.scene is None:
             self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
@@ -150,7 +147,7 @@ class Session:
         learning, dashboard = self._learning, None
         unfinished: list[str] = []
         if self._judge is None and can_redraw(self._console) and not self._options.headless:
-            self._say(where_state_is(self._settings))  # the dashboard hides log lines
+            self._out.say(where_state_is(self._settings))  # the dashboard hides log lines
         with ExitStack() as stack:
             sinks = self._sinks(stack)
             dashboard = self._dashboard
@@ -184,23 +181,23 @@ class Session:
             outcome = Outcome(report, self.stop.is_set(), self._options.config, self._settings.cameras)
             self._publish_end(outcome.how_it_ended())
         if dashboard is not None:
-            self._print(dashboard.last_alerts(self._kept()))
-        self._print(summary(report, self._console.width))
+            places = where_kept(self._settings, self._options.record_alerts, demo=self._judge is not None)
+            self._out.print(dashboard.last_alerts(places))
+        self._out.print(summary(report, self._console.width))
         if self._judge is not None:
             result = self._judge.result()
             if result.episodes:
-                self._print("", result_table(result))
+                self._out.print("", result_table(result))
             evidence = self._settings.evidence
             scratch = self._options.scratch
             kept = evidence.enabled and not (scratch and evidence.folder.is_relative_to(scratch))
-            self._say(result_sentence(result), where_pictures_are(evidence.folder if kept else None))
+            self._out.say(result_sentence(result), where_pictures_are(evidence.folder if kept else None))
         if dashboard is not None and unfinished:  # these log lines disappeared with the dashboard
-            self._say("", *unfinished)
+            self._out.say("", *unfinished)
         if outcome.stopped and (nothing := outcome.nothing_came()):  # only a warning: the exit code is 0
             log.warning("%s", nothing)
         failures = outcome.problems(logged=dashboard is None)
-        if self._lost is not None:
-            failures.append(f"the summary could not be written ({self._lost.strerror or self._lost})")
+        failures += self._out.problems()
         if failures:
             raise RunError("; ".join(failures))
 
@@ -236,17 +233,6 @@ class Session:
         if self._publishing is not None:
             self._publishing.end(safe(how))
 
-    def _kept(self) -> str:
-        """Where the user finds all alerts after the run, in words; empty if they are not kept."""
-        settings, record = self._settings, self._options.record_alerts
-        journal = settings.publish.enabled and settings.journal.enabled and self._judge is None  # the demo's is deleted
-        places = {
-            f"the journal {settings.journal.path}": journal,
-            f"the evidence folder {settings.evidence.folder}": settings.evidence.enabled,
-            f"the record {record}": record is not None,
-        }
-        return joined([place for place, used in places.items() if used])
-
     def _ranked(self, publisher: Publisher | None, clip: Clip | None) -> MomentsSink:
         """The sink of the ranked day: its schedules are those of the last reload."""
         return moments_sink(self._settings, lambda name: self._current().schedule_of(name), publisher, clip)
@@ -269,24 +255,6 @@ class Session:
         return Controls(
             self._queue.ask, lambda name: self._current().budget_of(name), lambda name: self._current().is_armed(name)
         )
-
-    def _print(self, *parts: object) -> None:
-        """Print without the spaces at the ends of a table's lines, because the output may go to a file."""
-        with output_may_fail(self._lose):
-            with self._console.capture() as captured:
-                self._console.print(*parts, sep="\n", highlight=False)
-            text = "".join(line.rstrip() + "\n" for line in captured.get().splitlines())
-            write_patiently(cast(TextIO, self._console.file), text)
-
-    def _lose(self, error: OSError) -> None:
-        self._lost = error
-
-    def _say(self, *sentences: str) -> None:
-        """Print sentences. A terminal's lines break between words, never within a command."""
-        with output_may_fail(self._lose):
-            for sentence in sentences:
-                lines = wrapped(safe(sentence), self._console.width) if can_redraw(self._console) else [safe(sentence)]
-                write_patiently(cast(TextIO, self._console.file), "".join(f"{line}\n" for line in lines))
 
     def _sinks(self, stack: ExitStack) -> list[Sink]:
         """The sinks of the run, in the order publish, record, draw."""

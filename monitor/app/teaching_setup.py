@@ -14,16 +14,24 @@ from monitor.teaching.teacher import Teacher
 from monitor.teaching.verdict_store import VerdictStore, taught_path
 
 
+def open_verdicts(publishing: Publishing, stack: ExitStack) -> VerdictStore | None:
+    """The file of verdicts, until ``stack`` is closed; None without a journal, and clients are told why."""
+    if publishing.journal is None:
+        why = "this run keeps no journal, so nothing can be taught: run it without --no-journal"
+        publishing.publisher.desk.why_not = why
+        return None
+    return stack.enter_context(VerdictStore(taught_path(publishing.journal.path)))
+
+
 def open_teaching(settings: MonitorConfig, publishing: Publishing, stack: ExitStack, fleet: Fleet) -> Teacher | None:
     """The teacher of a run, until ``stack`` is closed; None without a journal, which gives events their ids.
 
     Raises ConfigError or RunError if the file cannot be used.
     """
     desk = publishing.publisher.desk
-    if publishing.journal is None:
-        desk.why_not = "this run keeps no journal, so nothing can be taught: run it without --no-journal"
+    store = open_verdicts(publishing, stack)
+    if store is None or publishing.journal is None:
         return None
-    store = stack.enter_context(VerdictStore(taught_path(publishing.journal.path)))
     teacher = Teacher(store, fleet, calibration_store(settings))
     teacher.serve_at(desk)
     places = places_of(settings, publishing.journal, store)

@@ -81,6 +81,7 @@ class Growing:
     ) -> None:
         self._folder, self._load, self._current, self._clock, self._start = folder, load, current, clock, link
         self._cameras: dict[str, _Camera] = {}
+        self._leaving: set[str] = set()
         self._link: MemoryLink | None = None
         self._again_at, self._delay_s = clock() + START_S, RESTART_S
         self._told_at, self._told_dropped = -float("inf"), 0
@@ -96,6 +97,11 @@ class Growing:
         """A camera is not watched any more, or its memory is frozen; what it knows is kept."""
         if self._cameras.pop(camera, None) is not None and self._link is not None:
             self._link.send(Message(camera, "end"))
+            self._leaving.add(camera)
+
+    def is_written(self, camera: str) -> bool:
+        """Whether what is known of a camera that has ended is in its file, or lost: another process may go on."""
+        return camera not in self._leaving or self._link is None
 
     def take(self, judgement: Judgement) -> None:
         """Take the judgement of the next frame of any camera."""
@@ -134,6 +140,8 @@ class Growing:
         self._look_at_process()
         for line in self._link.take_lines() if self._link is not None else ():
             camera = self._cameras.get(str(line.get("camera")))
+            if "ended" in line:
+                self._leaving.discard(str(line.get("camera")))
             if "warn" in line:
                 log.warning("%s: %s", line.get("camera"), redact(str(line["warn"])))
             if "say" in line:
@@ -161,6 +169,7 @@ class Growing:
             )  # fmt: skip
             self._link.close()
             self._link, self._told_dropped = None, 0
+            self._leaving.clear()
             self._again_at, self._delay_s = now + self._delay_s, min(2 * self._delay_s, LONGEST_RESTART_S)
         if self._link is None and self._cameras and now >= self._again_at:
             try:

@@ -33,7 +33,7 @@ Tell = Callable[[dict[str, Any]], None]
 class MemoryWorker:
     """The memories of all cameras of a run.
 
-    tell   gives a line: a camera with ``say``, ``warn`` or ``version``
+    tell   gives a line: a camera with ``say``, ``warn``, ``version``, or ``ended``: its memory is written, and let go
     clock  seconds, for checkpoints only
     write  writes a version
     """
@@ -56,6 +56,11 @@ class MemoryWorker:
         camera, kind = message.camera, message.kind
         if kind == "begin":
             self._begin(camera, Path(str(message.values["folder"])), float(message.values["settled_s"]))
+        elif kind == "end":
+            if camera in self._memories:
+                self._save(camera)
+                del self._memories[camera]
+            self._tell({"camera": camera, "ended": True})
         elif camera in self._memories:
             memory, folder = self._memories[camera]
             if kind == "look":
@@ -71,9 +76,6 @@ class MemoryWorker:
                 times = (float(message.values[name]) for name in ("from_s", "to_s"))
                 if not memory.judged_normal(*times):
                     self._tell({"camera": camera, "say": "what was judged normal is not kept any more"})
-            elif kind == "end":
-                self._save(camera)
-                del self._memories[camera]
         if self._clock() >= self._next_s:
             self.save()
 

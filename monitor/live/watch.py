@@ -54,6 +54,14 @@ class Watch:
         self._counted: dict[str, Sequence[tuple[float, int, float]]] = dict(counted or {})
         fleet.observe(self)
 
+    def recall(self, camera: str, counted: Sequence[tuple[float, int, float]]) -> None:
+        """What earlier runs, or others, have counted of a camera that is added later: as ``counted``."""
+        self._counted[camera] = counted
+
+    def counted_of(self, camera: str) -> Sequence[tuple[float, int, float]]:
+        """What was counted of a camera that was removed, with what was recalled of it."""
+        return self._counted.get(camera, ())
+
     def joined(self, member: Member) -> None:
         """Start learning if the camera has a plan for it; report the camera to the sinks if it has a monitor."""
         for part in self._counted.pop(member.name, ()):

@@ -32,6 +32,7 @@ class PublishSink(Sink):
     evidence      returns the names of the evidence files of an alert's event
     lost_after_s  a camera that gives no frames for this long is an alert, seconds
     published     called with each alert after it was sent, and the id of its event
+    picture       returns the JPEG of an alert's start or end; None: it is drawn from the alert's frame
     """
 
     def __init__(
@@ -40,10 +41,12 @@ class PublishSink(Sink):
         evidence: Callable[[Alert], Sequence[str]] = lambda _: (),
         lost_after_s: float = LOST_AFTER_S,
         published: Callable[[Alert, str], None] = lambda *_: None,
+        picture: Callable[[Alert], bytes | None] | None = None,
     ) -> None:
         self._publisher = publisher
         self._evidence = evidence
         self._published = published
+        self._picture = picture or snapshot_jpeg
         self._lost = LostCameras(lost_after_s)
         self._budgets = BudgetNews()
         self._elapsed_s = 0.0  # of the run, at the last report
@@ -79,7 +82,7 @@ class PublishSink(Sink):
             also=alert.also,
             evidence=self._evidence(alert),
             media_s=alert.media_s,
-            jpeg=None if alert.event.phase is Phase.UPDATE else snapshot_jpeg(alert),
+            jpeg=None if alert.event.phase is Phase.UPDATE else self._picture(alert),
             name="" if named is None else named.name,
             alike=None if named is None else named.alike,
         )
@@ -95,6 +98,10 @@ class PublishSink(Sink):
     def removed(self, camera: str) -> None:
         """End the alert about a lost camera that is no longer watched."""
         self._tell(self._lost.removed(camera))
+        self._tell_rest(camera)
+
+    def restarted(self, camera: str) -> None:
+        """The counting of a camera's alarms begins anew, although it stays in the run: publish what was counted."""
         self._tell_rest(camera)
 
     def tick(self, report: RunReport) -> None:

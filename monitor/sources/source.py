@@ -40,10 +40,13 @@ class Reader(ABC):
     """Nominal frames per second of the source, > 0; an estimate if the source does not report it."""
     sparing: bool = False
     """Whether ``spare`` has an effect."""
-    pid: int | None = None
-    """The process that decodes, if it is another one."""
     frame_name: str = ""
     """The name of the last grabbed frame, for display, if it has one (the name of an image file)."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process that decodes; None if it is this one."""
+        return None
 
     @abstractmethod
     def grab(self) -> Position | None:

@@ -193,7 +193,7 @@ class Teacher(Sink):
                 rest = rest[0], calibration.scale, *rest[2:]
                 if not would_alert(other.traits, *rest):
                     gone.append(event_id)
-            yield
+            yield None
         raised = monitor.calibration.scale.raised_by(calibration.scale)
         budget = f"a budget of {counted(per_day, 'false alarm')} per day"
         return Done(

@@ -15,7 +15,7 @@ from monitor.testing.captured import eventually
 from monitor.web.page_server import PageServer
 from monitor.web.web_listening import listening_socket
 from monitor.web.web_settings import WebSettings
-from tests.e2e.test_page_in_browser import DEADLINE_MS, FLAGS, open_page
+from tests.helpers.in_browser import DEADLINE_MS, FLAGS, open_page
 from tests.helpers.real_monitor import DEADLINE_S, RealMonitor, real_monitor
 from tests.helpers.web_page import PASSWORD, users_file
 

@@ -121,11 +121,15 @@ class IsolatedReader(Reader):
 
     def __init__(self, decoder: _Decoder, opened: Reply, read_timeout_s: float) -> None:
         self.fps, self.sparing = opened.fps, opened.index == 1
-        self.pid = decoder.process.pid
         self._decoder = decoder
         self._read_timeout_s = read_timeout_s
         self._image: Image | None = None
         self._share = 1.0
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._decoder.process.pid
 
     def grab(self) -> Position | None:
         """Step to the next frame; None at the end. Raises CaptureError, or StallError after the read timeout."""

@@ -129,7 +129,7 @@ def test_long_work_goes_step_by_step() -> None:
     assert decode_reply(_rest(steps)).said == "all"
 
 
-def _rest(steps: Generator[None, None, bytes]) -> bytes:
+def _rest(steps: Generator[bool | None, None, bytes]) -> bytes:
     while True:
         try:
             next(steps)

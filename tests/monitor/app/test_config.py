@@ -65,6 +65,7 @@ def test_a_file_lists_only_what_differs_and_flags_win_over_it(tmp_path: Path) ->
         ("[cameras.a]", "cameras.a.source"),
         ("[cameras]\na = 'rtsp://h/x'", "setting 'cameras.a': should be a group of settings: write [cameras.a]"),
         ("alert = 3", "setting 'alert': should be a group of settings: write [alert], and its settings below"),
+        ("engines = 'many'", "setting 'engines': must be \"auto\", or a number from 1 to 64"),
         ("[learning]\non = 'maybe'", "setting 'learning.on': should be true or false"),
         ("device = 'gpu'", "device"),
         ("analysis_fps = -1", "analysis_fps"),

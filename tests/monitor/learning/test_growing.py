@@ -118,6 +118,22 @@ def test_frames_and_alarms_are_sent_but_no_frame_that_is_not_scored() -> None:
     assert link.sent[-1].kind == "end"
 
 
+def test_a_camera_that_leaves_is_written_when_the_process_says_so_or_has_died() -> None:
+    run = Run()
+    link = run.after(START_S)
+    run.growing.end("door")
+    assert not run.growing.is_written("door")
+    link.lines.append({"camera": "door", "ended": True})
+    run.tick()
+    assert run.growing.is_written("door")
+    run.growing.begin(GrowingPlan("door", Path("models/door"), (160, 96)))
+    run.growing.end("door")
+    assert not run.growing.is_written("door")
+    link.died = "SIGKILL"
+    run.tick()
+    assert run.growing.is_written("door"), "there is nothing to wait for"
+
+
 def test_a_version_takes_over_and_is_loaded_again_if_the_settings_changed() -> None:
     run = Run()
     link = run.after(START_S)

@@ -105,6 +105,7 @@ def test_a_real_process_writes_its_memory_when_its_input_ends(tmp_path: Path) ->
             link.send(message)
         link.send(Message("door", "end"))
         assert eventually(lambda: MemoryStore(tmp_path / "memories").path("door").exists(), 60.0)
+        assert eventually(lambda: {"camera": "door", "ended": True} in link.take_lines(), 60.0)
     finally:
         link.close()
     assert link.ended == "exit code 0"

@@ -151,6 +151,7 @@ OTHER: dict[str, object] = {
     "node": "other",
     "device": "auto",
     "cpu_fallback": False,
+    "engines": 4,
     "queue": DEMO.queue.but(capacity=16),
     "publish": DEMO.publish.model_copy(update={"enabled": False}),
     "evidence": DEMO.evidence.but(enabled=True),

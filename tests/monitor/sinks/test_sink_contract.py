@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +20,8 @@ from monitor.app.changed_run import ChangedRun
 from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.demo import DemoJudge
+from monitor.app.engines.engine_wire import Wire
+from monitor.app.engines.relay_sink import RelaySink
 from monitor.delivery.ledger import Ledger
 from monitor.delivery.mqtt_commands import Controls
 from monitor.delivery.mqtt_link import MqttLink
@@ -106,6 +109,14 @@ def over_mqtt(_: Path) -> Iterator[Sink]:
             yield sink
 
 
+@contextmanager
+def relaying(_: Path) -> Iterator[Sink]:
+    """To a run that takes nothing for now."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield RelaySink(Wire(ours), lambda _: (), lambda: (0, (), ()), lambda _: ())
+
+
 def _never(plan: GrowingPlan) -> NoReturn:
     raise AssertionError(f"no version of {plan.camera} was written")
 
@@ -127,6 +138,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "record": lambda folder: Recorder(folder / "scores.jsonl", folder / "alerts.jsonl", sort=True),
     "demo": lambda _: plain(DemoJudge(SyntheticScene(duration_s=10.0))),
     "dashboard": lambda _: dashboard(),
+    "relay": relaying,
     "service manager": lambda folder: ServiceManagerSink({"NOTIFY_SOCKET": str(folder / "gone")}),
     "metrics": lambda _: MetricsSink(MetricsSettings(listen="127.0.0.1:0"), node="node-1", version="1.0"),
     "calibration": lambda folder: CalibrationSink(CalibrationStore(folder / "calibrations")),
@@ -157,6 +169,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
     known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher, PreviewSink, CameraControl}
+    known |= {RelaySink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1
