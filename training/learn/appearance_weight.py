@@ -1,4 +1,4 @@
-"""The weight of ``appearance`` beside ``motion``: how well it finds synthetic anomalies in footage that it has not seen.
+"""The weight of ``appearance`` beside ``motion``: how well it finds synthetic anomalies in unseen footage.
 
 Synthetic anomalies are made at 160x96 px (``synthetic_anomalies.py``). So a second memory is learned at this size, from
 the footage without its held-out part. Normal samples have objects pasted into them, too: what finds only pasting earns

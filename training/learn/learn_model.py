@@ -198,8 +198,6 @@ class _Fit:
         with self._report.steps(what, steps) if fast else nullcontext(_nothing) as step:
             for name, learner in learners.items():
                 try:
-                    if learner.whole_only and self._windows:
-                        raise UsageError(f"it learns from at most {in_words(WHOLE_FRAMES / LIVE_FPS)} of footage")
                     fitted = self._fit(learner, step)
                     kept = self._judged(learner, fitted.detector)
                 except UsageError as error:  # footage too short for this one can be enough for others
@@ -225,10 +223,14 @@ class _Fit:
         return learner.weigh(detector, others, self._never_learned(), self._report)
 
     def _fit(self, learner: Learner, step: Callable[[], None]) -> CrossFitted:
+        """Raises UsageError if the detector cannot learn from this footage."""
         settings, stretches = self._settings, self.normal.stretches
+        if learner.whole_only and self._windows:
+            raise UsageError(f"it learns from at most {in_words(WHOLE_FRAMES / LIVE_FPS)} of footage; give less")
+        learn_from = learner.fit_sample if self._windows and learner.fit_sample is not None else learner.fit
 
         def fit(clips: Sequence[Sequence[Frame]]) -> Detector:
-            return learner.fit(clips, settings.seed, settings.device, self._report)
+            return learn_from(clips, settings.seed, settings.device, self._report)
 
         if self._windows:
             detector = fit(stretches if learner.refit else without(stretches, self._pieces, FOLDS - 1))

@@ -33,6 +33,7 @@ class Learner:
            show the usual scores
     judge  (detector, held-out footage, report) -> the detector to keep, or None if it did not learn well enough; then
            it does not become part of the model
+    fit_sample  like ``fit``, for a sample of long footage that ``whole`` learns from afterwards; None: ``fit``
     weigh  (detector, footage without its held-out part, held-out footage, report) -> the detector with the weight that
            it has earned, or None if it has earned none. For a detector that has learned from the held-out footage, too
     whole_only  True if it has been measured only with footage that is kept completely; it is left out of longer footage
@@ -44,6 +45,7 @@ class Learner:
     refit: bool = True
     least_held_back_s: float = 0.0
     judge: Callable[[Detector, Clips, Report], Detector | None] = lambda detector, _clips, _report: detector
+    fit_sample: Callable[[Clips, int, str, Report], Detector] | None = None
     weigh: Callable[[Detector, Clips, Clips, Report], Detector | None] | None = None
     whole_only: bool = False
     whole: Callable[[Detector, float], LearnsAll | None] | None = None
@@ -53,6 +55,12 @@ def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  
     from monitor.detector.motion.motion_detector import Motion
 
     return Motion.fit(clips, seed)
+
+
+def _sampled_motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+    from monitor.detector.motion.motion_detector import Motion
+
+    return Motion.fit(clips, seed, perspective=False)
 
 
 def _whole_motion(sample: Detector, footage_s: float) -> LearnsAll:  # noqa: ARG001
@@ -117,7 +125,7 @@ def _judged_by_synthetic_anomalies(detector: Detector, clips: Clips, report: Rep
 
 
 LEARNERS = {
-    "motion": Learner(_motion, whole=_whole_motion),
+    "motion": Learner(_motion, fit_sample=_sampled_motion, whole=_whole_motion),
     "static": Learner(_static),
     "scene": Learner(_scene, whole=_whole_scene),
     "appearance": Learner(_appearance, weigh=_weighed_by_synthetic_anomalies, whole_only=True),

@@ -151,9 +151,7 @@ class Appearance(Detector):
         counts = coverage.counts.astype(np.int32).reshape(settings.grid)
         unscaled = cls(settings, axes, exemplars, counts, np.ones(1, np.float32))
         distances = [
-            unscaled._memory.distances(
-                frame.windows, axes.reduce(frame.descriptors), coverage.only_of(frame.block)
-            )
+            unscaled._memory.distances(frame.windows, axes.reduce(frame.descriptors), coverage.only_of(frame.block))
             for frame in seen
         ]
         scale = max(float(np.quantile(np.concatenate(distances), _SCALE_QUANTILE)), 1e-3)

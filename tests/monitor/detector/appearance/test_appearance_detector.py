@@ -103,5 +103,3 @@ def test_a_model_with_more_exemplars_than_it_has_room_for_is_refused() -> None:
 def test_the_same_footage_gives_the_same_memory() -> None:
     again = Appearance.fit([clip(20.0, 6.0, start) for start in (0.0, 53.0, 90.0)])
     assert all(np.array_equal(again.tensors()[name], tensor) for name, tensor in learned().tensors().items())
-
-
