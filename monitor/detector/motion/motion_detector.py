@@ -11,7 +11,7 @@ Where hours were learned by day and by infrared light, each has exemplars of its
 does what is usual there by day. Then speed and size have no extra weight: in hours of footage, exemplars show how fast
 and how large things are at each place, and ratios to a usual value have a heavy tail.
 
-Where only minutes were learned, speeds count in units of what is usual in a row of cells (``perspective.py``), because
+Where only minutes were learned, speeds count in units of what is usual in a row of cells (``usual_pace.py``), because
 things far from the camera move fewer pixels. And the score is that of 2x2 neighbouring cells: one thing, not all.
 
 If frames are more than 0.6 s apart, nothing can be followed from one to the next. Then only the size of what moves is
@@ -46,7 +46,7 @@ from monitor.detector.motion.cells import (
     reasons,
 )
 from monitor.detector.motion.exemplars import ExemplarMemory, k_centre
-from monitor.detector.motion.perspective import feature_factors, neighbours_mean, term_factors, usual_pace
+from monitor.detector.motion.usual_pace import feature_factors, neighbours_mean, term_factors, usual_pace
 from monitor.detector.motion.taught_cells import TaughtCells
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
@@ -154,7 +154,7 @@ class Motion(Detector):
     scale       (rows, columns) float32, > 0: the 98th percentile of the distance in held-out normal footage
     usual       (rows, columns, 12) float16: 99th percentile of the reasons' terms in training
     background  (height, width) uint8: median of the training footage
-    pace        (rows,) float32, > 0: usual speed of each row, see ``perspective.usual_pace``; None: the same everywhere
+    pace        (rows,) float32, > 0: usual speed of each row, see ``usual_pace.py``; None: the same everywhere
     unit        (16,) float32, > 0: like ``deviation``, of features that were divided by the pace; None without one
 
     If there is a pace, exemplars are divided by it and by ``unit``. Then ``deviation`` is for a memory that grows:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from monitor.detector.motion.cells import FEATURES, SPEED, TERMS
-from monitor.detector.motion.perspective import feature_factors, neighbours_mean, term_factors, usual_pace
+from monitor.detector.motion.usual_pace import feature_factors, neighbours_mean, term_factors, usual_pace
 
 
 def test_the_usual_speeds_of_rows_give_a_line() -> None:
