@@ -46,8 +46,8 @@ from monitor.detector.motion.cells import (
     reasons,
 )
 from monitor.detector.motion.exemplars import ExemplarMemory, k_centre
-from monitor.detector.motion.usual_pace import feature_factors, neighbours_mean, term_factors, usual_pace
 from monitor.detector.motion.taught_cells import TaughtCells
+from monitor.detector.motion.usual_pace import feature_factors, neighbours_mean, term_factors, usual_pace
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
 from monitor.stream.regimes import Regime, regime_of, small_picture
