@@ -176,7 +176,8 @@ class Appearance(Detector):
         return [self._score_one(observation) for observation in batch]
 
     def _score_one(self, observation: Observation) -> Detection:
-        frame, stream = observation.frame, observation.stream
+        frame = observation.frame
+        stream: AppearanceStream = observation.stream
         grey = frame.small.grey(self.size)
         if stream.said is not None and stream.said.score > 0 and stream.repeats(grey):
             return stream.said

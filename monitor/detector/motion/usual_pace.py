@@ -39,7 +39,8 @@ def usual_pace(terms: FloatArray, active: NDArray[np.bool_]) -> FloatArray:
     if mean <= 0:
         return np.ones(rows, np.float32)
     slope, level = np.polyfit(known, usual, 1, w=np.sqrt(count))
-    return (np.maximum(slope * np.arange(rows) + level, _LEAST * mean) / mean).astype(np.float32)
+    line = np.maximum(slope * np.arange(rows) + level, _LEAST * mean) / mean
+    return np.asarray(line, np.float32)
 
 
 def feature_factors(pace: FloatArray) -> FloatArray:
