@@ -12,6 +12,7 @@ import torch
 
 from benchmarks.lib.interleaved import Laps
 from benchmarks.lib.pictures import as_frames
+from monitor.detector.appearance.appearance_detector import Appearance
 from monitor.detector.base import Detector, Observation
 from monitor.detector.motion.cells import measure
 from monitor.detector.motion.motion_detector import Motion
@@ -73,6 +74,7 @@ def subjects(normal: Sequence[Image], net: TrueSightNet) -> list[Subject]:
         Subject("motion", partial(_motion, Motion.fit([clip]))),
         _whole(StaticAge.fit([clip])),
         _whole(SceneDetector.fit([clip])),
+        _whole(Appearance.fit([clip])),
         Subject("health", _health),
     ]
 

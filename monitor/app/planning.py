@@ -11,7 +11,7 @@ from pathlib import Path
 from monitor.app.config import MonitorConfig
 from monitor.app.own_model import Relearning, check_scene
 from monitor.app.place_config import place_rules
-from monitor.detector.registry import LATER, LEARNED, detector_class
+from monitor.detector.registry import LATER, LEARNABLE, LEARNED, detector_class
 from monitor.errors import ConfigError, ModelError, SourceError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import ModelBands
@@ -319,7 +319,7 @@ def growing_plan(camera: Camera, monitor: CameraMonitor, settings: MonitorConfig
 
 def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> LearningPlan:
     for name in settings.detectors or ():
-        if name not in LEARNED:
+        if name not in LEARNABLE:
             raise ConfigError(
                 f"setting 'detectors': '{name}' cannot be learned from a camera, and {source.name} has no model: leave "
                 f"it out, or give a model that has it (`{training_command('train')}`)"

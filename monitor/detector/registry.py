@@ -14,11 +14,15 @@ REGISTRY = {
     "motion": "monitor.detector.motion.motion_detector:Motion",
     "static": "monitor.detector.static_detector:StaticAge",
     "scene": "monitor.detector.scene.scene_detector:Scene",
+    "appearance": "monitor.detector.appearance.appearance_detector:Appearance",
 }
 
 
 LEARNED = ("motion", "static", "scene", "true-sight-2")
 """The detectors that are learned by default."""
+
+LEARNABLE = (*LEARNED, "appearance")
+"""All that a camera can learn: the setting ``detectors`` may name them."""
 
 LATER = frozenset({"true-sight-2"})
 """Those that are learned later, while the camera is already watched with the others."""

@@ -65,7 +65,8 @@ def test_every_detector_is_in_the_table_stage_by_stage() -> None:
     net = learn_a_little(normal[:4], steps=1)
     lines = table(subjects(normal, net), normal[: WARM_UP + 2], rounds=1, batches=(1, 2))
     names = [line.split()[0] for line in lines[1:]]
-    assert list(dict.fromkeys(names)) == ["true-sight", "true-sight-2", "motion", "static", "scene", "health"]
+    others = ["motion", "static", "scene", "appearance", "health"]
+    assert list(dict.fromkeys(names)) == ["true-sight", "true-sight-2", *others]
     assert [line[13:26].strip() for line in lines[1:5]] == ["five sizes", "network", "terms", "all of it"]
     assert all(float(value) > 0 for line in lines[1:] for value in line[26:].split())
 

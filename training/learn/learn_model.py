@@ -35,7 +35,7 @@ from monitor.types import Frame
 from training.learn.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
 from training.learn.held_out_windows import windows
 from training.learn.learners import LEARNERS, Learner, chosen
-from training.learn.normal_footage import Normal, Stretch, left_out, read_normal
+from training.learn.normal_footage import WHOLE_FRAMES, Normal, Stretch, left_out, read_normal
 from training.learn.suitability import check_suitable
 from training.learn.trial import why_worse
 from training.learn.whole_footage import LearnsAll, read_whole
@@ -199,7 +199,7 @@ class _Fit:
             for name, learner in learners.items():
                 try:
                     fitted = self._fit(learner, step)
-                    kept = learner.judge(fitted.detector, self._never_learned(), self._report)
+                    kept = self._judged(learner, fitted.detector)
                 except UsageError as error:  # footage too short for this one can be enough for others
                     refused = refused or error
                     self._report.say(f"warning: '{name}' is left out: {error}")
@@ -215,11 +215,22 @@ class _Fit:
             )
         return len(self._fitted) > before
 
+    def _judged(self, learner: Learner, detector: Detector) -> Detector | None:
+        """The detector to keep, with its weight, or None if it did not learn well enough."""
+        if learner.weigh is None:
+            return learner.judge(detector, self._never_learned(), self._report)
+        others = without(self.normal.stretches, self._pieces, FOLDS - 1)
+        return learner.weigh(detector, others, self._never_learned(), self._report)
+
     def _fit(self, learner: Learner, step: Callable[[], None]) -> CrossFitted:
+        """Raises UsageError if the detector cannot learn from this footage."""
         settings, stretches = self._settings, self.normal.stretches
+        if learner.whole_only and self._windows:
+            raise UsageError(f"it learns from at most {in_words(WHOLE_FRAMES / LIVE_FPS)} of footage; give less")
+        learn_from = learner.fit_sample if self._windows and learner.fit_sample is not None else learner.fit
 
         def fit(clips: Sequence[Sequence[Frame]]) -> Detector:
-            return learner.fit(clips, settings.seed, settings.device, self._report)
+            return learn_from(clips, settings.seed, settings.device, self._report)
 
         if self._windows:
             detector = fit(stretches if learner.refit else without(stretches, self._pieces, FOLDS - 1))

@@ -15,6 +15,9 @@ from training.progress import Report
 LEAST_AUC = 0.7
 """Lowest AUC on synthetic anomalies with which a network becomes part of a model; 0.5 is chance."""
 
+LEAST_AUC_ADDED = 0.6
+"""The same for a detector that only adds to another one. Its weight is then .04."""
+
 Clips = Sequence[Sequence[Frame]]
 
 
@@ -30,6 +33,10 @@ class Learner:
            show the usual scores
     judge  (detector, held-out footage, report) -> the detector to keep, or None if it did not learn well enough; then
            it does not become part of the model
+    fit_sample  like ``fit``, for a sample of long footage that ``whole`` learns from afterwards; None: ``fit``
+    weigh  (detector, footage without its held-out part, held-out footage, report) -> the detector with the weight that
+           it has earned, or None if it has earned none. For a detector that has learned from the held-out footage, too
+    whole_only  True if it has been measured only with footage that is kept completely; it is left out of longer footage
     whole  (detector fitted to a sample of long footage, seconds of that footage) -> what learns from all of it; None if
            the detector learns from the sample alone, and its result is None if this footage is too short for it
     """
@@ -38,6 +45,9 @@ class Learner:
     refit: bool = True
     least_held_back_s: float = 0.0
     judge: Callable[[Detector, Clips, Report], Detector | None] = lambda detector, _clips, _report: detector
+    fit_sample: Callable[[Clips, int, str, Report], Detector] | None = None
+    weigh: Callable[[Detector, Clips, Clips, Report], Detector | None] | None = None
+    whole_only: bool = False
     whole: Callable[[Detector, float], LearnsAll | None] | None = None
 
 
@@ -45,6 +55,12 @@ def _motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  
     from monitor.detector.motion.motion_detector import Motion
 
     return Motion.fit(clips, seed)
+
+
+def _sampled_motion(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+    from monitor.detector.motion.motion_detector import Motion
+
+    return Motion.fit(clips, seed, perspective=False)
 
 
 def _whole_motion(sample: Detector, footage_s: float) -> LearnsAll:  # noqa: ARG001
@@ -74,6 +90,24 @@ def _scene(clips: Clips, seed: int, device: str, report: Report) -> Detector:  #
     return Scene.fit(clips, seed)
 
 
+def _appearance(clips: Clips, seed: int, device: str, report: Report) -> Detector:  # noqa: ARG001
+    from monitor.detector.appearance.appearance_detector import Appearance
+
+    return Appearance.fit(clips, seed)
+
+
+def _weighed_by_synthetic_anomalies(
+    detector: Detector, learned: Clips, held_out: Clips, report: Report
+) -> Detector | None:
+    from monitor.detector.appearance.appearance_detector import Appearance
+    from training.learn.appearance_weight import synthetic_auc_of_appearance
+
+    assert isinstance(detector, Appearance)
+    auc = synthetic_auc_of_appearance(learned, held_out)
+    report.say(f"{detector.name}: AUC {auc:.2f} on synthetic anomalies in held-out footage")
+    return detector.with_auc(auc) if auc >= LEAST_AUC_ADDED else None
+
+
 def _true_sight2(clips: Clips, seed: int, device: str, report: Report) -> Detector:
     from training.learn.fit_clip_net import fit_true_sight2
 
@@ -91,9 +125,10 @@ def _judged_by_synthetic_anomalies(detector: Detector, clips: Clips, report: Rep
 
 
 LEARNERS = {
-    "motion": Learner(_motion, whole=_whole_motion),
+    "motion": Learner(_motion, fit_sample=_sampled_motion, whole=_whole_motion),
     "static": Learner(_static),
     "scene": Learner(_scene, whole=_whole_scene),
+    "appearance": Learner(_appearance, weigh=_weighed_by_synthetic_anomalies, whole_only=True),
     "true-sight-2": Learner(
         _true_sight2, refit=False, least_held_back_s=LEAST_LEARNING_S, judge=_judged_by_synthetic_anomalies
     ),

@@ -11,6 +11,9 @@ Where hours were learned by day and by infrared light, each has exemplars of its
 does what is usual there by day. Then speed and size have no extra weight: in hours of footage, exemplars show how fast
 and how large things are at each place, and ratios to a usual value have a heavy tail.
 
+Where only minutes were learned, speeds count in units of what is usual in a row of cells (``usual_pace.py``), because
+things far from the camera move fewer pixels. And the score is that of 2x2 neighbouring cells: one thing, not all.
+
 If frames are more than 0.6 s apart, nothing can be followed from one to the next. Then only the size of what moves is
 compared, at its place. A detector that has learned from such frames compares all frames in this way.
 """
@@ -43,6 +46,7 @@ from monitor.detector.motion.cells import (
 from monitor.detector.motion.exemplars import ExemplarMemory, cell_scale, chosen_exemplars
 from monitor.detector.motion.motion_settings import MotionSettings
 from monitor.detector.motion.taught_cells import TaughtCells
+from monitor.detector.motion.usual_pace import feature_factors, neighbours_mean, term_factors, usual_pace
 from monitor.detector.stored import check_tensors, read_settings
 from monitor.errors import ModelError, UsageError
 from monitor.stream.regimes import Regime, regime_of, small_picture
@@ -95,6 +99,11 @@ class Motion(Detector):
     scale       (rows, columns) float32, > 0: the 98th percentile of the distance in held-out normal footage
     usual       (rows, columns, 12) float16: 99th percentile of the reasons' terms in training
     background  (height, width) uint8: median of the training footage
+    pace        (rows,) float32, > 0: usual speed of each row, see ``usual_pace.py``; None: the same everywhere
+    unit        (16,) float32, > 0: like ``deviation``, of features that were divided by the pace; None without one
+
+    If there is a pace, exemplars are divided by it and by ``unit``. Then ``deviation`` is for a memory that grows:
+    it has no pace.
 
     With ``infrared``, exemplars, scale and usual have twice as many rows: those of infrared pictures come last.
 
@@ -113,10 +122,20 @@ class Motion(Detector):
         scale: FloatArray,
         usual: NDArray[np.float16],
         background: Image,
+        pace: FloatArray | None = None,
+        unit: FloatArray | None = None,
     ) -> None:
+        self._pace, self._unit = pace, unit
+        rows, columns = settings.cells
+        by_row = np.ones(rows, np.float32) if pace is None else pace
+        parts = settings.places[0] // rows
+        units = feature_factors(by_row) * (deviation if unit is None else unit)
+        self._units: FloatArray = np.repeat(units, columns, axis=0).astype(np.float32)
+        self._paces = np.tile(np.repeat(term_factors(by_row), columns, axis=0), (parts, 1))
         self._settings, self._exemplars, self._deviation, self._usual = settings, exemplars, deviation, usual
         self._scale, self._background = scale, background
         self._usual_terms = usual.astype(np.float32)
+        self._usual_paced = self._usual_terms.reshape(-1, len(TERMS)) / self._paces
         by_cell = exemplars.astype(np.float32).reshape(-1, *exemplars.shape[2:])
         self._memory = ExemplarMemory(by_cell, settings.neighbours, spaced=settings.spacing)
         self._area_memory = self._memory.only(AREA_FEATURE)
@@ -126,10 +145,12 @@ class Motion(Detector):
         self._slow = not exemplars[..., :_OF_FLOW].any()
 
     @classmethod
-    def fit(cls, clips: Iterable[Iterable[Frame]], seed: int = 0) -> Self:
+    def fit(cls, clips: Iterable[Iterable[Frame]], seed: int = 0, *, perspective: bool = True) -> Self:
         """Learn from clips of normal footage, each in order of time, best at 8 to 12 frames per second.
 
         From less than 1.7 frames per second on, it learns sizes only, see the module.
+
+        perspective: False for a sample of long footage, all of which is learned from later (``whole_motion.py``)
 
         Each clip is read once. At most 3,000 pictures (14 KB each) are kept: stretches of 3 s, spread evenly over
         longer footage. The scale is cross-fitted: each quarter of the footage is scored with the exemplars of the other
@@ -141,7 +162,13 @@ class Motion(Detector):
         stretches = footage.stretches()
         greys = [grey for stretch in stretches for _, grey in stretch]
         height, width = greys[0].shape
-        settings = MotionSettings(width=width, height=height, speed_weight=_SPEED_WEIGHT, area_weight=_AREA_WEIGHT)
+        settings = MotionSettings(
+            width=width,
+            height=height,
+            speed_weight=_SPEED_WEIGHT,
+            area_weight=_AREA_WEIGHT,
+            neighbours_only=perspective,
+        )
         chosen = np.linspace(0, len(greys) - 1, min(len(greys), _BACKGROUND_PICTURES)).astype(int)
         background = np.median([greys[i] for i in chosen], axis=0).astype(np.uint8)
         seen: list[Cells] = []
@@ -165,24 +192,31 @@ class Motion(Detector):
         active = np.stack([settings.active(cells) for cells in seen])
         if not active.any():
             raise UsageError("nothing moves in the normal footage for motion; give footage with its usual traffic")
-        deviation = np.maximum(features[active].std(axis=0), 1e-3).astype(np.float32)
-        # A direction that is rare everywhere would have almost no deviation. Then every stray pixel would score high.
-        deviation[:BINS] = np.maximum(deviation[:BINS], 0.5 * deviation[:BINS].max())
+        deviation = _deviation(features[active])
+        pace = unit = None
+        by_row = np.ones(len(active[0]), np.float32)
+        if settings.neighbours_only:
+            pace = by_row = usual_pace(terms, active)
+            features /= feature_factors(pace)[:, None]
+            unit = _deviation(features[active])
+        terms /= term_factors(by_row)[:, None]
+        features /= deviation if unit is None else unit
         everything = np.arange(len(seen))
 
         def taught(frames: NDArray[np.intp]) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-            return chosen_exemplars(settings, features[frames] / deviation, terms[frames], active[frames], rng)
+            exemplars, usual = chosen_exemplars(settings, features[frames], terms[frames], active[frames], rng)
+            return exemplars, (usual * term_factors(by_row)[:, None]).astype(np.float16)
 
         unscaled = np.ones(settings.cells, np.float32)
         distances: list[FloatArray] = []
         for fold in np.array_split(everything, _FOLDS):
             exemplars, usual = taught(np.setdiff1d(everything, fold))
-            others = cls(settings, exemplars, deviation, unscaled, usual, background)
+            others = cls(settings, exemplars, deviation, unscaled, usual, background, pace, unit)
             distances.extend(others._distances(seen[i]) for i in fold)
         exemplars, usual = taught(everything)
         by_cell = np.stack(distances).reshape(len(distances), -1)
         scale = cell_scale([own[own > 0] for own in by_cell.T]).reshape(settings.cells)
-        return cls(settings, exemplars, deviation, scale, usual, background)
+        return cls(settings, exemplars, deviation, scale, usual, background, pace, unit)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -211,7 +245,7 @@ class Motion(Detector):
 
     @property
     def deviation(self) -> FloatArray:
-        """(16,) float32, the unit of each feature."""
+        """(16,) float32, the unit of each feature for a memory without perspective."""
         return self._deviation
 
     def comparable(self, view: View) -> Cells:
@@ -237,6 +271,7 @@ class Motion(Detector):
             "speed_weight": 0.0,
             "area_weight": 0.0,
             "top_cells": _WHOLE_TOP_CELLS,
+            "neighbours_only": False,
         }
         settings = self._settings.model_copy(update=changes)
         return Motion(settings, exemplars, self._deviation, scale, usual, self._background)
@@ -265,14 +300,20 @@ class Motion(Detector):
             hour = hour_of(observation.frame)
             places, excused = self._with_lessons(self._lessons, cells, learned, hour, part)
         scores = scored_places(observation.frame, places, self.typical, least=0.0)
-        highest = np.sort(scores, axis=None)[-self._settings.top_cells :]
+        score = self._pooled(scores)
         strongest = np.unravel_index(int(scores.argmax()), scores.shape)
         traits = self._traits(cells, scored_places(observation.frame, learned, self.typical, least=0.0), part)
         if scores[strongest] <= 1:
-            return Detection(float(highest.mean()), scores, traits=traits, excused=excused)
+            return Detection(score, scores, traits=traits, excused=excused)
         zoom = observation.frame.image.shape[1] / self._settings.width
         why = reasons(cells.terms[strongest], self._usual_terms[self._rows(part)][strongest], zoom)
-        return Detection(float(highest.mean()), scores, why, traits, excused)
+        return Detection(score, scores, why, traits, excused)
+
+    def _pooled(self, scores: FloatArray) -> float:
+        """The score of a frame from those of its cells, (rows, columns)."""
+        if self._settings.neighbours_only:
+            return float(neighbours_mean(scores).max())
+        return float(np.sort(scores, axis=None)[-self._settings.top_cells :].mean())
 
     @property
     def origin(self) -> Motion:
@@ -284,7 +325,7 @@ class Motion(Detector):
         if not any(lesson.of(self.name) for lesson in lessons):
             return self._origin
         other = copy.copy(self._origin)
-        other._lessons = TaughtCells(lessons, self.grid, self._deviation)
+        other._lessons = TaughtCells(lessons, self.grid, self._units)
         return other
 
     def again(self, score: float, traits: Traits, hour: float | None) -> tuple[float, Bools | None]:
@@ -292,13 +333,13 @@ class Motion(Detector):
         if tuple(traits["grid"].tolist()) != self.grid:
             return score, None
         where = traits["cells"].astype(np.intp)
-        features = traits["features"].astype(np.float32) / self._deviation
+        features = traits["features"].astype(np.float32) / self._units[where]
         terms = traits["terms"].astype(np.float32)
         only_area = bool(traits["only_area"][0])
         part = int(traits["part"][0]) if self._settings.infrared and "part" in traits else 0
         places = where + part * math.prod(self.grid)
         found = self._compared(places, features, only_area=only_area)
-        scores = self._with_size(found, terms, self._usual_terms.reshape(-1, len(TERMS))[places])
+        scores = self._with_size(found, terms, places)
         excused = None
         if self._lessons is not None:
             scores, known = self._by_lessons(
@@ -306,7 +347,9 @@ class Motion(Detector):
             )
             excused = np.zeros(self.grid, bool)
             excused.ravel()[where[known]] = True
-        return float(np.sort(scores)[-self._settings.top_cells :].sum() / self._settings.top_cells), excused
+        everywhere = np.zeros(self.grid, np.float32)
+        everywhere.ravel()[where] = scores
+        return self._pooled(everywhere), excused
 
     def _traits(self, cells: Cells, scores: FloatArray, part: int) -> Traits | None:
         """The cells that are unusual, most unusual first; None if none is."""
@@ -316,13 +359,13 @@ class Motion(Detector):
         order = np.argsort(-flat, kind="stable")[:_MOST_TRAITS]
         where = order[flat[order] > _TOLD]
         terms = cells.terms.reshape(-1, len(TERMS))[where]
-        usual = self._usual_terms[self._rows(part)].reshape(-1, len(TERMS))[where]
+        places = where + part * math.prod(self.grid)
         return {
             "grid": np.array(self.grid, np.int16),
             "cells": where.astype(np.int16),
             "features": cells.features.reshape(-1, FEATURES)[where].astype(np.float16),
             "terms": terms.astype(np.float16),
-            "ratios": over_usual(terms, usual)[:, BINS:].astype(np.float16),
+            "ratios": self._ratios(terms, places)[:, BINS:].astype(np.float16),
             "scores": flat[where].astype(np.float16),
             "only_area": np.array([cells.only_area], np.uint8),
             "part": np.array([part], np.uint8),
@@ -335,7 +378,7 @@ class Motion(Detector):
         unusual = np.flatnonzero(learned.ravel() > _TOLD)
         if not len(unusual):
             return learned, None
-        features = cells.features.reshape(-1, FEATURES)[unusual] / self._deviation
+        features = cells.features.reshape(-1, FEATURES)[unusual] / self._units[unusual]
         terms = cells.terms.reshape(-1, len(TERMS))[unusual]
         found, known = self._by_lessons(
             lessons, unusual, features, terms, learned.ravel()[unusual], hour, part, only_area=cells.only_area
@@ -362,7 +405,7 @@ class Motion(Detector):
         known, places = np.isfinite(distance), where + part * math.prod(self.grid)
         units = np.where(known, distance, 0.0) / (_TOLERANCE * self._scale.ravel()[places])
         usual = np.maximum(self._usual_terms.reshape(-1, len(TERMS))[places], taught_terms)
-        by_lesson = self._with_size(np.maximum(units, 1e-6).astype(np.float32), terms, usual)
+        by_lesson = self._with_size(np.maximum(units, 1e-6).astype(np.float32), terms, places, usual)
         # As for what was learned: up to the usual, speed and size say nothing against a cell.
         scores = np.where(known, np.minimum(learned, by_lesson), learned).astype(np.float32)
         return scores, known & (units < 1) & (by_lesson < learned)
@@ -374,25 +417,44 @@ class Motion(Detector):
         distances  (n,) float32, to the nearest exemplars, not divided by the scale
         terms      (n, 12)
         """
-        scores = self._with_size(
-            distances / self._scale.ravel()[cells], terms, self._usual_terms.reshape(-1, len(TERMS))[cells]
-        )
+        scores = self._with_size(distances / self._scale.ravel()[cells], terms, cells)
         return float(np.sort(scores)[-self._settings.top_cells :].sum() / self._settings.top_cells)
 
     def _cell_scores(self, cells: Cells, part: int = 0) -> FloatArray:
         """The scores of all cells, (rows, columns) float32; 0 for one without motion. part: see MotionStream."""
-        return self._with_size(self._distances(cells, part), cells.terms, self._usual_terms[self._rows(part)])
+        places = np.arange(math.prod(self.grid)) + part * math.prod(self.grid)
+        found = self._with_size(self._distances(cells, part).ravel(), cells.terms.reshape(-1, len(TERMS)), places)
+        return found.reshape(self.grid)
 
     def _rows(self, part: int) -> slice:
         """The rows of the exemplars that pictures of this part are compared with."""
         rows = self._settings.cells[0]
         return slice(part * rows, (part + 1) * rows)
 
-    def _with_size(self, distances: FloatArray, terms: NDArray[np.floating], usual: FloatArray) -> FloatArray:
-        """Cells' distances in units of their scale (...), combined with speed and size; terms and usual: (..., 12)."""
-        ratios = over_usual(np.asarray(terms, np.float32), usual)
-        speed, area = self._settings.speed_weight * ratios[..., SPEED], self._settings.area_weight * ratios[..., AREA]
+    def _with_size(
+        self,
+        distances: FloatArray,
+        terms: NDArray[np.floating],
+        places: NDArray[np.integer],
+        usual: FloatArray | None = None,
+    ) -> FloatArray:
+        """Distances of cells (k,) in units of their scale, combined with speed and size.
+
+        terms   (k, 12)
+        places  (k,) numbers of the cells; with ``infrared``, those of infrared pictures are counted on
+        usual   (k, 12), if they are not those of the places
+        """
+        ratios = self._ratios(terms, places, usual)
+        speed, area = self._settings.speed_weight * ratios[:, SPEED], self._settings.area_weight * ratios[:, AREA]
         return np.where(distances > 0, np.sqrt(np.square(distances) + np.square(speed) + np.square(area)), distances)
+
+    def _ratios(
+        self, terms: NDArray[np.floating], places: NDArray[np.integer], usual: FloatArray | None = None
+    ) -> FloatArray:
+        """Terms (k, 12) in units of their usual values, (k, 12) float32."""
+        paces = self._paces[places]
+        known = self._usual_paced[places] if usual is None else usual / paces
+        return over_usual(np.asarray(terms, np.float32) / paces, known)
 
     def _distances(self, cells: Cells, part: int = 0) -> FloatArray:
         """Distances to the exemplars divided by the scale, (rows, columns) float32; 0 for a cell without motion."""
@@ -400,7 +462,7 @@ class Motion(Detector):
         scores = np.zeros(rows * columns, np.float32)
         active = self.active(cells)
         if len(active):
-            features = cells.features.reshape(-1, FEATURES)[active] / self._deviation
+            features = cells.features.reshape(-1, FEATURES)[active] / self._units[active]
             scores[active] = self._compared(active + part * len(scores), features, only_area=cells.only_area)
         return scores.reshape(rows, columns)
 
@@ -417,14 +479,15 @@ class Motion(Detector):
         return self._settings.model_dump()
 
     def tensors(self) -> Tensors:
-        """The five arrays of the constructor, by their names."""
-        return {
+        """The arrays of the constructor, by their names."""
+        found: Tensors = {
             "exemplars": self._exemplars,
             "deviation": self._deviation,
             "scale": self._scale,
             "usual": self._usual,
             "background": self._background,
         }
+        return found if self._pace is None or self._unit is None else {**found, "pace": self._pace, "unit": self._unit}
 
     @classmethod
     def load(
@@ -448,7 +511,17 @@ class Motion(Detector):
             "usual": ((rows, columns, len(TERMS)), np.float16),
             "background": ((given.height, given.width), np.uint8),
         }
+        if given.neighbours_only:
+            expected |= {"pace": ((given.cells[0],), np.float32), "unit": ((FEATURES,), np.float32)}
         check_tensors(cls.name, tensors, expected)
-        if min(tensors["scale"].min(), tensors["deviation"].min()) <= 0:
+        if min(tensors[name].min() for name in ("scale", "deviation", "pace", "unit") if name in expected) <= 0:
             raise ModelError("a scale of motion in this model is not above 0; train it again")
         return cls(given, *(tensors[name] for name in expected))
+
+
+def _deviation(features: FloatArray) -> FloatArray:
+    """The unit of each feature, (16,) float32, from those of active cells (n, 16)."""
+    deviation: FloatArray = np.maximum(features.std(axis=0), 1e-3).astype(np.float32)
+    # A direction that is rare everywhere would have almost no deviation. Then every stray pixel would score high.
+    deviation[:BINS] = np.maximum(deviation[:BINS], 0.5 * deviation[:BINS].max())
+    return deviation

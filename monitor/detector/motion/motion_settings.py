@@ -33,6 +33,9 @@ class MotionSettings(BaseModel):
         default=True,
         description="distances count in units of the exemplars' own spacing",
     )
+    neighbours_only: bool = Field(
+        default=False, description="the frame's score is the highest mean of 2x2 neighbouring cells, not of top_cells"
+    )
     infrared: bool = Field(default=False, description="infrared pictures have exemplars of their own")
 
     @field_validator("neighbours")

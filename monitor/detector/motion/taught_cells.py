@@ -20,18 +20,18 @@ _NEAR = 1  # a verdict about a place holds for cells that are this near
 class TaughtCells:
     """Features and terms of the cells of events that were judged normal.
 
-    lessons    those of one camera
-    grid       (rows, columns) of cells
-    deviation  (16,) float32, the unit of each feature
+    lessons  those of one camera
+    grid     (rows, columns) of cells
+    units    (cells, 16) float32, the unit of each feature at each cell
     """
 
-    def __init__(self, lessons: Sequence[Lesson], grid: tuple[int, int], deviation: FloatArray) -> None:
+    def __init__(self, lessons: Sequence[Lesson], grid: tuple[int, int], units: FloatArray) -> None:
         self._lessons = list(lessons)
         cells, features, terms, owner = [], [], [], []
         for number, lesson in enumerate(self._lessons):
             for traits in _thinned([t for t in lesson.of("motion") if tuple(t["grid"].tolist()) == grid]):
                 cells.append(traits["cells"].astype(np.intp))
-                features.append(traits["features"].astype(np.float32) / deviation)
+                features.append(traits["features"].astype(np.float32) / units[traits["cells"].astype(np.intp)])
                 terms.append(traits["terms"].astype(np.float32))
                 owner.append(np.full(len(traits["cells"]), number))
         self.features = np.concatenate(features) if features else np.zeros((0, FEATURES), np.float32)
@@ -54,7 +54,7 @@ class TaughtCells:
         """For each cell the distance to the nearest that was taught there, (k,), and the terms of it, (k, 12).
 
         cells     (k,) their numbers
-        features  (k, 16), divided by their deviation
+        features  (k, 16), divided by their units
         hour      time of day, see Lesson.holds_at
         only      compare only this feature
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from monitor.detector.appearance.appearance_detector import Appearance
 from monitor.detector.base import Detector, Observation, Tensors
 from monitor.detector.motion.motion_detector import Motion
 from monitor.detector.registry import REGISTRY, detector_class
@@ -71,6 +72,10 @@ def motion() -> DetectorCase:
         return reason.value / max(reason.usual, 5.0 if reason.unit == "px/s" else 10.0)
 
     return DetectorCase(Motion.fit(normal()), watched(), strength)
+
+
+def appearance() -> DetectorCase:
+    return DetectorCase(Appearance.fit(normal()).with_auc(0.8), watched())
 
 
 def static() -> DetectorCase:
@@ -138,6 +143,7 @@ CASES: dict[str, Callable[[], DetectorCase]] = {
     "brightness": brightness,
     "motion": motion,
     "static": static,
+    "appearance": appearance,
     "scene, patches": scene_patches,
     "scene, states": scene_states,
     "scene, pictures": scene_pictures,

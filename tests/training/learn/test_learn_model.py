@@ -121,10 +121,11 @@ def test_from_long_footage_motion_learns_every_frame_and_is_held_out_on_all_of_i
     monkeypatch.setattr("training.learn.whole_footage.SHORTEST_BLOCK_S", 2.0)
     monkeypatch.setitem(REGISTRY, "brightness", "monitor.testing.fakes:Brightness")
     monkeypatch.setitem(LEARNERS, "brightness", Learner(lambda *_: Brightness()))
-    settings = LearnSettings("door", tmp_path, ("motion", "brightness"))
+    settings = LearnSettings("door", tmp_path, ("motion", "brightness", "appearance"))
     [version] = learn([FootageSource(footage)], ["footage"], settings, QUIET)
     model = load_model(version)
     assert model.learned_from_all
+    assert [detector.name for detector in model.detectors] == ["motion", "brightness"], "appearance is for minutes"
     held_out = model.held_out
     assert len(held_out.time_s) == 200
     known = {name: np.isfinite(scores) for name, scores in held_out.scores.items()}
@@ -135,6 +136,7 @@ def test_from_long_footage_motion_learns_every_frame_and_is_held_out_on_all_of_i
     assert (held_out.scores["motion"][known["motion"]] > 0).mean() > 0.3
     detector = model.detectors[0]
     assert not detector.settings()["spacing"]
+    assert "pace" not in detector.tensors(), "exemplars of every place need no perspective"
     assert ModelScale(model, 1.0, SmoothingSettings()).scales["motion"].threshold > 1.0
 
 

@@ -17,7 +17,7 @@ from monitor.types import Detection, Frame, Traits
 from tests.helpers.gliding import clip
 
 GRID = (10, 20)
-UNIT = np.ones(FEATURES, np.float32)
+UNIT = np.ones((GRID[0] * GRID[1], FEATURES), np.float32)
 
 
 def traits(cells: Sequence[int], level: float = 1.0) -> Traits:

@@ -1,0 +1,1 @@
+"""Appearance: compares the texture of what moves with the textures learned at each place."""
