@@ -239,7 +239,7 @@ class MonitorConfig(Settings):
     """Device that networks run on: auto, cpu, cuda or cuda:N."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Number format of network computations. auto: bfloat16 if the hardware supports it, otherwise float32."""
-    engines: Engines = "auto"
+    engines: Engines = 1
     """Processes that share the work of watching. auto: one per two cores. Never more than there are cameras."""
     cpu_fallback: bool = True
     """True: if a GPU fails during a run, the run continues on the CPU. False: the run ends and reports the reason."""
