@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt, StringConstraints, TypeAdapter, Validat
 from monitor.alerts.message_parts import RECEIVED, WireModel
 from monitor.alerts.messages import SCHEMA, MalformedError
 from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
+from monitor.text.wording import joined
 
 MOST_NAME = 64
 """Longest name that a person may give to a kind of event, characters."""
@@ -23,8 +24,12 @@ _EventId = Annotated[str, StringConstraints(min_length=1, max_length=_MOST_EVENT
 _Camera = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/]+$")]
 _Unix = Annotated[float, Field(ge=0, le=1e11)]
 
-Kind = Literal["alerts", "evidence", "thresholds", "taught", "models"]
-"""What ``forget`` deletes: events in the journal, files of events, what thresholds have learned, verdicts, models."""
+Kind = Literal["alerts", "evidence", "moments", "taught", "thresholds", "models", "memories", "choices", "deliveries"]
+"""What ``forget`` deletes: events in the journal, files of events, files of the days' moments, verdicts, what
+thresholds have learned, models, the memories that grow, the budget and arming that clients chose, and what receivers
+such as MQTT remember."""
+TIMELESS: tuple[Kind, ...] = ("thresholds", "models", "memories", "choices", "deliveries")
+"""What holds for all times, so that it cannot be forgotten for a time only."""
 Alerting = Literal["as-scored", "always", "never"]
 """When an event with a name notifies: as its score says, always, or never."""
 
@@ -127,7 +132,7 @@ class Changes(ControlRequest):
 class Forget(ControlRequest):
     """Delete what is known of a camera.
 
-    from_at, to_at  only events of this time, unix seconds; None: no limit. For alerts, evidence and verdicts
+    from_at, to_at  only events of this time, unix seconds; None: no limit
     what            kinds of things to delete
     preview         True: only say what would be deleted
     """
@@ -136,13 +141,13 @@ class Forget(ControlRequest):
     camera: _Camera
     from_at: _Unix | None = None
     to_at: _Unix | None = None
-    what: Annotated[tuple[Kind, ...], Field(min_length=1, max_length=5)] = ("alerts", "evidence", "taught")
+    what: Annotated[tuple[Kind, ...], Field(min_length=1, max_length=9)] = ("alerts", "evidence", "moments", "taught")
 
     @model_validator(mode="after")
     def _no_times_without_times(self) -> Self:
-        timeless = sorted({"thresholds", "models"} & set(self.what))
+        timeless = [kind for kind in TIMELESS if kind in self.what]
         if timeless and (self.from_at is not None or self.to_at is not None):
-            raise ValueError(f"{' and '.join(timeless)} cannot be forgotten for a time only: leave out the times")
+            raise ValueError(f"{joined(timeless)} cannot be forgotten for a time only: leave out the times")
         return self
 
     preview: bool = True

@@ -13,7 +13,7 @@ from monitor.app.planning import bands_at, watching
 from monitor.errors import UsageError
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.drift import ModelBands
-from monitor.live.choice_store import ChoiceStore
+from monitor.live.choice_store import Choice, ChoiceStore
 from monitor.live.fleet import Fleet, Member
 from monitor.model.model_store import Model
 from monitor.text.wording import counted, listed
@@ -61,6 +61,14 @@ class Chooser:
             if _budget_of(member) not in (None, budget) and (member.name, budget) not in self._failed:
                 self._begin(member, budget)
                 return
+
+    def forget(self, camera: str) -> None:
+        """Undo what was chosen for a camera: everything is as the config says. Raises RunError."""
+        self._store.choose(camera, Choice())
+        self._failed.clear()
+        member = self._fleet.get(camera)
+        if member is not None:
+            self._fleet.replace(watching(member.camera, self._current(), member.camera.model, member.monitor))
 
     def _begin(self, member: Member, budget: float) -> None:
         """Compute in a thread what takes long: a model of days has bands of seconds."""

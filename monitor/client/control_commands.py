@@ -25,12 +25,13 @@ from monitor.alerts.control import (
 )
 from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT
 from monitor.client.controller import ANSWER_S, Controller
-from monitor.client.forget_request import forget_request
+from monitor.client.forget_request import WITHOUT_TIMES, forget_request
 from monitor.errors import MonitorError, UsageError, first_problem
 from monitor.reading import MB, parse_json, read_file
 from monitor.text.command_line import say_error
 from monitor.text.durations import local_time
 from monitor.text.outside import safe
+from monitor.text.wording import joined
 from monitor.text.wrapping import complain
 
 Endpoint = Annotated[str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")]
@@ -46,7 +47,7 @@ End = Annotated[str | None, typer.Option("--to", metavar="AGE|TIME", help="Only 
 Everything = Annotated[bool, typer.Option("--all", help="Of all times.")]
 What = Annotated[
     list[str] | None,
-    typer.Option(metavar="KIND", help="alerts, evidence, taught, thresholds or models; repeat it. Default: all."),
+    typer.Option(metavar="KIND", help=f"One of {joined(WITHOUT_TIMES)}; repeat it. Default: all."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete. Without it, only say what would be deleted.")]
 PREVIEW_S = 60.0

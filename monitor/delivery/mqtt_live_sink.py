@@ -11,6 +11,7 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ from monitor.delivery.mqtt_topics import (
     OFFLINE,
     ON,
     ONLINE,
+    SNAPSHOT,
     UNKNOWN,
     Topics,
     camera_config,
@@ -79,6 +81,7 @@ class MqttLiveSink(Sink):
         self._published: dict[str, bytes] = {}
         self._seen: dict[str, float] = {}  # camera -> when a report last named it
         self._before: set[str] = set()  # cameras of earlier runs
+        self._to_forget: set[str] = set()
         self._stage = Stage("mqtt-states", self._work, self._on_error)
 
     def __enter__(self) -> Self:
@@ -93,6 +96,15 @@ class MqttLiveSink(Sink):
     def tick(self, report: RunReport) -> None:
         """Leave the report for the thread."""
         self._report = report
+
+    def forget(self, camera: str) -> Callable[[], bool]:
+        """Let the thread delete the picture of a camera's last alert from the broker, and what commands were told.
+
+        Returns a function that says whether it has; without a connection, it does so at the next one.
+        """
+        self._to_forget.add(camera)
+        self._link.wake()
+        return lambda: camera not in self._to_forget or not self._link.connected
 
     def _work(self) -> None:
         while not self._stop.is_set():
@@ -123,6 +135,10 @@ class MqttLiveSink(Sink):
         report = self._report
         if report is None or not self._link.connected:
             return
+        for name in tuple(self._to_forget):
+            self._answers.pop(name, None)
+            if self._link.send(self._topics.of(name, SNAPSHOT), b"", retain=True) is not None:
+                self._to_forget.discard(name)
         present = [camera.name for camera in report.cameras]
         self._seen |= dict.fromkeys(present, now)
         self._remove_gone(now)

@@ -56,6 +56,9 @@ class MemoryWorker:
         camera, kind = message.camera, message.kind
         if kind == "begin":
             self._begin(camera, Path(str(message.values["folder"])), float(message.values["settled_s"]))
+        elif kind == "forget":
+            self._memories.pop(camera, None)
+            self._store.forget(camera)
         elif camera in self._memories:
             memory, folder = self._memories[camera]
             if kind == "look":
