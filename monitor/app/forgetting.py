@@ -105,9 +105,7 @@ class Forgetter:
         if counts.get("model version") and delete and not self._at_rest:
             notes.append("a camera that is watched now keeps its model until the monitor starts again")
         if aside := camera_traces.set_aside(places):
-            notes.append(
-                f"delete damaged files that were set aside yourself: {listed(aside, 3)}"
-            )
+            notes.append(f"delete damaged files that were set aside yourself: {listed(aside, 3)}")
         said = _sentence(request, counts, delete=delete)
         # The record of changes must not name the camera: it would be the last trace of it.
         note = f"what was known of a camera was deleted: {_found(counts)}" if whole else None

@@ -80,6 +80,7 @@ class Trouble(StrEnum):
     """The detail is FFmpeg's message."""
     CRASHED = "crashed"
     HUNG = "hung"
+    TOO_BUSY = "too-busy"
     BROKEN = "broken"
     """The probe itself failed."""
 

@@ -91,6 +91,10 @@ _SENTENCES: dict[Trouble, tuple[str, str]] = {
         "[capture] such a crash cannot end the monitor",
     ),
     Trouble.HUNG: ("it hung while {detail}, so the check was stopped", "restart the camera; check its network"),
+    Trouble.TOO_BUSY: (
+        "this machine is too busy to check it: the check was stopped while {detail}",
+        "end other programs, or check again when the load is lower; this says nothing about the camera",
+    ),
     Trouble.BROKEN: ("the check itself failed: {detail}", "please report it"),
 }
 

@@ -229,6 +229,6 @@ def test_a_forgotten_camera_leaves_no_file_and_no_message(tmp_path: Path) -> Non
         bus.now = PUBLISH_AFTER_S + 1
         sink.forget("cam", 0.0, 1e12)
         sink.forget("cam", 0.0, float("inf"))
-        sink.tick(RunReport([], 0.0, [], 0.0, "running"))
+        sink.tick(RunReport(1.0, 0, ()))
     assert bus.sent == []
     assert [path for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".mp4")] == []
