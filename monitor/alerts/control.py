@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from monitor.alerts.message_parts import RECEIVED, WireModel
 from monitor.alerts.messages import SCHEMA, MalformedError
@@ -102,6 +110,12 @@ class Name(ControlRequest):
     alert: Alerting
 
 
+def _in_range(per_day: float | None) -> float | None:
+    if per_day is not None and not LEAST_PER_DAY <= per_day <= MOST_PER_DAY:
+        raise ValueError(f"give a budget from {LEAST_PER_DAY:f} to {MOST_PER_DAY:.0f} false alarms per day")
+    return per_day
+
+
 class Budget(ControlRequest):
     """Set the budget of a camera.
 
@@ -110,7 +124,7 @@ class Budget(ControlRequest):
 
     request: Literal["budget"] = "budget"
     camera: _Camera
-    per_day: Annotated[float | None, Field(ge=LEAST_PER_DAY, le=MOST_PER_DAY)]
+    per_day: Annotated[float | None, AfterValidator(_in_range)]
 
 
 class Arm(ControlRequest):
@@ -183,7 +197,8 @@ def decode_request(payload: bytes) -> AnyRequest:
         first = error.errors(include_url=False, include_input=False)[0]
         # The first step is the name of the kind of request, which the request names itself.
         place = ".".join(str(step) for step in first["loc"][1:] or first["loc"])
-        raise MalformedError(f"{place or 'request'}: {first['msg']}"[:300]) from None
+        words = str(first["msg"]).removeprefix("Value error, ")
+        raise MalformedError(f"{place or 'request'}: {words}"[:300]) from None
 
 
 def decode_reply(payload: bytes) -> ControlReply:

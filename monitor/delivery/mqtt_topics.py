@@ -228,11 +228,11 @@ def camera_config(topics: Topics, camera: str, *, picture: bool, commands: bool 
     # With its platform alone, Home Assistant removes an entity.
     components |= changing if commands else {what: {"platform": one["platform"]} for what, one in changing.items()}
     if picture:
-        components["snapshot"] = component(
+        components[SNAPSHOT] = component(
             "image",
-            "snapshot",
+            SNAPSHOT,
             "Last alert",
-            image_topic=topics.of(camera, "snapshot"),
+            image_topic=topics.of(camera, SNAPSHOT),
             content_type="image/jpeg",
         )
     return {
