@@ -190,6 +190,8 @@ def _request(source: Source, checkup: Checkup, footage_s: float) -> Request:
         options=source.link.options if isinstance(source, CameraSource) else {},
     )
     opening_s = capture.open_timeout_s + request.patient_open_s
+    if "rtsp_transport" in request.options:  # the other one is tried, too
+        opening_s += capture.open_timeout_s + capture.read_timeout_s
     wait_s = opening_s + 2 * request.patience_s if source.live else _SLOW_FILE_S
     return replace(request, deadline_s=_START_S + wait_s + longest_s)
 

@@ -63,6 +63,8 @@ class Trouble(StrEnum):
     REFUSED = "refused"
     PROXY = "proxy"
     CERTIFICATE = "certificate"
+    TRANSPORT = "transport"
+    """The detail is the transport that is set, ``UDP`` or ``TCP``."""
     SILENT = "silent"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"

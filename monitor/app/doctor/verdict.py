@@ -57,6 +57,10 @@ _SENTENCES: dict[Trouble, tuple[str, str]] = {
         "its certificate is refused: {detail}",
         "check the setting 'ca' of the camera and the host in its address, or remove the check",
     ),
+    Trouble.TRANSPORT: (
+        "this camera gives no pictures over {detail}, but over the other transport it does",
+        "remove transport of this camera",
+    ),
     Trouble.SILENT: (
         "{host} accepts the connection but does not answer within {open_s:g} s",
         "restart the camera, check that port {port} is for {scheme}, or raise open_timeout_s",

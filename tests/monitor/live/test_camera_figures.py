@@ -236,3 +236,12 @@ def test_alarms_that_people_are_notified_of_count_beside_the_time_watched() -> N
     over = figures.report("cam", "test", CaptureStatus(CameraState.ONLINE, 0.0), QueueCounters(), monitor, 100.0)
     assert over.state is CameraState.OVER_BUDGET
     assert "promised 1: the threshold does not hold what it promises here" in over.detail
+
+
+def test_the_budget_is_known_before_the_camera_is_open() -> None:
+    monitor = monitor_of("cam")
+    monitor.scale = monitor.scale.with_budget(100.0)
+    status = CaptureStatus(CameraState.CONNECTING)
+    report = CameraFigures().report("cam", "test", status, QueueCounters(), monitor, 100.0)
+    assert report.promise is not None
+    assert report.promise.promised_per_day == 100.0
