@@ -51,6 +51,12 @@ class _File(Settings):
 _FILE = TypeAdapter(_File)
 
 
+def read_choices(path: Path) -> dict[str, Choice]:
+    """The choices of a file, by camera. Changes nothing. Raises OSError; ValueError if the file is damaged."""
+    found = _FILE.validate_json(read_file(path, MB))
+    return {name: Choice(each.per_day, each.armed) for name, each in found.cameras.items()}
+
+
 class ChoiceStore:
     """The choices of all cameras. Any thread may read; only the main thread writes.
 
@@ -87,7 +93,7 @@ class ChoiceStore:
 
     def _load(self) -> dict[str, Choice]:
         try:
-            found = _FILE.validate_json(read_file(self.path, MB))
+            return read_choices(self.path)
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -101,4 +107,3 @@ class ChoiceStore:
                 aside = self.path
             log.warning("%s is damaged, kept as %s: budgets and arming are as the config says", self.path, aside)
             return {}
-        return {name: Choice(each.per_day, each.armed) for name, each in found.cameras.items()}
