@@ -50,7 +50,7 @@ from monitor.text.commands import client_command, monitor_command, training_comm
 from monitor.text.durations import parse_duration
 from monitor.text.logs import log_to_stderr
 from monitor.text.terminals import can_redraw, output_may_fail
-from monitor.text.wrapping import for_stream
+from monitor.text.wrapping import complain, for_stream
 
 FIRST_STEPS = """\
 [bold]True Sight[/] watches fixed cameras, learns what is normal, and alerts on anything else.
@@ -374,6 +374,11 @@ def start() -> NoReturn:
         from monitor.app.forget_command import app as forget
 
         run_app(forget, sys.argv[2:], f"{Path(sys.argv[0]).name} forget")
+    for before, word in zip(sys.argv[1:], sys.argv[2:], strict=False):
+        if word in ("doctor", "discover", "forget") and not before.startswith("-") and not Path(word).exists():
+            program = Path(sys.argv[0]).name
+            complain(f"error: {word} is a command: write it first, as in `{program} {word} ...`, then the options")
+            sys.exit(2)
     run_app(app)
 
 

@@ -87,4 +87,5 @@ class ShortageError(CaptureError):
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """The first problem: the dotted name of the field ("" for the whole input), and what is wrong with it."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    return ".".join(str(part) for part in problem["loc"]), problem["msg"]
+    words = problem["msg"].removeprefix("Value error, ")  # the library's mark of a sentence of our own
+    return ".".join(str(part) for part in problem["loc"]), words

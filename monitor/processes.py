@@ -12,11 +12,14 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 MOST_MEMORY = 4 * 2**30
 """Memory of a decoder, bytes: a stream that claims gigantic pictures must not take the memory of the machine."""
+_BUSY = 0.2  # of the time; one that hangs still has a thread that wakes up now and then
 _ROOT = Path(__file__).resolve().parents[1]
 _PARENT = "TRUE_SIGHT_PARENT"
 _PR_SET_PDEATHSIG = 1
@@ -81,6 +84,63 @@ def how_it_died(returncode: int) -> str:
         return signal.Signals(-returncode).name
     except ValueError:
         return f"signal {-returncode}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What a process did with its time; each part is a share of it, and more than 1 with several threads.
+
+    used    on a core
+    waited  ready to run, while other programs used the cores, or waiting for the disk
+    """
+
+    used: float
+    waited: float
+
+    @property
+    def busy(self) -> bool:
+        """Whether it did its work, as fast as the machine let it. One that hangs in a call does neither."""
+        return self.used + self.waited >= _BUSY
+
+    @property
+    def starved(self) -> bool:
+        """Whether the machine let it wait."""
+        return self.waited >= _BUSY
+
+
+class ChildWork:
+    """Measures what another process does with its time, from the creation on. Linux only; otherwise, all is 0.
+
+    From ``/proc/PID/task/*/schedstat``: time on a core in ns, then time waiting for a core in ns. pid: of the process
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._seen_s, self._used_s, self._waited_s = time.monotonic(), *self._read()
+
+    def shares(self) -> Shares:
+        """Since the last call."""
+        (used_s, waited_s), now_s = self._read(), time.monotonic()
+        elapsed_s = max(1e-3, now_s - self._seen_s)
+        waited = max(0.0, waited_s - self._waited_s) / elapsed_s
+        found = Shares(max(0.0, used_s - self._used_s) / elapsed_s, 1.0 if self._waits_for_disk() else waited)
+        self._seen_s, self._used_s, self._waited_s = now_s, used_s, waited_s
+        return found
+
+    def _read(self) -> tuple[float, float]:
+        """Seconds on a core and waiting for one, of all threads."""
+        used_ns = waited_ns = 0
+        for path in Path(f"/proc/{self._pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError, ValueError, IndexError):  # the thread has ended
+                used, waited, *_ = path.read_text().split()
+                used_ns, waited_ns = used_ns + int(used), waited_ns + int(waited)
+        return used_ns / 1e9, waited_ns / 1e9
+
+    def _waits_for_disk(self) -> bool:
+        try:
+            return Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()[0] == "D"
+        except (OSError, IndexError):
+            return False
 
 
 def limit_memory(most: int = MOST_MEMORY) -> None:

@@ -8,11 +8,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, PositiveInt, StringConstraints, TypeAdapter, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from monitor.alerts.message_parts import RECEIVED, WireModel
 from monitor.alerts.messages import SCHEMA, MalformedError
 from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
+from monitor.text.wording import joined
 
 MOST_NAME = 64
 """Longest name that a person may give to a kind of event, characters."""
@@ -29,8 +38,12 @@ _Times = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 _Source = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
 _Unix = Annotated[float, Field(ge=0, le=1e11)]
 
-Kind = Literal["alerts", "evidence", "thresholds", "taught", "models"]
-"""What ``forget`` deletes: events in the journal, files of events, what thresholds have learned, verdicts, models."""
+Kind = Literal["alerts", "evidence", "moments", "taught", "thresholds", "models", "memories", "choices", "deliveries"]
+"""What ``forget`` deletes: events in the journal, files of events, files of the days' moments, verdicts, what
+thresholds have learned, models, the memories that grow, the budget and arming that clients chose, and what receivers
+such as MQTT remember."""
+TIMELESS: tuple[Kind, ...] = ("thresholds", "models", "memories", "choices", "deliveries")
+"""What holds for all times, so that it cannot be forgotten for a time only."""
 Alerting = Literal["as-scored", "always", "never"]
 """When an event with a name notifies: as its score says, always, or never."""
 
@@ -105,6 +118,12 @@ class Name(ControlRequest):
     alert: Alerting
 
 
+def _in_range(per_day: float | None) -> float | None:
+    if per_day is not None and not LEAST_PER_DAY <= per_day <= MOST_PER_DAY:
+        raise ValueError(f"give a budget from {LEAST_PER_DAY:f} to {MOST_PER_DAY:.0f} false alarms per day")
+    return per_day
+
+
 class Budget(ControlRequest):
     """Set the budget of a camera.
 
@@ -114,7 +133,7 @@ class Budget(ControlRequest):
 
     request: Literal["budget"] = "budget"
     camera: _Camera
-    per_day: Annotated[float | None, Field(ge=LEAST_PER_DAY, le=MOST_PER_DAY)]
+    per_day: Annotated[float | None, AfterValidator(_in_range)]
     preview: bool = False
 
 
@@ -232,7 +251,7 @@ class Changes(ControlRequest):
 class Forget(ControlRequest):
     """Delete what is known of a camera.
 
-    from_at, to_at  only events of this time, unix seconds; None: no limit. For alerts, evidence and verdicts
+    from_at, to_at  only events of this time, unix seconds; None: no limit
     what            kinds of things to delete
     preview         True: only say what would be deleted
     """
@@ -241,13 +260,13 @@ class Forget(ControlRequest):
     camera: _Camera
     from_at: _Unix | None = None
     to_at: _Unix | None = None
-    what: Annotated[tuple[Kind, ...], Field(min_length=1, max_length=5)] = ("alerts", "evidence", "taught")
+    what: Annotated[tuple[Kind, ...], Field(min_length=1, max_length=9)] = ("alerts", "evidence", "moments", "taught")
 
     @model_validator(mode="after")
     def _no_times_without_times(self) -> Self:
-        timeless = sorted({"thresholds", "models"} & set(self.what))
+        timeless = [kind for kind in TIMELESS if kind in self.what]
         if timeless and (self.from_at is not None or self.to_at is not None):
-            raise ValueError(f"{' and '.join(timeless)} cannot be forgotten for a time only: leave out the times")
+            raise ValueError(f"{joined(timeless)} cannot be forgotten for a time only: leave out the times")
         return self
 
     preview: bool = True
@@ -284,7 +303,8 @@ def decode_request(payload: bytes) -> AnyRequest:
         first = error.errors(include_url=False, include_input=False)[0]
         # The first step is the name of the kind of request, which the request names itself.
         place = ".".join(str(step) for step in first["loc"][1:] or first["loc"])
-        raise MalformedError(f"{place or 'request'}: {first['msg']}"[:300]) from None
+        words = str(first["msg"]).removeprefix("Value error, ")
+        raise MalformedError(f"{place or 'request'}: {words}"[:300]) from None
 
 
 def decode_reply(payload: bytes) -> ControlReply:

@@ -202,17 +202,22 @@ class Journal:
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
 
-    def forget(self, camera: str, from_at: float, to_at: float, *, delete: bool) -> Generator[None, None, int]:
+    def forget(
+        self, camera: str, from_at: float, to_at: float, *, delete: bool, at_rest: bool = False
+    ) -> Generator[None, None, int]:
         """Delete, or only count, the messages about a camera that were sent in this time (unix seconds), step by step.
 
-        Returns their number. Raises JournalError.
+        at_rest: no monitor runs; otherwise, the messages of an event that is open now stay. Returns their number.
+        Raises JournalError.
         """
         topics = [f"{kind}{camera}/" for kind in STORED_TOPICS]
         after, count, done = 0, 0, False
         while not done:
             try:
                 with damage_as_such():
-                    after, found, done = self._file.forget(after, topics, from_at, to_at, delete=delete)
+                    after, found, done = self._file.forget(
+                        after, topics, from_at, to_at, delete=delete, at_rest=at_rest
+                    )
                     if done and delete:
                         self._file.wipe()
             except sqlite3.DatabaseError as error:

@@ -221,12 +221,14 @@ class JournalFile:
         return True
 
     def forget(
-        self, after: int, topics: Sequence[str], from_at: float, to_at: float, *, delete: bool
+        self, after: int, topics: Sequence[str], from_at: float, to_at: float, *, delete: bool, at_rest: bool = False
     ) -> tuple[int, int, bool]:
         """Do one small step: delete, or only count, messages of these topics that were sent in this time.
 
-        after: look at messages after this position. Events that are open now keep their messages. Returns the position
-        to go on after, the number of messages found, and whether that was all.
+        after    look at messages after this position
+        at_rest  no monitor runs, so no event is open; otherwise, events that are open now keep their messages
+
+        Returns the position to go on after, the number of messages found, and whether that was all.
         """
         rows = self._db.execute(
             "SELECT position, topic, sent_at, position IN (SELECT position FROM open_events) FROM messages "
@@ -236,12 +238,17 @@ class JournalFile:
         found = [
             position
             for position, topic, sent_at, open_now in rows
-            if topic in topics and isinstance(sent_at, float) and from_at <= sent_at <= to_at and not open_now
+            if topic in topics
+            and isinstance(sent_at, float)
+            and from_at <= sent_at <= to_at
+            and not (open_now and not at_rest)
         ][:FORGET_ROWS]
         if delete and found:
             self._db.execute("PRAGMA secure_delete = ON").fetchall()  # zeros what is deleted
             with self._transaction():
-                self._db.executemany("DELETE FROM messages WHERE position = ?", [(position,) for position in found])
+                for table in ("messages", "open_events") if at_rest else ("messages",):
+                    delete_rows = f"DELETE FROM {table} WHERE position = ?"  # noqa: S608 - names of our own tables
+                    self._db.executemany(delete_rows, [(position,) for position in found])
         if len(found) == FORGET_ROWS:
             return found[-1], len(found), False
         return (rows[-1][0] if rows else after), len(found), len(rows) < SCAN_ROWS

@@ -46,6 +46,10 @@ class Choice(Settings):
     added: LinkConfig | None = None
     """A camera that somebody has added; None for a camera of the config file or the command line."""
 
+    def forgotten(self) -> Choice:
+        """The choice of a camera that is forgotten. What protects privacy or says what is watched stays."""
+        return Choice(masks=self.masks, zones=self.zones, added=self.added)
+
 
 class _File(Settings):
     version: int = Field(_VERSION, ge=1, le=_VERSION)
@@ -53,6 +57,11 @@ class _File(Settings):
 
 
 _FILE = TypeAdapter(_File)
+
+
+def read_choices(path: Path) -> dict[str, Choice]:
+    """The choices of a file, by camera. Changes nothing. Raises OSError; ValueError if the file is damaged."""
+    return _FILE.validate_json(read_file(path, _LARGEST)).cameras
 
 
 class ChoiceStore:

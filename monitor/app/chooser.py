@@ -64,6 +64,14 @@ class Chooser:
                 self._begin(member, budget)
                 return
 
+    def forget(self, camera: str) -> None:
+        """Undo what was chosen for a camera: everything is as the config says. Raises RunError."""
+        self._store.choose(camera, self._store.of(camera).forgotten())
+        self._failed.clear()
+        member = self._fleet.get(camera)
+        if member is not None:
+            self._fleet.replace(watching(member.camera, self._current(), member.camera.model, member.monitor))
+
     def _begin(self, member: Member, budget: float) -> None:
         """Compute in a thread what takes long: a model of days has bands of seconds."""
         monitor, model = member.monitor, member.camera.model

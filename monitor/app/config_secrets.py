@@ -6,6 +6,7 @@ passwords as variables or files.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -20,6 +21,12 @@ from monitor.text.addresses import HIDDEN
 from monitor.text.redaction import hide
 
 _LARGEST = 64 * KB
+_FILE_ADVICE = {
+    errno.EFBIG: "write only the value into it",
+    errno.EINVAL: "name a regular file that holds only the value",
+    errno.EISDIR: "name a file that holds only the value",
+}
+"""What to do about a file that cannot be used for a value. Others: the path or the rights are wrong."""
 _WHOLE = "file:"
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -137,7 +144,8 @@ def _of_file(name: str) -> str:
         content = read_file(path, _LARGEST)
         mode = path.stat().st_mode
     except OSError as error:
-        raise ValueError(f"cannot read the file {path} ({error.strerror}): check the path and its owner") from None
+        advice = _FILE_ADVICE.get(error.errno or 0, "check the path and its owner")
+        raise ValueError(f"cannot read the file {path} ({error.strerror}): {advice}") from None
     if mode & stat.S_IROTH:
         raise ValueError(f"every user can read the file {path}: run `chmod o-r` on it")
     try:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 
 from monitor.alerts.journal import Journal
 from monitor.app.config import MonitorConfig
+from monitor.app.forgetting import RunMemory
 from monitor.delivery.apprise_receiver import AppriseReceiver
 from monitor.delivery.ledger import Ledger, ledger_path
 from monitor.delivery.mqtt_commands import Controls
@@ -31,11 +32,13 @@ def open_deliveries(
     *,
     stop: threading.Event,
     controls: Controls | None = None,
+    memory: RunMemory | None = None,
 ) -> list[Sink]:
     """Open all receivers until ``stack`` is closed; returns their sinks. [] if the config names no receiver.
 
     stop      set when the user requests the end of the run
     controls  how commands are obeyed; None: nobody can change anything
+    memory    how this run forgets a camera; it is told here how the receivers do
 
     Raises ConfigError or RunError.
     """
@@ -54,8 +57,15 @@ def open_deliveries(
             link, topics, controls.armed, picture=settings.mqtt.picture, keep_s=keep_s, changed=link.wake
         )
         receivers.append(mqtt)
-        live = [stack.enter_context(MqttLiveSink(settings.mqtt, topics, link, mqtt, controls, settings.node))]
-    return [stack.enter_context(Outbox(journal, ledger, receivers, stop=stop)), *live]
+        states = stack.enter_context(MqttLiveSink(settings.mqtt, topics, link, mqtt, controls, settings.node))
+        live = [states]
+        if memory is not None:
+            memory.deliveries.append(states.forget)
+    outbox = stack.enter_context(Outbox(journal, ledger, receivers, stop=stop))
+    if memory is not None:
+        memory.ledger = ledger
+        memory.deliveries.append(outbox.forget)
+    return [outbox, *live]
 
 
 def webhooks(settings: MonitorConfig, armed: Callable[[str], bool] = lambda _: True) -> Iterator[Webhook]:

@@ -9,8 +9,9 @@ import typer
 from monitor.alerts.control_desk import Asker
 from monitor.alerts.journal import Journal
 from monitor.app import flags
+from monitor.app.camera_traces import places_of
 from monitor.app.config_file import load_config
-from monitor.app.forgetting import Forgetter, places_of
+from monitor.app.forgetting import Forgetter
 from monitor.client.client_options import Begin, Camera, End, Everything, What, Yes
 from monitor.client.forget_request import forget_request
 from monitor.errors import MonitorError, UsageError
@@ -71,10 +72,14 @@ def forget(
                     done = ended.value
                     break
             if yes:
-                store.note("this machine", "forget", done.said)
+                store.note("this machine", "forget", done.note or done.said)
     except MonitorError as error:
         say_error(error)
         raise typer.Exit(error.exit_code) from None
     typer.echo(safe(done.said))
+    if yes and settings.mqtt.host is not None and not request.to_at:
+        complain(
+            "the MQTT broker keeps its last states: a monitor that connects without this camera deletes them there"
+        )
     if not yes:
         complain("nothing is deleted yet: add --yes")

@@ -1,169 +1,155 @@
-"""Deletes what is known of a camera: events, their pictures, what was taught, thresholds, models. By choice, in steps.
+"""Deletes all that is known of a camera, kind by kind. By choice, in steps.
 
-It works in a run, where a request of the control socket asks for it, and without one, see ``forget_command``.
+It works in a run, where a request of the control socket asks for it, and without one, see ``forget_command``. Where the
+files are is in ``camera_traces``; what a run holds in memory forgets by ``RunMemory``.
 """
 
 from __future__ import annotations
 
-import logging
 import math
-import shutil
-from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
 
 from monitor.alerts.control import Forget
 from monitor.alerts.control_desk import Asker, Done, Steps
-from monitor.alerts.journal import Journal, JournalError
-from monitor.app.config import MonitorConfig
-from monitor.errors import RunError, UsageError
-from monitor.sinks.evidence.evidence_files import evidence_of, folder_name
-from monitor.state_folder import CALIBRATIONS
-from monitor.teaching.verdict_store import VerdictStore
+from monitor.app import camera_traces
+from monitor.app.camera_traces import Places
+from monitor.delivery.ledger import Ledger
+from monitor.errors import UsageError
 from monitor.text.durations import local_time
-from monitor.text.wording import counted, joined
+from monitor.text.wording import counted, joined, listed
 
-log = logging.getLogger(__name__)
+WITHIN_S = 10.0
+"""A run's threads and processes have this long to forget; then the reply comes all the same, and they do it later."""
 
-_FILES_PER_STEP = 20
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where things are. evidence: None if this run keeps none."""
-
-    journal: Journal
-    store: VerdictStore
-    evidence: Path | None
-    calibrations: Path
-    models: Path
+Gone = Callable[[], bool]
 
 
-def places_of(settings: MonitorConfig, journal: Journal, store: VerdictStore) -> Places:
-    """Where a run with these settings keeps things."""
-    evidence = settings.evidence.folder if settings.evidence.enabled or settings.evidence.folder.is_dir() else None
-    calibrations = settings.journal.path.parent / CALIBRATIONS
-    return Places(journal, store, evidence, calibrations, settings.models_folder)
+@dataclass
+class RunMemory:
+    """How a run forgets what it holds in memory. A function that is missing has nothing to forget.
+
+    known       whether a camera is watched now
+    learning    whether it learns its first model now
+    forgotten   called after a camera's verdicts or thresholds are gone: (camera, whether its thresholds are)
+    moments     forgets the moments of a time: (camera, from, to)
+    memories    forgets its growing memory
+    choices     forgets what was chosen for it
+    ledger      what receivers remember
+    deliveries  each lets receivers forget it, and returns a function that says whether they have
+    """
+
+    known: Callable[[str], bool] = lambda _: False
+    learning: Callable[[str], bool] = lambda _: False
+    forgotten: Callable[[str, bool], None] = lambda *_: None
+    moments: Callable[[str, float, float], None] = lambda *_: None
+    memories: Callable[[str], None] = lambda _: None
+    choices: Callable[[str], None] | None = None
+    ledger: Ledger | None = None
+    deliveries: list[Callable[[str], Gone]] = field(default_factory=list)
 
 
 class Forgetter:
-    """Answers requests to forget.
+    """Answers requests to forget. run: of the run; None without one."""
 
-    known      says whether a camera is watched now
-    forgotten  called after a camera's verdicts or thresholds are gone: (camera, whether its thresholds are)
-    """
-
-    def __init__(
-        self,
-        places: Places,
-        known: Callable[[str], bool] = lambda _: False,
-        forgotten: Callable[[str, bool], None] = lambda *_: None,
-    ) -> None:
-        self._places, self._known, self._forgotten = places, known, forgotten
+    def __init__(self, places: Places, run: RunMemory | None = None) -> None:
+        self._places, self._run, self._at_rest = places, run or RunMemory(), run is None
 
     def serve(self, request: Forget, _: Asker) -> Steps:
         """Say what would be deleted, or delete it. Raises UsageError if nothing is known of the camera."""
         return self._steps(request)
 
     def _steps(self, request: Forget) -> Generator[None, None, Done]:
-        delete = not request.preview
+        places, run, camera, delete = self._places, self._run, request.camera, not request.preview
         from_at, to_at = request.from_at or 0.0, math.inf if request.to_at is None else request.to_at
+        whole = request.from_at is None and request.to_at is None
         if from_at > to_at:
             raise UsageError("the time ends before it begins: swap --from and --to")
         counts: dict[str, int] = {}
+        notes: list[str] = []
+        time_span = camera, from_at, to_at
         if "alerts" in request.what:
-            try:
-                counts["message"] = yield from self._places.journal.forget(
-                    request.camera, from_at, to_at, delete=delete
-                )
-            except JournalError as error:
-                raise RunError(f"the messages of {request.camera} cannot be deleted: {error}") from None
-        if "evidence" in request.what and self._places.evidence is not None:
-            counts["evidence file"] = yield from self._evidence(request.camera, from_at, to_at, delete=delete)
-        if "taught" in request.what:
-            verdicts, events = yield from self._taught(request.camera, from_at, to_at, delete=delete)
-            counts |= {"verdict": verdicts, "kept event": events}
-        if "thresholds" in request.what:
-            path = self._places.calibrations / f"{request.camera}.safetensors"
-            counts["threshold file"] = int(path.exists())
-            if delete:
-                path.unlink(missing_ok=True)
-        if "models" in request.what:
-            counts["model version"] = self._models(request.camera, delete=delete)
-        if delete and ({"taught", "thresholds"} & set(request.what)):
-            self._forgotten(request.camera, "thresholds" in request.what)
-        if not any(counts.values()) and not self._known(request.camera):
-            raise UsageError(
-                f"nothing is known of a camera '{request.camera}' in that time: check the name and the times"
+            counts["message"] = yield from camera_traces.messages(
+                places, *time_span, delete=delete, at_rest=self._at_rest
             )
-        return Done(_sentence(request, counts, delete=delete), {"counts": counts, "deleted": delete})
-
-    def _evidence(self, camera: str, from_at: float, to_at: float, *, delete: bool) -> Generator[None, None, int]:
-        assert self._places.evidence is not None
-        folder, count = self._places.evidence / folder_name(camera), 0
-        for path in _evidence_files(folder, from_at, to_at):
+        if "evidence" in request.what:
+            counts["evidence file"] = yield from camera_traces.dated_files(
+                places.evidence, *time_span, delete=delete, whole=whole and self._at_rest
+            )
+        if "moments" in request.what:
             if delete:
-                try:
-                    path.unlink(missing_ok=True)
-                except OSError as error:
-                    raise RunError(f"{path} cannot be deleted ({error.strerror}): check its folder's rights") from None
-            count += 1
-            if count % _FILES_PER_STEP == 0:
-                yield
+                run.moments(*time_span)
+            counts["moment file"] = yield from camera_traces.dated_files(
+                places.moments, *time_span, delete=delete, whole=whole
+            )
+        if "taught" in request.what:
+            counts |= yield from camera_traces.taught(places.store, *time_span, delete=delete)
+        if "thresholds" in request.what:
+            counts["threshold file"] = camera_traces.threshold_file(places, camera, delete=delete)
+        if "models" in request.what:
+            if run.learning(camera):
+                notes.append("it is learning now, so its recording stays until it has learned")
+            else:
+                counts |= camera_traces.models(places, camera, delete=delete)
+        if "memories" in request.what:
+            counts["memory file"] = yield from self._memory(camera, delete=delete)
+        if "choices" in request.what:
+            counts["chosen setting"] = self._choice(camera, delete=delete)
+        if "deliveries" in request.what:
+            counts["receiver state"] = yield from self._deliveries(camera, delete=delete)
+        if delete and ({"taught", "thresholds"} & set(request.what)):
+            run.forgotten(camera, "thresholds" in request.what)
+        if not any(counts.values()) and not run.known(camera):
+            raise UsageError(f"nothing is known of a camera '{camera}' in that time: check the name and the times")
+        if counts.get("model version") and delete and not self._at_rest:
+            notes.append("a camera that is watched now keeps its model until the monitor starts again")
+        if aside := camera_traces.set_aside(places):
+            notes.append(f"delete damaged files that were set aside yourself: {listed(aside, 3)}")
+        said = _sentence(request, counts, delete=delete)
+        # The record of changes must not name the camera: it would be the last trace of it.
+        note = f"what was known of a camera was deleted: {_found(counts)}" if whole else None
+        return Done("; ".join([f"{camera}: {said}", *notes]), {"counts": counts, "deleted": delete}, note)
+
+    def _memory(self, camera: str, *, delete: bool) -> Generator[None, None, int]:
+        count = camera_traces.memory_file(self._places, camera, delete=False)
         if delete:
-            for day in sorted(folder.glob("*")) if folder.is_dir() else []:
-                with suppress(OSError):  # it holds other files
-                    day.rmdir()
-            with suppress(OSError):
-                folder.rmdir()
+            self._run.memories(camera)
+            yield from _until([lambda: not camera_traces.memory_file(self._places, camera, delete=False)])
+            camera_traces.memory_file(self._places, camera, delete=True)
         return count
 
-    def _taught(
-        self, camera: str, from_at: float, to_at: float, *, delete: bool
-    ) -> Generator[None, None, tuple[int, int]]:
-        store = self._places.store
-        ids = store.event_ids(camera, from_at, to_at)
-        judged = [event_id for event_id in ids if store.verdict(event_id) is not None]
-        for event_id in ids if delete else []:
-            store.forget(event_id)
-            yield
-        if delete and ids:
-            store.shrink()
-        return len(judged), len(ids)
+    def _choice(self, camera: str, *, delete: bool) -> int:
+        if self._run.choices is None:
+            return camera_traces.choice(self._places, camera, delete=delete)
+        count = camera_traces.choice(self._places, camera, delete=False)
+        if delete and count:
+            self._run.choices(camera)
+        return count
 
-    def _models(self, camera: str, *, delete: bool) -> int:
-        folder = self._places.models / camera
-        versions = [path.parent for path in (*folder.glob("model.json"), *folder.glob("v*/model.json"))]
-        if delete and folder.is_dir() and versions:
-            try:
-                shutil.rmtree(folder)
-            except OSError as error:
-                raise RunError(f"{folder} cannot be deleted ({error.strerror}): check its rights") from None
-        return len(versions)
+    def _deliveries(self, camera: str, *, delete: bool) -> Generator[None, None, int]:
+        if self._at_rest:
+            return camera_traces.delivery_states(self._places, camera, delete=delete)
+        ledger = self._run.ledger
+        count = 0 if ledger is None else camera_traces.counted_states(ledger, camera, delete=delete)
+        if delete:
+            yield from _until([forget(camera) for forget in self._run.deliveries])
+        return count
 
 
-def _evidence_files(folder: Path, from_at: float, to_at: float) -> Iterator[Path]:
-    """The files of events that began in this time (unix seconds). Files with other names are not ours."""
-    for path in sorted(folder.glob("????-??-??/*")) if folder.is_dir() else []:
-        stem = evidence_of(path.name)
-        if stem is None:
-            continue
-        try:
-            began = datetime.strptime(f"{path.parent.name} {stem[:10]}", "%Y-%m-%d %H%M%S.%f").replace(tzinfo=UTC)
-        except ValueError:
-            continue
-        if from_at <= began.timestamp() <= to_at:
-            yield path
+def _until(gone: Sequence[Gone]) -> Generator[None, None, None]:
+    """Wait until all say that it is gone, at most WITHIN_S."""
+    ends_at = time.monotonic() + WITHIN_S
+    while not all(each() for each in gone) and time.monotonic() < ends_at:
+        yield
+
+
+def _found(counts: dict[str, int]) -> str:
+    return joined([counted(count, what) for what, count in counts.items() if count]) or "nothing"
 
 
 def _sentence(request: Forget, counts: dict[str, int], *, delete: bool) -> str:
-    found = joined([counted(count, what) for what, count in counts.items() if count]) or "nothing"
     when = "".join(
         f" {word} {local_time(at)}" for word, at in (("from", request.from_at), ("to", request.to_at)) if at is not None
     )
-    said = f"{request.camera}: {'deleted' if delete else 'would delete'} {found}{when}"
-    if counts.get("model version") and delete:
-        said += "; a camera that is watched now keeps its model until the monitor starts again"
-    return said
+    return f"{'deleted' if delete else 'would delete'} {_found(counts)}{when}"

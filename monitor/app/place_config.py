@@ -37,6 +37,12 @@ class PlaceConfig(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.picture_size is None:
+            whole = all(coordinate == int(coordinate) for corner in self.polygon for coordinate in corner)
+            if (corner := self._outside(1, 1)) is not None and not whole:
+                raise ValueError(
+                    f"the corner ({corner[0]:g}, {corner[1]:g}) lies outside the picture: shares go from 0 to 1; for "
+                    "corners in pixels, add picture_size = [WIDTH, HEIGHT]"
+                )
             if any(coordinate > 1 for corner in self.polygon for coordinate in corner):
                 raise ValueError("corners in pixels need the size of the picture: add picture_size = [WIDTH, HEIGHT]")
         elif not all(1 <= length <= _LARGEST for length in self.picture_size):

@@ -25,6 +25,7 @@ from monitor.app.chooser import Chooser
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
+from monitor.app.forgetting import RunMemory
 from monitor.app.metrics_serving import losses, serve_metrics
 from monitor.app.moments_place import kept_for_moments, moments_sink
 from monitor.app.outcome import Outcome
@@ -132,6 +133,7 @@ class Session:
         memories = settings.journal.path.parent / MEMORIES
         self.growing = Growing(memories, lambda plan: grown(plan, self._current()), self._current)
         """The memories that grow; ``judged_normal`` tells them what someone has judged."""
+        self._memory = RunMemory(memories=self.growing.forget)
         self.stop = threading.Event()
 
     @property
@@ -281,7 +283,7 @@ class Session:
             if settings.web.enabled:
                 self._page = open_page(settings, publisher, stack, demo=self._judge is not None)
             names = evidence.names if settings.evidence.enabled else lambda _: ()
-            self._teacher = open_teaching(settings, publishing, stack, self.fleet)
+            self._teacher = open_teaching(settings, publishing, stack, self.fleet, self._memory)
             published = self._teacher.kept if self._teacher is not None else lambda *_: None
             self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s, published)
             sinks.append(self._publishing)
@@ -294,13 +296,16 @@ class Session:
                 what_if = None if self._teacher is None else self._teacher.what_if
                 self._chooser = Chooser(settings.choices, self.fleet, self._current, self._retitle, what_if)
                 self._chooser.serve_at(publisher.desk)
+                self._memory.choices = self._chooser.forget
                 run = ChangedRun(settings.choices, self.fleet, self._current, self._reloader)
                 sinks.append(control := CameraControl(run))
                 control.serve_at(publisher.desk)
                 CameraAdding(run).serve_at(publisher.desk)
             if publishing.journal is not None and self._judge is None:
                 controls = self._controls(publisher)
-                sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop, controls=controls)
+                sinks += open_deliveries(
+                    settings, publishing.journal, stack, stop=self.stop, controls=controls, memory=self._memory
+                )
         sinks.append(recorder)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
         if self._judge is None:
@@ -326,6 +331,7 @@ class Session:
         if settings.moments.enabled and self._judge is None:
             clip = evidence.clip_around if settings.evidence.enabled else None
             self._moments = stack.enter_context(self._ranked(publisher, clip))
+            self._memory.moments = self._moments.forget
             sinks.append(self._moments)
         sinks.append(stack.enter_context(ServiceManagerSink()))
         return sinks

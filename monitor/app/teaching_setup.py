@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from monitor.alerts.control import Forget
+from monitor.app.camera_traces import places_of
 from monitor.app.config import MonitorConfig
-from monitor.app.forgetting import Forgetter, places_of
+from monitor.app.forgetting import Forgetter, RunMemory
 from monitor.app.planning import calibration_store
 from monitor.app.publishing import Publishing
 from monitor.live.fleet import Fleet
@@ -23,8 +24,12 @@ def open_verdicts(publishing: Publishing, stack: ExitStack) -> VerdictStore | No
     return stack.enter_context(VerdictStore(taught_path(publishing.journal.path)))
 
 
-def open_teaching(settings: MonitorConfig, publishing: Publishing, stack: ExitStack, fleet: Fleet) -> Teacher | None:
+def open_teaching(
+    settings: MonitorConfig, publishing: Publishing, stack: ExitStack, fleet: Fleet, memory: RunMemory
+) -> Teacher | None:
     """The teacher of a run, until ``stack`` is closed; None without a journal, which gives events their ids.
+
+    memory: how this run forgets a camera; it is told here how the teacher and the fleet do.
 
     Raises ConfigError or RunError if the file cannot be used.
     """
@@ -35,6 +40,8 @@ def open_teaching(settings: MonitorConfig, publishing: Publishing, stack: ExitSt
     teacher = Teacher(store, fleet, calibration_store(settings))
     teacher.serve_at(desk)
     places = places_of(settings, publishing.journal, store)
-    forgetter = Forgetter(places, lambda name: fleet.get(name) is not None, teacher.forgotten)
-    desk.serve(Forget, forgetter.serve)
+    memory.forgotten = teacher.forgotten
+    memory.known = lambda name: fleet.get(name) is not None
+    memory.learning = lambda name: (member := fleet.get(name)) is not None and member.monitor is None
+    desk.serve(Forget, Forgetter(places, memory).serve)
     return teacher

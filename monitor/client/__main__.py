@@ -25,7 +25,7 @@ from monitor.client.ranked_days import MomentPictures, RankedDays, table_lines
 from monitor.client.saved_pictures import EvidenceFolder
 from monitor.client.subscriber import AlertSubscriber
 from monitor.errors import MonitorError
-from monitor.text.command_line import run_app, say_error
+from monitor.text.command_line import pass_on_options, run_app, say_error
 from monitor.text.commands import client_command, monitor_command
 from monitor.text.escaping import cleaned, cleaned_lines
 from monitor.text.outside import safe
@@ -146,6 +146,7 @@ def main(
 ) -> None:
     """Print the alerts of a monitor as they come: each exactly once; missed alerts are recovered."""
     if context.invoked_subcommand is not None:
+        pass_on_options(context)
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from monitor.client.forget_request import WITHOUT_TIMES
+from monitor.text.wording import joined
+
 Endpoint = Annotated[str, typer.Option(metavar="ADDR", help="The monitor's alerts address.")]
 ControlEndpoint = Annotated[
     str | None, typer.Option(metavar="ADDR", help="The monitor's control address. Default: as the monitor reports.")
@@ -29,6 +32,6 @@ End = Annotated[str | None, typer.Option("--to", metavar="AGE|TIME", help="Only 
 Everything = Annotated[bool, typer.Option("--all", help="Of all times.")]
 What = Annotated[
     list[str] | None,
-    typer.Option(metavar="KIND", help="alerts, evidence, taught, thresholds or models; repeat it. Default: all."),
+    typer.Option(metavar="KIND", help=f"One of {joined(WITHOUT_TIMES)}; repeat it. Default: all."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Delete. Without it, only say what would be deleted.")]

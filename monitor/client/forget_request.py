@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
+from typing import get_args
 
 from pydantic import ValidationError
 
-from monitor.alerts.control import Forget
+from monitor.alerts.control import TIMELESS, Forget, Kind
 from monitor.errors import UsageError, first_problem
 from monitor.text.durations import parse_duration
 from monitor.text.outside import safe
 
-WITHOUT_TIMES = ("alerts", "evidence", "thresholds", "taught", "models")
-WITH_TIMES = ("alerts", "evidence", "taught")
+WITHOUT_TIMES: tuple[Kind, ...] = get_args(Kind)
+WITH_TIMES = tuple(kind for kind in WITHOUT_TIMES if kind not in TIMELESS)
 
 
 def forget_request(

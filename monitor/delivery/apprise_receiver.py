@@ -119,7 +119,10 @@ class AppriseReceiver:
             sent = self._service.notify(body=text, title=title, notify_type=kind, body_format="text", attach=attached)
         if not sent:
             reason = said.lines[-1] if said.lines else "no reason given"
-            raise DeliveryError(f"the service does not take it: {self._without_secrets(reason)}")
+            raise DeliveryError(
+                f"the service does not take it ({self._without_secrets(reason)}): check the address, its token, and "
+                "that the service is up"
+            )
 
     def _without_secrets(self, text: str) -> str:
         """What Apprise has logged, without any part of the address: it may be a token."""

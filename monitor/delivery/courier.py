@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
 import sqlite3
 import time
 from collections import deque
@@ -17,9 +18,10 @@ from dataclasses import dataclass
 
 from monitor.alerts.journal_rows import Entry
 from monitor.alerts.messages import MalformedError, Stored, decode
+from monitor.delivery.forgotten_camera import without_camera
 from monitor.delivery.journal_feed import JournalFeed
 from monitor.delivery.ledger import Ledger
-from monitor.delivery.notice import LATE_S, DeliveryError, Notice, Receiver, with_safe_text
+from monitor.delivery.notice import LATE_S, DeliveryError, Notice, Receiver, Summary, with_safe_text
 from monitor.text.durations import in_words
 from monitor.text.outside import safe
 from monitor.text.wording import counted
@@ -109,6 +111,7 @@ class Courier:
         self._clock = clock or Clock()
         self._chance = chance
         self._entries: deque[Entry] = deque()
+        self._to_forget: deque[str] = deque()
         self._page_end: int | None = None
         self._notice: Notice | None = None
         self._trouble = _Trouble()
@@ -125,6 +128,10 @@ class Courier:
 
     def step(self) -> float:
         """Do one step. Returns how many seconds to wait until the next one, unless the feed has an answer before."""
+        if self._to_forget:
+            self._forget(self._to_forget[0])
+            self._to_forget.popleft()
+            return 0.0
         if self._notice is not None:
             return self._attempt(self._notice)
         now = self._clock.unix()
@@ -148,6 +155,29 @@ class Courier:
         self._entries.extend(portion.entries)
         self._page_end = portion.next
         return 0.0
+
+    def forget(self, camera: str) -> None:
+        """Let ``step`` forget a camera: what the receiver remembers of it, and what is not delivered yet."""
+        self._to_forget.append(camera)
+
+    @property
+    def forgetting(self) -> bool:
+        """Whether ``step`` has yet to forget a camera. Another thread may read this."""
+        return bool(self._to_forget)
+
+    def _forget(self, camera: str) -> None:
+        topic = re.compile(rf"[a-z]+/{re.escape(camera)}/")
+        self._entries = deque(each for each in self._entries if not topic.match(each.topic))
+        message = None if self._notice is None else self._notice.message
+        if message is not None and not isinstance(message, Summary) and message.camera == camera:
+            self._notice, self._trouble = None, _Trouble()
+        self.receiver.load(without_camera(self.receiver.dump(), camera))
+        try:
+            self._ledger.forget(camera, delete=True)  # also what is stored while a notice waits
+        except sqlite3.Error as error:
+            log.warning("the outbox %s cannot be written (%s): it may still name a camera", self._ledger.path, error)
+        self._saved = None
+        self.save()
 
     def save(self) -> None:
         """Store the position and the state, unless a notice is being delivered. Raises nothing."""

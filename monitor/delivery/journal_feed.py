@@ -51,6 +51,8 @@ class JournalFeed:
         self._ready: dict[str, Portion] = {}
         self.closed = False
         """True at the end of the run: couriers stop."""
+        self.wakes = 0
+        """How often ``wake`` was called."""
 
     def ask(self, who: str, after: int, topics: tuple[str, ...]) -> None:
         """Ask for the messages after a position. The request stands until ``take`` returns its answer."""
@@ -64,15 +66,26 @@ class JournalFeed:
         with self._changed:
             return self._ready.pop(who, None)
 
-    def wait(self, who: str, timeout_s: float) -> None:
-        """Wait until there is an answer or the feed is closed, at most ``timeout_s`` seconds."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.closed or who in self._ready, min(timeout_s, _LONGEST_WAIT_S))
+    def wait(self, who: str, timeout_s: float, wakes: int = 0) -> None:
+        """Wait until there is an answer, the feed is closed or woken, at most ``timeout_s`` seconds.
 
-    def pause(self, seconds: float) -> None:
-        """Wait until the feed is closed, at most ``seconds``."""
+        wakes: how often the feed had been woken when the caller last looked for something to do
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self.closed, seconds)
+            self._changed.wait_for(
+                lambda: self.closed or who in self._ready or self.wakes != wakes, min(timeout_s, _LONGEST_WAIT_S)
+            )
+
+    def wake(self) -> None:
+        """End all waiting once: there is something else to do."""
+        with self._changed:
+            self.wakes += 1
+            self._changed.notify_all()
+
+    def pause(self, seconds: float, wakes: int = 0) -> None:
+        """Wait until the feed is closed or woken, at most ``seconds``. wakes: as for ``wait``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or self.wakes != wakes, seconds)
 
     def serve(self, journal: Journal) -> None:
         """Answer requests for which there are new messages. Raises nothing."""

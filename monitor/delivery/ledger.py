@@ -15,6 +15,7 @@ from typing import Self
 
 from monitor.alerts.journal_file import damage_as_such
 from monitor.alerts.own_database import open_own_database
+from monitor.delivery.forgotten_camera import without_camera
 
 _APPLICATION_ID = 0x54534F31
 _VERSION = 1
@@ -64,6 +65,20 @@ class Ledger:
         """Commit position and state of a receiver. Raises sqlite3.Error."""
         with self._transaction():
             self._db.execute("INSERT OR REPLACE INTO receivers VALUES (?, ?, ?)", (receiver, position, state))
+
+    def forget(self, camera: str, *, delete: bool) -> int:
+        """Take a camera out of all states, or only count those that remember it. Raises sqlite3.Error."""
+        with self._lock, damage_as_such():
+            rows = self._db.execute("SELECT name, state FROM receivers").fetchall()
+        cleared = {name: without_camera(state, camera) for name, state in rows if isinstance(state, str)}
+        found = [(cleared[name], name) for name, state in rows if name in cleared and cleared[name] != state]
+        if delete and found:
+            self._db.execute("PRAGMA secure_delete = ON").fetchall()  # zeros what is deleted
+            with self._transaction():
+                self._db.executemany("UPDATE receivers SET state = ? WHERE name = ?", found)
+            with self._lock, suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return len(found)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -31,13 +31,17 @@ class Controls:
     armed: Callable[[str], bool]
 
 
-def command_request(camera: str, what: str, payload: bytes) -> ControlRequest:
-    """What a command asks for. what: ARMED, BUDGET or VERDICT. Raises UsageError for any other payload."""
+def command_request(camera: str, what: str, payload: bytes, shown: str = "") -> ControlRequest:
+    """What a command asks for. Raises UsageError for a payload that makes no sense.
+
+    what   ARMED, BUDGET or VERDICT
+    shown  id of the event whose picture is shown, which a verdict is about; empty: the last one that notified
+    """
     text = payload.decode("ascii", "replace").strip() if len(payload) <= _LONGEST else ""
     if what == ARMED and text.upper() in (ON, OFF):
         return Arm(camera=camera, armed=text.upper() == ON)
     if what == VERDICT and text in (NORMAL, REAL):
-        return Feedback(event=LAST, verdict=text, camera=camera)
+        return Feedback(event=shown or LAST, verdict=text, camera=camera)
     if what == VERDICT and text == UNDO:
         return Undo(event=LAST, camera=camera)
     if what == BUDGET:

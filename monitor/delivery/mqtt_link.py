@@ -157,8 +157,16 @@ class MqttLink:
             return messages
 
     def subscribe(self, *filters: str) -> None:
-        """Subscribe, after each connection. Retained messages come at once."""
-        self._client.subscribe([(each, 1) for each in filters])
+        """Subscribe, after each connection. Retained messages come at once.
+
+        With MQTT 5, messages that are retained keep that mark also if they are sent later; before, brokers take it off.
+        """
+        if self._settings.protocol == "5":
+            from paho.mqtt.subscribeoptions import SubscribeOptions
+
+            self._client.subscribe([(each, SubscribeOptions(qos=1, retainAsPublished=True)) for each in filters])
+        else:
+            self._client.subscribe([(each, 1) for each in filters])
 
     def send(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> MQTTMessageInfo | None:
         """Publish without waiting; None if there is no connection, or no room for more messages."""

@@ -11,6 +11,7 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ from monitor.delivery.mqtt_topics import (
     OFFLINE,
     ON,
     ONLINE,
+    SNAPSHOT,
     UNKNOWN,
     Topics,
     camera_config,
@@ -79,6 +81,7 @@ class MqttLiveSink(Sink):
         self._published: dict[str, bytes] = {}
         self._seen: dict[str, float] = {}  # camera -> when a report last named it
         self._before: set[str] = set()  # cameras of earlier runs
+        self._to_forget: set[str] = set()
         self._stage = Stage("mqtt-states", self._work, self._on_error)
 
     def __enter__(self) -> Self:
@@ -93,6 +96,15 @@ class MqttLiveSink(Sink):
     def tick(self, report: RunReport) -> None:
         """Leave the report for the thread."""
         self._report = report
+
+    def forget(self, camera: str) -> Callable[[], bool]:
+        """Let the thread delete the picture of a camera's last alert from the broker, and what commands were told.
+
+        Returns a function that says whether it has; without a connection, it does so at the next one.
+        """
+        self._to_forget.add(camera)
+        self._link.wake()
+        return lambda: camera not in self._to_forget or not self._link.connected
 
     def _work(self) -> None:
         while not self._stop.is_set():
@@ -123,6 +135,10 @@ class MqttLiveSink(Sink):
         report = self._report
         if report is None or not self._link.connected:
             return
+        for name in tuple(self._to_forget):
+            self._answers.pop(name, None)
+            if self._link.send(self._topics.of(name, SNAPSHOT), b"", retain=True) is not None:
+                self._to_forget.discard(name)
         present = [camera.name for camera in report.cameras]
         self._seen |= dict.fromkeys(present, now)
         self._remove_gone(now)
@@ -148,24 +164,39 @@ class MqttLiveSink(Sink):
 
     def _obey(self, camera: str, what: str, payload: bytes, now: float, *, kept: bool) -> None:
         """Ask for what a command says. One that the broker has kept would be obeyed again at each connection."""
-        if kept or camera not in self._seen or not self._settings.takes_commands:
+        if camera not in self._seen or not self._settings.takes_commands:
             log.debug("MQTT: a command is ignored: %s of %s", what, safe(camera))
             return
+        if kept:
+            self._refuse(camera, f"{camera}: a retained command is ignored: publish it without retain")
+            return
         try:
-            request = command_request(camera, what, payload)
+            request = command_request(camera, what, payload, self._receiver.figures(camera, time.time()).shown)
         except UsageError as error:
-            self._answers[camera] = str(error)
+            self._refuse(camera, str(error))
             return
         if not (self._limit.admits(now) and self._controls.ask(request, partial(self._answered, camera))):
-            self._answers[camera] = "too many commands: wait a moment, then try again"
+            self._answer(camera, "too many commands: wait a moment, then try again")
             if not self._flooded:
                 self._flooded = True
                 log.warning("MQTT: too many commands come, so some are ignored: see who publishes them")
 
     def _answered(self, camera: str, reply: ControlReply) -> None:
         """The desk has answered a command. Called in the main thread."""
-        self._answers[camera] = reply.said
+        if reply.reply == "ok":
+            self._answer(camera, reply.said)
+        else:
+            self._refuse(camera, reply.said)
         self._link.wake()
+
+    def _refuse(self, camera: str, why: str) -> None:
+        self._answer(camera, why)
+        log.info("MQTT: a command is refused: %s", safe(why))
+
+    def _answer(self, camera: str, said: str) -> None:
+        """Answer with the time of day: a second answer in the same words is a new one."""
+        self._answers[camera] = f"{time.strftime('%H:%M:%S')} {said}"
+        self._published.pop(self._topics.of(camera, "answer"), None)
 
     def _remove_gone(self, now: float) -> None:
         gone = {name for name, seen in self._seen.items() if now - seen > GONE_AFTER_S}

@@ -6,13 +6,13 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from monitor.alerts.messages import AlertMessage, HealthMessage, Stored
 from monitor.delivery.mqtt_link import CONNECT_S, MqttLink
-from monitor.delivery.mqtt_topics import UNKNOWN, Topics
+from monitor.delivery.mqtt_topics import SNAPSHOT, UNKNOWN, Topics
 from monitor.delivery.notice import EventSteps, NewStates, Notice, Summary, armed_of
 from monitor.states import AlertKind, Phase
 
@@ -27,11 +27,13 @@ class Counted:
     day    local date of the count
     today  alerts of that day that notified
     last   when the last of them began, ISO 8601; empty if there is none
+    shown  id of the event whose picture is shown: verdicts are about it; empty if there is none
     """
 
     day: str = ""
     today: int = 0
     last: str = ""
+    shown: str = ""
 
 
 class MqttReceiver:
@@ -72,7 +74,9 @@ class MqttReceiver:
             content = json.loads(state)
             quiet = [str(one) for one in content["quiet"]]
             counted = {
-                str(camera): Counted(str(each["day"]), int(each["today"]), str(each["last"]))
+                str(camera): Counted(
+                    str(each["day"]), int(each["today"]), str(each["last"]), str(each.get("shown", ""))
+                )
                 for camera, each in content["cameras"].items()
             }
             states = {str(camera): str(one) for camera, one in content["states"].items()}
@@ -89,7 +93,7 @@ class MqttReceiver:
         """The alerts of a camera, of today. now: unix seconds. Another thread may call this."""
         counted = self._counted.get(camera, Counted())
         day = _day(now)
-        return counted if counted.day == day else Counted(day, 0, counted.last)
+        return counted if counted.day == day else Counted(day, 0, counted.last, counted.shown)
 
     def take(self, message: Stored, jpeg: bytes | None, now: float) -> Notice | None:
         """Choose the steps of events, and count alerts that notify."""
@@ -125,8 +129,11 @@ class MqttReceiver:
         if key != notice.key or sent is None:
             self._link.await_connection(CONNECT_S)
             camera = notice.message.camera
-            if self._picture and notice.jpeg is not None:
-                self._link.publish(self._places.of(camera, "snapshot"), notice.jpeg, retain=True)
+            if isinstance(notice.message, AlertMessage) and _is_shown(notice.message):
+                if self._picture and notice.jpeg is not None:
+                    self._link.publish(self._places.of(camera, SNAPSHOT), notice.jpeg, retain=True)
+                counted = self._counted.get(camera, Counted())
+                self._counted[camera] = replace(counted, shown=notice.message.event_id)
             body = json.dumps(event_body(notice, late=late, armed=armed_of(notice.message, self._armed)))
             sent = self._link.send(self._places.of(camera, "event"), body.encode())
             self._sent = (notice.key, sent)
@@ -144,8 +151,13 @@ class MqttReceiver:
         counted = self.figures(message.camera, now)
         began = datetime.fromtimestamp(message.started_at, UTC).isoformat(timespec="seconds")
         today = counted.today + (_day(message.sent_at) == counted.day)
-        self._counted[message.camera] = Counted(counted.day, today, max(counted.last, began))
+        self._counted[message.camera] = Counted(counted.day, today, max(counted.last, began), counted.shown)
         self._changed()
+
+
+def _is_shown(message: AlertMessage) -> bool:
+    """Whether its picture is shown. Verdicts are about the same event, so one that notifies nobody is not shown."""
+    return message.notify and message.about == AlertKind.ANOMALY
 
 
 def event_body(notice: Notice, *, late: bool, armed: bool) -> dict[str, Any]:

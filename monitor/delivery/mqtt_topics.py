@@ -17,6 +17,8 @@ UNKNOWN = "None"
 """Home Assistant shows a sensor with this state as unknown."""
 ARMED, BUDGET, VERDICT = "armed", "false_alarms_per_day", "last_event"
 """What can be commanded of a camera."""
+SNAPSHOT = "snapshot"
+"""The picture of the last alert that notified."""
 NORMAL, REAL, UNDO = "normal", "real", "undo"
 """Payloads of VERDICT: what the last event was."""
 LEAST_SHOWN, MOST_SHOWN = 0.001, 1_000_000
@@ -26,7 +28,7 @@ EVENT_TYPES = ("anomaly", "camera_lost", "repeated", "recorded", "ended", "healt
 _ORIGIN = {"name": "True Sight", "sw_version": __version__}
 _CAMERA_STATES = (
     "available", "active", "connected", "score", "last_alert", "alerts_today", "learning", "budget", ARMED, "details",
-    "snapshot", BUDGET, "answer",
+    SNAPSHOT, BUDGET, "answer",
 )  # fmt: skip
 
 
@@ -226,11 +228,11 @@ def camera_config(topics: Topics, camera: str, *, picture: bool, commands: bool 
     # With its platform alone, Home Assistant removes an entity.
     components |= changing if commands else {what: {"platform": one["platform"]} for what, one in changing.items()}
     if picture:
-        components["snapshot"] = component(
+        components[SNAPSHOT] = component(
             "image",
-            "snapshot",
+            SNAPSHOT,
             "Last alert",
-            image_topic=topics.of(camera, "snapshot"),
+            image_topic=topics.of(camera, SNAPSHOT),
             content_type="image/jpeg",
         )
     return {

@@ -85,6 +85,14 @@ class Outbox(Sink):
         """Hand pages of the journal to couriers that ask for one."""
         self._feed.serve(self._journal)
 
+    def forget(self, camera: str) -> Callable[[], bool]:
+        """Let all receivers forget a camera, soon. Returns a function that says whether all of them have."""
+        for courier in self._couriers:
+            courier.forget(camera)
+        self._feed.wake()
+        pairs = list(zip(self._couriers, self._stages, strict=True))
+        return lambda: not any(courier.forgetting and stage.alive for courier, stage in pairs)
+
     @property
     def couriers(self) -> Sequence[Courier]:
         """The couriers, for their figures."""
@@ -105,12 +113,13 @@ class Outbox(Sink):
     def _work_of(self, courier: Courier) -> Callable[[], None]:
         def work() -> None:
             while not self._feed.closed:
+                wakes = self._feed.wakes
                 wait_s = courier.step()
                 if wait_s > 0:
                     if courier.failing:
-                        self._feed.pause(wait_s)
+                        self._feed.pause(wait_s, wakes)
                     else:
-                        self._feed.wait(courier.receiver.name, wait_s)
+                        self._feed.wait(courier.receiver.name, wait_s, wakes)
             courier.save()
 
         return work

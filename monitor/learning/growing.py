@@ -103,6 +103,13 @@ class Growing:
         """Whether what is known of a camera that has ended is in its file, or lost: another process may go on."""
         return camera not in self._leaving or self._link is None
 
+    def forget(self, camera: str) -> None:
+        """Let the process delete what a camera's memory knows, soon; a camera that is watched begins a new one."""
+        if self._link is not None:
+            self._link.send(Message(camera, "forget"))
+            if camera in self._cameras:
+                self._send_begin(self._cameras[camera].plan)
+
     def take(self, judgement: Judgement) -> None:
         """Take the judgement of the next frame of any camera."""
         scored = judgement.scored

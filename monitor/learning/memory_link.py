@@ -56,8 +56,9 @@ class MemoryLink:
     def send(self, message: Message) -> None:
         """Hand over a message; it is dropped if too much waits."""
         encoded = message.encoded()
-        if not self._waiting.offer(encoded, len(encoded), _MOST_WAITING):
-            self.dropped += message.kind == "look"
+        look = message.kind == "look"  # what is said about a camera must not be lost because many frames wait
+        if not self._waiting.offer(encoded, len(encoded), _MOST_WAITING if look else 2 * _MOST_WAITING):
+            self.dropped += look
 
     def take_lines(self) -> list[dict[str, Any]]:
         """What the process has given since the last call."""

@@ -61,6 +61,9 @@ class MemoryWorker:
                 self._save(camera)
                 del self._memories[camera]
             self._tell({"camera": camera, "ended": True})
+        elif kind == "forget":
+            self._memories.pop(camera, None)
+            self._store.forget(camera)
         elif camera in self._memories:
             memory, folder = self._memories[camera]
             if kind == "look":

@@ -69,6 +69,12 @@ class MemoryStore:
             fresh.notes.append("its memory on the disk is damaged, so it begins again")
         return fresh
 
+    def forget(self, camera: str) -> None:
+        """Delete a camera's file, and what a write that was cut off has left. Raises OSError."""
+        path = self.path(camera)
+        for each in (path, path.with_name(f".{path.name}.partial")):
+            each.unlink(missing_ok=True)
+
     def save(self, camera: str, memory: GrowingMemory) -> bool:
         """Write a camera's memory. Returns False if this fails, see ``problem``; the file before it stays."""
         path = self.path(camera)

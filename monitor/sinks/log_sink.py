@@ -47,7 +47,12 @@ class LogSink(Sink):
         quiet = f" ({'; '.join(said)})" if said else ""
         if event.phase is Phase.START:
             log.warning(
-                "%s: alert %d starts at %.1f s of footage%s%s", alert.camera, event.number, event.started_s, why, quiet
+                "%s: alert %d starts at %.1f s of the stream%s%s",
+                alert.camera,
+                event.number,
+                event.started_s,
+                why,
+                quiet,
             )
             if not event.notify:
                 self._quiet[alert.camera] = event.number
@@ -56,7 +61,7 @@ class LogSink(Sink):
             log.warning("%s: alert %d notifies from now on, score %.2f%s", alert.camera, event.number, event.score, why)
         elif event.ended_s is not None:
             log.warning(
-                "%s: alert %d ends after %.1f s of footage, peak %.2f%s%s",
+                "%s: alert %d ends after %.1f s, peak %.2f%s%s",
                 alert.camera,
                 event.number,
                 event.ended_s - event.started_s,

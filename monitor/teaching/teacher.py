@@ -24,6 +24,7 @@ from monitor.scores.calibration import DAY_S
 from monitor.teaching.lessons_applied import taught_model, would_alert
 from monitor.teaching.verdict_store import MOST_EVENTS, MOST_VERDICTS, KeptEvent, Verdict, VerdictStore
 from monitor.text.commands import client_command
+from monitor.text.durations import local_time
 from monitor.text.wording import counted, listed
 
 NORMAL, REAL, NAMED = "normal", "real", "named"
@@ -141,6 +142,7 @@ class Teacher(Sink):
             words.append(f"it was {_as_said(before.verdict)} until now; the later verdict counts")
         if not any(sample.traits for sample in event.traits.samples):
             words.append("but its detectors keep nothing that could be taught by, so only the threshold follows")
+        words.append(f"it began {local_time(event.started_at)}")
         return Done("; ".join(words), {"event": event.event_id, "camera": event.camera, "verdict": said})
 
     def _preview(self, request: Preview, _: Asker) -> Steps:
@@ -212,7 +214,9 @@ class Teacher(Sink):
         self._restore(verdict)
         self._store.take_back(event)
         self._apply(verdict.camera)
-        said = f"{verdict.camera}: event {event} is no longer {_as_said(verdict.verdict)}"
+        kept = self._store.event(event)
+        when = "" if kept is None else f"; it began {local_time(kept.started_at)}"
+        said = f"{verdict.camera}: event {event} is no longer {_as_said(verdict.verdict)}{when}"
         return Done(said, {"event": event, "camera": verdict.camera})
 
     def _list(self, request: Verdicts, _: Asker) -> Done:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from monitor.alerts.camera_ids import names
 from monitor.alerts.journal_file import damage_as_such
 from monitor.alerts.own_database import open_own_database
 from monitor.errors import RunError
@@ -205,6 +206,16 @@ class VerdictStore:
         with self._commit():
             self._db.execute("DELETE FROM verdicts WHERE event_id = ?", (event_id,))
             self._db.execute("DELETE FROM events WHERE event_id = ?", (event_id,))
+
+    def forget_changes(self, camera: str, from_at: float, to_at: float, *, delete: bool) -> int:
+        """Delete, or only count, the changes made in this time (unix seconds) whose sentences name a camera."""
+        rows = self._read("SELECT rowid, said FROM changes WHERE at >= ? AND at <= ?", from_at, to_at)
+        found = [(row,) for row, said in rows if names(str(said), camera)]
+        if delete and found:
+            self._read("PRAGMA secure_delete = ON")
+            with self._commit():
+                self._db.executemany("DELETE FROM changes WHERE rowid = ?", found)
+        return len(found)
 
     def cameras(self) -> set[str]:
         """The cameras of which events are kept."""

@@ -30,10 +30,10 @@ _USUAL_PART = re.compile(r"[A-Za-z0-9_.\-]{1,40}")
 _USUAL_WORDS = """
 amp asf av avi axis back bin bmp cam camera cameras cgi ch chan channel channels clip clips day default door entry
 every faststream feed first flv front garage garden gate gif h264 h265 hall hd help high hls home html image images
-index ipcam jpeg jpg left live low m main mainstream master media medium mjpeg mjpg mkv mov mp mpeg mpg nph onvif park
-path photo php picture play playlist preview profile proxy push raw realmonitor right rtsp sd sdp second shot smp snap
-snapshot stream streaming streams street sub substream test track trackid ts tv u unicast video videos view viewer vod
-web webcam webm x y yard
+index ipcam jpeg jpg left live livez low m main mainstream master media medium metrics mjpeg mjpg mkv mov mp mpeg
+mpg nph onvif park path photo php picture play playlist preview profile proxy push raw readyz realmonitor right
+rtsp sd sdp second shot smp snap snapshot stream streaming streams street sub substream test track trackid ts tv u
+unicast video videos view viewer vod web webcam webm x y yard
 """
 _WORDS = frozenset(_USUAL_WORDS.split())
 

@@ -8,7 +8,8 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 import typer
 
@@ -50,6 +51,32 @@ def run_app(app: typer.Typer, arguments: Sequence[str] | None = None, program: s
         complain(safe_lines(shown.getvalue().rstrip("\n")))
         sys.exit(getattr(error, "exit_code", 2))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def pass_on_options(context: typer.Context) -> None:
+    """Give options that stand before a subcommand to it. Ends the program with exit code 2 if it has no such option.
+
+    context: of the program's callback. An option after the subcommand counts more than the same one before it.
+    """
+    called = str(context.invoked_subcommand)
+    command = getattr(context.command, "commands")[called]  # noqa: B009 - Typer may bring its own copy of Click
+    given: dict[str, Any] = {}
+    for option in context.command.params:
+        source = context.get_parameter_source(str(option.name))
+        if source is None or source.name != "COMMANDLINE":
+            continue
+        flag = max(option.opts, key=len)
+        own = next((each for each in command.params if flag in each.opts), None)
+        if own is None:
+            complain(f"error: {flag} does not belong to the command {called}: leave it out")
+            raise typer.Exit(2)
+        value = context.params[str(option.name)]
+        if isinstance(value, list | tuple) and not own.multiple:
+            value = value[-1]
+        elif own.multiple and not isinstance(value, list | tuple):
+            value = [value]
+        given[own.name] = str(value) if isinstance(value, Path) else value
+    context.default_map = {**(context.default_map or {}), called: given}
 
 
 def say_error(error: MonitorError) -> None:

@@ -24,6 +24,8 @@ _SEPARATORS = frozenset(",;|'\"()<>[]{}`")
 _BY_NUMBER = re.compile(r"(?<![\w./\-])\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5})?")
 _AROUND = ".,;:!?|'\"`()[]{}<>"
 _PARAMETERS = re.compile(r"\?[^=?]*=.*")
+_OWN = frozenset(["https://github.com/caronc/apprise/wiki"])
+"""Addresses that our own sentences name. Nothing of what the user has typed is in them."""
 _SHORTEST_SECRET = 5
 """Shorter secrets are not looked for in texts, because they are parts of ordinary words. Addresses hide them anyway."""
 _secrets: tuple[str, ...] = ()
@@ -83,7 +85,7 @@ def _redact_token(token: str) -> str:
     ends = [begin.start() for begin in begins[1:]] + [len(token)]
     for begin, end in zip(begins, ends, strict=True):
         address, after = _cut(token[begin.end() : end])
-        if begin[1].lower() in LOCAL and "@" not in address:
+        if (begin[1].lower() in LOCAL and "@" not in address) or begin[0] + address in _OWN:
             shown.append(begin[0] + address + after)
         else:
             shown.append(str(shown_address(begin[0], address)) + after if address else begin[0] + after)

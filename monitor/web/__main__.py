@@ -18,7 +18,7 @@ from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, check_endpoint, sc
 from monitor.errors import ConfigError, UsageError, first_problem
 from monitor.processes import die_first, end_with_parent, limit_memory
 from monitor.settings import given_path
-from monitor.text.command_line import run_app
+from monitor.text.command_line import pass_on_options, run_app
 from monitor.text.escaping import cleaned
 from monitor.text.logs import log_to_stderr
 from monitor.text.streams import prepare_streams
@@ -101,6 +101,7 @@ def main(
 ) -> None:
     """Serve the page of a monitor: cameras now, events to review, budgets, health."""
     if context.invoked_subcommand is not None:
+        pass_on_options(context)
         return
     end_with_parent()
     if socket_fd is not None:

@@ -13,7 +13,7 @@ from monitor.app.config import MonitorConfig
 from monitor.app.doctor.children import AT_ONCE, probe
 from monitor.app.doctor.delivery_check import check_receivers
 from monitor.app.doctor.device_check import judge_device, look_at_machine, usable_device
-from monitor.app.doctor.disk_check import check_evidence, check_journal, check_records
+from monitor.app.doctor.disk_check import check_choices, check_evidence, check_journal, check_records
 from monitor.app.doctor.facts import Failure, FootageFacts, Kind, Request, StreamFacts
 from monitor.app.doctor.finding_report import Finding, ModelFacts, State, from_error
 from monitor.app.doctor.model_check import (
@@ -114,6 +114,7 @@ def examine(checkup: Checkup, say: Callable[[str], None]) -> Iterator[Finding]:
     yield from check_keys(settings.publish)
     if settings.publish.enabled and settings.journal.enabled:
         yield check_journal(settings.journal)
+        yield from check_choices(settings.journal)
     if settings.evidence.enabled:
         yield check_evidence(settings.evidence)
     say("calling receivers")
@@ -196,6 +197,8 @@ def _request(source: Source, checkup: Checkup, footage_s: float) -> Request:
         options=source.link.options if isinstance(source, CameraSource) else {},
     )
     opening_s = capture.open_timeout_s + request.patient_open_s
+    if "rtsp_transport" in request.options:  # the other one is tried, too
+        opening_s += capture.open_timeout_s + capture.read_timeout_s
     wait_s = opening_s + 2 * request.patience_s if source.live else _SLOW_FILE_S
     return replace(request, deadline_s=_START_S + wait_s + longest_s)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from monitor.app.config import MonitorConfig
-from monitor.app.deliveries import check_journalled, mqtt_link, notifiers, webhooks
+from monitor.app.deliveries import check_journalled, mqtt_link
 from monitor.app.doctor.finding_report import Finding, State, from_error
 from monitor.delivery.apprise_receiver import AppriseReceiver
 from monitor.delivery.mqtt_link import CONNECT_S
@@ -14,7 +17,11 @@ from monitor.delivery.notice import DeliveryError
 from monitor.delivery.webhook import Webhook
 from monitor.errors import ConfigError
 
+R = TypeVar("R")
+
 _AT_ONCE = 8
+_WITH_ADVICE = re.compile(r"((?:[^(]|\(.*\))*?): ([^()]*)")
+"""What went wrong, with a reason of others in brackets, and what to do about it."""
 _ADVICE = "check the address and that the receiver runs; alerts wait in the journal meanwhile"
 
 
@@ -25,15 +32,28 @@ def check_receivers(settings: MonitorConfig, *, send: bool) -> Iterator[Finding]
     """
     try:
         check_journalled(settings)
-        hooks, services = list(webhooks(settings)), list(notifiers(settings))
     except ConfigError as error:
         yield from_error("receiver", "", error)
         return
+    hooks: list[Webhook] = []
+    services: list[AppriseReceiver] = []
+    for name, webhook in settings.webhook.items():
+        yield from _made(f"webhook.{name}", hooks, partial(Webhook, name, webhook))
+    for name, notify in settings.notify.items():
+        yield from _made(f"notify.{name}", services, partial(AppriseReceiver, name, notify, settings.node))
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         yield from pool.map(lambda hook: _webhook(hook, send=send), hooks)
         yield from pool.map(lambda service: _service(service, send=send), services)
     if settings.mqtt.host is not None:
         yield _mqtt(settings, send=send)
+
+
+def _made(name: str, receivers: list[R], make: Callable[[], R]) -> Iterator[Finding]:
+    """Add a receiver, or say what is wrong with it: the others are checked all the same."""
+    try:
+        receivers.append(make())
+    except ConfigError as error:
+        yield from_error("receiver", name, error)
 
 
 def _webhook(hook: Webhook, *, send: bool) -> Finding:
@@ -70,6 +90,7 @@ def _tried(name: str, attempt: Callable[[], None], found: str) -> Finding:
     try:
         attempt()
     except DeliveryError as error:
-        what, colon, advice = str(error).partition(": ")
-        return Finding("receiver", name, State.PROBLEM, what, advice if colon else _ADVICE)
+        advised = _WITH_ADVICE.fullmatch(str(error))
+        what, advice = (str(error), _ADVICE) if advised is None else advised.groups()
+        return Finding("receiver", name, State.PROBLEM, what, advice)
     return Finding("receiver", name, State.OK, found)

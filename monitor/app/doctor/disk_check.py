@@ -10,10 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from monitor.alerts.journal_owner import check_ours
+from monitor.app.choice_store import read_choices
 from monitor.app.config import JournalConfig
 from monitor.app.doctor.finding_report import Finding, State
 from monitor.errors import ConfigError
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
+from monitor.state_folder import CHOICES
+from monitor.text.wording import listed
 
 _GB = 1e9
 _SCORE_BYTES = 130
@@ -74,6 +77,28 @@ def check_journal(journal: JournalConfig) -> Finding:
         state = State.PROBLEM if free < _LITTLE else State.WARNING
         return Finding("disk", "journal", state, found, f"free {missing / 1e6:.0f} MB of disk space, or lower max_mb")
     return Finding("disk", "journal", State.OK, found)
+
+
+def check_choices(journal: JournalConfig) -> Iterator[Finding]:
+    """Read the budgets and arming that clients have set; nothing if there are none. Changes nothing."""
+    path = journal.path.parent / CHOICES
+    try:
+        choices = read_choices(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        found = f"{path} cannot be read ({error.strerror}): budgets and arming are as the config says"
+        yield Finding("disk", "choices", State.WARNING, found, "let this user read it")
+        return
+    except ValueError:
+        found = f"{path} is damaged: budgets and arming are as the config says"
+        yield Finding("disk", "choices", State.WARNING, found, "set them again, and delete this file")
+        return
+    words = [
+        f"{name}{'' if each.per_day is None else f' {each.per_day:g} per day'}{'' if each.armed else ' disarmed'}"
+        for name, each in choices.items()
+    ]
+    yield Finding("disk", "choices", State.OK, f"clients have chosen: {listed(words, 5)}" if words else "none")
 
 
 def _journal_bytes(path: Path) -> int:

@@ -63,6 +63,8 @@ class Trouble(StrEnum):
     REFUSED = "refused"
     PROXY = "proxy"
     CERTIFICATE = "certificate"
+    TRANSPORT = "transport"
+    """The detail is the transport that is set, ``UDP`` or ``TCP``."""
     SILENT = "silent"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
@@ -80,6 +82,7 @@ class Trouble(StrEnum):
     """The detail is FFmpeg's message."""
     CRASHED = "crashed"
     HUNG = "hung"
+    TOO_BUSY = "too-busy"
     BROKEN = "broken"
     """The probe itself failed."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from monitor.alerts.binding import check_exposure, listen
-from monitor.alerts.endpoints import check_endpoint
+from monitor.alerts.endpoints import check_endpoint, control_beside
 from monitor.alerts.keys import ServerKeys
 from monitor.app.config import PublishConfig
 from monitor.app.doctor.finding_report import Finding, State, from_error
@@ -24,10 +25,22 @@ def check_ports(publish: PublishConfig) -> Iterator[Finding]:
         yield Finding("port", "", State.OK, "nothing is published")
         return
     for name, endpoint in publish:
-        if name == "control" and endpoint in ("beside", "off"):
-            continue  # the monitor says itself if it cannot use the usual address, and runs without it
+        if name == "control" and endpoint == "off":
+            continue
+        if name == "control" and endpoint == "beside":
+            yield _check_beside(control_beside(publish.alerts), closed=publish.insecure or publish.keys is not None)
+            continue
         if isinstance(endpoint, str):
             yield _check_port(name, endpoint, closed=publish.insecure or publish.keys is not None)
+
+
+def _check_beside(endpoint: str, *, closed: bool) -> Finding:
+    """The usual control address. A run that cannot use it goes on without it, so it is only a warning."""
+    found = _check_port("control", endpoint, closed=closed)
+    if found.state is State.OK:
+        return found
+    mend = 'free it, or set another address as control under [publish] ("off" for none)'
+    return replace(found, state=State.WARNING, found=f"{found.found}; clients can change nothing", mend=mend)
 
 
 def _check_port(name: str, endpoint: str, *, closed: bool) -> Finding:

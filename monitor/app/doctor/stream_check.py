@@ -31,6 +31,10 @@ _MANY = 100
 # monitor decodes with OpenCV.
 _USUAL = ("h264", "hevc", "mjpeg", "mpeg4", "mpeg2video", "vp8", "vp9")
 
+_OTHER = {"udp": "tcp", "tcp": "udp"}
+_UNTOLD = (Trouble.OTHER, Trouble.SILENT, Trouble.NO_PICTURE, Trouble.NOT_VIDEO, Trouble.CLIENT_ERROR)
+"""What a camera that refuses the transport looks like."""
+
 _BY_ERROR: tuple[tuple[type[Exception], Trouble], ...] = (
     (av.error.HTTPUnauthorizedError, Trouble.UNAUTHORIZED),
     (av.error.HTTPForbiddenError, Trouble.FORBIDDEN),
@@ -52,8 +56,28 @@ def watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Fai
     if silent and time.monotonic() - started >= _NEARLY * request.open_timeout_s:
         patient = replace(request, open_timeout_s=request.patient_open_s)
         again = _watch_url(patient, say)
-        return found if isinstance(again, Failure) else again
+        found = found if isinstance(again, Failure) else again
+    if isinstance(found, Failure) and found.trouble in _UNTOLD:
+        say("trying the other transport")
+        if (refused := _refused_transport(request)) is not None:
+            return Failure(Trouble.TRANSPORT, refused)
     return found
+
+
+def _refused_transport(request: Request) -> str | None:
+    """The transport that the config sets, if the camera gives pictures only over the other one; otherwise None."""
+    given = request.options.get("rtsp_transport")
+    if given not in _OTHER:
+        return None
+    options = request.options | {"rtsp_transport": _OTHER[given]}
+    try:
+        timeout = (request.open_timeout_s, request.read_timeout_s)
+        with av.open(request.target, options=options, timeout=timeout, metadata_errors="replace") as container:
+            video = container.streams.best("video")
+            opened = video is not None and any(packet.size for packet in container.demux(video))
+    except (av.error.FFmpegError, ValueError):
+        return None
+    return given.upper() if opened else None
 
 
 def _watch_url(request: Request, say: Callable[[str], None]) -> StreamFacts | Failure:

@@ -57,6 +57,10 @@ _SENTENCES: dict[Trouble, tuple[str, str]] = {
         "its certificate is refused: {detail}",
         "check the setting 'ca' of the camera and the host in its address, or remove the check",
     ),
+    Trouble.TRANSPORT: (
+        "this camera gives no pictures over {detail}, but over the other transport it does",
+        "remove transport of this camera",
+    ),
     Trouble.SILENT: (
         "{host} accepts the connection but does not answer within {open_s:g} s",
         "restart the camera, check that port {port} is for {scheme}, or raise open_timeout_s",
@@ -91,6 +95,10 @@ _SENTENCES: dict[Trouble, tuple[str, str]] = {
         "[capture] such a crash cannot end the monitor",
     ),
     Trouble.HUNG: ("it hung while {detail}, so the check was stopped", "restart the camera; check its network"),
+    Trouble.TOO_BUSY: (
+        "this machine is too busy to check it: the check was stopped while {detail}",
+        "end other programs, or check again when the load is lower; this says nothing about the camera",
+    ),
     Trouble.BROKEN: ("the check itself failed: {detail}", "please report it"),
 }
 

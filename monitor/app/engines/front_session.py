@@ -16,6 +16,7 @@ from monitor.alerts.control_desk import Asker
 from monitor.alerts.control_queue import ControlQueue
 from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.publisher import Publisher
+from monitor.app.camera_traces import places_of
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.engines.balance import engines_wanted
@@ -29,7 +30,7 @@ from monitor.app.engines.front_desk import FrontDesk
 from monitor.app.engines.front_reload import Find, FrontReload
 from monitor.app.engines.local_placement import LocalPlacement
 from monitor.app.engines.placement import Placement
-from monitor.app.forgetting import Forgetter, places_of
+from monitor.app.forgetting import Forgetter, RunMemory
 from monitor.app.metrics_serving import lost_of, serve_metrics
 from monitor.app.outcome import Outcome
 from monitor.app.own_model import Relearning
@@ -298,8 +299,8 @@ class EnginesSession:
         desk.serve_at(publisher.desk, choices=settings.choices is not None)
         if verdicts is not None and publishing.journal is not None:
             places = places_of(settings, publishing.journal, verdicts)
-            forgetter = Forgetter(places, lambda name: self.front.seats.get(name) is not None, desk.forgotten)
-            publisher.desk.serve(Forget, forgetter.serve)
+            memory = RunMemory(lambda name: self.front.seats.get(name) is not None, forgotten=desk.forgotten)
+            publisher.desk.serve(Forget, Forgetter(places, memory).serve)
         published = self._teacher.kept if self._teacher is not None else lambda *_: None
         self._publishing = PublishSink(
             publisher, carried_evidence, settings.publish.lost_after_s, published, carried_jpeg

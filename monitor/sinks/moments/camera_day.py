@@ -81,6 +81,19 @@ class CameraDay:
                     self.watched_s.pop(old, None)
         return self.days[day]
 
+    def forget(self, from_at: float, to_at: float) -> list[DayMoment]:
+        """Forget the moments of this time (unix seconds), and with the last of them the days. Returns the moments."""
+        gone = []
+        for ranking in self.days.values():
+            gone += [each for each in ranking.moments if from_at <= each.at <= to_at]
+            ranking.moments = [each for each in ranking.moments if each not in gone]
+        if self._open is not None and from_at <= self._open.at <= to_at:
+            self._open = None
+        if math.isinf(to_at) and from_at <= 0:
+            self.days.clear()
+            self.watched_s.clear()
+        return gone
+
     def forget_events(self) -> None:
         """The camera is watched no more; another one of its name numbers its events anew."""
         self._events.clear()

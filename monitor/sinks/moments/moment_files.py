@@ -36,7 +36,8 @@ log = logging.getLogger(__name__)
 
 MOST_DAYS = 60
 """Days of a camera that are remembered, to say how rare a moment is."""
-_WATCHED = "watched.json"
+WATCHED = "watched.json"
+"""In the folder of a camera: how long it was watched on each day."""
 _LARGEST = 1_000_000
 _WAITING_BYTES = 64_000_000
 _END_S = 5.0
@@ -151,10 +152,14 @@ class MomentFiles:
         for moment in moments:
             self._waiting.offer(_Remove(files_of(camera, moment.at).all), 0, _WAITING_BYTES)
 
+    def remove_watched(self, camera: str) -> None:
+        """Delete how long a camera was watched, later."""
+        self._waiting.offer(_Remove((_watched_file(camera),)), 0, _WAITING_BYTES)
+
     def store_watched(self, camera: str, watched_s: dict[str, float]) -> None:
         """Write how long a camera was watched on each day, seconds."""
         latest = dict(sorted(watched_s.items())[-MOST_DAYS:])
-        self.write(f"{folder_name(camera)}/{_WATCHED}", json.dumps(latest).encode())
+        self.write(_watched_file(camera), json.dumps(latest).encode())
 
     def picture(self, camera: str, moment: DayMoment) -> bytes | None:
         """The picture of a stored moment; None if there is none."""
@@ -174,7 +179,7 @@ class MomentFiles:
             if stored.camera == camera:
                 found[stored.moment.moment_id] = stored
         try:
-            content = parse_json(read_file(self.folder / folder_name(camera) / _WATCHED, _LARGEST))
+            content = parse_json(read_file(self.folder / _watched_file(camera), _LARGEST))
             watched = _Watched.model_validate({"days": content}).days
         except (OSError, ValueError, ValidationError):
             watched = {}
@@ -208,6 +213,10 @@ class MomentFiles:
     def _on_error(self, stage: Stage) -> None:
         self._waiting.close()
         log.error("the moments of the day are kept no more: %s", redact(f"{type(stage.error).__name__}: {stage.error}"))
+
+
+def _watched_file(camera: str) -> str:
+    return f"{folder_name(camera)}/{WATCHED}"
 
 
 class _Watched(BaseModel):

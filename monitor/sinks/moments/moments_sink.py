@@ -142,6 +142,20 @@ class MomentsSink(Sink):
             for name, camera in self._cameras.items():
                 self._files.store_watched(name, camera.watched_s)
 
+    def forget(self, camera: str, from_at: float, to_at: float) -> None:
+        """Rank the moments of this time (unix seconds) of a camera no more, and delete their files, soon."""
+        day = self._cameras.get(camera)
+        if day is None:
+            return
+        gone = day.forget(from_at, to_at)
+        self._pending[camera] = [each for each in self._pending[camera] if not from_at <= each.moment.at <= to_at]
+        self._known -= {each.moment_id for each in gone}
+        self._files.remove(camera, gone)
+        if not day.days:
+            self._files.remove_watched(camera)
+            for key in [key for key in self._sent if key[0] == camera]:
+                del self._sent[key]
+
     def finish(self) -> None:
         """Complete every camera's day: the end of the run."""
         for camera in self._cameras.values():

@@ -13,11 +13,11 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from monitor.errors import CaptureError, ShortageError, SourceError, StallError
-from monitor.processes import child_command, child_environment, how_it_died
+from monitor.processes import ChildWork, Shares, child_command, child_environment, how_it_died
 from monitor.sources.camera import CameraSource
 from monitor.sources.folder import FolderSource
 from monitor.sources.isolated.decoder import LONGEST, QUIT, Command, Kind, Reply
@@ -31,6 +31,9 @@ from monitor.types import Image
 Isolation = Literal["auto", "process", "thread"]
 
 _START_TIMEOUT_S = 20.0  # start of a process; it takes 0.3 s on an idle machine
+_BUSY_START_S = 120.0  # ...and so long at most while it works or waits for a core: to kill it would lose that work
+_BUSY_TIMES = 3.0  # a decoder that waits for a core gets its timeouts so many times
+_LOOK_AGAIN_S = 2.0  # a decoder that is late is looked at this often
 _FILE_TIMEOUT_S = 30.0  # enough for a file on a slow disk, or to skip a long damaged part
 # The decoder applies the timeouts itself and reports more detail; if it does not answer in time, it is killed.
 _GRACE_S = 2.0
@@ -84,7 +87,7 @@ class IsolatedSource(Source):
             raise CaptureError(f"{self.label} was interrupted")
         decoder = _Decoder(self.inner, self._interrupted)
         try:
-            decoder.wait(_START_TIMEOUT_S, "did not start its decoder process")
+            decoder.await_start()
             opened = decoder.wait(self.open_timeout_s, "did not answer")
         except BaseException:
             decoder.close()
@@ -175,6 +178,7 @@ class _Decoder:
                 what = error.strerror or error
                 raise ShortageError(f"the process that decodes {self._label} cannot be started: {what}") from error
             ours.pop_all()
+        self._work = ChildWork(self.process.pid)
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the child is already dead; the first wait reports it
             self.process.stdin.write(pickle.dumps(source))
@@ -245,14 +249,32 @@ class _Decoder:
         with contextlib.suppress(ConnectionError):  # the decoder's last replies may still be waiting in the socket
             self._link.send(Command(time_s, bytes(slots), share).pack())
 
+    def await_start(self) -> None:
+        """Wait until the process runs. While it works, or waits for a core, it does not hang."""
+        self._wait(_START_TIMEOUT_S, _BUSY_START_S, "did not start its decoder process", lambda shares: shares.busy)
+
     def wait(self, timeout_s: float, failing: str) -> Reply:
         """The next reply. ``failing`` describes the failure if none arrives. Raises the error reported by the reply."""
-        deadline = time.monotonic() + timeout_s + _GRACE_S
+        return self._wait(timeout_s, _BUSY_TIMES * timeout_s, failing, lambda shares: shares.starved)
+
+    def _wait(self, timeout_s: float, longest_s: float, failing: str, excused: Callable[[Shares], bool]) -> Reply:
+        """longest_s: in place of ``timeout_s`` while the child is excused by what it does with its time."""
+        began = time.monotonic()
+        deadline, work = began + timeout_s + _GRACE_S, self._work
         while (message := self._receive()) is None:
             if self._interrupted.is_set():
                 raise CaptureError(f"{self._label} was interrupted")
-            if time.monotonic() > deadline:
+            if (now := time.monotonic()) > deadline:
+                excuse = excused(work.shares())
+                if excuse and now < began + longest_s:
+                    deadline = now + _LOOK_AGAIN_S
+                    continue
                 self.process.kill()
+                if excuse:
+                    raise StallError(
+                        f"{self._label} {failing} for {longest_s:g} s: this machine is too busy; watch fewer cameras, "
+                        "or end other programs"
+                    )
                 raise StallError(f"{self._label} {failing} for {timeout_s:g} s; its decoder hung and was killed")
         if not message:
             raise CaptureError(f"{self._label}: {self._how_it_ended()}")

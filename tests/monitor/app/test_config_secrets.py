@@ -112,7 +112,7 @@ def test_what_cannot_be_put_in_is_one_sentence_that_names_the_setting(
         (" \n", 0o600, "the file {} is empty"),
         (f"{SECRET}\n{SECRET}", 0o600, "the file {} holds several lines or control characters"),
         (b"\xff\xfe", 0o600, "the file {} is no text (UTF-8)"),
-        (b"x" * 70_000, 0o600, "cannot read the file {} (it is larger than 64 kB)"),
+        (b"x" * 70_000, 0o600, "cannot read the file {} (it is larger than 64 kB): write only the value into it"),
     ],
 )
 def test_a_file_that_cannot_hold_a_secret_is_refused(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -14,9 +16,14 @@ from monitor.alerts.control import Forget
 from monitor.alerts.control_desk import Asker, Done
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
+from monitor.app.camera_traces import Places
+from monitor.app.choice_store import Choice, ChoiceStore
 from monitor.app.forget_command import app
-from monitor.app.forgetting import Forgetter, Places
+from monitor.app.forgetting import Forgetter, RunMemory
+from monitor.client.forget_request import WITH_TIMES, WITHOUT_TIMES
+from monitor.delivery.ledger import Ledger, ledger_path
 from monitor.errors import UsageError
+from monitor.learning.footage import CARD
 from monitor.sinks.evidence.evidence_files import EvidenceFiles
 from monitor.states import AlertEvent, Phase
 from monitor.teaching.verdict_store import KeptEvent, Verdict, VerdictStore, taught_path
@@ -25,10 +32,11 @@ from tests.helpers.teachable import event_of
 
 END = AlertEvent(1, Phase.END, 10.0, 12.5, score=0.2, peak_score=1.5, peak_s=10.5, notify=True)
 NOW = time.time()
+EPOCH = "0123456789abcdef-01234567"
 
 
 def fill(state: Path) -> None:
-    """A state folder with an event each of two cameras, and one of the first that is ten days old."""
+    """A state folder with something of every kind of two cameras; one event of the first is ten days old."""
     path = state / "runs/journal.sqlite3"
     with Journal(path) as journal, Publisher(ANY, ANY, ANY, node="lab", journal=journal) as publisher:
         for camera in ("door", "yard"):
@@ -45,10 +53,32 @@ def fill(state: Path) -> None:
                 file = state / "evidence" / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(b"x")
-    (state / "runs/calibrations").mkdir()
-    (state / "runs/calibrations/door.safetensors").write_bytes(b"x")
+        store.note("me", "armed", "yard is disarmed")
+        store.note("me", "feedback", f"door: event {EPOCH}-door-1 is normal")
+        store.note("me", "name", "events named 'delivery' never notify")
+    for camera in ("door", "yard"):
+        day = state / "runs/moments" / camera / "2026-03-02"
+        day.mkdir(parents=True)
+        for name in ("101500.000-1-peak.jpg", "101500.000-1.json", "101500.000-1.mp4"):
+            (day / name).write_text(camera)
+        (day.parent / "watched.json").write_text("{}")
+    for name in ("calibrations/door", "memories/door"):
+        file = state / f"runs/{name}.safetensors"
+        file.parent.mkdir()
+        file.write_bytes(b"x")
     (state / "models/door/v0001").mkdir(parents=True)
     (state / "models/door/v0001/model.json").write_text('{"format": "true-sight-model"}')
+    (state / "models/door/footage").mkdir()
+    (state / "models/door/footage" / CARD).write_text("{}")
+    choices = ChoiceStore(state / "runs/choices.json")
+    choices.choose("door", Choice(per_day=3.0, armed=False))
+    choices.choose("yard", Choice(armed=False))
+    with Ledger(ledger_path(path)) as ledger:
+        counts = {camera: {"day": "2026-03-02", "today": 1, "last": ""} for camera in ("door", "yard")}
+        quiet = [f"{EPOCH}-door-7", f"{EPOCH}-front-door-7", f"{EPOCH}-yard-7"]
+        ledger.write("mqtt", 5, json.dumps({"quiet": quiet, "states": {"door": "online"}, "cameras": counts}))
+        held = {"held": {"door": 2}, "held_key": f"{EPOCH}-door-7:start", "problems": {"door": {"told": True}}}
+        ledger.write("notify.phone", 5, json.dumps(held))
 
 
 @pytest.fixture
@@ -62,7 +92,7 @@ def places(state: Path) -> Iterator[Places]:
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(state / "runs/journal.sqlite3"))
         store = stack.enter_context(VerdictStore(taught_path(journal.path)))
-        yield Places(journal, store, state / "evidence", state / "runs/calibrations", state / "models")
+        yield Places(journal, store, state / "evidence", state / "runs/moments", state / "models")
 
 
 def done(forgetter: Forgetter, request: Forget) -> Done:
@@ -82,14 +112,15 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).parts[0] for path in folder.rglob("*") if path.is_file()}
 
 
-ALL = ("alerts", "evidence", "thresholds", "taught", "models")
+ALL = WITHOUT_TIMES
 
 
 def test_a_preview_says_what_would_go_and_deletes_nothing(places: Places, state: Path) -> None:
     found = done(Forgetter(places), Forget(camera="door", what=ALL))
     assert found.said == (
-        "door: would delete 2 messages, 8 evidence files, 2 verdicts, 2 kept events, 1 threshold file and "
-        "1 model version"
+        "door: would delete 2 messages, 8 evidence files, 4 moment files, 2 verdicts, 2 kept events, "
+        "1 recorded change, 1 threshold file, 1 model version, 1 recording, 1 memory file, 1 chosen setting and "
+        "2 receiver states"
     )
     assert done(Forgetter(places), Forget(camera="door", what=ALL)).said == found.said
     assert files(state / "evidence") == {"door", "yard"}
@@ -97,7 +128,8 @@ def test_a_preview_says_what_would_go_and_deletes_nothing(places: Places, state:
 
 def test_everything_of_a_camera_goes_and_nothing_of_another(places: Places, state: Path) -> None:
     told: list[tuple[str, bool]] = []
-    forgetter = Forgetter(places, forgotten=lambda *given: told.append(given))
+    run = RunMemory(forgotten=lambda *given: told.append(given))
+    forgetter = Forgetter(places, run)
     found = done(forgetter, Forget(camera="door", what=ALL, preview=False))
     assert found.said.startswith("door: deleted 2 messages, 8 evidence files")
     assert told == [("door", True)]
@@ -118,16 +150,60 @@ def test_what_is_deleted_is_no_longer_in_the_files(state: Path, places: Places) 
     assert b"picture of door" not in kept
 
 
+def test_no_trace_of_the_camera_is_left_in_the_state_folder(state: Path) -> None:
+    given = ["door", "--state", str(state), "--evidence", str(state / "evidence"), "--all", "--yes"]
+    assert run(*given)[0] == 0
+    left = [path for path in state.rglob("*") if path.name.split(".")[0] == "door"]
+    assert not left
+    word = re.compile(rb"(?<!front-)door")
+    found = {
+        str(path.relative_to(state)): word.findall(path.read_bytes()) for path in state.rglob("*") if path.is_file()
+    }
+    assert not any(found.values()), found
+    assert {path.name for path in state.rglob("*") if path.name == "yard"}  # another camera's files stay
+    assert b"yard is disarmed" in (state / "runs/journal-taught.sqlite3").read_bytes()
+    assert ChoiceStore(state / "runs/choices.json").of("yard") == Choice(armed=False)
+    with Ledger(ledger_path(state / "runs/journal.sqlite3")) as ledger:
+        position, kept = ledger.read("mqtt") or (0, "{}")
+        assert (position, json.loads(kept)["quiet"]) == (5, [f"{EPOCH}-front-door-7", f"{EPOCH}-yard-7"])
+
+
+def test_a_run_is_told_to_forget_what_it_holds(places: Places) -> None:
+    told: list[str] = []
+    with Ledger(ledger_path(places.journal.path)) as ledger:
+        waited = iter([False, False, True])
+
+        def deliveries(camera: str) -> Callable[[], bool]:
+            told.append(f"deliveries of {camera}")
+            return lambda: next(waited)
+
+        memory = RunMemory(
+            learning=lambda _: True,
+            moments=lambda camera, *_: told.append(f"moments of {camera}"),
+            memories=lambda camera: (places.beside / f"memories/{camera}.safetensors").unlink(),
+            choices=lambda camera: told.append(f"choices of {camera}"),
+            ledger=ledger,
+            deliveries=[deliveries],
+        )
+        found = done(Forgetter(places, memory), Forget(camera="door", what=ALL, preview=False))
+    assert told == ["moments of door", "choices of door", "deliveries of door"]
+    assert "it is learning now, so its recording stays" in found.said
+    assert (places.models / "door/footage" / CARD).exists()
+    assert "door" not in str(found.note)
+
+
 def test_only_a_time_goes(places: Places, state: Path) -> None:
-    request = Forget(camera="door", to_at=NOW - 86_400, what=("alerts", "evidence", "taught"), preview=False)
+    request = Forget(camera="door", to_at=NOW - 86_400, what=WITH_TIMES, preview=False)
     found = done(Forgetter(places), request)
-    assert found.data["counts"] == {"message": 0, "evidence file": 4, "verdict": 1, "kept event": 1}
+    assert found.data["counts"] == {
+        "message": 0, "evidence file": 4, "moment file": 3, "verdict": 1, "kept event": 1, "recorded change": 0
+    }  # fmt: skip
     assert len(places.store.event_ids("door")) == 1
     assert len(list((state / "evidence/door").rglob("*.json"))) == 1
 
 
 def test_a_camera_that_is_watched_but_has_nothing_is_no_mistake(places: Places) -> None:
-    found = done(Forgetter(places, known=lambda name: name == "gate"), Forget(camera="gate"))
+    found = done(Forgetter(places, RunMemory(known=lambda name: name == "gate")), Forget(camera="gate"))
     assert found.said == "gate: would delete nothing"
 
 

@@ -39,6 +39,7 @@ def settings_of(tmp_path: Path, text: str) -> Path:
         ),
         ("zones.a.polygon = [[0,0],[1,1]]", "setting 'cameras.door.zones.a': a polygon has 3 to 100 corners, not 2"),
         ("masks.a.polygon = [[0,0],[-1,0],[0,1]]", "the corner (-1, 0) lies outside the picture: give shares from 0"),
+        ("masks.a.polygon = [[0.5,0.5],[1.5,0.5],[1.5,1.5]]", "the corner (1.5, 0.5) lies outside the picture: shares"),
         ("masks.a.polygon = [[0,0],[9,0],[0,9]]", "corners in pixels need the size of the picture: add picture_size"),
         (
             "masks.a.polygon = [[0,0],[9,0],[0,9]]\nmasks.a.picture_size = [8, 8]",

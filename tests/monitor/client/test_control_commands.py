@@ -142,3 +142,16 @@ def test_more_verdicts_than_the_monitor_takes_at_once_arrive_all_the_same(
     code, out, err = run("feedback", "--file", str(file))
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == len(ASKED) == 12
+
+
+def test_options_before_the_command_are_obeyed_or_refused() -> None:
+    with controlled(serving) as publisher:
+        at = ["--endpoint", publisher.alerts_endpoint, "--timeout", "20"]
+        found = CliRunner().invoke(app, [*at, "--camera", "door", "undo", "last"])
+        assert (found.exit_code, found.stdout) == (0, "last undone\n")
+        found = CliRunner().invoke(app, ["--endpoint", "tcp://127.0.0.1:9", "undo", "e1", *at])
+        assert (found.exit_code, found.stdout) == (0, "e1 undone\n")
+    for words in (["--since", "2h", "undo", "e1"], ["--keys", "folder", "keys", "made"]):
+        found = CliRunner().invoke(app, words)
+        assert found.exit_code == 2
+        assert found.stderr == f"error: {words[0]} does not belong to the command {words[2]}: leave it out\n"

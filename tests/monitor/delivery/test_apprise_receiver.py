@@ -17,8 +17,9 @@ from monitor.alerts.message_parts import ReasonBody
 from monitor.alerts.messages import HealthMessage
 from monitor.app.config import MonitorConfig
 from monitor.app.doctor.delivery_check import check_receivers
+from monitor.app.doctor.doctor_report import text_line
 from monitor.app.doctor.finding_report import State
-from monitor.delivery.apprise_receiver import AppriseReceiver
+from monitor.delivery.apprise_receiver import WIKI, AppriseReceiver
 from monitor.delivery.notice import DeliveryError, Notice, Summary
 from monitor.delivery.notify_settings import NotifySettings
 from monitor.errors import ConfigError
@@ -122,7 +123,7 @@ def test_text_from_outside_is_cleaned(server: WebhookServer) -> None:
 def test_a_failure_names_the_reason_but_not_the_secret(server: WebhookServer, logged: list[str]) -> None:
     phone(server).deliver(ALERT, late=False)
     server.status = 403
-    with pytest.raises(DeliveryError, match="the service does not take it: ") as caught:
+    with pytest.raises(DeliveryError, match=r"the service does not take it \(") as caught:
         phone(server).deliver(ALERT, late=False)
     assert "403" in str(caught.value)
     assert "hunter2" not in str(caught.value) + "".join(logged)
@@ -157,6 +158,12 @@ def test_an_unknown_address_is_one_sentence(wrong: str, logged: list[str]) -> No
     (finding,) = check_receivers(config, send=False)
     assert finding.state is State.PROBLEM
     assert finding.found == "[notify.phone] url is no address that Apprise understands"
+    assert text_line(finding).endswith(f"look up how to write it at {WIKI}")
+    both = {"phone": {"url": wrong}, "desk": {"url": "json://127.0.0.1:9/"}}
+    states = {
+        each.name: each.state for each in check_receivers(MonitorConfig.model_validate({"notify": both}), send=False)
+    }
+    assert states == {"notify.phone": State.PROBLEM, "notify.desk": State.OK}
 
 
 def test_the_doctor_sends_a_test_message_only_on_request(server: WebhookServer) -> None:
@@ -170,6 +177,7 @@ def test_the_doctor_sends_a_test_message_only_on_request(server: WebhookServer) 
     (finding,) = check_receivers(config, send=True)
     assert finding.state is State.PROBLEM
     assert "hunter2" not in finding.found + finding.mend
+    assert finding.mend == "check the address, its token, and that the service is up"
 
 
 def test_a_missing_library_is_one_sentence(monkeypatch: pytest.MonkeyPatch, server: WebhookServer) -> None:

@@ -263,3 +263,21 @@ def test_ten_thousand_events_through_an_outage_of_an_hour(tmp_path: Path) -> Non
     outage = {key for number, key in enumerate(keys) if 900 <= number * 0.54 < 4430}
     assert outage <= place.receiver.late
     place.stack.close()
+
+
+def test_a_camera_is_forgotten_while_a_notice_about_it_waits(place: Place) -> None:
+    key = "0123456789abcdef-01234567-door-1"
+    place.receiver.failing = True
+    place.store(event_id=key, camera="door")
+    place.store(event_id="other", camera="yard")
+    place.settle()
+    assert place.courier.failing
+    place.ledger.write("webhook.old", 1, f'{{"quiet": ["{key}"]}}')
+    place.receiver.failing = False
+    place.courier.forget("door")
+    assert place.courier.forgetting
+    place.courier.step()
+    assert not place.courier.forgetting
+    place.settle()
+    assert place.receiver.keys == ["other:start"]
+    assert place.ledger.read("webhook.old") == (1, '{"quiet": []}')

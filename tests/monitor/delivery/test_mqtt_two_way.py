@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from monitor.live.fleet import Camera, Fleet
 from monitor.live.pipeline import Pipeline
 from monitor.live.sink import Sink
 from monitor.reports import RunReport
+from monitor.states import AlertEvent, Phase
 from monitor.teaching.teacher import Teacher
 from monitor.teaching.verdict_store import VerdictStore
 from monitor.testing.fakes import LevelSource
@@ -38,6 +41,10 @@ pytestmark = pytest.mark.skipif(PROGRAM is None, reason="mosquitto is not instal
 BUDGET, ARMED, LAST_EVENT, ANSWER = (
     f"truesight/door/{what}" for what in ("false_alarms_per_day", "armed", "last_event", "answer")
 )
+
+
+HERE = "truesight/door"
+QUIET = AlertEvent(1, Phase.START, 10.0, None, score=1.2, peak_score=1.2, peak_s=10.0, notify=False)
 
 
 class TwoWay(Ticking):
@@ -216,3 +223,46 @@ def test_a_broker_that_asks_nobody_who_he_is_commands_nothing_by_default(
         run.until(lambda: bool(observer.of("truesight/door/event")), "the event, sent later than the command")
         assert observer.last[ARMED] == b"ON"
         assert run.who == []
+
+
+def test_the_buttons_judge_the_event_in_the_picture(tmp_path: Path, broker: Mosquitto, observer: Observer) -> None:
+    with TwoWay(tmp_path, broker.port) as run:
+        run.ready(observer)
+        shown = publish_alert(run.publisher, "door", jpeg=b"shown")
+        run.teacher.kept(event_of(120), shown.event_id)
+        run.until(lambda: observer.last.get(f"{HERE}/snapshot") == b"shown", "the picture")
+        publish_alert(run.publisher, "door", replace(QUIET, number=2), jpeg=b"quiet")
+        run.until(lambda: len(observer.of(f"{HERE}/event")) == 2, "the quiet event")
+        later = replace(event_of(200), started_at=2e9)
+        run.teacher.kept(later, "e1-door-9")  # it notified, but MQTT has not shown it yet
+        observer.publish(f"{LAST_EVENT}/set", "normal")
+        run.answered(observer, f"event {shown.event_id} is normal")
+        assert observer.last[f"{HERE}/snapshot"] == b"shown"
+
+
+def test_each_refusal_is_answered_and_in_the_log(
+    tmp_path: Path, broker: Mosquitto, observer: Observer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with TwoWay(tmp_path, broker.port) as run:
+        run.ready(observer)
+        for times in (1, 2):
+            observer.publish(f"{BUDGET}/set", "0")
+            run.until(lambda times=times: len(refusals(observer)) == times, "one more answer")  # type: ignore[misc]
+    assert caplog.text.count("a command is refused: door: the budget cannot be set") == 2
+
+
+def refusals(observer: Observer) -> list[bytes]:
+    return [
+        said for said in observer.of(ANSWER) if b"give a budget from 0.000001 to 1000000 false alarms per day" in said
+    ]
+
+
+def test_a_retained_command_is_refused_also_while_connected(
+    tmp_path: Path, broker: Mosquitto, observer: Observer, protocol: str
+) -> None:
+    with TwoWay(tmp_path, broker.port, protocol=protocol) as run:
+        run.ready(observer)
+        observer._client.publish(f"{ARMED}/set", "OFF", qos=1, retain=True).wait_for_publish(DEADLINE_S)
+        run.answered(observer, "a retained command is ignored: publish it without retain")
+        assert observer.last[ARMED] == b"ON"

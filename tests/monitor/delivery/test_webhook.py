@@ -323,6 +323,15 @@ def test_https_with_a_certificate_of_your_own(secure: WebhookServer, authority: 
     assert len(secure.received) == 1
 
 
+def test_a_certificate_for_another_host_is_said_to_be_one(authority: trustme.CA, tmp_path: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("hooks.example.org").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    said = r"has a certificate for another host \(.*\): write the name in it as the host"
+    with WebhookServer(context) as serving, pytest.raises(DeliveryError, match=said):
+        webhook(serving, ca=tmp_path / "ca.pem").deliver(NOTICE, late=False)
+
+
 def test_a_server_without_tls_is_named(server: WebhookServer, secure: WebhookServer) -> None:
     with pytest.raises(DeliveryError, match=r"https://127\.0\.0\.1"):
         webhook(server, url=server.url.replace("http", "https")).deliver(NOTICE, late=False)

@@ -111,3 +111,16 @@ def test_a_real_process_writes_its_memory_when_its_input_ends(tmp_path: Path) ->
     assert link.ended == "exit code 0"
     assert link.dropped == 0
     assert MemoryStore(tmp_path / "memories").load("door", slow_walker()).watched_s == pytest.approx(4.9)
+
+
+def test_a_forgotten_memory_begins_again(tmp_path: Path) -> None:
+    first_version(tmp_path / "door")
+    store = MemoryStore(tmp_path / "memories")
+    lines: list[dict[str, Any]] = []
+    sent = [begin(tmp_path / "door"), *looks(2), Message("door", "end")]
+    run(tmp_path / "memories", io.BytesIO(b"".join(message.encoded() for message in sent)), lines.append)
+    assert store.path("door").exists()
+    sent = [begin(tmp_path / "door"), Message("door", "forget"), Message("door", "look")]
+    run(tmp_path / "memories", io.BytesIO(b"".join(message.encoded() for message in sent)), lines.append)
+    assert not store.path("door").exists()
+    assert lines == []

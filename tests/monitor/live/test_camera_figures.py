@@ -285,3 +285,12 @@ def test_what_a_camera_gives_up_is_its_state_and_dropped_frames_change_nothing_a
         (CameraState.OVERLOADED, "fewer frames are decoded and analysed"),
         (CameraState.ONLINE, ""),
     ]
+
+
+def test_the_budget_is_known_before_the_camera_is_open() -> None:
+    monitor = monitor_of("cam")
+    monitor.scale = monitor.scale.with_budget(100.0)
+    status = CaptureStatus(CameraState.CONNECTING)
+    report = CameraFigures().report("cam", "test", status, QueueCounters(), monitor, 100.0)
+    assert report.promise is not None
+    assert report.promise.promised_per_day == 100.0

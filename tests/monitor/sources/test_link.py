@@ -105,7 +105,7 @@ def test_a_transport_that_the_camera_does_not_allow_fails_and_the_other_one_work
 @pytest.mark.rtsp
 def test_the_doctor_uses_the_camera_s_transport() -> None:
     with RtspServer(BALL, only="udp") as server:
-        assert isinstance(examined(server.url("/ball"), Link("tcp")), Failure)
+        assert examined(server.url("/ball"), Link("tcp")) == Failure(Trouble.TRANSPORT, "TCP")
         assert isinstance(examined(server.url("/ball"), Link("udp")), StreamFacts)
 
 

@@ -36,6 +36,7 @@ from monitor.teaching.lessons_applied import taught_model
 from monitor.teaching.teacher import Teacher
 from monitor.teaching.verdict_store import VerdictStore
 from monitor.testing.fakes import LevelSource, frame
+from monitor.text.durations import local_time
 from tests.helpers.teachable import event_of, monitor_that_learns_on, shown, teachable_model
 
 ME = Asker("127.0.0.1")
@@ -97,12 +98,14 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def test_what_is_normal_is_silent_from_then_on_and_something_else_is_not(house: House) -> None:
-    event_id = house.keep(event_of(200))
+    event = event_of(200)
+    event_id = house.keep(event)
     assert house.starts(200)
     assert house.starts(120)
     reply = house.ask(Feedback(event=event_id, verdict="Normal", all_hours=True))
     assert reply.said == (
-        f"door: event {event_id} is normal; similar events are normal in this place at any hour from now on"
+        f"door: event {event_id} is normal; similar events are normal in this place at any hour from now on; it began "
+        f"{local_time(event.started_at)}"
     )
     assert house.starts(200) == []
     assert house.starts(120), "something else"
@@ -127,7 +130,7 @@ def test_it_holds_after_a_restart_and_with_a_model_learned_anew(tmp_path: Path) 
 def test_undo_takes_it_back(house: House) -> None:
     event_id = house.keep(event_of(200))
     house.ask(Feedback(event=event_id, verdict="normal"))
-    assert house.ask(Undo(event=event_id)).said == f"door: event {event_id} is no longer normal"
+    assert house.ask(Undo(event=event_id)).said.startswith(f"door: event {event_id} is no longer normal; it began ")
     assert house.starts(200)
     assert house.camera.model is not None
     assert house.camera.model.detectors[0] is house.model.detectors[0]
@@ -193,7 +196,8 @@ def test_the_later_of_two_verdicts_counts_and_says_so(house: House) -> None:
     event_id = house.keep(event_of(200))
     house.ask(Feedback(event=event_id, verdict="normal"))
     reply = house.ask(Feedback(event=event_id, verdict="real"))
-    assert reply.said == f"door: event {event_id} is real; it was normal until now; the later verdict counts"
+    said = f"door: event {event_id} is real; it was normal until now; the later verdict counts; it began "
+    assert reply.said.startswith(said)
     assert house.starts(200), "no longer normal"
     (only,) = house.ask(Verdicts(camera="door")).data["verdicts"]
     assert (only["verdict"], only["given_by"]) == ("real", "127.0.0.1")

@@ -49,6 +49,10 @@ SHOWN = [
     ("http://h/video?loginpas=pw&jwt=abc#sid=9", "http://h/video?***"),
     ("http://h:80/snap.jpg?user=joe&pwd=p@ss", "http://***"),
     ("http://10.0.0.5:80/snap.jpg?user=joe&pwd=p@ss", "http://10.0.0.5:80/snap.jpg?***"),
+    # Our own
+    ("served at http://127.0.0.1:9108/metrics, health at", "served at http://127.0.0.1:9108/metrics, health at"),
+    ("look at https://github.com/caronc/apprise/wiki", "look at https://github.com/caronc/apprise/wiki"),
+    ("https://github.com/caronc/apprise/wiki/hunter2", "https://github.com/***"),
     ("rtsp://h/user=admin_password=tl_channel=1", "rtsp://h/***"),
     ("http://proxy/?to=rtsp%3A%2F%2Fu%3Apw%40cam%2Fx", "http://proxy/?***"),
     # Misspelled

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from monitor.alerts.binding import listen
+from monitor.alerts.endpoints import control_beside
 from monitor.alerts.journal import Journal
 from monitor.alerts.keys import make_keys
+from monitor.app.choice_store import Choice, ChoiceStore
 from monitor.app.config import JournalConfig, MonitorConfig, PublishConfig
 from monitor.app.doctor.device_check import Machine, judge_device, usable_device
-from monitor.app.doctor.disk_check import check_evidence, check_journal, check_records
+from monitor.app.doctor.disk_check import check_choices, check_evidence, check_journal, check_records
 from monitor.app.doctor.finding_report import ModelFacts, State
 from monitor.app.doctor.model_check import check_model, judge_load, judge_model, misfit
 from monitor.app.doctor.port_check import check_keys, check_ports
@@ -128,6 +132,30 @@ def test_the_journal_is_looked_at_and_left_alone(tmp_path: Path) -> None:
     assert check_journal(JournalConfig(path=tmp_path)).found == f"{tmp_path} is a folder"
     assert check_journal(JournalConfig(path=journal.path / "j.sqlite3")).state is State.PROBLEM
     assert "lower max_mb" in check_journal(JournalConfig(path=tmp_path / "j", max_mb=1e6)).mend
+
+
+def test_choices_are_read_and_left_alone(tmp_path: Path) -> None:
+    journal = JournalConfig(path=tmp_path / "journal.sqlite3")
+    assert list(check_choices(journal)) == []
+    store = ChoiceStore(tmp_path / "choices.json")
+    store.choose("door", Choice(per_day=3.0, armed=False))
+    (good,) = check_choices(journal)
+    assert (good.state, good.found) == (State.OK, "clients have chosen: door 3 per day disarmed")
+    store.path.write_text("{")
+    (damaged,) = check_choices(journal)
+    assert damaged.state is State.WARNING
+    assert "is damaged: budgets and arming are as the config says" in damaged.found
+    assert store.path.read_text() == "{"
+
+
+def test_the_usual_control_address_is_checked(tmp_path: Path) -> None:
+    alerts = f"ipc://{tmp_path}/alerts"
+    publish = PublishConfig(alerts=alerts, scores=f"ipc://{tmp_path}/s", history=f"ipc://{tmp_path}/h")
+    assert [each.state for each in check_ports(publish)] == [State.OK] * 4
+    with closing(listen(control_beside(alerts))):
+        *_, control = check_ports(publish)
+    assert (control.name, control.state) == ("control", State.WARNING)
+    assert control.found.endswith("; clients can change nothing")
 
 
 def test_an_evidence_folder_that_is_a_file(tmp_path: Path) -> None:

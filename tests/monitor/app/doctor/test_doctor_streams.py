@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.app.doctor.children import probe
 from monitor.app.doctor.cores import CoreWait
 from monitor.app.doctor.doctor_report import text_line
 from monitor.app.doctor.facts import Failure, StreamFacts, Trouble
@@ -18,6 +19,7 @@ from monitor.app.doctor.finding_report import State
 from monitor.app.doctor.rhythm import Arrival, rhythm
 from monitor.app.doctor.stream_check import _ahead_s
 from monitor.app.doctor.verdict import judge_failure, judge_stream
+from monitor.processes import ChildWork, Shares
 from tests.helpers.examined import GOOD, SECRET, request
 
 # Advice
@@ -153,3 +155,17 @@ def test_frames_that_come_long_before_their_time_are_a_burst() -> None:
 
 def test_that_a_camera_in_bursts_waits_is_not_blamed_on_the_network() -> None:
     assert "stopped sending" not in advice(replace(GOOD, stalled=True, burst_s=20.0))
+
+
+@pytest.mark.parametrize(("waited", "trouble"), [(0.9, Trouble.TOO_BUSY), (0.0, Trouble.HUNG)])
+def test_a_check_that_got_no_core_does_not_blame_the_camera(
+    waited: float, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.app.doctor.children._LOOK_AGAIN_S", 0.01)
+    monkeypatch.setattr(ChildWork, "shares", lambda _: Shares(0.0, waited))
+    asked = replace(request("url", "rtsp://127.0.0.1:9/x"), deadline_s=0.01)
+    found = probe(asked)
+    assert found == Failure(trouble, "starting")
+    said = judge_failure("camera", "door", found, asked)
+    assert ("restart the camera" in said.mend) == (trouble is Trouble.HUNG)
+    assert ("this machine is too busy" in said.found) == (trouble is Trouble.TOO_BUSY)

@@ -375,8 +375,8 @@ def test_log_lines_of_an_alert_say_why_at_its_start_and_its_end(caplog: pytest.L
         sink.alert(replace(loud, event=replace(loud.event, notify=False)), camera("yard"))
     why = ": speed 4.1 px/s, usual here up to 1.6 px/s"
     quiet = " (repeats an alert of shortly before: recorded, but nobody is notified)"
-    start = f"yard: alert 1 starts at 10.0 s of footage{why}"
-    end = f"yard: alert 1 ends after 4.5 s of footage, peak 1.75{why}"
+    start = f"yard: alert 1 starts at 10.0 s of the stream{why}"
+    end = f"yard: alert 1 ends after 4.5 s, peak 1.75{why}"
     assert caplog.messages == [start, start + quiet, end, end + quiet]
     caplog.clear()
     loud = alert("yard", 1, Phase.START)

@@ -220,3 +220,15 @@ def test_a_clip_is_asked_for_and_named_if_it_was_written(tmp_path: Path) -> None
     assert camera == "cam"
     assert time_s == pytest.approx(3.4, abs=0.6)
     assert [name.rpartition(".")[2] for name in bus.sent[0][1]["files"]] == ["jpg", "mp4"]
+
+
+def test_a_forgotten_camera_leaves_no_file_and_no_message(tmp_path: Path) -> None:
+    bus = Bus()
+    with sink_of(tmp_path, bus) as sink:
+        show(sink, [*QUIET, ODD, *QUIET])
+        bus.now = PUBLISH_AFTER_S + 1
+        sink.forget("cam", 0.0, 1e12)
+        sink.forget("cam", 0.0, float("inf"))
+        sink.tick(RunReport(1.0, 0, ()))
+    assert bus.sent == []
+    assert [path for path in tmp_path.rglob("*") if path.suffix in (".jpg", ".mp4")] == []

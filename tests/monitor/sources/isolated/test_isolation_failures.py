@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.errors import CaptureError, MonitorError, SourceError, StallError
+from monitor.processes import ChildWork, Shares
+from monitor.sources.isolated import isolated_source
 from monitor.sources.isolated.decoder import Kind, Reply
 from monitor.testing.captured import eventually
 from tests.helpers.decoders import Break, Plan
@@ -142,3 +144,42 @@ def test_a_child_that_hangs_dies_with_its_killed_parent() -> None:
         parent.kill()
         assert parent.stderr.read() == ""  # warnings of the system and of Python about leaks and similar problems
     assert eventually(lambda: not alive(child), within_s=5.0)
+
+
+# A busy machine
+
+
+def test_a_decoder_that_works_on_its_start_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated_source, "_START_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(isolated_source, "_GRACE_S", 0.05)  # it is late at once, and imports its modules meanwhile
+    with isolated(Plan()).open() as reader:
+        assert reader.grab()
+
+
+class _Hangs:
+    """Makes the process that unpickles it sleep."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return time.sleep, (60.0,)
+
+
+def test_a_decoder_that_hangs_at_its_start_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated_source, "_START_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(isolated_source, "_GRACE_S", 0.05)
+    monkeypatch.setattr(isolated_source, "_LOOK_AGAIN_S", 0.5)
+    source = isolated(Plan())
+    vars(source.inner)["hanging"] = _Hangs()
+    with pytest.raises(StallError, match="did not start its decoder process for 0 s; its decoder hung"):
+        source.open()
+
+
+def test_a_machine_that_is_too_busy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolated_source, "_START_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(isolated_source, "_BUSY_START_S", 0.2)
+    monkeypatch.setattr(isolated_source, "_GRACE_S", 0.1)
+    monkeypatch.setattr(isolated_source, "_LOOK_AGAIN_S", 0.1)
+    monkeypatch.setattr(ChildWork, "shares", lambda _: Shares(0.0, 0.9))
+    source = isolated(Plan())
+    vars(source.inner)["hanging"] = _Hangs()
+    with pytest.raises(StallError, match="this machine is too busy; watch fewer cameras"):
+        source.open()
