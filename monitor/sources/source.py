@@ -22,13 +22,13 @@ class Position:
     time_s     media time of the frame, seconds, strictly increasing; for live sources, seconds since opening by the
                stream's own clock
     passed     frames skipped since the previous grab, see ``Reader.skip_to``
-    longest_s  longest step between two frames since the previous grab, seconds; 0 if none was skipped
+    earlier_s  times of the last skipped frames, at most 3, seconds, in order: they tell the last steps of the stream
     """
 
     index: int
     time_s: float
     passed: int = 0
-    longest_s: float = 0.0
+    earlier_s: tuple[float, ...] = ()
 
 
 class Reader(ABC):
@@ -49,6 +49,9 @@ class Reader(ABC):
 
     def skip_to(self, time_s: float) -> Position | None:  # noqa: ARG002 - no benefit if grabbing is cheap
         """Grab the first frame at ``time_s`` or later. A reader may also return any or all of the frames before it.
+
+        A frame more than three times as far from the one before as one of the last two steps is always returned: it
+        may follow a gap (``GapRule``). So which frames are skipped changes nothing.
 
         The last frame of a source is always returned, so that all frames are counted. If it is before ``time_s``, its
         picture may be missing. Returns and raises the same as ``grab``.

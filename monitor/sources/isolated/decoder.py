@@ -21,6 +21,7 @@ import socket
 import struct
 import sys
 import threading
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -36,6 +37,7 @@ from monitor.text.redaction import redact
 QUIT = b"q"
 BELL = b"."
 LONGEST = 65536  # maximum bytes of a message
+_EARLIER = 3  # see Position.earlier_s
 NICE = 7  # many decoders at once must not delay the only thread that scores their frames
 
 
@@ -80,7 +82,7 @@ class Command:
 class Reply:
     """One message of the decoder. Each kind uses only the fields that it needs.
 
-    index, time_s, passed, longest_s  the frame's Position
+    index, time_s, passed, earlier_s  the frame's Position
     fps                    the reader's rate, frames per second
     offset                 offset of the picture in shared memory, bytes
     width, height          size of the picture, px
@@ -96,13 +98,14 @@ class Reply:
     width: int = 0
     height: int = 0
     text: str = ""
-    longest_s: float = 0.0
+    earlier_s: tuple[float, ...] = ()
 
-    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqdqddQII")
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqdq3ddQII")
 
     def pack(self) -> bytes:
         """The reply as bytes."""
-        position = (self.index, self.time_s, self.passed, self.longest_s)
+        padding = (math.nan,) * (_EARLIER - len(self.earlier_s))
+        position = (self.index, self.time_s, self.passed, *self.earlier_s, *padding)
         numbers = (*position, self.fps, self.offset, self.width, self.height)
         return self._LAYOUT.pack(self.kind.value, *numbers) + self.text.encode(errors="backslashreplace")
 
@@ -111,9 +114,10 @@ class Reply:
         """Parse a reply from a message. Raises ValueError if the message is not a reply."""
         if len(message) < cls._LAYOUT.size:
             raise ValueError(f"a reply has at least {cls._LAYOUT.size} bytes, got {len(message)}")
-        kind, index, time_s, passed, longest_s, fps, offset, width, height = cls._LAYOUT.unpack_from(message)
+        kind, index, time_s, passed, *earlier, fps, offset, width, height = cls._LAYOUT.unpack_from(message)
+        earlier_s = tuple(each for each in earlier if not math.isnan(each))
         text = message[cls._LAYOUT.size :].decode(errors="replace")
-        return cls(Kind(kind), index, time_s, passed, fps, offset, width, height, text, longest_s)
+        return cls(Kind(kind), index, time_s, passed, fps, offset, width, height, text, earlier_s)
 
 
 class _Ahead:
@@ -123,7 +127,8 @@ class _Ahead:
         self._reader = reader
         self._next: Position | MonitorError | None = None
         self._is_ahead = False
-        self._given_s: float | None = None  # time of the last frame that was stepped to, also if it was skipped
+        self._reached_s: float | None = None  # time of the last frame that was stepped to, also if it was skipped
+        self._steps = (0.0, 0.0)  # the last two, between all frames
 
     def hurry(self) -> None:
         """Grab the next frame in advance. If this fails, the error is raised when that frame is requested."""
@@ -135,7 +140,8 @@ class _Ahead:
 
     def skip_to(self, time_s: float) -> Position | None:
         """See Reader.skip_to."""
-        passed, last, longest_s = 0, None, 0.0
+        passed, last = 0, None
+        earlier: deque[float] = deque(maxlen=_EARLIER + 1)
         while True:
             if not self._is_ahead:
                 self.hurry()
@@ -143,14 +149,22 @@ class _Ahead:
             if isinstance(found, MonitorError):
                 raise found
             if found is None:  # the last frame is always returned, even if it is before time_s
-                return None if last is None else Position(last.index, last.time_s, passed - 1, longest_s)
+                if last is None:
+                    return None
+                return Position(last.index, last.time_s, passed - 1, tuple(earlier)[-_EARLIER - 1 : -1])
             self._is_ahead = False
-            if self._given_s is not None:
-                longest_s = max(longest_s, found.time_s - self._given_s)
-            self._given_s = found.time_s
-            if found.time_s >= time_s:
-                return Position(found.index, found.time_s, passed, longest_s if passed else 0.0)
+            after_gap = self._may_follow_a_gap(found.time_s)
+            if found.time_s >= time_s or after_gap:
+                return Position(found.index, found.time_s, passed, tuple(earlier)[-_EARLIER:])
             passed, last = passed + 1, found
+            earlier.append(found.time_s)
+
+    def _may_follow_a_gap(self, time_s: float) -> bool:
+        """Step to a frame of this time. True if it may be one after a gap: see ``Reader.skip_to``."""
+        step_s = 0.0 if self._reached_s is None else time_s - self._reached_s
+        found = step_s > 3.0 * min(self._steps)
+        self._reached_s, self._steps = time_s, (self._steps[1], step_s)
+        return found
 
 
 def serve(source: Source, link: socket.socket, pictures: PictureWriter, bell_fd: int) -> None:
@@ -196,7 +210,7 @@ def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) 
     image = reader.retrieve() if memory is None else reader.retrieve_into(memory)
     name = reader.frame_name
     if image is None:
-        return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed, text=name, longest_s=at.longest_s)
+        return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed, text=name, earlier_s=at.earlier_s)
     offset = pictures.write(slot, image)
     height, width = image.shape[:2]
     return Reply(
@@ -208,7 +222,7 @@ def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) 
         width=width,
         height=height,
         text=name,
-        longest_s=at.longest_s,
+        earlier_s=at.earlier_s,
     )
 
 
