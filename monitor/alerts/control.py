@@ -21,7 +21,9 @@ LAST = "last"
 _MOST_EVENT = 300
 _EventId = Annotated[str, StringConstraints(min_length=1, max_length=_MOST_EVENT)]
 _Camera = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^/]+$")]
-_Unix = Annotated[float, Field(ge=0, le=1e11)]
+# A client that writes "no" or "0.5" in quotes has a fault: what it asks for must not be guessed.
+_Flag = Annotated[bool, Field(strict=True)]
+_Unix = Annotated[float, Field(strict=True, ge=0, le=1e11)]
 
 Kind = Literal["alerts", "evidence", "thresholds", "taught", "models"]
 """What ``forget`` deletes: events in the journal, files of events, what thresholds have learned, verdicts, models."""
@@ -62,7 +64,7 @@ class Feedback(ControlRequest):
     event: _EventId
     verdict: Annotated[str, StringConstraints(min_length=1, max_length=MOST_NAME, strip_whitespace=True)]
     scope: Literal["here", "picture"] = "here"
-    all_hours: bool = False
+    all_hours: _Flag = False
     camera: _Camera | None = None
 
 
@@ -105,7 +107,7 @@ class Budget(ControlRequest):
 
     request: Literal["budget"] = "budget"
     camera: _Camera
-    per_day: Annotated[float | None, Field(ge=LEAST_PER_DAY, le=MOST_PER_DAY)]
+    per_day: Annotated[float | None, Field(strict=True, ge=LEAST_PER_DAY, le=MOST_PER_DAY)]
 
 
 class Arm(ControlRequest):
@@ -113,7 +115,7 @@ class Arm(ControlRequest):
 
     request: Literal["armed"] = "armed"
     camera: _Camera
-    armed: bool
+    armed: _Flag
 
 
 class Changes(ControlRequest):
@@ -121,7 +123,7 @@ class Changes(ControlRequest):
 
     changes = False
     request: Literal["changes"] = "changes"
-    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    limit: Annotated[int, Field(strict=True, ge=1, le=500)] = 50
 
 
 class Forget(ControlRequest):
@@ -145,7 +147,7 @@ class Forget(ControlRequest):
             raise ValueError(f"{' and '.join(timeless)} cannot be forgotten for a time only: leave out the times")
         return self
 
-    preview: bool = True
+    preview: _Flag = True
 
 
 AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Budget | Arm | Changes | Forget
