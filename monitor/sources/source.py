@@ -50,8 +50,9 @@ class Reader(ABC):
     def skip_to(self, time_s: float) -> Position | None:  # noqa: ARG002 - no benefit if grabbing is cheap
         """Grab the first frame at ``time_s`` or later. A reader may also return any or all of the frames before it.
 
-        A frame more than three times as far from the one before as one of the last two steps is always returned: it
-        may follow a gap (``GapRule``). So which frames are skipped changes nothing.
+        A frame that may follow a gap is always returned: one that comes after more than the time of three frames, and
+        more than three times the shorter of the last two steps (``GapRule``). So which frames are skipped changes
+        nothing.
 
         The last frame of a source is always returned, so that all frames are counted. If it is before ``time_s``, its
         picture may be missing. Returns and raises the same as ``grab``.

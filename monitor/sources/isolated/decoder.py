@@ -125,6 +125,7 @@ class _Ahead:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._fps = reader.fps
         self._next: Position | MonitorError | None = None
         self._is_ahead = False
         self._reached_s: float | None = None  # time of the last frame that was stepped to, also if it was skipped
@@ -162,7 +163,7 @@ class _Ahead:
     def _may_follow_a_gap(self, time_s: float) -> bool:
         """Step to a frame of this time. True if it may be one after a gap: see ``Reader.skip_to``."""
         step_s = 0.0 if self._reached_s is None else time_s - self._reached_s
-        found = step_s > 3.0 * min(self._steps)
+        found = step_s > max(3.0 / self._fps, 3.0 * min(self._steps))
         self._reached_s, self._steps = time_s, (self._steps[1], step_s)
         return found
 
