@@ -66,7 +66,7 @@ def cost_of(level: int, video: Path, model: Model, seconds: float) -> Cost:
                 begin_s, started, analysed = position.time_s, time.process_time(), 0
             if begin_s is not None and position.time_s - begin_s >= seconds:
                 return Cost((time.process_time() - started) / seconds, analysed / seconds)
-            if not rules.arrive(position.time_s, CAMERA_FPS, position.longest_s, spared=position.spared):
+            if not rules.arrive(position.time_s, CAMERA_FPS, position.earlier_s, spared=position.spared):
                 continue
             image = reader.retrieve()
             if image is None:

@@ -62,10 +62,11 @@ def parse_json(content: bytes | str) -> Any:
     """The value of a JSON document in UTF-8. Raises ValueError.
 
     Also refused: nesting deeper than ``DEEPEST``, whole numbers of more than 64 bits, keys of more than 5,000
-    characters, and text that is not Unicode (half a surrogate pair), because no output accepts it.
+    characters, NaN and Infinity, which JSON does not know, and text that is not Unicode (half a surrogate pair),
+    because no output accepts it.
     """
     try:
-        return _checked(json.loads(_text(content)), _LONGEST_KEY)
+        return _checked(json.loads(_text(content), parse_constant=_no_number), _LONGEST_KEY)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
 
@@ -120,6 +121,10 @@ def _checked(content: Any, longest_key: int) -> Any:
                     raise ValueError("it has a whole number of more than 64 bits")
         level, deep = below, deep + 1
     return content
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"it has {name} in place of a number")
 
 
 def _check_text(text: str) -> None:

@@ -100,7 +100,8 @@ def frames(
             if position is None or position.time_s > to_s:
                 return
             time_s = position.time_s
-            if time_s < from_s or not rules.arrive(time_s, reader.fps, position.longest_s):
+            earlier_s = [each for each in position.earlier_s if each >= from_s]
+            if time_s < from_s or not rules.arrive(time_s, reader.fps, earlier_s):
                 continue
             if wanted is not None and not wanted(time_s):
                 rules.pass_over(time_s)

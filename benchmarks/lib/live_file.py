@@ -72,7 +72,7 @@ class LiveFileReader(VideoReader):
         super().__init__(capture, source.label)
         self.fps = source.fps
         self._sparing_capture = SparingCapture(capture, source.fps)
-        self._sparing = Sparing()
+        self._sparing = Sparing(source.fps)
         self.sparing = self._sparing_capture.able
         self._blind = source.blind
         self._clock = clock

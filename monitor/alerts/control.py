@@ -36,7 +36,9 @@ _PlaceName = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 _Corners = Annotated[tuple[tuple[float, float], ...], Field(min_length=3, max_length=100)]
 _Times = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 _Source = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
-_Unix = Annotated[float, Field(ge=0, le=1e11)]
+# A client that writes "no" or "0.5" in quotes has a fault: what it asks for must not be guessed.
+_Flag = Annotated[bool, Field(strict=True)]
+_Unix = Annotated[float, Field(strict=True, ge=0, le=1e11)]
 
 Kind = Literal["alerts", "evidence", "moments", "taught", "thresholds", "models", "memories", "choices", "deliveries"]
 """What ``forget`` deletes: events in the journal, files of events, files of the days' moments, verdicts, what
@@ -83,7 +85,7 @@ class Feedback(ControlRequest):
     event: _EventId
     verdict: Annotated[str, StringConstraints(min_length=1, max_length=MOST_NAME, strip_whitespace=True)]
     scope: Literal["here", "picture"] = "here"
-    all_hours: bool = False
+    all_hours: _Flag = False
     camera: _Camera | None = None
 
 
@@ -133,8 +135,8 @@ class Budget(ControlRequest):
 
     request: Literal["budget"] = "budget"
     camera: _Camera
-    per_day: Annotated[float | None, AfterValidator(_in_range)]
-    preview: bool = False
+    per_day: Annotated[float | None, Field(strict=True), AfterValidator(_in_range)]
+    preview: _Flag = False
 
 
 class Arm(ControlRequest):
@@ -142,7 +144,7 @@ class Arm(ControlRequest):
 
     request: Literal["armed"] = "armed"
     camera: _Camera
-    armed: bool
+    armed: _Flag
 
 
 class Pause(ControlRequest):
@@ -150,7 +152,7 @@ class Pause(ControlRequest):
 
     request: Literal["pause"] = "pause"
     camera: _Camera
-    paused: bool
+    paused: _Flag
 
 
 class Relearn(ControlRequest):
@@ -188,7 +190,7 @@ class Zone(ControlRequest):
     name: _PlaceName
     polygon: _Corners | None
     sensitivity: Annotated[float | None, Field(ge=0.1, le=10)] = None
-    must_touch: bool = False
+    must_touch: _Flag = False
     times: Annotated[tuple[_Times, ...], Field(max_length=50)] = ()
 
 
@@ -245,7 +247,7 @@ class Changes(ControlRequest):
 
     changes = False
     request: Literal["changes"] = "changes"
-    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    limit: Annotated[int, Field(strict=True, ge=1, le=500)] = 50
 
 
 class Forget(ControlRequest):
@@ -269,7 +271,7 @@ class Forget(ControlRequest):
             raise ValueError(f"{joined(timeless)} cannot be forgotten for a time only: leave out the times")
         return self
 
-    preview: bool = True
+    preview: _Flag = True
 
 
 CameraRequest = Pause | Relearn | Mask | Zone | Cameras | TryCamera | AddCamera | RemoveCamera

@@ -13,13 +13,14 @@ from monitor.states import CameraState
 from monitor.text.addresses import HIDDEN
 from monitor.text.commands import monitor_command
 from monitor.text.durations import in_words
+from monitor.text.wording import counted
 
 _MOST_UNSCORED, _MOST_UNSCORED_S = 0.1, 60.0
 """A run has failed if a camera was unscored for this share of its time, or for this many seconds."""
 _LEAST_JUDGED = 0.25
 """A run has failed if less than this share of a camera's frames was judged, whatever the reason."""
 _FEW, _OF_MANY = 2, 50
-"""A run has failed if only so many frames of a file were analysed, although so many came."""
+"""A run has failed if only so many frames of a file were analysed, although so many came; or if no more came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,10 @@ class Outcome:
         if few:
             which = "; ".join(f"{c.analysed} of {c.frames_in} frames of {c.name}" for c in few)
             found.append(f"too few frames were analysed to watch anything: {which}; raise analysis_fps")
+        short = [c for c in cameras if c.state is CameraState.ENDED and 0 < c.frames_in <= _FEW and not self.stopped]
+        if short:
+            which = "; ".join(f"{counted(c.frames_in, 'frame')} of {c.name}" for c in short)
+            found.append(f"too few frames came to watch anything: {which}; give a longer video, or more images")
         return found
 
     def _counts(self, camera: CameraReport) -> bool:

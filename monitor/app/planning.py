@@ -34,6 +34,7 @@ from monitor.sources.isolated.isolated_source import isolate
 from monitor.sources.masked import Mask
 from monitor.sources.source import Source
 from monitor.sources.unreadable import UnreadableSource
+from monitor.sources.video import NO_VIDEO, UNKNOWN_CODEC
 from monitor.state_folder import CALIBRATIONS
 from monitor.stream.frame_rules import UNCHECKED
 from monitor.stream.schedule_settings import Schedule
@@ -97,9 +98,15 @@ def _checked_source(source: Source) -> Source:
     try:
         source.check()
     except SourceError as error:
-        reason = f"{error}: copy it again, or convert it, for example `ffmpeg -i IN OUT.mp4`"
-        return UnreadableSource(source.name, source.label, reason)
+        return UnreadableSource(source.name, source.label, f"{error}{_what_to_do(str(error))}")
     return source
+
+
+def _what_to_do(problem: str) -> str:
+    """What to do about a source that gives no frame, as the end of the sentence; "" if the sentence says it itself."""
+    if problem.endswith((NO_VIDEO, UNKNOWN_CODEC)):
+        return ": copy it again, or convert it, for example `ffmpeg -i IN OUT.mp4`"
+    return "" if ": " in problem else ": copy it again, or give another one"
 
 
 def masks_of(camera: str, settings: MonitorConfig) -> list[Mask]:

@@ -10,6 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from monitor.alerts.control import (
+    MOST_NAME,
     Changes,
     Feedback,
     Name,
@@ -96,6 +97,16 @@ def feedback(
         raise typer.Exit(1)
 
 
+_EXPECTED = {
+    "event": "the id of an event, as text",
+    "verdict": f"normal, real, or a name of at most {MOST_NAME} characters",
+    "scope": "here or picture",
+    "all_hours": "true or false",
+    "camera": "the name of a camera",
+}
+_LIKE = 'write it as {"event": "ID", "verdict": "normal"}'
+
+
 def _requests(file: Path, kind: type[Feedback]) -> list[Feedback]:
     """The verdicts of a file. A line that makes no sense is refused before any verdict is given."""
     try:
@@ -108,10 +119,10 @@ def _requests(file: Path, kind: type[Feedback]) -> list[Feedback]:
             continue
         try:
             content = parse_json(line.encode())
-        except ValueError as error:
-            raise typer.BadParameter(f"line {number} of {safe(file)} is not JSON: {safe(error)}") from None
+        except ValueError:
+            raise typer.BadParameter(f"line {number} of {safe(file)} is no JSON: {_LIKE}") from None
         if not isinstance(content, dict):
-            raise typer.BadParameter(f"line {number} of {safe(file)} must be an object with event and verdict")
+            raise typer.BadParameter(f"line {number} of {safe(file)} must be an object: {_LIKE}")
         found.append(_request(kind, content, f"line {number} of {safe(file)}: "))
     if not found:
         raise typer.BadParameter(f"{safe(file)} holds no verdict")
@@ -119,12 +130,13 @@ def _requests(file: Path, kind: type[Feedback]) -> list[Feedback]:
 
 
 def _request(kind: type[Feedback], fields: dict[str, Any], where: str) -> Feedback:
-    known = {name: fields[name] for name in ("event", "verdict", "scope", "all_hours", "camera") if name in fields}
+    known = {name: fields[name] for name in _EXPECTED if name in fields}
     try:
         return kind(**known)
     except ValidationError as error:
-        place, what = first_problem(error)
-        raise typer.BadParameter(f"{where}{place}: {safe(what)}") from None
+        place, _ = first_problem(error)
+        said = "must be" if place in known else "is missing: it must be"
+        raise typer.BadParameter(f"{where}{place} {said} {_EXPECTED[place]}") from None
 
 
 def undo(

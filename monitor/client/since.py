@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import datetime, timedelta
 
@@ -12,6 +11,7 @@ from monitor.errors import ConfigError
 Since = str | timedelta | datetime | None
 """A token; an age (timedelta, or ``90s``, ``30m``, ``2h``, ``7d``); a time (datetime, or ISO 8601); or None."""
 
+_OLDEST_S = 36_500 * 86_400.0
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -45,6 +45,8 @@ def start_of(since: Since) -> Start | None:
 
 
 def _ago(age_s: float, said: str) -> Start:
-    if not (math.isfinite(age_s) and 0 <= age_s <= 1e10):
+    if not age_s >= 0:  # also NaN
         raise ConfigError(f"cannot begin {said} ago: give an age of 0 or more")
+    if age_s > _OLDEST_S:
+        raise ConfigError(f"cannot begin {said} ago: that is too long; give at most {_OLDEST_S / 86_400:.0f}d")
     return Start(age_s=age_s)

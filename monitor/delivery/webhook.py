@@ -43,6 +43,25 @@ _REFUSED = (400, 405, 406, 409, 410, 411, 413, 414, 415, 422)
 right, and then the message is wanted."""
 
 
+_ADVICE = {
+    401: "it asks for a login, or the login is wrong: check url, headers and secret",
+    403: "the login may not do this: check url, headers and secret",
+    404: "there is nothing at this path: check url",
+    407: "a proxy asks for a login: let the monitor reach the receiver without it",
+    408: "it waited too long: look at the receiver and the network",
+    413: "the message is too large for it: raise its limit, or set picture = false",
+    429: "it is asked too often: raise its limit, or send less",
+}
+
+
+def _advice(status: int) -> str:
+    """What an answer means, and what to do, with a comma before it; "" if that is not known."""
+    said = _ADVICE.get(status) or ("it has failed itself: look at its log" if status >= 500 else "")
+    if status in _REFUSED and not said:
+        said = "it does not take this message: check that url is that of a webhook"
+    return said and f", {said}"
+
+
 def signature(key: bytes, webhook_id: str, timestamp: int, body: bytes) -> str:
     """The header ``webhook-signature``."""
     content = f"{webhook_id}.{timestamp}.".encode() + body
@@ -164,7 +183,8 @@ class Webhook:
                 f"{self.label} answers with a redirect{safe(to)} ({status}), which is not followed: write the final "
                 "address into the setting url"
             )
-        raise DeliveryError(f"{self.label} answers {status}", final=status in _REFUSED, wait_s=wait_s)
+        what = f"{self.label} answers {status}{_advice(status)}"
+        raise DeliveryError(what, final=status in _REFUSED, wait_s=wait_s)
 
     @contextmanager
     def _limited(self) -> Iterator[None]:

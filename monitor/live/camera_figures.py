@@ -75,7 +75,8 @@ class CameraFigures:
             self._blind.judged(judgement.scored.scored_at)
         self._count_alarms(judgement)
         self._with_model += 1
-        if not math.isnan(judgement.score):
+        # The smoothed score lasts over a few frames that are not scored: they are not judged for all that.
+        if frame.health.scored and not math.isnan(judgement.score):
             self._judged += 1
         else:
             cause = frame.health.detail if not frame.health.scored else ""

@@ -11,7 +11,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -233,10 +233,12 @@ class Capture:
                 last = None
                 while (
                     not self._stop.is_set()
-                    and (position := self._skip_to(reader, self._rules.due_s - offset_s)) is not None
+                    # a frame too early is harmless: a sum of times may be rounded down
+                    and (position := self._skip_to(reader, self._rules.due_s - offset_s - _TICK_S)) is not None
                 ):
                     time_s, index = offset_s + position.time_s, offset + position.index
-                    gap = self._rules.is_gap(time_s, reader.fps, position.longest_s)
+                    earlier_s = [offset_s + each for each in position.earlier_s]
+                    gap = self._rules.is_gap(time_s, reader.fps, earlier_s)
                     missing = position.index - (last.index if last else -1) - 1 - position.passed
                     last = position
                     at_once = gap
@@ -245,7 +247,7 @@ class Capture:
                         if self._hold.ended:
                             return
                     if not self._pace.wait_for(time_s, skip=at_once) or not self._take(
-                        reader, index, time_s, position, missing, position.time_s
+                        reader, index, time_s, position, earlier_s, missing, position.time_s
                     ):
                         return
             if not self._settings.loop or last is None:
@@ -314,7 +316,9 @@ class Capture:
                         offset_s = max(now - self._started, self._reached_s + _TICK_S) - position.time_s
                     time_s = max(offset_s + position.time_s, self._reached_s + _TICK_S)
                     self._reached_s = time_s
-                    if not self._take(reader, self._status.frames_in + position.passed, time_s, position):
+                    index = self._status.frames_in + position.passed
+                    earlier_s = [offset_s + each for each in position.earlier_s]
+                    if not self._take(reader, index, time_s, position, earlier_s):
                         return None
                 return None
         except CaptureError as error:
@@ -357,6 +361,7 @@ class Capture:
         index: int,
         time_s: float,
         position: Position,
+        earlier_s: Sequence[float],
         missing: int = 0,
         media_s: float | None = None,
     ) -> bool:
@@ -366,7 +371,7 @@ class Capture:
         if (wanted := self._rule_settings) is not self._rules_in_use:
             self._rules_in_use = wanted
             rules.use(wanted)
-        due = rules.arrive(time_s, reader.fps, position.longest_s, spared=position.spared)
+        due = rules.arrive(time_s, reader.fps, earlier_s, spared=position.spared)
         before = self._health()
         came = 1 + position.passed
         self._change(before.state, before.detail, frames_in=came, missing=missing, last_frame_at=captured_at)

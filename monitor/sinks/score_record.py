@@ -12,6 +12,7 @@ Reasons and regions cannot: they are the model's, and only the alert record has 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import shutil
 from collections.abc import Iterator
@@ -35,10 +36,21 @@ from monitor.reports import CameraReport
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sinks.alert_facts import alert_facts
 from monitor.text.commands import monitor_command
+from monitor.text.outside import safe
 from monitor.types import Place
 
+log = logging.getLogger(__name__)
+
 _LONGEST_LINE = 1 * MB
-Score = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+
+
+def _score(value: object) -> object:
+    if isinstance(value, str):  # otherwise "NaN" would be taken for a number
+        raise ValueError("a score is a number")  # noqa: TRY004 - pydantic takes no TypeError
+    return math.nan if value is None else value
+
+
+Score = Annotated[float, BeforeValidator(_score)]
 """NaN, null in the file, while it cannot be judged."""
 
 
@@ -195,7 +207,8 @@ def is_record(path: Path) -> bool:
 def read_scores(path: Path) -> Iterator[RecordHeader | ScoreLine]:
     """The lines of a score record, in the file's order; each camera's header comes before its scores.
 
-    A last line that a killed monitor did not complete is left out. Raises UsageError for anything else.
+    A last line that a killed monitor did not complete is left out, and a warning says so. Raises UsageError for
+    anything else.
     """
     try:
         with open_file(path) as file:
@@ -216,7 +229,8 @@ def _parse(path: Path, lines: Iterator[bytes]) -> Iterator[RecordHeader | ScoreL
             else:
                 line = ScoreLine.model_validate(content)
         except ValueError as error:
-            if not text.endswith(b"\n") and len(text) < _LONGEST_LINE:
+            if known and not text.endswith(b"\n") and len(text) < _LONGEST_LINE:
+                log.warning("line %d of %s is cut off and is left out: the run was ended early", number, safe(path))
                 return
             what = "is damaged" if known else "is no score record, or one of another version"
             raise UsageError(f"{path} {what} (line {number}): {_make_one()}") from error

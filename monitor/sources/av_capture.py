@@ -54,6 +54,15 @@ def survey(target: str) -> Survey | None:
         return None
 
 
+def has_only_sound(target: str) -> bool:
+    """Whether a file or URL can be opened, and holds sound but no pictures."""
+    try:
+        with av.open(target, metadata_errors="replace", timeout=_TIMEOUT_S) as container:
+            return bool(container.streams.audio) and not container.streams.video
+    except (av.error.FFmpegError, OSError, ValueError):
+        return False
+
+
 def _pixels(stream: VideoStream) -> int:
     return stream.width * stream.height if stream.codec_context is not None else 0
 

@@ -208,7 +208,7 @@ class CameraReader(Reader):
         self._opened = time.monotonic()
         self._clock = StreamClock()
         self._last = Position(-1, 0.0)
-        self._sparing, self._lateness = Sparing(), Lateness()
+        self._sparing, self._lateness = Sparing(self.fps), Lateness()
         self._ready: deque[tuple[Position, bool]] = deque()  # positions to return, and whether they have a picture
         self._decoded = True  # whether the last grabbed frame has a picture
         self._in_a_row = self._waited_for = 0  # frames that could not be decoded; and those that were waited for

@@ -22,14 +22,14 @@ class Position:
     time_s     media time of the frame, seconds, strictly increasing; for live sources, seconds since opening by the
                stream's own clock
     passed     frames skipped since the previous grab, see ``Reader.skip_to``
-    longest_s  longest step between two frames since the previous grab, seconds; 0 if none was skipped
+    earlier_s  times of the last skipped frames, at most 3, seconds, in order: they tell the last steps of the stream
     spared     True: this frame is not decoded, see ``Reader.spare``; it shows only that frames arrive
     """
 
     index: int
     time_s: float
     passed: int = 0
-    longest_s: float = 0.0
+    earlier_s: tuple[float, ...] = ()
     spared: bool = False
 
 
@@ -58,6 +58,10 @@ class Reader(ABC):
 
     def skip_to(self, time_s: float) -> Position | None:  # noqa: ARG002 - no benefit if grabbing is cheap
         """Grab the first frame at ``time_s`` or later. A reader may also return any or all of the frames before it.
+
+        A frame that may follow a gap is always returned: one that comes after more than the time of three frames, and
+        more than three times the shorter of the last two steps (``GapRule``). So which frames are skipped changes
+        nothing.
 
         The last frame of a source is always returned, so that all frames are counted. If it is before ``time_s``, its
         picture may be missing. Returns and raises the same as ``grab``.

@@ -11,6 +11,7 @@ whole.
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
@@ -40,30 +41,40 @@ SILENT_S = 1.0
 LATE_S = 1.0
 """A reader that is later than this leaves out all but key frames, until it has caught up."""
 _DRIFT = 1e-3
+_EARLIER = 3  # see Position.earlier_s
 _LONGEST_GROUP_S = 10.0  # streams with rarer key frames are decoded whole: too little can be left out
 
 
 class Sparing:
     """Passes over the frames that are not decoded. Takes the position of each frame of a stream, in order."""
 
-    def __init__(self) -> None:
-        self._passed, self._longest_s = 0, 0.0
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._passed = 0
+        self._earlier: deque[float] = deque(maxlen=_EARLIER)  # see Position.earlier_s
         self._last_s: float | None = None  # time of the last frame
+        self._steps = (0.0, 0.0)  # the last two
         self._given_s = 0.0  # time of the last frame that was returned
 
     def take(self, position: Position, *, spared: bool) -> Position | None:
-        """The position to return for this frame; None if it is passed over. See ``Reader.spare``."""
-        if self._last_s is not None:
-            self._longest_s = max(self._longest_s, position.time_s - self._last_s)
-        else:
+        """The position to return for this frame; None if it is passed over. See ``Reader.spare``.
+
+        A frame that may come after a gap is returned, so that the gap is known: see ``Reader.skip_to``.
+        """
+        step_s = 0.0
+        if self._last_s is None:
             self._given_s = position.time_s
-        self._last_s = position.time_s
-        if spared and position.time_s - self._given_s < SILENT_S:
+        else:
+            step_s = position.time_s - self._last_s
+        after_gap = step_s > max(3.0 / self._fps, 3.0 * min(self._steps))
+        self._last_s, self._steps = position.time_s, (self._steps[1], step_s)
+        if spared and not after_gap and position.time_s - self._given_s < SILENT_S:
             self._passed += 1
+            self._earlier.append(position.time_s)
             return None
-        longest_s = self._longest_s if self._passed else 0.0
-        given = replace(position, passed=self._passed, longest_s=longest_s, spared=spared)
-        self._passed, self._longest_s, self._given_s = 0, 0.0, position.time_s
+        given = replace(position, passed=self._passed, earlier_s=tuple(self._earlier), spared=spared)
+        self._passed, self._given_s = 0, position.time_s
+        self._earlier.clear()
         return given
 
 

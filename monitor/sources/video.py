@@ -10,7 +10,7 @@ from typing import cast
 import cv2
 
 from monitor.errors import CaptureError, SourceError
-from monitor.sources.av_capture import AvCapture, survey
+from monitor.sources.av_capture import AvCapture, has_only_sound, survey
 from monitor.sources.opencv import MOST_UNDECODED, has_budget, name_for_opencv, open_capture, plausible_fps, retrieved
 from monitor.sources.picture_budget import MOST_PIXELS
 from monitor.sources.source import Position, Reader, Source
@@ -42,6 +42,9 @@ VIDEO_SUFFIXES = frozenset(
 
 COUNTED = frozenset([".avi", ".mp4", ".m4v", ".mkv", ".mov", ".webm", ".3gp", ".flv"])
 """Containers that store their length; for others FFmpeg estimates it from the bit rate."""
+NO_VIDEO = "is not a video that OpenCV can read"
+"""Said of a file that may be damaged, of another format, or no video at all."""
+UNKNOWN_CODEC = "holds video of a codec that this FFmpeg does not know"
 _MISSING_SHARE, _MISSING_S = 0.1, 1.0
 """How much may be missing at the end of a file (share of its length, and seconds): stored lengths are not exact."""
 _INDEXED = frozenset([".mp4", ".m4v", ".mov", ".3gp"])
@@ -80,6 +83,8 @@ class VideoSource(Source):
         if not exists:
             raise SourceError(f"no such file: {self.label}")
         try:
+            if self.path.stat().st_size == 0:
+                raise SourceError(f"{self.label} is empty (0 bytes)")
             with name_for_opencv(self.path) as name:
                 capture = self._capture(name)
         except OSError as error:
@@ -88,7 +93,7 @@ class VideoSource(Source):
 
     def _reader(self, capture: cv2.VideoCapture) -> VideoReader:
         if not capture.isOpened():
-            raise SourceError(f"{self.label} is not a video that OpenCV can read")
+            raise SourceError(f"{self.label} {NO_VIDEO}")
         if not has_budget(capture):
             capture.release()
             raise SourceError(f"the pictures of {self.label} are larger than {MOST_PIXELS} pixels: scale them down")
@@ -100,7 +105,9 @@ class VideoSource(Source):
         """The file, opened by OpenCV or by its stand-in. Raises SourceError for an unknown codec."""
         found = survey(name)
         if found is not None and not found.codec:
-            raise SourceError(f"{self.label} holds video of a codec that this FFmpeg does not know")
+            raise SourceError(f"{self.label} {UNKNOWN_CODEC}")
+        if found is None and has_only_sound(name):
+            raise SourceError(f"{self.label} holds sound, but no pictures")
         if found is not None and not found.opencv:
             return cast(cv2.VideoCapture, AvCapture(name, found.index, self.threads))
         threads = [] if self.threads is None else [cv2.CAP_PROP_N_THREADS, self.threads]
@@ -114,7 +121,7 @@ class VideoSource(Source):
                     break
                 if reader.retrieve() is not None:
                     return
-        raise SourceError(f"{self.label} is not a video that OpenCV can read")
+        raise SourceError(f"{self.label} {NO_VIDEO}")
 
 
 class VideoReader(Reader):

@@ -54,7 +54,8 @@ def why_no_video(address: str, timeout_s: float) -> str | None:
         answer = Web(address, timeout_s, anonymous=True).ask()
     except RefusedError as error:
         if error.code == 401:
-            return None if "@" in address else "it asks for a user name and a password (401)"
+            known = "; check those in the address" if "@" in address else ""
+            return f"it asks for a user name and a password (401){known}"
         return _WHY.get(error.code)
     except CaptureError:
         return None

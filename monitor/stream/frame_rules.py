@@ -6,6 +6,7 @@ frames, segments and verdicts as a live camera.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from monitor.places import CameraPlaces, PlaceRules
@@ -99,7 +100,6 @@ class FrameRules:
         self._segment = first_segment
         self._paused = False  # the segment has frames that were not scored for a while
         self._size: Size | None = None  # of the segment's frames, before they are turned upright
-        self._longest_s = 0.0  # longest step between skipped frames before the one that arrives
         self._last_s: float | None = None  # stream time of the last frame; None at the start of a segment
 
     @property
@@ -141,22 +141,24 @@ class FrameRules:
         self._slow_fps = fps
         self._sampler.slow(fps)
 
-    def is_gap(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
+    def is_gap(self, time_s: float, fps: float, earlier_s: Sequence[float] = ()) -> bool:
         """Whether a frame at this time comes after a gap.
 
         fps        nominal frames per second of the source
-        longest_s  longest step between the frames that the reader has skipped before this one; 0 if there are none
+        earlier_s  times of the last frames that the reader has skipped before this one, see ``Position``
         """
-        return self._last_s is not None and self._gaps.is_gap(time_s, fps, longest_s)
+        return self._last_s is not None and self._gaps.is_gap(time_s, fps, earlier_s)
 
-    def arrive(self, time_s: float, fps: float, longest_s: float = 0.0, *, spared: bool = False) -> bool:
+    def arrive(self, time_s: float, fps: float, earlier_s: Sequence[float] = (), *, spared: bool = False) -> bool:
         """Take a frame that is not decoded yet. Returns True if it is analysed. After a gap, a new segment starts.
 
-        spared: it will not be decoded, see ``Position``
+        earlier_s  as for ``is_gap``
+        spared     it will not be decoded, see ``Position``
         """
-        if self.is_gap(time_s, fps, longest_s):
+        for each in earlier_s:
+            self._gaps.reached(each)
+        if self.is_gap(time_s, fps):
             self.new_segment()
-        self._longest_s = longest_s
         if self._sampler.due(time_s) and not spared:
             return True
         self._reached(time_s)
@@ -213,5 +215,4 @@ class FrameRules:
 
     def _reached(self, time_s: float) -> None:
         self._last_s = time_s
-        self._gaps.reached(time_s, self._longest_s)
-        self._longest_s = 0.0
+        self._gaps.reached(time_s)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class Sampler:
@@ -50,17 +52,25 @@ class GapRule:
 
     def __init__(self, gap_s: float) -> None:
         self._gap_s = gap_s
-        self._last_s = 0.0
-        self._steps = (0.0, 0.0)
+        self._beat = _Beat()
 
-    def is_gap(self, time_s: float, fps: float, longest_s: float = 0.0) -> bool:
-        """Whether a frame at this time comes after a gap. longest_s: see ``reached``."""
-        return (longest_s or time_s - self._last_s) > max(self._gap_s, 3.0 / fps, 3.0 * min(self._steps))
+    def is_gap(self, time_s: float, fps: float, earlier_s: Sequence[float] = ()) -> bool:
+        """Whether a frame at this time comes after a gap. earlier_s: times of frames before it, not recorded yet."""
+        beat = self._beat
+        for each in earlier_s:
+            beat = beat.after(each)
+        return time_s - beat.last_s > max(self._gap_s, 3.0 / fps, 3.0 * min(beat.steps))
 
-    def reached(self, time_s: float, longest_s: float = 0.0) -> None:
-        """Record that a frame of this time has arrived, after a gap or not.
+    def reached(self, time_s: float) -> None:
+        """Record that a frame of this time has arrived, after a gap or not."""
+        self._beat = self._beat.after(time_s)
 
-        longest_s: longest step between two frames since the last one that was recorded here; 0 if there are none
-        """
-        self._steps = (self._steps[1], longest_s or time_s - self._last_s)
-        self._last_s = time_s
+
+class _Beat(NamedTuple):
+    """Time of the last frame, and the last two steps, seconds."""
+
+    last_s: float = 0.0
+    steps: tuple[float, float] = (0.0, 0.0)
+
+    def after(self, time_s: float) -> _Beat:
+        return _Beat(time_s, (self.steps[1], time_s - self.last_s))

@@ -174,6 +174,26 @@ class SkippingSource(ShownSource):
         return Skipping(super().open())
 
 
+class NowAndThen(Skipping):
+    """Skips or does not, by chance: as a decoder does that is asked ahead whenever there is room."""
+
+    def __init__(self, reader: Reader, seed: int) -> None:
+        super().__init__(reader)
+        self._rng = np.random.default_rng(seed)
+
+    def skip_to(self, time_s: float) -> Position | None:
+        return super().skip_to(time_s if self._rng.random() < 0.5 else -math.inf)
+
+
+class SkippingNowAndThen(ShownSource):
+    def __init__(self, shown: Sequence[Shown], fps: float, seed: int) -> None:
+        super().__init__(shown, fps)
+        self.seed = seed
+
+    def open(self) -> Reader:
+        return NowAndThen(super().open(), self.seed)
+
+
 class Notes(Sink):
     def __init__(self) -> None:
         self.judgements: list[Judgement] = []
@@ -337,6 +357,24 @@ def test_a_decoder_that_skips_frames_gives_the_segments_of_one_that_does_not(ana
     ]
     assert frames[0] == frames[1]
     assert {segment for _, segment in frames[0]} == {0, 1}
+
+
+def uneven(count: int = 300) -> list[Shown]:
+    """Steps of 16 ms to 1.5 s in any order: as of a screen recording, or of a camera that sends only what changes."""
+    steps = np.random.default_rng(0).choice([0.016, 0.033, 0.1, 0.4, 1.5], count)
+    grey = np.full((96, 160, 3), 90, np.uint8)
+    return [Shown(float(time_s), grey) for time_s in np.cumsum(steps) - steps[0]]
+
+
+@pytest.mark.parametrize("analysis_fps", [0.3, 0.5, 1.0, 3.0, 10.0])
+def test_how_many_frames_a_decoder_skips_changes_nothing_of_an_uneven_video(analysis_fps: float) -> None:
+    capture = replace(LIVE, analysis_fps=analysis_fps, health=HealthSettings(enabled=False))
+    shown, model = uneven(), brightness_model()
+    every = replayed(ShownSource(shown, 2.1), model, capture)
+    assert len({each.scored.frame.segment for each in every.judgements}) > 10
+    for source in (SkippingSource(shown, 2.1), *(SkippingNowAndThen(shown, 2.1, seed) for seed in range(5))):
+        skipping = live(source, model, capture)
+        assert [facts(each) for each in skipping.judgements] == [facts(each) for each in every.judgements]
 
 
 def test_detectors_that_fail_in_a_replay_raise_as_they_are() -> None:

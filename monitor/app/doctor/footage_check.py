@@ -9,7 +9,7 @@ from pathlib import Path
 from monitor.app.doctor.facts import Failure, FootageFacts, Request, Trouble
 from monitor.errors import CaptureError, SourceError
 from monitor.sources.folder import FolderSource, read_image
-from monitor.sources.video import VideoSource
+from monitor.sources.video import NO_VIDEO, VideoSource
 from monitor.sources.web import is_web
 from monitor.text.wording import counted
 from monitor.types import Image
@@ -93,7 +93,7 @@ def _video(source: VideoSource, request: Request) -> FootageFacts | Failure:
             first = image if first is None else first
             sizes.add((image.shape[1], image.shape[0]))
         if first is None:
-            return Failure(Trouble.UNUSABLE, f"{source.label} is not a video that OpenCV can read")
+            return Failure(Trouble.UNUSABLE, f"{source.label} {NO_VIDEO}")
         seconds = last_s + 1.0 / reader.fps
         return FootageFacts(
             total=None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.ring import FrameRing, StoredFrame
 from monitor.states import Phase
 from monitor.types import Frame, Image
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class CameraEvidence:
         self._segment: int | None = None
         self._open: _OpenClip | None = None
         self._facts: dict[str, Any] = {}
+        self._moments_lost = False  # the last clip of a moment could not be written
 
     @property
     def open_name(self) -> str | None:
@@ -98,7 +102,7 @@ class CameraEvidence:
         try:
             clip = open_clip(path, width, height, camera=self.camera, started_at=time.time() - self._age_s(stored[0]))
         except OSError as error:
-            self._disk.failed(path.name, error)
+            self._moment_lost(path, error)
             return
         try:
             for entry in stored:
@@ -106,7 +110,17 @@ class CameraEvidence:
             clip.finish()
         except OSError as error:
             clip.abandon()
-            self._disk.failed(path.name, error)
+            self._moment_lost(path, error)
+        else:
+            self._moments_lost = False
+
+    def _moment_lost(self, path: Path, error: OSError) -> None:
+        """Count a lost clip of a moment; logs the first. Moments have a folder of their own: evidence goes on."""
+        self._disk.lost += 1
+        if not self._moments_lost:
+            reason = error.strerror or error
+            log.warning("%s: the clip of a moment is lost, %s cannot be written: %s", self.camera, path, reason)
+        self._moments_lost = True
 
     def _age_s(self, first: StoredFrame) -> float:
         """How long ago a frame of the ring was read, seconds of the stream."""

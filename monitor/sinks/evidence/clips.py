@@ -116,6 +116,7 @@ class Mp4Clip:
         self.frames = 0
         self._path, self._partial = path, partial_path(path)
         self._first_s = 0.0
+        self._last_pts = -1
         try:
             self._container = av.open(ffmpeg_name(self._partial), "w", format="mp4", options=_FRAGMENTS)
             self._container.metadata["title"] = camera
@@ -134,7 +135,9 @@ class Mp4Clip:
         if self.frames == 0:
             self._first_s = time_s
         frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-        frame.pts = round((time_s - self._first_s) * _TICKS)
+        # The frames of a camera that catches up are a microsecond apart. The encoder refuses two of one tick.
+        self._last_pts = max(self._last_pts + 1, round((time_s - self._first_s) * _TICKS))
+        frame.pts = self._last_pts
         frame.time_base = Fraction(1, _TICKS)
         try:
             self._container.mux(self._stream.encode(frame))
@@ -228,6 +231,7 @@ def _readable_frames(path: Path) -> int:
 
 
 def _os_error(error: Exception) -> OSError:
-    """Convert an error of FFmpeg to an OSError: only some errors of PyAV are OSErrors."""
+    """Convert an error of FFmpeg to an OSError. Only some errors of PyAV are OSErrors; no other is one of the disk."""
     number = getattr(error, "errno", 0)
-    return OSError(number, getattr(error, "strerror", None) or str(error))
+    text = getattr(error, "strerror", None) or str(error)
+    return OSError(number, text if isinstance(error, OSError) else f"the video encoder refuses the frames ({text})")

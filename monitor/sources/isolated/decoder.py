@@ -21,6 +21,7 @@ import socket
 import struct
 import sys
 import threading
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
@@ -36,6 +37,7 @@ from monitor.text.redaction import redact
 QUIT = b"q"
 BELL = b"."
 LONGEST = 65536  # maximum bytes of a message
+_EARLIER = 3  # see Position.earlier_s
 NICE = 7  # many decoders at once must not delay the only thread that scores their frames
 
 
@@ -83,7 +85,7 @@ class Command:
 class Reply:
     """One message of the decoder. Each kind uses only the fields that it needs.
 
-    index, time_s, passed, longest_s  the frame's Position; index of OPENED: 1 if the reader is sparing, otherwise 0
+    index, time_s, passed, earlier_s  the frame's Position; index of OPENED: 1 if the reader is sparing, otherwise 0
     fps                    the reader's rate, frames per second
     offset                 offset of the picture in shared memory, bytes
     width, height          size of the picture, px
@@ -99,13 +101,14 @@ class Reply:
     width: int = 0
     height: int = 0
     text: str = ""
-    longest_s: float = 0.0
+    earlier_s: tuple[float, ...] = ()
 
-    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqdqddQII")
+    _LAYOUT: ClassVar[struct.Struct] = struct.Struct("<cqdq3ddQII")
 
     def pack(self) -> bytes:
         """The reply as bytes."""
-        position = (self.index, self.time_s, self.passed, self.longest_s)
+        padding = (math.nan,) * (_EARLIER - len(self.earlier_s))
+        position = (self.index, self.time_s, self.passed, *self.earlier_s, *padding)
         numbers = (*position, self.fps, self.offset, self.width, self.height)
         return self._LAYOUT.pack(self.kind.value, *numbers) + self.text.encode(errors="backslashreplace")
 
@@ -114,9 +117,10 @@ class Reply:
         """Parse a reply from a message. Raises ValueError if the message is not a reply."""
         if len(message) < cls._LAYOUT.size:
             raise ValueError(f"a reply has at least {cls._LAYOUT.size} bytes, got {len(message)}")
-        kind, index, time_s, passed, longest_s, fps, offset, width, height = cls._LAYOUT.unpack_from(message)
+        kind, index, time_s, passed, *earlier, fps, offset, width, height = cls._LAYOUT.unpack_from(message)
+        earlier_s = tuple(each for each in earlier if not math.isnan(each))
         text = message[cls._LAYOUT.size :].decode(errors="replace")
-        return cls(Kind(kind), index, time_s, passed, fps, offset, width, height, text, longest_s)
+        return cls(Kind(kind), index, time_s, passed, fps, offset, width, height, text, earlier_s)
 
 
 class _Ahead:
@@ -124,9 +128,11 @@ class _Ahead:
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
+        self._fps = reader.fps
         self._next: Position | MonitorError | None = None
         self._is_ahead = False
-        self._given_s: float | None = None  # time of the last frame that was stepped to, also if it was skipped
+        self._reached_s: float | None = None  # time of the last frame that was stepped to, also if it was skipped
+        self._steps = (0.0, 0.0)  # the last two, between all frames
 
     def hurry(self) -> None:
         """Grab the next frame in advance. If this fails, the error is raised when that frame is requested."""
@@ -138,8 +144,9 @@ class _Ahead:
 
     def skip_to(self, time_s: float) -> Position | None:
         """See Reader.skip_to."""
-        passed, longest_s = 0, 0.0
+        passed = 0
         last: Position | None = None
+        earlier: deque[float] = deque(maxlen=_EARLIER + 1)
         while True:
             if not self._is_ahead:
                 self.hurry()
@@ -147,17 +154,26 @@ class _Ahead:
             if isinstance(found, MonitorError):
                 raise found
             if found is None:  # the last frame is always returned, even if it is before time_s
-                return None if last is None else Position(last.index, last.time_s, passed - 1, longest_s)
+                if last is None:
+                    return None
+                return Position(last.index, last.time_s, passed - 1, tuple(earlier)[-_EARLIER - 1 : -1])
             self._is_ahead = False
             passed += found.passed
-            if found.passed:  # the reader itself has passed over frames
-                longest_s = max(longest_s, found.longest_s)
-            elif self._given_s is not None:
-                longest_s = max(longest_s, found.time_s - self._given_s)
-            self._given_s = found.time_s
-            if found.time_s >= time_s or found.spared:
-                return Position(found.index, found.time_s, passed, longest_s if passed else 0.0, found.spared)
+            for each in found.earlier_s:  # the reader itself has passed over frames
+                self._may_follow_a_gap(each)
+                earlier.append(each)
+            after_gap = self._may_follow_a_gap(found.time_s)
+            if found.time_s >= time_s or after_gap or found.spared:
+                return Position(found.index, found.time_s, passed, tuple(earlier)[-_EARLIER:], found.spared)
             passed, last = passed + 1, found
+            earlier.append(found.time_s)
+
+    def _may_follow_a_gap(self, time_s: float) -> bool:
+        """Step to a frame of this time. True if it may be one after a gap: see ``Reader.skip_to``."""
+        step_s = 0.0 if self._reached_s is None else time_s - self._reached_s
+        found = step_s > max(3.0 / self._fps, 3.0 * min(self._steps))
+        self._reached_s, self._steps = time_s, (self._steps[1], step_s)
+        return found
 
 
 def serve(source: Source, link: socket.socket, pictures: PictureWriter, bell_fd: int) -> None:
@@ -204,12 +220,12 @@ def _say(link: socket.socket, reply: Reply) -> None:
 
 def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) -> Reply:
     if at.spared:
-        return Reply(Kind.SPARED, at.index, at.time_s, at.passed, longest_s=at.longest_s)
+        return Reply(Kind.SPARED, at.index, at.time_s, at.passed, earlier_s=at.earlier_s)
     memory = pictures.likely(slot)
     image = reader.retrieve() if memory is None else reader.retrieve_into(memory)
     name = reader.frame_name
     if image is None:
-        return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed, text=name, longest_s=at.longest_s)
+        return Reply(Kind.UNREADABLE, at.index, at.time_s, at.passed, text=name, earlier_s=at.earlier_s)
     offset = pictures.write(slot, image)
     height, width = image.shape[:2]
     return Reply(
@@ -221,7 +237,7 @@ def _retrieve(reader: Reader, at: Position, pictures: PictureWriter, slot: int) 
         width=width,
         height=height,
         text=name,
-        longest_s=at.longest_s,
+        earlier_s=at.earlier_s,
     )
 
 

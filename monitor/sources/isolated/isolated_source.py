@@ -24,7 +24,7 @@ from monitor.sources.isolated.decoder import LONGEST, QUIT, Command, Kind, Reply
 from monitor.sources.isolated.shared_pictures import PictureReader
 from monitor.sources.masked import Mask, MaskedSource, masked
 from monitor.sources.source import Position, Reader, Source
-from monitor.sources.video import VideoSource
+from monitor.sources.video import NO_VIDEO, VideoSource
 from monitor.text.escaping import cleaned
 from monitor.types import Image
 
@@ -112,7 +112,7 @@ class IsolatedSource(Source):
                     break
             if folder:
                 raise SourceError(f"no image in {self.label} can be read")
-            raise SourceError(f"{self.label} is not a video that OpenCV can read")
+            raise SourceError(f"{self.label} {NO_VIDEO}")
 
     def interrupt(self) -> None:
         """End a wait of another thread in this source or its reader within 0.1 s."""
@@ -145,7 +145,7 @@ class IsolatedReader(Reader):
         self.frame_name = reply.text and cleaned(reply.text)
         if reply.kind is Kind.ENDED:
             return None
-        return Position(reply.index, reply.time_s, reply.passed, reply.longest_s, reply.kind is Kind.SPARED)
+        return Position(reply.index, reply.time_s, reply.passed, reply.earlier_s, reply.kind is Kind.SPARED)
 
     def spare(self, share: float) -> None:
         """See Reader.spare. The child follows from the next frame on."""

@@ -11,9 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.alerts.control import ControlReply, ControlRequest, Feedback, Forget, Ping, Undo, decode_reply
+from monitor.alerts.control import (
+    ControlReply,
+    ControlRequest,
+    Feedback,
+    Forget,
+    Ping,
+    Undo,
+    decode_reply,
+    decode_request,
+)
 from monitor.alerts.control_desk import BURST, Asker, Desk, Done, Steps
-from monitor.alerts.messages import encode
+from monitor.alerts.messages import MalformedError, encode
 from monitor.errors import UsageError
 
 ME = Asker("127.0.0.1")
@@ -56,6 +65,35 @@ def test_a_client_that_may_only_read_is_told_how_to_let_it() -> None:
     reply = answer(made, Undo(event="e"), READER)
     assert reply.reply == "error"
     assert "move phone.key from the folder clients to the folder controllers" in reply.said
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"request": "armed", "camera": "door", "armed": "yes"}',
+        b'{"request": "armed", "camera": "door", "armed": 0}',
+        b'{"request": "budget", "camera": "door", "per_day": "0.5"}',
+        b'{"request": "budget", "camera": "door", "per_day": true}',
+        b'{"request": "feedback", "event": "e", "verdict": "normal", "all_hours": "off"}',
+        b'{"request": "forget", "camera": "door", "preview": "no"}',
+        b'{"request": "forget", "camera": "door", "from_at": "0"}',
+        b'{"request": "changes", "limit": "5"}',
+    ],
+)
+def test_a_value_of_another_type_is_refused_and_never_guessed(payload: bytes) -> None:
+    with pytest.raises(MalformedError):
+        decode_request(payload)
+
+
+def test_numbers_and_flags_of_their_own_type_are_taken() -> None:
+    for payload in (
+        b'{"request": "armed", "camera": "door", "armed": false}',
+        b'{"request": "budget", "camera": "door", "per_day": 2}',
+        b'{"request": "budget", "camera": "door", "per_day": null}',
+        b'{"request": "forget", "camera": "door", "what": ["alerts"], "preview": false, "from_at": 0, "to_at": 5.5}',
+        b'{"request": "changes", "limit": 5}',
+    ):
+        decode_request(payload)
 
 
 def test_a_preview_changes_nothing_so_a_reader_may_ask_for_it() -> None:

@@ -89,7 +89,11 @@ def test_a_file_of_verdicts_is_given_line_by_line(tmp_path: Path) -> None:
         ("", "holds no verdict"),
         ('{"event": "e1", "verdict": "real"}\nnonsense', "line 2 of"),
         ('["e1"]', "must be an object"),
-        ('{"event": "e1"}', "verdict: Field required"),
+        ("{", 'no JSON: write it as {"event": "ID", "verdict": "normal"}'),
+        ('{"event": "e1"}', "verdict is missing: it must be normal, real, or a name"),
+        ('{"event": 7, "verdict": "real"}', "event must be the id of an event, as text"),
+        ('{"event": "e1", "verdict": "normal", "scope": "there"}', "scope must be here or picture"),
+        ('{"event": "e1", "verdict": "normal", "all_hours": "yes"}', "all_hours must be true or false"),
         (json.dumps({"event": "e1", "verdict": "x" * 10_000}), "at most 64 characters"),
     ],
 )

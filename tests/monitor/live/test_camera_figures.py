@@ -201,6 +201,29 @@ def test_a_run_that_analysed_next_to_nothing_has_failed() -> None:
     assert problem.endswith("1 of 120 frames of cam; raise analysis_fps")
 
 
+@pytest.mark.parametrize("frames", [1, 2])
+def test_a_file_of_one_or_two_frames_has_failed(frames: int) -> None:
+    figures = CameraFigures()
+    _judged(figures, 0.0, 0.1)
+    ended = replace(_report(figures, CaptureStatus(CameraState.ENDED)), frames_in=frames, analysed=frames)
+    (problem,) = _problems(ended)
+    assert problem.startswith(f"too few frames came to watch anything: {frames} frame")
+    assert problem.endswith(" of cam; give a longer video, or more images")
+    assert _problems(ended, stopped=True) == []
+
+
+def test_frames_that_are_not_scored_are_not_judged_even_if_the_smoothed_score_lasts_over_them() -> None:
+    """A white picture in every fifth frame: the median of the frames around it is a score all the same."""
+    figures, white = CameraFigures(), Health(CameraState.DARK, "the picture is white", scored=False)
+    for number in range(20):
+        shown = scored(number / 10)
+        if number % 5 == 4:
+            shown = replace(shown, frame=replace(shown.frame, health=white))
+        figures.judged(Judgement(shown, 0.1, (), brightness_scale(), (0.1,)))
+    report = _report(figures, CaptureStatus(CameraState.ONLINE))
+    assert (report.judged, report.to_judge, report.unjudged) == (16, 20, "the picture is white")
+
+
 @pytest.mark.parametrize("step_s", [2.0, 1.0, 0.625, 0.1, 1 / 60])
 def test_frames_of_any_rate_are_judged_by_detectors_that_can(step_s: float) -> None:
     report = _ended(lambda _: True, step_s, max(10.0, 12 * step_s))

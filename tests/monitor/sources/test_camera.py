@@ -206,5 +206,5 @@ def test_a_camera_is_decoded_in_part_and_whole_again(mode: Isolation) -> None:
     assert all(b.index - a.index == 1 + b.passed for a, b in pairwise(found + later))
     assert {position.passed for position in found[20:]} == {0, 5}
     assert sum(position.passed for position in found[20:]) >= 30
-    assert max(position.longest_s for position in found) < 0.5
+    assert max(b - a for each in found for a, b in pairwise((*each.earlier_s, each.time_s))) < 0.5
     assert {position.passed for position in later[15:]} == {0}

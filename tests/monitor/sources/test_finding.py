@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -104,11 +105,26 @@ def test_a_cut_off_video_is_read_as_far_as_it_goes_and_said_to_be_so_where_it_sa
         assert re.search(r"a\.avi ends after \d\.\d of 10\.0 s: it is damaged or cut off", str(caught.value))
 
 
-@pytest.mark.parametrize("content", [b"", b"these are words", b"\x00" * 5000])
+@pytest.mark.parametrize("content", [b"these are words", b"\x00" * 5000])
 def test_what_is_no_video_fails_its_check(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
     with pytest.raises(SourceError, match=r"a\.mp4 is not a video that OpenCV can read"):
         VideoSource(tmp_path / "a.mp4").check()
+
+
+def test_an_empty_file_and_one_of_sound_alone_say_so(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(SourceError, match=r"empty\.mp4 is empty \(0 bytes\)$"):
+        VideoSource(tmp_path / "empty.mp4").check()
+    with av.open(tmp_path / "sound.mp4", "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        for number in range(20):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44100, number * 1024
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with pytest.raises(SourceError, match=r"sound\.mp4 holds sound, but no pictures$"):
+        VideoSource(tmp_path / "sound.mp4").check()
 
 
 def test_a_missing_video_is_an_error(tmp_path: Path) -> None:

@@ -243,3 +243,11 @@ def test_why_there_is_no_video_is_named_without_a_login(
 ) -> None:
     with WebCamera({"/live": answer} if answer else {}, login) as camera, pytest.raises(CaptureError, match=why):
         source(camera.url("/live")).open()
+
+
+def test_a_login_in_the_address_of_what_is_no_picture_is_to_be_checked() -> None:
+    with WebCamera({"/live": always(b"", "video/mp4")}, "basic") as camera:
+        address = camera.url("/live").replace("http://", "http://joe:wrong@")
+        with pytest.raises(CaptureError, match=r"\(401\); check those in the address|the password is wrong") as caught:
+            source(address).open()
+    assert "wrong@" not in str(caught.value)

@@ -125,7 +125,7 @@ def test_after_a_jump_nothing_is_decoded_before_a_key_frame(tmp_path: Path) -> N
 
 
 def test_frames_that_are_left_out_are_counted_and_make_no_gap() -> None:
-    sparing = Sparing()
+    sparing = Sparing(FPS)
     given = [
         found
         for number in range(50)
@@ -134,11 +134,20 @@ def test_frames_that_are_left_out_are_counted_and_make_no_gap() -> None:
     assert [found.index for found in given] == [*range(15), *range(25, 40)]
     after = given[15]
     assert (after.passed, after.spared) == (10, False)
-    assert after.longest_s == pytest.approx(1 / FPS)
+    assert after.earlier_s == pytest.approx([22 / FPS, 23 / FPS, 24 / FPS])
+
+
+def test_a_frame_after_a_gap_is_never_left_out() -> None:
+    sparing = Sparing(FPS)
+    times = [*(number / FPS for number in range(10)), 0.4 + 0.9]
+    given = [sparing.take(Position(number, time_s), spared=number > 0) for number, time_s in enumerate(times)]
+    assert [found is not None for found in given] == [True, *[False] * 9, True]
+    assert given[-1] is not None
+    assert (given[-1].passed, given[-1].spared) == (9, True)
 
 
 def test_a_reader_is_never_silent_for_long() -> None:
-    sparing = Sparing()
+    sparing = Sparing(FPS)
     assert sparing.take(Position(0, 5.0), spared=False) == Position(0, 5.0)
     given = [
         found

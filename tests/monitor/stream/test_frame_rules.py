@@ -52,8 +52,8 @@ def test_frames_that_are_not_decoded_on_purpose_are_no_gap() -> None:
     rules, large = FrameRules(RuleSettings()), np.zeros((36, 64, 3), np.uint8)
     assert rules.arrive(0.0, 25.0)
     before = rules.take(0.0, large).segment
-    assert not rules.arrive(1.0, 25.0, 0.04, spared=True)
-    assert not rules.arrive(2.0, 25.0, 0.04, spared=True)
+    assert not rules.arrive(1.0, 25.0, (0.88, 0.92, 0.96), spared=True)
+    assert not rules.arrive(2.0, 25.0, (1.88, 1.92, 1.96), spared=True)
     assert rules.arrive(2.04, 25.0)
     assert rules.take(2.04, large).segment == before
 

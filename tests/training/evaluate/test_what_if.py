@@ -4,6 +4,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -82,10 +83,10 @@ def test_the_same_settings_give_the_run_s_own_alert_log(tmp_path: Path, sort: bo
         watch(cameras, recorder, capture=CaptureSettings(speed=None, analysis_fps=10))
     recorded = paths[1].read_text().splitlines()
     assert len(recorded) == 4
-    found, told = lines(outcome(paths[0])), without_model(recorded)
-    if not sort:  # the order between cameras is that of their threads
-        found, told = (sorted(each, key=lambda line: str(json.loads(line)["camera"])) for each in (found, told))
-    assert found == told
+    again, told = lines(outcome(paths[0])), without_model(recorded)
+    if not sort:  # an event that is open at a camera's end is told at that moment, which the scores do not say
+        again, told = ([line for name in ("yard", "door") for line in all_ if name in line] for all_ in (again, told))
+    assert again == told
 
 
 def test_a_record_says_which_frames_were_not_armed(tmp_path: Path) -> None:
@@ -176,12 +177,33 @@ def test_numbers_that_json_does_not_know_come_back(tmp_path: Path) -> None:
     assert line.score != line.score
 
 
-def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path) -> None:
+def test_a_last_line_cut_short_by_a_kill_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "scores.jsonl"
     judge(path)
     whole = len(list(read_scores(path)))
+    assert caplog.text == ""
     path.write_text(path.read_text()[:-30])
     assert len(list(read_scores(path))) == whole - 1
+    assert caplog.messages == [f"line {whole} of {path} is cut off and is left out: the run was ended early"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_score_that_is_no_number_is_damage(number: str, tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    judge(path)
+    lines = path.read_text().splitlines()
+    lines[5] = re.sub(r'"score": [-0-9.e]+', f'"score": {number}', lines[5])
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UsageError, match=r"scores\.jsonl is damaged \(line 6\): make one with"):
+        list(read_scores(path))
+
+
+def test_a_record_of_which_only_a_part_of_the_header_was_written_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    judge(path)
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(UsageError, match="is no score record"):
+        list(read_scores(path))
 
 
 def test_a_camera_that_gets_another_model_in_the_run_gives_the_alerts_of_the_run(tmp_path: Path) -> None:

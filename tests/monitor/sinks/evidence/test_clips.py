@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 from monitor.sinks.evidence.camera_evidence import CameraEvidence
-from monitor.sinks.evidence.clips import WebmClip, open_clip
+from monitor.sinks.evidence.clips import Mp4Clip, WebmClip, open_clip
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles, folder_name
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.states import Phase
@@ -174,3 +174,43 @@ def test_a_run_that_can_wait_no_longer_keeps_pictures_and_facts_and_removes_the_
     first, second = names[0], names[-1]
     assert files_in(tmp_path) == sorted([*first.all, second.start, second.facts])
     assert disk.lost == 1
+
+
+def test_a_camera_that_catches_up_costs_no_clip(tmp_path: Path) -> None:
+    """Frames that come late together are a microsecond apart, which is less than a tick of the file."""
+    path = tmp_path / "cam" / "c.mp4"
+    clip = open_clip(path, 32, 24, camera="cam", started_at=0.0)
+    for time_s in (0.0, 0.1, *(0.1 + number * 1e-6 for number in range(1, 9)), 0.2):
+        clip.write(time_s, picture(90))
+    assert clip.finish() > 0
+    times, _ = decoded(path)
+    assert len(times) == 11
+    assert times[-1] == pytest.approx(0.2, abs=1e-3)
+
+
+def test_what_the_encoder_refuses_is_said_to_be_its_frames_and_not_the_disk(tmp_path: Path) -> None:
+    clip = open_clip(tmp_path / "c.mp4", 32, 24, camera="cam", started_at=0.0)
+    for time_s in (0.0, 0.1):
+        clip.write(time_s, picture(90))
+    assert isinstance(clip, Mp4Clip)
+    clip._last_pts = -5
+    clip.write(-0.1, picture(90))  # back in time
+    with pytest.raises(OSError, match="the video encoder refuses the frames"):
+        clip.finish()
+    clip.abandon()
+
+
+def test_a_lost_clip_of_a_moment_names_its_file_and_stops_no_evidence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    camera = keeper(tmp_path / "evidence")
+    for item in levels((3, CALM)):
+        camera.frame(item.frame)
+    (tmp_path / "moments").write_text("in the way")
+    path = tmp_path / "moments" / "cam" / "2026-03-02" / "101112.000-1.mp4"
+    for _ in range(2):
+        camera.clip_around(1.0, path)
+    assert caplog.text.count("the clip of a moment is lost") == 1
+    assert f"cam: the clip of a moment is lost, {path} cannot be written: File exists" in caplog.text
+    assert camera._disk.lost == 2
+    assert camera._disk.usable("cam/2026-03-02/101112.000-1.mp4")
