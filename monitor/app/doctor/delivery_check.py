@@ -90,7 +90,7 @@ def _tried(name: str, attempt: Callable[[], None], found: str) -> Finding:
     try:
         attempt()
     except DeliveryError as error:
-        found = _WITH_ADVICE.fullmatch(str(error))
-        what, advice = (str(error), _ADVICE) if found is None else found.groups()
+        parts = _WITH_ADVICE.fullmatch(str(error))
+        what, advice = (str(error), _ADVICE) if parts is None else parts.groups()
         return Finding("receiver", name, State.PROBLEM, what, advice)
     return Finding("receiver", name, State.OK, found)
