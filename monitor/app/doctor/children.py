@@ -15,7 +15,7 @@ from monitor.text.redaction import redact
 
 AT_ONCE = 16
 """Number of probes that run in parallel."""
-_BUSY_TIMES, _LOOK_AGAIN_S = 3.0, 2.0
+_MEASURE_S, _LOOK_AGAIN_S = 0.5, 2.0
 
 _ANSWER = TypeAdapter(Answer)
 
@@ -48,9 +48,13 @@ def probe(request: Request) -> StreamFacts | FootageFacts | Failure:
                 break
             except subprocess.TimeoutExpired:
                 # A machine that is too busy says nothing about the camera: the check gets more time.
-                starved = work.shares().starved
-                if starved and time.monotonic() - began < _BUSY_TIMES * request.deadline_s:
-                    asked, wait_s = None, _LOOK_AGAIN_S
+                shares = work.shares()
+                if asked is not None:  # how it started is no excuse: measure from now on
+                    asked, wait_s = None, _MEASURE_S
+                    continue
+                starved = shares.starved
+                if starved and time.monotonic() - began < request.longest_deadline_s:
+                    wait_s = _LOOK_AGAIN_S
                     continue
                 hung = True
                 process.kill()

@@ -27,7 +27,7 @@ class Request:
     snapshot_fps    requests per second if the address gives one picture per request
     longest_s       how long to watch a camera of which too few frames come to know its rate
     options         of FFmpeg: how the camera is connected
-    deadline_s      the probe is killed after this many seconds in any case
+    deadline_s      the probe is killed after this many seconds, unless the machine is too busy to run it
     """
 
     kind: Kind
@@ -46,6 +46,11 @@ class Request:
     def patience_s(self) -> float:
         """Longest wait for a frame, seconds. It is longer than that of a run, to find out how slow a camera is."""
         return 2.5 * self.read_timeout_s
+
+    @property
+    def longest_deadline_s(self) -> float:
+        """The probe is killed after this many seconds also on a busy machine."""
+        return 3.0 * self.deadline_s
 
     @property
     def patient_open_s(self) -> float:

@@ -22,7 +22,7 @@ def main() -> None:
     die_first()
     limit_memory()
     request = Request(**json.loads(sys.stdin.readline()))
-    signal.alarm(math.ceil(request.deadline_s) + 1)  # ends this process even if it hangs in a decoder
+    signal.alarm(math.ceil(request.longest_deadline_s) + 10)  # ends this process even if it hangs in a decoder
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     found = _look(request)
     if isinstance(found, StreamFacts):

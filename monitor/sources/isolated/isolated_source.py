@@ -33,7 +33,8 @@ Isolation = Literal["auto", "process", "thread"]
 _START_TIMEOUT_S = 20.0  # start of a process; it takes 0.3 s on an idle machine
 _BUSY_START_S = 120.0  # ...and so long at most while it works or waits for a core: to kill it would lose that work
 _BUSY_TIMES = 3.0  # a decoder that waits for a core gets its timeouts so many times
-_LOOK_AGAIN_S = 2.0  # a decoder that is late is looked at this often
+_MEASURE_S = 0.5  # a decoder that is late is measured for this long...
+_LOOK_AGAIN_S = 2.0  # ...and then this often
 _FILE_TIMEOUT_S = 30.0  # enough for a file on a slow disk, or to skip a long damaged part
 # The decoder applies the timeouts itself and reports more detail; if it does not answer in time, it is killed.
 _GRACE_S = 2.0
@@ -260,13 +261,17 @@ class _Decoder:
     def _wait(self, timeout_s: float, longest_s: float, failing: str, excused: Callable[[Shares], bool]) -> Reply:
         """longest_s: in place of ``timeout_s`` while the child is excused by what it does with its time."""
         began = time.monotonic()
-        deadline, work = began + timeout_s + _GRACE_S, self._work
+        deadline, work, late = began + timeout_s + _GRACE_S, self._work, False
         while (message := self._receive()) is None:
             if self._interrupted.is_set():
                 raise CaptureError(f"{self._label} was interrupted")
             if (now := time.monotonic()) > deadline:
-                excuse = excused(work.shares())
-                if excuse and now < began + longest_s:
+                shares = work.shares()
+                if not late:  # what it did before this wait is no excuse: measure from now on
+                    late, deadline = True, now + _MEASURE_S
+                    continue
+                excuse = excused(shares)
+                if excuse and now < began + longest_s + _GRACE_S:
                     deadline = now + _LOOK_AGAIN_S
                     continue
                 self.process.kill()

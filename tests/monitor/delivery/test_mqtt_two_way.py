@@ -259,9 +259,9 @@ def refusals(observer: Observer) -> list[bytes]:
 
 
 def test_a_retained_command_is_refused_also_while_connected(
-    tmp_path: Path, broker: Mosquitto, observer: Observer, protocol: str
+    tmp_path: Path, broker: Mosquitto, observer: Observer
 ) -> None:
-    with TwoWay(tmp_path, broker.port, protocol=protocol) as run:
+    with TwoWay(tmp_path, broker.port, protocol="5") as run:
         run.ready(observer)
         observer._client.publish(f"{ARMED}/set", "OFF", qos=1, retain=True).wait_for_publish(DEADLINE_S)
         run.answered(observer, "a retained command is ignored: publish it without retain")

@@ -148,7 +148,8 @@ def test_the_last_event_that_notified_is_the_last_of_its_camera(house: House) ->
     house.keep(quiet, 3)
     assert house.ask(Feedback(event="e1-door-1", verdict="cyclist")).reply == "ok"
     reply = house.ask(Feedback(event="last", verdict="real", camera="door"))
-    assert (reply.data["event"], reply.said) == ("e1-door-2", "door: event e1-door-2 is real")
+    began = local_time(event.started_at + 5.0)
+    assert (reply.data["event"], reply.said) == ("e1-door-2", f"door: event e1-door-2 is real; it began {began}")
     assert house.teacher.given == {"normal": 0, "real": 1, "named": 1}
     assert house.ask(Feedback(event="last", verdict="real")).said.endswith("name it with --camera")
 
@@ -160,7 +161,7 @@ def test_the_last_verdict_is_undone(house: House) -> None:
     house.ask(Feedback(event="e1-door-1", verdict="real"))
     assert house.ask(Undo(event="last")).said.endswith("name it with --camera")
     assert house.ask(Undo(event="e1-door-1", camera="yard")).said == "event e1-door-1 is of camera door, not of yard"
-    said = [house.ask(Undo(event="last", camera="door")).said for _ in range(3)]
+    said = [house.ask(Undo(event="last", camera="door")).said.partition("; it began")[0] for _ in range(3)]
     assert said == [
         "door: event e1-door-1 is no longer real",
         "door: event e1-door-2 is no longer real",
@@ -175,7 +176,7 @@ def test_a_normal_verdict_holds_around_its_hour_unless_it_is_for_all(house: Hous
     noon = replace(event.traits, hours=(12.0, 12.1))
     event_id = house.keep(replace(event, traits=noon))
     reply = house.ask(Feedback(event=event_id, verdict="normal", scope="picture"))
-    assert reply.said.endswith("similar events are normal anywhere in the picture from 11:00 to 13:06 from now on")
+    assert "similar events are normal anywhere in the picture from 11:00 to 13:06 from now on; it began " in reply.said
 
 
 def test_a_preview_counts_what_would_have_been_hidden_and_changes_nothing(house: House) -> None:

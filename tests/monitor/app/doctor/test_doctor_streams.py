@@ -161,7 +161,8 @@ def test_that_a_camera_in_bursts_waits_is_not_blamed_on_the_network() -> None:
 def test_a_check_that_got_no_core_does_not_blame_the_camera(
     waited: float, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.app.doctor.children._LOOK_AGAIN_S", 0.01)
+    for name in ("_MEASURE_S", "_LOOK_AGAIN_S"):
+        monkeypatch.setattr(f"monitor.app.doctor.children.{name}", 0.01)
     monkeypatch.setattr(ChildWork, "shares", lambda _: Shares(0.0, waited))
     asked = replace(request("url", "rtsp://127.0.0.1:9/x"), deadline_s=0.01)
     found = probe(asked)
