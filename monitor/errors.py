@@ -87,4 +87,15 @@ class ShortageError(CaptureError):
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """The first problem: the dotted name of the field ("" for the whole input), and what is wrong with it."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    return ".".join(str(part) for part in problem["loc"]), problem["msg"]
+    what = _IN_WORDS.get(problem["type"], problem["msg"])
+    return ".".join(str(part) for part in problem["loc"]), what
+
+
+_IN_WORDS = {
+    "missing": "it is missing",
+    "dict_type": "it must hold names with values, as {...}",
+    "model_type": "it must hold names with values, as {...}",
+    "list_type": "it must be a list, as [...]",
+    "tuple_type": "it must be a list, as [...]",
+}
+"""Kinds of problems that the library tells in words of programmers."""
