@@ -87,5 +87,16 @@ class ShortageError(CaptureError):
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """The first problem: the dotted name of the field ("" for the whole input), and what is wrong with it."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    words = problem["msg"].removeprefix("Value error, ")  # the library's mark of a sentence of our own
-    return ".".join(str(part) for part in problem["loc"]), words
+    what = _IN_WORDS.get(problem["type"], problem["msg"])
+    what = what.removeprefix("Value error, ")  # the library's mark of a sentence of our own
+    return ".".join(str(part) for part in problem["loc"]), what
+
+
+_IN_WORDS = {
+    "missing": "it is missing",
+    "dict_type": "it must hold names with values, as {...}",
+    "model_type": "it must hold names with values, as {...}",
+    "list_type": "it must be a list, as [...]",
+    "tuple_type": "it must be a list, as [...]",
+}
+"""Kinds of problems that the library tells in words of programmers."""

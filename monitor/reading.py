@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import stat
 import tomllib
@@ -62,11 +63,14 @@ def parse_json(content: bytes | str) -> Any:
     """The value of a JSON document in UTF-8. Raises ValueError.
 
     Also refused: nesting deeper than ``DEEPEST``, whole numbers of more than 64 bits, keys of more than 5,000
-    characters, NaN and Infinity, which JSON does not know, and text that is not Unicode (half a surrogate pair),
-    because no output accepts it.
+    characters, numbers that are not finite, and text that is not Unicode (half a surrogate pair), because no output
+    accepts it.
     """
     try:
-        return _checked(json.loads(_text(content), parse_constant=_no_number), _LONGEST_KEY)
+        return _checked(json.loads(_text(content), parse_float=_finite, parse_constant=_no_number), _LONGEST_KEY)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno} is no JSON" if content.strip() else "it is empty"
+        raise ValueError(where) from None
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
 
@@ -74,7 +78,8 @@ def parse_json(content: bytes | str) -> Any:
 def parse_toml(content: bytes | str) -> dict[str, Any]:
     """The table of a TOML document in UTF-8.
 
-    Raises ValueError, for the same reasons as ``parse_json``; a key has at most 100 characters here.
+    Raises ValueError, for the same reasons as ``parse_json``; a key has at most 100 characters here, and TOML knows
+    infinity.
     """
     text = _text(content)
     # Python's parser takes seconds for a key of ten thousand parts.
@@ -121,6 +126,13 @@ def _checked(content: Any, longest_key: int) -> Any:
                     raise ValueError("it has a whole number of more than 64 bits")
         level, deep = below, deep + 1
     return content
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("it has a number that is too large")
+    return number
 
 
 def _no_number(name: str) -> float:

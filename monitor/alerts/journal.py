@@ -159,8 +159,8 @@ class Journal:
         self._unflushed = True
         if self._failing:
             self._failing, self._complained_at = False, -COMPLAIN_EVERY_S
-            missing = counted(self.unjournalled, "message")
-            log.warning("the journal %s can be written again; it lacks %s", self.path, missing)
+            missing = f"; it lacks {counted(self.unjournalled, 'message')}" if self.unjournalled else ""
+            log.warning("the journal %s can be written again%s", self.path, missing)
         return True
 
     def open_events(self) -> list[tuple[str, list[Entry]]]:

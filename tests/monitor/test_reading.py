@@ -88,6 +88,23 @@ def test_a_toml_document_that_nothing_can_use_is_refused(text: str) -> None:
         parse_toml(text)
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "it is empty"),
+        (b" \n", "it is empty"),
+        (b'{"a": 1}\n{', "line 2 is no JSON"),
+        (b"[1,\n2", "line 2 is no JSON"),
+        (b'{"a": NaN}', "it has NaN in place of a number"),
+        (b"[-Infinity]", "it has -Infinity in place of a number"),
+        (b"[1e999]", "it has a number that is too large"),
+    ],
+)
+def test_what_is_no_json_is_said_in_plain_words(content: bytes, said: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{said}$"):
+        parse_json(content)
+
+
 @pytest.mark.parametrize("parse", [parse_json, parse_toml])
 def test_bytes_that_are_no_utf_8_are_refused(parse: Any) -> None:
     for content in (b'"\xff"', '{"a": 1}'.encode("utf-16")):
@@ -96,7 +113,11 @@ def test_bytes_that_are_no_utf_8_are_refused(parse: Any) -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
 

@@ -93,6 +93,8 @@ def load_labels(path: Path, subset: str | None = None) -> list[LabelledVideo]:
     """
     prefixes = SUBSETS.get(subset, (subset,)) if subset else ("",)
     found = _of_folder(path, prefixes) if path.is_dir() else _of_json(path, prefixes)
+    if not found and not subset:
+        raise UsageError(f"{path} names no video: add at least one")
     if not found:
         raise UsageError(f"no file in {path} belongs to '{subset}': give {', '.join(SUBSETS)} or the start of a name")
     return found

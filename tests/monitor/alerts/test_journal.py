@@ -357,6 +357,16 @@ def test_a_full_disk_is_told_and_counted_and_over_when_there_is_room(
         assert [entry.position for entry in open_now(journal)] == [102]
 
 
+def test_a_journal_that_lost_no_message_does_not_say_that_it_lacks_some(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Journal(tmp_path / "j") as journal:
+        journal._complain(sqlite3.OperationalError("database or disk is full"))  # as when it tidies up
+        assert journal.append(an_entry(1), {})
+    assert "can be written again" in caplog.text
+    assert "lacks" not in caplog.text
+
+
 def test_a_path_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     os.mkfifo(tmp_path / "pipe")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -253,4 +254,21 @@ def test_labels_json_of_any_bytes_is_read_or_refused(tmp_path: Path, content: by
 def test_a_name_that_is_no_file_is_one_sentence(tmp_path: Path, name: str) -> None:
     (tmp_path / "labels.json").write_text(json.dumps({f"{name}.mp4": ENTRIES["yard"]}))
     with pytest.raises(UsageError, match=r"the labels name .* but it is not in"):
+        load_labels(tmp_path / "labels.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "as a whole: it is empty"),
+        ("[1,", "as a whole: line 1 is no JSON"),
+        ("[]", "as a whole: it must hold names with values"),
+        ('{"door.mp4": {"abnormal": []}}', "door.mp4.frames: it is missing"),
+        ('{"door.mp4": {"frames": 3, "abnormal": 1}}', "door.mp4.abnormal: it must be a list"),
+        ("{}", "names no video: add at least one"),
+    ],
+)
+def test_a_mistake_in_labels_json_is_said_in_plain_words(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "labels.json").write_text(content)
+    with pytest.raises(UsageError, match=re.escape(said)):
         load_labels(tmp_path / "labels.json")
