@@ -21,6 +21,8 @@ from monitor.app.chooser import Chooser
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import open_deliveries
 from monitor.delivery.mqtt_commands import BURST, Controls
+from monitor.delivery.mqtt_live_sink import MqttLiveSink
+from monitor.delivery.outbox_sink import Outbox
 from monitor.learning.calibration_store import CalibrationStore
 from monitor.live.capture import CaptureSettings
 from monitor.live.fleet import Camera, Fleet
@@ -266,3 +268,17 @@ def test_a_retained_command_is_refused_also_while_connected(
         observer._client.publish(f"{ARMED}/set", "OFF", qos=1, retain=True).wait_for_publish(DEADLINE_S)
         run.answered(observer, "a retained command is ignored: publish it without retain")
         assert observer.last[ARMED] == b"ON"
+
+
+def test_a_forgotten_camera_s_picture_goes_from_the_broker(
+    tmp_path: Path, broker: Mosquitto, observer: Observer
+) -> None:
+    with TwoWay(tmp_path, broker.port) as run:
+        run.ready(observer)
+        publish_alert(run.publisher, "door", jpeg=b"shown")
+        run.until(lambda: observer.last.get(f"{HERE}/last_alert", b"None") != b"None", "the alert")
+        gone = [sink.forget("door") for sink in run.sinks if isinstance(sink, MqttLiveSink | Outbox)]
+        assert len(gone) == 2
+        run.until(lambda: all(each() for each in gone), "all have forgotten")
+        run.until(lambda: observer.last[f"{HERE}/snapshot"] == b"", "no picture")
+        run.until(lambda: observer.last[f"{HERE}/last_alert"] == b"None", "no last alert")
