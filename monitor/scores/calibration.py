@@ -29,6 +29,8 @@ PEAKS_QUANTILE = 0.99
 DECLUSTER_S = 30.0
 """Exceedances closer together than this, seconds, belong to one peak: an alarm is an event, not a frame."""
 _LEAST_S = 1e-3
+_LEAST_LASTING = 20
+"""Fewer peaks do not show how long scores last: then every peak counts as if it lasted, which is cautious."""
 ASSUMED_PEAKS = 4
 """The mean of one or two peaks is unreliable. The estimate from all frames counts as this many additional peaks."""
 
@@ -230,14 +232,12 @@ def tail_of(
         )
     typical = max(float(np.median(smoothed[known])), usual)
     heights = _lasting_heights(smoothed, held_out, typical, lasting or Lasting())
-    judged = heights[~np.isnan(heights)]
-    if len(judged) < 10:  # clips of some frames: nothing in them can last
-        heights, judged = smoothed, smoothed[known]
-    start = float(np.quantile(judged, PEAKS_QUANTILE))
-    peaks = _declustered_peaks(heights, held_out, start)
+    start, peaks = _peaks(heights, held_out)
+    if peaks.size < _LEAST_LASTING:
+        start, peaks = _peaks(smoothed, held_out)
     excess = 0.0
     if peaks.size:
-        above = judged[judged > start]
+        above = smoothed[known & (smoothed > start)]
         # The mean excess if all scores above the median were exponential.
         whole = (start - typical) / math.log(0.5 / (1 - PEAKS_QUANTILE))
         assumed = max(float(np.mean(above - start)), whole)
@@ -261,6 +261,15 @@ def fit_scale(
     Raises ModelError if there are too few held-out scores, or if they are all equal.
     """
     return fit_tail(held_out, detector, smoother, min_threshold, lasting).scale(detector, false_alarms_per_day)
+
+
+def _peaks(scores: NDArray[np.float64], held_out: HeldOut) -> tuple[float, NDArray[np.float64]]:
+    """Where the tail of scores or heights starts, and its peaks; without any if nothing is known."""
+    known = scores[~np.isnan(scores)]
+    if not known.size:
+        return math.inf, known
+    start = float(np.quantile(known, PEAKS_QUANTILE))
+    return start, _declustered_peaks(scores, held_out, start)
 
 
 def _lasting_heights(

@@ -72,7 +72,7 @@ def test_a_file_lists_only_what_differs_and_flags_win_over_it(tmp_path: Path) ->
         ("not toml", "not valid TOML"),
         (
             "detectors = ['motion', 'statix']",
-            "setting 'detectors': 'statix' is not a detector: choose from motion, scene,",
+            "setting 'detectors': 'statix' is not a detector: choose from appearance, motion, scene,",
         ),
     ],
 )

@@ -56,7 +56,7 @@ def test_an_abnormal_stretch_is_one_event_with_its_times_place_and_reason() -> N
 
 
 def test_a_start_shows_what_it_was_raised_for_though_the_score_has_fallen_since() -> None:
-    start = play(monitor(), [25] * 20 + [200] * 4 + [26] * 2)[0]
+    start = play(monitor(), [25] * 20 + [200] * 4 + [30] * 2)[0]
     assert start.event.phase is Phase.START
     assert start.event.score < 1.0 < start.event.peak_score
     assert start.snapshot.frame.image.max() == 200
@@ -98,7 +98,7 @@ def test_an_alert_of_a_file_says_where_in_it_it_began_and_its_picture_where_it_i
 
 
 def test_an_alert_says_whether_only_a_new_camera_raises_it() -> None:
-    early = play(monitor(), [25] * 20 + [31] * 20)
+    early = play(monitor(), [25] * 20 + [34] * 20)
     assert [alert.early for alert in early] == [True]
     assert [alert.early for alert in play(monitor(), [25] * 20 + [200] * 20)] == [False]
 
