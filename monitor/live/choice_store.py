@@ -91,7 +91,8 @@ class ChoiceStore:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            log.warning("%s cannot be read (%s): budgets and arming are as the config says", self.path, error)
+            why = error.strerror or error
+            log.warning("%s cannot be read (%s): budgets and arming are as the config says", self.path, why)
             return {}
         except (ValidationError, ValueError):
             aside = self.path.with_name(f"{self.path.name}.damaged")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,11 @@ def test_a_choice_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None
     with pytest.raises(RunError, match="so nothing has changed: free space on the disk"):
         store.choose("door", Choice(armed=False))
     assert store.of("door").armed
+
+
+def test_what_is_no_file_in_its_place_is_one_sentence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    os.mkfifo(tmp_path / "choices.json")
+    assert ChoiceStore(tmp_path / "choices.json").of("cam") == Choice()
+    path = tmp_path / "choices.json"
+    said = f"{path} cannot be read (it is a pipe, not a file): budgets and arming are as the config says"
+    assert caplog.messages == [said]
