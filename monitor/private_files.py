@@ -6,6 +6,7 @@ on purpose.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from contextlib import suppress
@@ -22,7 +23,10 @@ def make_private_folder(folder: Path) -> None:
         return
     for part in (*reversed(folder.parents), folder):
         if not part.is_dir():
-            part.mkdir(mode=_FOLDER, exist_ok=True)
+            try:
+                part.mkdir(mode=_FOLDER, exist_ok=True)
+            except FileExistsError as error:  # "File exists" would say nothing to who looks for a folder
+                raise NotADirectoryError(errno.ENOTDIR, f"{part} is not a folder", str(part)) from error
 
 
 def make_private_file(path: Path) -> None:

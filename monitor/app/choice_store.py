@@ -123,7 +123,7 @@ class ChoiceStore:
                     f"{self.path} cannot be read ({error.strerror or error}), and it may hold privacy masks: correct "
                     "its rights, or move it away to run without them"
                 ) from error
-            log.warning("%s cannot be read (%s): cameras are as the config says", self.path, error)
+            log.warning("%s cannot be read (%s): cameras are as the config says", self.path, error.strerror or error)
             return {}
         except (ValidationError, ValueError) as error:
             if b'"masks"' in content:

@@ -106,8 +106,9 @@ class CameraFigures:
 
     def changed(self, report: CameraReport, now: float) -> bool:
         """Whether the state differs from the one reported last; the new one is then taken as reported."""
-        differs = self._state != (report.state, report.detail)
-        self._state = (report.state, report.detail)
+        told = (report.state, _worth_telling(report))
+        differs = self._state != told
+        self._state = told
         self._since, self._looked_s = report.since, now
         return differs
 
@@ -234,3 +235,10 @@ class CameraFigures:
         if self._unscored or not self._unjudged:
             return self._unscored or ""
         return f"no detector could judge its frames: {self._watched.now.why or 'there are too few of them'}"
+
+
+def _worth_telling(report: CameraReport) -> str:
+    """The detail, without what only grows: the time watched would make a new report every few seconds."""
+    if report.state is CameraState.OVER_BUDGET and report.promise is not None:
+        return f"{report.promise.alarms} of {report.promise.promised_per_day}"
+    return report.detail

@@ -106,7 +106,7 @@ def test_files_that_were_open_to_all_become_private_and_folders_stay_as_the_user
     make_private_folder(tmp_path)
     assert modes(tmp_path) == {"-rw-------", "drwx------"}
     assert tmp_path.stat().st_mode & 0o777 == 0o755
-    with pytest.raises(OSError, match="exists"):
+    with pytest.raises(NotADirectoryError, match="is not a folder"):
         make_private_folder(tmp_path / "a")
     make_private(tmp_path / "missing")
     with open_private(Path(os.devnull), "w") as file:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,10 @@ def test_what_is_chosen_joins_what_the_file_says_which_wins(tmp_path: Path) -> N
     store.choose("door", Choice())
     assert settings.masks_of("door") == {"desk": near, "window": far}, "until the stream is opened again"
     assert settings.zones_of("door") == {}
+
+
+def test_what_is_no_file_in_its_place_is_one_sentence(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "choices.json"
+    os.mkfifo(path)
+    assert ChoiceStore(path).of("cam") == Choice()
+    assert caplog.messages == [f"{path} cannot be read (it is a pipe, not a file): cameras are as the config says"]

@@ -138,7 +138,8 @@ def test_the_doctor_connects_and_sends_only_on_request(tmp_path: Path, server: W
     server.status = 403
     (refused,) = check_receivers(settings, send=True)
     assert refused.state is State.PROBLEM
-    assert "answers 403, the login may not do this: check url" in refused.found
+    assert refused.found.endswith("answers 403, the login may not do this")
+    assert refused.mend == "check url, headers and secret"
 
 
 def test_the_doctor_names_what_is_wrong(tmp_path: Path) -> None:

@@ -317,3 +317,20 @@ def test_the_budget_is_known_before_the_camera_is_open() -> None:
     report = CameraFigures().report("cam", "test", status, QueueCounters(), monitor, 100.0)
     assert report.promise is not None
     assert report.promise.promised_per_day == 100.0
+
+
+def test_a_camera_over_its_budget_is_reported_with_each_alarm_and_not_with_each_second() -> None:
+    figures, monitor = CameraFigures(), monitor_of("cam")
+    told = []
+    for number in range(400):
+        if number % 50 == 25:
+            _alarm(figures, 1 + number // 50, number / 2)
+        else:
+            _judged(figures, number / 2, 0.1)
+        status = CaptureStatus(CameraState.ONLINE, 0.0)
+        report = figures.report("cam", "test", status, QueueCounters(), monitor, 100.0 + number)
+        if figures.changed(report, 100.0 + number):
+            told.append((number, report.state))
+    assert told[0] == (0, CameraState.ONLINE)
+    assert len(told) >= 4
+    assert all(number % 50 == 25 and state is CameraState.OVER_BUDGET for number, state in told[1:])

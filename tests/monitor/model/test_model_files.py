@@ -75,7 +75,7 @@ def change_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
         (lambda card: card.update(detectors=card["detectors"] * 3000), "at most 16 items"),
         (lambda card: card.update(detectors=card["detectors"] * 2), "named twice"),
         (lambda card: card["detectors"][0].update(name="x" * 100_000), "at most 64 characters"),
-        (lambda card: card["held_out"].update(duration_s=float("inf")), "finite number"),
+        (lambda card: card["held_out"].update(duration_s=float("inf")), "Infinity in place of a number"),
         (lambda card: card["provenance"]["notes"].update(width=10**400), "more than 64 bits"),
         (lambda card: card.update(name="\ud800"), "not Unicode"),
         (lambda card: card.update(format_version=list(range(9999))), "has format version"),

@@ -199,7 +199,10 @@ def test_damaged_files_are_left_out(tmp_path: Path, content: bytes) -> None:
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=r"the folder of moments .* cannot be created .*\[moments\] enabled = false"):
+    with pytest.raises(
+        ConfigError,
+        match=r"the folder of moments .* cannot be created \(.*file is not a folder\).*\[moments\] enabled = false",
+    ):
         sink_of(tmp_path / "file", Bus()).__enter__()
 
 
