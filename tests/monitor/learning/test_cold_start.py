@@ -172,7 +172,8 @@ def test_a_disk_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     recorder = FootageRecorder(tmp_path / "footage", "door", 30.0, fps=10.0, live=True)
     recorder.take(frame(0.0))
     recorder.close()
-    assert recorder.error == f"cannot record to {tmp_path / 'footage'}: File exists"
+    folder = tmp_path / "footage"
+    assert recorder.error == f"cannot record to {folder}: {folder} is not a folder"
 
 
 def test_a_held_file_runs_ahead_and_waits_for_its_model() -> None:

@@ -123,4 +123,4 @@ def test_a_forgotten_memory_begins_again(tmp_path: Path) -> None:
     sent = [begin(tmp_path / "door"), Message("door", "forget"), Message("door", "look")]
     run(tmp_path / "memories", io.BytesIO(b"".join(message.encoded() for message in sent)), lines.append)
     assert not store.path("door").exists()
-    assert lines == []
+    assert lines == [{"camera": "door", "ended": True}]
