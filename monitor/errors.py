@@ -89,6 +89,9 @@ def first_problem(error: ValidationError) -> tuple[str, str]:
     problem = error.errors(include_url=False, include_input=False)[0]
     what = _IN_WORDS.get(problem["type"], problem["msg"])
     what = what.removeprefix("Value error, ")  # the library's mark of a sentence of our own
+    if problem["type"] == "too_short":
+        context = problem["ctx"]
+        what = f"it must have at least {context['min_length']} entries, and has {context['actual_length']}"
     return ".".join(str(part) for part in problem["loc"]), what
 
 
