@@ -52,38 +52,50 @@ def test_a_fault_is_shown_and_over_in_time(fault: Fault, result: FaultResult) ->
     assert result.other_gap_s < 1.0
 
 
-def test_what_is_shown_says_why(results: dict[Fault, Future[FaultResult]]) -> None:
-    said = {fault: results[fault].result().detail for fault in Fault}
-    assert "cannot be opened: 127.0.0.1 refuses connections on port" in said[Fault.REFUSES]
-    for fault in (Fault.PASSWORD, Fault.CODEC):
-        assert "cannot be opened: a wrong path, user or password, or no video" in said[fault]
-    assert "closed the connection" in said[Fault.DIES]
-    assert said[Fault.FROZEN] == "the same picture for 1 s: scoring pauses"
-    assert said[Fault.BLACK] == "the picture is black or covered: scoring pauses"
+SAID = {
+    Fault.REFUSES: "cannot be opened: 127.0.0.1 refuses connections on port",
+    Fault.PASSWORD: "cannot be opened: a wrong path, user or password, or no video",
+    Fault.CODEC: "cannot be opened: a wrong path, user or password, or no video",
+    Fault.DIES: "closed the connection",
+    Fault.FROZEN: "the same picture for 1 s: scoring pauses",
+    Fault.BLACK: "the picture is black or covered: scoring pauses",
+}
 
 
-def test_temporal_state_starts_anew_where_the_stream_was_broken_and_only_there(
-    results: dict[Fault, Future[FaultResult]],
-) -> None:
-    segments = {fault: results[fault].result().segments for fault in Fault}
-    assert all(segments[fault] >= 1 for fault in (*RESTARTS, Fault.FROZEN, Fault.BLACK)), segments
-    assert segments[Fault.LOSS] == segments[Fault.RESIZED] == 0, segments
-    assert segments[Fault.SLOW] <= 2, "a slow camera does not cause a gap per frame"
+@pytest.mark.parametrize("fault", SAID, ids=lambda fault: fault.name.lower())
+def test_what_is_shown_says_why(fault: Fault, result: FaultResult) -> None:
+    assert SAID[fault] in result.detail
 
 
+@pytest.mark.parametrize("fault", (*RESTARTS, Fault.FROZEN, Fault.BLACK), ids=lambda fault: fault.name.lower())
+def test_temporal_state_starts_anew_where_the_stream_was_broken(fault: Fault, result: FaultResult) -> None:
+    assert result.segments >= 1
+
+
+@pytest.mark.parametrize("fault", (Fault.LOSS, Fault.RESIZED, Fault.SLOW), ids=lambda fault: fault.name.lower())
+def test_temporal_state_goes_on_where_the_stream_was_not_broken(fault: Fault, result: FaultResult) -> None:
+    assert result.segments <= (2 if fault is Fault.SLOW else 0), "a slow camera does not cause a gap per frame"
+
+
+@pytest.mark.parametrize(("fault", "size"), [(Fault.SIZE, (320, 240)), (Fault.RESIZED, (160, 120))])
 def test_another_frame_size_is_taken_after_a_reconnect_and_scaled_within_a_stream(
-    results: dict[Fault, Future[FaultResult]],
+    fault: Fault, size: tuple[int, int], result: FaultResult
 ) -> None:
-    assert results[Fault.SIZE].result().size == (320, 240)
-    assert results[Fault.RESIZED].result().size == (160, 120)
+    assert result.size == size
 
 
-def test_what_can_be_watched_loses_next_to_nothing(results: dict[Fault, Future[FaultResult]]) -> None:
-    for fault in (Fault.RESIZED, Fault.FROZEN, Fault.BLACK):
-        assert results[fault].result().missed_during <= 10, fault
-    assert results[Fault.LOSS].result().missed_during <= 25  # of 50; the decoder repairs the received ones
+# The decoder repairs what it received of the stream that loses packets: 50 pictures in 2 s.
+@pytest.mark.parametrize(
+    ("fault", "missed"), [(Fault.RESIZED, 10), (Fault.FROZEN, 10), (Fault.BLACK, 10), (Fault.LOSS, 25)]
+)
+def test_what_can_be_watched_loses_next_to_nothing(fault: Fault, missed: int, result: FaultResult) -> None:
+    assert result.missed_during <= missed
+
+
+@pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in RESTARTS])
+def test_nothing_is_lost_once_a_fault_that_can_be_watched_is_over(fault: Fault, result: FaultResult) -> None:
     # Of 25 per second: all cameras are tried at the same time, and a busy machine shows the end of a fault later.
-    assert not [fault for fault in Fault if fault not in RESTARTS and results[fault].result().missed_after > 25]
+    assert result.missed_after <= 25
 
 
 @pytest.mark.parametrize("isolation", ["thread", "process"])
