@@ -44,7 +44,7 @@ class RunMemory:
     learning: Callable[[str], bool] = lambda _: False
     forgotten: Callable[[str, bool], None] = lambda *_: None
     moments: Callable[[str, float, float], None] = lambda *_: None
-    memories: Callable[[str], None] = lambda _: None
+    memories: Callable[[str], None] | None = None
     choices: Callable[[str], None] | None = None
     ledger: Ledger | None = None
     deliveries: list[Callable[[str], Gone]] = field(default_factory=list)
@@ -114,8 +114,9 @@ class Forgetter:
     def _memory(self, camera: str, *, delete: bool) -> Generator[None, None, int]:
         count = camera_traces.memory_file(self._places, camera, delete=False)
         if delete:
-            self._run.memories(camera)
-            yield from _until([lambda: not camera_traces.memory_file(self._places, camera, delete=False)])
+            if self._run.memories is not None:
+                self._run.memories(camera)
+                yield from _until([lambda: not camera_traces.memory_file(self._places, camera, delete=False)])
             camera_traces.memory_file(self._places, camera, delete=True)
         return count
 

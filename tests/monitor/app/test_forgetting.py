@@ -212,7 +212,8 @@ def run(*words: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_the_command_forgets_while_no_monitor_runs(state: Path) -> None:
+def test_the_command_forgets_while_no_monitor_runs(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.app.forgetting._until", lambda _: pytest.fail("it waits for a run that is not there"))
     given = ["door", "--state", str(state), "--evidence", str(state / "evidence")]
     code, out, err = run(*given, "--all")
     assert (code, err) == (0, "nothing is deleted yet: add --yes\n")
