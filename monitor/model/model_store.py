@@ -346,11 +346,15 @@ def _held_out(folder: Path, card: ModelCard, tensors: dict[str, NDArray[Any]]) -
         # A score is NaN if it could not be judged.
         if array.dtype != kind or (np.isinf(array) if "score" in key else ~np.isfinite(array)).any():
             raise _damaged(folder, f"{key} does not hold finite {np.dtype(kind)} numbers")
+    time_s, clip = tensors["held_out/time_s"], tensors["held_out/clip"]
+    by_clip = np.argsort(clip, kind="stable")
+    if (np.diff(time_s[by_clip])[np.diff(clip[by_clip]) == 0] < 0).any():
+        raise _damaged(folder, "held_out/time_s goes back within a clip")
     scores = {entry.name: tensors[f"held_out/score/{entry.name}"] for entry in card.detectors}
     regime = tensors.get("held_out/regime")
     if regime is not None and regime.size and not 0 <= regime.min() <= regime.max() < len(Regime):
         raise _damaged(folder, "held_out/regime holds unknown regimes")
-    return HeldOut(tensors["held_out/time_s"], tensors["held_out/clip"], scores, regime)
+    return HeldOut(time_s, clip, scores, regime)
 
 
 def _summary(held_out: HeldOut) -> HeldOutSummary:

@@ -31,7 +31,7 @@ class Lasting:
     def heights(self, time_s: NDArray[np.float64], score: NDArray[np.float64], typical: float) -> NDArray[np.float64]:
         """The height at each frame of one stream: (n,). At this threshold, an alarm would just be raised there.
 
-        time_s   (n,) seconds, increasing
+        time_s   (n,) seconds, not decreasing
         score    (n,) smoothed, raw units; NaN for a frame without a score, which is left out
         typical  the score that counts as 0 in units of the threshold
 
@@ -43,7 +43,8 @@ class Lasting:
             return found
         at, above = time_s[known], score[known] - typical
         last = np.arange(len(at))
-        first = np.searchsorted(at, at - self.duration_s + _EPSILON_S, side="right") - 1
+        # Of frames with the same time, the search finds the last one.
+        first = np.minimum(np.searchsorted(at, at - self.duration_s + _EPSILON_S, side="right") - 1, last)
         for width in np.unique((last - first)[first >= 0]):
             rows = np.flatnonzero((last - first == width) & (first >= 0))
             height = above[first[rows]]

@@ -209,6 +209,16 @@ def test_held_out_numbers_of_another_kind_are_refused(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+def test_held_out_times_that_go_back_are_refused(tmp_path: Path) -> None:
+    content = dict(tensors())
+    content["held_out/time_s"] = -content["held_out/time_s"]
+    weights = dump_tensors(content)
+    (tmp_path / WEIGHTS_FILE).write_bytes(weights)
+    (tmp_path / CARD_FILE).write_text(json.dumps(card_of(weights)))
+    with pytest.raises(ModelError, match="held_out/time_s goes back within a clip"):
+        load_model(tmp_path)
+
+
 # Messages
 
 BODIES = [(message.topic.encode(), json.loads(encode(message))) for message in MESSAGES]
