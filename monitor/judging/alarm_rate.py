@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from scipy.special import gammaincinv
-
 from monitor.promise import DAY_S, AlarmRate
 
 WINDOW_S = 7 * DAY_S
@@ -31,6 +29,8 @@ def rate_of(
     """
     low, high = 0.0, math.inf
     if watched_s > 0:
+        from scipy.special import gammaincinv  # a third of the time that a command takes to start
+
         tail, days = (1 - _CONFIDENCE) / 2, watched_s / DAY_S
         low = float(gammaincinv(alarms, tail)) / days if alarms else 0.0
         high = float(gammaincinv(alarms + 1, 1 - tail)) / days

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from scipy.special import pdtr
-
 from monitor.judging.camera_monitor import CameraMonitor, Judgement
 from monitor.scores.calibration import DAY_S
 from monitor.states import Phase
@@ -66,6 +64,8 @@ def most_expected(per_day: float, watched_s: float) -> int:
 
     The number of independent alarms at a constant rate has a Poisson distribution.
     """
+    from scipy.special import pdtr  # a third of the time that a command takes to start
+
     expected = per_day * watched_s / DAY_S
     return next((count for count in range(_MOST) if pdtr(count, expected) >= _CONFIDENCE), _MOST)
 
