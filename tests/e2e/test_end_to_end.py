@@ -200,7 +200,7 @@ def test_every_alert_of_the_demo_comes_again_from_the_command_line(demo: DemoRun
 def test_a_real_clip_is_scored_to_its_last_frame(tmp_path: Path, clip: str) -> None:
     path = SHARED_DATA / "clips" / clip
     scores = tmp_path / "scores.jsonl"
-    fast = ("--speed", "max", "--analysis-fps", "5", "--no-publish")
+    fast = ("--speed", "max", "--analysis-fps", "3", "--no-publish")
     result = run_monitor(path, "--model", DEMO_MODEL, *fast, "--record-scores", scores)
     assert result.returncode == 0, result.stderr
     capture = cv2.VideoCapture(str(path))

@@ -97,7 +97,9 @@ def test_pictures_clips_and_messages_of_alerts_and_moments_are_masked(tmp_path: 
 
 def test_what_a_camera_learns_from_is_masked(tmp_path: Path, video: Path) -> None:
     path = config(tmp_path, video)
-    path.write_text(path.read_text() + "[learning]\nduration_s = 10.0\nkeep_footage = true\n")
+    path.write_text(
+        'detectors = ["static"]' + path.read_text() + "[learning]\nduration_s = 10.0\nkeep_footage = true\n"
+    )
     ended = monitor("--config", path, "--speed", "max", "--headless", "--no-publish")
     assert ended.returncode == 0, ended.stderr
     footage = tmp_path / "state/models/street/footage"

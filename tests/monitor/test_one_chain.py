@@ -34,6 +34,8 @@ from monitor.testing.fakes import Brightness, Shown, ShownSource, brightness_mod
 from monitor.types import Frame, Image, ScoredFrame
 from tests.places import SHARED_DATA
 
+pytestmark = pytest.mark.no_cover  # thousands of frames through lines that other tests reach
+
 DEADLINE_S = 60.0
 LIVE = CaptureSettings(speed=None, analysis_fps=10.0, health=HealthSettings())
 CLOCKS = ("captured_at", "wall_time", "scored_at", "read_at", "started_at", "ended_at", "prepared_s", "took")
@@ -359,7 +361,7 @@ def test_a_decoder_that_skips_frames_gives_the_segments_of_one_that_does_not(ana
     assert {segment for _, segment in frames[0]} == {0, 1}
 
 
-def uneven(count: int = 300) -> list[Shown]:
+def uneven(count: int = 160) -> list[Shown]:
     """Steps of 16 ms to 1.5 s in any order: as of a screen recording, or of a camera that sends only what changes."""
     steps = np.random.default_rng(0).choice([0.016, 0.033, 0.1, 0.4, 1.5], count)
     grey = np.full((96, 160, 3), 90, np.uint8)
