@@ -45,13 +45,21 @@ class Lasting:
         last = np.arange(len(at))
         # Of frames with the same time, the search finds the last one.
         first = np.minimum(np.searchsorted(at, at - self.duration_s + _EPSILON_S, side="right") - 1, last)
-        for width in np.unique((last - first)[first >= 0]):
-            rows = np.flatnonzero((last - first == width) & (first >= 0))
-            height = above[first[rows]]
+        begins, ends = first[first >= 0], last[first >= 0]
+        # Where frames are far apart, several beginnings have lasted only at the same later frame.
+        lasted = np.searchsorted(at, at + self.duration_s - _EPSILON_S)
+        more = np.flatnonzero((lasted < len(at)) & (lasted > last))
+        more = more[first[lasted[more]] > more]
+        begins, ends = np.concatenate([begins, more]), np.concatenate([ends, lasted[more]])
+        highest = np.full(len(at), np.nan)
+        for width in np.unique(ends - begins):
+            rows = np.flatnonzero(ends - begins == width)
+            height = above[begins[rows]]
             if width:
-                since = above[first[rows, None] + np.arange(1, width + 1)]
+                since = above[begins[rows, None] + np.arange(1, width + 1)]
                 height = np.minimum(height, since.min(axis=1) / self.share)
-            found[known[rows]] = typical + height
+            np.fmax.at(highest, ends[rows], height)
+        found[known] = typical + highest
         return found
 
     def stream(self, typical: float) -> LastingHeight:
@@ -65,6 +73,7 @@ class LastingHeight:
     def __init__(self, lasting: Lasting, typical: float) -> None:
         self._lasting, self._typical = lasting, typical
         self._above: deque[tuple[float, float]] = deque()
+        self._lasted_s = -math.inf  # beginnings up to here have lasted before
 
     def update(self, time_s: float, score: float) -> float:
         """Take the smoothed score at ``time_s``, raw units. Returns the height, or NaN."""
@@ -73,15 +82,25 @@ class LastingHeight:
         above = self._above
         above.append((time_s, score - self._typical))
         begin_s = time_s - self._lasting.duration_s + _EPSILON_S
-        while len(above) > 1 and above[1][0] <= begin_s:
-            above.popleft()
         if above[0][0] > begin_s:
             return math.nan
-        height = above[0][1]
-        if len(above) > 1:
-            height = min(height, min(value for _, value in list(above)[1:]) / self._lasting.share)
+        # Where frames are far apart, several beginnings have lasted only now.
+        height = self._since_first() if above[0][0] > self._lasted_s else -math.inf
+        while len(above) > 1 and above[1][0] <= begin_s:
+            above.popleft()
+            height = max(height, self._since_first())
+        if height == -math.inf:
+            height = self._since_first()
+        self._lasted_s = begin_s
         return self._typical + height
+
+    def _since_first(self) -> float:
+        height = self._above[0][1]
+        if len(self._above) > 1:
+            height = min(height, min(value for _, value in list(self._above)[1:]) / self._lasting.share)
+        return height
 
     def reset(self) -> None:
         """The stream begins anew."""
         self._above.clear()
+        self._lasted_s = -math.inf

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -31,10 +31,11 @@ def raised(time_s: NDArray[np.float64], units: NDArray[np.float64], settings: Al
 def test_frames_with_the_same_time_have_heights(duration_s: float) -> None:
     time_s, score = np.array([0.0, 0.0, 0.0, 0.5, 0.5]), np.array([1.0, 3.0, 2.0, 5.0, 4.0])
     heights = Lasting(duration_s).heights(time_s, score, 0.0)
-    assert heights[3:].tolist() == ([5.0, 4.0] if duration_s == 0.0 else [2.0, 2.0])
+    assert heights[3:].tolist() == ([5.0, 4.0] if duration_s == 0.0 else [2.5, 2.0])
 
 
 @given(SCORES, st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.sampled_from([0.0, 0.4]))
+@example([(0.04, 12), (0.04, 10), (0.5, 10)], 0.3, 0.0)
 def test_a_threshold_raises_an_alarm_exactly_up_to_the_height(
     drawn: list[tuple[float, int]], duration_s: float, typical: float
 ) -> None:
