@@ -18,10 +18,12 @@ MonitorError
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 
 class MonitorError(Exception):
@@ -87,16 +89,25 @@ class ShortageError(CaptureError):
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """The first problem: the dotted name of the field ("" for the whole input), and what is wrong with it."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    what = _IN_WORDS.get(problem["type"], problem["msg"])
-    what = what.removeprefix("Value error, ")  # the library's mark of a sentence of our own
-    if problem["type"] == "too_short":
-        context = problem["ctx"]
-        what = f"it must have at least {context['min_length']} entries, and has {context['actual_length']}"
-    return ".".join(str(part) for part in problem["loc"]), what
+    return ".".join(str(part) for part in problem["loc"]), _in_words(problem)
+
+
+def _in_words(problem: ErrorDetails) -> str:
+    kind, given = problem["type"], problem.get("ctx", {})
+    if kind == "too_short":
+        return f"it must have at least {given['min_length']} entries, and has {given['actual_length']}"
+    if kind == "union_tag_invalid":
+        return f"{given['discriminator']} must be one of {given['expected_tags']}"
+    if kind == "union_tag_not_found":
+        return f"{given['discriminator']} is missing"
+    # The library's mark of a sentence of our own.
+    what = _IN_WORDS.get(kind, problem["msg"]).removeprefix("Value error, ")
+    return re.sub(r"^[A-Z]\w+ should ", "it must ", what)
 
 
 _IN_WORDS = {
     "missing": "it is missing",
+    "extra_forbidden": "it is unknown here",
     "dict_type": "it must hold names with values, as {...}",
     "model_type": "it must hold names with values, as {...}",
     "list_type": "it must be a list, as [...]",

@@ -20,6 +20,7 @@ from pydantic import (
 
 from monitor.alerts.message_parts import RECEIVED, WireModel
 from monitor.alerts.messages import SCHEMA, MalformedError
+from monitor.errors import first_problem
 from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.text.wording import joined
 
@@ -302,11 +303,9 @@ def decode_request(payload: bytes) -> AnyRequest:
     try:
         return _REQUESTS.validate_json(payload, context=RECEIVED)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        place, what = first_problem(error)
         # The first step is the name of the kind of request, which the request names itself.
-        place = ".".join(str(step) for step in first["loc"][1:] or first["loc"])
-        words = str(first["msg"]).removeprefix("Value error, ")
-        raise MalformedError(f"{place or 'request'}: {words}"[:300]) from None
+        raise MalformedError(f"{place.partition('.')[2] or place or 'request'}: {what}"[:300]) from None
 
 
 def decode_reply(payload: bytes) -> ControlReply:
@@ -314,4 +313,4 @@ def decode_reply(payload: bytes) -> ControlReply:
     try:
         return ControlReply.model_validate_json(payload, context=RECEIVED)
     except ValidationError as error:
-        raise MalformedError(f"a reply: {error.errors(include_url=False, include_input=False)[0]['msg']}") from None
+        raise MalformedError(f"a reply: {': '.join(filter(None, first_problem(error)))}") from None

@@ -20,6 +20,7 @@ from monitor.alerts.journal_file import now_position
 from monitor.alerts.journal_rows import Entry, Page
 from monitor.alerts.message_parts import RECEIVED, WireModel
 from monitor.alerts.messages import SCHEMA, AlertMessage, Decoded, MalformedError, Stored, decode, encode
+from monitor.errors import first_problem
 from monitor.states import Phase
 from monitor.text.wording import counted
 
@@ -172,9 +173,8 @@ class History:
         try:
             request = HistoryRequest.model_validate_json(payload, context=RECEIVED)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            place = ".".join(str(step) for step in first["loc"])
-            return self._reply("error", "", error=f"{place or 'request'}: {first['msg']}"[:300])
+            place, what = first_problem(error)
+            return self._reply("error", "", error=f"{place or 'request'}: {what}"[:300])
         if request.request == "snapshot":
             return self._snapshot(request)
         if self.journal is None:
@@ -239,9 +239,7 @@ def decode_answer(parts: Sequence[bytes]) -> Answer:
     try:
         head = HistoryReply.model_validate_json(parts[0], context=RECEIVED)
     except ValidationError as error:
-        raise MalformedError(
-            f"the head of a reply: {error.errors(include_url=False, include_input=False)[0]['msg']}"
-        ) from None
+        raise MalformedError(f"the head of a reply: {': '.join(filter(None, first_problem(error)))}") from None
     messages, malformed = [], []
     for at in range(1, len(parts), 3):
         try:

@@ -40,6 +40,7 @@ from monitor.alerts.message_parts import (
     WireModel,
     json_number,
 )
+from monitor.errors import first_problem
 from monitor.states import AlertKind, CameraState, Phase
 from monitor.text.wording import counted
 
@@ -341,9 +342,8 @@ def decode(parts: Sequence[bytes]) -> Decoded:
     try:
         message = _KINDS[kind].model_validate_json(parts[1], context=RECEIVED)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(step) for step in first["loc"]) or "body"
-        raise MalformedError(f"{place}: {first['msg']}") from None
+        place, what = first_problem(error)
+        raise MalformedError(f"{place or 'body'}: {what}") from None
     if message.topic != topic:
         raise MalformedError(f"the body belongs to topic {message.topic}")
     return Decoded(message, parts[2] if len(parts) > 2 and parts[2] else None)

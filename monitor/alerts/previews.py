@@ -14,6 +14,7 @@ from pydantic import PositiveInt, ValidationError
 
 from monitor.alerts.message_parts import RECEIVED, Camera, Measured
 from monitor.alerts.messages import Envelope, MalformedError
+from monitor.errors import first_problem
 
 LEASE_S = 10.0
 """A client that looks asks again within this time, seconds; then the pictures end."""
@@ -66,7 +67,7 @@ def decode_preview(parts: Sequence[bytes]) -> Preview:
     try:
         message = PreviewMessage.model_validate_json(parts[1], context=RECEIVED)
     except ValidationError as error:
-        raise MalformedError(f"a preview: {error.errors(include_url=False, include_input=False)[0]['msg']}") from None
+        raise MalformedError(f"a preview: {': '.join(filter(None, first_problem(error)))}") from None
     if message.topic.encode() != parts[0]:
         raise MalformedError(f"the body belongs to topic {message.topic}")
     return Preview(message, parts[2])

@@ -229,7 +229,7 @@ def test_the_command_forgets_while_no_monitor_runs(state: Path, monkeypatch: pyt
         ([], "say what to forget: --from and --to, or --all"),
         (["--all", "--from", "2h"], "--all means all times"),
         (["--from", "soon"], "--from: 'soon' is neither an age"),
-        (["--all", "--what", "wings"], "what.0: Input should be"),
+        (["--all", "--what", "wings"], "what.0: it must be"),
         (["--from", "2h", "--what", "models"], "models cannot be forgotten for a time only"),
         (["--from", "1h", "--to", "2h"], "the time ends before it begins"),
     ],
