@@ -35,6 +35,7 @@ from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
 from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet, with_page
 from monitor.app.engines.front_session import EnginesSession, engines_of
+from monitor.app.models_in_use import ModelsInUse
 from monitor.app.own_model import Relearning
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
@@ -210,6 +211,7 @@ def main(
     may_fail: set[str] | None = None  # at the start, any source; a reload must not lose one that is watched
 
     choices: ChoiceStore | None = None
+    in_use = ModelsInUse()
 
     def find() -> tuple[MonitorConfig, Sequence[Source]]:
         nonlocal may_fail, choices
@@ -237,6 +239,7 @@ def main(
             settings = settings.with_choices(choices)
             found = find_sources(sources or [], settings, may_fail)
             may_fail = {source.name for source in found if isinstance(source, UnreadableSource)}
+            in_use.take(found, settings)
         else:
             assert scratch is not None
             settings = settings.with_choices(ChoiceStore(Path(scratch.name) / CHOICES))
@@ -279,6 +282,8 @@ def main(
             scratch.cleanup()
         say_error(error)
         leave(error.exit_code)
+    finally:
+        in_use.close()
     if scratch is not None:
         scratch.cleanup()
         with output_may_fail():

@@ -19,6 +19,7 @@ import pytest
 
 from monitor.app.config import MonitorConfig
 from monitor.app.demo import DemoStreet
+from monitor.app.models_in_use import ModelsInUse
 from monitor.app.planning import find_sources, learned, plan_cameras
 from monitor.errors import ConfigError, UsageError
 from monitor.judging.camera_monitor import CameraMonitor
@@ -32,6 +33,7 @@ from monitor.model.unlearned import unlearned_model
 from monitor.reports import CameraReport, Progress, RunReport
 from monitor.sinks.log_sink import LogSink
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from monitor.sources.video import VideoSource
 from monitor.states import CameraState
 from monitor.stream.picture_size import judge_size
 from monitor.testing.faulty_camera import FaultyCamera
@@ -73,6 +75,17 @@ def test_a_file_is_learned_from_at_once_and_its_rest_watched(video: Path, tmp_pa
     again = run(tmp_path, f"door={video}", "--speed", "max")
     assert "learns" not in again.stderr
     assert "door: first score" in again.stderr
+
+
+def test_a_model_that_another_monitor_learns_is_refused(video: Path, tmp_path: Path) -> None:
+    other = ModelsInUse()
+    other.take([VideoSource(video, "door")], MonitorConfig().model_copy(update={"models_folder": tmp_path / "models"}))
+    refused = run(tmp_path, f"door={video}", "--learn", "12s")
+    other.close()
+    assert refused.returncode == 2
+    assert "the model of 'door' in" in refused.stderr
+    assert "is in use by another monitor" in refused.stderr
+    assert not (tmp_path / "models/door").exists()
 
 
 def test_what_speaks_against_the_footage_reaches_the_user(tmp_path: Path) -> None:
