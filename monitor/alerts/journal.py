@@ -166,7 +166,7 @@ class Journal:
     def open_events(self) -> list[tuple[str, list[Entry]]]:
         """Return the latest events that were open at the last write, oldest first: the id, and the last message.
 
-        The message is stored in up to two places. Of each, only position, topic and body are sure. Raises JournalError.
+        The message is stored in up to two places. Only position, topic and body of each are sure. Raises JournalError.
         """
         try:
             with damage_as_such():

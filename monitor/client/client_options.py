@@ -29,7 +29,7 @@ Begin = Annotated[
     str | None, typer.Option("--from", metavar="AGE|TIME", help="Only from this time on: 2h, 7d, 2026-03-02T14:00.")
 ]
 End = Annotated[str | None, typer.Option("--to", metavar="AGE|TIME", help="Only up to this time.")]
-Everything = Annotated[bool, typer.Option("--all", help="Of all times.")]
+Everything = Annotated[bool, typer.Option("--all", help="All times.")]
 What = Annotated[
     list[str] | None,
     typer.Option(metavar="KIND", help=f"One of {joined(WITHOUT_TIMES)}; repeat it. Default: all."),

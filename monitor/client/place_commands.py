@@ -34,7 +34,7 @@ Corners = Annotated[
     ),
 ]
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="As for the monitor; - reads it from standard input.")]
-Over = Annotated[str | None, typer.Option("--transport", metavar="tcp|udp", help="Of an RTSP camera.")]
+Over = Annotated[str | None, typer.Option("--transport", metavar="tcp|udp", help="How an RTSP camera sends.")]
 
 
 def pause(

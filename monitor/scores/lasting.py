@@ -43,7 +43,7 @@ class Lasting:
             return found
         at, above = time_s[known], score[known] - typical
         last = np.arange(len(at))
-        # Of frames with the same time, the search finds the last one.
+        # The search finds the last one of frames with the same time.
         first = np.minimum(np.searchsorted(at, at - self.duration_s + _EPSILON_S, side="right") - 1, last)
         begins, ends = first[first >= 0], last[first >= 0]
         # Where frames are far apart, several beginnings have lasted only at the same later frame.

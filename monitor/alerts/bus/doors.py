@@ -63,8 +63,8 @@ class Door:
     def crowded_by(self, address: str) -> Connection | None:
         """Return the connection that has to leave before a new one from ``address``; None if the new one has to.
 
-        First, one without a complete handshake leaves; then one that waits for nothing, and so loses nothing. Of these,
-        the one that has been silent for longest. Else the newest of the address that has most, if it has clearly more
+        First, one without a complete handshake leaves; then one that waits for nothing, and so loses nothing: among
+        these the one that has been silent for longest. Else the newest of the address that has most, if it has clearly more
         than the new one. So silent connections, or many from one machine, keep nobody else out.
         """
         unknown = [each for each in self.connections if not each.peer.ready]

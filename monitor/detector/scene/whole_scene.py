@@ -43,7 +43,7 @@ class WholeScene:
         self._batch: list[NDArray[np.float16]] = []
         self._numbers: list[int] = []  # of each frame's picture; -1 if it has none
         self._every = 1
-        # Of each picture that is kept: number, stream, time, block of time, and the picture.
+        # For each picture that is kept: number, stream, time, block of time, and the picture.
         self._kept: list[tuple[int, int, float, int, NDArray[np.float16]]] = []
 
     def take(self, frame: Frame, block: int, *, fresh: bool) -> None:

@@ -115,7 +115,7 @@ class PreviewMaker:
 
 
 def _smaller(image: Image) -> Image:
-    """At most ``WIDTH`` wide. Of larger pictures, pixels are left out first: half the time, and hardly to be seen."""
+    """At most ``WIDTH`` wide. Larger pictures lose pixels first: half the time, and hardly to be seen."""
     height, width = image.shape[:2]
     if width > 2 * WIDTH:
         size = (2 * WIDTH, max(2, round(height * 2 * WIDTH / width)))

@@ -121,7 +121,7 @@ def test_the_user_is_told_when_recording_stops_and_continues(
 
 
 def test_what_is_left_out_of_learning_is_said(tmp_path: Path) -> None:
-    """Of 15 s of a file, 4 s show a change of light: 11 s are learned from."""
+    """4 s of a file of 15 s show a change of light: 11 s are learned from."""
     recorder = FootageRecorder(tmp_path / "f", "door", 15.0, fps=10.0, live=False)
     for n in range(151):
         state = CameraState.SCENE_CHANGE if 50 <= n < 88 else CameraState.ONLINE
