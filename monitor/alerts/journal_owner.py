@@ -73,7 +73,7 @@ def check_ours(path: Path) -> None:
 
 
 def _is_sound(header: bytes) -> bool:
-    """Whether the values in the header of a journal are those that SQLite accepts. With others, it misreads the file."""
+    """Whether SQLite accepts the values in the header of a journal. With others, it misreads the file."""
     if len(header) < 100:
         return False
     size, write, read, reserved, *fractions = struct.unpack_from(">H6B", header, 16)

@@ -94,7 +94,7 @@ def test_what_can_be_watched_loses_next_to_nothing(missed: int, result: FaultRes
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault not in RESTARTS])
 def test_nothing_is_lost_once_a_fault_that_can_be_watched_is_over(result: FaultResult) -> None:
-    # A camera sends 25 per second: all cameras are tried at the same time, and a busy machine shows the end of a fault later.
+    # One second: all cameras are tried at the same time, and a busy machine shows the end of a fault later.
     assert result.missed_after <= 25
 
 

@@ -64,8 +64,8 @@ class Door:
         """Return the connection that has to leave before a new one from ``address``; None if the new one has to.
 
         First, one without a complete handshake leaves; then one that waits for nothing, and so loses nothing: among
-        these the one that has been silent for longest. Else the newest of the address that has most, if it has clearly more
-        than the new one. So silent connections, or many from one machine, keep nobody else out.
+        these the one that has been silent for longest. Else the newest of the address that has most, if it has clearly
+        more than the new one. So silent connections, or many from one machine, keep nobody else out.
         """
         unknown = [each for each in self.connections if not each.peer.ready]
         idle = unknown or [each for each in self.connections if each.peer.idle]
