@@ -41,9 +41,9 @@ _Flag = Annotated[bool, Field(strict=True)]
 _Unix = Annotated[float, Field(strict=True, ge=0, le=1e11)]
 
 Kind = Literal["alerts", "evidence", "moments", "taught", "thresholds", "models", "memories", "choices", "deliveries"]
-"""What ``forget`` deletes: events in the journal, files of events, files of the days' moments, verdicts, what
-thresholds have learned, models, the memories that grow, the budget and arming that clients chose, and what receivers
-such as MQTT remember."""
+"""What ``forget`` deletes: events in the journal, files of events and normal pictures, files of the days' moments,
+verdicts, what thresholds have learned, models, the memories that grow, the budget and arming that clients chose, and
+what receivers such as MQTT remember."""
 TIMELESS: tuple[Kind, ...] = ("thresholds", "models", "memories", "choices", "deliveries")
 """What holds for all times, so that it cannot be forgotten for a time only."""
 Alerting = Literal["as-scored", "always", "never"]

@@ -21,7 +21,7 @@ from monitor.web.event_store import EventStore, Place, StoredEvent, can_judge
 from monitor.web.evidence_paths import evidence_file
 from monitor.web.poisson_interval import rate_interval
 
-KINDS = ("picture", "heat", "clip")
+KINDS = ("picture", "heat", "clip", "normal")
 NO_REASON = "the score passed the threshold"
 _WINDOWS_DAYS = (1, 7, 30)
 
@@ -60,6 +60,7 @@ class EventAnswer(BaseModel):
     judged_by    who said so, and ``judged_at`` when, unix seconds
     name         the name of events that it is like, ``alike`` how much: 1 is the same, 0.5 is just alike
     picture, heat, clip  whether there is a picture of the start, a picture of the peak with heat, a clip
+    normal       whether there is a small picture of the nearest normal moment, which was at ``normal_at``
     """
 
     id: str
@@ -84,6 +85,8 @@ class EventAnswer(BaseModel):
     picture: bool
     heat: bool
     clip: bool
+    normal: bool
+    normal_at: float | None
 
 
 class EventDetails(EventAnswer):
@@ -235,6 +238,7 @@ def _fields(event: StoredEvent, store: EventStore, evidence: Path | None) -> dic
         "judged_at": said.get("given_at"),
         "name": safe(alert.name),
         "alike": alert.alike,
+        "normal_at": alert.normal_at,
         **there,
     }
 

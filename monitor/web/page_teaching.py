@@ -104,10 +104,6 @@ class Teaching:
         events = [key_of(str(each)) for each in reply.data.get("events", [])]
         return reply.said, events, int(reply.data.get("hits", len(events)))
 
-    def budget(self, camera: str, per_day: float | None, who: Who) -> str:
-        """Set a camera's budget; None: as the config says. Returns the monitor's sentence. Raises MonitorError."""
-        return self._ask(_request(Budget, camera=camera, per_day=per_day), who).said
-
     def try_budget(self, camera: str, per_day: float | None) -> ControlReply:
         """What another budget would have changed. Raises MonitorError."""
         return self._ask(_request(Budget, camera=camera, per_day=per_day, preview=True), None, PREVIEW_S)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from monitor.alerts.control import Arm, Budget, ControlRequest, Feedback, Name, Preview, Undo, decode_reply
 from monitor.alerts.control_desk import WAITING, Asker, Desk, Done, Server, Steps
 from monitor.alerts.messages import encode
-from monitor.app.engines.engine_messages import Ask, Forgotten, Taught
+from monitor.app.engines.engine_messages import Ask, Forgotten, ForgottenPictures, Taught
 from monitor.app.engines.front import Front
 from monitor.errors import MonitorError, RunError, UsageError
 from monitor.teaching.teacher import NAMED, NORMAL, REAL, Teacher
@@ -57,6 +57,12 @@ class FrontDesk:
         seat = self._front.seats.get(camera)
         if seat is not None and seat.engine is not None:
             self._send(seat.engine, Forgotten(camera, thresholds))
+
+    def forgotten_pictures(self, camera: str, from_at: float, to_at: float) -> None:
+        """Normal pictures of this time are deleted: the camera's engine must not show them any more."""
+        seat = self._front.seats.get(camera)
+        if seat is not None and seat.engine is not None:
+            self._send(seat.engine, ForgottenPictures(camera, from_at, to_at))
 
     def _of_camera(self, request: Budget | Arm, asker: Asker) -> Steps:
         seat = self._front.seats.get(request.camera)

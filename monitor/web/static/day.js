@@ -1,6 +1,6 @@
 // The ranked day: the most unusual moments of a day, the most unusual first, whether or not they alarmed.
 
-import { api, dayOf, el, failure, scoreText, timeOf } from "./parts.js";
+import { api, dayOf, el, failure, nearestNormal, scoreText, timeOf } from "./parts.js";
 import { clipOf } from "./event_panel.js";
 
 const src = (moment, kind) => `/api/v1/moments/${moment.id}/${kind}`;
@@ -32,6 +32,7 @@ function details(moment, view, { choose, back }) {
         : el("p", { class: "notice" }, "No picture came with this moment.")),
     tabs.length > 1 ? el("div", { class: "tabs", role: "group", "aria-label": "What to see" }, tabs.map(([kind, words]) =>
       el("button", { type: "button", "aria-pressed": String(kind === now), onclick: () => choose(kind) }, words))) : "",
+    nearestNormal(`/api/v1/moments/${moment.id}`, moment),
     el("p", { class: "reason" }, moment.sentence),
     el("p", {}, `Score ${scoreText(moment.score)} at the threshold of the budget, which is 1; ${moment.rare}.`),
     el("p", {}, alarm(moment), " ", moment.event ? el("a", { href: `/review#${moment.event}` }, "To its event") : ""),

@@ -114,18 +114,17 @@ def test_lists_hold_only_their_cameras(dora: TestClient) -> None:
 
 def test_what_belongs_to_another_camera_is_not_there(dora: TestClient) -> None:
     moment = key_of("yard/m2")
-    for path in ("", "/picture", "/heat", "/clip"):
+    for path in ("", "/picture", "/heat", "/normal", "/clip"):
         assert dora.get(f"/api/v1/events/{YARD}{path}").status_code == 404
-    for path in ("picture", "clip"):
+    for path in ("picture", "normal", "clip"):
         assert dora.get(f"/api/v1/moments/{moment}/{path}").status_code == 404
     assert dora.get(f"/api/v1/events/{DOOR}/picture").content == JPEG
     for path in ("verdict", "preview"):
         body = {"verdict": "normal"}
         assert dora.post(f"/api/v1/events/{YARD}/{path}", json=body, headers=OWN).status_code == 404
     assert dora.delete(f"/api/v1/events/{YARD}/verdict", headers=OWN).status_code == 404
-    for path in ("budget", "budget/preview"):
-        budget = {"camera": "yard", "per_day": 1.0}
-        assert dora.post(f"/api/v1/{path}", json=budget, headers=OWN).status_code == 404
+    budget = {"camera": "yard", "per_day": 1.0}
+    assert dora.post("/api/v1/budget/preview", json=budget, headers=OWN).status_code == 404
 
 
 def test_changes_of_other_cameras_do_not_reach_their_stream() -> None:
