@@ -176,6 +176,8 @@ class BudgetMessage(Kept):
     broken            True if there are more alarms than promised, beyond doubt
     added_alarms, added_s  what has been added since the camera's last message
     blind_s, added_blind_s  seconds besides the time watched in which nobody watched: no frame was judged
+    supported_per_day  the lowest rate that the threshold's footage can confirm; above the promise, the threshold is
+                      extrapolated. None from an older monitor
     """
 
     camera: Camera
@@ -190,6 +192,7 @@ class BudgetMessage(Kept):
     added_s: Annotated[float, Field(ge=0)]
     blind_s: Annotated[float, Field(ge=0)] = 0.0
     added_blind_s: Annotated[float, Field(ge=0)] = 0.0
+    supported_per_day: Annotated[float, Field(gt=0)] | None = None
 
     @property
     def topic(self) -> str:

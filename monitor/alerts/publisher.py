@@ -270,6 +270,7 @@ class Publisher:
             added_s=added_s,
             blind_s=rate.blind_s,
             added_blind_s=added_blind_s,
+            supported_per_day=rate.supported_per_day,
         )
         self._send(message)
         return message

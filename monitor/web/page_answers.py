@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from monitor.alerts.message_parts import EARLY, NOT_NOTIFIED
 from monitor.alerts.messages import AlertMessage, BudgetMessage
 from monitor.client.lines import budget_text
-from monitor.promise import DAY_S
+from monitor.promise import DAY_S, extrapolation_words
 from monitor.states import AlertKind, Phase
 from monitor.text.outside import safe
 from monitor.web.event_store import EventStore, Place, StoredEvent, can_judge
@@ -125,6 +125,7 @@ class AlarmsIn(BaseModel):
 class BudgetAnswer(BaseModel):
     """A camera's alarms beside its budget. Rates are alarms per day, with their 95 % interval, of seven days watched.
 
+    threshold  how far the threshold is extrapolated, a sentence; "" if the monitor does not say
     broken    True if there are more alarms than promised, beyond doubt
     windows   alarms that were counted in the last 1, 7 and 30 days
     """
@@ -138,6 +139,7 @@ class BudgetAnswer(BaseModel):
     watched_days: float
     broken: bool
     sentence: str
+    threshold: str
     windows: list[AlarmsIn]
     told_at: float
 
@@ -195,6 +197,7 @@ def budget_answer(message: BudgetMessage, store: EventStore, now: float) -> Budg
         watched_days=message.watched_s / DAY_S,
         broken=message.broken,
         sentence=safe(budget_text(message)),
+        threshold=extrapolation_words(message.supported_per_day, message.promised_per_day),
         windows=windows,
         told_at=message.sent_at,
     )

@@ -4,6 +4,7 @@ import { api, change, el, failure, lasting, svg, timeOf } from "./parts.js";
 import { toaster } from "./verdicts.js";
 
 const WIDTH = 320;
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 const number = (value) => (value === 0 ? "0" : value >= 10 ? value.toFixed(0) : value.toPrecision(2));
 
 function scale(budget) {
@@ -27,6 +28,7 @@ function card(budget, may, toast) {
       el("p", {}, el("span", { class: budget.broken ? "number above" : "number" }, rate ? number(budget.per_day) : "–"), " measured per day")),
     rate ? scale(budget) : "",
     el("p", { class: "detail" }, budget.sentence),
+    budget.threshold ? el("p", { class: "detail" }, sentence(budget.threshold)) : "",
     el("table", {},
       el("thead", {}, el("tr", {}, ["last", "promised", "alarms", "per day (95 %)", "watched"].map((words) => el("th", { scope: "col" }, words)))),
       el("tbody", {}, budget.windows.map((window) => el("tr", {},

@@ -176,6 +176,13 @@ def test_budgets_are_promised_beside_measured() -> None:
         page.store.take_budget(a_budget("door", sent_at=time.time(), broken=True))
         (budget,) = client.get("/api/v1/budget").json()
         assert (budget["promised_per_day"], budget["per_day"], budget["broken"]) == (1.0, 1.5, True)
+        assert budget["threshold"] == "", "an older monitor does not say it"
+        page.store.take_budget(a_budget("door", 2, sent_at=time.time(), supported_per_day=7.5))
+        (later,) = client.get("/api/v1/budget").json()
+        assert later["threshold"] == (
+            "the threshold is extrapolated by a factor of 7.5: it rests on 3.2 h of footage, which can confirm no rate "
+            "below 7.5 per day"
+        )
         assert budget["sentence"] == "1.5 alarms per day (0.3 to 4.4) in 48 h, promised 1: the promise is broken"
         week = budget["windows"][1]
         assert (week["days"], week["alarms"], week["watched_days"], week["per_day"]) == (7, 3, 2.0, 1.5)
