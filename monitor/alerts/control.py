@@ -162,6 +162,21 @@ class Relearn(ControlRequest):
     camera: _Camera
 
 
+class Versions(ControlRequest):
+    """List the versions of cameras' models, the newest first. camera: only this one."""
+
+    changes = False
+    request: Literal["versions"] = "versions"
+    camera: _Camera | None = None
+
+
+class RollBack(ControlRequest):
+    """Go back to the version of a camera's model before the newest one, which is set aside."""
+
+    request: Literal["rollback"] = "rollback"
+    camera: _Camera
+
+
 class Mask(ControlRequest):
     """Set or remove a privacy mask, which hides a place before anything else sees the picture.
 
@@ -274,7 +289,7 @@ class Forget(ControlRequest):
     preview: _Flag = True
 
 
-CameraRequest = Pause | Relearn | Mask | Zone | Cameras | TryCamera | AddCamera | RemoveCamera
+CameraRequest = Pause | Relearn | Versions | RollBack | Mask | Zone | Cameras | TryCamera | AddCamera | RemoveCamera
 AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Budget | Arm | Look | Changes | Forget | CameraRequest
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="request")])
 

@@ -27,6 +27,7 @@ from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.forgetting import RunMemory
 from monitor.app.metrics_serving import losses, serve_metrics
+from monitor.app.model_control import ModelControl
 from monitor.app.moments_place import kept_for_moments, moments_sink
 from monitor.app.normal_place import normal_sink
 from monitor.app.outcome import Outcome
@@ -307,6 +308,7 @@ class Session:
                 sinks.append(control := CameraControl(run))
                 control.serve_at(publisher.desk)
                 CameraAdding(run).serve_at(publisher.desk)
+                ModelControl(run).serve_at(publisher.desk)
             if publishing.journal is not None and self._judge is None:
                 controls = self._controls(publisher)
                 sinks += open_deliveries(

@@ -26,7 +26,7 @@ class MonitorNames:
         """
         if self.count == 1:
             return message
-        changes: dict[str, object] = {"camera": self._shown(monitor, message.node, message.camera)}
+        changes: dict[str, object] = {"camera": self.shown(monitor, message.node, message.camera)}
         if monitor > 0 and isinstance(message, AlertMessage):
             changes["evidence"] = ()
         if monitor > 0 and isinstance(message, MomentMessage):
@@ -38,12 +38,15 @@ class MonitorNames:
         with self._lock:
             return self._origins.get(shown, (0, shown))
 
-    def shown(self, monitor: int, camera: str) -> str:
-        """The name on this page of a monitor's camera: its own name if the camera was not seen yet."""
+    def owner(self, shown: str) -> tuple[int, str] | None:
+        """As ``origin``; None if several monitors are shown, and none of them has told of this camera."""
         with self._lock:
-            return next((name for name, origin in self._origins.items() if origin == (monitor, camera)), camera)
+            return self._origins.get(shown) or (None if self.count > 1 else (0, shown))
 
-    def _shown(self, monitor: int, node: str, camera: str) -> str:
+    def shown(self, monitor: int, node: str, camera: str) -> str:
+        """The name on this page of a camera of this monitor, which calls itself ``node``."""
+        if self.count == 1:
+            return camera
         with self._lock:
             label = self._labels.get(monitor)
             if label is None:

@@ -135,7 +135,10 @@ class Teaching:
         self, request: Feedback | Undo | Verdicts | Budget, who: Who | None = None, timeout_s: float = ANSWER_S
     ) -> ControlReply:
         """Ask the monitor that has the camera of the request, by the camera's name there."""
-        monitor, camera = self._names.origin(request.camera or "")
+        owner = self._names.owner(request.camera or "")
+        if owner is None:
+            raise RefusedByMonitorError(f"no monitor of this page has a camera {safe(request.camera)}")
+        monitor, camera = owner
         return _taken(self._links[monitor].ask(request.model_copy(update={"camera": camera}), who, timeout_s))
 
     def _took(self, event: StoredEvent, facts: dict[str, Any] | None) -> None:

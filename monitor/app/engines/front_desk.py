@@ -5,7 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from monitor.alerts.control import Arm, Budget, ControlRequest, Feedback, Name, Preview, Undo, decode_reply
+from monitor.alerts.control import (
+    Arm,
+    Budget,
+    ControlRequest,
+    Feedback,
+    Name,
+    Preview,
+    RollBack,
+    Undo,
+    decode_reply,
+)
 from monitor.alerts.control_desk import WAITING, Asker, Desk, Done, Server, Steps
 from monitor.alerts.messages import encode
 from monitor.app.engines.engine_messages import Ask, Forgotten, ForgottenPictures, Taught
@@ -13,6 +23,7 @@ from monitor.app.engines.front import Front
 from monitor.errors import MonitorError, RunError, UsageError
 from monitor.teaching.teacher import NAMED, NORMAL, REAL, Teacher
 from monitor.teaching.verdict_store import VerdictStore
+from monitor.text.commands import training_command
 from monitor.text.wording import listed
 
 ANSWERED_S = 10.0
@@ -51,6 +62,9 @@ class FrontDesk:
         if choices:
             desk.serve(Budget, lambda request, asker: self._of_camera(request, asker))
             desk.serve(Arm, lambda request, asker: self._of_camera(request, asker))
+        desk.serve(RollBack, _no_roll_back)
+        if self._verdicts is not None:
+            desk.why_not = "a run with several engines cannot do that yet: run it with engines = 1"
 
     def forgotten(self, camera: str, thresholds: bool) -> None:
         """What was known of a camera is deleted: its engine must know."""
@@ -140,3 +154,10 @@ class FrontDesk:
             for lost in [each for each, asked in self._waiting.items() if asked == engine]:
                 del self._waiting[lost]
                 self._replies[lost] = None
+
+
+def _no_roll_back(request: RollBack, _: Asker) -> Done:
+    raise UsageError(
+        "a run with several engines cannot go back by itself: use "
+        f"`{training_command(f'rollback {request.camera}')}`, then send SIGHUP"
+    )

@@ -88,15 +88,16 @@ def dora(page: Page) -> TestClient:
 def test_other_cameras_are_neither_changed_nor_shown_live(
     page: Page, dora: TestClient, method: str, path: str, body: Any, status: int
 ) -> None:
-    asked = page.link = Asked()
-    page.live = LivePictures(NOWHERE, asked)
+    asked = Asked()
+    page.links, page.lives = [asked], [LivePictures(NOWHERE, asked)]
     answer = dora.request(method, f"/api/v1/{path}", json=body, headers=OWN)
     assert (answer.status_code, asked.requests) == (status, [])
 
 
 def test_what_is_set_is_told_of_their_cameras_only(page: Page, dora: TestClient) -> None:
-    page.link = Asked()
-    assert [each["name"] for each in dora.get("/api/v1/setup").json()["cameras"]] == ["door"]
+    page.links = [Asked()]
+    for path in ("setup", "versions"):
+        assert [each["name"] for each in dora.get(f"/api/v1/{path}").json()["cameras"]] == ["door"]
 
 
 def test_lists_hold_only_their_cameras(dora: TestClient) -> None:

@@ -14,6 +14,7 @@ from monitor.alerts.control import (
     ControlRequest,
     Feedback,
     Name,
+    RollBack,
     Verdicts,
     decode_reply,
     decode_request,
@@ -21,7 +22,7 @@ from monitor.alerts.control import (
 from monitor.alerts.control_desk import Asker, Desk, Done
 from monitor.alerts.messages import encode
 from monitor.app.engines.engine_messages import Ask, Forgotten, ForgottenPictures, Ready, Replied, Taught, Tick
-from monitor.app.engines.front_desk import ANSWERED_S, FrontDesk
+from monitor.app.engines.front_desk import ANSWERED_S, FrontDesk, _no_roll_back
 from monitor.errors import UsageError
 from monitor.learning.calibration_store import CalibrationStore
 from monitor.live.fleet import Fleet
@@ -124,3 +125,8 @@ def test_what_holds_for_all_cameras_reaches_all_engines(lab: Asked) -> None:
     assert list(lab.sent[-1]) == [2, Forgotten("yard", thresholds=True)]
     lab.front_desk.forgotten_pictures("yard", 1.0, 2.0)
     assert list(lab.sent[-1]) == [2, ForgottenPictures("yard", 1.0, 2.0)]
+
+
+def test_going_back_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"rollback door`, then send SIGHUP"):
+        _no_roll_back(RollBack(camera="door"), Asker("here"))
