@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -63,8 +64,8 @@ class _Camera:
     event is open."""
 
     pictures: NormalPictures
-    until_s: float = 0.0
-    last_s: float = 0.0
+    until_s: float = -math.inf
+    last_s: float = -math.inf
     alarmed: bool = False
     taken: int = 0
     nearest: tuple[int, NormalPicture | None] | None = None  # of the event with this number

@@ -21,7 +21,7 @@ from monitor.types import Frame, ScoredFrame
 
 EVERY_S = 0.2
 """Least time between two pictures of a camera and kind, seconds."""
-HELD_EVERY_S = 2.0
+HELD_EVERY_S = 1.0
 """A file that waits until it has been learned from is shown again this often, seconds: no frames come from it."""
 _EARLY_S = 0.02  # so that frames at 10 per second give 5 pictures, not 3
 _KINDS: tuple[Kind, ...] = ("picture", "heat")

@@ -68,7 +68,7 @@ function another(budget, toast) {
     const leave = el("button", { type: "button", onclick: () => said.replaceChildren() }, "Leave it");
     try {
       const tried = await change("budget/preview", "POST", { camera: budget.camera, per_day: perDay });
-      said.replaceChildren(el("p", { class: "reason" }, tried.said, "."),
+      said.replaceChildren(el("p", { class: "reason" }, sentence(tried.said)),
         tried.raised < 1 ? el("p", {}, tried.added ? `At least ${tried.added} moments of the ranked days that did not alarm would have.`
           : "No moment of the ranked days that did not alarm would have.") : "",
         tried.raised < 1 ? el("p", { class: "muted" }, "What else it would have added was not recorded.") : "",

@@ -67,7 +67,7 @@ export function rankedDay({ list, panel, count, box, day, camera, back }) {
       moments = found.moments.map((moment, at) => ({ ...moment, place: at + 1 }));
       count.textContent = moments.length
         ? `${moments.length} moments of ${found.day}, the most unusual first, whether or not they alarmed`
-        : `No moment ${day.value ? "of this day" : "yet"}: it comes some minutes after it was found, as soon as a camera is watched with a model.`;
+        : `No moment ${day.value ? "of this day" : "yet"}: it comes some minutes after it was found, as soon as a camera is watched with a model. The demo ranks nothing.`;
       list.replaceChildren(el("ol", { class: "events" }, moments.map((moment) => row(moment, choose))));
       if (found.days.length > 1) {
         list.append(el("div", { class: "tabs", role: "group", "aria-label": "Other days" }, found.days.slice(0, 14).map((name) =>

@@ -76,10 +76,12 @@ const STATES = {
   limited: "limited", unscored: "not scored", overloaded: "overloaded", ended: "ended", failed: "failed",
 };
 
-export function stateChip(camera) {
-  const word = camera.mood === "gone" ? "not heard" : camera.state === null ? "no state yet" : (STATES[camera.state] ?? camera.state);
-  return el("span", { class: `chip ${camera.mood}` }, word);
+export function stateWord(camera) {
+  if (camera.mood === "gone") return "not heard";
+  return camera.state === null ? "no state yet" : (STATES[camera.state] ?? camera.state);
 }
+
+export const stateChip = (camera) => el("span", { class: `chip ${camera.mood}` }, stateWord(camera));
 
 export const scoreText = (score) => (score === null || score === undefined ? "–" : score.toFixed(2));
 

@@ -51,7 +51,7 @@ export async function review(main) {
   main.append(el("h1", {}, "Review"),
     el("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
       el("label", { for: "camera" }, "Camera", camera), el("label", { for: "day" }, "Day", day),
-      el("label", { for: "verdict" }, "Said", verdict), el("label", { for: "search" }, "Search", search)), box, toast.box);
+      el("label", { for: "verdict" }, "Verdict", verdict), el("label", { for: "search" }, "Search", search)), box, toast.box);
   const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) load("further"); }, { rootMargin: "1200px" });
 
   function query(after, limit = PAGE) {

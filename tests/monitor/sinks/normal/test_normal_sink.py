@@ -109,6 +109,7 @@ def test_an_alert_has_the_same_picture_at_its_start_and_its_end(lab: Lab) -> Non
 
 
 def test_a_camera_that_learns_gives_pictures_unless_its_picture_is_faulty(lab: Lab) -> None:
+    lab.now_s = -60.0  # as in the demo
     with lab.sink() as sink:
         lab.show(sink, [CALM] * 15, learning=True)
         dark = Frame("dark", 1, 1.0, picture(CALM), health=Health(CameraState.DARK, "", False))
