@@ -1,4 +1,8 @@
-"""Names of cameras on a page that shows several monitors: ``node: camera``. With one, names stay as they are."""
+"""Names of cameras on a page that shows several monitors: ``node: camera``. With one, names stay as they are.
+
+A name means the same camera whichever monitor is heard first: users may be limited to names. So the node alone stands
+for a monitor only if all monitors before it are known to have other nodes.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,18 @@ from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, 
 
 Told = AlertMessage | BudgetMessage | HealthMessage | MomentMessage | ScoreMessage
 MOST_NAMES = 10_000
+WAIT_S = 2.0
+"""A monitor waits so long, once, until those before it are known: else it is numbered."""
 
 
 class MonitorNames:
-    """Any thread may use it. count: number of monitors."""
+    """Any thread may use it. count: number of monitors; wait_s: see WAIT_S."""
 
-    def __init__(self, count: int = 1) -> None:
-        self.count = count
-        self._lock = threading.Lock()
+    def __init__(self, count: int = 1, wait_s: float = WAIT_S) -> None:
+        self.count, self._wait_s = count, wait_s
+        self._lock = threading.Condition()
         self._labels: dict[int, str] = {}
+        self._nodes: dict[int, str] = {}
         self._origins: dict[str, tuple[int, str]] = {}
 
     def renamed(self, monitor: int, message: Told) -> Told:
@@ -48,11 +55,19 @@ class MonitorNames:
         if self.count == 1:
             return camera
         with self._lock:
-            label = self._labels.get(monitor)
-            if label is None:
-                taken = node in self._labels.values()  # two monitors of one machine
-                label = self._labels[monitor] = f"{node} {monitor + 1}" if taken else node
+            label = self._labels.get(monitor) or self._new_label(monitor, node)
             shown = f"{label}: {camera}".replace("/", "_")
             if len(self._origins) < MOST_NAMES:
                 self._origins.setdefault(shown, (monitor, camera))
             return shown
+
+    def _new_label(self, monitor: int, node: str) -> str:
+        """Decide it once. The lock is held, but not while it waits."""
+        before = range(monitor)
+        known = self._lock.wait_for(lambda: all(each in self._nodes for each in before), self._wait_s)
+        if monitor not in self._labels:  # another thread may have been here meanwhile
+            taken = {name for each in before if each in self._nodes for name in (self._nodes[each], self._labels[each])}
+            self._labels[monitor] = node if known and node not in taken else f"{node} {monitor + 1}"
+            self._nodes[monitor] = node
+            self._lock.notify_all()
+        return self._labels[monitor]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -175,6 +176,18 @@ def test_files_of_other_monitors_are_not_taken_for_files_of_the_first() -> None:
     assert MonitorNames().renamed(0, alert) is alert
     assert names.renamed(0, a_health("yard", CameraState.ONLINE)).camera == "lab: yard"
     assert names.origin("nobody") == (0, "nobody")
+
+
+def test_a_name_means_the_same_camera_whichever_monitor_is_heard_first() -> None:
+    names = MonitorNames(2, wait_s=0.01)
+    assert names.shown(1, "lab", "door") == "lab 2: door", "the first one may have the same node"
+    assert names.shown(0, "lab", "door") == "lab: door"
+    assert names.owner("lab: door") == (0, "door")
+    later = MonitorNames(2)
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(later.shown, 1, "shop", "door")
+        assert later.shown(0, "lab", "door") == "lab: door"
+        assert second.result(DEADLINE_S) == "shop: door", "it has waited for the first"
 
 
 @pytest.mark.parametrize(
