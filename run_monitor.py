@@ -33,7 +33,7 @@ from monitor.app import flags
 from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
-from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet, with_page
+from monitor.app.demo import DEMO_DETECTORS, DEMO_FALSE_ALARMS_PER_DAY, LEARNED_S, DemoStreet, with_page, without_traces
 from monitor.app.engines.front_session import EnginesSession, engines_of
 from monitor.app.models_in_use import ModelsInUse
 from monitor.app.own_model import Relearning
@@ -242,7 +242,8 @@ def main(
             in_use.take(found, settings)
         else:
             assert scratch is not None
-            settings = settings.with_choices(ChoiceStore(Path(scratch.name) / CHOICES))
+            place = Path(scratch.name)
+            settings = without_traces(settings.with_choices(ChoiceStore(place / CHOICES)), place)
             found = [scene if settings.model is not None else DemoStreet(scene, settings.learning.duration_s)]
         return settings, found
 

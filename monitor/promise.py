@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 from monitor.text.durations import in_words
-from monitor.text.wording import counted
+from monitor.text.wording import about, counted
 
 LEAST_PER_DAY, MOST_PER_DAY = 1e-6, 1e6
 """Range of a budget, false alarms per day."""
@@ -33,6 +33,8 @@ class AlarmRate:
     counted_alarms, counted_s  counted since the camera was added in this run, without what earlier runs counted
     blind_s            seconds besides ``watched_s`` in which nobody watched: no frame was judged
     counted_blind_s    of these, counted since the camera was added in this run
+    supported_per_day  the lowest rate that the threshold's footage can confirm; above the promise, the threshold is
+                       extrapolated. None if unknown
     """
 
     alarms: int
@@ -44,6 +46,7 @@ class AlarmRate:
     counted_s: float = 0.0
     blind_s: float = 0.0
     counted_blind_s: float = 0.0
+    supported_per_day: float | None = None
 
     @property
     def watched_share(self) -> float | None:
@@ -83,6 +86,19 @@ class AlarmRate:
         if self.per_day is None:
             return f"nothing watched yet, {promised}"
         return f"{rate_words(self.alarms, self.watched_s, self.per_day, self.low, self.high)}, {promised}"
+
+
+def extrapolation_words(supported_per_day: float | None, promised_per_day: float) -> str:
+    """How far a threshold is extrapolated, as a sentence; "" if unknown. See ``AlarmRate.supported_per_day``."""
+    if supported_per_day is None or supported_per_day <= 0:
+        return ""
+    rests_on = in_words(DAY_S / supported_per_day)
+    if supported_per_day <= promised_per_day:
+        return f"the threshold is not extrapolated: {rests_on} of footage can confirm {about(promised_per_day)} per day"
+    return (
+        f"the threshold is extrapolated by a factor of {about(supported_per_day / promised_per_day)}: it rests on "
+        f"{rests_on} of footage, which can confirm no rate below {about(supported_per_day)} per day"
+    )
 
 
 def share_watched(watched_s: float, blind_s: float) -> float | None:

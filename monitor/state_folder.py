@@ -26,6 +26,8 @@ CHOICES = Path("choices.json")
 """Beside the journal: the budgets and arming that clients have set."""
 MOMENTS = Path("moments")
 """Beside the journal: the most unusual moments of each camera and day."""
+NORMAL = Path("normal")
+"""Beside the journal: small pictures of calm footage of each camera."""
 MEMORIES = Path("memories")
 """Beside the journal: what cameras' memories have learned from what was watched."""
 

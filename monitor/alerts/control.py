@@ -42,9 +42,9 @@ _Flag = Annotated[bool, Field(strict=True)]
 _Unix = Annotated[float, Field(strict=True, ge=0, le=1e11)]
 
 Kind = Literal["alerts", "evidence", "moments", "taught", "thresholds", "models", "memories", "choices", "deliveries"]
-"""What ``forget`` deletes: events in the journal, files of events, files of the days' moments, verdicts, what
-thresholds have learned, models, the memories that grow, the budget and arming that clients chose, and what receivers
-such as MQTT remember."""
+"""What ``forget`` deletes: events in the journal, files of events and normal pictures, files of the days' moments,
+verdicts, what thresholds have learned, models, the memories that grow, the budget and arming that clients chose, and
+what receivers such as MQTT remember."""
 TIMELESS: tuple[Kind, ...] = ("thresholds", "models", "memories", "choices", "deliveries")
 """What holds for all times, so that it cannot be forgotten for a time only."""
 Alerting = Literal["as-scored", "always", "never"]
@@ -163,6 +163,21 @@ class Relearn(ControlRequest):
     camera: _Camera
 
 
+class Versions(ControlRequest):
+    """List the versions of cameras' models, the newest first. camera: only this one."""
+
+    changes = False
+    request: Literal["versions"] = "versions"
+    camera: _Camera | None = None
+
+
+class RollBack(ControlRequest):
+    """Go back to the version of a camera's model before the newest one, which is set aside."""
+
+    request: Literal["rollback"] = "rollback"
+    camera: _Camera
+
+
 class Mask(ControlRequest):
     """Set or remove a privacy mask, which hides a place before anything else sees the picture.
 
@@ -275,7 +290,7 @@ class Forget(ControlRequest):
     preview: _Flag = True
 
 
-CameraRequest = Pause | Relearn | Mask | Zone | Cameras | TryCamera | AddCamera | RemoveCamera
+CameraRequest = Pause | Relearn | Versions | RollBack | Mask | Zone | Cameras | TryCamera | AddCamera | RemoveCamera
 AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Budget | Arm | Look | Changes | Forget | CameraRequest
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="request")])
 

@@ -106,6 +106,7 @@ class AlertMessage(Kept):
     name          the name that people gave to an event like this one; "" without one
     alike         how much it is like the examples of that name: 1 is the same, 0.5 is just alike; None without a name
     early         True if only a camera that is new raises it: in its first day, more alarms than promised are allowed
+    normal_at     when the nearest normal picture in the evidence was taken, unix seconds; None without one
     interrupted   True if a restarted monitor sends this end for an event that a killed run left open. ended_at is then
                   the time of the event's last message, and ended_s is None
     """
@@ -136,6 +137,7 @@ class AlertMessage(Kept):
     armed: bool = True
     name: Annotated[str, Field(max_length=200)] = ""
     alike: Annotated[float, Field(ge=0, le=1)] | None = None
+    normal_at: float | None = None
 
     @property
     def topic(self) -> str:
@@ -175,6 +177,8 @@ class BudgetMessage(Kept):
     broken            True if there are more alarms than promised, beyond doubt
     added_alarms, added_s  what has been added since the camera's last message
     blind_s, added_blind_s  seconds besides the time watched in which nobody watched: no frame was judged
+    supported_per_day  the lowest rate that the threshold's footage can confirm; above the promise, the threshold is
+                      extrapolated. None from an older monitor
     """
 
     camera: Camera
@@ -189,6 +193,7 @@ class BudgetMessage(Kept):
     added_s: Annotated[float, Field(ge=0)]
     blind_s: Annotated[float, Field(ge=0)] = 0.0
     added_blind_s: Annotated[float, Field(ge=0)] = 0.0
+    supported_per_day: Annotated[float, Field(gt=0)] | None = None
 
     @property
     def topic(self) -> str:
@@ -212,7 +217,8 @@ class MomentMessage(Kept):
     day         the day it belongs to by that clock, such as 2026-03-02
     score       how unusual it is, in units of the threshold of the budget: comparable within the day
     event_id    the alert that covers it; None if it raised none
-    files       names of its files, relative to the folder of moments: the picture, and the clip if there is one
+    files       names of its files, relative to the folder of moments: the picture, the clip if there is one, and the
+                nearest normal picture, which was taken at ``normal_at``, unix seconds, if there is one
     per_day     how many moments are kept per day
     watched_s   time that was watched in the days that ``ranking`` looks back on, seconds
     ranking     the present ranking of its day, the most unusual first; that of the last message counts
@@ -234,6 +240,7 @@ class MomentMessage(Kept):
     per_day: PositiveInt
     watched_s: Annotated[float, Field(ge=0)]
     ranking: tuple[RankedMoment, ...]
+    normal_at: float | None = None
 
     @property
     def topic(self) -> str:

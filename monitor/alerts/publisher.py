@@ -183,6 +183,7 @@ class Publisher:
         early: bool = False,
         name: str = "",
         alike: float | None = None,
+        normal_at: float | None = None,
     ) -> AlertMessage:
         """Send the start, an update or the end of an event; returns the message as sent.
 
@@ -191,7 +192,7 @@ class Publisher:
         media_s               where the event began in its file or folder, seconds; None for a live camera
         jpeg                  picture for the start or the end; not sent with updates
         about                 what the alert is about; events of each kind are numbered on their own
-        early, name, alike    see AlertMessage
+        early, name, alike, normal_at  see AlertMessage
         """
         topic = f"alert/{camera}/"
         message = AlertMessage(
@@ -221,6 +222,7 @@ class Publisher:
             early=early,
             name=name,
             alike=alike,
+            normal_at=normal_at,
         )
         self._send(message, None if event.phase is Phase.UPDATE else jpeg)
         return message
@@ -268,6 +270,7 @@ class Publisher:
             added_s=added_s,
             blind_s=rate.blind_s,
             added_blind_s=added_blind_s,
+            supported_per_day=rate.supported_per_day,
         )
         self._send(message)
         return message

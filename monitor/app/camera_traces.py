@@ -10,18 +10,19 @@ import sqlite3
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from monitor.alerts.journal import Journal, JournalError
 from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.moments_place import moments_folder
+from monitor.app.normal_place import normal_folder
 from monitor.delivery.ledger import Ledger, ledger_path
 from monitor.errors import RunError
 from monitor.learning.footage import CARD
-from monitor.sinks.evidence.evidence_files import evidence_of, folder_name, is_partial
+from monitor.sinks.evidence.evidence_files import began_at, folder_name, is_partial
 from monitor.sinks.moments.moment_files import WATCHED
+from monitor.sinks.normal.normal_sink import MASKS
 from monitor.state_folder import CALIBRATIONS, CHOICES, MEMORIES
 from monitor.teaching.verdict_store import VerdictStore
 
@@ -39,6 +40,7 @@ class Places:
     store: VerdictStore
     evidence: Path | None
     moments: Path
+    normal: Path
     models: Path
 
     @property
@@ -50,7 +52,7 @@ class Places:
 def places_of(settings: MonitorConfig, journal: Journal, store: VerdictStore) -> Places:
     """Where a run with these settings keeps things."""
     evidence = settings.evidence.folder if settings.evidence.enabled or settings.evidence.folder.is_dir() else None
-    return Places(journal, store, evidence, moments_folder(settings), settings.models_folder)
+    return Places(journal, store, evidence, moments_folder(settings), normal_folder(settings), settings.models_folder)
 
 
 def messages(places: Places, camera: str, from_at: float, to_at: float, *, delete: bool, at_rest: bool) -> Count:
@@ -64,7 +66,8 @@ def messages(places: Places, camera: str, from_at: float, to_at: float, *, delet
 def dated_files(folder: Path | None, camera: str, from_at: float, to_at: float, *, delete: bool, whole: bool) -> Count:
     """Files of events or moments that began in this time (unix seconds). Raises RunError.
 
-    whole: also what belongs to no event: files that were not completed, and how long the camera was watched
+    whole: also what belongs to no event: files that were not completed, how long the camera was watched, and which
+    masks it had
     """
     if folder is None:
         return 0
@@ -159,22 +162,11 @@ def set_aside(places: Places) -> list[str]:
 
 def _dated(folder: Path, from_at: float, to_at: float, *, whole: bool) -> Iterator[Path]:
     for path in sorted(folder.glob("????-??-??/*")) if folder.is_dir() else []:
-        if (whole and is_partial(path.name)) or ((began := _began(path)) is not None and from_at <= began <= to_at):
+        if (whole and is_partial(path.name)) or ((began := began_at(path)) is not None and from_at <= began <= to_at):
             yield path
-    if whole and (folder / WATCHED).is_file():
-        yield folder / WATCHED
-
-
-def _began(path: Path) -> float | None:
-    """When the event of a file began, unix seconds; None if its name is not one of ours."""
-    stem = evidence_of(path.name)
-    if stem is None:
-        return None
-    try:
-        stamp = datetime.strptime(f"{path.parent.name} {stem[:10]}", "%Y-%m-%d %H%M%S.%f")
-    except ValueError:
-        return None
-    return stamp.replace(tzinfo=UTC).timestamp()
+    for name in (WATCHED, MASKS):
+        if whole and (folder / name).is_file():
+            yield folder / name
 
 
 def _array_file(folder: Path, camera: str, *, delete: bool) -> int:

@@ -45,6 +45,7 @@ from monitor.settings import Settings
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.sinks.moments.moments_settings import MomentsSettings
+from monitor.sinks.normal.normal_settings import NormalSettings
 from monitor.sources.link import Link
 from monitor.sources.naming import NAME_PATTERN
 from monitor.sources.snapshot import SNAPSHOT_FPS
@@ -259,6 +260,7 @@ class MonitorConfig(Settings):
     publish: PublishConfig = PublishConfig()
     evidence: EvidenceSettings = EvidenceSettings()
     moments: MomentsSettings = MomentsSettings()
+    normal: NormalSettings = NormalSettings()
     journal: JournalConfig = JournalConfig()
     metrics: MetricsSettings = MetricsSettings()
     web: WebSettings = WebSettings()

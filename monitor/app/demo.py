@@ -19,6 +19,7 @@ from monitor.reports import CameraReport
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.synthetic.script import Episode
 from monitor.sources.synthetic.synthetic_scene import FPS, SyntheticScene
+from monitor.state_folder import NORMAL
 from monitor.text.commands import monitor_command
 from monitor.text.wording import counted
 from monitor.types import Image
@@ -184,6 +185,14 @@ def compare(truth: Sequence[Episode], alerts: Sequence[Seen]) -> DemoResult:
         results.append(EpisodeResult(episode, delay, max((hit.peak_score for hit in hits), default=None), quiet))
     false = tuple((alert.started_s, alert.ended_s) for alert in alerts if alert not in matched)
     return DemoResult(tuple(results), false)
+
+
+def without_traces(settings: MonitorConfig, scratch: Path) -> MonitorConfig:
+    """The demo's settings, so that its pictures of calm footage are not among those of the user's cameras.
+
+    scratch: a folder that is deleted after the demo
+    """
+    return settings.model_copy(update={"normal": settings.normal.model_copy(update={"folder": scratch / NORMAL})})
 
 
 def with_page(settings: MonitorConfig, scratch: Path) -> MonitorConfig:

@@ -33,7 +33,7 @@ class RunMemory:
     known       whether a camera is watched now
     learning    whether it learns its first model now
     forgotten   called after a camera's verdicts or thresholds are gone: (camera, whether its thresholds are)
-    moments     forgets the moments of a time: (camera, from, to)
+    moments     forgets the moments of a time: (camera, from, to); ``normal``: its normal pictures
     memories    forgets its growing memory
     choices     forgets what was chosen for it
     ledger      what receivers remember
@@ -44,6 +44,7 @@ class RunMemory:
     learning: Callable[[str], bool] = lambda _: False
     forgotten: Callable[[str, bool], None] = lambda *_: None
     moments: Callable[[str, float, float], None] = lambda *_: None
+    normal: Callable[[str, float, float], None] = lambda *_: None
     memories: Callable[[str], None] | None = None
     choices: Callable[[str], None] | None = None
     ledger: Ledger | None = None
@@ -77,6 +78,11 @@ class Forgetter:
             counts["evidence file"] = yield from camera_traces.dated_files(
                 places.evidence, *time_span, delete=delete, whole=whole and self._at_rest
             )
+            counts["normal picture"] = yield from camera_traces.dated_files(
+                places.normal, *time_span, delete=delete, whole=whole
+            )
+            if delete:
+                run.normal(*time_span)  # afterwards: it also deletes files, which would not be counted
         if "moments" in request.what:
             if delete:
                 run.moments(*time_span)

@@ -8,7 +8,7 @@ from pathlib import Path
 from monitor.alerts.publisher import Publisher
 from monitor.app.config import MonitorConfig
 from monitor.sinks.moments.camera_day import SETTLE_S
-from monitor.sinks.moments.moments_sink import Clip, MomentsSink
+from monitor.sinks.moments.moments_sink import Clip, MomentsSink, Nearest
 from monitor.state_folder import MOMENTS
 from monitor.stream.schedule_settings import ScheduleSettings
 
@@ -28,8 +28,11 @@ def moments_sink(
     schedule_of: Callable[[str], ScheduleSettings],
     publisher: Publisher | None,
     clip: Clip | None,
+    nearest: Nearest | None,
 ) -> MomentsSink:
     """The sink of a run. See MomentsSink."""
     publish = None if publisher is None else publisher.publish_moment
     epoch = "" if publisher is None else publisher.epoch
-    return MomentsSink(moments_folder(settings), settings.moments, schedule_of, publish, clip, epoch=epoch)
+    return MomentsSink(
+        moments_folder(settings), settings.moments, schedule_of, publish, clip, epoch=epoch, nearest=nearest
+    )

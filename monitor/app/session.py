@@ -27,7 +27,9 @@ from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
 from monitor.app.forgetting import RunMemory
 from monitor.app.metrics_serving import losses, serve_metrics
+from monitor.app.model_control import ModelControl
 from monitor.app.moments_place import kept_for_moments, moments_sink
+from monitor.app.normal_place import normal_sink
 from monitor.app.outcome import Outcome
 from monitor.app.page_process import check_published, open_page
 from monitor.app.planning import calibration_store, growing_plan, grown, learned, warn_of_short_footage, watching
@@ -53,7 +55,7 @@ from monitor.sinks.dashboard.summary import summary
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.growing_sink import GrowingSink
 from monitor.sinks.log_sink import LogSink
-from monitor.sinks.moments.moments_sink import Clip, MomentsSink
+from monitor.sinks.moments.moments_sink import Clip, MomentsSink, Nearest
 from monitor.sinks.previews.preview_sink import PreviewSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
@@ -235,9 +237,9 @@ class Session:
         if self._publishing is not None:
             self._publishing.end(safe(how))
 
-    def _ranked(self, publisher: Publisher | None, clip: Clip | None) -> MomentsSink:
+    def _ranked(self, publisher: Publisher | None, clip: Clip | None, nearest: Nearest | None) -> MomentsSink:
         """The sink of the ranked day: its schedules are those of the last reload."""
-        return moments_sink(self._settings, lambda name: self._current().schedule_of(name), publisher, clip)
+        return moments_sink(self._settings, lambda name: self._current().schedule_of(name), publisher, clip, nearest)
 
     def _title(self, endpoint: str) -> RunTitle:
         models = [member.camera.model for member in self.fleet if member.monitor is not None]
@@ -268,7 +270,9 @@ class Session:
         earlier: Sequence[AlertMessage] = ()
         journal: Journal | None = None
         publisher: Publisher | None = None
-        evidence = EvidenceSink(settings.evidence, stop=self.stop, kept_s=kept_for_moments(settings))
+        normal = normal_sink(settings, self._current)
+        nearest = (lambda _: None) if normal is None else normal.nearest_to
+        evidence = EvidenceSink(settings.evidence, stop=self.stop, kept_s=kept_for_moments(settings), nearest=nearest)
         with_dashboard = can_redraw(self._console) and not options.headless
         if not with_dashboard:
             logging.getLogger().setLevel(logging.DEBUG if options.verbose else logging.INFO)
@@ -285,7 +289,10 @@ class Session:
             names = evidence.names if settings.evidence.enabled else lambda _: ()
             self._teacher = open_teaching(settings, publishing, stack, self.fleet, self._memory)
             published = self._teacher.kept if self._teacher is not None else lambda *_: None
-            self._publishing = PublishSink(publisher, names, settings.publish.lost_after_s, published)
+            normal_at = evidence.normal_at if settings.evidence.enabled else lambda _: None
+            self._publishing = PublishSink(
+                publisher, names, settings.publish.lost_after_s, published, normal_at=normal_at
+            )
             sinks.append(self._publishing)
             if self._teacher is not None:
                 sinks.append(self._teacher)
@@ -301,6 +308,7 @@ class Session:
                 sinks.append(control := CameraControl(run))
                 control.serve_at(publisher.desk)
                 CameraAdding(run).serve_at(publisher.desk)
+                ModelControl(run).serve_at(publisher.desk)
             if publishing.journal is not None and self._judge is None:
                 controls = self._controls(publisher)
                 sinks += open_deliveries(
@@ -326,11 +334,16 @@ class Session:
             sinks.append(dashboard)
         else:
             sinks.append(LogSink())
+        if normal is not None:
+            sinks.append(stack.enter_context(normal))
+            self._memory.normal = normal.forget
         if settings.evidence.enabled:
             sinks.append(stack.enter_context(evidence))
         if settings.moments.enabled and self._judge is None:
             clip = evidence.clip_around if settings.evidence.enabled else None
-            self._moments = stack.enter_context(self._ranked(publisher, clip))
+            self._moments = stack.enter_context(
+                self._ranked(publisher, clip, None if normal is None else normal.nearest)
+            )
             self._memory.moments = self._moments.forget
             sinks.append(self._moments)
         sinks.append(stack.enter_context(ServiceManagerSink()))

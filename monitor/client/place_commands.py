@@ -15,7 +15,9 @@ from monitor.alerts.control import (
     Pause,
     Relearn,
     RemoveCamera,
+    RollBack,
     TryCamera,
+    Versions,
     Zone,
 )
 from monitor.client.control_link import ControlLink, linked, print_line
@@ -62,6 +64,28 @@ def relearn(
 ) -> None:
     """Learn a camera again, from what it shows from now on. It is not watched until then."""
     link.ask(checked(Relearn, camera=camera))
+
+
+def versions(
+    camera: Annotated[str | None, typer.Argument(metavar="CAMERA", help="Only this camera.")] = None,
+    *,
+    link: ControlLink,
+) -> None:
+    """List the versions of cameras' models, the newest first."""
+    data = link.ask(checked(Versions, camera=camera)).data
+    for each in [] if link.as_json else data.get("cameras", []):
+        for one in each.get("versions", []):
+            marks = [word for word in (one["learned_on"], "used now" if one["used"] else "") if word]
+            print_line(safe("  ".join([each["name"], one["version"], one["learned_at"], *marks])))
+
+
+def rollback(
+    camera: Camera,
+    *,
+    link: ControlLink,
+) -> None:
+    """Watch a camera with the version of its model before the newest one, which is set aside."""
+    link.ask(checked(RollBack, camera=camera))
 
 
 def mask(
@@ -180,6 +204,8 @@ def add_place_commands(app: typer.Typer) -> None:
     app.command("pause", short_help="Score nothing of a camera until it is resumed.")(linked(pause))
     app.command("resume", short_help="Score a camera again that was paused.")(linked(resume))
     app.command("relearn", short_help="Learn a camera again.")(linked(relearn, SLOW_S))
+    app.command("versions", short_help="List the versions of cameras' models.")(linked(versions))
+    app.command("rollback", short_help="Go back to the version of a camera's model before.")(linked(rollback, SLOW_S))
     app.command("mask", short_help="Hide a place of a camera's picture.")(linked(mask, SLOW_S))
     app.command("zone", short_help="Give a place of a camera's picture a rule of its own.")(linked(zone))
     app.command("test", short_help="Check a camera without watching it.")(linked(try_camera, SLOW_S))

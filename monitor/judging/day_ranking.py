@@ -33,6 +33,7 @@ class DayMoment:
     score      at the threshold of the budget; comparable within the day
     cause      the sense that it is about, and where
     event_id   the alert that covers it; None if it raised none
+    normal_at  when the nearest normal picture beside it was taken, unix seconds; None without one
     """
 
     moment_id: str
@@ -46,6 +47,7 @@ class DayMoment:
     reasons: tuple[Reason, ...] = ()
     regions: tuple[Region, ...] = ()
     event_id: str | None = None
+    normal_at: float | None = None
 
     @property
     def day(self) -> str:

@@ -132,7 +132,9 @@ class CameraFigures:
         state, detail, unjudged = status.state, status.detail, self._watched.now
         if monitor is not None:  # also before the first frame: the camera may never open
             self.alarms.promised_per_day = monitor.scale.false_alarms_per_day
-        promise = None if monitor is None else self.alarms.rate
+        promise = None
+        if monitor is not None:
+            promise = replace(self.alarms.rate, supported_per_day=monitor.scale.supported_per_day)
         self._behind = status.behind_s > (_NEARLY_S if self._behind else _BEHIND_S)
         dropping = self._overload.update(now, queue.dropped) > 0
         by_hand = state is CameraState.PAUSED

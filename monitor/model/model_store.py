@@ -250,7 +250,7 @@ def _load(folder: Path, device: str, precision: Precision, only: str | None) -> 
     if not folder.is_dir():
         raise ModelError(f"no model folder at {folder}: check the path, or learn a model with `{learn_command()}`")
     card_bytes = _read(folder, CARD_FILE, LARGEST_CARD)
-    card = _parse_card(folder, card_bytes)
+    card = parse_card(folder, card_bytes)
     weights = _read(folder, WEIGHTS_FILE, LARGEST_WEIGHTS)
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
         raise _damaged(folder, f"{WEIGHTS_FILE} does not have the checksum in {CARD_FILE}")
@@ -312,7 +312,8 @@ def _read(folder: Path, file: str, at_most: int) -> bytes:
         raise ModelError(f"cannot read {folder / file}: {error.strerror}; {COPY_AGAIN}") from error
 
 
-def _parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
+def parse_card(folder: Path, card_bytes: bytes) -> ModelCard:
+    """The card of a model folder, from the content of its file. Raises ModelError. folder: for words only."""
     try:
         content = parse_json(card_bytes)
     except ValueError as error:

@@ -32,6 +32,7 @@ class PublishSink(Sink):
     evidence      returns the names of the evidence files of an alert's event
     lost_after_s  a camera that gives no frames for this long is an alert, seconds
     published     called with each alert after it was sent, and the id of its event
+    normal_at     returns when the nearest normal picture of an alert's evidence was taken, unix seconds, or None
     picture       returns the JPEG of an alert's start or end; None: it is drawn from the alert's frame
     """
 
@@ -42,9 +43,11 @@ class PublishSink(Sink):
         lost_after_s: float = LOST_AFTER_S,
         published: Callable[[Alert, str], None] = lambda *_: None,
         picture: Callable[[Alert], bytes | None] | None = None,
+        normal_at: Callable[[Alert], float | None] = lambda _: None,
     ) -> None:
         self._publisher = publisher
         self._evidence = evidence
+        self._normal_at = normal_at
         self._published = published
         self._picture = picture or snapshot_jpeg
         self._lost = LostCameras(lost_after_s)
@@ -85,6 +88,7 @@ class PublishSink(Sink):
             jpeg=None if alert.event.phase is Phase.UPDATE else self._picture(alert),
             name="" if named is None else named.name,
             alike=None if named is None else named.alike,
+            normal_at=self._normal_at(alert),
         )
         self._published(alert, message.event_id)
 

@@ -1,4 +1,4 @@
-"""Budgets, as the API gives them: measured beside promised, tried, and set."""
+"""Budgets, as the API gives them: measured beside promised, and tried. ``camera_routes`` sets them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from monitor.web.asking import Asking, Operating
 from monitor.web.event_store import key_of
 from monitor.web.page_answers import BudgetAnswer, EventAnswer, budget_answer, event_answer
 from monitor.web.review_routes import failed, teaching_of
-from monitor.web.user_file import Who
 
 if TYPE_CHECKING:
     from monitor.web.page_app import Page
@@ -24,7 +23,7 @@ _MOST_SHOWN = 50
 
 
 class BudgetBody(BaseModel):
-    """A budget for a camera. per_day: false alarms per day; null: as the monitor's config says."""
+    """A budget to try for a camera. per_day: false alarms per day; null: as the monitor's config says."""
 
     camera: Annotated[str, Field(min_length=1, max_length=200, pattern="^[^/]+$")]
     per_day: Annotated[float | None, Field(ge=LEAST_PER_DAY, le=MOST_PER_DAY, allow_inf_nan=False)]
@@ -49,12 +48,6 @@ class BudgetTried(BaseModel):
     added: int
 
 
-class BudgetSaid(BaseModel):
-    """What the monitor has said."""
-
-    said: str
-
-
 def add_budgets(app: FastAPI, page: Page) -> None:
     """Add the paths of budgets to the application."""
 
@@ -65,14 +58,11 @@ def add_budgets(app: FastAPI, page: Page) -> None:
         seen = (message for message in page.store.budgets() if who.sees(message.camera))
         return [budget_answer(message, page.store, now) for message in seen]
 
-    def check(body: BudgetBody, who: Who) -> None:
-        if not who.sees(body.camera):
-            raise HTTPException(404, "there is no such camera")
-
     @app.post("/api/v1/budget/preview")
     def try_budget(body: BudgetBody, who: Operating) -> BudgetTried:
         """What another budget would have changed, without setting it. For operators."""
-        check(body, who)
+        if not who.sees(body.camera):
+            raise HTTPException(404, "there is no such camera")
         try:
             reply = teaching_of(page).try_budget(body.camera, body.per_day)
         except MonitorError as error:
@@ -89,12 +79,3 @@ def add_budgets(app: FastAPI, page: Page) -> None:
             events=[event_answer(event, page.store, page.evidence) for event in known[:_MOST_SHOWN]],
             added=page.moments.passing(body.camera, raised),
         )
-
-    @app.post("/api/v1/budget")
-    def set_budget(body: BudgetBody, who: Operating) -> BudgetSaid:
-        """Set a camera's budget. For operators."""
-        check(body, who)
-        try:
-            return BudgetSaid(said=safe(teaching_of(page).budget(body.camera, body.per_day, who)))
-        except MonitorError as error:
-            raise failed(error) from error

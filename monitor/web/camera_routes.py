@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
@@ -21,7 +21,9 @@ from monitor.alerts.control import (
     Pause,
     Relearn,
     RemoveCamera,
+    RollBack,
     TryCamera,
+    Versions,
     Zone,
 )
 from monitor.alerts.previews import Kind
@@ -29,7 +31,7 @@ from monitor.client.controller import ANSWER_S
 from monitor.errors import MonitorError, first_problem
 from monitor.text.outside import safe
 from monitor.web.asking import Asking, Operating
-from monitor.web.live_pictures import MOST_LOOKING, LivePictures
+from monitor.web.live_pictures import MOST_LOOKING, LivePictures, Place
 from monitor.web.live_stream import LiveStream
 from monitor.web.monitor_link import MonitorLink
 from monitor.web.monitor_names import MonitorNames
@@ -63,10 +65,14 @@ class ZoneBody(PlaceBody):
 
 
 class SourceBody(BaseModel):
-    """A camera to try. transport: ``tcp`` or ``udp``, of an RTSP camera; null: as it works."""
+    """A camera to try. transport: ``tcp`` or ``udp``, of an RTSP camera; null: as it works.
+
+    monitor: which of several monitors is asked, from 0, in the order of ``/health``
+    """
 
     source: str = Field(max_length=2000)
     transport: str | None = Field(None, max_length=10)
+    monitor: int = Field(0, ge=0)
 
 
 class CameraBody(SourceBody):
@@ -95,13 +101,14 @@ class PerDayBody(BaseModel):
 
 def add_live_routes(
     app: FastAPI,
-    live: Callable[[], LivePictures | None],
+    live: Callable[[], Sequence[LivePictures]],
     names: MonitorNames,
     still_may: Callable[[Who, Headers], bool],
 ) -> None:
     """Add the routes of live pictures.
 
-    names      how the page calls the cameras of several monitors: pictures are those of the first one
+    live       of each monitor
+    names      how the page calls the cameras of several monitors
     still_may  whether who has sent these headers may still see the page
     """
 
@@ -119,24 +126,33 @@ def add_live_routes(
         come, "" when they come again.
         """
         found = live()
-        if found is None:
+        if not found:
             raise HTTPException(503, "this page has no monitor to ask for live pictures")
-        if found.viewers >= MOST_LOOKING:
+        if sum(each.viewers for each in found) >= MOST_LOOKING:
             raise HTTPException(503, f"{MOST_LOOKING} browsers look at live pictures already: close one")
         kind: Kind = "heat" if heat else "picture"
-        shown = {_own(names, who, name): name for name in camera}
-        places = [(own, kind) for own in shown]
-        return LiveStream(found, places, lambda: still_may(who, request.headers), shown)
+        wishes: dict[LivePictures, dict[Place, str]] = {}
+        for name in camera:
+            monitor, own = _owner(names, who, name)
+            wishes.setdefault(found[monitor], {})[own, kind] = name
+        return LiveStream(wishes, lambda: still_may(who, request.headers))
 
 
-def _own(names: MonitorNames, who: Who, camera: str) -> str:
-    """The name that a camera has at its monitor, the first one. Raises HTTPException."""
-    if not who.sees(camera):
+def _owner(names: MonitorNames, who: Who, camera: str) -> tuple[int, str]:
+    """The number of the monitor that has a camera, and its name there. Raises HTTPException."""
+    owner = names.owner(camera) if who.sees(camera) else None
+    if owner is None:
         raise HTTPException(404, "there is no such camera")
-    monitor, name = names.origin(camera)
-    if monitor:
-        raise HTTPException(409, f"{safe(camera)} belongs to another monitor than the first one: open its own page")
-    return name
+    return owner
+
+
+def _link(links: Sequence[MonitorLink], monitor: int) -> MonitorLink:
+    """The link to a monitor. Raises HTTPException."""
+    if not links:
+        raise HTTPException(503, "this page has no monitor to ask")
+    if monitor >= len(links):
+        raise HTTPException(422, f"monitor: this page shows {len(links)}, counted from 0")
+    return links[monitor]
 
 
 def _everywhere(who: Operating) -> Who:
@@ -149,18 +165,22 @@ def _everywhere(who: Operating) -> Who:
 OperatingAll = Annotated[Who, Depends(_everywhere)]
 
 
-def add_control_routes(app: FastAPI, link: Callable[[], MonitorLink | None], names: MonitorNames) -> None:
-    """Add the routes that ask the monitor to change a camera. Answers have ``said``, a sentence for people.
+def add_control_routes(app: FastAPI, links: Callable[[], Sequence[MonitorLink]], names: MonitorNames) -> None:
+    """Add the routes that ask the monitor of a camera to change it. Answers have ``said``, a sentence for people.
 
-    names: how the page calls the cameras of several monitors; the first one is asked
+    links  to each monitor
+    names  how the page calls the cameras of several monitors
     """
 
     def ask(who: Who, kind: type[ControlRequest], timeout_s: float = ANSWER_S, **fields: Any) -> Answer:
-        found = link()
-        if found is None:
-            raise HTTPException(503, "this page has no monitor to ask")
-        if "camera" in fields and kind is not AddCamera:
-            fields["camera"] = _own(names, who, fields["camera"])
+        """Ask the monitor that has the camera of the request."""
+        monitor, fields["camera"] = _owner(names, who, fields["camera"])
+        return ask_monitor(monitor, who, kind, timeout_s, **fields)
+
+    def ask_monitor(
+        monitor: int, who: Who, kind: type[ControlRequest], timeout_s: float = ANSWER_S, **fields: Any
+    ) -> Answer:
+        found = _link(links(), monitor)
         try:
             reply = found.ask(kind(**fields), who, timeout_s)
         except ValidationError as error:
@@ -171,24 +191,46 @@ def add_control_routes(app: FastAPI, link: Callable[[], MonitorLink | None], nam
             raise HTTPException(503, safe(error)) from None
         if reply.reply != "ok":
             raise HTTPException(409, safe(reply.said))
-        return {"said": safe(reply.said), **reply.data}
+        return {"said": safe(reply.said), **reply.data, "node": reply.node}
+
+    def ask_all(who: Who, kind: type[ControlRequest]) -> Answer:
+        """Ask all monitors for their ``cameras``. ``problems``: what those say that do not answer, if one does."""
+        count, told, problems, said = max(1, len(links())), [], [], []
+        for monitor in range(count):
+            try:
+                answer = ask_monitor(monitor, who, kind)
+            except HTTPException as error:
+                if count == 1:
+                    raise
+                problems.append(str(error.detail))
+                continue
+            said.append(answer["said"])
+            node, cameras = answer["node"], answer.get("cameras", [])
+            told += [each | {"name": names.shown(monitor, node, each["name"])} for each in cameras]
+        if not said:
+            raise HTTPException(503, problems[0])
+        seen = [each for each in told if who.sees(each["name"])]
+        return {"said": "; ".join(said), "cameras": seen, "problems": problems}
 
     @app.get("/api/v1/setup")
     def setup(who: Asking) -> Answer:
         """What is set for each camera, what the config file fixes, and how far it has learned."""
-        answer = ask(who, Cameras)
-        told = [each | {"name": names.shown(0, each["name"])} for each in answer.get("cameras", [])]
-        return answer | {"cameras": [each for each in told if who.sees(each["name"])]}
+        return ask_all(who, Cameras)
+
+    @app.get("/api/v1/versions")
+    def versions(who: Asking) -> Answer:
+        """Versions of each camera's model, the newest first. ``why_not``: why it cannot go back to the one before."""
+        return ask_all(who, Versions)
 
     @app.post("/api/v1/cameras/test")
     def test_camera(who: OperatingAll, body: SourceBody) -> Answer:
         """Let the monitor check a camera as the doctor does, without watching it: ``findings``, and ``usable``."""
-        return ask(who, TryCamera, SLOW_S, **body.model_dump())
+        return ask_monitor(body.monitor, who, TryCamera, SLOW_S, **body.model_dump(exclude={"monitor"}))
 
     @app.post("/api/v1/cameras")
     def add_camera(who: OperatingAll, body: CameraBody) -> Answer:
         """Watch one more camera, in this run and in later ones."""
-        return ask(who, AddCamera, SLOW_S, **body.model_dump())
+        return ask_monitor(body.monitor, who, AddCamera, SLOW_S, **body.model_dump(exclude={"monitor"}))
 
     @app.delete("/api/v1/cameras/{name}")
     def remove_camera(who: Operating, name: Name) -> Answer:
@@ -214,6 +256,11 @@ def add_control_routes(app: FastAPI, link: Callable[[], MonitorLink | None], nam
     def relearn(who: Operating, name: Name) -> Answer:
         """Learn a camera again."""
         return ask(who, Relearn, SLOW_S, camera=name)
+
+    @app.post("/api/v1/cameras/{name}/rollback")
+    def roll_back(who: Operating, name: Name) -> Answer:
+        """Go back to the version of a camera's model before the newest one."""
+        return ask(who, RollBack, SLOW_S, camera=name)
 
     @app.put("/api/v1/cameras/{name}/masks/{place}")
     def set_mask(who: Operating, name: Name, place: Name, body: MaskBody) -> Answer:

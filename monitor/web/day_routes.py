@@ -30,6 +30,7 @@ class MomentAnswer(BaseModel):
     rare           in words how rare the like is
     alarmed        whether an alert covers it; event: the id of that event, null if the page does not know it
     picture, clip  whether there is one
+    normal         whether there is a small picture of the nearest normal moment, which was at ``normal_at``
     """
 
     id: str
@@ -44,6 +45,8 @@ class MomentAnswer(BaseModel):
     event: str | None
     picture: bool
     clip: bool
+    normal: bool
+    normal_at: float | None
 
 
 class DayAnswer(BaseModel):
@@ -86,6 +89,14 @@ def add_days(app: FastAPI, page: Page) -> None:
             raise HTTPException(404, "there is no picture of this moment")
         return Response(jpeg, media_type="image/jpeg")
 
+    @app.get("/api/v1/moments/{key}/normal", response_class=Response)
+    def moment_normal(key: Key, who: Asking) -> Response:
+        """A small picture of the nearest normal moment. ``normal_at`` of the moment says when it was."""
+        path = evidence_file(page.moments_folder, found(key, who).files, "normal")
+        if path is None:
+            raise HTTPException(404, "there is no normal picture beside this moment")
+        return FileResponse(path, media_type="image/jpeg")
+
     @app.get("/api/v1/moments/{key}/clip", response_class=Response)
     def moment_clip(key: Key, who: Asking) -> Response:
         """The clip of a moment, as MP4. Answers requests for ranges."""
@@ -113,4 +124,6 @@ def _answer(moment: StoredMoment, page: Page) -> MomentAnswer:
         event=event,
         picture=moment.has_picture or large is not None,
         clip=evidence_file(page.moments_folder, message.files, "clip") is not None,
+        normal=evidence_file(page.moments_folder, message.files, "normal") is not None,
+        normal_at=message.normal_at,
     )

@@ -76,7 +76,8 @@ def add_events(app: FastAPI, page: Page) -> None:
             return FileResponse(path, media_type=_TYPES[path.suffix])
         jpeg = page.store.picture(key, kind)
         if jpeg is None:
-            raise HTTPException(404, f"there is no {kind} of this event, or not yet")
+            what = "normal picture beside" if kind == "normal" else f"{kind} of"
+            raise HTTPException(404, f"there is no {what} this event, or not yet")
         return Response(jpeg, media_type="image/jpeg")
 
     @app.get("/api/v1/events/{key}/picture", response_class=Response)
@@ -88,6 +89,11 @@ def add_events(app: FastAPI, page: Page) -> None:
     def heat(key: Key, who: Asking) -> Response:
         """The picture of the event's peak, with heat and boxes."""
         return media(key, "heat", who)
+
+    @app.get("/api/v1/events/{key}/normal", response_class=Response)
+    def normal(key: Key, who: Asking) -> Response:
+        """A small picture of the nearest normal moment, without heat. ``normal_at`` of the event says when it was."""
+        return media(key, "normal", who)
 
     @app.get("/api/v1/events/{key}/clip", response_class=Response)
     def clip(key: Key, who: Asking) -> Response:

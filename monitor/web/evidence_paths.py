@@ -12,7 +12,12 @@ from pathlib import Path
 from monitor.sinks.evidence.evidence_files import evidence_of
 
 _FOLDERS = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*/\d{4}-\d{2}-\d{2}")
-_KINDS = {"picture": ("-start.jpg",), "heat": ("-peak.jpg",), "clip": (".mp4", ".webm")}
+_KINDS = {
+    "picture": ("-start.jpg",),
+    "heat": ("-peak.jpg",),
+    "clip": (".mp4", ".webm"),
+    "normal": ("-normal.jpg",),
+}
 
 
 def evidence_file(folder: Path | None, names: Sequence[str], kind: str) -> Path | None:
@@ -20,7 +25,7 @@ def evidence_file(folder: Path | None, names: Sequence[str], kind: str) -> Path 
 
     folder  the evidence folder; None if there is none
     names   names relative to the folder, as a message lists them
-    kind    ``picture``, ``heat`` or ``clip``
+    kind    ``picture``, ``heat``, ``clip`` or ``normal``
     """
     if folder is None:
         return None

@@ -80,9 +80,12 @@ class LivePictures:
         return len(self._waiting)
 
     @contextmanager
-    def looking(self, places: Iterable[Place]) -> Iterator[asyncio.Event]:
-        """Somebody looks at these. Gives an event that is set whenever there may be something new."""
-        news, wished = asyncio.Event(), Counter(set(places))
+    def looking(self, places: Iterable[Place], news: asyncio.Event | None = None) -> Iterator[asyncio.Event]:
+        """Somebody looks at these. Gives an event that is set whenever there may be something new.
+
+        news: set this event; None: a new one
+        """
+        news, wished = news or asyncio.Event(), Counter(set(places))
         self._waiting.add(news)
         with self._changed:
             self._wishes += wished

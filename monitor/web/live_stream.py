@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from urllib.parse import quote
 
 from starlette.responses import Response
@@ -26,21 +27,15 @@ _BOUNDARY = "picture"
 class LiveStream(Response):
     """Sends pictures until the viewer leaves, takes nothing for a while, or may not see any more.
 
-    may    called before each picture: False if the viewer may not see any more
-    shown  a camera's name at its monitor -> its name on this page
+    wishes  for each monitor: the places there -> the name that each camera has on this page
+    may     called before each picture: False if the viewer may not see any more
     """
 
-    def __init__(
-        self,
-        live: LivePictures,
-        places: Sequence[Place],
-        may: Callable[[], bool],
-        shown: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, wishes: Mapping[LivePictures, Mapping[Place, str]], may: Callable[[], bool]) -> None:
         kind = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         super().__init__(headers={"Content-Type": kind, "Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._live, self._places, self._may, self._shown = live, places, may, shown or {}
+        self._wishes, self._may = wishes, may
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the base names it
         """Send until the end."""
@@ -55,22 +50,26 @@ class LiveStream(Response):
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await _send(send, f"--{_BOUNDARY}\r\n".encode())
-        sent: dict[Place, Preview] = {}
+        sent: dict[str, Preview] = {}
         said = ""
-        with self._live.looking(self._places) as news:
+        news = asyncio.Event()
+        with ExitStack() as stack:
+            for live, places in self._wishes.items():
+                stack.enter_context(live.looking(places, news))
             while self._may():
                 news.clear()
-                if self._live.problem != said:
-                    said = self._live.problem
+                problem = "; ".join(dict.fromkeys(live.problem for live in self._wishes if live.problem))
+                if problem != said:
+                    said = problem
                     await _send(send, _part("application/json", json.dumps({"problem": said}).encode(), {}))
-                for place in self._places:
-                    newest = self._live.latest(place)
-                    if newest is None or newest is sent.get(place):
+                for place, shown, live in self._places:
+                    newest = live.latest(place)
+                    if newest is None or newest is sent.get(shown):
                         continue
                     if not self._may():
                         break
-                    sent[place] = newest
-                    await _send(send, _picture(newest, self._shown))
+                    sent[shown] = newest
+                    await _send(send, _picture(newest, shown))
                 try:
                     async with asyncio.timeout(CHECK_S):
                         await news.wait()
@@ -79,11 +78,17 @@ class LiveStream(Response):
         async with asyncio.timeout(SEND_S):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    @property
+    def _places(self) -> Iterator[tuple[Place, str, LivePictures]]:
+        for live, places in self._wishes.items():
+            for place, shown in places.items():
+                yield place, shown, live
 
-def _picture(preview: Preview, shown: Mapping[str, str]) -> bytes:
+
+def _picture(preview: Preview, shown: str) -> bytes:
     message = preview.message
     headers = {
-        "X-Camera": quote(shown.get(message.camera, message.camera)),
+        "X-Camera": quote(shown),
         "X-Kind": message.kind,
         "X-Taken-At": f"{message.captured_at:.3f}",
         "X-Score": "" if message.score is None else f"{message.score:.3f}",

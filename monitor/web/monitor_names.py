@@ -1,4 +1,8 @@
-"""Names of cameras on a page that shows several monitors: ``node: camera``. With one, names stay as they are."""
+"""Names of cameras on a page that shows several monitors: ``node: camera``. With one, names stay as they are.
+
+A name means the same camera whichever monitor is heard first: users may be limited to names. So the node alone stands
+for a monitor only if all monitors before it are known to have other nodes.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,18 @@ from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, 
 
 Told = AlertMessage | BudgetMessage | HealthMessage | MomentMessage | ScoreMessage
 MOST_NAMES = 10_000
+WAIT_S = 2.0
+"""A monitor waits so long, once, until those before it are known: else it is numbered."""
 
 
 class MonitorNames:
-    """Any thread may use it. count: number of monitors."""
+    """Any thread may use it. count: number of monitors; wait_s: see WAIT_S."""
 
-    def __init__(self, count: int = 1) -> None:
-        self.count = count
-        self._lock = threading.Lock()
+    def __init__(self, count: int = 1, wait_s: float = WAIT_S) -> None:
+        self.count, self._wait_s = count, wait_s
+        self._lock = threading.Condition()
         self._labels: dict[int, str] = {}
+        self._nodes: dict[int, str] = {}
         self._origins: dict[str, tuple[int, str]] = {}
 
     def renamed(self, monitor: int, message: Told) -> Told:
@@ -26,7 +33,7 @@ class MonitorNames:
         """
         if self.count == 1:
             return message
-        changes: dict[str, object] = {"camera": self._shown(monitor, message.node, message.camera)}
+        changes: dict[str, object] = {"camera": self.shown(monitor, message.node, message.camera)}
         if monitor > 0 and isinstance(message, AlertMessage):
             changes["evidence"] = ()
         if monitor > 0 and isinstance(message, MomentMessage):
@@ -38,18 +45,29 @@ class MonitorNames:
         with self._lock:
             return self._origins.get(shown, (0, shown))
 
-    def shown(self, monitor: int, camera: str) -> str:
-        """The name on this page of a monitor's camera: its own name if the camera was not seen yet."""
+    def owner(self, shown: str) -> tuple[int, str] | None:
+        """As ``origin``; None if several monitors are shown, and none of them has told of this camera."""
         with self._lock:
-            return next((name for name, origin in self._origins.items() if origin == (monitor, camera)), camera)
+            return self._origins.get(shown) or (None if self.count > 1 else (0, shown))
 
-    def _shown(self, monitor: int, node: str, camera: str) -> str:
+    def shown(self, monitor: int, node: str, camera: str) -> str:
+        """The name on this page of a camera of this monitor, which calls itself ``node``."""
+        if self.count == 1:
+            return camera
         with self._lock:
-            label = self._labels.get(monitor)
-            if label is None:
-                taken = node in self._labels.values()  # two monitors of one machine
-                label = self._labels[monitor] = f"{node} {monitor + 1}" if taken else node
+            label = self._labels.get(monitor) or self._new_label(monitor, node)
             shown = f"{label}: {camera}".replace("/", "_")
             if len(self._origins) < MOST_NAMES:
                 self._origins.setdefault(shown, (monitor, camera))
             return shown
+
+    def _new_label(self, monitor: int, node: str) -> str:
+        """Decide it once. The lock is held, but not while it waits."""
+        before = range(monitor)
+        known = self._lock.wait_for(lambda: all(each in self._nodes for each in before), self._wait_s)
+        if monitor not in self._labels:  # another thread may have been here meanwhile
+            taken = {name for each in before if each in self._nodes for name in (self._nodes[each], self._labels[each])}
+            self._labels[monitor] = node if known and node not in taken else f"{node} {monitor + 1}"
+            self._nodes[monitor] = node
+            self._lock.notify_all()
+        return self._labels[monitor]

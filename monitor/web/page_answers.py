@@ -14,14 +14,14 @@ from pydantic import BaseModel
 from monitor.alerts.message_parts import EARLY, NOT_NOTIFIED
 from monitor.alerts.messages import AlertMessage, BudgetMessage
 from monitor.client.lines import budget_text
-from monitor.promise import DAY_S
+from monitor.promise import DAY_S, extrapolation_words
 from monitor.states import AlertKind, Phase
 from monitor.text.outside import safe
 from monitor.web.event_store import EventStore, Place, StoredEvent, can_judge
 from monitor.web.evidence_paths import evidence_file
 from monitor.web.poisson_interval import rate_interval
 
-KINDS = ("picture", "heat", "clip")
+KINDS = ("picture", "heat", "clip", "normal")
 NO_REASON = "the score passed the threshold"
 _WINDOWS_DAYS = (1, 7, 30)
 
@@ -60,6 +60,7 @@ class EventAnswer(BaseModel):
     judged_by    who said so, and ``judged_at`` when, unix seconds
     name         the name of events that it is like, ``alike`` how much: 1 is the same, 0.5 is just alike
     picture, heat, clip  whether there is a picture of the start, a picture of the peak with heat, a clip
+    normal       whether there is a small picture of the nearest normal moment, which was at ``normal_at``
     """
 
     id: str
@@ -84,6 +85,8 @@ class EventAnswer(BaseModel):
     picture: bool
     heat: bool
     clip: bool
+    normal: bool
+    normal_at: float | None
 
 
 class EventDetails(EventAnswer):
@@ -122,6 +125,7 @@ class AlarmsIn(BaseModel):
 class BudgetAnswer(BaseModel):
     """A camera's alarms beside its budget. Rates are alarms per day, with their 95 % interval, of seven days watched.
 
+    threshold  how far the threshold is extrapolated, a sentence; "" if the monitor does not say
     broken    True if there are more alarms than promised, beyond doubt
     windows   alarms that were counted in the last 1, 7 and 30 days
     """
@@ -135,6 +139,7 @@ class BudgetAnswer(BaseModel):
     watched_days: float
     broken: bool
     sentence: str
+    threshold: str
     windows: list[AlarmsIn]
     told_at: float
 
@@ -192,6 +197,7 @@ def budget_answer(message: BudgetMessage, store: EventStore, now: float) -> Budg
         watched_days=message.watched_s / DAY_S,
         broken=message.broken,
         sentence=safe(budget_text(message)),
+        threshold=extrapolation_words(message.supported_per_day, message.promised_per_day),
         windows=windows,
         told_at=message.sent_at,
     )
@@ -235,6 +241,7 @@ def _fields(event: StoredEvent, store: EventStore, evidence: Path | None) -> dic
         "judged_at": said.get("given_at"),
         "name": safe(alert.name),
         "alike": alert.alike,
+        "normal_at": alert.normal_at,
         **there,
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,7 +62,7 @@ class Page:
     evidence  the monitor's evidence folder, or None
     teaching  gives verdicts of people to the monitor; None: nobody can give any
     moments_folder  the monitor's folder of moments, or None
-    link      to the first monitor's control socket, and ``live`` its pictures; None: the page only shows
+    links     to each monitor's control socket, and ``lives`` their pictures; empty: the page only shows
     names     how the page calls the cameras of several monitors
     """
 
@@ -76,8 +76,8 @@ class Page:
     moments_folder: Path | None = None
     timeline: TimelineStore = field(default_factory=TimelineStore)
     viewers: Viewers = field(default_factory=Viewers)
-    link: MonitorLink | None = None
-    live: LivePictures | None = None
+    links: Sequence[MonitorLink] = ()
+    lives: Sequence[LivePictures] = ()
     names: MonitorNames = field(default_factory=MonitorNames)
 
     def tell(self, news: News) -> None:
@@ -113,8 +113,8 @@ def page_application(page: Page) -> Gate:
     add_days(app, page)
     add_budgets(app, page)
     add_timeline(app, page)
-    add_live_routes(app, lambda: page.live, page.names, gate.still_may)
-    add_control_routes(app, lambda: page.link, page.names)
+    add_live_routes(app, lambda: page.lives, page.names, gate.still_may)
+    add_control_routes(app, lambda: page.links, page.names)
     _add_session(app, page, gate)
     _add_pages(app)
     return gate
@@ -124,8 +124,8 @@ def page_application(page: Page) -> Gate:
 async def _running(page: Page) -> AsyncIterator[None]:
     """While the application runs, viewers get scores."""
     page.viewers.start()
-    if page.live is not None:
-        page.live.start()
+    for live in page.lives:
+        live.start()
 
     async def send_scores() -> None:
         while True:

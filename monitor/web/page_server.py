@@ -55,10 +55,9 @@ class PageServer:
             BusReader(at, page.store, own, page.tell, page.moments, page.timeline, names, number)
             for number, (at, own) in enumerate(zip(addresses, boards, strict=True))
         ]
-        self._links = [MonitorLink(at) for at in addresses]
+        self._links = page.links = [MonitorLink(at) for at in addresses]
         self._teaching = page.teaching = Teaching(self._links, page.store, boards, page.tell, names)
-        page.link = self._links[0]
-        self._live = page.live = LivePictures(addresses[0], page.link)
+        self._lives = page.lives = [LivePictures(at, link) for at, link in zip(addresses, self._links, strict=True)]
         certificate, key = settings.certificate, settings.certificate_key
         self._server = uvicorn.Server(
             config := uvicorn.Config(
@@ -94,7 +93,8 @@ class PageServer:
             for link in self._links:
                 stack.enter_context(link)
             stack.enter_context(self._teaching)
-            stack.enter_context(self._live)
+            for live in self._lives:
+                stack.enter_context(live)
             ready()
             self._server.run(sockets=[listening])
 

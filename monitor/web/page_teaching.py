@@ -104,10 +104,6 @@ class Teaching:
         events = [key_of(str(each)) for each in reply.data.get("events", [])]
         return reply.said, events, int(reply.data.get("hits", len(events)))
 
-    def budget(self, camera: str, per_day: float | None, who: Who) -> str:
-        """Set a camera's budget; None: as the config says. Returns the monitor's sentence. Raises MonitorError."""
-        return self._ask(_request(Budget, camera=camera, per_day=per_day), who).said
-
     def try_budget(self, camera: str, per_day: float | None) -> ControlReply:
         """What another budget would have changed. Raises MonitorError."""
         return self._ask(_request(Budget, camera=camera, per_day=per_day, preview=True), None, PREVIEW_S)
@@ -139,7 +135,10 @@ class Teaching:
         self, request: Feedback | Undo | Verdicts | Budget, who: Who | None = None, timeout_s: float = ANSWER_S
     ) -> ControlReply:
         """Ask the monitor that has the camera of the request, by the camera's name there."""
-        monitor, camera = self._names.origin(request.camera or "")
+        owner = self._names.owner(request.camera or "")
+        if owner is None:
+            raise RefusedByMonitorError(f"no monitor of this page has a camera {safe(request.camera)}")
+        monitor, camera = owner
         return _taken(self._links[monitor].ask(request.model_copy(update={"camera": camera}), who, timeout_s))
 
     def _took(self, event: StoredEvent, facts: dict[str, Any] | None) -> None:

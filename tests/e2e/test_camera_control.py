@@ -61,10 +61,14 @@ def is_masked(image: Image) -> bool:
 
 def test_a_mask_hides_its_place_and_outlives_a_reload_and_a_restart(running: RealMonitor) -> None:
     assert not is_masked(seen(running))
+    normal = running.folder / "state/runs/normal/street"
+    assert eventually(lambda: any(normal.rglob("*-normal.jpg")), DEADLINE_S)
+    unmasked = set(normal.rglob("*-normal.jpg"))
     said = running.ask(Mask(camera="street", name="window", polygon=CORNERS))
     assert said.reply == "ok", said.said
     assert said.said.startswith("street: the mask window hides its place from now on")
     assert is_masked(seen(running))
+    assert eventually(lambda: not unmasked & set(normal.rglob("*-normal.jpg")), DEADLINE_S), "they showed the place"
     running.hang_up()
     assert is_masked(seen(running))
     places = {place["name"]: place["fixed"] for place in running.camera()["masks"]}

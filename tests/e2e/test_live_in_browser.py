@@ -173,9 +173,7 @@ def test_a_viewer_sees_and_changes_nothing(served: Served, context: BrowserConte
     expect(page.get_by_text("Only an operator can change this.")).to_be_visible()
     expect(page.get_by_role("button", name="Draw a mask or zone")).to_be_hidden()
     page.get_by_role("button", name="Heat").click()
-    assert eventually(
-        lambda: served.server.page.live is not None and ("street", "heat") in served.server.page.live._latest
-    )
+    assert eventually(lambda: any(("street", "heat") in live._latest for live in served.server.page.lives))
     status = page.evaluate("""async () => (await fetch('/api/v1/cameras/street/paused', { method: 'PUT',
       headers: { 'X-True-Sight': '1', 'Content-Type': 'application/json' }, body: '{"paused": true}' })).status""")
     assert status == 403

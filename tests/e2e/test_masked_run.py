@@ -77,7 +77,11 @@ def test_pictures_clips_and_messages_of_alerts_and_moments_are_masked(tmp_path: 
     assert ended.returncode == 0, ended.stderr
     moments = tmp_path / "state/runs/moments"
     assert list(moments.rglob("*.jpg"))
-    files = [path for folder in (tmp_path / "evidence", moments) for path in folder.rglob("*") if path.is_file()]
+    normal = tmp_path / "state/runs/normal"
+    assert list(normal.rglob("*-normal.jpg"))
+    assert list((tmp_path / "evidence").rglob("*-normal.jpg"))
+    folders = (tmp_path / "evidence", moments, normal)
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
     pictures = [path for path in files if path.suffix == ".jpg"]
     clips = [path for path in files if path.suffix in (".mp4", ".webm")]
     assert pictures

@@ -98,9 +98,9 @@ def test_every_action_works_by_keyboard_and_a_viewer_has_none(served: Served, ch
         expect(page.locator(".event .chip")).to_have_text([HOSTILE, "real"])
         page.keyboard.press("k")
         expect(page.locator(".event").first).to_have_attribute("aria-current", "true")
-        page.get_by_label("Said").select_option("real")
+        page.get_by_label("Verdict").select_option("real")
         expect(page.locator(".event")).to_have_count(1)
-        page.get_by_label("Said").select_option("")
+        page.get_by_label("Verdict").select_option("")
         page.get_by_label("Search").fill("onerror")
         expect(page.locator(".event")).to_have_count(1)
     with a_context(chromium) as context:

@@ -23,6 +23,7 @@ class CarriedAlert(Alert):
 
     jpeg: bytes | None = None
     evidence: tuple[str, ...] = ()
+    normal_at: float | None = None
 
 
 def carried_frame(scored: ScoredFrame) -> CarriedFrame:
@@ -95,7 +96,7 @@ def alert_of(step: Step, scale: ModelScale) -> CarriedAlert:
     """The alert of a step again."""
     given = {each.name: getattr(step.alert, each.name) for each in fields(Alert)}
     given |= {"snapshot": scored_frame(step.frame), "scale": scale}
-    return CarriedAlert(**given, jpeg=step.jpeg, evidence=step.evidence)
+    return CarriedAlert(**given, jpeg=step.jpeg, evidence=step.evidence, normal_at=step.normal_at)
 
 
 def carried_jpeg(alert: Alert) -> bytes | None:
@@ -106,3 +107,8 @@ def carried_jpeg(alert: Alert) -> bytes | None:
 def carried_evidence(alert: Alert) -> tuple[str, ...]:
     """Names of the files of evidence of an alert from an engine."""
     return alert.evidence if isinstance(alert, CarriedAlert) else ()
+
+
+def carried_normal_at(alert: Alert) -> float | None:
+    """When the nearest normal picture of an alert from an engine was taken, unix seconds."""
+    return alert.normal_at if isinstance(alert, CarriedAlert) else None

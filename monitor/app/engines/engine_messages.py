@@ -143,6 +143,15 @@ class Forgotten:
     thresholds: bool
 
 
+@dataclass(frozen=True)
+class ForgottenPictures:
+    """Normal pictures of this time are deleted. Times: unix seconds."""
+
+    camera: str
+    from_at: float
+    to_at: float
+
+
 # From an engine to the run
 
 
@@ -232,6 +241,7 @@ class Step:
     frame     of the alert's snapshot
     jpeg      the picture to publish; None for an update
     evidence  names of its files
+    normal_at see AlertMessage
     """
 
     camera: str
@@ -242,6 +252,7 @@ class Step:
     report: CameraReport
     jpeg: bytes | None
     evidence: tuple[str, ...]
+    normal_at: float | None = None
 
 
 @dataclass(frozen=True)

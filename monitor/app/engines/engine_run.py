@@ -23,6 +23,7 @@ from monitor.app.engines.engine_messages import (
     Drop,
     Finished,
     Forgotten,
+    ForgottenPictures,
     Plan,
     Ready,
     Refused,
@@ -36,6 +37,7 @@ from monitor.app.engines.far_stores import FarChoices, FarVerdicts
 from monitor.app.engines.relay_sink import RelaySink
 from monitor.app.engines.run_line import LogRelay, RunLine
 from monitor.app.moments_place import kept_for_moments, moments_folder
+from monitor.app.normal_place import normal_sink
 from monitor.app.own_model import Relearning
 from monitor.app.planning import calibration_store, growing_plan, grown, learned, warn_of_short_footage, watching
 from monitor.errors import MonitorError
@@ -136,10 +138,19 @@ class EngineRun:
     def _sinks(self, stack: ExitStack) -> list[Sink]:
         """The sinks that need pictures or models, after the one that tells the run."""
         settings, task = self._settings, self._task
-        evidence = EvidenceSink(settings.evidence, stop=self._hurried, kept_s=kept_for_moments(settings))
+        self._normal = normal = normal_sink(settings, lambda: self._settings)
+        evidence = EvidenceSink(
+            settings.evidence,
+            stop=self._hurried,
+            kept_s=kept_for_moments(settings),
+            nearest=(lambda _: None) if normal is None else normal.nearest_to,
+        )
         self._evidence = evidence
         names = evidence.names if settings.evidence.enabled else lambda _: ()
-        self._relay = RelaySink(self._wire, names, self._figures, lambda name: self._watching.counted_of(name))
+        normal_at = evidence.normal_at if settings.evidence.enabled else lambda _: None
+        self._relay = RelaySink(
+            self._wire, names, self._figures, lambda name: self._watching.counted_of(name), normal_at=normal_at
+        )
         sinks: list[Sink] = [self._relay]
         self._teacher: Teacher | None = None
         if task.teaches:
@@ -149,6 +160,8 @@ class EngineRun:
             sinks.append(self._teacher)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
         sinks.append(stack.enter_context(GrowingSink(self._growing, self._growing_plan)))
+        if normal is not None:
+            sinks.append(stack.enter_context(normal))
         if settings.evidence.enabled:
             sinks.append(stack.enter_context(evidence))
         self._moments: MomentsSink | None = None
@@ -162,6 +175,7 @@ class EngineRun:
                 publish,
                 clip,
                 epoch=task.epoch,
+                nearest=None if normal is None else normal.nearest,
             )
             self._moments = stack.enter_context(moments)
             sinks.append(self._moments)
@@ -190,6 +204,8 @@ class EngineRun:
                         self._teacher.added(member.monitor)
             elif isinstance(message, Forgotten) and self._teacher is not None:
                 self._teacher.forgotten(message.camera, message.thresholds)
+            elif isinstance(message, ForgottenPictures) and self._normal is not None:
+                self._normal.forget(message.camera, message.from_at, message.to_at)
         if self._wire.ended:
             self._ending.set()  # the run is gone
 

@@ -5,14 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from monitor.alerts.control import Arm, Budget, ControlRequest, Feedback, Name, Preview, Undo, decode_reply
+from monitor.alerts.control import (
+    Arm,
+    Budget,
+    ControlRequest,
+    Feedback,
+    Name,
+    Preview,
+    RollBack,
+    Undo,
+    decode_reply,
+)
 from monitor.alerts.control_desk import WAITING, Asker, Desk, Done, Server, Steps
 from monitor.alerts.messages import encode
-from monitor.app.engines.engine_messages import Ask, Forgotten, Taught
+from monitor.app.engines.engine_messages import Ask, Forgotten, ForgottenPictures, Taught
 from monitor.app.engines.front import Front
 from monitor.errors import MonitorError, RunError, UsageError
 from monitor.teaching.teacher import NAMED, NORMAL, REAL, Teacher
 from monitor.teaching.verdict_store import VerdictStore
+from monitor.text.commands import training_command
 from monitor.text.wording import listed
 
 ANSWERED_S = 10.0
@@ -51,12 +62,21 @@ class FrontDesk:
         if choices:
             desk.serve(Budget, lambda request, asker: self._of_camera(request, asker))
             desk.serve(Arm, lambda request, asker: self._of_camera(request, asker))
+        desk.serve(RollBack, _no_roll_back)
+        if self._verdicts is not None:
+            desk.why_not = "a run with several engines cannot do that yet: run it with engines = 1"
 
     def forgotten(self, camera: str, thresholds: bool) -> None:
         """What was known of a camera is deleted: its engine must know."""
         seat = self._front.seats.get(camera)
         if seat is not None and seat.engine is not None:
             self._send(seat.engine, Forgotten(camera, thresholds))
+
+    def forgotten_pictures(self, camera: str, from_at: float, to_at: float) -> None:
+        """Normal pictures of this time are deleted: the camera's engine must not show them any more."""
+        seat = self._front.seats.get(camera)
+        if seat is not None and seat.engine is not None:
+            self._send(seat.engine, ForgottenPictures(camera, from_at, to_at))
 
     def _of_camera(self, request: Budget | Arm, asker: Asker) -> Steps:
         seat = self._front.seats.get(request.camera)
@@ -134,3 +154,10 @@ class FrontDesk:
             for lost in [each for each, asked in self._waiting.items() if asked == engine]:
                 del self._waiting[lost]
                 self._replies[lost] = None
+
+
+def _no_roll_back(request: RollBack, _: Asker) -> Done:
+    raise UsageError(
+        "a run with several engines cannot go back by itself: use "
+        f"`{training_command(f'rollback {request.camera}')}`, then send SIGHUP"
+    )

@@ -21,7 +21,7 @@ from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.engines.balance import engines_wanted
 from monitor.app.engines.camera_moves import CameraMoves
-from monitor.app.engines.carried_alerts import carried_evidence, carried_jpeg
+from monitor.app.engines.carried_alerts import carried_evidence, carried_jpeg, carried_normal_at
 from monitor.app.engines.carried_sources import CarriedSource
 from monitor.app.engines.engine_messages import Lease, Plan, Stop, Task
 from monitor.app.engines.far_stores import CHOICES, VERDICTS
@@ -299,11 +299,15 @@ class EnginesSession:
         desk.serve_at(publisher.desk, choices=settings.choices is not None)
         if verdicts is not None and publishing.journal is not None:
             places = places_of(settings, publishing.journal, verdicts)
-            memory = RunMemory(lambda name: self.front.seats.get(name) is not None, forgotten=desk.forgotten)
+            memory = RunMemory(
+                lambda name: self.front.seats.get(name) is not None,
+                forgotten=desk.forgotten,
+                normal=desk.forgotten_pictures,
+            )
             publisher.desk.serve(Forget, Forgetter(places, memory).serve)
         published = self._teacher.kept if self._teacher is not None else lambda *_: None
         self._publishing = PublishSink(
-            publisher, carried_evidence, settings.publish.lost_after_s, published, carried_jpeg
+            publisher, carried_evidence, settings.publish.lost_after_s, published, carried_jpeg, carried_normal_at
         )
         sinks: list[Sink] = [self._publishing]
         if publishing.journal is not None:

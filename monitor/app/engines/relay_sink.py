@@ -46,6 +46,7 @@ class RelaySink(Sink):
 
     evidence  returns the names of the evidence files of an alert's event
     figures   returns what else belongs into each Tick: (lost files of evidence, ids of models, devices)
+    normal_at returns when the nearest normal picture of an alert's event was taken, or None
     counted   returns what was counted of a camera's alarms, oldest first
     """
 
@@ -56,7 +57,9 @@ class RelaySink(Sink):
         figures: Callable[[], tuple[int, tuple[str, ...], tuple[str, ...]]],
         counted: Callable[[str], Sequence[tuple[float, int, float]]],
         clock: Callable[[], float] = time.monotonic,
+        normal_at: Callable[[Alert], float | None] = lambda _: None,
     ) -> None:
+        self._normal_at = normal_at
         self._wire, self._evidence, self._figures, self._counted = wire, evidence, figures, counted
         self._clock = clock
         self._leases: dict[str, Lease] = {}
@@ -129,6 +132,7 @@ class RelaySink(Sink):
                 report,
                 jpeg,
                 tuple(self._evidence(alert)),
+                self._normal_at(alert),
             )
         )
 

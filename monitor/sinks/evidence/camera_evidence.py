@@ -18,6 +18,7 @@ from monitor.sinks.evidence.clips import Clip, clip_suffix, open_clip
 from monitor.sinks.evidence.evidence_files import Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.ring import FrameRing, StoredFrame
+from monitor.sinks.normal.normal_pictures import NormalPicture
 from monitor.states import Phase
 from monitor.types import Frame, Image
 
@@ -126,12 +127,12 @@ class CameraEvidence:
         """How long ago a frame of the ring was read, seconds of the stream."""
         return self._ring.since(first.time_s)[-1].time_s - first.time_s
 
-    def step(self, alert: Alert) -> None:
-        """Handle the start or the end of an event. Updates are ignored."""
+    def step(self, alert: Alert, normal: NormalPicture | None = None) -> None:
+        """Handle the start or the end of an event. Updates are ignored. normal: the nearest normal picture."""
         if alert.event.phase is Phase.START:
-            self._start(alert)
+            self._start(alert, normal)
         elif alert.event.phase is Phase.END:
-            self._end(alert)
+            self._end(alert, normal)
 
     def finish(self) -> None:
         """Complete the open clip, if there is one, with its frames so far."""
@@ -160,18 +161,20 @@ class CameraEvidence:
             self._disk.lost += 1
             self._write_facts(now_open.files)
 
-    def _start(self, alert: Alert) -> None:
+    def _start(self, alert: Alert, normal: NormalPicture | None) -> None:
         self.finish()  # the last event's clip: its missing end is the beginning of the new clip
         files = EvidenceFiles.of(alert.camera, alert.started_at, alert.event.number, clip_suffix())
-        self._facts = self._describe(alert, files)
+        self._facts = self._describe(alert, files, normal)
         self._write_picture(files.start, alert)
+        if normal is not None:
+            self._disk.write(files.normal, normal.jpeg)
         self._write_facts(files)
         self._open_clip(alert, files)
 
-    def _end(self, alert: Alert) -> None:
+    def _end(self, alert: Alert, normal: NormalPicture | None) -> None:
         files = EvidenceFiles.of(alert.camera, alert.started_at, alert.event.number, clip_suffix())
         clip = self._facts.get("clip") if self._facts.get("event") == alert.event.number else None
-        self._facts = {**self._describe(alert, files), "clip": clip}
+        self._facts = {**self._describe(alert, files, normal), "clip": clip}
         self._write_picture(files.peak, alert)
         self._write_facts(files)
         if self._open is not None and alert.event.ended_s is not None:
@@ -224,12 +227,14 @@ class CameraEvidence:
         if self._facts["phase"] != "start":  # by then, every file is there, is being written, or was lost
             opened = (files.clip,) if self._open is not None else ()
             there = [
-                name for name in files.all if name in (files.facts, *opened) or (self._disk.folder / name).exists()
+                name
+                for name in (*files.all, files.normal)
+                if name in (files.facts, *opened) or (self._disk.folder / name).exists()
             ]
             self._facts["files"] = [name.rpartition("/")[2] for name in there]
         self._disk.write(files.facts, (json.dumps(self._facts, indent=1) + "\n").encode())
 
-    def _describe(self, alert: Alert, files: EvidenceFiles) -> dict[str, Any]:
+    def _describe(self, alert: Alert, files: EvidenceFiles, normal: NormalPicture | None) -> dict[str, Any]:
         """Return the facts of the alert, for the JSON file beside the pictures."""
         facts = alert_facts(alert)
         names = ("started_s", "ended_s", "peak_score", "peak_s", "threshold", "expected_false_alarms_per_day", "notify")
@@ -240,9 +245,15 @@ class CameraEvidence:
             "started_at": _iso(facts["started_at"]),
             "ended_at": None if facts["ended_at"] is None else _iso(facts["ended_at"]),
             **{name: facts[name] for name in (*names, "model", "regions", "reasons")},
-            "files": [name.rpartition("/")[2] for name in files.all],
+            "files": [name.rpartition("/")[2] for name in with_normal(files, normal)],
+            "normal_at": None if normal is None else _iso(normal.at),
             "clip": None,
         }
+
+
+def with_normal(files: EvidenceFiles, normal: NormalPicture | None) -> tuple[str, ...]:
+    """The names of an event's files, with that of the nearest normal picture if there is one."""
+    return files.all if normal is None else (*files.all, files.normal)
 
 
 def _iso(unix_s: float) -> str:

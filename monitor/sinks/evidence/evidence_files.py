@@ -1,6 +1,6 @@
 """Names of evidence files, and writing to a disk that may fail.
 
-    FOLDER/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>-<number>-start.jpg, -peak.jpg, .mp4, .json
+    FOLDER/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>-<number>-start.jpg, -peak.jpg, -normal.jpg, .mp4, .json
 
 Date and time are the event's start in UTC. ``number`` counts the camera's events in the run. The names are known when
 the event starts, so that its first message can list them.
@@ -23,7 +23,7 @@ from monitor.private_files import make_private_folder, write_private
 
 log = logging.getLogger(__name__)
 
-_NAME = re.compile(r"(\d{6}\.\d{3}-\d+)(-start\.jpg|-peak\.jpg|\.mp4|\.webm|\.json)")
+_NAME = re.compile(r"(\d{6}\.\d{3}-\d+)(-start\.jpg|-peak\.jpg|-normal\.jpg|\.mp4|\.webm|\.json)")
 _PARTIAL = re.compile(r"\.\d{6}\.\d{3}-\d+\S*\.partial\.\w+")
 RETRY_S = 30.0
 """After a failure, nothing is written for this many seconds: for one camera, or if the disk fails, for all."""
@@ -70,6 +70,11 @@ class EvidenceFiles:
         return f"{self.name}-peak.jpg"
 
     @property
+    def normal(self) -> str:
+        """Small picture of the nearest normal moment. Not every event has one."""
+        return f"{self.name}-normal.jpg"
+
+    @property
     def clip(self) -> str:
         """The clip."""
         return f"{self.name}{self.clip_suffix}"
@@ -81,7 +86,7 @@ class EvidenceFiles:
 
     @property
     def all(self) -> tuple[str, ...]:
-        """All four files, in the order in which they appear."""
+        """The four files that every event has, in the order in which they appear."""
         return (self.start, self.facts, self.peak, self.clip)
 
 
@@ -99,6 +104,18 @@ def evidence_of(name: str) -> str | None:
     """The event (EvidenceFiles.stem) to which a file with this name belongs; None if it is not a name of evidence."""
     match = _NAME.fullmatch(name)
     return match[1] if match else None
+
+
+def began_at(path: Path) -> float | None:
+    """When the event of a file began, unix seconds, by its name and folder; None if they do not say so."""
+    stem = evidence_of(path.name)
+    if stem is None:
+        return None
+    try:
+        stamp = datetime.strptime(f"{path.parent.name} {stem[:10]}", "%Y-%m-%d %H%M%S.%f")
+    except ValueError:
+        return None
+    return stamp.replace(tzinfo=UTC).timestamp()
 
 
 def is_partial(name: str) -> bool:

@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,13 @@ from monitor.judging.camera_monitor import Alert, CameraMonitor, Judgement
 from monitor.live.sink import Sink
 from monitor.private_files import make_private_folder
 from monitor.reports import CameraReport
-from monitor.sinks.evidence.camera_evidence import CameraEvidence
+from monitor.sinks.evidence.camera_evidence import CameraEvidence, with_normal
 from monitor.sinks.evidence.clips import clip_suffix
 from monitor.sinks.evidence.evidence_files import RETRY_S, Disk, EvidenceFiles
 from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.repair import repair, sole_user
 from monitor.sinks.evidence.retention import Retention
+from monitor.sinks.normal.normal_pictures import NormalPicture
 from monitor.states import Phase
 from monitor.text.redaction import redact
 from monitor.text.wording import counted
@@ -78,9 +79,19 @@ class _Around:
     path: Path
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """An event starts or ends. normal: the nearest normal picture, or None."""
+
+    camera: str
+    alert: Alert
+    normal: NormalPicture | None
+
+
 class EvidenceSink(Sink):
     """Writes evidence. Use it as a context manager.
 
+    nearest gives the nearest normal picture to an alert's event, or None
     kept_s  seconds of frames that are kept in addition to those before an event, for ``clip_around``
     stop: set when the user requests the end of the run; then evidence that is not finished in time is abandoned
 
@@ -88,14 +99,22 @@ class EvidenceSink(Sink):
     full or read-only, only evidence is lost: the monitor must start all the same.
     """
 
-    def __init__(self, settings: EvidenceSettings, *, stop: threading.Event, kept_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        settings: EvidenceSettings,
+        *,
+        stop: threading.Event,
+        kept_s: float = 0.0,
+        nearest: Callable[[Alert], NormalPicture | None] = lambda _: None,
+    ) -> None:
         self.dropped = 0
         """Number of frames and of event steps that were lost because the thread was too slow."""
         self.disk = Disk(settings.folder)
         self._settings = settings
         self._stop = stop
         self._kept_s = kept_s
-        self._waiting: HandOver[Frame | Alert | _Watched | _Left | _Around] = HandOver()
+        self._nearest = nearest
+        self._waiting: HandOver[Frame | _Step | _Watched | _Left | _Around] = HandOver()
         self._cameras: dict[str, CameraEvidence] = {}
         self._rise_s: dict[str, float] = {}
         self._silent_until: dict[str, float] = {}  # errors of a camera are logged now and then, not for each frame
@@ -146,7 +165,13 @@ class EvidenceSink(Sink):
 
     def names(self, alert: Alert) -> tuple[str, ...]:
         """The event's files, relative to the evidence folder. They are written one by one, the clip last."""
-        return EvidenceFiles.of(alert.camera, alert.started_at, alert.event.number, clip_suffix()).all
+        files = EvidenceFiles.of(alert.camera, alert.started_at, alert.event.number, clip_suffix())
+        return with_normal(files, self._nearest(alert))
+
+    def normal_at(self, alert: Alert) -> float | None:
+        """When the nearest normal picture of the event was taken, unix seconds; None without one."""
+        normal = self._nearest(alert)
+        return None if normal is None else normal.at
 
     def score(self, judgement: Judgement) -> None:
         """Pass the frame to the thread."""
@@ -159,7 +184,8 @@ class EvidenceSink(Sink):
         if alert.event.phase is Phase.UPDATE:
             return
         size = alert.snapshot.frame.image.nbytes
-        if not self._waiting.offer(alert, size, WAITING_BYTES * 3 // 2):
+        step = _Step(alert.camera, alert, self._nearest(alert))
+        if not self._waiting.offer(step, size, WAITING_BYTES * 3 // 2):
             self.dropped += 1
             log.warning("%s: evidence of alert %d is lost: its thread is too slow", alert.camera, alert.event.number)
 
@@ -199,9 +225,9 @@ class EvidenceSink(Sink):
                 else:
                     camera.finish()
 
-    def _handle(self, item: Frame | Alert | _Watched | _Left | _Around) -> None:
-        if isinstance(item, Alert):
-            self._camera(item.camera).step(item)
+    def _handle(self, item: Frame | _Step | _Watched | _Left | _Around) -> None:
+        if isinstance(item, _Step):
+            self._camera(item.camera).step(item.alert, item.normal)
         elif isinstance(item, _Watched):
             self._watch(item)
         elif isinstance(item, _Left):

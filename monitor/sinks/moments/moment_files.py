@@ -1,6 +1,6 @@
 """The files of moments, and the thread that writes them.
 
-    FOLDER/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>-1-peak.jpg, .json, and a clip if evidence is written
+    FOLDER/<camera>/<YYYY-MM-DD>/<HHMMSS.mmm>-1-peak.jpg, -normal.jpg, .json, and a clip if evidence is written
 
 Names, deletion and the age of files are those of evidence. Each file is written whole or not at all, so a monitor that
 is killed loses only the moment that it has not finished.
@@ -150,7 +150,8 @@ class MomentFiles:
     def remove(self, camera: str, moments: Sequence[DayMoment]) -> None:
         """Delete the files of moments, later."""
         for moment in moments:
-            self._waiting.offer(_Remove(files_of(camera, moment.at).all), 0, _WAITING_BYTES)
+            files = files_of(camera, moment.at)
+            self._waiting.offer(_Remove((*files.all, files.normal)), 0, _WAITING_BYTES)
 
     def remove_watched(self, camera: str) -> None:
         """Delete how long a camera was watched, later."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -20,8 +20,11 @@ from monitor.sinks.evidence.alert_pictures import explained, fit, from_jpeg, to_
 from monitor.sinks.moments.camera_day import CameraDay, Complete
 from monitor.sinks.moments.moment_files import Drawn, MomentFiles, files_of
 from monitor.sinks.moments.moments_settings import MomentsSettings
+from monitor.sinks.normal.normal_pictures import NormalPicture
+from monitor.states import Region
 from monitor.stream.schedule_settings import ScheduleSettings
 from monitor.text.outside import safe
+from monitor.types import Image
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,8 @@ _DRAWN_WITHIN_S = 1.0  # a picture is drawn minutes before it is sent, but not a
 
 Publish = Callable[[str, Mapping[str, Any], bytes | None], object]
 """Sends a moment of a camera: the fields of MomentMessage, and a picture."""
+Nearest = Callable[[str, Image, Sequence[Region]], NormalPicture | None]
+"""The nearest normal picture to a camera's picture and its regions."""
 Clip = Callable[[str, float, Path], None]
 """Writes a clip of a camera around a time on the stream's clock, later."""
 
@@ -53,6 +58,7 @@ class MomentsSink(Sink):
     publish      None: nothing is sent
     clip         None: no clips
     epoch        the publisher's, for the ids of alerts
+    nearest      finds the nearest normal picture; None: there are none
     """
 
     def __init__(
@@ -64,6 +70,7 @@ class MomentsSink(Sink):
         clip: Clip | None = None,
         *,
         epoch: str = "",
+        nearest: Nearest | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
@@ -72,6 +79,7 @@ class MomentsSink(Sink):
         self._publish = publish
         self._clip = clip
         self._epoch = epoch
+        self._nearest = nearest
         self._clock = clock
         self._cameras: dict[str, CameraDay] = {}
         self._pending: dict[str, list[_Pending]] = {}
@@ -182,6 +190,9 @@ class MomentsSink(Sink):
     def _keep(self, camera: CameraDay, done: Complete) -> None:
         """Rank a moment. If it is among the first of its day, write its files, and publish it later."""
         moment, name = done.moment, camera.camera
+        normal = None if self._nearest is None else self._nearest(name, done.image, moment.regions)
+        if normal is not None:
+            moment = replace(moment, normal_at=normal.at)
         change = camera.ranking(moment.day).offer(moment)
         if change is None:
             return
@@ -195,6 +206,8 @@ class MomentsSink(Sink):
         drawn = Drawn(files.peak, partial(_drawn, name, done, self._settings))
         self._files.draw(drawn, done.image.nbytes)
         self._files.store(name, moment, published=False)
+        if normal is not None:
+            self._files.write(files.normal, normal.jpeg)
         if self._clip is not None:
             self._clip(name, done.time_s, self._files.folder / files.clip)
         pending.append(_Pending(moment, drawn, self._clock(), tuple(replaced)))
@@ -221,7 +234,12 @@ class MomentsSink(Sink):
             "regions": tuple(RegionBody.of(region) for region in moment.regions),
             "reasons": tuple(ReasonBody.of(reason) for reason in moment.reasons),
             "model": ModelRef(id=moment.model[0], hash=moment.model[1]),
-            "files": (files.peak, *([files.clip] if (self._files.folder / files.clip).exists() else [])),
+            "files": (
+                files.peak,
+                *([files.clip] if (self._files.folder / files.clip).exists() else []),
+                *([files.normal] if moment.normal_at is not None else []),
+            ),
+            "normal_at": moment.normal_at,
             "replaces": pending.replaces,
             "per_day": self._settings.per_day,
             "watched_s": sum(camera.watched_s.values()),

@@ -17,10 +17,12 @@ from monitor.live.sink import Sink
 from monitor.reports import RunReport
 from monitor.sinks.previews.preview_maker import Place, PreviewMaker, Wanted
 from monitor.text.wording import counted, listed
-from monitor.types import ScoredFrame
+from monitor.types import Frame, ScoredFrame
 
 EVERY_S = 0.2
 """Least time between two pictures of a camera and kind, seconds."""
+HELD_EVERY_S = 1.0
+"""A file that waits until it has been learned from is shown again this often, seconds: no frames come from it."""
 _EARLY_S = 0.02  # so that frames at 10 per second give 5 pictures, not 3
 _KINDS: tuple[Kind, ...] = ("picture", "heat")
 
@@ -38,6 +40,7 @@ class PreviewSink(Sink):
         self._leases: dict[Place, float] = {}
         self._taken: dict[Place, float] = {}
         self._judged: set[str] = set()
+        self._held: dict[str, Frame] = {}  # the last frame of each file that is learned from
         self._known: frozenset[str] = frozenset()
 
     def __enter__(self) -> Self:
@@ -54,18 +57,22 @@ class PreviewSink(Sink):
     def added(self, monitor: CameraMonitor) -> None:
         """The camera's frames are judged from now on."""
         self._judged.add(monitor.camera)
+        self._held.pop(monitor.camera, None)
 
     def removed(self, camera: str) -> None:
         """Nobody can look at it any more."""
         self._judged.discard(camera)
+        self._held.pop(camera, None)
         for kind in _KINDS:
             self._leases.pop((camera, kind), None)
             self._taken.pop((camera, kind), None)
 
     def frame(self, scored: ScoredFrame) -> None:
         """Show it as it is; with heat only once it is judged."""
+        camera = scored.frame.camera
+        if scored.frame.media_s is not None and camera not in self._judged:
+            self._held[camera] = scored.frame
         if self._leases:
-            camera = scored.frame.camera
             self._want((camera, "picture"), Wanted(scored.frame))
             if camera not in self._judged:
                 self._want((camera, "heat"), Wanted(scored.frame))
@@ -83,6 +90,9 @@ class PreviewSink(Sink):
         for place in [place for place, until in self._leases.items() if until <= now]:
             del self._leases[place]
             self._taken.pop(place, None)
+        for place in self._leases:
+            if place[0] in self._held and now - self._taken.get(place, -HELD_EVERY_S) >= HELD_EVERY_S:
+                self._want(place, Wanted(self._held[place[0]]))
         for (camera, kind), made in self._maker.take().items():
             self._publisher.publish_preview(
                 camera, kind, made.jpeg, made.size, captured_at=made.captured_at, score=made.score

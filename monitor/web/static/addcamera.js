@@ -1,11 +1,18 @@
 // A form that tries a camera as the doctor does, and adds it.
 
-import { change, el } from "./parts.js";
+import { api, change, el } from "./parts.js";
 
 export function addCamera() {
   const name = el("input", { maxlength: 64, required: true, pattern: "[A-Za-z0-9_][A-Za-z0-9_.\\-]*", title: "letters, digits, - _ and .", autocomplete: "off", placeholder: "such as door" });
   const source = el("input", { maxlength: 2000, required: true, autocomplete: "off", spellcheck: "false", placeholder: "rtsp://user:password@192.168.1.20/stream" });
   const transport = el("select", {}, el("option", { value: "" }, "as it works"), el("option", { value: "tcp" }, "TCP"), el("option", { value: "udp" }, "UDP"));
+  const monitor = el("select", {});
+  const which = el("label", { hidden: true }, "Monitor", monitor);
+  api("health").then((now) => { // with several monitors, it is asked which of them shall watch it
+    const nodes = now.monitor.monitors ?? [];
+    monitor.append(...nodes.map((each, number) => el("option", { value: number }, each.node || `monitor ${number + 1}`)));
+    which.hidden = nodes.length < 2;
+  }).catch(() => {});
   const said = el("p", { class: "said", role: "status" });
   const found = el("ul", { class: "plain findings" });
   const test = el("button", { type: "button", onclick: () => run("Testing the camera, for some seconds ...", tryIt) }, "Test");
@@ -16,14 +23,14 @@ export function addCamera() {
     run("Adding the camera ...", addIt);
   } },
   el("h2", { id: "add-title" }, "Add a camera"),
-  el("label", {}, "Name", name), el("label", {}, "Address, or file on the monitor's machine", source), el("label", {}, "Transport of an RTSP camera", transport),
+  which, el("label", {}, "Name", name), el("label", {}, "Address, or file on the monitor's machine", source), el("label", {}, "Transport of an RTSP camera", transport),
   said, found, el("div", { class: "row start" }, test, add, close));
   const dialog = el("dialog", { "aria-labelledby": "add-title" }, form);
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();
 
-  const given = () => ({ source: source.value.trim(), transport: transport.value || null });
+  const given = () => ({ source: source.value.trim(), transport: transport.value || null, monitor: Number(monitor.value) });
 
   async function run(words, work) {
     if (!source.reportValidity()) return;

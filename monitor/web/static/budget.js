@@ -1,9 +1,10 @@
 // Budget: the alarms that were promised beside those that were measured.
 
-import { api, el, failure, lasting, svg, timeOf } from "./parts.js";
-import { send, toaster } from "./verdicts.js";
+import { api, change, el, failure, lasting, svg, timeOf } from "./parts.js";
+import { toaster } from "./verdicts.js";
 
 const WIDTH = 320;
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 const number = (value) => (value === 0 ? "0" : value >= 10 ? value.toFixed(0) : value.toPrecision(2));
 
 function scale(budget) {
@@ -27,6 +28,7 @@ function card(budget, may, toast) {
       el("p", {}, el("span", { class: budget.broken ? "number above" : "number" }, rate ? number(budget.per_day) : "–"), " measured per day")),
     rate ? scale(budget) : "",
     el("p", { class: "detail" }, budget.sentence),
+    budget.threshold ? el("p", { class: "detail" }, sentence(budget.threshold)) : "",
     el("table", {},
       el("thead", {}, el("tr", {}, ["last", "promised", "alarms", "per day (95 %)", "watched"].map((words) => el("th", { scope: "col" }, words)))),
       el("tbody", {}, budget.windows.map((window) => el("tr", {},
@@ -36,22 +38,22 @@ function card(budget, may, toast) {
         el("td", {}, window.watched_days < 1 ? "too short" : `${number(window.per_day)} (${number(window.low)} to ${number(window.high)})`),
         el("td", {}, lasting(86400 * window.watched_days)))))),
     el("p", { class: "muted" }, "figures of ", timeOf(budget.told_at)),
-    may ? change(budget, toast) : "");
+    may ? another(budget, toast) : "");
 }
 
 // Another budget: what it would have changed is told before it can be taken.
-function change(budget, toast) {
+function another(budget, toast) {
   const id = `per-day-${budget.camera}`;
   const input = el("input", { id, type: "number", min: "0.000001", max: "1000000", step: "any", required: true, value: budget.promised_per_day });
   const said = el("div", { class: "preview", role: "status" });
-  const body = (perDay) => ({ camera: budget.camera, per_day: perDay });
+  const set = (perDay) => change(`cameras/${encodeURIComponent(budget.camera)}/budget`, "PUT", { per_day: perDay });
   async function take(perDay) {
     try {
-      const answer = await send("budget", "POST", body(perDay));
+      const answer = await set(perDay);
       said.replaceChildren();
       toast.say(answer.said, async () => {
         try {
-          toast.say((await send("budget", "POST", body(budget.promised_per_day))).said);
+          toast.say((await set(budget.promised_per_day)).said);
         } catch (error) { said.replaceChildren(failure(error)); }
       });
     } catch (error) {
@@ -62,21 +64,21 @@ function change(budget, toast) {
     event.preventDefault();
     const perDay = Number(input.value);
     said.replaceChildren(el("p", { class: "muted" }, "Judging the alarms of the last 30 days again…"));
-    const set = el("button", { type: "button", class: "main", onclick: () => take(perDay) }, `Set ${perDay} per day`);
+    const taking = el("button", { type: "button", class: "main", onclick: () => take(perDay) }, `Set ${perDay} per day`);
     const leave = el("button", { type: "button", onclick: () => said.replaceChildren() }, "Leave it");
     try {
-      const tried = await send("budget/preview", "POST", body(perDay));
-      said.replaceChildren(el("p", { class: "reason" }, tried.said, "."),
+      const tried = await change("budget/preview", "POST", { camera: budget.camera, per_day: perDay });
+      said.replaceChildren(el("p", { class: "reason" }, sentence(tried.said)),
         tried.raised < 1 ? el("p", {}, tried.added ? `At least ${tried.added} moments of the ranked days that did not alarm would have.`
           : "No moment of the ranked days that did not alarm would have.") : "",
         tried.raised < 1 ? el("p", { class: "muted" }, "What else it would have added was not recorded.") : "",
         el("ul", { class: "hits" }, tried.events.map((each) => el("li", {}, el("a", { href: `/review#${each.id}` }, timeOf(each.started_at)),
           ` ${each.sentence}`, each.verdict ? ` – judged ${each.verdict}` : ""))),
-        el("div", { class: "tabs" }, set, leave));
+        el("div", { class: "tabs" }, taking, leave));
     } catch (error) {
-      said.replaceChildren(failure(error), el("div", { class: "tabs" }, set, leave));
+      said.replaceChildren(failure(error), el("div", { class: "tabs" }, taking, leave));
     }
-    set.focus();
+    taking.focus();
   }
   return el("form", { class: "change", onsubmit: look }, el("label", { for: id }, "Another budget, false alarms per day"),
     el("div", { class: "tabs" }, input, el("button", { type: "submit" }, "What if?")), said);

@@ -1,6 +1,6 @@
 // The curve of the last minute of a camera's score, and the words beside it.
 
-import { lasting, svg } from "./parts.js";
+import { lasting, stateWord, svg } from "./parts.js";
 
 const MINUTE_S = 60;
 const WIDTH = 300;
@@ -21,7 +21,7 @@ export function curve(points) {
     svg("polyline", { points: line, class: "score" }));
 }
 
-export const detailOf = (camera) => camera.detail || (camera.since === null ? "" : `for ${lasting(Date.now() / 1000 - camera.since)}`);
+export const detailOf = (camera) => camera.detail || (camera.since === null ? "" : `${stateWord(camera)} for ${lasting(Date.now() / 1000 - camera.since)}`);
 
 export function takeScores(camera, fresh) {
   camera.score = fresh.score;

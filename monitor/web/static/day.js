@@ -1,6 +1,6 @@
 // The ranked day: the most unusual moments of a day, the most unusual first, whether or not they alarmed.
 
-import { api, dayOf, el, failure, scoreText, timeOf } from "./parts.js";
+import { api, dayOf, el, failure, nearestNormal, scoreText, timeOf } from "./parts.js";
 import { clipOf } from "./event_panel.js";
 
 const src = (moment, kind) => `/api/v1/moments/${moment.id}/${kind}`;
@@ -32,6 +32,7 @@ function details(moment, view, { choose, back }) {
         : el("p", { class: "notice" }, "No picture came with this moment.")),
     tabs.length > 1 ? el("div", { class: "tabs", role: "group", "aria-label": "What to see" }, tabs.map(([kind, words]) =>
       el("button", { type: "button", "aria-pressed": String(kind === now), onclick: () => choose(kind) }, words))) : "",
+    nearestNormal(`/api/v1/moments/${moment.id}`, moment),
     el("p", { class: "reason" }, moment.sentence),
     el("p", {}, `Score ${scoreText(moment.score)} at the threshold of the budget, which is 1; ${moment.rare}.`),
     el("p", {}, alarm(moment), " ", moment.event ? el("a", { href: `/review#${moment.event}` }, "To its event") : ""),
@@ -66,7 +67,7 @@ export function rankedDay({ list, panel, count, box, day, camera, back }) {
       moments = found.moments.map((moment, at) => ({ ...moment, place: at + 1 }));
       count.textContent = moments.length
         ? `${moments.length} moments of ${found.day}, the most unusual first, whether or not they alarmed`
-        : `No moment ${day.value ? "of this day" : "yet"}: it comes some minutes after it was found, as soon as a camera is watched with a model.`;
+        : `No moment ${day.value ? "of this day" : "yet"}: it comes some minutes after it was found, as soon as a camera is watched with a model. The demo ranks nothing.`;
       list.replaceChildren(el("ol", { class: "events" }, moments.map((moment) => row(moment, choose))));
       if (found.days.length > 1) {
         list.append(el("div", { class: "tabs", role: "group", "aria-label": "Other days" }, found.days.slice(0, 14).map((name) =>

@@ -1,6 +1,6 @@
 // What is known of one event: clip, pictures, reason, how unusual it is.
 
-import { dayOf, el, lasting, timeOf } from "./parts.js";
+import { dayOf, el, lasting, nearestNormal, timeOf } from "./parts.js";
 import { src, verdictChip } from "./event_list.js";
 
 const VIEWS = [["clip", "Clip"], ["heat", "Peak"], ["picture", "Start"]];
@@ -35,6 +35,7 @@ export function details(event, view, { choose, back, actions }) {
     event.also.map((text) => el("p", { class: "reason" }, `also ${text}`)),
     el("div", { class: "media" }, media(event, now)),
     tabs.length > 1 ? el("div", { class: "tabs", role: "group", "aria-label": "What to see" }, tabs) : "",
+    nearestNormal(`/api/v1/events/${event.id}`, event),
     judged(event),
     actions,
     el("p", {}, event.unusual),

@@ -102,8 +102,9 @@ export async function live(main) {
   function sum() {
     const all = [...cameras.values()];
     const bad = all.filter((camera) => camera.mood === "bad" || camera.mood === "gone").length;
+    const now = all.filter((camera) => events.get(camera.name)?.open).map((camera) => camera.name);
     summary.textContent = all.length === 0 ? "No camera is known yet: the monitor has told of none."
-      : `${all.length} ${all.length === 1 ? "camera" : "cameras"}, ${bad === 0 ? "nothing wrong" : `${bad} with a problem`}.`;
+      : `${all.length} ${all.length === 1 ? "camera" : "cameras"}, ${bad === 0 ? "none with a problem" : `${bad} with a problem`}${now.length ? `; event now: ${now.join(", ")}` : ""}.`;
   }
 
   async function load() {
@@ -173,6 +174,7 @@ export async function live(main) {
         const before = events.get(data.camera);
         if (!before || before.started_at <= data.started_at) events.set(data.camera, data);
         if (cameras.has(data.camera)) draw(data.camera);
+        sum();
       } else if (kind === "refresh") load().catch(() => {});
     },
   };

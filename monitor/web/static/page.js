@@ -47,7 +47,10 @@ function say() {
   banner.hidden = reached && !away;
   banner.className = "bad";
   if (!reached) banner.textContent = "This page's server does not answer. What you see is from before; it connects again by itself.";
-  else if (away) banner.replaceChildren(`${monitor.sentence} (since `, timeOf(monitor.since), "). It comes back by itself.");
+  else if (away) {
+    const then = monitor.state === "ended" ? "Start it again: then this page goes on by itself." : "It comes back by itself.";
+    banner.replaceChildren(`${monitor.sentence} (since `, timeOf(monitor.since), `). ${then}`);
+  }
 }
 
 function sayAlert(event) {

@@ -47,11 +47,26 @@ export function timeOf(unix, withDay = true) {
   return el("time", { datetime: at.toISOString(), title: WHOLE.format(at) }, text);
 }
 
+const MINUTE = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+
+function momentOf(unix) { // such as 28 Nov, 14:03
+  const at = new Date(unix * 1000);
+  return el("time", { datetime: at.toISOString(), title: WHOLE.format(at) }, MINUTE.format(at));
+}
+
 export function lasting(seconds) {
   if (seconds < 90) return `${Math.max(0, Math.round(seconds))} s`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
   if (seconds < 172800) return `${Math.round(seconds / 3600)} h`;
   return `${Math.round(seconds / 86400)} days`;
+}
+
+// The nearest normal picture, beside an event or a moment: what was normal instead. The picture is small.
+export function nearestNormal(address, one) {
+  if (!one.normal) return "";
+  const picture = el("img", { src: `${address}/normal`, alt: `what was normal at ${one.camera}`, loading: "lazy" });
+  return el("figure", { class: "normal" }, picture,
+    el("figcaption", { class: "muted" }, "nearest normal: ", one.normal_at === null ? "time not known" : momentOf(one.normal_at)));
 }
 
 const STATES = {
@@ -61,10 +76,12 @@ const STATES = {
   limited: "limited", unscored: "not scored", overloaded: "overloaded", ended: "ended", failed: "failed",
 };
 
-export function stateChip(camera) {
-  const word = camera.mood === "gone" ? "not heard" : camera.state === null ? "no state yet" : (STATES[camera.state] ?? camera.state);
-  return el("span", { class: `chip ${camera.mood}` }, word);
+export function stateWord(camera) {
+  if (camera.mood === "gone") return "not heard";
+  return camera.state === null ? "no state yet" : (STATES[camera.state] ?? camera.state);
 }
+
+export const stateChip = (camera) => el("span", { class: `chip ${camera.mood}` }, stateWord(camera));
 
 export const scoreText = (score) => (score === null || score === undefined ? "–" : score.toFixed(2));
 

@@ -13,6 +13,7 @@ const CLIP_TRIES = 40;
 const PAGE = 60;
 const MOST_MARKED = 200;
 const ORDERS = [["review", "To review"], ["newest", "Newest"], ["day", "Ranked day"]];
+const VERDICT_KEYS = ["n", "r", "m", "u"];
 const KEYS = "Keys: j next, k back, n normal, r real, m name, u undo";
 
 export async function review(main) {
@@ -27,6 +28,7 @@ export async function review(main) {
   let total = 0;
   let order = "review";
   let shown = null; // the event in the panel
+  let choosing = Promise.resolve(); // until the chosen event is in the panel
 
   const camera = el("select", { id: "camera", onchange: () => load() }, el("option", { value: "" }, "all cameras"));
   const day = el("input", { id: "day", type: "date", onchange: () => load() });
@@ -51,7 +53,7 @@ export async function review(main) {
   main.append(el("h1", {}, "Review"),
     el("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
       el("label", { for: "camera" }, "Camera", camera), el("label", { for: "day" }, "Day", day),
-      el("label", { for: "verdict" }, "Said", verdict), el("label", { for: "search" }, "Search", search)), box, toast.box);
+      el("label", { for: "verdict" }, "Verdict", verdict), el("label", { for: "search" }, "Search", search)), box, toast.box);
   const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) load("further"); }, { rootMargin: "1200px" });
 
   function query(after, limit = PAGE) {
@@ -132,7 +134,12 @@ export async function review(main) {
     load();
   }
 
-  async function choose(id, seenByUser, view = "clip") {
+  function choose(id, seenByUser, view = "clip") {
+    choosing = showEvent(id, seenByUser, view);
+    return choosing;
+  }
+
+  async function showEvent(id, seenByUser, view) {
     if (id !== chosen) tries = 0;
     chosen = id;
     if (seenByUser) box.classList.add("showing");
@@ -231,7 +238,7 @@ export async function review(main) {
       if (kind === "refresh") load();
       if (kind === "verdict") {
         rows.update(data);
-        if (shown?.id === data.id && shown.verdict !== data.verdict) choose(data.id, box.classList.contains("showing"));
+        if (chosen === data.id && shown?.id === data.id && shown.verdict !== data.verdict) choose(data.id, box.classList.contains("showing"));
       }
       if (kind !== "alert") return;
       if (rows.update(data)) {
@@ -243,7 +250,8 @@ export async function review(main) {
       if (name === "j") step(1);
       else if (name === "k") step(-1);
       else if (order === "day") return false;
-      else return said.key(name, shown);
+      else if (VERDICT_KEYS.includes(name) && said.may()) choosing.then(() => said.key(name, shown)); // never the event before
+      else return false;
       return true;
     },
     close() {

@@ -7,6 +7,7 @@ const HEIGHT = 92;
 const BAND = 8; // height of the state's band at the bottom
 const LEAST_TOP = 1.6;
 const LEAST_SPAN_S = 600;
+const YOUNG_S = 7200; // of a day of which less is known, only that is shown at first
 const AGAIN_MS = 30000;
 const TICKS = 5;
 const FINE = ["online"];
@@ -108,6 +109,7 @@ export async function timeline(main) {
     button("Whole day", "whole day", () => { zoomed = null; load(); }));
   let zoomed = null; // { begin, end } in unix seconds
   let asked = 0;
+  let opened = false; // the first picture of the day stands
   main.append(el("h1", {}, "Timeline"),
     el("form", { class: "filters", onsubmit: (event) => event.preventDefault() },
       el("label", { for: "day" }, "Day", day), el("label", { for: "camera" }, "Camera", camera)),
@@ -138,6 +140,16 @@ export async function timeline(main) {
     if (zoomed) pick(zoomed.begin + share * (zoomed.end - zoomed.begin), zoomed.end + share * (zoomed.end - zoomed.begin));
   }
 
+  function showYoung(found) { // a minute of a whole day could not be seen
+    const now = Date.now() / 1000;
+    const known = found.flatMap((line) => [...(line.known_from === null ? [] : [line.known_from]), ...line.events.map((event) => event.started_at)]);
+    const since = Math.min(...known);
+    opened = true;
+    if (known.length === 0 || now - since > YOUNG_S || dateText(new Date()) !== day.value) return false;
+    pick(since, now);
+    return true;
+  }
+
   async function load() {
     const mine = ++asked;
     const view = zoomed ?? whole();
@@ -147,6 +159,8 @@ export async function timeline(main) {
       if (camera.value) given.set("camera", camera.value);
       const found = await api(`timeline?${given}`);
       if (mine !== asked) return;
+      if (!opened && zoomed === null && showYoung(found)) return;
+      opened = true;
       words.textContent = zoomed ? `${clock(view.begin)} to ${clock(view.end)}` : "The whole day";
       const open = new Set([...rows.querySelectorAll("article")].filter((each) => each.querySelector("details")?.open).map((each) => each.getAttribute("aria-label")));
       const focused = rows.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;

@@ -1,16 +1,10 @@
 // What people say about events: normal here, real, or a name; what it would change before it does; and undo.
 
-import { api, el, failure, timeOf } from "./parts.js";
+import { api, change, el, failure, timeOf } from "./parts.js";
 
 const TOAST_MS = 12000;
 const MOST_TRIED = 20; // events of many that are tried before they are marked normal
 const AT_ONCE = 20;
-
-export const send = (path, method, body) => api(path, {
-  method,
-  headers: { "Content-Type": "application/json", "X-True-Sight": "1" },
-  body: body === undefined ? undefined : JSON.stringify(body),
-});
 
 // A dialog with a form. Returns what the form's `read` gives, or null if it was closed.
 export function ask(title, content, { confirm = "OK", read = () => true, ready = null } = {}) {
@@ -99,7 +93,7 @@ export function verdicts({ changed, next, toast }) {
   }
 
   async function give(event, verdict) {
-    const answer = await send(`events/${event.id}/verdict`, "POST", body(verdict));
+    const answer = await change(`events/${event.id}/verdict`, "POST", body(verdict));
     last.push(event.id);
     said.replaceChildren();
     if (verdict !== "normal" && verdict !== "real" && !names.includes(verdict)) names = [...names, verdict].sort();
@@ -109,7 +103,7 @@ export function verdicts({ changed, next, toast }) {
   }
 
   const undoOf = (id) => doing(async () => {
-    const answer = await send(`events/${id}/verdict`, "DELETE");
+    const answer = await change(`events/${id}/verdict`, "DELETE");
     if (last.includes(id)) last.splice(last.lastIndexOf(id), 1);
     toast.say(answer.said.replace(`event ${answer.event.event_id}`, "the event"));
     changed(answer.event);
@@ -133,7 +127,7 @@ export function verdicts({ changed, next, toast }) {
     }
     said.dataset.id = event.id;
     said.replaceChildren(el("p", { class: "muted" }, "Looking at the alarms of the last 30 days…"));
-    const preview = await send(`events/${event.id}/preview`, "POST", body("normal"));
+    const preview = await change(`events/${event.id}/preview`, "POST", body("normal"));
     if (said.dataset.id !== event.id || !said.isConnected) return;
     if (preview.events.length === 0) await give(event, "normal"); // it would have hidden nothing else
     else consequence(event, preview);
@@ -166,7 +160,7 @@ export function verdicts({ changed, next, toast }) {
         if (!open || verdict.value !== "normal") return;
         words.textContent = `Looking at what that would have hidden: ${at + 1} of ${tried.length}…`;
         try {
-          const preview = await send(`events/${event.id}/preview`, "POST", body("normal"));
+          const preview = await change(`events/${event.id}/preview`, "POST", body("normal"));
           for (const hit of preview.events) hidden.add(hit.id);
         } catch { /* this one cannot be tried: marking it says why */ }
       }
@@ -188,7 +182,7 @@ export function verdicts({ changed, next, toast }) {
       for (let at = 0; at < events.length; at += AT_ONCE) {
         const ids = events.slice(at, at + AT_ONCE).map((event) => event.id);
         toast.say(`Marking ${at + ids.length} of ${events.length}…`);
-        const answer = await send("verdicts", "POST", { ...body(chosen), events: ids });
+        const answer = await change("verdicts", "POST", { ...body(chosen), events: ids });
         refused.push(...answer.refused);
         const not = new Set(answer.refused.map((each) => each.id));
         done.push(...ids.filter((id) => !not.has(id)));

@@ -123,7 +123,7 @@ def test_an_alert_carries_the_event_its_model_and_where_and_why() -> None:
         "started_at": 1.5e9, "ended_at": 1.5e9 + 2.5, "started_s": 10.0, "ended_s": 12.5,
         "score": 1.25, "peak_score": 1.5, "threshold": 1.0, "expected_false_alarms_per_day": 1.0, "notify": True,
         "interrupted": False, "media_s": 10.0, "about": "anomaly", "early": False, "also": [],
-        "alike": None, "name": "", "armed": True,
+        "alike": None, "name": "", "armed": True, "normal_at": None,
         "regions": [{"x": 1, "y": 2, "width": 3, "height": 4, "score": 0.5}],
         "reasons": [{"term": "speed", "value": 3.0, "usual": 1.0, "unit": "px/s",
                      "text": "speed 3 px/s, usual here up to 1 px/s"}],

@@ -54,7 +54,7 @@ def test_a_file_lists_only_what_differs_and_flags_win_over_it(tmp_path: Path) ->
         ("zzzz = 1", "known here:"),
         ("speed = 4", "unknown setting 'speed': did you mean 'speed' under [playback]?"),
         ("open_timeout = 4", "did you mean 'open_timeout_s' under [capture]?"),
-        ("folder = 'x'", "did you mean 'folder' under [evidence] or under [moments]?"),
+        ("folder = 'x'", "did you mean 'folder' under [evidence] or under [moments] or under [normal]?"),
         ("source = 'x'", "did you mean 'source' under [cameras.NAME]?"),
         ("[alert]\nanalysis_fps = 5", "did you mean 'analysis_fps' above all [groups] or under [cameras.NAME]?"),
         ("[playback]\nmodel = 'x'", "did you mean 'model' above all [groups] or under [cameras.NAME]?"),

@@ -1,4 +1,9 @@
-from monitor.app.demo import Seen, compare, result_sentence
+from pathlib import Path
+
+from monitor.app.config import MonitorConfig
+from monitor.app.demo import Seen, compare, result_sentence, without_traces
+from monitor.app.normal_place import normal_folder
+from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sources.synthetic.script import Episode
 
 RUN, BIKE = Episode("runner", 10.0, 15.0), Episode("bicycle", 30.0, 36.0)
@@ -34,3 +39,9 @@ def test_an_episode_of_which_nobody_is_notified_is_told_as_such() -> None:
     )
     later = compare([RUN], [Seen(11.0, 12.0, 2.0, notify=False), Seen(13.0, 14.0, 2.5)])
     assert not later.quiet
+
+
+def test_its_pictures_are_not_among_those_of_the_users_cameras(tmp_path: Path) -> None:
+    settings = MonitorConfig(evidence=EvidenceSettings(enabled=True))
+    assert normal_folder(without_traces(settings, tmp_path)).is_relative_to(tmp_path)
+    assert not normal_folder(settings).is_relative_to(tmp_path)

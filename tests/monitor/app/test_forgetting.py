@@ -62,6 +62,10 @@ def fill(state: Path) -> None:
         for name in ("101500.000-1-peak.jpg", "101500.000-1.json", "101500.000-1.mp4"):
             (day / name).write_text(camera)
         (day.parent / "watched.json").write_text("{}")
+        day = state / "runs/normal" / camera / "2026-03-02"
+        day.mkdir(parents=True)
+        (day / "101500.000-1-normal.jpg").write_text(camera)
+        (day.parent / "masks.txt").write_text("")
     for name in ("calibrations/door", "memories/door"):
         file = state / f"runs/{name}.safetensors"
         file.parent.mkdir()
@@ -92,7 +96,9 @@ def places(state: Path) -> Iterator[Places]:
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(state / "runs/journal.sqlite3"))
         store = stack.enter_context(VerdictStore(taught_path(journal.path)))
-        yield Places(journal, store, state / "evidence", state / "runs/moments", state / "models")
+        yield Places(
+            journal, store, state / "evidence", state / "runs/moments", state / "runs/normal", state / "models"
+        )
 
 
 def done(forgetter: Forgetter, request: Forget) -> Done:
@@ -118,9 +124,9 @@ ALL = WITHOUT_TIMES
 def test_a_preview_says_what_would_go_and_deletes_nothing(places: Places, state: Path) -> None:
     found = done(Forgetter(places), Forget(camera="door", what=ALL))
     assert found.said == (
-        "door: would delete 2 messages, 8 evidence files, 4 moment files, 2 verdicts, 2 kept events, "
-        "1 recorded change, 1 threshold file, 1 model version, 1 recording, 1 memory file, 1 chosen setting and "
-        "2 receiver states"
+        "door: would delete 2 messages, 8 evidence files, 2 normal pictures, 4 moment files, 2 verdicts, "
+        "2 kept events, 1 recorded change, 1 threshold file, 1 model version, 1 recording, "
+        "1 memory file, 1 chosen setting and 2 receiver states"
     )
     assert done(Forgetter(places), Forget(camera="door", what=ALL)).said == found.said
     assert files(state / "evidence") == {"door", "yard"}
@@ -180,13 +186,14 @@ def test_a_run_is_told_to_forget_what_it_holds(places: Places) -> None:
         memory = RunMemory(
             learning=lambda _: True,
             moments=lambda camera, *_: told.append(f"moments of {camera}"),
+            normal=lambda camera, *_: told.append(f"normal pictures of {camera}"),
             memories=lambda camera: (places.beside / f"memories/{camera}.safetensors").unlink(),
             choices=lambda camera: told.append(f"choices of {camera}"),
             ledger=ledger,
             deliveries=[deliveries],
         )
         found = done(Forgetter(places, memory), Forget(camera="door", what=ALL, preview=False))
-    assert told == ["moments of door", "choices of door", "deliveries of door"]
+    assert told == ["normal pictures of door", "moments of door", "choices of door", "deliveries of door"]
     assert "it is learning now, so its recording stays" in found.said
     assert (places.models / "door/footage" / CARD).exists()
     assert "door" not in str(found.note)
@@ -196,7 +203,8 @@ def test_only_a_time_goes(places: Places, state: Path) -> None:
     request = Forget(camera="door", to_at=NOW - 86_400, what=WITH_TIMES, preview=False)
     found = done(Forgetter(places), request)
     assert found.data["counts"] == {
-        "message": 0, "evidence file": 4, "moment file": 3, "verdict": 1, "kept event": 1, "recorded change": 0
+        "message": 0, "evidence file": 4, "normal picture": 1, "moment file": 3, "verdict": 1, "kept event": 1,
+        "recorded change": 0,
     }  # fmt: skip
     assert len(places.store.event_ids("door")) == 1
     assert len(list((state / "evidence/door").rglob("*.json"))) == 1

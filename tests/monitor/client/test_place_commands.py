@@ -15,7 +15,9 @@ from monitor.alerts.control import (
     Pause,
     Relearn,
     RemoveCamera,
+    RollBack,
     TryCamera,
+    Versions,
     Zone,
 )
 from monitor.alerts.control_desk import Desk, Done
@@ -40,7 +42,7 @@ def serving(desk: Desk) -> None:
             return Done("looked", {"usable": usable, "findings": [finding]})
         return Done("done so", {"cameras": [CAMERA]})
 
-    for kind in (AddCamera, Cameras, Mask, Pause, Relearn, RemoveCamera, TryCamera, Zone):
+    for kind in (AddCamera, Cameras, Mask, Pause, Relearn, RemoveCamera, RollBack, TryCamera, Versions, Zone):
         desk.serve(kind, take)
 
 
@@ -56,6 +58,9 @@ def endpoint() -> Iterator[str]:
         (("pause", "door"), Pause(camera="door", paused=True)),
         (("resume", "door"), Pause(camera="door", paused=False)),
         (("relearn", "door"), Relearn(camera="door")),
+        (("rollback", "door"), RollBack(camera="door")),
+        (("versions",), Versions()),
+        (("versions", "door"), Versions(camera="door")),
         (("mask", "door", "window", *THREE), Mask(camera="door", name="window", polygon=POLYGON)),
         (("mask", "door", "window", "remove"), Mask(camera="door", name="window", polygon=None)),
         (

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import chi2
 
 from monitor.judging.alarm_rate import WINDOW_S, AlarmCount, rate_of
-from monitor.promise import DAY_S, watched_words
+from monitor.promise import DAY_S, extrapolation_words, watched_words
 
 
 def test_a_rate_is_given_with_its_exact_interval() -> None:
@@ -80,3 +80,17 @@ def test_nothing_but_all_is_called_a_hundred_per_cent() -> None:
     assert watched_words(7 * DAY_S, 0.5).startswith("watched 99.99 % (blind for ")
     assert watched_words(9997.0, 3.0) == "watched 99.97 % (blind for 3 s)"
     assert watched_words(0.0, 10.0) == "watched 0 % (blind for 10 s)"
+
+
+@pytest.mark.parametrize(
+    ("supported", "promised", "says"),
+    [
+        (None, 1.0, ""),
+        (0.5, 1.0, "the threshold is not extrapolated: 48 h of footage can confirm 1 per day"),
+        (144.0, 1.0, "the threshold is extrapolated by a factor of 140: it rests on 10 min of footage, which can "),
+    ],
+)
+def test_how_far_a_threshold_is_extrapolated_is_a_sentence(supported: float | None, promised: float, says: str) -> None:
+    said = extrapolation_words(supported, promised)
+    assert said.startswith(says)
+    assert bool(said) == bool(says)

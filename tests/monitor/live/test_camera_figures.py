@@ -334,3 +334,10 @@ def test_a_camera_over_its_budget_is_reported_with_each_alarm_and_not_with_each_
     assert told[0] == (0, CameraState.ONLINE)
     assert len(told) >= 4
     assert all(number % 50 == 25 and state is CameraState.OVER_BUDGET for number, state in told[1:])
+
+
+def test_the_promise_says_what_the_threshold_can_confirm() -> None:
+    monitor = monitor_of("cam")
+    report = CameraFigures().report("cam", "test", CaptureStatus(CameraState.ONLINE), QueueCounters(), monitor, 100.0)
+    assert report.promise is not None
+    assert report.promise.supported_per_day == monitor.scale.supported_per_day

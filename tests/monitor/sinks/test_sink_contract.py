@@ -45,6 +45,8 @@ from monitor.sinks.metrics.metrics_settings import MetricsSettings
 from monitor.sinks.metrics.metrics_sink import MetricsSink
 from monitor.sinks.moments.moments_settings import MomentsSettings
 from monitor.sinks.moments.moments_sink import MomentsSink
+from monitor.sinks.normal.normal_settings import NormalSettings
+from monitor.sinks.normal.normal_sink import NormalSink
 from monitor.sinks.previews.preview_sink import PreviewSink
 from monitor.sinks.publish_sink import PublishSink
 from monitor.sinks.score_record import Recorder
@@ -143,6 +145,9 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "metrics": lambda _: MetricsSink(MetricsSettings(listen="127.0.0.1:0"), node="node-1", version="1.0"),
     "calibration": lambda folder: CalibrationSink(CalibrationStore(folder / "calibrations")),
     "moments": lambda folder: MomentsSink(folder / "moments", MomentsSettings(), lambda _: ScheduleSettings()),
+    "normal": lambda folder: NormalSink(
+        folder / "normal", NormalSettings(), lambda _: ScheduleSettings(), lambda _: ""
+    ),
     "growing": lambda folder: GrowingSink(Growing(folder, _never), lambda _: GrowingPlan("a", folder, (160, 96))),
     "evidence": lambda folder: EvidenceSink(
         EvidenceSettings(enabled=True, folder=folder / "evidence"), stop=threading.Event()
@@ -169,6 +174,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
 
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
     known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher, PreviewSink, CameraControl}
+    known |= {NormalSink}
     known |= {RelaySink}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known

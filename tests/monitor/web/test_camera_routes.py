@@ -9,7 +9,20 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from monitor.alerts.control import AddCamera, Arm, Budget, Cameras, Mask, Pause, Relearn, RemoveCamera, TryCamera, Zone
+from monitor.alerts.control import (
+    AddCamera,
+    Arm,
+    Budget,
+    Cameras,
+    Mask,
+    Pause,
+    Relearn,
+    RemoveCamera,
+    RollBack,
+    TryCamera,
+    Versions,
+    Zone,
+)
 from monitor.alerts.control_desk import Asker, Desk, Done
 from monitor.errors import RunError, UsageError
 from monitor.web.bus_reader import BusAddress
@@ -24,6 +37,7 @@ CHANGES: dict[str, tuple[str, str, Any, type]] = {
     "arm": ("PUT", "cameras/door/armed", {"armed": False}, Arm),
     "budget": ("PUT", "cameras/door/budget", {"per_day": 0.5}, Budget),
     "relearn": ("POST", "cameras/door/relearn", None, Relearn),
+    "roll back": ("POST", "cameras/door/rollback", None, RollBack),
     "mask": ("PUT", "cameras/door/masks/window", {"polygon": CORNERS}, Mask),
     "no mask": ("DELETE", "cameras/door/masks/window", None, Mask),
     "zone": ("PUT", "cameras/door/zones/road", {"polygon": CORNERS, "sensitivity": 0.5}, Zone),
@@ -57,24 +71,26 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         return Done("done so", {"camera": "door"})
 
     def prepare(desk: Desk) -> None:
-        for kind in {Cameras, *(kind for *_, kind in CHANGES.values())}:
+        for kind in {Cameras, Versions, *(kind for *_, kind in CHANGES.values())}:
             desk.serve(kind, serve)
 
     users = UserFile(users_file(tmp_path_factory.mktemp("routes"))[0])
     with controlled(prepare) as publisher, a_page(users=users) as page:
-        with MonitorLink(BusAddress(publisher.alerts_endpoint, None)) as page.link:
+        with MonitorLink(BusAddress(publisher.alerts_endpoint, None)) as link:
+            page.links = [link]
             clients = [browser(page) for _ in range(2)]
             for client, name in zip(clients, ("ann", "vic"), strict=True):
                 assert log_in(client, name).status_code == 200
             yield Lab(clients[0], clients[1], asked)
-        page.link = None
+        page.links = ()
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_an_operator_changes_a_camera_and_a_viewer_does_not(lab: Lab, change: str) -> None:
     method, path, body, kind = CHANGES[change]
     answer = lab.send(lab.operator, method, path, body)
-    assert (answer.status_code, answer.json()) == (200, {"said": "done so", "camera": "door"})
+    assert answer.status_code == 200
+    assert (answer.json()["said"], answer.json()["camera"]) == ("done so", "door")
     request, asker = lab.asked[-1]
     assert type(request).__name__ == kind.__name__
     assert (request.asked_by, asker.person) == ("ann", "ann")
@@ -85,7 +101,9 @@ def test_an_operator_changes_a_camera_and_a_viewer_does_not(lab: Lab, change: st
 
 def test_what_is_set_is_for_viewers_too(lab: Lab) -> None:
     assert lab.viewer.get("/api/v1/setup").status_code == 200
-    assert type(lab.asked[-1][0]) is Cameras
+    assert isinstance(lab.asked[-1][0], Cameras)
+    assert lab.viewer.get("/api/v1/versions").status_code == 200
+    assert isinstance(lab.asked[-1][0], Versions)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +116,7 @@ def test_what_is_set_is_for_viewers_too(lab: Lab) -> None:
         ("PUT", "cameras/door/budget", {"per_day": -1}, 422, "per_day: "),
         ("POST", "cameras", {"camera": "x" * 201, "source": "0"}, 422, ""),
         ("POST", "cameras/test", {"source": "0", "transport": "pigeon"}, 422, "transport: "),
+        ("POST", "cameras/test", {"source": "0", "monitor": 1}, 422, "monitor: this page shows 1, counted from 0"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(lab: Lab, method: str, path: str, body: Any, status: int, says: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from monitor.testing.captured import eventually
-from monitor.web.live_pictures import MOST_LOOKING, LivePictures
+from monitor.web.live_pictures import MOST_LOOKING, LivePictures, Place
 from monitor.web.live_stream import LiveStream
 from monitor.web.monitor_link import MonitorLink
 from monitor.web.user_file import UserFile
@@ -47,6 +47,10 @@ def parts_of(line: Line) -> list[tuple[dict[str, str], bytes]]:
     return found
 
 
+def named(places: list[Place]) -> dict[Place, str]:
+    return {place: place[0] for place in places}
+
+
 async def until(condition: object) -> None:
     async with asyncio.timeout(DEADLINE_S):
         while not condition():  # type: ignore[operator]
@@ -59,7 +63,7 @@ def test_viewers_of_one_camera_and_of_two_get_pictures_and_the_lease_ends_with_t
         lines = [Line(), Line()]
         wished = [[("door", "picture")], [("door", "picture"), ("yard", "picture")]]
         tasks = [
-            asyncio.create_task(LiveStream(live, places, lambda: True)({}, line.receive, line.send))  # type: ignore[arg-type]
+            asyncio.create_task(LiveStream({live: named(places)}, lambda: True)({}, line.receive, line.send))  # type: ignore[arg-type]
             for places, line in zip(wished, lines, strict=True)
         ]
         await until(lambda: all(len(parts_of(line)) >= 4 for line in lines))
@@ -84,7 +88,9 @@ def test_a_slow_viewer_gets_fewer_pictures_and_the_newest(lab: LookedAt) -> None
         live.start()
         slow, quick = Line(takes=False), Line()
         tasks = [
-            asyncio.create_task(LiveStream(live, [("door", "picture")], lambda: True)({}, line.receive, line.send))
+            asyncio.create_task(
+                LiveStream({live: {("door", "picture"): "door"}}, lambda: True)({}, line.receive, line.send)
+            )
             for line in (slow, quick)
         ]
         await until(lambda: len(parts_of(quick)) >= 5)
@@ -105,7 +111,7 @@ def test_who_may_not_see_any_more_sees_nothing_more(lab: LookedAt) -> None:
     async def run(live: LivePictures) -> None:
         live.start()
         line, may = Line(), True
-        stream = LiveStream(live, [("door", "picture")], lambda: may)
+        stream = LiveStream({live: {("door", "picture"): "door"}}, lambda: may)
         task = asyncio.create_task(stream({}, line.receive, line.send))
         await until(lambda: parts_of(line))
         may = False
@@ -121,7 +127,7 @@ def test_a_monitor_without_control_says_why_no_picture_comes() -> None:
     async def run(live: LivePictures) -> None:
         live.start()
         line = Line()
-        stream = LiveStream(live, [("door", "picture")], lambda: True)
+        stream = LiveStream({live: {("door", "picture"): "door"}}, lambda: True)
         task = asyncio.create_task(stream({}, line.receive, line.send))
         await until(lambda: parts_of(line))
         headers, content = parts_of(line)[0]
@@ -150,10 +156,10 @@ def test_the_route_refuses_strangers_nonsense_and_too_many(tmp_path: Path) -> No
         class Full:
             viewers = MOST_LOOKING
 
-        page.live = Full()  # type: ignore[assignment]
+        page.lives = [Full()]  # type: ignore[list-item]
         try:
             assert client.get("/api/v1/live").status_code == 422
             assert client.get("/api/v1/live?camera=a/b").status_code == 422
             assert "look at live pictures already" in client.get("/api/v1/live?camera=door").json()["detail"]
         finally:
-            page.live = None
+            page.lives = ()

@@ -88,15 +88,16 @@ def dora(page: Page) -> TestClient:
 def test_other_cameras_are_neither_changed_nor_shown_live(
     page: Page, dora: TestClient, method: str, path: str, body: Any, status: int
 ) -> None:
-    asked = page.link = Asked()
-    page.live = LivePictures(NOWHERE, asked)
+    asked = Asked()
+    page.links, page.lives = [asked], [LivePictures(NOWHERE, asked)]
     answer = dora.request(method, f"/api/v1/{path}", json=body, headers=OWN)
     assert (answer.status_code, asked.requests) == (status, [])
 
 
 def test_what_is_set_is_told_of_their_cameras_only(page: Page, dora: TestClient) -> None:
-    page.link = Asked()
-    assert [each["name"] for each in dora.get("/api/v1/setup").json()["cameras"]] == ["door"]
+    page.links = [Asked()]
+    for path in ("setup", "versions"):
+        assert [each["name"] for each in dora.get(f"/api/v1/{path}").json()["cameras"]] == ["door"]
 
 
 def test_lists_hold_only_their_cameras(dora: TestClient) -> None:
@@ -114,18 +115,17 @@ def test_lists_hold_only_their_cameras(dora: TestClient) -> None:
 
 def test_what_belongs_to_another_camera_is_not_there(dora: TestClient) -> None:
     moment = key_of("yard/m2")
-    for path in ("", "/picture", "/heat", "/clip"):
+    for path in ("", "/picture", "/heat", "/normal", "/clip"):
         assert dora.get(f"/api/v1/events/{YARD}{path}").status_code == 404
-    for path in ("picture", "clip"):
+    for path in ("picture", "normal", "clip"):
         assert dora.get(f"/api/v1/moments/{moment}/{path}").status_code == 404
     assert dora.get(f"/api/v1/events/{DOOR}/picture").content == JPEG
     for path in ("verdict", "preview"):
         body = {"verdict": "normal"}
         assert dora.post(f"/api/v1/events/{YARD}/{path}", json=body, headers=OWN).status_code == 404
     assert dora.delete(f"/api/v1/events/{YARD}/verdict", headers=OWN).status_code == 404
-    for path in ("budget", "budget/preview"):
-        budget = {"camera": "yard", "per_day": 1.0}
-        assert dora.post(f"/api/v1/{path}", json=budget, headers=OWN).status_code == 404
+    budget = {"camera": "yard", "per_day": 1.0}
+    assert dora.post("/api/v1/budget/preview", json=budget, headers=OWN).status_code == 404
 
 
 def test_changes_of_other_cameras_do_not_reach_their_stream() -> None:

@@ -12,6 +12,7 @@ from monitor.web.event_store import key_of
 from monitor.web.evidence_paths import evidence_file
 from tests.helpers.publishing import an_alert
 from tests.helpers.web_page import HOSTILE, JPEG, a_budget, a_health, a_page, a_reason, a_score, browser, fill
+from tests.monitor.web.test_moment_store import a_moment
 
 NAMES = tuple(f"door/2026-03-02/101112.345-7{end}" for end in ("-start.jpg", ".json", "-peak.jpg", ".mp4"))
 
@@ -98,6 +99,32 @@ def test_pictures_come_from_the_evidence_folder_and_else_from_the_messages(tmp_p
         assert client.get(f"/api/v1/events/{key_of('message')}/clip").status_code == 404
 
 
+def test_the_nearest_normal_picture_stands_beside_its_event_and_its_moment(tmp_path: Path) -> None:
+    name = "door/2026-03-02/101112.345-7-normal.jpg"
+    written(tmp_path, (name,))
+    with a_page(tmp_path) as page:
+        client = browser(page)
+        page.moments_folder = tmp_path
+        page.store.take_alert(an_alert(event_id="e", evidence=(name,), normal_at=1.4e9), None)
+        page.store.take_alert(an_alert(event_id="elsewhere", normal_at=1.4e9), JPEG)
+        page.moments.take(a_moment(1, [(1, 0.7), (2, 0.6)], files=(name,), normal_at=1.3e9), None)
+        page.moments.take(a_moment(2, [(1, 0.7), (2, 0.6)]), None)
+        event = client.get(f"/api/v1/events/{key_of('e')}").json()
+        first, second = client.get("/api/v1/moments").json()["moments"]
+        assert (event["normal"], event["normal_at"]) == (True, 1.4e9)
+        assert [(each["normal"], each["normal_at"]) for each in (first, second)] == [(True, 1.3e9), (False, None)]
+        for path in (f"events/{key_of('e')}", f"moments/{first['id']}"):
+            answer = client.get(f"/api/v1/{path}/normal")
+            assert (answer.content[:-1000], answer.headers["content-type"]) == (
+                f"content of {name}".encode(),
+                "image/jpeg",
+            )
+        for path in (f"events/{key_of('elsewhere')}", f"moments/{second['id']}"):
+            answer = client.get(f"/api/v1/{path}/normal")
+            assert answer.status_code == 404
+            assert "no normal picture beside this" in answer.json()["detail"]
+
+
 BAD_NAMES = (
     "../secret/2026-03-02/101112.345-7.mp4",
     "door/../../101112.345-7.mp4",
@@ -149,6 +176,13 @@ def test_budgets_are_promised_beside_measured() -> None:
         page.store.take_budget(a_budget("door", sent_at=time.time(), broken=True))
         (budget,) = client.get("/api/v1/budget").json()
         assert (budget["promised_per_day"], budget["per_day"], budget["broken"]) == (1.0, 1.5, True)
+        assert budget["threshold"] == "", "an older monitor does not say it"
+        page.store.take_budget(a_budget("door", 2, sent_at=time.time(), supported_per_day=7.5))
+        (later,) = client.get("/api/v1/budget").json()
+        assert later["threshold"] == (
+            "the threshold is extrapolated by a factor of 7.5: it rests on 3.2 h of footage, which can confirm no rate "
+            "below 7.5 per day"
+        )
         assert budget["sentence"] == "1.5 alarms per day (0.3 to 4.4) in 48 h, promised 1: the promise is broken"
         week = budget["windows"][1]
         assert (week["days"], week["alarms"], week["watched_days"], week["per_day"]) == (7, 3, 2.0, 1.5)

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from typer.testing import CliRunner
 
+from monitor.alerts.control import Cameras, ControlReply, ControlRequest, Pause, Versions
+from monitor.alerts.control_desk import Asker, Done
 from monitor.alerts.messages import MomentMessage
+from monitor.errors import RunError
 from monitor.states import CameraState
 from monitor.testing.captured import eventually
 from monitor.web.__main__ import app
 from monitor.web.board import Board
-from monitor.web.bus_reader import BusReader
+from monitor.web.bus_reader import BusAddress, BusReader
 from monitor.web.event_store import Wanted, key_of
+from monitor.web.live_pictures import LivePictures, Place
+from monitor.web.live_stream import LiveStream
 from monitor.web.monitor_link import MonitorLink
 from monitor.web.monitor_names import MonitorNames
 from monitor.web.page_app import Page
 from monitor.web.page_teaching import Teaching
 from monitor.web.several_boards import SeveralBoards
+from monitor.web.user_file import Who
 from monitor.web.web_settings import WebSettings
-from tests.helpers.publishing import ANY, an_alert
+from tests.helpers.looked_at import BRIGHT, decoded, looked_at
+from tests.helpers.publishing import ANY, DEADLINE_S, an_alert
 from tests.helpers.small_monitor import SmallMonitor
 from tests.helpers.taught_monitor import TaughtMonitor
 from tests.helpers.web_page import OWN, a_health, a_page, browser, ended
+from tests.monitor.web.test_live_pictures import parts_of
 from tests.monitor.web.test_moment_store import a_moment
+from tests.monitor.web.test_viewers import Line
 
 
 def test_cameras_of_one_name_are_told_apart_and_taught_apart(tmp_path: Path) -> None:
@@ -66,6 +81,89 @@ def test_cameras_of_one_name_are_told_apart_and_taught_apart(tmp_path: Path) -> 
         assert moods == {shown[0, "door"]: "gone", shown[1, "door"]: "fine"}
 
 
+def test_live_pictures_and_changes_are_those_of_the_monitor_that_has_the_camera() -> None:
+    """Two monitors with cameras of the same names; the pictures of the second are brighter."""
+    asked: list[tuple[int, str, str]] = []
+
+    async def look(page: Page) -> dict[str, float]:
+        for live in page.lives:
+            live.start()
+        own: Place = ("door", "picture")
+        names = ("lab: door", "lab 2: door")
+        stream = LiveStream({live: {own: name} for live, name in zip(page.lives, names, strict=True)}, lambda: True)
+        line, found = Line(), dict[str, float]()
+        task = asyncio.create_task(stream({}, line.receive, line.send))
+        async with asyncio.timeout(DEADLINE_S):
+            while len(found) < 2:
+                await asyncio.sleep(0.01)
+                found = {unquote(head["X-Camera"]): float(decoded(jpeg).mean()) for head, jpeg in parts_of(line)}
+        line.left.set()
+        await task
+        return found
+
+    with ExitStack() as stack:
+        labs = [stack.enter_context(looked_at()) for _ in range(2)]
+        labs[1].level = BRIGHT
+        for number, lab in enumerate(labs):
+            for kind in (Cameras, Versions, Pause):
+                lab.publisher.desk.serve(kind, partial(answered, asked, number))
+        page = stack.enter_context(page_of_two())
+        page.links = [stack.enter_context(MonitorLink(lab.address)) for lab in labs]
+        links = zip(labs, page.links, strict=True)
+        page.lives = [stack.enter_context(LivePictures(lab.address, link)) for lab, link in links]
+        client = browser(page)
+        for path in ("setup", "versions"):
+            told = client.get(f"/api/v1/{path}").json()
+            assert [each["name"] for each in told["cameras"]] == ["lab: door", "lab 2: door"]
+            assert told["problems"] == []
+        asked.clear()
+        paused = client.put("/api/v1/cameras/lab 2: door/paused", json={"paused": True}, headers=OWN)
+        assert (paused.status_code, asked) == (200, [(1, "pause", "door")])
+        for name in ("door", "lab 3: door"):
+            refused = client.put(f"/api/v1/cameras/{name}/paused", json={"paused": True}, headers=OWN)
+            assert refused.status_code == 404, "no monitor is guessed"
+            assert client.get("/api/v1/live", params={"camera": name}).status_code == 404
+        tried = client.post("/api/v1/cameras/test", json={"source": "0", "monitor": 2}, headers=OWN)
+        assert tried.json()["detail"] == "monitor: this page shows 2, counted from 0"
+        seen = asyncio.run(look(page))
+        assert seen["lab 2: door"] > seen["lab: door"] + 30
+
+
+def test_a_monitor_that_is_away_does_not_hide_the_cameras_of_the_other() -> None:
+    with looked_at() as lab, page_of_two() as page, MonitorLink(lab.address) as link:
+        lab.publisher.desk.serve(Cameras, partial(answered, [], 0))
+        away = Away(BusAddress("tcp://127.0.0.1:9", None))
+        page.links = [link, away]
+        told = browser(page).get("/api/v1/setup").json()
+        assert [each["name"] for each in told["cameras"]] == ["lab: door"]
+        assert told["problems"] == ["no monitor answered"]
+        page.links = [away]
+        refused = browser(page).get("/api/v1/setup")
+        assert (refused.status_code, refused.json()["detail"]) == (503, "no monitor answered")
+
+
+@contextmanager
+def page_of_two() -> Iterator[Page]:
+    """A page of two monitors. Its application is that of all tests, so it is set back afterwards."""
+    with a_page() as page:
+        page.names.__dict__.update(MonitorNames(2).__dict__)
+        yield page
+        page.names.__dict__.update(MonitorNames().__dict__)
+        page.links, page.lives = (), ()
+
+
+def answered(asked: list[tuple[int, str, str]], number: int, request: Any, _: Asker) -> Done:
+    asked.append((number, request.request, getattr(request, "camera", "") or ""))
+    return Done("done so", {"cameras": [{"name": "door", "versions": []}]})
+
+
+class Away(MonitorLink):
+    """A monitor that does not answer."""
+
+    def ask(self, request: ControlRequest, who: Who | None = None, timeout_s: float = 1.0) -> ControlReply:  # noqa: ARG002
+        raise RunError("no monitor answered")
+
+
 def test_files_of_other_monitors_are_not_taken_for_files_of_the_first() -> None:
     names = MonitorNames(2)
     alert = an_alert(camera="door", evidence=("door/2026-03-02/101112.345-1.mp4",))
@@ -78,6 +176,18 @@ def test_files_of_other_monitors_are_not_taken_for_files_of_the_first() -> None:
     assert MonitorNames().renamed(0, alert) is alert
     assert names.renamed(0, a_health("yard", CameraState.ONLINE)).camera == "lab: yard"
     assert names.origin("nobody") == (0, "nobody")
+
+
+def test_a_name_means_the_same_camera_whichever_monitor_is_heard_first() -> None:
+    names = MonitorNames(2, wait_s=0.01)
+    assert names.shown(1, "lab", "door") == "lab 2: door", "the first one may have the same node"
+    assert names.shown(0, "lab", "door") == "lab: door"
+    assert names.owner("lab: door") == (0, "door")
+    later = MonitorNames(2)
+    with ThreadPoolExecutor() as pool:
+        second = pool.submit(later.shown, 1, "shop", "door")
+        assert later.shown(0, "lab", "door") == "lab: door"
+        assert second.result(DEADLINE_S) == "shop: door", "it has waited for the first"
 
 
 @pytest.mark.parametrize(

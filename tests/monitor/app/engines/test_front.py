@@ -144,7 +144,13 @@ class Lab:
 
     def watch(self, engine: int, frames: int | None = None, *, end: bool = True) -> RelaySink:
         """An engine begins, and judges the first frames of an event; end: and closes it."""
-        relay = RelaySink(Said(self, engine), lambda _: ("clip.mp4",), lambda: (0, ("m",), ("cpu",)), lambda _: ())
+        relay = RelaySink(
+            Said(self, engine),
+            lambda _: ("clip.mp4",),
+            lambda: (0, ("m",), ("cpu",)),
+            lambda _: (),
+            normal_at=lambda _: 1.5e9,
+        )
         number, cameras, leases, _ = next(each for each in self.started if each[0] == engine)
         relay.lease(leases)
         self.say(number, Ready(0))
@@ -208,6 +214,7 @@ def test_the_sinks_hear_what_they_would_hear_in_one_process() -> None:
     assert first.scale.names == ("brightness",)
     assert first.jpeg is not None  # type: ignore[attr-defined]
     assert first.evidence == ("clip.mp4",)  # type: ignore[attr-defined]
+    assert first.normal_at == 1.5e9  # type: ignore[attr-defined]
     assert first.snapshot.frame.image.size == 3, "no picture is carried"
     assert lab.front.begun
     lab.front.tick()

@@ -14,14 +14,15 @@ from monitor.alerts.control import (
     ControlRequest,
     Feedback,
     Name,
+    RollBack,
     Verdicts,
     decode_reply,
     decode_request,
 )
 from monitor.alerts.control_desk import Asker, Desk, Done
 from monitor.alerts.messages import encode
-from monitor.app.engines.engine_messages import Ask, Forgotten, Ready, Replied, Taught, Tick
-from monitor.app.engines.front_desk import ANSWERED_S, FrontDesk
+from monitor.app.engines.engine_messages import Ask, Forgotten, ForgottenPictures, Ready, Replied, Taught, Tick
+from monitor.app.engines.front_desk import ANSWERED_S, FrontDesk, _no_roll_back
 from monitor.errors import UsageError
 from monitor.learning.calibration_store import CalibrationStore
 from monitor.live.fleet import Fleet
@@ -121,4 +122,11 @@ def test_what_holds_for_all_cameras_reaches_all_engines(lab: Asked) -> None:
     assert [engine for engine, message in lab.sent if isinstance(message, Taught)] == [1, 2]
     assert len(lab.ask(Verdicts()).data["verdicts"]) == 1
     lab.front_desk.forgotten("yard", thresholds=True)
-    assert lab.sent[-1] == (2, Forgotten("yard", thresholds=True))
+    assert list(lab.sent[-1]) == [2, Forgotten("yard", thresholds=True)]
+    lab.front_desk.forgotten_pictures("yard", 1.0, 2.0)
+    assert list(lab.sent[-1]) == [2, ForgottenPictures("yard", 1.0, 2.0)]
+
+
+def test_going_back_is_refused_with_what_to_do() -> None:
+    with pytest.raises(UsageError, match=r"rollback door`, then send SIGHUP"):
+        _no_roll_back(RollBack(camera="door"), Asker("here"))

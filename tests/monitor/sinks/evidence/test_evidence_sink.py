@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from monitor.errors import ConfigError
@@ -21,6 +22,7 @@ from monitor.sinks.evidence.evidence_settings import EvidenceSettings
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.evidence.retention import Retention
 from monitor.sinks.evidence.ring import OVERHEAD_BYTES, FrameRing
+from monitor.sinks.normal.normal_pictures import NormalPicture
 from monitor.states import Phase
 from monitor.testing.fakes import brightness_model, judgement, monitor_of, scored
 from monitor.threads.channel import HandOver
@@ -83,6 +85,27 @@ def test_the_thread_writes_what_the_alerts_named_and_ends_with_the_run(tmp_path:
     assert files_in(tmp_path / "new") == sorted(named[0])
     assert (sink.disk.written, sink.disk.lost, sink.dropped) == (4, 0, 0)
     assert "evidence" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_the_nearest_normal_picture_stands_beside_the_event_and_its_time_in_the_facts(tmp_path: Path) -> None:
+    normal = NormalPicture(1.5e9, b"a small picture", np.zeros((36, 64), np.uint8))
+    settings = EvidenceSettings(enabled=True, folder=tmp_path)
+    watched, named = monitor(), []
+    with EvidenceSink(settings, stop=threading.Event(), nearest=lambda _: normal) as sink:
+        sink.added(watched)
+        for item in levels((6, CALM), (2, BRIGHT), (4, CALM)):
+            step = watched.update(item)
+            tell(sink, step)
+            named += [(sink.names(alert), sink.normal_at(alert)) for alert in step.alerts]
+    assert named[0] == named[1]
+    files, at = named[0]
+    assert at == 1.5e9
+    assert files_in(tmp_path) == sorted(files)
+    (path,) = tmp_path.rglob("*-normal.jpg")
+    assert path.read_bytes() == b"a small picture"
+    facts = json.loads(next(tmp_path.rglob("*.json")).read_text())
+    assert facts["normal_at"] == "2017-07-14T02:40:00.000+00:00"
+    assert path.name in facts["files"]
 
 
 def test_after_a_reload_events_are_described_by_the_model_and_budget_that_saw_them(tmp_path: Path) -> None:

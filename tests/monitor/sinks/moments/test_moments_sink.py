@@ -17,9 +17,12 @@ from monitor.sinks.evidence.alert_pictures import from_jpeg
 from monitor.sinks.moments import moments_sink
 from monitor.sinks.moments.moments_settings import MomentsSettings
 from monitor.sinks.moments.moments_sink import PUBLISH_AFTER_S, MomentsSink
+from monitor.sinks.normal.normal_pictures import NormalPicture
+from monitor.states import Region
 from monitor.stream.schedule_settings import ScheduleSettings
 from monitor.testing.fakes import monitor_of, scored
 from monitor.testing.sink_contract import report_of
+from monitor.types import Image
 
 CALM, ODD = 24, 60
 QUIET = [CALM] * 15
@@ -95,6 +98,29 @@ def test_moments_are_written_for_their_owner_and_published_after_minutes(tmp_pat
     assert [name.rpartition("-")[2] for name in files(tmp_path / "m")] == ["peak.jpg", "1.json", "watched.json"]
     modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "m").rglob("*")}
     assert modes == {0o600, 0o700}
+
+
+def test_the_nearest_normal_picture_is_written_and_named_and_goes_with_its_moment(tmp_path: Path) -> None:
+    bus, asked = Bus(), []
+
+    def nearest(camera: str, image: Image, regions: Sequence[Region]) -> NormalPicture:
+        asked.append((camera, image.shape, len(regions)))
+        return NormalPicture(1.5e9, b"a small picture", np.zeros((36, 64), np.uint8))
+
+    sink = MomentsSink(
+        tmp_path, MomentsSettings(), lambda _: ScheduleSettings(time_zone="UTC"), bus.publish, nearest=nearest
+    )
+    with sink:
+        show(sink, [CALM] * 3 + [ODD] * 2 + QUIET)
+    ((_, body, _),) = bus.sent
+    assert body["normal_at"] == 1.5e9
+    (name,) = [name for name in body["files"] if name.endswith("-normal.jpg")]
+    assert (tmp_path / name).read_bytes() == b"a small picture"
+    assert [camera for camera, *_ in asked] == ["cam"]
+    with sink_of(tmp_path, bus) as later:
+        later.added(monitor_of("cam"))
+        later.forget("cam", 0.0, float("inf"))
+    assert files(tmp_path) == ["watched.json"]
 
 
 def test_a_killed_run_loses_nothing_that_was_found_and_the_next_continues_its_day(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from monitor.alerts.previews import LEASE_S, MOST_WAITING_BYTES, Preview, decode
 from monitor.client.controller import Controller
 from monitor.reports import RunReport
 from monitor.sinks.previews.preview_maker import WIDTH, PreviewMaker, Wanted
-from monitor.sinks.previews.preview_sink import EVERY_S, PreviewSink
+from monitor.sinks.previews.preview_sink import EVERY_S, HELD_EVERY_S, PreviewSink
 from monitor.testing.captured import eventually
-from monitor.testing.fakes import picture, scored
+from monitor.testing.fakes import monitor_of, picture, scored
 from monitor.testing.scripted import Clock
 from monitor.testing.sink_contract import report_of
 from monitor.types import Frame
@@ -115,6 +116,29 @@ def test_a_lease_ends_and_a_camera_that_is_removed_shows_nothing() -> None:
         assert not sink._leases
         assert not sink._maker._wanted
     assert bus.sent == [("cam", "picture")]
+
+
+def test_a_file_that_is_held_while_it_is_learned_from_shows_its_last_picture() -> None:
+    clock, bus = Clock(), Bus()
+    with PreviewSink(bus, clock) as sink:  # type: ignore[arg-type]
+        report = RunReport(1.0, 0, (report_of("cam"),))
+        last = scored(0.0)
+        sink.frame(replace(last, frame=replace(last.frame, media_s=0.0)))
+        sink.tick(report)
+        assert not sink._maker._wanted, "nobody looks"
+        sink._look(Look(cameras=("cam",)), Asker("here"))
+
+        def shown(count: int) -> bool:
+            sink.tick(report)
+            return bus.sent == [("cam", "picture")] * count
+
+        assert eventually(lambda: shown(1))
+        clock.now += HELD_EVERY_S
+        assert eventually(lambda: shown(2))
+        sink.added(monitor_of("cam"))
+        clock.now += HELD_EVERY_S
+        sink.tick(report)
+        assert not sink._maker._wanted, "it is watched now, and its frames come again"
 
 
 def test_only_the_newest_frame_of_a_camera_waits_and_large_ones_become_small() -> None:
