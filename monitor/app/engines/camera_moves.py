@@ -58,6 +58,11 @@ class CameraMoves:
         """Whether a change is under way."""
         return self._round is not None or self._move is not None
 
+    @property
+    def cameras(self) -> list[str]:
+        """Names of the cameras of the run, in the order of the config."""
+        return [seat.name for seat in self._front.seats]
+
     def reload(self, settings: MonitorConfig, sources: Sequence[CarriedSource], done: Reloaded) -> None:
         """Watch these sources with these settings: all engines take their part, or none does. Not while ``busy``.
 

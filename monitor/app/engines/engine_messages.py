@@ -277,6 +277,7 @@ class Tick:
     busy_s  camera -> seconds of detector work so far
     lost    files of evidence that were lost so far
     models  ids of the models; devices: what they run on
+    done    cameras that have ended, and of which every frame is judged and told
     """
 
     depth: int
@@ -285,6 +286,7 @@ class Tick:
     lost: int
     models: tuple[str, ...]
     devices: tuple[str, ...]
+    done: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

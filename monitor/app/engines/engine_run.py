@@ -35,6 +35,7 @@ from monitor.app.engines.engine_plan import EnginePlans, planned
 from monitor.app.engines.far_stores import FarChoices, FarVerdicts
 from monitor.app.engines.relay_sink import RelaySink
 from monitor.app.engines.run_line import LogRelay, RunLine
+from monitor.app.engines.seats import OVER
 from monitor.app.moments_place import kept_for_moments, moments_folder
 from monitor.app.own_model import Relearning
 from monitor.app.planning import calibration_store, growing_plan, grown, learned, warn_of_short_footage, watching
@@ -139,7 +140,9 @@ class EngineRun:
         evidence = EvidenceSink(settings.evidence, stop=self._hurried, kept_s=kept_for_moments(settings))
         self._evidence = evidence
         names = evidence.names if settings.evidence.enabled else lambda _: ()
-        self._relay = RelaySink(self._wire, names, self._figures, lambda name: self._watching.counted_of(name))
+        self._relay = RelaySink(
+            self._wire, names, self._figures, lambda name: self._watching.counted_of(name), done=self._done
+        )
         sinks: list[Sink] = [self._relay]
         self._teacher: Teacher | None = None
         if task.teaches:
@@ -238,6 +241,11 @@ class EngineRun:
         models = [member.camera.model for member in self._fleet if member.monitor is not None]
         devices = sorted({detector.device for model in models for detector in model.detectors})
         return self._evidence.disk.lost, tuple(sorted({model.id for model in models})), tuple(devices)
+
+    def _done(self) -> frozenset[str]:
+        """The cameras that have ended, and of which every frame is judged and told."""
+        over = (member for member in self._fleet if member.feed.status.state in OVER and member.all_judged)
+        return frozenset(member.name for member in over if member.monitor is None or not member.monitor.alarmed)
 
     def _growing_plan(self, monitor: CameraMonitor) -> GrowingPlan | None:
         member = self._fleet.get(monitor.camera)

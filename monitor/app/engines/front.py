@@ -233,6 +233,9 @@ class Front:
         self.loads.take(tick.busy_s, self._clock())
         for report in tick.cameras:
             self.telling.report(engine, report)
+        for name in tick.done:
+            if (seat := self.seats.of_engine(engine, name)) is not None:
+                seat.done = True
 
     def _take_left(self, engine: int, left: Left) -> None:
         seat = self.seats.of_engine(engine, left.camera)

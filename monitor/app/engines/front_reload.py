@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
@@ -55,12 +55,13 @@ class FrontReload:
                 return
             settings, sources = self._found
             before = moves.settings
+            order = [*(source.name for source in sources), *moves.cameras]
 
             def done(applied: Sequence[Applied], error: MonitorError | None) -> None:
                 if error is not None:
                     self._refused(error)
                 else:
-                    tell_reload(_together(applied), used_later(before, settings), config=self._path is not None)
+                    tell_reload(_together(applied, order), used_later(before, settings), config=self._path is not None)
 
             moves.reload(settings, [CarriedSource.of(source) for source in sources], done)
 
@@ -83,13 +84,22 @@ class FrontReload:
         return status.st_mtime_ns, status.st_size
 
 
-def _together(applied: Sequence[Applied]) -> Exchanged:
-    """What all engines have done. Each names the settings that have changed, so these are named once."""
+def _together(applied: Sequence[Applied], order: Sequence[str]) -> Exchanged:
+    """What all engines have done, whichever was first. Each names the changed settings, so these are named once.
+
+    order: names of all cameras, in the order in which they are told
+    """
     changes = list(dict.fromkeys(change for each in applied for change in each.changes.split(", ") if change))
+
+    place = {name: number for number, name in reversed(list(enumerate(order)))}
+
+    def told(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(names, key=lambda name: place.get(name, len(order))))
+
     return Exchanged(
-        tuple(name for each in applied for name in each.added),
-        tuple(name for each in applied for name in each.removed),
-        tuple(name for each in applied for name in each.changed),
+        told(name for each in applied for name in each.added),
+        told(name for each in applied for name in each.removed),
+        told(name for each in applied for name in each.changed),
         sum(each.unchanged for each in applied),
         ", ".join(changes),
     )

@@ -47,6 +47,7 @@ class RelaySink(Sink):
     evidence  returns the names of the evidence files of an alert's event
     figures   returns what else belongs into each Tick: (lost files of evidence, ids of models, devices)
     counted   returns what was counted of a camera's alarms, oldest first
+    done      returns the cameras that have ended, and of which every frame is judged
     """
 
     def __init__(
@@ -56,9 +57,10 @@ class RelaySink(Sink):
         figures: Callable[[], tuple[int, tuple[str, ...], tuple[str, ...]]],
         counted: Callable[[str], Sequence[tuple[float, int, float]]],
         clock: Callable[[], float] = time.monotonic,
+        done: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._wire, self._evidence, self._figures, self._counted = wire, evidence, figures, counted
-        self._clock = clock
+        self._clock, self._done = clock, done
         self._leases: dict[str, Lease] = {}
         self._seq: dict[str, int] = {}
         self._events: dict[str, int] = {}
@@ -159,7 +161,8 @@ class RelaySink(Sink):
         self._flush()
         lost, models, devices = self._figures()
         self._wire.send(
-            Tick(report.queue_depth, report.cameras, dict(self._busy_s), lost, models, devices), droppable=True
+            Tick(report.queue_depth, report.cameras, dict(self._busy_s), lost, models, devices, self._done()),
+            droppable=True,
         )
         self._wire.flush()
 

@@ -31,6 +31,7 @@ class Seat:
     told_s   stream time of its last score that was told; a file that begins anew is silent until then
     counted  what was counted of its alarms before its present lease
     open     the last step of its open event; None without one
+    done     whether every frame is judged and told, because its source has ended
     """
 
     carried: CarriedSource
@@ -45,6 +46,7 @@ class Seat:
     report: CameraReport | None = None
     open: CarriedAlert | None = None
     moving: bool = False
+    done: bool = False
     first_counted: Counted = field(default=())
 
     @property
@@ -59,8 +61,8 @@ class Seat:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes from it."""
-        return self.report is not None and self.report.state in OVER
+        """Whether nothing more comes from it. A file may have ended while its last frames are still to be judged."""
+        return self.done and self.report is not None and self.report.state in OVER
 
 
 class Seats:
@@ -96,6 +98,7 @@ class Seats:
     def place(self, seat: Seat, engine: int) -> Lease:
         """Lease a camera to an engine: only what that engine sends of it counts from now on."""
         self._epochs += 1
+        seat.done = False
         seat.again = not seat.live and (seat.seq > 0 or seat.told_s > -math.inf)
         seat.engine, seat.epoch = engine, self._epochs
         if seat.live:

@@ -253,6 +253,15 @@ def test_a_file_of_a_killed_engine_gives_each_score_and_each_step_once() -> None
     assert lab.heard.joined == whole.heard.joined
 
 
+def test_a_file_that_has_ended_is_watched_again_unless_every_frame_of_it_was_judged() -> None:
+    for done, again in ((frozenset[str](), [["file"]]), (frozenset({"file"}), [])):
+        lab = Lab("file", live=False)
+        lab.say(1, Ready(0), Tick(0, (report_of("file", CameraState.ENDED),), {}, 0, (), (), done))
+        lab.kill(1)
+        lab.front.tick()
+        assert [cameras for _, cameras, _, _ in lab.started[1:]] == again
+
+
 @pytest.mark.parametrize("live", [True, False])
 def test_what_is_counted_of_a_camera_s_alarms_is_published_once_although_its_engine_was_killed(live: bool) -> None:
     def counting(lab: Lab, engine: int, alarms: int, seconds: float) -> None:
