@@ -33,7 +33,7 @@ class RunMemory:
     known       whether a camera is watched now
     learning    whether it learns its first model now
     forgotten   called after a camera's verdicts or thresholds are gone: (camera, whether its thresholds are)
-    moments     forgets the moments of a time: (camera, from, to)
+    moments     forgets the moments of a time: (camera, from, to); may return a function that says whether it has
     memories    forgets its growing memory
     choices     forgets what was chosen for it
     ledger      what receivers remember
@@ -43,9 +43,9 @@ class RunMemory:
     known: Callable[[str], bool] = lambda _: False
     learning: Callable[[str], bool] = lambda _: False
     forgotten: Callable[[str, bool], None] = lambda *_: None
-    moments: Callable[[str, float, float], None] = lambda *_: None
+    moments: Callable[[str, float, float], Gone | None] = lambda *_: None
     memories: Callable[[str], None] = lambda _: None
-    choices: Callable[[str], None] | None = None
+    choices: Callable[[str], object] | None = None
     ledger: Ledger | None = None
     deliveries: list[Callable[[str], Gone]] = field(default_factory=list)
 
@@ -78,8 +78,8 @@ class Forgetter:
                 places.evidence, *time_span, delete=delete, whole=whole and self._at_rest
             )
         if "moments" in request.what:
-            if delete:
-                run.moments(*time_span)
+            if delete and (gone := run.moments(*time_span)) is not None:
+                yield from _until([gone])
             counts["moment file"] = yield from camera_traces.dated_files(
                 places.moments, *time_span, delete=delete, whole=whole
             )

@@ -20,8 +20,9 @@ from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
 from monitor.app.camera_adding import CameraAdding
 from monitor.app.camera_control import CameraControl
-from monitor.app.changed_run import ChangedRun
+from monitor.app.changed_run import ChangedRun, FleetCameras
 from monitor.app.chooser import Chooser
+from monitor.app.choosing import Choosing
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
@@ -291,13 +292,15 @@ class Session:
                 sinks.append(self._teacher)
             if publisher.control is not None:
                 sinks.append(previews := stack.enter_context(PreviewSink(publisher)))
-                previews.serve_at(publisher.desk)
+                previews.leases.serve_at(publisher.desk)
             if settings.choices is not None:
                 what_if = None if self._teacher is None else self._teacher.what_if
-                self._chooser = Chooser(settings.choices, self.fleet, self._current, self._retitle, what_if)
-                self._chooser.serve_at(publisher.desk)
-                self._memory.choices = self._chooser.forget
-                run = ChangedRun(settings.choices, self.fleet, self._current, self._reloader)
+                self._chooser = Chooser(self.fleet, self._current, self._retitle)
+                cameras = FleetCameras(self.fleet, self._current)
+                run = ChangedRun(settings.choices, cameras, self._current, self._reloader)
+                choosing = Choosing(run, what_if, self._chooser.chosen)
+                choosing.serve_at(publisher.desk)
+                self._memory.choices = choosing.forget
                 sinks.append(control := CameraControl(run))
                 control.serve_at(publisher.desk)
                 CameraAdding(run).serve_at(publisher.desk)

@@ -23,7 +23,7 @@ class _Prepared:
     plan: Plan
     settings: MonitorConfig
     cameras: Sequence[Camera]
-    changes: int  # of the fleet, when the plan was begun
+    changes: tuple[int, int]  # of the fleet and of the choices, when the plan was begun
 
 
 def planned(
@@ -65,6 +65,15 @@ class EnginePlans:
         self._wanted: Plan | None = None
         self._prepared: _Prepared | None = None
         self._promised = self._permitted = False
+        self._choices = 0
+
+    def outdated(self) -> None:
+        """What people have chosen has changed: a plan that is prepared does not know it."""
+        self._choices += 1
+
+    @property
+    def _changes(self) -> tuple[int, int]:
+        return self._fleet.changes, self._choices
 
     def take(self, plan: Plan) -> None:
         """Prepare a plan. It replaces one that was not carried out."""
@@ -92,7 +101,7 @@ class EnginePlans:
         plan, ready = self._wanted, self._prepared
         if plan is None:
             return None
-        if ready is None or ready.plan is not plan or ready.changes != self._fleet.changes:
+        if ready is None or ready.plan is not plan or ready.changes != self._changes:
             self._start(plan)  # also if a camera has learned meanwhile, which the plan does not know
             return None
         if not self._promised:
@@ -101,7 +110,7 @@ class EnginePlans:
         return self._carry_out(ready) if self._permitted else None
 
     def _start(self, plan: Plan) -> None:
-        changes = self._fleet.changes
+        changes = self._changes
 
         def read() -> None:
             with quick_switching():  # cameras are watched meanwhile

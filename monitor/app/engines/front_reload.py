@@ -37,6 +37,19 @@ class FrontReload:
         self._seen = self._stamp()
         self._stage: Stage | None = None
         self._found: tuple[MonitorConfig, Sequence[Source]] | None = None
+        self.refusal = ""
+        """Why the last reload was refused, in words; "" if it was carried out."""
+        self._asked = self._serving = self._served = 0
+
+    def ask(self) -> int:
+        """Read everything again. Main thread only. Returns a number for ``is_done``."""
+        self._asked += 1
+        self.requested.set()
+        return self._asked
+
+    def is_done(self, asked: int) -> bool:
+        """Whether a reload that began after ``ask`` has been carried out or refused: see ``refusal``."""
+        return self._served >= asked
 
     def tick(self, moves: CameraMoves) -> None:
         """Start a requested reload, or hand over one that has been read."""
@@ -45,13 +58,14 @@ class FrontReload:
             self.requested.set()
         if self._stage is None and self.requested.is_set() and not moves.busy:
             self.requested.clear()
-            self._found = None
+            self._found, self._serving = None, self._asked
             self._stage = Stage("reload", self._read, lambda _: None)
             self._stage.start()
         elif self._stage is not None and not self._stage.alive and not moves.busy:
             error, self._stage = self._stage.error, None
+            serving = self._serving
             if self._found is None:
-                self._refused(error)
+                self._refused(error, serving)
                 return
             settings, sources = self._found
             before = moves.settings
@@ -59,8 +73,9 @@ class FrontReload:
 
             def done(applied: Sequence[Applied], error: MonitorError | None) -> None:
                 if error is not None:
-                    self._refused(error)
+                    self._refused(error, serving)
                 else:
+                    self.refusal, self._served = "", serving
                     tell_reload(_together(applied, order), used_later(before, settings), config=self._path is not None)
 
             moves.reload(settings, [CarriedSource.of(source) for source in sources], done)
@@ -68,10 +83,11 @@ class FrontReload:
     def _read(self) -> None:
         self._found = self._find()
 
-    def _refused(self, error: Exception | None) -> None:
+    def _refused(self, error: Exception | None, serving: int) -> None:
         what = str(error) if isinstance(error, MonitorError) else f"{type(error).__name__}: {error}"
         refused = "reload" if self._path is None else "config"
         previous = "as it is" if self._path is None else "with the previous one"
+        self.refusal, self._served = redact(what), serving
         log.error("%s refused, the run continues %s: %s", refused, previous, redact(what))
 
     def _stamp(self) -> tuple[int, int] | None:

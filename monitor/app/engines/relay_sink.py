@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from monitor.alerts.previews import Kind
 from monitor.app.engines.carried_alerts import carried_frame, carried_judgement, without_pictures
 from monitor.app.engines.engine_messages import (
     CarriedFrame,
+    Facts,
     HealthTold,
     Joined,
     Lease,
     Left,
     MomentTold,
+    PreviewTold,
     Removed,
     Scale,
     Scores,
@@ -69,6 +72,7 @@ class RelaySink(Sink):
         self._judged: list[tuple[CarriedFrame, tuple[Any, ...]]] = []
         self._first_at = 0.0
         self._busy_s: dict[str, float] = {}
+        self._facts: dict[str, Facts] = {}
 
     def lease(self, leases: Sequence[Lease]) -> None:
         """These cameras are watched from their next ``added`` on; a camera that is watched already keeps its counts."""
@@ -149,8 +153,25 @@ class RelaySink(Sink):
         lease = self._leases.get(camera) or Lease(camera, 0)
         events = self._events.pop(camera, lease.events)
         self._wire.send(Left(camera, tuple(self._counted(camera)), events))
-        for known in (self._leases, self._seq, self._acked, self._busy_s, self._scales):
+        for known in (self._leases, self._seq, self._acked, self._busy_s, self._scales, self._facts):
             known.pop(camera, None)
+
+    def facts(self, facts: Iterable[Facts]) -> None:
+        """Tell what has changed."""
+        for each in facts:
+            if self._facts.get(each.camera) != each:
+                self._facts[each.camera] = each
+                self._wire.send(each)
+
+    def preview_wanted(self, camera: str, kind: Kind) -> bool:  # noqa: ARG002
+        """See PreviewOut: the run asks only for pictures that somebody gets."""
+        return True
+
+    def publish_preview(
+        self, camera: str, kind: Kind, jpeg: bytes, size: tuple[int, int], *, captured_at: float, score: float
+    ) -> None:
+        """Send a live picture."""
+        self._wire.send(PreviewTold(camera, kind, jpeg, size, captured_at, score), droppable=True)
 
     def moment(self, camera: str, body: Mapping[str, Any], jpeg: bytes | None) -> None:
         """Send one of the most unusual moments of a day."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from monitor.app.engines.carried_alerts import CarriedAlert
 from monitor.app.engines.carried_sources import CarriedSource
-from monitor.app.engines.engine_messages import Lease, Step
+from monitor.app.engines.engine_messages import Facts, Lease, Step
 from monitor.judging.fusion import ModelScale
 from monitor.reports import CameraReport
 from monitor.states import CameraState
@@ -32,6 +32,9 @@ class Seat:
     counted  what was counted of its alarms before its present lease
     open     the last step of its open event; None without one
     done     whether every frame is judged and told, because its source has ended
+    wanted   whether the last reload has it, also one that is not carried out yet
+    leaving  whether a reload has removed it; its engine still writes what it knows of it
+    facts    what requests need to know of it; None: not known at the moment
     """
 
     carried: CarriedSource
@@ -47,6 +50,9 @@ class Seat:
     open: CarriedAlert | None = None
     moving: bool = False
     done: bool = False
+    wanted: bool = True
+    leaving: bool = False
+    facts: Facts | None = None
     first_counted: Counted = field(default=())
 
     @property
@@ -98,7 +104,7 @@ class Seats:
     def place(self, seat: Seat, engine: int) -> Lease:
         """Lease a camera to an engine: only what that engine sends of it counts from now on."""
         self._epochs += 1
-        seat.done = False
+        seat.done, seat.facts = False, None
         seat.again = not seat.live and (seat.seq > 0 or seat.told_s > -math.inf)
         seat.engine, seat.epoch = engine, self._epochs
         if seat.live:

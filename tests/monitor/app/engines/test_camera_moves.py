@@ -86,6 +86,9 @@ def test_a_camera_is_watched_again_if_one_of_the_two_engines_ends_while_it_moves
         lab.say(1, Left("a", (), 0))
         lab.kill(2)
     lab.front.tick()
+    assert lab.moves.busy, "an engine starts"
+    for number, *_ in lab.started[2:]:
+        lab.say(number, Ready(0))
     assert not lab.moves.busy
     started = [name for _, cameras, _, _ in lab.started[2:] for name in cameras]
     assert sorted(started) == (["a", "c"] if moment != "arrives" else ["a", "b", "d"])

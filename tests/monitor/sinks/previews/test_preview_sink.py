@@ -95,12 +95,12 @@ def test_an_unknown_camera_is_named(lab: LookedAt) -> None:
 
 def test_a_lease_ends_and_a_camera_that_is_removed_shows_nothing() -> None:
     clock, bus = Clock(), Bus()
-    with PreviewSink(bus, clock) as sink:  # type: ignore[arg-type]
+    with PreviewSink(bus, clock) as sink:
         report = RunReport(1.0, 0, (report_of("cam"), report_of("yard")))
         sink.tick(report)
         sink.frame(scored(0.0))
         assert not sink._maker._wanted
-        sink._look(Look(cameras=("cam",)), Asker("here"))
+        sink.leases._look(Look(cameras=("cam",)), Asker("here"))
         sink.frame(scored(0.1))
         assert eventually(lambda: bool(sink._maker._made))
         sink.tick(report)
@@ -109,10 +109,10 @@ def test_a_lease_ends_and_a_camera_that_is_removed_shows_nothing() -> None:
         clock.now += LEASE_S
         sink.tick(report)
         sink.frame(scored(0.3))
-        sink._look(Look(cameras=("cam",)), Asker("here"))
+        sink.leases._look(Look(cameras=("cam",)), Asker("here"))
         sink.removed("cam")
         sink.frame(scored(0.4))
-        assert not sink._leases
+        assert not sink.leases.places
         assert not sink._maker._wanted
     assert bus.sent == [("cam", "picture")]
 
