@@ -132,9 +132,8 @@ class Session:
             self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
         self._learning = Learning((), lambda plan: learned(plan, self._current()), current=self._current)
         memories = settings.journal.path.parent / MEMORIES
-        self.growing = Growing(memories, lambda plan: grown(plan, self._current()), self._current)
-        """The memories that grow; ``judged_normal`` tells them what someone has judged."""
-        self._memory = RunMemory(memories=self.growing.forget)
+        self._growing = Growing(memories, lambda plan: grown(plan, self._current()), self._current)
+        self._memory = RunMemory(memories=self._growing.forget)
         self.stop = threading.Event()
 
     @property
@@ -174,7 +173,7 @@ class Session:
                     self._chooser.tick()
                 if self._teacher is not None:
                     self._teacher.apply()
-                self.growing.tick(self._adopt)
+                self._growing.tick(self._adopt)
 
             try:
                 report = watch.run(self.stop, self._options.duration_s, on_tick)
@@ -312,7 +311,7 @@ class Session:
         sinks.append(recorder)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
         if self._judge is None:
-            sinks.append(stack.enter_context(GrowingSink(self.growing, self._growing_plan)))
+            sinks.append(stack.enter_context(GrowingSink(self._growing, self._growing_plan)))
         if settings.metrics.enabled:
             given = dict if self._teacher is None else self._teacher.given.copy
             sinks.append(serve_metrics(settings, stack, journal, losses(settings, evidence, sinks), given))
