@@ -85,17 +85,14 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Apply:
-    """Carry out a plan that the engine has reported as ready."""
+class Decided:
+    """What becomes of a plan that the engine has reported as ready.
+
+    carry_out  True: carry it out; False: forget it, because another engine has refused its part
+    """
 
     number: int
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Forget a plan: another engine has refused its part."""
-
-    number: int
+    carry_out: bool
 
 
 @dataclass(frozen=True)

@@ -79,13 +79,13 @@ class EnginePlans:
         """Prepare a plan. It replaces one that was not carried out."""
         self._wanted, self._promised, self._permitted = plan, False, False
 
-    def permit(self, number: int) -> None:
-        """Carry the plan out as soon as it is prepared."""
-        self._permitted = self._wanted is not None and self._wanted.number == number
-
-    def drop(self, number: int) -> None:
-        """Forget the plan."""
-        if self._wanted is not None and self._wanted.number == number:
+    def decided(self, number: int, *, carry_out: bool) -> None:
+        """Carry the plan out as soon as it is prepared, or forget it."""
+        if self._wanted is None or self._wanted.number != number:
+            return
+        if carry_out:
+            self._permitted = True
+        else:
             self._wanted = None
 
     def tick(self) -> Ready | Refused | Applied | None:

@@ -20,10 +20,9 @@ from monitor.app.choosing import Choosing
 from monitor.app.config import MonitorConfig
 from monitor.app.engines.engine_messages import (
     Ack,
-    Apply,
     Ask,
     Chosen,
-    Drop,
+    Decided,
     Facts,
     Finished,
     ForgetParts,
@@ -193,10 +192,8 @@ class EngineRun:
                 self._relay.acknowledged(message.camera, message.epoch, message.seq)
             elif isinstance(message, Plan):
                 self._take_plan(message)
-            elif isinstance(message, Apply):
-                self._plans.permit(message.number)
-            elif isinstance(message, Drop):
-                self._plans.drop(message.number)
+            elif isinstance(message, Decided):
+                self._plans.decided(message.number, carry_out=message.carry_out)
             elif isinstance(message, Ask):
                 self._asked.append((message.number, self._desk.answer(message.payload, message.asker)))
             elif isinstance(message, Taught) and self._teacher is not None:
