@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     images = pictures(width, height)
     print(f"{given.cameras} cameras of {width}x{height}, {FPS} frames per second each; load {os.getloadavg()[0]:.1f}")
     with Publisher(ANY, ANY, ANY, ANY) as publisher, PreviewSink(publisher) as previews:
-        previews.serve_at(publisher.desk)
+        previews.leases.serve_at(publisher.desk)
         loop = Loop(publisher, previews, names, images)
         loop.part("no page", given.seconds)
         page, url = start_page(publisher, loop)

@@ -66,8 +66,8 @@ class CameraAdding:
         self._run.store.choose(name, Choice(added=link))
         said = f"{name} is added: it is watched in this run and in later ones"
         done = yield from self._run.reloaded(Done(said, {"camera": name}))
-        member = self._run.fleet.get(name)
-        if member is not None and member.monitor is None:
+        added = self._run.cameras.get(name)
+        if added is not None and added.model == "":
             return Done(f"{said}, once it has learned what is normal", done.data)
         return done
 
@@ -75,17 +75,17 @@ class CameraAdding:
         name, settings = request.camera, self._run.settings()
         self._run.check_reload()
         if self._run.store.of(name).added is None:
-            self._run.member(name)
+            self._run.camera(name)
             where = "the config file names" if name in settings.cameras else "the command that started the run names"
             raise UsageError(f"{where} {name}: remove it there")
-        if len(self._run.fleet) == 1 and self._run.fleet.get(name) is not None:
+        if [each.name for each in self._run.cameras] == [name]:
             raise UsageError(f"{name} is the only camera: add another one first, or end the run")
         self._run.store.choose(name, Choice())
         said = f"{name} is removed; its model and its events stay until they are deleted with forget"
         return (yield from self._run.reloaded(Done(said, {"camera": name})))
 
     def _check_new(self, name: str) -> None:
-        if self._run.fleet.get(name) is not None or name in self._run.settings().cameras:
+        if self._run.cameras.get(name) is not None or name in self._run.settings().cameras:
             raise UsageError(f"there is a camera {name} already: choose another name")
         if len(self._run.store.added) >= MOST_ADDED:
             raise UsageError(f"{MOST_ADDED} cameras have been added already: put some into the config file")

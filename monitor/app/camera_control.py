@@ -11,12 +11,11 @@ from pydantic import ValidationError
 
 from monitor.alerts.control import Cameras, Mask, Pause, Relearn, Zone
 from monitor.alerts.control_desk import Asker, Desk, Done, Steps
-from monitor.app.changed_run import ChangedRun
+from monitor.app.changed_run import ChangedRun, RunCamera
 from monitor.app.choice_store import Choice
 from monitor.app.place_config import MOST_PLACES, MaskConfig, ZoneConfig, check_something_is_left
 from monitor.app.planning import newest_version
-from monitor.errors import UsageError, first_problem
-from monitor.live.fleet import Member
+from monitor.errors import RunError, UsageError, first_problem
 from monitor.live.sink import Sink
 from monitor.model.model_store import CARD_FILE, learned_folder
 from monitor.reports import CameraReport, RunReport
@@ -43,27 +42,28 @@ class CameraControl(Sink):
         """Remember how the cameras are doing, and that they have learned again."""
         self._reports = {camera.name: camera for camera in report.cameras}
         for name, choice in list(self._run.store.choices.items()):
-            member = self._run.fleet.get(name) if choice.relearn_from else None
-            if member is not None and member.monitor is not None and self._newest(name) != choice.relearn_from:
+            camera = self._run.cameras.get(name) if choice.relearn_from else None
+            if camera is not None and camera.model and self._newest(name) != choice.relearn_from:
                 # Else, going back to that version would make it learn again.
                 self._run.store.choose(name, self._run.store.of(name).but(relearn_from=""))
 
-    def _pause(self, request: Pause, _: Asker) -> Done:
-        name = self._run.member(request.camera).name
+    def _pause(self, request: Pause, _: Asker) -> Done | Steps:
+        name = self._run.camera(request.camera).name
         self._run.store.choose(name, self._run.store.of(name).but(paused=request.paused))
-        self._run.renew(name)
         if request.paused:
             said = f"{name} is paused: nothing is scored until it is resumed, also after a restart"
         else:
             said = f"{name} is watched again"
-        return Done(said, {"camera": name, "paused": request.paused})
+        return self._run.cameras.renewed(name, Done(said, {"camera": name, "paused": request.paused}))
 
     def _relearn(self, request: Relearn, _: Asker) -> Done | Steps:
-        member, settings = self._run.member(request.camera), self._run.settings()
-        name = member.name
-        if not member.camera.own_model:
+        camera, settings = self._run.camera(request.camera), self._run.settings()
+        name = camera.name
+        if camera.model is None:
+            raise RunError(f"{name} is not watched at the moment: try again soon")
+        if not camera.own_model:
             raise UsageError(f"the config names the model of {name}: remove the setting model to let it learn")
-        if member.monitor is None:
+        if not camera.model:
             raise UsageError(f"{name} learns already")
         models = settings.of_camera(name).models_folder
         folder = learned_folder(models, name)
@@ -75,7 +75,7 @@ class CameraControl(Sink):
         self._run.check_reload()
         self._run.store.choose(name, self._run.store.of(name).but(relearn_from=newest_version(folder)))
         duration = in_words(settings.of_camera(name).learning.duration_s)
-        start = f"next {duration}" if member.camera.source.live else "beginning of the file"
+        start = f"next {duration}" if camera.live else "beginning of the file"
         said = f"{name} learns again, from the {start}; it is not watched until then, and its older versions stay"
         return self._run.reloaded(Done(said, {"camera": name}))
 
@@ -83,7 +83,7 @@ class CameraControl(Sink):
         return newest_version(self._run.settings().of_camera(name).models_folder / name)
 
     def _mask(self, request: Mask, _: Asker) -> Done | Steps:
-        name = self._run.member(request.camera).name
+        name = self._run.camera(request.camera).name
         choice = self._run.store.of(name)
         fixed = self._run.fixed(name)
         self._check_name("mask", request.name, fixed.masks if fixed else {}, choice.masks, request.polygon, name)
@@ -102,8 +102,8 @@ class CameraControl(Sink):
             )
         return self._run.reloaded(Done(said, {"camera": name, "mask": request.name}))
 
-    def _zone(self, request: Zone, _: Asker) -> Done:
-        name = self._run.member(request.camera).name
+    def _zone(self, request: Zone, _: Asker) -> Done | Steps:
+        name = self._run.camera(request.camera).name
         choice = self._run.store.of(name)
         fixed = self._run.fixed(name)
         self._check_name("zone", request.name, fixed.zones if fixed else {}, choice.zones, request.polygon, name)
@@ -112,9 +112,9 @@ class CameraControl(Sink):
             rule = {"sensitivity": request.sensitivity, "must_touch": request.must_touch, "times": request.times}
             zones[request.name] = _checked(ZoneConfig, polygon=request.polygon, **rule)
         self._run.store.choose(name, self._but(choice, name, zones=zones))
-        self._run.renew(name)
         what = "is removed" if request.polygon is None else f"holds from now on: {_rule(zones[request.name])}"
-        return Done(f"{name}: the zone {request.name} {what}", {"camera": name, "zone": request.name})
+        done = Done(f"{name}: the zone {request.name} {what}", {"camera": name, "zone": request.name})
+        return self._run.cameras.renewed(name, done)
 
     def _check_name(
         self, kind: str, place: str, fixed: dict[str, Any], chosen: dict[str, Any], polygon: object, camera: str
@@ -145,18 +145,17 @@ class CameraControl(Sink):
 
     def _list(self, request: Cameras, _: Asker) -> Done:
         if request.camera is not None:
-            self._run.member(request.camera)
-        found = [self._facts(member) for member in self._run.fleet if request.camera in (None, member.name)]
+            self._run.camera(request.camera)
+        found = [self._facts(camera) for camera in self._run.cameras if request.camera in (None, camera.name)]
         return Done(f"{len(found)} camera{'s' * (len(found) != 1)}", {"cameras": found})
 
-    def _facts(self, member: Member) -> dict[str, Any]:
-        name, settings, report = member.name, self._run.settings(), self._reports.get(member.name)
+    def _facts(self, camera: RunCamera) -> dict[str, Any]:
+        name, settings, report = camera.name, self._run.settings(), self._reports.get(camera.name)
         own, choice = self._run.fixed(name), self._run.store.of(name)
         progress = None if report is None else report.progress
-        size = member.feed.status.size
         return {
             "name": name,
-            "source": safe(member.camera.source.label),
+            "source": safe(camera.label),
             "added": name in settings.added,
             "state": None if report is None else str(report.state),
             "detail": "" if report is None else safe(report.detail),
@@ -164,13 +163,13 @@ class CameraControl(Sink):
             "learning": None
             if progress is None
             else {"share": progress.fraction, "left_s": progress.left_s, "said": safe(progress.how_far)},
-            "model": "" if member.monitor is None else member.camera.model.id,
-            "may_relearn": member.camera.own_model and member.monitor is not None,
+            "model": camera.model or "",
+            "may_relearn": camera.own_model and bool(camera.model),
             "paused": choice.paused,
             "armed": choice.armed,
             "per_day": settings.budget_of(name),
             "fixed_per_day": settings.fixed_budget(name),
-            "size": None if size is None else list(size),
+            "size": None if camera.size is None else list(camera.size),
             "masks": _places(choice.masks, fixed=False) + _places(own.masks if own else {}, fixed=True),
             "zones": _places(choice.zones, fixed=False) + _places(own.zones if own else {}, fixed=True),
         }

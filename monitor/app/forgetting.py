@@ -33,7 +33,8 @@ class RunMemory:
     known       whether a camera is watched now
     learning    whether it learns its first model now
     forgotten   called after a camera's verdicts or thresholds are gone: (camera, whether its thresholds are)
-    moments     forgets the moments of a time: (camera, from, to); ``normal``: its normal pictures
+    moments     forgets the moments of a time: (camera, from, to); ``normal``: its normal pictures. Each may return a
+                function that says whether it has
     memories    forgets its growing memory
     choices     forgets what was chosen for it
     ledger      what receivers remember
@@ -43,10 +44,10 @@ class RunMemory:
     known: Callable[[str], bool] = lambda _: False
     learning: Callable[[str], bool] = lambda _: False
     forgotten: Callable[[str, bool], None] = lambda *_: None
-    moments: Callable[[str, float, float], None] = lambda *_: None
-    normal: Callable[[str, float, float], None] = lambda *_: None
+    moments: Callable[[str, float, float], Gone | None] = lambda *_: None
+    normal: Callable[[str, float, float], Gone | None] = lambda *_: None
     memories: Callable[[str], None] | None = None
-    choices: Callable[[str], None] | None = None
+    choices: Callable[[str], object] | None = None
     ledger: Ledger | None = None
     deliveries: list[Callable[[str], Gone]] = field(default_factory=list)
 
@@ -81,11 +82,12 @@ class Forgetter:
             counts["normal picture"] = yield from camera_traces.dated_files(
                 places.normal, *time_span, delete=delete, whole=whole
             )
-            if delete:
-                run.normal(*time_span)  # afterwards: it also deletes files, which would not be counted
+            # Afterwards: it also deletes files, which would not be counted.
+            if delete and (gone := run.normal(*time_span)) is not None:
+                yield from _until([gone])
         if "moments" in request.what:
-            if delete:
-                run.moments(*time_span)
+            if delete and (gone := run.moments(*time_span)) is not None:
+                yield from _until([gone])
             counts["moment file"] = yield from camera_traces.dated_files(
                 places.moments, *time_span, delete=delete, whole=whole
             )

@@ -8,10 +8,9 @@ from typing import Any
 
 from monitor.alerts.control import RollBack, Versions
 from monitor.alerts.control_desk import WAITING, Asker, Desk, Done, Steps
-from monitor.app.changed_run import ChangedRun
+from monitor.app.changed_run import ChangedRun, RunCamera
 from monitor.errors import ModelError, MonitorError, RunError, UsageError
 from monitor.learning.grown_version import roll_back
-from monitor.live.fleet import Member
 from monitor.model.model_store import CARD_FILE, LARGEST_CARD, parse_card
 from monitor.model.model_versions import version_folders
 from monitor.reading import read_file
@@ -35,22 +34,23 @@ class ModelControl:
 
     def _list(self, request: Versions, _: Asker) -> Done:
         if request.camera is not None:
-            self._run.member(request.camera)
-        found = [self._facts(member) for member in self._run.fleet if request.camera in (None, member.name)]
+            self._run.camera(request.camera)
+        found = [self._facts(camera) for camera in self._run.cameras if request.camera in (None, camera.name)]
         count = sum(len(each["versions"]) for each in found)
         return Done(f"{count} version{'s' * (count != 1)} of models", {"cameras": found})
 
-    def _facts(self, member: Member) -> dict[str, Any]:
-        folder, why_not = self._folder(member.name), ""
-        used = "" if member.monitor is None else member.camera.model.hash
+    def _facts(self, camera: RunCamera) -> dict[str, Any]:
+        folder, why_not = self._folder(camera), ""
+        used = (camera.model or "").rpartition("@")[2]  # the id of a model ends with the beginning of its hash
         versions = [] if folder is None else [self._card(each) for each in version_folders(folder)]
         try:
-            self._check(member)
+            self._check(camera)
         except UsageError as error:
             why_not = str(error)
         for each in versions:
-            each["used"] = each.pop("hash") == used
-        return {"name": member.name, "versions": versions, "why_not": safe(why_not)}
+            of_run = each.pop("hash")
+            each["used"] = bool(used) and of_run.startswith(used)
+        return {"name": camera.name, "versions": versions, "why_not": safe(why_not)}
 
     def _card(self, version: Path) -> dict[str, Any]:
         """What a version says of itself. Fields are empty if it cannot be read."""
@@ -72,18 +72,18 @@ class ModelControl:
         except (OSError, ModelError):
             return {"version": version.name, "learned_at": "", "learned_on": "", "hash": "-"}
 
-    def _folder(self, name: str) -> Path | None:
+    def _folder(self, camera: RunCamera) -> Path | None:
         """The folder of the camera's versions; None if the config names its model."""
-        settings = self._run.settings().of_camera(name)
-        member = self._run.member(name)
-        return settings.models_folder / name if member.camera.own_model else None
+        return self._run.settings().of_camera(camera.name).models_folder / camera.name if camera.own_model else None
 
-    def _check(self, member: Member) -> Path:
+    def _check(self, camera: RunCamera) -> Path:
         """The folder whose newest version can be set aside. Raises UsageError."""
-        name, folder = member.name, self._folder(member.name)
+        name, folder = camera.name, self._folder(camera)
+        if camera.model is None:
+            raise UsageError(f"{name} is not watched at the moment: try again soon")
         if folder is None:
             raise UsageError(f"the config names the model of {name}: name the folder of another version there")
-        if member.monitor is None:
+        if not camera.model:
             raise UsageError(f"{name} learns now: wait until it has learned")
         self._run.check_reload()
         if len(version_folders(folder)) < 2:
@@ -91,10 +91,10 @@ class ModelControl:
         return folder
 
     def _roll_back(self, request: RollBack, _: Asker) -> Steps:
-        return self._going_back(self._run.member(request.camera))
+        return self._going_back(self._run.camera(request.camera))
 
-    def _going_back(self, member: Member) -> Steps:
-        name, folder = member.name, self._check(member)
+    def _going_back(self, camera: RunCamera) -> Steps:
+        name, folder = camera.name, self._check(camera)
         done: list[tuple[Path, Path]] = []
         stage = Stage(f"going back {name}", lambda: done.append(roll_back(folder)), lambda _: None)
         stage.start()  # it loads the version, which may take seconds
@@ -108,6 +108,6 @@ class ModelControl:
             raise RunError(f"the newest version of {name} cannot be set aside ({why}): check the rights of {folder}")
         ((aside, used),) = done
         said = f"{name} is watched with version {used.name} from now on; the newer one is kept as {aside.name}"
-        if self._run.settings().of_camera(name).learning.on and member.camera.source.live:
+        if self._run.settings().of_camera(name).learning.on and camera.live:
             said += "; what it watches may give a new version: learning.on = false in the config file keeps this one"
         return (yield from self._run.reloaded(Done(said, {"camera": name, "version": used.name})))

@@ -20,8 +20,9 @@ from monitor.alerts.messages import AlertMessage
 from monitor.alerts.publisher import Publisher
 from monitor.app.camera_adding import CameraAdding
 from monitor.app.camera_control import CameraControl
-from monitor.app.changed_run import ChangedRun
+from monitor.app.changed_run import ChangedRun, FleetCameras
 from monitor.app.chooser import Chooser
+from monitor.app.choosing import Choosing
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.demo import DemoJudge, result_sentence, result_table, where_pictures_are
@@ -133,9 +134,8 @@ class Session:
             self._reloader = Reloader(options.config, prepare, settings, self.fleet, follow=options.follow_config)
         self._learning = Learning((), lambda plan: learned(plan, self._current()), current=self._current)
         memories = settings.journal.path.parent / MEMORIES
-        self.growing = Growing(memories, lambda plan: grown(plan, self._current()), self._current)
-        """The memories that grow; ``judged_normal`` tells them what someone has judged."""
-        self._memory = RunMemory(memories=self.growing.forget)
+        self._growing = Growing(memories, lambda plan: grown(plan, self._current()), self._current)
+        self._memory = RunMemory(memories=self._growing.forget)
         self.stop = threading.Event()
 
     @property
@@ -175,7 +175,7 @@ class Session:
                     self._chooser.tick()
                 if self._teacher is not None:
                     self._teacher.apply()
-                self.growing.tick(self._adopt)
+                self._growing.tick(self._adopt)
 
             try:
                 report = watch.run(self.stop, self._options.duration_s, on_tick)
@@ -298,13 +298,15 @@ class Session:
                 sinks.append(self._teacher)
             if publisher.control is not None:
                 sinks.append(previews := stack.enter_context(PreviewSink(publisher)))
-                previews.serve_at(publisher.desk)
+                previews.leases.serve_at(publisher.desk)
             if settings.choices is not None:
                 what_if = None if self._teacher is None else self._teacher.what_if
-                self._chooser = Chooser(settings.choices, self.fleet, self._current, self._retitle, what_if)
-                self._chooser.serve_at(publisher.desk)
-                self._memory.choices = self._chooser.forget
-                run = ChangedRun(settings.choices, self.fleet, self._current, self._reloader)
+                self._chooser = Chooser(self.fleet, self._current, self._retitle)
+                cameras = FleetCameras(self.fleet, self._current)
+                run = ChangedRun(settings.choices, cameras, self._current, self._reloader)
+                choosing = Choosing(run, what_if, self._chooser.chosen)
+                choosing.serve_at(publisher.desk)
+                self._memory.choices = choosing.forget
                 sinks.append(control := CameraControl(run))
                 control.serve_at(publisher.desk)
                 CameraAdding(run).serve_at(publisher.desk)
@@ -317,7 +319,7 @@ class Session:
         sinks.append(recorder)
         sinks.append(stack.enter_context(CalibrationSink(calibration_store(settings))))
         if self._judge is None:
-            sinks.append(stack.enter_context(GrowingSink(self.growing, self._growing_plan)))
+            sinks.append(stack.enter_context(GrowingSink(self._growing, self._growing_plan)))
         if settings.metrics.enabled:
             given = dict if self._teacher is None else self._teacher.given.copy
             sinks.append(serve_metrics(settings, stack, journal, losses(settings, evidence, sinks), given))

@@ -134,14 +134,6 @@ class Growing:
         elif event.ended_s is not None:
             self._link.send(Message(alert.camera, "ended", {"time_s": event.ended_s}))
 
-    def judged_normal(self, camera: str, from_s: float, to_s: float) -> None:
-        """Someone has judged an event as normal: it enters the camera's memory at once.
-
-        from_s, to_s: ``started_s`` and ``ended_s`` of the event, seconds on the stream's clock of this run
-        """
-        if camera in self._cameras and self._link is not None:
-            self._link.send(Message(camera, "normal", {"from_s": from_s, "to_s": to_s}))
-
     def tick(self, adopt: Adopt) -> None:
         """Start the process again if it has died, report what it says, and take over versions."""
         self._look_at_process()

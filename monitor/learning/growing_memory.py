@@ -1,8 +1,8 @@
 """The memory of one camera that goes on learning from what it watches. Pure: no threads, no wall clock, bounded memory.
 
-What is watched enters the memory after a delay, except alarms that nobody has judged normal. So an intruder does not
-become normal while he is there. Now and then the memory gives new detectors, with the scores that each hour gets by
-what the other hours know. Memory: at most about 30 MB.
+What is watched enters the memory after a delay, except alarms. So an intruder does not become normal while he is there.
+Now and then the memory gives new detectors, with the scores that each hour gets by what the other hours know. Memory:
+at most about 30 MB.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LATE_S = 600.0  # a version waits for a calm picture for at most this long
 _CALM_S = 10.0
 _MOVED_S = 600.0
 """A camera that is reported as moved for this long has been moved for good."""
-_MOST_ODD = 20_000  # active cells of alarms that wait for a judgement: 1 MB
+
 _REGIMES = tuple(Regime)
 
 
@@ -91,8 +91,6 @@ class GrowingMemory:
         self.known_regimes = np.zeros(len(Regime), np.int64)
         self.held = HeldPieces() if self._most_bytes is None else HeldPieces(self._most_bytes)
         self.waiting: list[WaitingBlock] = []
-        self.odd: deque[tuple[float, NDArray[np.int16], NDArray[np.float16]]] = deque()
-        self._odd_cells = 0
         self.quarantine = Quarantine()
         self._front_end = self.base.stream(light=True)
         self._light = LightWatch()
@@ -177,20 +175,6 @@ class GrowingMemory:
     def alarm_ended(self, time_s: float) -> None:
         """The alarm ended; the score was high until this time of the stream."""
         self.quarantine.ended(self.clock.at(time_s))
-
-    def judged_normal(self, from_s: float, to_s: float) -> int:
-        """Someone has judged an alarm as normal: it enters the memory now. Returns how many active cells it had.
-
-        from_s, to_s  when it began and ended, on the stream's clock. An alarm of an earlier run, or of long ago, is not
-                      kept any more: it has none
-        """
-        start_s, end_s = self.clock.at(from_s) - 1e-6, self.clock.at(to_s) + 1e-6
-        chosen = [entry for entry in self.odd if start_s <= entry[0] <= end_s]
-        for at_s, cells, features in chosen:
-            self.cells.cover(cells, features.astype(np.float32), block_at(at_s))
-        self.odd = deque(entry for entry in self.odd if not start_s <= entry[0] <= end_s)
-        self._odd_cells = sum(len(cells) for _, cells, _ in self.odd)
-        return sum(len(cells) for _, cells, _ in chosen)
 
     def make(self) -> Grown:
         """New detectors from what the memory knows now. The next version is due later, also if this fails.
@@ -305,22 +289,7 @@ class GrowingMemory:
         shown = np.array([seen.odd for seen in frames if seen.picture is not None], bool)
         pictures = piece.pictures[~shown].astype(np.float32)
         block.add(piece.cells[~odd], piece.features[~odd].astype(np.float32), pictures)
-        if odd.any():
-            self._keep_odd(float(piece.times[-1]), piece, odd)
         self._enter()
-
-    def _keep_odd(self, end_s: float, piece: Piece, odd: NDArray[np.bool_]) -> None:
-        """Keep the cells of alarms for a judgement; forget the oldest if there are too many."""
-        times = piece.times[piece.frames[odd]]
-        self.keep_odd(times, piece.cells[odd], piece.features[odd])
-        while self._odd_cells > _MOST_ODD or (self.odd and self.odd[0][0] < end_s - 30 * DAY_S):
-            self._odd_cells -= len(self.odd.popleft()[1])
-
-    def keep_odd(self, times: NDArray[np.float64], cells: NDArray[np.int16], features: NDArray[np.float16]) -> None:
-        """Keep active cells (n,) of alarms, in order of time, for a judgement. times: (n,) watched seconds."""
-        for own in np.split(np.arange(len(times)), np.flatnonzero(np.diff(times)) + 1):
-            self.odd.append((float(times[own[0]]), cells[own], features[own]))
-        self._odd_cells += len(cells)
 
     def _enter(self) -> None:
         """Learn what has waited long enough."""

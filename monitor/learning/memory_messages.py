@@ -20,8 +20,7 @@ _LONGEST_LINE = 100_000
 class Message:
     """A message about a camera.
 
-    kind     begin (folder, settled_s), look (a frame), began or ended (an alarm: time_s), normal (from_s, to_s),
-             end, forget
+    kind     begin (folder, settled_s), look (a frame), began or ended (an alarm: time_s), end, forget
     payload  the pictures of a look
     """
 

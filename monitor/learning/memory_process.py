@@ -75,10 +75,6 @@ class MemoryWorker:
                 memory.alarm_began(float(message.values["time_s"]))
             elif kind == "ended":
                 memory.alarm_ended(float(message.values["time_s"]))
-            elif kind == "normal":
-                times = (float(message.values[name]) for name in ("from_s", "to_s"))
-                if not memory.judged_normal(*times):
-                    self._tell({"camera": camera, "say": "what was judged normal is not kept any more"})
         if self._clock() >= self._next_s:
             self.save()
 

@@ -118,11 +118,6 @@ def _arrays(memory: GrowingMemory) -> Arrays:
         found |= {f"waiting.{number:05d}.{name}": values for name, values in block.tensors().items()}
     for number, piece in enumerate(memory.held.pieces):
         found |= {f"piece.{number:05d}.{name}": values for name, values in piece.tensors().items()}
-    odd = list(memory.odd)
-    if odd:
-        found["odd.times"] = np.repeat(np.array([at_s for at_s, *_ in odd]), [len(cells) for _, cells, _ in odd])
-        found["odd.cells"] = np.concatenate([cells for _, cells, _ in odd])
-        found["odd.features"] = np.concatenate([features for *_, features in odd])
     return {name: np.ascontiguousarray(values) for name, values in found.items()}
 
 
@@ -151,12 +146,6 @@ def _restored(arrays: Mapping[str, NDArray[np.generic]], base: Motion, settled_s
         if len(piece.cells) and not 0 <= piece.cells.min() <= piece.cells.max() < most:
             raise ValueError("cells")
         memory.held.restore(piece)
-    if "odd.times" in arrays:
-        times, cells = np.asarray(arrays["odd.times"], np.float64), np.asarray(arrays["odd.cells"], np.int16)
-        features = np.asarray(arrays["odd.features"], np.float16)
-        if not len(times) == len(cells) == len(features) or not 0 <= cells.min() <= cells.max() < most:
-            raise ValueError("odd")
-        memory.keep_odd(times, cells, features)
     return memory
 
 

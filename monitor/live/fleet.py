@@ -72,6 +72,12 @@ class Member:
         """Judges its scores; None while it has no model."""
         return self.camera.monitor
 
+    @property
+    def all_judged(self) -> bool:
+        """Whether every frame that was read has been taken by the main loop, or was dropped."""
+        queue = self.feed.counters
+        return self.figures.seen >= queue.put - queue.dropped
+
 
 class FleetObserver(Protocol):
     """Receives the changes of a fleet: the main loop, which reports them to sinks and to learning."""

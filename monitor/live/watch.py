@@ -184,8 +184,7 @@ class Watch:
                 continue
             if state is CameraState.STALLED and not member.camera.source.live:
                 continue  # the file continues where it was: the same footage must give the same events
-            queue = member.feed.counters
-            if member.figures.seen >= queue.put - queue.dropped:
+            if member.all_judged:
                 self._close(member, monitor)
 
     def _tick(self) -> RunReport:

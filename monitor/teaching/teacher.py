@@ -175,15 +175,16 @@ class Teacher(Sink):
             {"hits": len(hit), "alarms": len(ids), "events": hit[:500]},
         )
 
-    def what_if(self, member: Member, per_day: float) -> Steps:
+    def what_if(self, camera: str, per_day: float) -> Steps:
         """Which alarms of the last 30 days another budget would have left out: each is judged again, by its chain.
 
         What a higher budget would add cannot be judged again, because it was never recorded. ``raised`` helps with
         that: the threshold in units of the present one, which moments of the ranked day can be compared with.
         """
-        monitor = member.monitor
-        if monitor is None:
-            raise UsageError(f"{member.name} is not watched now, so another budget cannot be tried: set it untried")
+        member = self._fleet.get(camera)
+        monitor = None if member is None else member.monitor
+        if member is None or monitor is None:
+            raise UsageError(f"{camera} is not watched now, so another budget cannot be tried: set it untried")
         calibration = monitor.calibration.copy(monitor.calibration.first.with_budget(per_day))
         calibration.calibrate(monitor.calibration.earned)
         ids = self._store.event_ids(member.name, time.time() - PREVIEW_DAYS * DAY_S, notified=True)

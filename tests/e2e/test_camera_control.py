@@ -6,17 +6,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-import zmq
 
-from monitor.alerts.control import AddCamera, Changes, Look, Mask, Pause, Relearn, RemoveCamera, TryCamera, Zone
-from monitor.alerts.previews import decode_preview, preview_topic
-from monitor.client.controller import Controller
-from monitor.sources.masked import GREY
+from monitor.alerts.control import AddCamera, Changes, Mask, Pause, Relearn, RemoveCamera, TryCamera, Zone
 from monitor.testing.captured import eventually
-from monitor.types import Image
+from tests.helpers.pictures_of import is_masked, seen
 from tests.helpers.real_monitor import DEADLINE_S, RealMonitor, real_monitor
 
 CORNERS = ((0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7))
@@ -32,31 +26,6 @@ def running(folder: Path) -> Iterator[RealMonitor]:
     with real_monitor(folder) as monitor:
         monitor.until_watched()
         yield monitor
-
-
-def seen(monitor: RealMonitor, camera: str = "street") -> Image:
-    """A picture that the camera shows from now on."""
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    with Controller(monitor.address.alerts) as controller, context, context.socket(zmq.SUB) as socket:
-        socket.linger = 0
-        socket.connect(str(monitor.address.scores))
-        socket.subscribe(preview_topic(camera, "picture"))
-        assert controller.ask(Look(cameras=(camera,))).reply == "ok"
-        for _ in range(3):  # one may have been made before
-            assert socket.poll(round(1000 * DEADLINE_S))
-            jpeg = decode_preview(socket.recv_multipart()).jpeg
-    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert image is not None
-    return np.asarray(image, np.uint8)
-
-
-def middle(image: Image) -> Image:
-    height, width = image.shape[:2]
-    return image[int(0.4 * height) : int(0.6 * height), int(0.4 * width) : int(0.6 * width)]
-
-
-def is_masked(image: Image) -> bool:
-    return int(np.abs(middle(image).astype(int) - GREY).max()) <= 12
 
 
 def test_a_mask_hides_its_place_and_outlives_a_reload_and_a_restart(running: RealMonitor) -> None:

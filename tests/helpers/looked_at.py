@@ -53,7 +53,7 @@ def looked_at(*, control: str | None = ANY) -> Iterator[LookedAt]:
 
     def run() -> None:
         with Publisher(ANY, ANY, ANY, control, node="lab") as publisher, PreviewSink(publisher) as sink:
-            sink.serve_at(publisher.desk)
+            sink.leases.serve_at(publisher.desk)
             monitor = monitor_of("door")
             sink.added(monitor)
             report = RunReport(1.0, 0, (report_of("door"), report_of("yard")))

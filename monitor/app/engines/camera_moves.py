@@ -49,14 +49,20 @@ class CameraMoves:
         self._move: Move | None = None
         self._reloading: tuple[MonitorConfig, Mapping[str, CarriedSource], Reloaded] | None = None
         self._joining: list[Seat] = []
+        self._wanted_before: dict[Seat, bool] = {}
         self._next_at = clock() + look_s
         front.told_plan = self._told
         front.left = self._left
 
     @property
     def busy(self) -> bool:
-        """Whether a change is under way."""
-        return self._round is not None or self._move is not None
+        """Whether a change is under way, or an engine starts."""
+        return self._round is not None or self._move is not None or self._front.starting
+
+    @property
+    def cameras(self) -> list[str]:
+        """Names of the cameras of the run, in the order of the config."""
+        return [seat.name for seat in self._front.seats]
 
     def reload(self, settings: MonitorConfig, sources: Sequence[CarriedSource], done: Reloaded) -> None:
         """Watch these sources with these settings: all engines take their part, or none does. Not while ``busy``.
@@ -74,6 +80,9 @@ class CameraMoves:
                 new.append(carried)
             elif seat.engine in parts:
                 parts[seat.engine].append(carried)
+        self._wanted_before = {seat: seat.wanted for seat in seats}
+        for seat in seats:
+            seat.wanted = seat.name in wanted
         self._reloading = settings, wanted, done
         if not running:
             self._finish_reload(())
@@ -168,12 +177,16 @@ class CameraMoves:
             self.settings = settings
             for seat in self._front.seats:
                 if seat.name in wanted:
-                    seat.carried = wanted[seat.name]
+                    seat.carried, seat.leaving = wanted[seat.name], False
                 elif seat.engine not in self._front.running:  # its engine is gone, so nobody else says it
                     self._front.telling.forget(seat)
+                else:
+                    seat.leaving = True
         else:
             for seat in joining:
                 self._front.seats.remove(seat.name)
+            for seat, before in self._wanted_before.items():
+                seat.wanted = before
         done(applied, error)
 
     def _open(self, sources: Sequence[CarriedSource]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.alerts.control_desk import Asker
+from monitor.alerts.previews import Kind
 from monitor.app.choice_store import Choice
 from monitor.app.config import MonitorConfig
 from monitor.app.engines.carried_sources import CarriedSource
@@ -23,6 +24,7 @@ from monitor.judging.fusion import ModelScale
 from monitor.judging.live_calibration import LiveCalibration
 from monitor.reports import CameraReport
 from monitor.scores.smoothing import SmoothingSettings
+from monitor.sinks.previews.preview_leases import Place
 from monitor.types import Health
 
 
@@ -83,17 +85,14 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Apply:
-    """Carry out a plan that the engine has reported as ready."""
+class Decided:
+    """What becomes of a plan that the engine has reported as ready.
+
+    carry_out  True: carry it out; False: forget it, because another engine has refused its part
+    """
 
     number: int
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Forget a plan: another engine has refused its part."""
-
-    number: int
+    carry_out: bool
 
 
 @dataclass(frozen=True)
@@ -144,15 +143,60 @@ class Forgotten:
 
 
 @dataclass(frozen=True)
-class ForgottenPictures:
-    """Normal pictures of this time are deleted. Times: unix seconds."""
+class ForgetParts:
+    """Forget what the engine holds of a camera, whether it watches it or not; answered by an empty ``Replied``.
 
+    moments  (from, to), unix seconds: also its moments of this time; None: none of them
+    normal   (from, to), unix seconds: also its normal pictures of this time; None: none of them
+    memory   True: also its growing memory
+    """
+
+    number: int
     camera: str
-    from_at: float
-    to_at: float
+    moments: tuple[float, float] | None = None
+    normal: tuple[float, float] | None = None
+    memory: bool = False
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What people have chosen for a camera from now on. Answered by an empty ``Replied`` once it holds."""
+
+    number: int
+    camera: str
+    choice: Choice
+
+
+@dataclass(frozen=True)
+class Show:
+    """Send live pictures of these places, and of no others, until the next message of this kind."""
+
+    places: frozenset[Place]
 
 
 # From an engine to the run
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What requests need to know of a camera, told whenever it has changed. Fields as of RunCamera."""
+
+    camera: str
+    own_model: bool
+    model: str
+    size: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class PreviewTold:
+    """See Publisher.publish_preview."""
+
+    camera: str
+    kind: Kind
+    jpeg: bytes
+    size: tuple[int, int]
+    captured_at: float
+    score: float
 
 
 @dataclass(frozen=True)
@@ -288,6 +332,7 @@ class Tick:
     busy_s  camera -> seconds of detector work so far
     lost    files of evidence that were lost so far
     models  ids of the models; devices: what they run on
+    done    cameras that have ended, and of which every frame is judged and told
     """
 
     depth: int
@@ -296,6 +341,7 @@ class Tick:
     lost: int
     models: tuple[str, ...]
     devices: tuple[str, ...]
+    done: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -318,7 +364,7 @@ class LogLine:
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a method of one of the run's stores: ``verdicts`` or ``choices``. The engine waits for the answer."""
+    """A call of a method of one of the run's stores, such as ``verdicts``. The engine waits for the answer."""
 
     number: int
     store: str
@@ -329,7 +375,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Replied:
-    """The reply to a client's request, as on the control socket."""
+    """The reply to a client's request, as on the control socket; empty for what needs no words."""
 
     number: int
     payload: bytes

@@ -23,7 +23,7 @@ class _Prepared:
     plan: Plan
     settings: MonitorConfig
     cameras: Sequence[Camera]
-    changes: int  # of the fleet, when the plan was begun
+    changes: tuple[int, int]  # of the fleet and of the choices, when the plan was begun
 
 
 def planned(
@@ -65,18 +65,27 @@ class EnginePlans:
         self._wanted: Plan | None = None
         self._prepared: _Prepared | None = None
         self._promised = self._permitted = False
+        self._choices = 0
+
+    def outdated(self) -> None:
+        """What people have chosen has changed: a plan that is prepared does not know it."""
+        self._choices += 1
+
+    @property
+    def _changes(self) -> tuple[int, int]:
+        return self._fleet.changes, self._choices
 
     def take(self, plan: Plan) -> None:
         """Prepare a plan. It replaces one that was not carried out."""
         self._wanted, self._promised, self._permitted = plan, False, False
 
-    def permit(self, number: int) -> None:
-        """Carry the plan out as soon as it is prepared."""
-        self._permitted = self._wanted is not None and self._wanted.number == number
-
-    def drop(self, number: int) -> None:
-        """Forget the plan."""
-        if self._wanted is not None and self._wanted.number == number:
+    def decided(self, number: int, *, carry_out: bool) -> None:
+        """Carry the plan out as soon as it is prepared, or forget it."""
+        if self._wanted is None or self._wanted.number != number:
+            return
+        if carry_out:
+            self._permitted = True
+        else:
             self._wanted = None
 
     def tick(self) -> Ready | Refused | Applied | None:
@@ -92,7 +101,7 @@ class EnginePlans:
         plan, ready = self._wanted, self._prepared
         if plan is None:
             return None
-        if ready is None or ready.plan is not plan or ready.changes != self._fleet.changes:
+        if ready is None or ready.plan is not plan or ready.changes != self._changes:
             self._start(plan)  # also if a camera has learned meanwhile, which the plan does not know
             return None
         if not self._promised:
@@ -101,7 +110,7 @@ class EnginePlans:
         return self._carry_out(ready) if self._permitted else None
 
     def _start(self, plan: Plan) -> None:
-        changes = self._fleet.changes
+        changes = self._changes
 
         def read() -> None:
             with quick_switching():  # cameras are watched meanwhile

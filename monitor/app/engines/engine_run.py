@@ -13,21 +13,25 @@ from collections import deque
 from collections.abc import Generator
 from contextlib import ExitStack
 
-from monitor.alerts.control_desk import Desk
+from monitor.alerts.control_desk import Desk, Done
+from monitor.app.changed_run import ChangedRun, FleetCameras
 from monitor.app.chooser import Chooser
+from monitor.app.choosing import Choosing
 from monitor.app.config import MonitorConfig
 from monitor.app.engines.engine_messages import (
     Ack,
-    Apply,
     Ask,
-    Drop,
+    Chosen,
+    Decided,
+    Facts,
     Finished,
+    ForgetParts,
     Forgotten,
-    ForgottenPictures,
     Plan,
     Ready,
     Refused,
     Replied,
+    Show,
     Stop,
     Task,
     Taught,
@@ -36,6 +40,7 @@ from monitor.app.engines.engine_plan import EnginePlans, planned
 from monitor.app.engines.far_stores import FarChoices, FarVerdicts
 from monitor.app.engines.relay_sink import RelaySink
 from monitor.app.engines.run_line import LogRelay, RunLine
+from monitor.app.engines.seats import OVER
 from monitor.app.moments_place import kept_for_moments, moments_folder
 from monitor.app.normal_place import normal_sink
 from monitor.app.own_model import Relearning
@@ -53,6 +58,7 @@ from monitor.sinks.calibration_sink import CalibrationSink
 from monitor.sinks.evidence.evidence_sink import EvidenceSink
 from monitor.sinks.growing_sink import GrowingSink
 from monitor.sinks.moments.moments_sink import MomentsSink
+from monitor.sinks.previews.preview_sink import PreviewSink
 from monitor.state_folder import MEMORIES
 from monitor.teaching.teacher import Teacher
 
@@ -70,7 +76,7 @@ class EngineRun:
     def __init__(self, line: RunLine, task: Task, logs: LogRelay) -> None:
         self._line, self._task, self._logs = line, task, logs
         self._wire = line.wire
-        self._choices = FarChoices(task.choices, self._line.call)
+        self._choices = FarChoices(task.choices)
         self._settings = task.plan.settings.with_choices(self._choices)
         self._desk = Desk(self._settings.node, task.epoch)
         self._asked: deque[tuple[int, Generator[bool | None, None, bytes]]] = deque()
@@ -110,20 +116,24 @@ class EngineRun:
             counted = {lease.camera: lease.counted for lease in task.plan.leases}
             self._watching = Watch(self._fleet, sinks, learning=learning, counted=counted)
             self._plans = EnginePlans(self._fleet, self._prepare, self._begin_plan)
-            chooser = Chooser(self._choices, self._fleet, lambda: self._settings)
-            chooser.serve_at(self._desk)
+            self._cameras = FleetCameras(self._fleet, lambda: self._settings)
+            self._chooser = Chooser(self._fleet, lambda: self._settings)
             if self._teacher is not None:
+                run = ChangedRun(self._choices, self._cameras, lambda: self._settings, None)
+                Choosing(run, self._teacher.what_if).serve_at(self._desk)  # the run asks for previews only
                 self._teacher.apply()  # before the first frame
             self._wire.send(Ready(task.plan.number))
 
             def on_tick() -> None:
                 self._obey()
-                if (told := self._plans.tick()) is not None:
+                told = self._plans.tick()
+                self._relay.facts(self._facts())  # before the run hears that a plan is carried out
+                if told is not None:
                     self._leaving |= dict.fromkeys(getattr(told, "removed", ()), time.monotonic() + WRITTEN_S)
                     self._wire.send(told)
                 self._tell_who_left()
                 learning.tick(self._watching.state_of, self._adopt)
-                chooser.tick()
+                self._chooser.tick()
                 if self._teacher is not None:
                     self._teacher.apply()
                 self._growing.tick(self._adopt)
@@ -149,9 +159,15 @@ class EngineRun:
         names = evidence.names if settings.evidence.enabled else lambda _: ()
         normal_at = evidence.normal_at if settings.evidence.enabled else lambda _: None
         self._relay = RelaySink(
-            self._wire, names, self._figures, lambda name: self._watching.counted_of(name), normal_at=normal_at
+            self._wire,
+            names,
+            self._figures,
+            lambda name: self._watching.counted_of(name),
+            done=self._done,
+            normal_at=normal_at,
         )
-        sinks: list[Sink] = [self._relay]
+        self._previews = stack.enter_context(PreviewSink(self._relay))
+        sinks: list[Sink] = [self._relay, self._previews]
         self._teacher: Teacher | None = None
         if task.teaches:
             self._teacher = Teacher(FarVerdicts(self._line.call), self._fleet, calibration_store(settings))
@@ -191,11 +207,9 @@ class EngineRun:
             elif isinstance(message, Ack):
                 self._relay.acknowledged(message.camera, message.epoch, message.seq)
             elif isinstance(message, Plan):
-                self._plans.take(message)
-            elif isinstance(message, Apply):
-                self._plans.permit(message.number)
-            elif isinstance(message, Drop):
-                self._plans.drop(message.number)
+                self._take_plan(message)
+            elif isinstance(message, Decided):
+                self._plans.decided(message.number, carry_out=message.carry_out)
             elif isinstance(message, Ask):
                 self._asked.append((message.number, self._desk.answer(message.payload, message.asker)))
             elif isinstance(message, Taught) and self._teacher is not None:
@@ -204,10 +218,43 @@ class EngineRun:
                         self._teacher.added(member.monitor)
             elif isinstance(message, Forgotten) and self._teacher is not None:
                 self._teacher.forgotten(message.camera, message.thresholds)
-            elif isinstance(message, ForgottenPictures) and self._normal is not None:
-                self._normal.forget(message.camera, message.from_at, message.to_at)
+            elif isinstance(message, Chosen):
+                self._hold(message)
+            elif isinstance(message, Show):
+                self._previews.leases.only(message.places)
+            elif isinstance(message, ForgetParts):
+                self._forget(message)
         if self._wire.ended:
             self._ending.set()  # the run is gone
+
+    def _take_plan(self, plan: Plan) -> None:
+        """Prepare a plan, with what people have chosen until now."""
+        if plan.settings.choices is not None:
+            self._choices.take(plan.settings.choices.choices)
+        for carried in plan.sources:
+            self._leaving.pop(carried.inner.name, None)  # it is watched again
+        self._plans.take(plan)
+
+    def _hold(self, chosen: Chosen) -> None:
+        """What people have chosen for a camera holds from its next frame on."""
+        self._choices.choose(chosen.camera, chosen.choice)
+        self._chooser.chosen()
+        self._plans.outdated()
+        self._cameras.renewed(chosen.camera, Done(""))
+        self._wire.send(Replied(chosen.number, b""))
+
+    def _forget(self, parts: ForgetParts) -> None:
+        if parts.moments is not None and self._moments is not None:
+            self._moments.forget(parts.camera, *parts.moments)
+        if parts.normal is not None and self._normal is not None:
+            self._normal.forget(parts.camera, *parts.normal)
+        if parts.memory:
+            self._growing.forget(parts.camera)
+        self._wire.send(Replied(parts.number, b""))
+
+    def _facts(self) -> list[Facts]:
+        """What requests need to know of the cameras."""
+        return [Facts(each.name, each.own_model, each.model or "", each.size) for each in self._cameras]
 
     def _answer(self) -> None:
         """Go on with clients' requests, for a bounded time."""
@@ -247,13 +294,19 @@ class EngineRun:
         new = [lease for lease in plan.leases if self._fleet.get(lease.camera) is None]
         self._relay.lease(new)
         for lease in new:
-            self._watching.recall(lease.camera, lease.counted)
+            if lease.counted:  # else, it was watched here before, which has been counted here
+                self._watching.recall(lease.camera, lease.counted)
         return before
 
     def _figures(self) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
         models = [member.camera.model for member in self._fleet if member.monitor is not None]
         devices = sorted({detector.device for model in models for detector in model.detectors})
         return self._evidence.disk.lost, tuple(sorted({model.id for model in models})), tuple(devices)
+
+    def _done(self) -> frozenset[str]:
+        """The cameras that have ended, and of which every frame is judged and told."""
+        over = (member for member in self._fleet if member.feed.status.state in OVER and member.all_judged)
+        return frozenset(member.name for member in over if member.monitor is None or not member.monitor.alarmed)
 
     def _growing_plan(self, monitor: CameraMonitor) -> GrowingPlan | None:
         member = self._fleet.get(monitor.camera)

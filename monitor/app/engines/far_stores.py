@@ -9,10 +9,9 @@ from typing import Any, cast
 from monitor.app.choice_store import Choice, ChoiceStore
 from monitor.teaching.verdict_store import KeptEvent, Verdict, VerdictStore
 
-VERDICTS, CHOICES = "verdicts", "choices"
+VERDICTS = "verdicts"
 OFFERED = {
     VERDICTS: ("keep", "event", "event_ids", "verdict", "verdicts", "give", "take_back", "set_alert", "alerts"),
-    CHOICES: ("choose",),
 }
 """Store -> the methods that an engine may call."""
 
@@ -59,14 +58,19 @@ class FarVerdicts(VerdictStore):
 
 
 class FarChoices(ChoiceStore):
-    """The choices of an engine's cameras. choices: camera -> what was chosen before."""
+    """What people have chosen, as the run has told it: only the run keeps it.
 
-    def __init__(self, choices: Mapping[str, Choice], call: Calls) -> None:  # no file of its own
+    choices: camera -> what was chosen before
+    """
+
+    def __init__(self, choices: Mapping[str, Choice]) -> None:  # no file of its own
         self.path = Path()
         self._choices = dict(choices)
-        self._call = call
 
     def choose(self, camera: str, choice: Choice) -> None:
-        """Let the run keep a choice. Raises RunError if it cannot be written: then nothing has changed."""
-        self._call(CHOICES, "choose", camera, choice)
+        """The run has told a choice."""
         self._choices = {**self._choices, camera: choice}
+
+    def take(self, choices: Mapping[str, Choice]) -> None:
+        """The run has told all choices."""
+        self._choices = dict(choices)

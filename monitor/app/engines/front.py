@@ -18,6 +18,7 @@ from monitor.app.engines.engine_messages import (
     Answer,
     Applied,
     Call,
+    Facts,
     Finished,
     HealthTold,
     Joined,
@@ -25,6 +26,7 @@ from monitor.app.engines.engine_messages import (
     Left,
     LogLine,
     MomentTold,
+    PreviewTold,
     Ready,
     Refused,
     Removed,
@@ -103,6 +105,8 @@ class Front:
         Called with 0 and None for an engine that has ended."""
         self.told_plan: Callable[[int, Ready | Refused | Applied | None], None] = lambda *_: None
         """Called with what engines say about plans, and with None for an engine that has ended."""
+        self.told_preview: Callable[[int, PreviewTold], None] = lambda *_: None
+        """Called with each live picture of an engine."""
         self.left: Callable[[Seat], None] = lambda _: None
         """Called when a camera that is to move has left its engine."""
         self.unfinished: list[str] = []
@@ -134,6 +138,11 @@ class Front:
     def running(self) -> list[int]:
         """The engines that run, and have begun to watch."""
         return [number for number, engine in self._engines.items() if engine.ready and engine.finished is None]
+
+    @property
+    def starting(self) -> bool:
+        """Whether an engine has not begun to watch yet: its cameras cannot be changed."""
+        return not all(engine.ready for engine in self._engines.values())
 
     @property
     def over(self) -> bool:
@@ -214,6 +223,11 @@ class Front:
             self._take_left(engine, message)
         elif isinstance(message, MomentTold):
             self._moment(message.camera, message.body, message.jpeg)
+        elif isinstance(message, PreviewTold):
+            self.told_preview(engine, message)
+        elif isinstance(message, Facts):
+            if (seat := self.seats.of_engine(engine, message.camera)) is not None:
+                seat.facts = message
         elif isinstance(message, LogLine):
             self._log(message)
         elif isinstance(message, Call):
@@ -233,17 +247,22 @@ class Front:
         self.loads.take(tick.busy_s, self._clock())
         for report in tick.cameras:
             self.telling.report(engine, report)
+        for name in tick.done:
+            if (seat := self.seats.of_engine(engine, name)) is not None:
+                seat.done = True
 
     def _take_left(self, engine: int, left: Left) -> None:
         seat = self.seats.of_engine(engine, left.camera)
         if seat is None:
             return
-        seat.engine, seat.counted, seat.events = None, left.counted, max(seat.events, left.events)
+        seat.counted, seat.events = left.counted, max(seat.events, left.events)
         if seat.moving:
+            seat.engine = seat.facts = None
             self.telling.counted_anew(seat)
             self.left(seat)
-        else:
+        elif not seat.wanted:
             self.seats.remove(seat.name)
+        # else: another reload has brought it back, and its engine is about to watch it again
 
     def _take_plan(self, engine: int, message: Ready | Refused | Applied) -> None:
         state = self._engines[engine]
@@ -323,5 +342,5 @@ class Front:
     def report(self) -> RunReport:
         """The report of all cameras."""
         depth = sum(engine.tick.depth for engine in self._engines.values() if engine.tick is not None)
-        cameras = tuple(seat.report for seat in self.seats if seat.report is not None)
+        cameras = tuple(seat.report for seat in self.seats if seat.report is not None and not seat.leaving)
         return RunReport(self._clock() - self._began_at, depth, cameras)

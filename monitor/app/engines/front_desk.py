@@ -5,29 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from monitor.alerts.control import (
-    Arm,
-    Budget,
-    ControlRequest,
-    Feedback,
-    Name,
-    Preview,
-    RollBack,
-    Undo,
-    decode_reply,
-)
-from monitor.alerts.control_desk import WAITING, Asker, Desk, Done, Server, Steps
+from monitor.alerts.control import Budget, ControlRequest, Feedback, Name, Preview, Undo, decode_reply
+from monitor.alerts.control_desk import Asker, Desk, Done, Server, Steps
 from monitor.alerts.messages import encode
-from monitor.app.engines.engine_messages import Ask, Forgotten, ForgottenPictures, Taught
+from monitor.app.engines.engine_messages import Ask, ForgetParts, Forgotten, Taught
 from monitor.app.engines.front import Front
-from monitor.errors import MonitorError, RunError, UsageError
+from monitor.app.engines.front_calls import FrontCalls
+from monitor.errors import MonitorError, RunError
 from monitor.teaching.teacher import NAMED, NORMAL, REAL, Teacher
 from monitor.teaching.verdict_store import VerdictStore
-from monitor.text.commands import training_command
-from monitor.text.wording import listed
-
-ANSWERED_S = 10.0
-"""A request that an engine does not answer within this time has failed, seconds."""
 
 
 class FrontDesk:
@@ -45,26 +31,17 @@ class FrontDesk:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._front, self._send, self._teacher, self._verdicts = front, send, teacher, verdicts
-        self._clock = clock
-        self._numbers = 0
-        self._waiting: dict[int, int] = {}  # number of a request -> engine
-        self._replies: dict[int, bytes | None] = {}
-        front.replied = self._replied
+        self.calls = FrontCalls(front, send, clock)
+        """The questions to engines."""
 
-    def serve_at(self, desk: Desk, *, choices: bool) -> None:
-        """Answer requests at the run's desk from now on. choices: whether budgets and arming can be chosen."""
+    def serve_at(self, desk: Desk) -> None:
+        """Answer requests about events at the run's desk from now on."""
         if self._teacher is not None:
             self._teacher.serve_at(desk)
             for kind in (Feedback, Preview, Undo):
                 desk.serve(kind, self._about_event(desk.server_of(kind)))
             if (name := desk.server_of(Name)) is not None:
                 desk.serve(Name, self._for_all(name))
-        if choices:
-            desk.serve(Budget, lambda request, asker: self._of_camera(request, asker))
-            desk.serve(Arm, lambda request, asker: self._of_camera(request, asker))
-        desk.serve(RollBack, _no_roll_back)
-        if self._verdicts is not None:
-            desk.why_not = "a run with several engines cannot do that yet: run it with engines = 1"
 
     def forgotten(self, camera: str, thresholds: bool) -> None:
         """What was known of a camera is deleted: its engine must know."""
@@ -72,21 +49,29 @@ class FrontDesk:
         if seat is not None and seat.engine is not None:
             self._send(seat.engine, Forgotten(camera, thresholds))
 
-    def forgotten_pictures(self, camera: str, from_at: float, to_at: float) -> None:
-        """Normal pictures of this time are deleted: the camera's engine must not show them any more."""
-        seat = self._front.seats.get(camera)
-        if seat is not None and seat.engine is not None:
-            self._send(seat.engine, ForgottenPictures(camera, from_at, to_at))
+    def forget_moments(self, camera: str, from_at: float, to_at: float) -> Callable[[], bool]:
+        """Let all engines forget moments of this time, unix seconds. Returns a function that says whether they have."""
+        return self._forget(lambda number: ForgetParts(number, camera, moments=(from_at, to_at)))
 
-    def _of_camera(self, request: Budget | Arm, asker: Asker) -> Steps:
-        seat = self._front.seats.get(request.camera)
-        if seat is None:
-            known = sorted(each.name for each in self._front.seats)
-            there = f"cameras: {listed(known, 10)}" if known else "none is watched"
-            raise UsageError(f"no camera {request.camera} is watched ({there}): give the name of one that is")
-        if seat.engine is None:
-            raise RunError(f"{request.camera} is not watched at the moment: try again soon")
-        return self._ask(seat.engine, request, asker)
+    def forget_normal(self, camera: str, from_at: float, to_at: float) -> Callable[[], bool]:
+        """Like ``forget_moments``, of normal pictures."""
+        return self._forget(lambda number: ForgetParts(number, camera, normal=(from_at, to_at)))
+
+    def forget_memory(self, camera: str) -> None:
+        """Let all engines forget the growing memory of a camera, soon."""
+        self._forget(lambda number: ForgetParts(number, camera, memory=True))
+
+    def _forget(self, message_of: Callable[[int], ForgetParts]) -> Callable[[], bool]:
+        questions = [self.calls.ask(engine, message_of) for engine in self._front.running]
+        return lambda: all(question.answered for question in questions)
+
+    def what_if(self, camera: str, per_day: float) -> Done | Steps:
+        """Which alarms another budget of a camera would have left out, see Teacher.what_if. Not without verdicts."""
+        seat = self._front.seats.get(camera)
+        if seat is None or seat.engine not in self._front.running:
+            assert self._teacher is not None
+            return self._teacher.what_if(camera, per_day)  # which says why it cannot
+        return self._ask(seat.engine, Budget(camera=camera, per_day=per_day, preview=True), Asker("run"))
 
     def _about_event(self, own: Server | None) -> Server:
         """Serves requests about events: by the engine of the camera, or here if no engine watches it."""
@@ -129,35 +114,10 @@ class FrontDesk:
 
     def _ask(self, engine: int, request: ControlRequest, asker: Asker) -> Steps:
         """Let an engine answer. Raises MonitorError with what it says if it refuses."""
-        self._numbers += 1
-        number = self._numbers
-        self._waiting[number] = engine
-        self._send(engine, Ask(number, encode(request), asker))
-        deadline = self._clock() + ANSWERED_S
-        while number not in self._replies:
-            if self._clock() > deadline:
-                del self._waiting[number]
-                raise RunError("the engine of this camera does not answer: try again")
-            yield WAITING
-        payload = self._replies.pop(number)
+        payload = yield from self.calls.wait(self.calls.ask(engine, lambda n: Ask(n, encode(request), asker)))
         if payload is None:
             raise RunError("the engine of this camera has ended: ask again soon, it may have done it")
         reply = decode_reply(payload)
         if reply.reply != "ok":
             raise MonitorError(reply.said)
         return Done(reply.said, reply.data)
-
-    def _replied(self, engine: int, number: int, payload: bytes | None) -> None:
-        if payload is not None and self._waiting.pop(number, None) is not None:
-            self._replies[number] = payload
-        elif payload is None:
-            for lost in [each for each, asked in self._waiting.items() if asked == engine]:
-                del self._waiting[lost]
-                self._replies[lost] = None
-
-
-def _no_roll_back(request: RollBack, _: Asker) -> Done:
-    raise UsageError(
-        "a run with several engines cannot go back by itself: use "
-        f"`{training_command(f'rollback {request.camera}')}`, then send SIGHUP"
-    )

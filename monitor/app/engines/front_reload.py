@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
@@ -37,6 +37,19 @@ class FrontReload:
         self._seen = self._stamp()
         self._stage: Stage | None = None
         self._found: tuple[MonitorConfig, Sequence[Source]] | None = None
+        self.refusal = ""
+        """Why the last reload was refused, in words; "" if it was carried out."""
+        self._asked = self._serving = self._served = 0
+
+    def ask(self) -> int:
+        """Read everything again. Main thread only. Returns a number for ``is_done``."""
+        self._asked += 1
+        self.requested.set()
+        return self._asked
+
+    def is_done(self, asked: int) -> bool:
+        """Whether a reload that began after ``ask`` has been carried out or refused: see ``refusal``."""
+        return self._served >= asked
 
     def tick(self, moves: CameraMoves) -> None:
         """Start a requested reload, or hand over one that has been read."""
@@ -45,32 +58,36 @@ class FrontReload:
             self.requested.set()
         if self._stage is None and self.requested.is_set() and not moves.busy:
             self.requested.clear()
-            self._found = None
+            self._found, self._serving = None, self._asked
             self._stage = Stage("reload", self._read, lambda _: None)
             self._stage.start()
         elif self._stage is not None and not self._stage.alive and not moves.busy:
             error, self._stage = self._stage.error, None
+            serving = self._serving
             if self._found is None:
-                self._refused(error)
+                self._refused(error, serving)
                 return
             settings, sources = self._found
             before = moves.settings
+            order = [*(source.name for source in sources), *moves.cameras]
 
             def done(applied: Sequence[Applied], error: MonitorError | None) -> None:
                 if error is not None:
-                    self._refused(error)
+                    self._refused(error, serving)
                 else:
-                    tell_reload(_together(applied), used_later(before, settings), config=self._path is not None)
+                    self.refusal, self._served = "", serving
+                    tell_reload(_together(applied, order), used_later(before, settings), config=self._path is not None)
 
             moves.reload(settings, [CarriedSource.of(source) for source in sources], done)
 
     def _read(self) -> None:
         self._found = self._find()
 
-    def _refused(self, error: Exception | None) -> None:
+    def _refused(self, error: Exception | None, serving: int) -> None:
         what = str(error) if isinstance(error, MonitorError) else f"{type(error).__name__}: {error}"
         refused = "reload" if self._path is None else "config"
         previous = "as it is" if self._path is None else "with the previous one"
+        self.refusal, self._served = redact(what), serving
         log.error("%s refused, the run continues %s: %s", refused, previous, redact(what))
 
     def _stamp(self) -> tuple[int, int] | None:
@@ -83,13 +100,22 @@ class FrontReload:
         return status.st_mtime_ns, status.st_size
 
 
-def _together(applied: Sequence[Applied]) -> Exchanged:
-    """What all engines have done. Each names the settings that have changed, so these are named once."""
+def _together(applied: Sequence[Applied], order: Sequence[str]) -> Exchanged:
+    """What all engines have done, whichever was first. Each names the changed settings, so these are named once.
+
+    order: names of all cameras, in the order in which they are told
+    """
     changes = list(dict.fromkeys(change for each in applied for change in each.changes.split(", ") if change))
+
+    place = {name: number for number, name in reversed(list(enumerate(order)))}
+
+    def told(names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(sorted(names, key=lambda name: place.get(name, len(order))))
+
     return Exchanged(
-        tuple(name for each in applied for name in each.added),
-        tuple(name for each in applied for name in each.removed),
-        tuple(name for each in applied for name in each.changed),
+        told(name for each in applied for name in each.added),
+        told(name for each in applied for name in each.removed),
+        told(name for each in applied for name in each.changed),
         sum(each.unchanged for each in applied),
         ", ".join(changes),
     )

@@ -16,7 +16,12 @@ from monitor.alerts.control_desk import Asker
 from monitor.alerts.control_queue import ControlQueue
 from monitor.alerts.earlier_budgets import Counted
 from monitor.alerts.publisher import Publisher
+from monitor.app.camera_adding import CameraAdding
+from monitor.app.camera_control import CameraControl
 from monitor.app.camera_traces import places_of
+from monitor.app.changed_run import ChangedRun
+from monitor.app.choice_store import ChoiceStore
+from monitor.app.choosing import Choosing
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import check_journalled, open_deliveries
 from monitor.app.engines.balance import engines_wanted
@@ -24,14 +29,17 @@ from monitor.app.engines.camera_moves import CameraMoves
 from monitor.app.engines.carried_alerts import carried_evidence, carried_jpeg, carried_normal_at
 from monitor.app.engines.carried_sources import CarriedSource
 from monitor.app.engines.engine_messages import Lease, Plan, Stop, Task
-from monitor.app.engines.far_stores import CHOICES, VERDICTS
+from monitor.app.engines.far_stores import VERDICTS
 from monitor.app.engines.front import Front
+from monitor.app.engines.front_cameras import SeatCameras
 from monitor.app.engines.front_desk import FrontDesk
+from monitor.app.engines.front_previews import FrontPreviews
 from monitor.app.engines.front_reload import Find, FrontReload
 from monitor.app.engines.local_placement import LocalPlacement
 from monitor.app.engines.placement import Placement
 from monitor.app.forgetting import Forgetter, RunMemory
 from monitor.app.metrics_serving import lost_of, serve_metrics
+from monitor.app.model_control import ModelControl
 from monitor.app.outcome import Outcome
 from monitor.app.own_model import Relearning
 from monitor.app.page_process import check_published, open_page
@@ -293,29 +301,49 @@ class EnginesSession:
             none = Fleet(Pipeline(settings.queue))
             self._teacher = Teacher(verdicts, none, calibration_store(settings))
             self._stores[VERDICTS] = verdicts
-        if settings.choices is not None:
-            self._stores[CHOICES] = settings.choices
         desk = FrontDesk(self.front, self.placement.send, self._teacher, verdicts)
-        desk.serve_at(publisher.desk, choices=settings.choices is not None)
+        desk.serve_at(publisher.desk)
+        memory = RunMemory(
+            forgotten=desk.forgotten,
+            moments=desk.forget_moments,
+            normal=desk.forget_normal,
+            memories=desk.forget_memory,
+        )
+        controls = [] if settings.choices is None else self._control(publisher, settings.choices, desk, memory)
         if verdicts is not None and publishing.journal is not None:
             places = places_of(settings, publishing.journal, verdicts)
-            memory = RunMemory(
-                lambda name: self.front.seats.get(name) is not None,
-                forgotten=desk.forgotten,
-                normal=desk.forgotten_pictures,
-            )
             publisher.desk.serve(Forget, Forgetter(places, memory).serve)
         published = self._teacher.kept if self._teacher is not None else lambda *_: None
         self._publishing = PublishSink(
             publisher, carried_evidence, settings.publish.lost_after_s, published, carried_jpeg, carried_normal_at
         )
-        sinks: list[Sink] = [self._publishing]
+        sinks: list[Sink] = [self._publishing, *controls]
+        if publisher.control is not None:
+            sinks.append(previews := FrontPreviews(self.front, publisher, self.placement.send))
+            previews.leases.serve_at(publisher.desk)
         if publishing.journal is not None:
             self._queue = ControlQueue(publisher.desk, Asker("mqtt"))
-            controls = Controls(
+            asking = Controls(
                 self._queue.ask,
                 lambda name: self._current().budget_of(name),
                 lambda name: self._current().is_armed(name),
             )
-            sinks += open_deliveries(settings, publishing.journal, stack, stop=self.stop, controls=controls)
+            sinks += open_deliveries(
+                settings, publishing.journal, stack, stop=self.stop, controls=asking, memory=memory
+            )
         return sinks
+
+    def _control(self, publisher: Publisher, store: ChoiceStore, desk: FrontDesk, memory: RunMemory) -> list[Sink]:
+        """Serve requests that change cameras."""
+        cameras = SeatCameras(self.front, desk.calls, store)
+        run = ChangedRun(store, cameras, self._current, self._reloader)
+        choosing = Choosing(run, None if self._teacher is None else desk.what_if)
+        choosing.serve_at(publisher.desk)
+        control = CameraControl(run)
+        control.serve_at(publisher.desk)
+        CameraAdding(run).serve_at(publisher.desk)
+        ModelControl(run).serve_at(publisher.desk)
+        memory.choices = choosing.forget
+        memory.known = lambda name: cameras.get(name) is not None
+        memory.learning = lambda name: (camera := cameras.get(name)) is not None and camera.model == ""
+        return [control]

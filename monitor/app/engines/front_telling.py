@@ -84,7 +84,7 @@ class FrontTelling:
 
     def interrupted(self, seat: Seat, how: str, now: float) -> None:
         """Nobody watches a camera for now. Its open event ends, unless its file gives the end again."""
-        seat.engine = None
+        seat.engine = seat.facts = None
         if seat.live:
             self.end_event(seat)
         if seat.report is not None:

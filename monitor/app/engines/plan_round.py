@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 
-from monitor.app.engines.engine_messages import Applied, Apply, Drop, Plan, Ready, Refused
+from monitor.app.engines.engine_messages import Applied, Decided, Plan, Ready, Refused
 from monitor.errors import MonitorError, RunError
 
 
@@ -65,12 +65,12 @@ class PlanRound:
     def _refuse(self, error: MonitorError) -> None:
         self.state, self.error = RoundState.REFUSED, error
         for engine, plan in self.plans.items():
-            self._send(engine, Drop(plan.number))
+            self._send(engine, Decided(plan.number, carry_out=False))
 
     def _go_on(self) -> None:
         if self.state is RoundState.PREPARING and self._ready >= self.plans.keys():
             self.state = RoundState.APPLYING
             for engine, plan in self.plans.items():
-                self._send(engine, Apply(plan.number))
+                self._send(engine, Decided(plan.number, carry_out=True))
         if self.state is RoundState.APPLYING and self.applied.keys() | self._lost >= self.plans.keys():
             self.state = RoundState.DONE

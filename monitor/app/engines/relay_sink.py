@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from monitor.alerts.previews import Kind
 from monitor.app.engines.carried_alerts import carried_frame, carried_judgement, without_pictures
 from monitor.app.engines.engine_messages import (
     CarriedFrame,
+    Facts,
     HealthTold,
     Joined,
     Lease,
     Left,
     MomentTold,
+    PreviewTold,
     Removed,
     Scale,
     Scores,
@@ -48,6 +51,7 @@ class RelaySink(Sink):
     figures   returns what else belongs into each Tick: (lost files of evidence, ids of models, devices)
     normal_at returns when the nearest normal picture of an alert's event was taken, or None
     counted   returns what was counted of a camera's alarms, oldest first
+    done      returns the cameras that have ended, and of which every frame is judged
     """
 
     def __init__(
@@ -58,10 +62,11 @@ class RelaySink(Sink):
         counted: Callable[[str], Sequence[tuple[float, int, float]]],
         clock: Callable[[], float] = time.monotonic,
         normal_at: Callable[[Alert], float | None] = lambda _: None,
+        done: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._normal_at = normal_at
         self._wire, self._evidence, self._figures, self._counted = wire, evidence, figures, counted
-        self._clock = clock
+        self._clock, self._done = clock, done
         self._leases: dict[str, Lease] = {}
         self._seq: dict[str, int] = {}
         self._events: dict[str, int] = {}
@@ -70,6 +75,7 @@ class RelaySink(Sink):
         self._judged: list[tuple[CarriedFrame, tuple[Any, ...]]] = []
         self._first_at = 0.0
         self._busy_s: dict[str, float] = {}
+        self._facts: dict[str, Facts] = {}
 
     def lease(self, leases: Sequence[Lease]) -> None:
         """These cameras are watched from their next ``added`` on; a camera that is watched already keeps its counts."""
@@ -151,8 +157,25 @@ class RelaySink(Sink):
         lease = self._leases.get(camera) or Lease(camera, 0)
         events = self._events.pop(camera, lease.events)
         self._wire.send(Left(camera, tuple(self._counted(camera)), events))
-        for known in (self._leases, self._seq, self._acked, self._busy_s, self._scales):
+        for known in (self._leases, self._seq, self._acked, self._busy_s, self._scales, self._facts):
             known.pop(camera, None)
+
+    def facts(self, facts: Iterable[Facts]) -> None:
+        """Tell what has changed."""
+        for each in facts:
+            if self._facts.get(each.camera) != each:
+                self._facts[each.camera] = each
+                self._wire.send(each)
+
+    def preview_wanted(self, camera: str, kind: Kind) -> bool:  # noqa: ARG002
+        """See PreviewOut: the run asks only for pictures that somebody gets."""
+        return True
+
+    def publish_preview(
+        self, camera: str, kind: Kind, jpeg: bytes, size: tuple[int, int], *, captured_at: float, score: float
+    ) -> None:
+        """Send a live picture."""
+        self._wire.send(PreviewTold(camera, kind, jpeg, size, captured_at, score), droppable=True)
 
     def moment(self, camera: str, body: Mapping[str, Any], jpeg: bytes | None) -> None:
         """Send one of the most unusual moments of a day."""
@@ -163,7 +186,8 @@ class RelaySink(Sink):
         self._flush()
         lost, models, devices = self._figures()
         self._wire.send(
-            Tick(report.queue_depth, report.cameras, dict(self._busy_s), lost, models, devices), droppable=True
+            Tick(report.queue_depth, report.cameras, dict(self._busy_s), lost, models, devices, self._done()),
+            droppable=True,
         )
         self._wire.flush()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from monitor.app.engines.carried_alerts import CarriedAlert
 from monitor.app.engines.carried_sources import CarriedSource
-from monitor.app.engines.engine_messages import Lease, Step
+from monitor.app.engines.engine_messages import Facts, Lease, Step
 from monitor.judging.fusion import ModelScale
 from monitor.reports import CameraReport
 from monitor.states import CameraState
@@ -31,6 +31,10 @@ class Seat:
     told_s   stream time of its last score that was told; a file that begins anew is silent until then
     counted  what was counted of its alarms before its present lease
     open     the last step of its open event; None without one
+    done     whether every frame is judged and told, because its source has ended
+    wanted   whether the last reload has it, also one that is not carried out yet
+    leaving  whether a reload has removed it; its engine still writes what it knows of it
+    facts    what requests need to know of it; None: not known at the moment
     """
 
     carried: CarriedSource
@@ -45,6 +49,10 @@ class Seat:
     report: CameraReport | None = None
     open: CarriedAlert | None = None
     moving: bool = False
+    done: bool = False
+    wanted: bool = True
+    leaving: bool = False
+    facts: Facts | None = None
     first_counted: Counted = field(default=())
 
     @property
@@ -59,8 +67,8 @@ class Seat:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more comes from it."""
-        return self.report is not None and self.report.state in OVER
+        """Whether nothing more comes from it. A file may have ended while its last frames are still to be judged."""
+        return self.done and self.report is not None and self.report.state in OVER
 
 
 class Seats:
@@ -96,6 +104,7 @@ class Seats:
     def place(self, seat: Seat, engine: int) -> Lease:
         """Lease a camera to an engine: only what that engine sends of it counts from now on."""
         self._epochs += 1
+        seat.done, seat.facts = False, None
         seat.again = not seat.live and (seat.seq > 0 or seat.told_s > -math.inf)
         seat.engine, seat.epoch = engine, self._epochs
         if seat.live:

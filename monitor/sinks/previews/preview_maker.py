@@ -11,9 +11,9 @@ from typing import Self
 import cv2
 import numpy as np
 
-from monitor.alerts.previews import Kind
 from monitor.judging.camera_monitor import Judgement
 from monitor.sinks.evidence.alert_pictures import fit, heated, to_jpeg
+from monitor.sinks.previews.preview_leases import Place
 from monitor.threads.stage import Stage, join_all
 from monitor.types import Frame, Image
 
@@ -24,9 +24,6 @@ WIDTH = 640
 QUALITY = 70
 END_S = 1.0
 """Seconds that the end of a run waits for the picture in work."""
-
-Place = tuple[str, Kind]
-"""A camera, and the kind of picture."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

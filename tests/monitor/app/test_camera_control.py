@@ -12,7 +12,7 @@ from monitor.alerts.control import Cameras, ControlReply, ControlRequest, Mask, 
 from monitor.alerts.control_desk import Asker, Desk
 from monitor.alerts.messages import encode
 from monitor.app.camera_control import CameraControl
-from monitor.app.changed_run import ChangedRun
+from monitor.app.changed_run import ChangedRun, FleetCameras
 from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.demo import MODEL_FOLDER
@@ -40,7 +40,8 @@ class House:
         settings, cameras = self.prepare()
         self.fleet = Fleet(Pipeline(), cameras)
         self.reloader = Reloader(None, self.prepare, settings, self.fleet, follow=False)
-        run = ChangedRun(self.store, self.fleet, lambda: self.reloader.settings, None if demo else self.reloader)
+        watched = FleetCameras(self.fleet, lambda: self.reloader.settings)
+        run = ChangedRun(self.store, watched, lambda: self.reloader.settings, None if demo else self.reloader)
         self.control = CameraControl(run)
         self.desk = Desk("lab", "e1")
         self.control.serve_at(self.desk)

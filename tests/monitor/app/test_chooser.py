@@ -13,8 +13,10 @@ import pytest
 from monitor.alerts.control import Arm, Budget, ControlReply, ControlRequest, decode_reply
 from monitor.alerts.control_desk import Asker, Desk
 from monitor.alerts.messages import encode
+from monitor.app.changed_run import ChangedRun, FleetCameras
 from monitor.app.choice_store import Choice, ChoiceStore
 from monitor.app.chooser import Chooser
+from monitor.app.choosing import Choosing, WhatIf
 from monitor.app.config import MonitorConfig
 from monitor.judging.camera_monitor import CameraMonitor
 from monitor.learning.calibration_store import CalibrationStore
@@ -41,8 +43,13 @@ class House:
         self.fleet = Fleet(Pipeline(), [camera])
         self.noted: list[str] = []
         self.desk = Desk("lab", "e1", record=lambda asker, _, said: self.noted.append(f"{asker}: {said}"))
-        self.chooser = Chooser(self.store, self.fleet, lambda: self.settings)
-        self.chooser.serve_at(self.desk)
+        self.chooser = Chooser(self.fleet, lambda: self.settings)
+        self.serve()
+
+    def serve(self, what_if: WhatIf | None = None) -> None:
+        cameras = FleetCameras(self.fleet, lambda: self.settings)
+        run = ChangedRun(self.store, cameras, lambda: self.settings, None)
+        Choosing(run, what_if, self.chooser.chosen).serve_at(self.desk)
 
     def ask(self, request: ControlRequest) -> ControlReply:
         steps = self.desk.answer(encode(request), Asker("127.0.0.1"))
@@ -151,8 +158,7 @@ def test_another_budget_is_tried_on_the_events_that_are_kept_and_changes_nothing
     house = House(tmp_path)
     with VerdictStore(tmp_path / "taught") as store:
         teacher = Teacher(store, house.fleet, CalibrationStore(tmp_path / "calibrations"))
-        house.chooser = Chooser(house.store, house.fleet, lambda: house.settings, what_if=teacher.what_if)
-        house.chooser.serve_at(house.desk)
+        house.serve(teacher.what_if)
         present = house.monitor.scale
         for number, level in enumerate((120, 250), 1):
             alert = event_of(level, model=MODEL)

@@ -16,8 +16,10 @@ from monitor.alerts.control_desk import Asker
 from monitor.alerts.control_queue import ControlQueue
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
+from monitor.app.changed_run import ChangedRun, FleetCameras
 from monitor.app.choice_store import ChoiceStore
 from monitor.app.chooser import Chooser
+from monitor.app.choosing import Choosing
 from monitor.app.config import MonitorConfig
 from monitor.app.deliveries import open_deliveries
 from monitor.delivery.mqtt_commands import BURST, Controls
@@ -70,8 +72,10 @@ class TwoWay(Ticking):
             verdicts = stack.enter_context(VerdictStore(self.folder / "taught"))
             self.teacher = Teacher(verdicts, self.fleet, CalibrationStore(self.folder / "calibrations"))
             self.teacher.serve_at(self.publisher.desk)
-            self.chooser = Chooser(self.store, self.fleet, lambda: self.config)
-            self.chooser.serve_at(self.publisher.desk)
+            self.chooser = Chooser(self.fleet, lambda: self.config)
+            cameras = FleetCameras(self.fleet, lambda: self.config)
+            run = ChangedRun(self.store, cameras, lambda: self.config, None)
+            Choosing(run, chosen=self.chooser.chosen).serve_at(self.publisher.desk)
             self.mqtt = ControlQueue(self.publisher.desk, Asker("mqtt"))
             self.client = ControlQueue(self.publisher.desk, Asker("10.0.0.3", "desk"))
             controls = Controls(self.mqtt.ask, self.config.budget_of, self.config.is_armed)

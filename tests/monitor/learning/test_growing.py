@@ -111,10 +111,7 @@ def test_frames_and_alarms_are_sent_but_no_frame_that_is_not_scored() -> None:
     began = next(message for message in link.sent if message.kind == "began")
     assert began.values["time_s"] == pytest.approx(3.0, abs=0.5)
     assert link.sent[1].values["scores"] == {"brightness": pytest.approx(0.1, abs=0.01)}
-    run.growing.judged_normal("door", 3.0, 6.0)
-    assert link.sent[-1].values == {"from_s": 3.0, "to_s": 6.0}
     run.growing.end("door")
-    run.growing.judged_normal("door", 3.0, 6.0)
     assert link.sent[-1].kind == "end"
 
 

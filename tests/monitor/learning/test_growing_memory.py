@@ -41,14 +41,9 @@ def test_what_was_watched_enters_after_the_delay_and_not_before(monkeypatch: pyt
     assert 0 < memory.known_s.sum() <= memory.watched_s - DELAY_S
 
 
-def test_an_alarm_never_enters_unless_it_is_judged_normal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alarm_never_enters(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = grown_memory(monkeypatch)
-    before = highest(memory, runner(3))
-    assert before > 2 * highest(memory, usual(3))
-    assert memory.judged_normal(2.0, 4.0) == 0, "that was no alarm"
-    assert memory.judged_normal(11.0, 16.0) > 0
-    assert memory.judged_normal(11.0, 16.0) == 0, "it has entered"
-    assert highest(memory, runner(3)) < 0.6 * before
+    assert highest(memory, runner(3)) > 2 * highest(memory, usual(3))
 
 
 def test_the_scores_of_an_alarm_are_cut_off_at_the_highest_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,14 @@ from rich.console import Console
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.app.camera_control import CameraControl
-from monitor.app.changed_run import ChangedRun
+from monitor.app.changed_run import ChangedRun, FleetCameras
 from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.demo import DemoJudge
 from monitor.app.engines.engine_wire import Wire
+from monitor.app.engines.front import Front
+from monitor.app.engines.front_previews import FrontPreviews
+from monitor.app.engines.local_placement import LocalPlacement
 from monitor.app.engines.relay_sink import RelaySink
 from monitor.delivery.ledger import Ledger
 from monitor.delivery.mqtt_commands import Controls
@@ -81,7 +84,15 @@ def showing(_: Path) -> Iterator[Sink]:
 @contextmanager
 def controlling(folder: Path) -> Iterator[Sink]:
     settings = MonitorConfig()
-    yield CameraControl(ChangedRun(ChoiceStore(folder / "choices.json"), Fleet(Pipeline()), lambda: settings, None))
+    cameras = FleetCameras(Fleet(Pipeline()), lambda: settings)
+    yield CameraControl(ChangedRun(ChoiceStore(folder / "choices.json"), cameras, lambda: settings, None))
+
+
+@contextmanager
+def showing_of_engines(_: Path) -> Iterator[Sink]:
+    front = Front(LocalPlacement(), lambda *_: None, (), {})
+    with Publisher(ANY, ANY) as publisher:
+        yield FrontPreviews(front, publisher, lambda *_: None)
 
 
 @contextmanager
@@ -133,6 +144,7 @@ SINKS: dict[str, Callable[[Path], AbstractContextManager[Sink]]] = {
     "publish": publishing,
     "outbox": delivering,
     "previews": showing,
+    "previews of engines": showing_of_engines,
     "camera control": controlling,
     "mqtt": over_mqtt,
     "teacher": teaching,
@@ -175,7 +187,7 @@ def test_every_sink_of_the_product_is_in_the_suite() -> None:
     known = {PublishSink, LogSink, Recorder, DemoJudge, Dashboard, EvidenceSink, MetricsSink, ServiceManagerSink}
     known |= {CalibrationSink, GrowingSink, Outbox, MqttLiveSink, MomentsSink, Teacher, PreviewSink, CameraControl}
     known |= {NormalSink}
-    known |= {RelaySink}
+    known |= {RelaySink, FrontPreviews}
     product = {kind for kind in below(Sink) if kind.__module__.startswith(("monitor.", "training."))}
     assert {kind for kind in product if not kind.__module__.startswith("monitor.testing")} == known
     assert len(known) == len(SINKS) - 1

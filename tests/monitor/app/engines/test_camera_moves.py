@@ -10,7 +10,7 @@ from monitor.app.config import MonitorConfig
 from monitor.app.engines.balance import Move
 from monitor.app.engines.camera_moves import CameraMoves
 from monitor.app.engines.carried_sources import CarriedSource
-from monitor.app.engines.engine_messages import Applied, Apply, Drop, Left, Plan, Ready, Refused, Tick
+from monitor.app.engines.engine_messages import Applied, Decided, Left, Plan, Ready, Refused, Tick
 from monitor.errors import ModelError, MonitorError
 from monitor.states import CameraState
 from monitor.testing.fakes import LevelSource
@@ -37,7 +37,7 @@ class Moving(Lab):
         return [message for to, message in self.sent if to == engine and isinstance(message, Plan)]
 
     def permitted(self, engine: int, number: int) -> bool:
-        return (engine, Apply(number)) in self.sent
+        return (engine, Decided(number, carry_out=True)) in self.sent
 
     def carry_out(self, engine: int, removed: tuple[str, ...] = (), added: tuple[str, ...] = ()) -> None:
         number = self.plans(engine)[-1].number
@@ -86,6 +86,9 @@ def test_a_camera_is_watched_again_if_one_of_the_two_engines_ends_while_it_moves
         lab.say(1, Left("a", (), 0))
         lab.kill(2)
     lab.front.tick()
+    assert lab.moves.busy, "an engine starts"
+    for number, *_ in lab.started[2:]:
+        lab.say(number, Ready(0))
     assert not lab.moves.busy
     started = [name for _, cameras, _, _ in lab.started[2:] for name in cameras]
     assert sorted(started) == (["a", "c"] if moment != "arrives" else ["a", "b", "d"])
@@ -118,7 +121,7 @@ def test_a_reload_that_one_engine_refuses_changes_nothing() -> None:
     lab.say(1, Ready(1))
     lab.say(2, Refused(1, ModelError("the model is damaged")))
     assert told == ["the model is damaged"]
-    assert (1, Drop(1)) in lab.sent
+    assert (1, Decided(1, carry_out=False)) in lab.sent
     assert not lab.permitted(1, 1)
     assert [seat.name for seat in lab.front.seats] == ["a", "b", "c", "d"]
     assert not lab.moves.busy

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from monitor.app.choice_store import Choice
 from monitor.app.engines.carried_sources import CarriedSource
 from monitor.app.engines.engine_messages import (
     Ack,
@@ -25,7 +24,7 @@ from monitor.app.engines.engine_messages import (
     Tick,
 )
 from monitor.app.engines.engine_wire import Wire
-from monitor.app.engines.far_stores import CHOICES
+from monitor.app.engines.far_stores import VERDICTS
 from monitor.app.engines.front import MOST_CRASHES, SOON_S, Front
 from monitor.app.engines.placement import Ended
 from monitor.app.engines.relay_sink import RelaySink
@@ -260,6 +259,15 @@ def test_a_file_of_a_killed_engine_gives_each_score_and_each_step_once() -> None
     assert lab.heard.joined == whole.heard.joined
 
 
+def test_a_file_that_has_ended_is_watched_again_unless_every_frame_of_it_was_judged() -> None:
+    for done, again in ((frozenset[str](), [["file"]]), (frozenset({"file"}), [])):
+        lab = Lab("file", live=False)
+        lab.say(1, Ready(0), Tick(0, (report_of("file", CameraState.ENDED),), {}, 0, (), (), done))
+        lab.kill(1)
+        lab.front.tick()
+        assert [cameras for _, cameras, _, _ in lab.started[1:]] == again
+
+
 @pytest.mark.parametrize("live", [True, False])
 def test_what_is_counted_of_a_camera_s_alarms_is_published_once_although_its_engine_was_killed(live: bool) -> None:
     def counting(lab: Lab, engine: int, alarms: int, seconds: float) -> None:
@@ -355,35 +363,40 @@ def test_the_run_is_over_when_every_engine_has_finished_and_the_error_of_one_is_
 def test_a_camera_that_a_reload_removed_leaves_the_run() -> None:
     lab = Lab("door", "yard")
     lab.watch(1)
+    yard = lab.front.seats.get("yard")
+    assert yard is not None
+    lab.say(1, Left("yard", (), 1))
+    assert len(lab.front.seats) == 2, "another reload has brought it back meanwhile"
+    yard.wanted = False
     lab.say(1, Left("yard", (), 1))
     lab.front.tick()
     assert [seat.name for seat in lab.front.seats] == ["door"]
     assert [camera.name for camera in lab.heard.ticks[-1].cameras] == ["door"]
 
 
-class Choices:
+class Verdicts:
     """A store that a run offers."""
 
-    def choose(self, camera: str, choice: Choice) -> str:
-        if camera == "full":
+    def take_back(self, event_id: str) -> str:
+        if event_id == "full":
             raise RunError("the disk is full")
-        return f"{camera} {choice.armed}"
+        return f"{event_id} is taken back"
 
 
 def test_an_engine_calls_the_stores_of_the_run_and_no_other_method_of_them() -> None:
     lab = Lab("door")
-    lab.stores[CHOICES] = Choices()
+    lab.stores[VERDICTS] = Verdicts()
     calls = [
-        Call(1, CHOICES, "choose", ("door", Choice(armed=False))),
-        Call(2, CHOICES, "choose", ("full", Choice())),
-        Call(3, CHOICES, "__init__"),
-        Call(4, "verdicts", "event", ("1",)),
+        Call(1, VERDICTS, "take_back", ("e1",)),
+        Call(2, VERDICTS, "take_back", ("full",)),
+        Call(3, VERDICTS, "__init__"),
+        Call(4, "choices", "choose", ("1",)),
     ]
     lab.say(1, *calls)
     answers = [message for _, message in lab.sent if isinstance(message, Answer)]
-    assert [answer.value for answer in answers] == ["door False", None, None, None]
+    assert [answer.value for answer in answers] == ["e1 is taken back", None, None, None]
     errors = [str(answer.error) for answer in answers[1:]]
-    assert errors == ["the disk is full", "this run has no choices", "this run has no verdicts"]
+    assert errors == ["the disk is full", "this run has no verdicts", "this run has no choices"]
 
 
 def test_what_every_engine_logs_at_the_start_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:

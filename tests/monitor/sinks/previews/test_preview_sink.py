@@ -96,12 +96,12 @@ def test_an_unknown_camera_is_named(lab: LookedAt) -> None:
 
 def test_a_lease_ends_and_a_camera_that_is_removed_shows_nothing() -> None:
     clock, bus = Clock(), Bus()
-    with PreviewSink(bus, clock) as sink:  # type: ignore[arg-type]
+    with PreviewSink(bus, clock) as sink:
         report = RunReport(1.0, 0, (report_of("cam"), report_of("yard")))
         sink.tick(report)
         sink.frame(scored(0.0))
         assert not sink._maker._wanted
-        sink._look(Look(cameras=("cam",)), Asker("here"))
+        sink.leases._look(Look(cameras=("cam",)), Asker("here"))
         sink.frame(scored(0.1))
         assert eventually(lambda: bool(sink._maker._made))
         sink.tick(report)
@@ -110,23 +110,23 @@ def test_a_lease_ends_and_a_camera_that_is_removed_shows_nothing() -> None:
         clock.now += LEASE_S
         sink.tick(report)
         sink.frame(scored(0.3))
-        sink._look(Look(cameras=("cam",)), Asker("here"))
+        sink.leases._look(Look(cameras=("cam",)), Asker("here"))
         sink.removed("cam")
         sink.frame(scored(0.4))
-        assert not sink._leases
+        assert not sink.leases.places
         assert not sink._maker._wanted
     assert bus.sent == [("cam", "picture")]
 
 
 def test_a_file_that_is_held_while_it_is_learned_from_shows_its_last_picture() -> None:
     clock, bus = Clock(), Bus()
-    with PreviewSink(bus, clock) as sink:  # type: ignore[arg-type]
+    with PreviewSink(bus, clock) as sink:
         report = RunReport(1.0, 0, (report_of("cam"),))
         last = scored(0.0)
         sink.frame(replace(last, frame=replace(last.frame, media_s=0.0)))
         sink.tick(report)
         assert not sink._maker._wanted, "nobody looks"
-        sink._look(Look(cameras=("cam",)), Asker("here"))
+        sink.leases._look(Look(cameras=("cam",)), Asker("here"))
 
         def shown(count: int) -> bool:
             sink.tick(report)
