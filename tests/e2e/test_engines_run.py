@@ -191,6 +191,23 @@ def test_a_run_answers_stops_and_takes_its_engines_along(videos: list[str], tmp_
     assert "ended (SIGTERM)" not in run.text
 
 
+def test_cameras_of_an_engine_that_is_stopped_are_watched_by_another_one(videos: list[str], tmp_path: Path) -> None:
+    with running(tmp_path, 2, *videos, "--loop") as run:
+        run.says("first score", 4)
+        os.kill(run.engines()[0], signal.SIGSTOP)
+        run.says("as if stopped: it is killed")
+        over = "ended (SIGKILL): another one watches its 2 cameras at once"
+        run.says(over)
+
+        def watched() -> bool:
+            return all(f"cam{number}: alert" in run.text.rpartition(over)[2] for number in range(4))
+
+        assert eventually(watched, DEADLINE_S), run.text
+        run.process.send_signal(signal.SIGTERM)
+        run.ends()
+    assert "Traceback" not in run.text
+
+
 def test_engines_end_with_a_run_that_is_killed(videos: list[str], tmp_path: Path) -> None:
     with running(tmp_path, 2, *videos, "--loop") as run:
         run.says("first score", 4)

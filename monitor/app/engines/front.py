@@ -51,6 +51,10 @@ AGAIN_S, LONGEST_AGAIN_S = 1.0, 60.0
 """The cameras of an engine that ended get another one at once; if that ends soon, after the first value, then twice as
 long each time, up to the second."""
 SOON_S = 60.0
+SILENT_S, LONGEST_SILENT_S = 5.0, 60.0
+"""Engines tell ten times per second that they run. One that is silent for the first time is observed for as long again,
+and killed if it does nothing, as one that is stopped or hangs; one that watches is killed after the second time at the
+latest."""
 MOST_CRASHES = 5
 """Engines that end soon, one after the other: then a run of files has failed."""
 
@@ -59,6 +63,8 @@ MOST_CRASHES = 5
 class _Engine:
     started_at: float
     crashes: int  # of the engines before it that ended soon
+    heard_at: float
+    observed_at: float | None = None  # since when it has been silent and observed
     ready: bool = False
     finished: Finished | None = None
     refused: MonitorError | None = None
@@ -188,7 +194,7 @@ class Front:
         return self._numbers
 
     def _start(self, number: int, seats: Sequence[Seat], crashes: int, *, again: bool = False) -> None:
-        self._engines[number] = _Engine(self._clock(), crashes)
+        self._engines[number] = _Engine(now := self._clock(), crashes, now)
         leases = [self.seats.place(seat, number) for seat in seats]
         self._begin(number, [seat.carried for seat in seats], leases, again)
 
@@ -201,7 +207,27 @@ class Front:
         """
         self._inbox.extend(self._placement.receive(0.0 if self._inbox else timeout_s))
         while self._inbox:  # an error must not lose what came with it
-            self._take(*self._inbox.popleft())
+            engine, message = self._inbox.popleft()
+            if engine in self._engines:
+                self._engines[engine].heard_at = self._clock()
+            self._take(engine, message)
+        self._kill_silent()
+
+    def _kill_silent(self) -> None:
+        """Kill engines that are stopped or hang: their cameras would seem to be watched."""
+        now = self._clock()
+        for number, engine in list(self._engines.items()):
+            silent_s = now - engine.heard_at
+            if silent_s < SILENT_S:
+                engine.observed_at = None
+            elif engine.observed_at is None:
+                engine.observed_at = now
+                self._placement.at_work(number)  # what it does is measured from here on
+            elif now - engine.observed_at >= SILENT_S:
+                engine.observed_at = now
+                if not self._placement.at_work(number) or (engine.ready and silent_s >= LONGEST_SILENT_S):
+                    log.error("engine %d has said nothing for %.0f s, as if stopped: it is killed", number, silent_s)
+                    self._placement.kill(number)
 
     def _take(self, engine: int, message: object) -> None:
         if isinstance(message, Scores):

@@ -13,7 +13,7 @@ from monitor.app.engines.engine_messages import Task
 from monitor.app.engines.engine_wire import Wire
 from monitor.app.engines.placement import Ended
 from monitor.errors import RunError
-from monitor.processes import child_command, child_environment, how_it_died
+from monitor.processes import ChildWork, child_command, child_environment, how_it_died
 
 _REAPED_S = 5.0  # a process ends this soon after it has closed its socket, or is killed
 
@@ -22,6 +22,7 @@ _REAPED_S = 5.0  # a process ends this soon after it has closed its socket, or i
 class _Child:
     process: subprocess.Popen[bytes]
     wire: Wire
+    work: ChildWork
 
 
 class LocalPlacement:
@@ -51,7 +52,7 @@ class LocalPlacement:
                 raise RunError(
                     f"an engine cannot be started ({error.strerror}): end other programs, or use fewer engines"
                 ) from error
-        child = self._children[task.engine] = _Child(process, Wire(ours))
+        child = self._children[task.engine] = _Child(process, Wire(ours), ChildWork(process.pid))
         self._selector.register(child.wire, selectors.EVENT_READ, task.engine)
         child.wire.send(task)
 
@@ -78,6 +79,11 @@ class LocalPlacement:
             if child.wire.ended:
                 found.append((engine, Ended(self._bury(engine))))
         return found
+
+    def at_work(self, engine: int) -> bool:
+        """Whether it does something; see Placement."""
+        child = self._children.get(engine)
+        return child is not None and child.work.shares().busy
 
     def kill(self, engine: int) -> None:
         """Kill the process; ``receive`` then gives its end."""

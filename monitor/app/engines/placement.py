@@ -34,6 +34,9 @@ class Placement(Protocol):
         Waits for the first message at most ``timeout_s`` seconds.
         """
 
+    def at_work(self, engine: int) -> bool:
+        """Whether an engine has worked, or waited for a core, since this was last asked: then it may be silent."""
+
     def kill(self, engine: int) -> None:
         """End an engine that does not end by itself."""
 

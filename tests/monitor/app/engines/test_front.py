@@ -25,7 +25,7 @@ from monitor.app.engines.engine_messages import (
 )
 from monitor.app.engines.engine_wire import Wire
 from monitor.app.engines.far_stores import VERDICTS
-from monitor.app.engines.front import MOST_CRASHES, SOON_S, Front
+from monitor.app.engines.front import LONGEST_SILENT_S, MOST_CRASHES, SILENT_S, SOON_S, Front
 from monitor.app.engines.placement import Ended
 from monitor.app.engines.relay_sink import RelaySink
 from monitor.errors import ModelError, RunError
@@ -120,6 +120,8 @@ class Lab:
         self.sent: list[tuple[int, object]] = []
         self._told: list[tuple[int, object]] = []
         self.stores: dict[str, object] = {}
+        self.works = True
+        self.asked: list[int] = []
         self.restarted: list[str] = []
         self.restart: Callable[[str], None] = self.restarted.append
         self.front = Front(
@@ -178,6 +180,10 @@ class Lab:
     def receive(self, timeout_s: float) -> list[tuple[int, object]]:  # noqa: ARG002
         told, self._told = self._told, []
         return told
+
+    def at_work(self, engine: int) -> bool:
+        self.asked.append(engine)
+        return self.works
 
     def kill(self, engine: int) -> None:
         self.say(engine, Ended("SIGKILL"))
@@ -333,6 +339,51 @@ def test_an_engine_that_has_run_for_long_is_replaced_at_once() -> None:
         lab.kill(engine)
         lab.front.tick()
         assert len(lab.started) == engine + 1
+
+
+def silent_for(lab: Lab, seconds: float) -> None:
+    """The clock goes on while no engine says anything."""
+    for _ in range(round(seconds)):
+        lab.clock.now += 1.0
+        lab.front.pump(0.0)
+
+
+def test_an_engine_that_is_stopped_is_killed_and_another_one_watches_its_cameras() -> None:
+    lab = Lab("door")
+    lab.watch(1, 0, end=False)
+    lab.works = False
+    silent_for(lab, SILENT_S - 1)
+    lab.say(1, Tick(0, (report_of("door"),), {}, 0, (), ()))
+    silent_for(lab, 2 * SILENT_S - 1)
+    lab.front.tick()
+    assert len(lab.started) == 1, "it may still say something"
+    silent_for(lab, 1)
+    lab.front.tick()
+    assert [cameras for _, cameras, *_ in lab.started] == [["door"], ["door"]]
+
+
+def test_an_engine_that_works_may_be_silent_for_a_while_and_longer_while_it_starts() -> None:
+    lab = Lab("door")
+    silent_for(lab, 2 * LONGEST_SILENT_S)
+    assert len(lab.asked) > 1
+    lab.watch(1, 0, end=False)
+    silent_for(lab, LONGEST_SILENT_S - SILENT_S)
+    lab.front.tick()
+    assert len(lab.started) == 1
+    silent_for(lab, 2 * SILENT_S)
+    lab.front.tick()
+    assert len(lab.started) == 2, "its main loop hangs"
+
+
+def test_a_run_that_was_stopped_itself_kills_no_engine() -> None:
+    lab = Lab("door")
+    lab.watch(1, 0, end=False)
+    lab.works = False
+    lab.clock.now += 100.0
+    lab.say(1, Tick(0, (report_of("door"),), {}, 0, (), ()))
+    silent_for(lab, SILENT_S)
+    lab.front.tick()
+    assert len(lab.started) == 1
 
 
 def test_a_model_that_cannot_be_used_ends_the_run_at_its_start_and_not_later() -> None:
