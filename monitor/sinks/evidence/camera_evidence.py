@@ -252,8 +252,8 @@ class CameraEvidence:
 
 
 def with_normal(files: EvidenceFiles, normal: NormalPicture | None) -> tuple[str, ...]:
-    """The names of an event's files, with that of the nearest normal picture if there is one."""
-    return files.all if normal is None else (*files.all, files.normal)
+    """The names of an event's files, the clip last; with that of the nearest normal picture if there is one."""
+    return files.all if normal is None else (*files.all[:-1], files.normal, files.clip)
 
 
 def _iso(unix_s: float) -> str:

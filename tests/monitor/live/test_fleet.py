@@ -156,6 +156,7 @@ OTHER: dict[str, object] = {
     "publish": DEMO.publish.model_copy(update={"enabled": False}),
     "evidence": DEMO.evidence.but(enabled=True),
     "moments": DEMO.moments.but(per_day=5),
+    "normal": DEMO.normal.but(pictures=50),
     "journal": DEMO.journal.model_copy(update={"enabled": False}),
     "metrics": MetricsSettings(enabled=True),
     "web": WebSettings(enabled=True),
