@@ -44,7 +44,7 @@ class RunMemory:
     learning: Callable[[str], bool] = lambda _: False
     forgotten: Callable[[str, bool], None] = lambda *_: None
     moments: Callable[[str, float, float], Gone | None] = lambda *_: None
-    memories: Callable[[str], None] = lambda _: None
+    memories: Callable[[str], None] | None = None
     choices: Callable[[str], object] | None = None
     ledger: Ledger | None = None
     deliveries: list[Callable[[str], Gone]] = field(default_factory=list)
@@ -112,6 +112,8 @@ class Forgetter:
         return Done("; ".join([f"{camera}: {said}", *notes]), {"counts": counts, "deleted": delete}, note)
 
     def _memory(self, camera: str, *, delete: bool) -> Generator[None, None, int]:
+        if self._run.memories is None:  # no process writes it
+            return camera_traces.memory_file(self._places, camera, delete=delete)
         count = camera_traces.memory_file(self._places, camera, delete=False)
         if delete:
             self._run.memories(camera)
