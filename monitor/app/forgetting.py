@@ -120,11 +120,12 @@ class Forgetter:
         return Done("; ".join([f"{camera}: {said}", *notes]), {"counts": counts, "deleted": delete}, note)
 
     def _memory(self, camera: str, *, delete: bool) -> Generator[None, None, int]:
+        if self._run.memories is None:  # no process writes it
+            return camera_traces.memory_file(self._places, camera, delete=delete)
         count = camera_traces.memory_file(self._places, camera, delete=False)
         if delete:
-            if self._run.memories is not None:
-                self._run.memories(camera)
-                yield from _until([lambda: not camera_traces.memory_file(self._places, camera, delete=False)])
+            self._run.memories(camera)
+            yield from _until([lambda: not camera_traces.memory_file(self._places, camera, delete=False)])
             camera_traces.memory_file(self._places, camera, delete=True)
         return count
 
