@@ -32,13 +32,14 @@ from monitor.alerts.control import (
     Preview,
     Relearn,
     RemoveCamera,
+    RollBack,
     TryCamera,
     Undo,
     Verdicts,
+    Versions,
     Zone,
 )
 from monitor.app.demo import MODEL_FOLDER
-from monitor.learning.grown_version import roll_back
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.testing.captured import eventually
 from tests.helpers.pictures_of import is_masked, seen
@@ -198,9 +199,13 @@ def go_back(run: Asked) -> None:
     run.until_judged("street")
     assert run.monitor.camera("street")["model"] != before
     assert run.monitor.camera("street")["may_relearn"]
-    roll_back(versions)
-    run.monitor.hang_up()
+    run(Versions())
+    run(RollBack(camera="gate"))
+    run(RollBack(camera="street"))
+    run.until_judged("street")
     assert run.monitor.camera("street")["model"] == before
+    run(RollBack(camera="street"))  # there is no older one
+    run(Versions(camera="street"))
     run(Cameras(camera="street"))
 
 
