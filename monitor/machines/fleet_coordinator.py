@@ -139,6 +139,7 @@ class Coordinator:
         }
         self._counts_saved_at = now
         self._push: set[str] = set()
+        self._pushed_at = now
         self._fences = 0
         self.waiting: Mapping[str, str] = {}
         """Camera -> why no node has it, one sentence."""
@@ -279,9 +280,15 @@ class Coordinator:
             )  # fmt: skip
         return found
 
-    def pushes(self) -> dict[str, Granted]:
-        """Node -> orders that have changed since the last call."""
+    def pushes(self, now: float) -> dict[str, Granted]:
+        """Node -> orders that have changed since the last call. Send them to the node and to the gateway, which passes
+        them on: one of the two may be cut off. A node that is not heard gets them again and again."""
         changed, self._push = self._push, set()
+        if now - self._pushed_at >= RENEW_EVERY_S:
+            self._pushed_at = now
+            for name, node in self._nodes.items():
+                if node.seen != (self._term, node.orders) and now - node.heard_at > SUSPECT_S:
+                    changed.add(name)
         return {name: self._granted(name, 0) for name in sorted(changed) if name in self._nodes}
 
     def fence_request(self) -> Fence:

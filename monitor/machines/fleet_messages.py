@@ -98,6 +98,13 @@ class Granted(WireModel):
     error: str = ""
 
 
+class PassedOn(WireModel):
+    """Orders that the coordinator sends through the gateway, in case it is cut off from the node."""
+
+    node: Name
+    reply: Granted
+
+
 class Fence(WireModel):
     """The coordinator asks the gateway to renew nothing below ``new``; and how its nodes are.
 

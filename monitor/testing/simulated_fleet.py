@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from monitor.alerts.journal import Journal
@@ -429,8 +430,13 @@ class SimulatedFleet:
         coordinator.step(self.world.now)
         asked = coordinator.fence_request()
         self.world.send(COORDINATOR, GATEWAY, lambda: self._fence(coordinator, asked))
-        for name, reply in coordinator.pushes().items():
+        for name, reply in coordinator.pushes(self.world.now).items():
             self._reply(COORDINATOR, self.nodes[name], self._boots[name], reply)
+            self.world.send(COORDINATOR, GATEWAY, partial(self._pass_on, self.nodes[name], self._boots[name], reply))
+
+    def _pass_on(self, node: SimulatedNode, boot: str, reply: Granted) -> None:
+        if self.desk is not None:
+            self._reply(GATEWAY, node, boot, reply)
 
     def _fence(self, coordinator: Coordinator, asked: Fence) -> None:
         if self.desk is not None and (reply := self.desk.fence(asked, self.world.now)) is not None:
