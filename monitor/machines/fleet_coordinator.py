@@ -127,7 +127,8 @@ class Coordinator:
         self._of: dict[str, set[str]] = {}
         for camera, row in self._rows.items():
             self._index(camera, row)
-        self._voter = LeaseVoter(now, {camera: row.floor for camera, row in self._rows.items() if row.floor})
+        lowest = {camera: _lowest(row) for camera, row in self._rows.items()}
+        self._voter = LeaseVoter(now, {camera: epoch for camera, epoch in lowest.items() if epoch})
         self._started_at = now
         self._nodes: dict[str, _Node] = {}
         self._gateway: tuple[float, Mapping[str, float]] | None = None
@@ -139,6 +140,8 @@ class Coordinator:
         }
         self._counts_saved_at = now
         self._push: set[str] = set()
+        self.urgent = False
+        """Whether ``step`` should be called at once: somebody waits for it."""
         self._pushed_at = now
         self._fences = 0
         self.waiting: Mapping[str, str] = {}
@@ -238,6 +241,8 @@ class Coordinator:
         node.heard_at, node.seen = now, renewal.orders
         node.capacity_fps, node.labels, node.version = renewal.capacity_fps, renewal.labels, renewal.version
         node.reports = renewal.cameras
+        if now - self._complained.get(about := f"node {renewal.node}", now) >= 2 * COMPLAIN_EVERY_S:
+            self.problems.pop(about, None)
         for camera, gone in renewal.released.items():
             if self._released(renewal.node, camera, gone.epoch):
                 self._count(camera, unix_s - gone.since_s, unix_s - gone.ended_s)
@@ -269,7 +274,7 @@ class Coordinator:
             row = self._rows[camera]
             if row.next is not None and row.next.node == node:
                 turn, role = row.next, "standby"
-            elif row.holder is not None and row.holder.node == node and row.holder.epoch >= row.floor:
+            elif row.holder is not None and row.holder.node == node and not self._ends(camera, row):
                 turn, role = row.holder, "active"
             else:
                 continue
@@ -279,6 +284,12 @@ class Coordinator:
                 budget=wish.budget,
             )  # fmt: skip
         return found
+
+    def _ends(self, camera: str, row: CameraRow) -> bool:
+        """Whether the holder is to let the camera go: not before the gateway has agreed."""
+        if row.let_go or row.holder is None or row.floor > row.holder.epoch:
+            return True
+        return row.next is not None and self._over.get(camera, (0, 0.0))[0] == row.next.epoch
 
     def pushes(self, now: float) -> dict[str, Granted]:
         """Node -> orders that have changed since the last call. Send them to the node and to the gateway, which passes
@@ -308,15 +319,20 @@ class Coordinator:
             row = self._rows.get(camera)
             if row is None or row.next is None or row.next.epoch != epoch:
                 continue
-            if camera in reply.wait_s:
-                self._over[camera] = (epoch, now + reply.wait_s[camera])
-            else:  # the gateway knows a higher epoch: ask with one that is higher still
-                self._put(camera, row.but(next=None), now)
+            if camera not in reply.wait_s:  # the gateway knows a higher epoch: ask with one that is higher still
+                self._put(camera, _without_next(row), now)
+                continue
+            if self._over.get(camera, (0, 0.0))[0] != epoch and row.holder is not None:
+                self._changed_node(row.holder.node)
+                self.urgent = True
+            self._over[camera] = (epoch, now + reply.wait_s[camera])
+            self._voter.fence(camera, epoch)
 
     # Decisions
 
     def step(self, now: float) -> None:
         """Decide what is due. Nobody is told of a decision before it is stored."""
+        self.urgent = False
         self._voter.tidy(now)
         wants: dict[str, str] = {}
         for camera in list(self._rows):
@@ -331,7 +347,7 @@ class Coordinator:
     def _advance(self, camera: str, row: CameraRow, now: float) -> str:
         """Go on with a change of a camera. Returns why it needs another node, or "" if it does not."""
         if row.next is not None and self._lost(row.next.node, now):
-            row = self._put(camera, row.but(next=None), now)
+            row = self._put(camera, _without_next(row), now)
         if row.next is None:
             return self._why_elsewhere(camera, row, now)
         if row.next.fenced:
@@ -371,20 +387,26 @@ class Coordinator:
         return ""
 
     def _fence(self, camera: str, row: CameraRow, turn: Turn, now: float) -> None:
-        self._voter.fence(camera, turn.epoch)
-        self._put(camera, row.but(next=turn.but(fenced=True), floor=turn.epoch), now)
+        self._put(camera, row.but(next=turn.but(fenced=True)), now)
+        self.urgent = True
 
     def _activate(self, camera: str, row: CameraRow, turn: Turn, now: float) -> None:
         epoch, over_at = self._over.get(camera, (0, 0.0))
-        if epoch != turn.epoch or now < over_at:
+        if epoch != turn.epoch:
             return
         holder = row.holder
-        if holder is not None and not row.let_go and self._voter.wait_s(camera, holder.epoch, now) > 0:
+        if (
+            holder is not None
+            and not row.let_go
+            and max(over_at - now, self._voter.wait_s(camera, holder.epoch, now)) > 0
+        ):
             return
         self._over.pop(camera, None)
         if holder is not None and holder.node != turn.node:
             log.info("%s: watched by %s now, before by %s", camera, turn.node, holder.node)
-        self._put(camera, row.but(holder=turn.but(fenced=False), next=None, let_go=False, why=""), now)
+        self._put(
+            camera, row.but(holder=turn.but(fenced=False), next=None, let_go=False, floor=turn.epoch, why=""), now
+        )
 
     def _place(self, wants: Mapping[str, str], now: float) -> None:
         """Choose nodes for cameras that need one."""
@@ -473,11 +495,11 @@ class Coordinator:
         return self._gateway is not None and now - self._gateway[0] <= SUSPECT_S
 
     def _gateway_age(self, name: str, now: float) -> float:
-        """Seconds since the gateway heard the node; 0 if nobody knows."""
+        """Seconds between the last renewal of a node and the last answer of the gateway; 0 if nobody knows."""
         if self._gateway is None or not self.gateway_alive(now):
             return 0.0
         at, heard = self._gateway
-        return heard.get(name, min(1e9, now - self._started_at)) + now - at
+        return heard.get(name, at - self._started_at)
 
     def _lost(self, name: str, now: float) -> bool:
         return self._gateway_age(name, now) > SUSPECT_S
@@ -506,7 +528,7 @@ class Coordinator:
         if row is None or row.holder is None or row.let_go or (row.holder.node, row.holder.epoch) != (name, epoch):
             return False
         self._rows[camera] = row.but(let_go=True)
-        self._dirty = True
+        self._dirty = self.urgent = True
         return True
 
     def _count(self, camera: str, began_at: float, ended_at: float) -> None:
@@ -620,6 +642,7 @@ class Coordinator:
         try:
             self._store.save(state)
         except OSError as error:
+            self.urgent = False
             self._rows, self._orders_of_nodes = dict(self._saved.cameras), dict(self._saved.nodes)
             self._of = {}
             for camera, row in self._rows.items():
@@ -644,3 +667,13 @@ class Coordinator:
         if now - self._complained.get(about, -COMPLAIN_EVERY_S) >= COMPLAIN_EVERY_S:
             self._complained[about] = now
             log.error("%s", sentence)
+
+
+def _lowest(row: CameraRow) -> int:
+    """The lowest epoch of a camera that may be renewed."""
+    return row.next.epoch if row.next is not None and row.next.fenced else row.floor
+
+
+def _without_next(row: CameraRow) -> CameraRow:
+    """The row without the node that was to take over. What was fenced for it stays fenced."""
+    return row.but(next=None, floor=_lowest(row))

@@ -42,11 +42,15 @@ class _Held:
     state_at: float  # since when the state holds; for an active one, not before it was active
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Gone:
+    """A camera that was let go. request: the first one that tells it; known: whether the coordinator knows it."""
+
     epoch: int
     began_at: float
     ended_at: float
+    request: int
+    known: bool = False
 
 
 class NodeKeeper:
@@ -71,6 +75,7 @@ class NodeKeeper:
         self._held: dict[str, _Held] = {}
         self._released: dict[str, _Gone] = {}  # told until the orders have taken it into account
         self._orders = (0, 0)
+        self._ordered: dict[str, int] = {}
         self._number = 0
         self._asked: dict[int, tuple[float, dict[str, int]]] = {}
         self._due_at = -math.inf
@@ -139,9 +144,16 @@ class NodeKeeper:
                 self._let_go(camera, now)
             else:
                 held.renewed_at = max(held.renewed_at, asked_at)
+        if reply.at != (0, 0):  # from the coordinator
+            for gone in self._released.values():
+                gone.known = gone.known or gone.request <= reply.number
         if reply.orders is not None and reply.at > self._orders:
             self._orders = reply.at
+            self._ordered = {camera: order.epoch for camera, order in reply.orders.items()}
+            self._forget_released()
             self._obey(reply.orders, now)
+        else:
+            self._forget_released()
 
     def tick(self, now: float) -> None:
         """Let cameras go if nobody has renewed their lease. Call it several times per second."""
@@ -158,21 +170,24 @@ class NodeKeeper:
         for camera in list(self._held):
             self._let_go(camera, now)
 
+    def _forget_released(self) -> None:
+        """Forget what the coordinator knows, if it does not want the camera back with the same epoch."""
+        for camera, gone in list(self._released.items()):
+            ordered = self._ordered.get(camera)
+            if gone.known and (ordered is None or ordered > gone.epoch):
+                del self._released[camera]
+
     def _obey(self, orders: Mapping[str, Order], now: float) -> None:
         for camera in sorted(self._held.keys() - orders.keys()):
             self._let_go(camera, now)
-        for camera, gone in list(self._released.items()):
-            if camera not in orders or orders[camera].epoch > gone.epoch:
-                del self._released[camera]
         for camera, order in orders.items():
-            if camera in self._released:
+            if camera in self._released and order.epoch <= self._released[camera].epoch:
                 continue  # the coordinator does not know yet that it was let go
             held = self._held.get(camera)
             if held is not None and (held.order.epoch, held.order.source) != (order.epoch, order.source):
                 self._let_go(camera, now)
                 if order.epoch <= self._released[camera].epoch:
                     continue
-                del self._released[camera]
                 held = None
             if held is None:
                 self._engine.open(camera, order)
@@ -186,11 +201,11 @@ class NodeKeeper:
                 self._due_at = now
 
     def _let_go(self, camera: str, now: float) -> None:
-        held = self._held.pop(camera)
-        watched = held.order.role == "active" and held.state == "watching"
-        ended_at = min(now, held.renewed_at + LEASE_S)
+        held = self._held[camera]
+        watched = self.lease_of(camera, now) is not None and held.state == "watching"
+        ended_at = min(now, held.renewed_at + LEASE_S) if watched else now
+        del self._held[camera]
         self._engine.let_go(camera)
-        self._released[camera] = _Gone(
-            held.order.epoch, min(held.state_at, ended_at) if watched else now, ended_at if watched else now
-        )
+        began_at = min(held.state_at, ended_at) if watched else now
+        self._released[camera] = _Gone(held.order.epoch, began_at, ended_at, self._number + 1)
         self._due_at = now

@@ -260,11 +260,15 @@ class SimulatedNode:
         if self.frozen:
             return
         self.keeper.tick(world.now)
+        self._renew_if_due()
+        self.sender.tick(world.now)
+
+    def _renew_if_due(self) -> None:
+        world = self.fleet.world
         if self.keeper.due(world.now):
             renewal = self.keeper.renewal(world.now)
             world.send(self.name, GATEWAY, lambda: self.fleet.renew_at_gateway(self, renewal))
             world.send(self.name, COORDINATOR, lambda: self.fleet.renew_at_coordinator(self, renewal))
-        self.sender.tick(world.now)
 
     def _send_step(self, head: StepHead, step: Step) -> None:
         self.fleet.world.send(self.name, GATEWAY, lambda: self.fleet.step_at_gateway(self, head, step))
@@ -273,6 +277,7 @@ class SimulatedNode:
         """A voter's reply has come."""
         if boot == self.boot:
             self.keeper.granted(reply, self.fleet.world.now)
+            self._renew_if_due()
 
     def taken(self, reply: Taken) -> None:
         """An answer to steps has come."""
@@ -413,7 +418,7 @@ class SimulatedFleet:
         """Start it, with the state that was stored."""
         self.coordinator = Coordinator(self.store, self.world.now)
         self._boots: dict[str, str] = {}
-        self._coordinator_tick(self.coordinator, 0)
+        self._coordinator_tick(self.coordinator)
 
     def bring_disk_back(self) -> None:
         """The disk of the coordinator can be used again."""
@@ -423,10 +428,13 @@ class SimulatedFleet:
         """It is killed."""
         self.coordinator = None
 
-    def _coordinator_tick(self, coordinator: Coordinator, count: int) -> None:
+    def _coordinator_tick(self, coordinator: Coordinator) -> None:
         if self.coordinator is not coordinator:
             return
-        self.world.after(2 * TICK_S, lambda: self._coordinator_tick(coordinator, count + 1))
+        self.world.after(2 * TICK_S, lambda: self._coordinator_tick(coordinator))
+        self._decide(coordinator)
+
+    def _decide(self, coordinator: Coordinator) -> None:
         coordinator.step(self.world.now)
         asked = coordinator.fence_request()
         self.world.send(COORDINATOR, GATEWAY, lambda: self._fence(coordinator, asked))
@@ -445,6 +453,7 @@ class SimulatedFleet:
     def _fenced(self, coordinator: Coordinator, asked: Fence, reply: Fenced) -> None:
         if self.coordinator is coordinator:
             coordinator.fenced(asked, reply, self.world.now)
+            self._if_urgent(coordinator)
 
     def renew_at_coordinator(self, node: SimulatedNode, renewal: Renewal) -> None:
         """A renewal has come to the coordinator."""
@@ -452,6 +461,11 @@ class SimulatedFleet:
             self._boots[renewal.node] = renewal.boot
             reply = self.coordinator.renew(renewal, self.world.now, self.world.unix)
             self._reply(COORDINATOR, node, renewal.boot, reply)
+            self._if_urgent(self.coordinator)
+
+    def _if_urgent(self, coordinator: Coordinator) -> None:
+        if coordinator.urgent:
+            self._decide(coordinator)
 
     # Results
 
@@ -459,6 +473,13 @@ class SimulatedFleet:
     def all_watched(self) -> bool:
         """Whether every camera is watched now."""
         return all(any(node.watches(camera) for node in self.nodes.values()) for camera in self.cameras)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether every camera is watched, and none moves."""
+        if self.coordinator is None or not self.all_watched:
+            return False
+        return not any(camera.next_node for camera in self.coordinator.status(self.world.now, self.world.unix).cameras)
 
     def run_until(self, condition: Callable[[], bool], limit_s: float) -> float:
         """Let time pass until a condition holds. Returns the seconds. Raises TimeoutError."""

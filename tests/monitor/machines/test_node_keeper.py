@@ -94,6 +94,11 @@ def test_a_camera_that_was_let_go_is_not_opened_again_with_the_same_epoch() -> N
     assert keeper.cameras == {}
     keeper.granted(Granted(number=0, orders={"gate": order(6)}, at=(1, 3)), 3.0)
     assert keeper.cameras == {"gate": 6}
+    asked = keeper.renewal(3.0)
+    assert asked.released["gate"].epoch == 5
+    keeper.granted(Granted(number=asked.number), 3.0)  # from the gateway
+    assert keeper.renewal(3.0).released.keys() == {"gate"}
+    keeper.granted(Granted(number=asked.number, at=(1, 3)), 3.0)  # from the coordinator
     assert keeper.renewal(3.0).released == {}
 
 
