@@ -69,6 +69,8 @@ REAL_TIME = (
     "monitor/web",
     "benchmarks/test_outbox_kills.py",
     "monitor/learning",
+    "monitor/machines/test_fleet_network.py",
+    "monitor/machines/test_gateway_server.py",
     "monitor/live",
     "monitor/sinks/dashboard/test_pressed_keys.py",
     "monitor/sinks/evidence/test_evidence_sink.py",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -184,22 +183,3 @@ class StateFile:
         """Store it. Raises OSError: then the file holds what it held."""
         content = {"format": FORMAT, "version": VERSION} | state.model_dump(mode="json", exclude_defaults=True)
         write_atomically(self.path, json.dumps(content).encode())
-
-
-class MemoryState:
-    """The same without a file: for simulations. failing: whether ``save`` raises OSError, as without a disk."""
-
-    def __init__(self, fleet: str) -> None:
-        self.fleet, self.failing, self.saves = fleet, False, 0
-        self._kept: Mapping[str, Any] = {"fleet": fleet}
-
-    def load(self) -> FleetState:
-        """What was stored last."""
-        return FleetState.model_validate(self._kept)
-
-    def save(self, state: FleetState) -> None:
-        """Store it."""
-        if self.failing:
-            raise OSError(5, "Input/output error")
-        self.saves += 1
-        self._kept = dict(state)

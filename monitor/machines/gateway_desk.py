@@ -9,6 +9,7 @@ is also one of the two that renew leases, see ``monitor.machines.leases``.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ log = logging.getLogger("monitor")
 
 END_AFTER_S = 30.0
 """An event of an epoch that is over is ended by the gateway if its own end has not come after this time."""
+LOOK_EVERY_S = 0.5
 SAVE_EVERY_S = 10.0
 COMPLAIN_EVERY_S = 60.0
 
@@ -61,7 +63,7 @@ class GatewayDesk:
     ) -> None:
         self._publisher, self._journal, self._ledger, self._unix = publisher, journal, ledger, unix
         self._voter = LeaseVoter(now, {camera: epoch for camera, (epoch, _) in ledger.fences.items()})
-        self._saved_at = now
+        self._saved_at, self._looked_at = now, -math.inf
         self._streams: dict[str, tuple[str, int, int]] = {}  # node -> boot, session, steps dealt with
         self.counts: Counter[str] = Counter()
         """Verdict -> number of steps; also ``wrong version``: renewals that were refused."""
@@ -184,6 +186,9 @@ class GatewayDesk:
 
     def tick(self, now: float) -> None:
         """Say which cameras are not watched, end events that nobody will end, and save. Call it often."""
+        if now - self._looked_at < LOOK_EVERY_S:
+            return
+        self._looked_at = now
         self._voter.tidy(now)
         for camera, at in self._renewed.items():
             if now - at > LEASE_S and camera not in self._offline:

@@ -204,8 +204,8 @@ class NodeKeeper:
         held = self._held[camera]
         watched = self.lease_of(camera, now) is not None and held.state == "watching"
         ended_at = min(now, held.renewed_at + LEASE_S) if watched else now
+        self._engine.let_go(camera)  # with the lease, so that it can close its events
         del self._held[camera]
-        self._engine.let_go(camera)
         began_at = min(held.state_at, ended_at) if watched else now
         self._released[camera] = _Gone(held.order.epoch, began_at, ended_at, self._number + 1)
         self._due_at = now

@@ -12,11 +12,12 @@ import itertools
 import random
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from monitor.alerts.journal import Journal
 from monitor.alerts.message_parts import ModelRef
@@ -24,7 +25,7 @@ from monitor.alerts.messages import AlertMessage, encode
 from monitor.alerts.publisher import Publisher
 from monitor.machines.fleet_coordinator import Coordinator
 from monitor.machines.fleet_messages import Fence, Fenced, Granted, Order, Renewal, StepHead, Taken, Watching
-from monitor.machines.fleet_state import MemoryState, Wish
+from monitor.machines.fleet_state import FleetState, Wish
 from monitor.machines.gateway_desk import GatewayDesk
 from monitor.machines.gateway_ledger import Ledger
 from monitor.machines.leases import LEASE_S
@@ -121,6 +122,25 @@ class _Disk(StepJournal):
             raise sqlite3.OperationalError("disk I/O error")
 
 
+class MemoryState:
+    """The state of a coordinator, without a file. failing: whether ``save`` raises OSError, as without a disk."""
+
+    def __init__(self, fleet: str) -> None:
+        self.fleet, self.failing, self.saves = fleet, False, 0
+        self._kept: Mapping[str, Any] = {"fleet": fleet}
+
+    def load(self) -> FleetState:
+        """What was stored last."""
+        return FleetState.model_validate(self._kept)
+
+    def save(self, state: FleetState) -> None:
+        """Store it."""
+        if self.failing:
+            raise OSError(5, "Input/output error")
+        self.saves += 1
+        self._kept = dict(state)
+
+
 class SimulatedNode:
     """A machine: an engine that needs some seconds to open a camera, a keeper, a journal and a sender."""
 
@@ -214,7 +234,8 @@ class SimulatedNode:
 
     def let_go(self, camera: str) -> None:
         """See Engine."""
-        if (event_id := self._events.pop(camera, None)) is not None and (lease := self._last.get(camera)) is not None:
+        lease = self.keeper.lease_of(camera, self.fleet.world.now)
+        if (event_id := self._events.pop(camera, None)) is not None and lease is not None:
             self._tell(camera, event_id, Phase.END, *lease)
         self._opened.pop(camera, None)
 
@@ -225,10 +246,6 @@ class SimulatedNode:
         return "watching" if self.fleet.world.now >= self._opened.get(camera, float("inf")) else "opening"
 
     # Inside
-
-    @property
-    def _last(self) -> dict[str, tuple[int, float]]:
-        return self.fleet.last_leases[self.name]
 
     def _end(self, boot: int, camera: str, event_id: str) -> None:
         if self._boots != boot or not self.alive or self._events.get(camera) != event_id:
@@ -242,7 +259,6 @@ class SimulatedNode:
             self._tell(camera, event_id, Phase.END, *lease)
 
     def _tell(self, camera: str, event_id: str, phase: Phase, epoch: int, age_s: float) -> None:
-        self._last[camera] = epoch, age_s
         body = encode(alert_of(self.name, camera, event_id, phase, self.fleet.world.unix))
         step, stored = self.journal.append(camera, epoch, age_s, f"alert/{camera}/", body)
         if phase is Phase.START:
@@ -313,7 +329,6 @@ class SimulatedFleet:
         self.store = MemoryState("lab")
         self.coordinator: Coordinator | None = None
         self.desk: GatewayDesk | None = None
-        self.last_leases: dict[str, dict[str, tuple[int, float]]] = defaultdict(dict)
         self.journalled: set[str] = set()
         """Events that began under a lease, and are in the journal of a node."""
         self.told_by_zombies: set[str] = set()
