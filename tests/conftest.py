@@ -70,6 +70,7 @@ REAL_TIME = (
     "benchmarks/test_outbox_kills.py",
     "monitor/learning",
     "monitor/machines/test_fleet_network.py",
+    "monitor/machines/test_fleet_node.py",
     "monitor/machines/test_gateway_server.py",
     "monitor/live",
     "monitor/sinks/dashboard/test_pressed_keys.py",
