@@ -280,9 +280,12 @@ class Coordinator:
                 continue
             wish = row.wish
             found[camera] = Order(
-                epoch=turn.epoch, role="standby" if role == "standby" else "active", source=wish.source, fps=wish.fps,
-                budget=wish.budget,
-            )  # fmt: skip
+                epoch=turn.epoch,
+                role="standby" if role == "standby" else "active",
+                source=wish.source,
+                fps=wish.fps,
+                settings=wish.settings,
+            )
         return found
 
     def _ends(self, camera: str, row: CameraRow) -> bool:

@@ -71,14 +71,15 @@ class Renewal(WireModel):
 class Order(WireModel):
     """What a node is to do with a camera.
 
-    role  ``standby``: open it and judge it, but tell nothing; ``active``: tell
+    role      ``standby``: open it and judge it, but tell nothing; ``active``: tell
+    settings  its table of the config file as JSON, without source: masks, model, and all else
     """
 
     epoch: Epoch
     role: Literal["standby", "active"]
     source: str
     fps: NonNegativeFloat
-    budget: float | None = None
+    settings: str = "{}"
 
 
 class Granted(WireModel):

@@ -33,14 +33,14 @@ class Wish(Settings):
     fps     frames per second to analyse
     needs   labels that its node must have
     pin     the one node that may watch it; None: any
-    budget  false alarms per day; None: as the node's config says
+    settings  its table of the config file as JSON, without source
     """
 
     source: str
     fps: float = Field(10.0, gt=0, le=1000)
     needs: dict[str, str] = Field(default_factory=dict)
     pin: Name | None = None
-    budget: float | None = Field(None, gt=0)
+    settings: str = "{}"
 
 
 class Turn(Settings):

@@ -15,13 +15,14 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from monitor.alerts.messages import AlertMessage, HealthMessage, Stored, encode
 from monitor.client import AlertSubscriber, Received
 from monitor.errors import RunError
 from monitor.machines.fleet_messages import Order, Watching
+from monitor.machines.toml_writing import toml_text
 from monitor.private_files import make_private_folder, write_private
 from monitor.processes import child_command, child_environment, how_it_died
 from monitor.states import CameraState, Phase
@@ -201,8 +202,4 @@ class MonitorEngine:
 
 def _table(camera: str, order: Order) -> str:
     """The table of a camera in the config file."""
-    values: Mapping[str, object] = {"source": order.source, "analysis_fps": order.fps}
-    if order.budget is not None:
-        values = {**values, "false_alarms_per_day": order.budget}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
-    return "\n".join([f"[cameras.{json.dumps(camera)}]", *lines, ""])
+    return toml_text({"cameras": {camera: {**json.loads(order.settings), "source": order.source}}})

@@ -184,7 +184,7 @@ class NodeKeeper:
             if camera in self._released and order.epoch <= self._released[camera].epoch:
                 continue  # the coordinator does not know yet that it was let go
             held = self._held.get(camera)
-            if held is not None and (held.order.epoch, held.order.source) != (order.epoch, order.source):
+            if held is not None and _what(held.order) != _what(order):
                 self._let_go(camera, now)
                 if order.epoch <= self._released[camera].epoch:
                     continue
@@ -209,3 +209,8 @@ class NodeKeeper:
         began_at = min(held.state_at, ended_at) if watched else now
         self._released[camera] = _Gone(held.order.epoch, began_at, ended_at, self._number + 1)
         self._due_at = now
+
+
+def _what(order: Order) -> tuple[int, str, str]:
+    """What must not change while a camera is open."""
+    return order.epoch, order.source, order.settings

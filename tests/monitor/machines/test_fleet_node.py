@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+import tomllib
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -58,7 +60,8 @@ def engine_pid(node: FleetNode) -> int:
 def test_a_node_is_killed_and_another_one_watches_its_cameras_and_each_alert_is_told_once(
     tmp_path: Path, video: Path
 ) -> None:
-    wishes = {f"cam{number}": Wish(source=str(video), fps=5.0) for number in range(2)}
+    settings = json.dumps({"analysis_fps": 5, "masks": {"door": {"polygon": [[0.0, 0.0], [0.05, 0.0], [0.05, 0.05]]}}})
+    wishes = {f"cam{number}": Wish(source=str(video), fps=5.0, settings=settings) for number in range(2)}
     heard: list[AlertMessage] = []
     states: list[tuple[str, str]] = []
     with ExitStack() as stack:
@@ -100,6 +103,8 @@ def test_a_node_is_killed_and_another_one_watches_its_cameras_and_each_alert_is_
         os.kill(pid, signal.SIGKILL)
         took_s = wait_for(lambda: watching().get("cam0") == other and len(watching()) == 2, DEADLINE_S)
         hear(len(heard) + 2, of=other)
+    written = tomllib.loads((tmp_path / other / "engine/cameras.toml").read_text())
+    assert written["cameras"]["cam0"]["masks"]["door"]["polygon"]  # a mask goes with its camera
     starts = [message.event_id for message in heard if message.phase == "start"]
     assert starts
     assert len(starts) == len(set(starts))
