@@ -115,11 +115,12 @@ class History:
         self.position = max(journal.last_position if journal else 0, now_position())
         """Position of the last message sent."""
 
-    def interrupted(self) -> list[AlertMessage]:
+    def interrupted(self, *, one_per_camera: bool = True) -> list[AlertMessage]:
         """Return the last messages of events that an earlier, killed run left open. They are now open in this run.
 
         A camera has one open event of each kind; of several in the journal, the last counts. Others, and events that
-        cannot be read, are logged: subscribers will not get their end.
+        cannot be read, are logged: subscribers will not get their end. one_per_camera: False in a fleet, where two
+        nodes may have an open event of one camera.
         """
         left, unreadable = self._left_open(), 0
         found: dict[tuple[str, str], AlertMessage] = {}
@@ -134,7 +135,7 @@ class History:
                     )
                 continue
             message, entry = last
-            key = message.camera, message.about
+            key = message.camera, message.about if one_per_camera else message.event_id
             if (earlier := found.pop(key, None)) is not None:
                 self.open.pop(earlier.event_id, None)
             self.open[message.event_id] = entry

@@ -6,7 +6,16 @@ import math
 import sys
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationInfo,
+    model_validator,
+)
 
 from monitor.states import Reason, Region
 
@@ -116,6 +125,14 @@ class ReasonBody(WireModel):
             unit=reason.unit,
             text=str(reason),
         )
+
+
+class LeaseBody(WireModel):
+    """The node of a fleet that made a message, the epoch of its lease of the camera, and the number in that epoch."""
+
+    node: str
+    epoch: PositiveInt
+    seq: PositiveInt
 
 
 class ModelRef(WireModel):

@@ -33,6 +33,7 @@ from pydantic.json_schema import models_json_schema
 from monitor.alerts.message_parts import (
     RECEIVED,
     Camera,
+    LeaseBody,
     Measured,
     ModelRef,
     ReasonBody,
@@ -72,9 +73,11 @@ class Kept(Envelope):
     """The fields of every alert, health, budget and moment message; the journal stores these messages.
 
     position  increases over all topics and restarts of the monitor, with gaps; None from an older monitor
+    lease     only in messages of a fleet's gateway: which node made it
     """
 
     position: PositiveInt | None = None
+    lease: LeaseBody | None = None
 
 
 class AlertMessage(Kept):

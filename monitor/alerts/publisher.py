@@ -28,7 +28,7 @@ from monitor.alerts.endpoints import DEFAULT_ALERTS_ENDPOINT, DEFAULT_SCORES_END
 from monitor.alerts.history import NAMED_EVENTS, History
 from monitor.alerts.journal import Journal
 from monitor.alerts.keys import ServerKeys
-from monitor.alerts.message_parts import ModelRef, ReasonBody, RegionBody
+from monitor.alerts.message_parts import LeaseBody, ModelRef, ReasonBody, RegionBody
 from monitor.alerts.messages import (
     SCHEMA,
     AlertMessage,
@@ -68,6 +68,7 @@ class Publisher:
     insecure         allow unencrypted addresses that other machines can reach
     keys             folder of the monitor's keys (see monitor.alerts.keys): encrypts, and admits only allowed clients
     journal          stores every alert and health message before it is sent; the caller enters and leaves it
+    carries          messages come from other monitors: what an earlier run left open stays open, see ``left_open``
 
     Raises ConfigError if an address is malformed, if other machines can reach it without ``keys`` or ``insecure``, or
     if the keys cannot be used. Raises BindError on entry if an address cannot be bound; then no socket stays bound.
@@ -86,6 +87,7 @@ class Publisher:
         insecure: bool = False,
         keys: Path | None = None,
         journal: Journal | None = None,
+        carries: bool = False,
         alerts_high_water_mark: int = ALERTS_HIGH_WATER_MARK,
         scores_high_water_mark: int = SCORES_HIGH_WATER_MARK,
     ) -> None:
@@ -117,7 +119,9 @@ class Publisher:
         self.desk = Desk(self.node, self.epoch)
         """Answers requests for changes, of the control socket and of this process."""
         self._control_endpoint = control
-        self._journal = journal
+        self.left_open: Sequence[AlertMessage] = ()
+        """With ``carries``, from entry on: the last messages of events that an earlier run left open."""
+        self._journal, self._carries = journal, carries
         self._history = History(self.node, self.epoch, journal)
         self._high_water_marks = (alerts_high_water_mark, scores_high_water_mark)
         self._heartbeat_seq = 0
@@ -151,7 +155,10 @@ class Publisher:
             self.control = ControlSocket(changing, self._bus, self._keys, self.desk)
         try:
             self._hub.start()
-            self._end_interrupted_events()
+            if self._carries:
+                self.left_open = self._history.interrupted(one_per_camera=False)
+            else:
+                self._end_interrupted_events()
         except BaseException:
             self._hub.close(linger_s=0.0)
             raise
@@ -285,6 +292,23 @@ class Publisher:
         self._send(message, jpeg)
         return message
 
+    def publish_carried(self, message: Stored, jpeg: bytes | None, lease: LeaseBody) -> None:
+        """Send a message that another monitor has sent, with numbers of this one. The id of its event stays."""
+        own = self._envelope(message.topic)
+        own["schema_"] = own.pop("schema")
+        self._send(message.model_copy(update=own | {"position": self._history.position + 1, "lease": lease}), jpeg)
+
+    def end_interrupted(self, last: AlertMessage) -> None:
+        """Send the end of an event from which nothing more will come. last: its last message."""
+        ended = {
+            "phase": Phase.END,
+            "ended_at": last.sent_at,
+            "ended_s": None,
+            "interrupted": True,
+            "position": self._history.position + 1,
+        }
+        self._send(AlertMessage(**(last.model_dump(by_alias=True) | self._envelope(last.topic) | ended)))
+
     def publish_score(
         self,
         camera: str,
@@ -409,14 +433,7 @@ class Publisher:
         if more := len(interrupted[NAMED_EVENTS:]):
             log.warning("%s more were open when the monitor was killed; they end now", counted(more, "event"))
         for last in interrupted:
-            ended = {
-                "phase": Phase.END,
-                "ended_at": last.sent_at,
-                "ended_s": None,
-                "interrupted": True,
-                "position": self._history.position + 1,
-            }
-            self._send(AlertMessage(**(last.model_dump(by_alias=True) | self._envelope(last.topic) | ended)))
+            self.end_interrupted(last)
 
     def _envelope(self, topic: str) -> dict[str, Any]:
         last = self._heartbeat_seq if topic == "heartbeat/" else self._history.last_seq.get(topic, 0)

@@ -1,0 +1,64 @@
+"""A node of a fleet: the monitor of this machine as its engine, connected to gateway and coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from monitor import __version__
+from monitor.machines.leases import boot_clock
+from monitor.machines.monitor_engine import MonitorEngine
+from monitor.machines.node_link import NodeLink
+
+
+class FleetNode:
+    """A context manager. Only one thread may use it: call ``pump`` often.
+
+    settings  text of a config file without cameras: what holds for all of them
+    Others as in NodeLink. On entry, raises RunError if another node uses the folder, and ConfigError.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        settings: str,
+        gateway: str,
+        coordinator: str,
+        token: str | None,
+        *,
+        capacity_fps: float,
+        labels: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = boot_clock,
+    ) -> None:
+        self.engine = MonitorEngine(folder / "engine", settings, clock)
+        self.link = NodeLink(
+            name,
+            folder,
+            self.engine,
+            gateway,
+            coordinator,
+            token,
+            capacity_fps=capacity_fps,
+            labels=labels,
+            version=__version__,
+            clock=clock,
+        )
+        self.engine.tells = self.link.tell
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.callback(self.engine.close)
+            stack.enter_context(self.link)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def pump(self, timeout_s: float) -> None:
+        """Deal with what has come, waiting at most ``timeout_s`` seconds for it, and send what is due."""
+        self.link.pump(timeout_s)
+        self.engine.pump()

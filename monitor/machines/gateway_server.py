@@ -1,0 +1,108 @@
+"""The gateway on the network: steps, renewals and fences come in on one ROUTER socket, and are answered there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from monitor.alerts.journal import Journal
+from monitor.alerts.publisher import Publisher
+from monitor.errors import RunError
+from monitor.machines.fleet_messages import Fence, PassedOn, Renewal, StepHead, Taken, decoded, encoded
+from monitor.machines.fleet_socket import ServerSocket
+from monitor.machines.gateway_desk import GatewayDesk
+from monitor.machines.gateway_ledger import Ledger
+from monitor.machines.leases import boot_clock
+
+log = logging.getLogger("monitor")
+
+STEP, RENEWAL, FENCE, PASS_ON = b"s", b"r", b"f", b"p"
+TAKEN, GRANTED, FENCED = b"t", b"g", b"d"
+
+
+class GatewayServer:
+    """A context manager around journal, publisher, ledger and socket. Only one thread may use it: call ``pump`` often.
+
+    name      of the monitor that clients see
+    folder    for the journal and the ledger; it belongs to this gateway alone
+    endpoint  where nodes and the coordinator connect
+    token     of the fleet; None: none is needed, only on this machine
+    open      makes the publisher for clients, with this journal; it must be made with ``carries``
+
+    On entry, raises RunError if another gateway uses the folder, BindError if an address is in use, and ConfigError.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        endpoint: str,
+        token: str | None,
+        open_publisher: Callable[[Journal], Publisher],
+        clock: Callable[[], float] = boot_clock,
+    ) -> None:
+        self._name, self._folder, self._open, self._clock = name, folder, open_publisher, clock
+        self.socket = ServerSocket(endpoint, token)
+        self.malformed = 0
+        """Messages that were none of the fleet's."""
+        self._peers: dict[str, bytes] = {}  # node -> its connection
+        self._next_tick = 0.0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            try:
+                journal = stack.enter_context(Journal(self._folder / "journal.sqlite3"))
+            except RunError as error:
+                raise RunError(
+                    f"the gateway {self._name!r} runs already with {self._folder}: stop it, or give this one another "
+                    "name and folder"
+                ) from error
+            ledger = Ledger.open(self._folder / "gateway.json", self._name, journal)
+            stack.enter_context(self.socket)
+            self.publisher = stack.enter_context(self._open(journal))
+            self.desk = GatewayDesk(self.publisher, journal, ledger, self._clock())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.desk.close(self._clock())
+        self._stack.close()
+
+    def pump(self, timeout_s: float) -> int:
+        """Deal with what has come, waiting at most ``timeout_s`` seconds for it. Returns the number of messages."""
+        answers: dict[bytes, Taken] = {}
+        arrived = self.socket.receive(timeout_s)
+        now = self._clock()
+        for peer, kind, parts in arrived:
+            try:
+                self._take(peer, kind, parts, now, answers)
+            except (ValueError, IndexError) as error:
+                self.malformed += 1
+                log.debug("malformed message of a peer: %s", error)
+        for peer, taken in answers.items():
+            self.socket.send(peer, TAKEN, encoded(taken))
+        if now >= self._next_tick:
+            self._next_tick = now + 0.1
+            self.desk.tick(now)
+            self.publisher.tick(now)
+        return len(arrived)
+
+    def _take(self, peer: bytes, kind: bytes, parts: list[bytes], now: float, answers: dict[bytes, Taken]) -> None:
+        if kind == STEP:
+            answers[peer] = self.desk.arrived(decoded(StepHead, parts[0]), parts[1:], now)
+        elif kind == RENEWAL:
+            renewal = decoded(Renewal, parts[0])
+            self._peers[renewal.node] = peer
+            self.socket.send(peer, GRANTED, encoded(self.desk.renew(renewal, now)))
+        elif kind == FENCE:
+            if (reply := self.desk.fence(decoded(Fence, parts[0]), now)) is not None:
+                self.socket.send(peer, FENCED, encoded(reply))
+        elif kind == PASS_ON:
+            passed = decoded(PassedOn, parts[0])
+            if (known := self._peers.get(passed.node)) is not None:
+                self.socket.send(known, GRANTED, encoded(passed.reply))
+        else:
+            raise ValueError("unknown kind")

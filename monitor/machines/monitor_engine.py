@@ -1,0 +1,205 @@
+"""Today's monitor as the engine of a node: a child process with the cameras that the node holds.
+
+Its config file is written anew, and read again by SIGHUP, when cameras come or go; other cameras do not notice. The
+node is a subscriber of its alerts. An event that is open when the node gets the camera is told from then on. One that
+is open when the camera is let go ends there: another node tells what is left of it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from monitor.alerts.messages import AlertMessage, HealthMessage, Stored, encode
+from monitor.client import AlertSubscriber, Received
+from monitor.errors import RunError
+from monitor.machines.fleet_messages import Order, Watching
+from monitor.machines.toml_writing import toml_text
+from monitor.private_files import make_private_folder, write_private
+from monitor.processes import child_command, child_environment, how_it_died
+from monitor.states import CameraState, Phase
+
+log = logging.getLogger("monitor")
+
+AGAIN_S, LONGEST_AGAIN_S = 1.0, 60.0
+"""An engine that ended is started again after the first value, then twice as long each time, up to the second."""
+SOON_S = 60.0
+_MOST_ENDED = 1000  # what comes late for an event comes soon
+_OPENING = (CameraState.CONNECTING, CameraState.LEARNING)
+_FAILED = (CameraState.OFFLINE, CameraState.STALLED, CameraState.FAILED)
+
+Tell = Callable[[str, str, bytes, bytes | None, float], bool]
+"""Camera, topic, body, picture, and when the frame was captured; see ``NodeLink.tell``."""
+
+
+class MonitorEngine:
+    """See Engine. Only one thread may use it: call ``pump`` often.
+
+    folder    for its config and state; it belongs to this engine alone
+    settings  text of a config file without cameras: what holds for all of them
+    clock     the clock of leases
+    """
+
+    def __init__(self, folder: Path, settings: str, clock: Callable[[], float]) -> None:
+        self._folder, self._settings, self._clock = folder, settings, clock
+        self.tells: Tell = lambda *_: False
+        """Called with each message of a camera that the node may tell."""
+        self._orders: dict[str, Order] = {}
+        self._telling: set[str] = set()
+        self._states: dict[str, CameraState | str] = {}
+        self._open: dict[str, dict[str, tuple[AlertMessage, float]]] = {}  # camera -> event id -> last message
+        self._ended: dict[str, None] = {}  # events that were ended here
+        self._inbox: queue.SimpleQueue[Received] = queue.SimpleQueue()
+        self._address = f"ipc://@true-sight-{secrets.token_hex(8)}"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_at = self._again_at = 0.0
+        self._wait_s = AGAIN_S
+        self._changed = False
+        threading.Thread(target=self._listen, name="engine", daemon=True).start()
+
+    # Engine
+
+    def open(self, camera: str, order: Order) -> None:
+        """Open and judge a camera; tell nothing yet."""
+        self._orders[camera] = order
+        self._states.pop(camera, None)
+        self._open.pop(camera, None)
+        self._changed = True
+
+    def tell(self, camera: str, epoch: int) -> None:  # noqa: ARG002 - ``tells`` knows the epoch
+        """Tell its alerts from now on, also the events that are open."""
+        self._telling.add(camera)
+        for message, captured_at in self._open.get(camera, {}).values():
+            self._pass(message.model_copy(update={"phase": Phase.START}), None, captured_at)
+
+    def let_go(self, camera: str) -> None:
+        """End open events, then close the camera."""
+        if camera in self._telling:
+            for message, _ in self._open.get(camera, {}).values():
+                ended = {"phase": Phase.END, "ended_at": message.sent_at, "ended_s": None, "interrupted": True}
+                self._pass(message.model_copy(update=ended), None, self._clock())
+        self._ended |= dict.fromkeys(self._open.pop(camera, {}))
+        while len(self._ended) > _MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
+        self._telling.discard(camera)
+        self._orders.pop(camera, None)
+        self._changed = True
+
+    def state_of(self, camera: str) -> Watching:
+        """How the camera is."""
+        state = self._states.get(camera)
+        if state is None or state in _OPENING:
+            return "opening"
+        return "failed" if state in _FAILED else "watching"
+
+    # The process
+
+    def pump(self) -> None:
+        """Take what the monitor has published, and give it the cameras of now."""
+        while True:
+            try:
+                self._take(self._inbox.get_nowait())
+            except queue.Empty:
+                break
+        now = time.monotonic()
+        if self._process is not None and (code := self._process.poll()) is not None:
+            self._process = None
+            self._states.clear()
+            if self._orders and not self._changed:
+                self._wait_s = AGAIN_S if now - self._started_at > SOON_S else min(LONGEST_AGAIN_S, 2 * self._wait_s)
+                log.error("the engine ended (%s): it is started again in %g s", how_it_died(code), self._wait_s)
+                self._again_at = now + self._wait_s
+        if self._process is None:
+            if self._orders and now >= self._again_at:
+                self._start(now)
+        elif self._changed:
+            if self._orders:
+                self._write()
+                self._process.send_signal(signal.SIGHUP)
+            else:
+                self._process.send_signal(signal.SIGTERM)
+        self._changed = False
+
+    def close(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30.0)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _start(self, now: float) -> None:
+        self._started_at = now
+        self._write()
+        arguments = ["--config", str(self._config), "--state", str(self._folder / "state"), "--headless"]
+        arguments += [f"--{name}={self._address}-{name}" for name in ("alerts", "scores", "history")]
+        try:
+            with (self._folder / "engine.log").open("ab") as output:
+                self._process = subprocess.Popen(  # noqa: S603 - a command of this program
+                    child_command("monitor.machines.engine_child", *arguments, "--control=off"),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=output,
+                    env=child_environment(),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise RunError(f"an engine cannot be started ({error.strerror}): end other programs") from error
+
+    @property
+    def _config(self) -> Path:
+        return self._folder / "cameras.toml"
+
+    def _write(self) -> None:
+        make_private_folder(self._folder)
+        tables = [_table(camera, order) for camera, order in sorted(self._orders.items())]
+        write_private(self._config, "\n".join([self._settings, *tables]).encode())
+
+    # What it publishes
+
+    def _listen(self) -> None:
+        """Of a thread of its own: wait for messages."""
+        with AlertSubscriber(f"{self._address}-alerts", health=True) as subscriber:
+            for item in subscriber:
+                if isinstance(item, Received):
+                    self._inbox.put(item)
+
+    def _take(self, item: Received) -> None:
+        message = item.message
+        if not isinstance(message, AlertMessage | HealthMessage) or message.camera not in self._orders:
+            return
+        camera, now = message.camera, self._clock()
+        captured_at = now - max(0.0, time.time() - message.sent_at)
+        if isinstance(message, HealthMessage):
+            self._states[camera] = message.state
+        else:
+            if message.event_id in self._ended:
+                return
+            captured_at -= max(0.0, message.frame_age_s)
+            events = self._open.setdefault(camera, {})
+            if message.phase is Phase.END:
+                events.pop(message.event_id, None)
+            else:
+                events[message.event_id] = message, captured_at
+        if camera in self._telling:
+            self._pass(message, item.jpeg, captured_at)
+
+    def _pass(self, message: Stored, jpeg: bytes | None, captured_at: float) -> None:
+        self.tells(message.camera, message.topic, encode(message), jpeg, captured_at)
+
+
+def _table(camera: str, order: Order) -> str:
+    """The table of a camera in the config file."""
+    return toml_text({"cameras": {camera: {**json.loads(order.settings), "source": order.source}}})

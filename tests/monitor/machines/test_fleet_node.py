@@ -1,0 +1,113 @@
+"""Real monitors as engines of two nodes, which watch videos; coordinator and gateway over real sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import tomllib
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from monitor.alerts.messages import AlertMessage, HealthMessage
+from monitor.client import AlertSubscriber, Received
+from monitor.machines.coordinator_server import CoordinatorServer
+from monitor.machines.fleet_node import FleetNode
+from monitor.machines.fleet_state import Wish
+from monitor.machines.gateway_server import GatewayServer
+from monitor.machines.leases import boot_clock
+from monitor.sources.synthetic.synthetic_scene import SyntheticScene
+from tests.helpers.publishing import ANY
+from tests.monitor.machines.test_fleet_network import pumped, wait_for
+from tests.monitor.machines.test_gateway_server import TOKEN, open_publisher
+from tests.places import ROOT
+
+DEADLINE_S = 60.0
+SETTINGS = f"""
+model = "{ROOT / "monitor/assets/demo"}"
+device = "cpu"
+[playback]
+loop = true
+[capture]
+isolation = "thread"
+"""
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six seconds of the street; in the middle, the picture runs away, which raises an alert."""
+    path, scene = tmp_path_factory.mktemp("video") / "street.avi", SyntheticScene(seed=7, duration_s=90.0)
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (160, 90))
+    for frame in range(60):
+        image = scene.render(round(2.5 * frame))
+        image = np.roll(image, 60 * frame, 1) if 20 <= frame < 35 else image
+        writer.write(cv2.resize(image, (160, 90), interpolation=cv2.INTER_AREA))
+    writer.release()
+    return path
+
+
+def engine_pid(node: FleetNode) -> int:
+    process = node.engine._process
+    assert process is not None
+    return process.pid
+
+
+def test_a_node_is_killed_and_another_one_watches_its_cameras_and_each_alert_is_told_once(
+    tmp_path: Path, video: Path
+) -> None:
+    settings = json.dumps({"analysis_fps": 5, "masks": {"door": {"polygon": [[0.0, 0.0], [0.05, 0.0], [0.05, 0.05]]}}})
+    wishes = {f"cam{number}": Wish(source=str(video), fps=5.0, settings=settings) for number in range(2)}
+    heard: list[AlertMessage] = []
+    states: list[tuple[str, str]] = []
+    with ExitStack() as stack:
+        gateway = stack.enter_context(pumped(GatewayServer("lab", tmp_path / "gateway", ANY, TOKEN, open_publisher)))
+        server = CoordinatorServer("lab", tmp_path / "coordinator", ANY, gateway.socket.endpoint, TOKEN)
+        stack.enter_context(pumped(server, lambda it: it.coordinator.set_cameras(wishes, boot_clock(), time.time())))
+        ends = gateway.socket.endpoint, server.socket.endpoint
+        nodes = {
+            name: stack.enter_context(
+                pumped(FleetNode(name, tmp_path / name, SETTINGS, *ends, TOKEN, capacity_fps=100.0))
+            )
+            for name in ("north", "south")
+        }
+
+        def watching() -> dict[str, str]:
+            cameras = server.coordinator.status(boot_clock(), time.time()).cameras
+            return {camera.name: camera.node for camera in cameras if camera.state == "watching"}
+
+        wait_for(lambda: watching().keys() == wishes.keys(), DEADLINE_S)
+        subscriber = stack.enter_context(
+            AlertSubscriber(gateway.publisher.alerts_endpoint, since="1h", health=True, timeout_s=DEADLINE_S)
+        )
+
+        def hear(enough: int, of: str) -> None:
+            for item in subscriber:
+                if isinstance(item, Received) and isinstance(item.message, AlertMessage):
+                    heard.append(item.message)
+                elif isinstance(item, Received) and isinstance(item.message, HealthMessage):
+                    states.append((item.message.camera, str(item.message.state)))
+                lease = heard[-1].lease if heard else None
+                if len(heard) >= enough and lease is not None and lease.node == of:
+                    return
+
+        victim = watching()["cam0"]
+        other = "south" if victim == "north" else "north"
+        hear(2, of=victim)
+        pid = engine_pid(nodes[victim])
+        nodes[victim].halt.set()  # the machine is gone: nobody renews, and its monitor is killed
+        os.kill(pid, signal.SIGKILL)
+        took_s = wait_for(lambda: watching().get("cam0") == other and len(watching()) == 2, DEADLINE_S)
+        hear(len(heard) + 2, of=other)
+    written = tomllib.loads((tmp_path / other / "engine/cameras.toml").read_text())
+    assert written["cameras"]["cam0"]["masks"]["door"]["polygon"]  # a mask goes with its camera
+    starts = [message.event_id for message in heard if message.phase == "start"]
+    assert starts
+    assert len(starts) == len(set(starts))
+    assert {message.node for message in heard} == {"lab"}
+    assert ("cam0", "online") in states
+    assert took_s < 30.0  # 15 s on a machine that is not busy: the engine of the other node may have to start first
