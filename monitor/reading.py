@@ -29,6 +29,25 @@ _KINDS = {
 }
 
 
+def real_path(path: Path) -> Path:
+    """The absolute path with all links followed, as far as they lead somewhere. Raises nothing.
+
+    ``Path.resolve`` raises RuntimeError or OSError for a link that leads to itself, depending on the version of Python.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a path with a NUL byte
+        return path.absolute()
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to the same file or folder; False if one of them leads nowhere. Raises nothing."""
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
+
+
 def open_file(path: Path) -> BinaryIO:
     """Open a regular file for reading. Never waits.
 

@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from monitor.errors import SourceError, UnreadableError
+from monitor.reading import real_path
 from monitor.sources.camera import CameraSource
 from monitor.sources.devices import device_index, has_stable_name, is_device
 from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
@@ -278,8 +279,8 @@ def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
 
 
 def _path_parts(path: Path) -> tuple[str, ...]:
-    resolved = path.resolve()
-    own = path.stem if path.is_file() else resolved.name
+    resolved = real_path(path)
+    own = path.stem if os.path.isfile(path) else resolved.name  # noqa: PTH113 - for any text, also one too long
     return (*(safe_name(parent.name) for parent in reversed(resolved.parents) if parent.name), name_of(own))
 
 
@@ -307,7 +308,7 @@ def _warn_of_doubles(found: list[_Found], names: list[str]) -> None:
     """Warn if one source is given several times under different names: usually a mistake, but sometimes intended."""
     by_target: dict[Path | str | int | _Nothing, list[str]] = {}
     for stream, name in zip(found, names, strict=True):
-        target = stream.target.resolve() if isinstance(stream.target, Path) else stream.target
+        target = real_path(stream.target) if isinstance(stream.target, Path) else stream.target
         by_target.setdefault(target, []).append(name)
     for same in by_target.values():
         if len(same) > 1:
