@@ -32,6 +32,8 @@ _WHY = {
     404: "there is nothing at this path (404)",
 }
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_KIND = re.compile(r"[a-z0-9.+/\-]{1,60}")
+_NO_PICTURES = ("application/json", "application/xml", "application/javascript", "application/pdf")
 _Result = TypeVar("_Result")
 
 
@@ -59,7 +61,10 @@ def why_no_video(address: str, timeout_s: float) -> str | None:
         return _WHY.get(error.code)
     except CaptureError:
         return None
-    return "it sends a web page, no video: look up the path of its stream" if answer.is_page else None
+    if answer.is_page:
+        return "it sends a web page, no video: look up the path of its stream"
+    what = answer.no_picture("video")
+    return None if what is None else f"it {what}"
 
 
 class RefusedError(CaptureError):
@@ -80,11 +85,13 @@ class Answer:
     kind    media type in lower case, such as ``image/jpeg``; empty if the server names none
     length  bytes of the whole body; None if the server does not know, as for a live stream
     begin   first bytes of the body, at most 16
+    coding  how the body is compressed, such as ``gzip``; empty if it is not, which is what we ask for
     """
 
     kind: str
     length: int | None
     begin: bytes
+    coding: str = ""
 
     @property
     def is_picture(self) -> bool:
@@ -96,6 +103,22 @@ class Answer:
     def is_page(self) -> bool:
         """Whether this is a web page, such as a login."""
         return self.kind in ("text/html", "application/xhtml+xml") or self.begin.lstrip().lower().startswith(b"<")
+
+    def no_picture(self, wanted: str = "picture") -> str | None:
+        """What this is in place of a picture or stream, and what to do; None if it may be one."""
+        if self.begin.lstrip().startswith((*_PICTURES, b"--")):  # some servers name a wrong type
+            return None
+        kind = f" ({self.kind})" if _KIND.fullmatch(self.kind) else ""
+        if self.is_page:
+            return f"answers a web page{kind}, not a {wanted}: check the path, or log in"
+        if self.coding not in ("", "identity"):
+            coding = f" ({self.coding})" if _KIND.fullmatch(self.coding) else ""
+            return f"answers compressed data{coding}, not a {wanted}: check the path, or the settings of the server"
+        if self.length == 0:
+            return f"answers nothing (0 bytes), not a {wanted}: check the path"
+        if self.kind.startswith("text/") or self.kind in _NO_PICTURES:
+            return f"answers text{kind}, not a {wanted}: check the path"
+        return None
 
 
 class Web:
@@ -140,7 +163,7 @@ class Web:
 
     def ask(self) -> Answer:
         """Return how the answer begins. Raises CaptureError, RefusedError or StallError."""
-        return self._request(lambda answer, _: Answer(*_head(answer), answer.read(16) or b""))
+        return self._request(lambda answer, _: Answer(*_head(answer), answer.read(16) or b"", _coding(answer)))
 
     def peek(self, most: int) -> bytes:
         """Return the beginning of the body, at most ``most`` bytes; b"" if there is none in time."""
@@ -237,6 +260,10 @@ def _head(answer: http.client.HTTPResponse) -> tuple[str, int | None]:
     kind = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     length = answer.headers.get("Content-Length") or ""
     return kind, int(length) if length.isascii() and length.isdecimal() and len(length) < 16 else None
+
+
+def _coding(answer: http.client.HTTPResponse) -> str:
+    return (answer.headers.get("Content-Encoding") or "").strip().lower()
 
 
 def _words(error: object) -> str:
