@@ -10,6 +10,7 @@ import copy
 import http.client
 import re
 import ssl
+import string
 import time
 import urllib.error
 import urllib.request
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.proxy import proxy_of
@@ -59,6 +60,8 @@ def why_no_video(address: str, timeout_s: float) -> str | None:
             known = "; check those in the address" if "@" in address else ""
             return f"it asks for a user name and a password (401){known}"
         return _WHY.get(error.code)
+    except RedirectError as error:
+        return f"it {error.why}"
     except CaptureError:
         return None
     if answer.is_page:
@@ -154,7 +157,7 @@ class Web:
             urllib.request.HTTPSHandler(context=_any_certificate()),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPErrorProcessor(),
-            _Redirects(),
+            _Redirects(self._label),
             _Digest(passwords),
             _Basic(passwords),
         ):
@@ -214,9 +217,58 @@ class Web:
             raise CaptureError(f"{self._label} cannot be read: {_words(error)}") from None
 
 
+class RedirectError(CaptureError):
+    """A server leads to another address that is not followed.
+
+    why  what it does, and what to do; for a sentence that begins with "it"
+    """
+
+    def __init__(self, label: str, why: str) -> None:
+        super().__init__(f"{label} {why}")
+        self.why = why
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    max_redirections = _MOST_REDIRECTS
-    max_repeats = 2
+    """Follows a few redirects to the web. The body of an answer that redirects is not read: it may have no end."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: http.client.HTTPMessage) -> Any:
+        """Follow a redirect. Raises RedirectError if it leads to another scheme, nowhere, or to one after another."""
+        fp.close()
+        given = headers.get("Location")
+        if not given:
+            raise RedirectError(self._label, f"redirects without saying where ({code}): give another address")
+        try:
+            # The header was decoded as ISO-8859-1. Its original bytes are encoded for the request.
+            target = urljoin(
+                req.full_url, quote(given, encoding="iso-8859-1", errors="replace", safe=string.punctuation)
+            )
+            parts = urlsplit(target)
+        except ValueError:
+            raise RedirectError(self._label, f"redirects to what is no address ({code}): give another one") from None
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            stream = parts.scheme in ("rtsp", "rtsps")
+            what = (
+                f"{redact(target)}: give that address" if stream else f"{_scheme(parts.scheme)}, which is not followed"
+            )
+            raise RedirectError(self._label, f"redirects to {what}{'' if stream else ': give another address'}")
+        visited: dict[str, int] = getattr(req, "redirect_dict", {})
+        if len(visited) >= _MOST_REDIRECTS or target in visited:
+            loop = "in a circle" if target in visited else f"more than {_MOST_REDIRECTS} times"
+            raise RedirectError(self._label, f"redirects {loop}, at last to {redact(target)}: give the address itself")
+        new = self.redirect_request(req, fp, code, msg, headers, target)
+        if new is None:
+            return None
+        new.redirect_dict = visited | {target: 1}  # type: ignore[attr-defined]
+        return self.parent.open(new, timeout=req.timeout)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+def _scheme(scheme: str) -> str:
+    return f"a {scheme}:// address" if _KIND.fullmatch(scheme) else "an address of another kind"
 
 
 class _Basic(urllib.request.HTTPBasicAuthHandler):

@@ -107,21 +107,41 @@ def test_a_password_goes_to_no_other_host() -> None:
     assert other.asked == ["/snap.jpg"]
 
 
+_REFUSED = {
+    "loop": ("/loop.jpg", "in a circle, at last to http://127.0.0.1:"),
+    "file": ("file:///etc/passwd", "to a file:// address, which is not followed: give another address"),
+    "ftp": ("ftp://127.0.0.1:1/x.jpg", "to a ftp:// address, which is not followed: give another address"),
+    "rtsp": ("rtsp://joe:secret@127.0.0.1:9/x", "to rtsp://***@127.0.0.1:9/x: give that address"),
+    "none": ("http://[::1", "to what is no address (302): give another one"),
+}
+
+
 def test_redirects_are_followed_a_few_times_and_to_the_web_only() -> None:
     with WebCamera({}) as camera:
         camera._answers |= {
             "/old.jpg": always(b"", status=302, Location="/new.jpg"),
             "/new.jpg": pictures(),
-            "/loop.jpg": always(b"", status=302, Location="/loop.jpg"),
-            "/file.jpg": always(b"", status=302, Location="file:///etc/hostname"),
-            "/ftp.jpg": always(b"", status=302, Location="ftp://127.0.0.1:1/x.jpg"),
+            "/slash.jpg": always(b"", status=301, Location=camera.url("/new.jpg").removeprefix("http:")),
+            **{f"/{name}.jpg": always(b"", status=302, Location=leads) for name, (leads, _) in _REFUSED.items()},
+            **{f"/{n}.jpg": always(b"", status=302, Location=f"/{n + 1}.jpg") for n in range(20)},
+            "/nowhere.jpg": always(b"", status=302),
         }
         with source(camera.url("/old.jpg")).open() as reader:
             reader.grab()
-        for path in ("/loop.jpg", "/file.jpg", "/ftp.jpg"):
-            with pytest.raises(CaptureError):
-                source(camera.url(path)).open()
-    assert len(camera.asked) < 20
+        with source(camera.url("/slash.jpg")).open() as reader:
+            reader.grab()
+        for name, (_, sentence) in _REFUSED.items():
+            with pytest.raises(CaptureError) as caught:
+                source(camera.url(f"/{name}.jpg")).open()
+            assert f"redirects {sentence}" in str(caught.value)
+            assert "secret" not in str(caught.value)
+            assert "passwd" not in str(caught.value)
+        before = len(camera.asked)
+        with pytest.raises(CaptureError, match=r"redirects more than 5 times, at last to http://127\.0\.0\.1:\d+/"):
+            source(camera.url("/0.jpg")).open()
+        with pytest.raises(CaptureError, match=r"redirects without saying where \(302\): give another address"):
+            source(camera.url("/nowhere.jpg")).open()
+    assert len(camera.asked) < before + 10
 
 
 def test_the_same_picture_is_no_new_frame_until_two_seconds_have_passed() -> None:
