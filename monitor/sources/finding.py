@@ -28,7 +28,7 @@ from monitor.sources.source import Source
 from monitor.sources.unreadable import UnreadableSource
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
 from monitor.sources.web_recording import is_recording
-from monitor.text.addresses import divided, is_usual, shown_address
+from monitor.text.addresses import divided, is_usual, shown_address, what_is_impossible
 from monitor.text.redaction import redact_source
 from monitor.text.wording import counted
 
@@ -237,6 +237,8 @@ def _url_name(url: str, scheme: str) -> str:
         host = None
     if not host:
         raise SourceError(f"{shown} contains no host name: add the camera's host name or IP address")
+    if (wrong := what_is_impossible(rest)) is not None:
+        raise SourceError(f"{shown} {wrong}")
     if shown.host is None:
         return f"cam-{_checksum(rest)}"
     path = re.split(r"[?#]", divided(rest)[1], maxsplit=1)[0]
