@@ -87,7 +87,9 @@ def parse_json(content: bytes | str) -> Any:
     accepts it.
     """
     try:
-        return _checked(json.loads(_text(content), parse_float=_finite, parse_constant=_no_number), _LONGEST_KEY)
+        return _checked(
+            json.loads(_text(content), parse_int=_whole, parse_float=_finite, parse_constant=_no_number), _LONGEST_KEY
+        )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} is no JSON" if content.strip() else "it is empty"
         raise ValueError(where) from None
@@ -110,9 +112,18 @@ def parse_toml(content: bytes | str) -> dict[str, Any]:
         return dict(_checked(tomllib.loads(text), _LONGEST_SETTING))
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:
+        # Python refuses to read a number of thousands of digits, in words for programmers.
+        if "int_max_str_digits" not in str(error):
+            raise
+        raise ValueError(_TOO_LARGE) from None
 
 
 _TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
+_TOO_LARGE = "it has a whole number of more than 64 bits"
+_DIGITS = 21  # of the longest whole number of 64 bits, with a sign
 _DOTS = 200
 # Each alternative also matches a string that nobody closes, so that the search takes linear time.
 _NO_KEYS = re.compile(
@@ -150,9 +161,15 @@ def _checked(content: Any, longest_key: int) -> Any:
                 case str():
                     _check_text(value)
                 case int() if value.bit_length() > 64:
-                    raise ValueError("it has a whole number of more than 64 bits")
+                    raise ValueError(_TOO_LARGE)
         level, deep = below, deep + 1
     return content
+
+
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:  # Python would refuse thousands of them, in words for programmers
+        raise ValueError(_TOO_LARGE)
+    return int(text)
 
 
 def _finite(text: str) -> float:
