@@ -79,7 +79,7 @@ class CameraFigures:
         if frame.health.scored and not math.isnan(judgement.score):
             self._judged += 1
         else:
-            cause = frame.health.detail if not frame.health.scored else ""
+            cause = frame.health.detail if not frame.health.scored else self._watched.cause
             if cause in self._causes or len(self._causes) < _MOST_CAUSES:
                 self._causes[cause] += 1
         if not math.isnan(judgement.score):
@@ -227,8 +227,7 @@ class CameraFigures:
                 "frames could not be decoded": status.unreadable,
             }
         )
-        cause = causes.most_common(1)[0][0] if causes else ""
-        return cause or (f"no detector could judge them: {self._watched.now.why or 'its frames'}" if causes else "")
+        return (causes.most_common(1)[0][0] or "no detector could judge them") if causes else ""
 
     def _why_unscored(self) -> str:
         """Why no frame has been scored so far; "" if one has."""

@@ -136,6 +136,30 @@ def test_a_file_of_which_a_part_was_not_judged_has_failed() -> None:
     assert problem.startswith("no detector could judge 20 s of the 1 min of shown: run `")
 
 
+@pytest.mark.parametrize(
+    ("judges", "step_s", "seconds", "why"),
+    [
+        (lambda at: at > 0.35, 0.1, 3.0, "detectors need some frames first, at the start of a stream and after a gap"),
+        (lambda at: not 1 < at < 2, 0.1, 3.0, "no detector could judge the picture for a moment"),
+        (
+            lambda at: at < 1,
+            1.0,
+            30.0,
+            "no detector could judge them: frames are analysed 1.0 s apart: raise the camera's",
+        ),
+        (lambda at: at < 1, 0.1, 30.0, "no detector could judge them: the picture or its light is not of the kind"),
+        (lambda _: True, 0.1, 3.0, ""),
+    ],
+)
+def test_why_frames_were_not_judged_is_a_whole_sentence(
+    judges: Callable[[float], bool], step_s: float, seconds: float, why: str
+) -> None:
+    report = _ended(judges, step_s, seconds)
+    assert report.unjudged.startswith(why)
+    assert bool(report.unjudged) is bool(why)
+    assert not report.unjudged.endswith("its frames")
+
+
 def test_a_moment_without_judgement_is_no_failure() -> None:
     assert _problems(_ended(lambda time_s: not 10 <= time_s < 14, 0.2, 60.0)) == []
     assert _problems(_ended(lambda time_s: time_s > 1.0, 0.2, 60.0)) == []
