@@ -165,7 +165,7 @@ def _understand(spec: str, split: Split) -> list[_Found]:
         if is_device(path):
             return [_device(path, given)]
         if path.is_dir():
-            leaves = _leaves(path, split, set())
+            leaves = _leaves(path, split, set(), real_path(path))
             if not leaves:
                 raise UnreadableError(
                     f"{path} holds no images and no videos: give a folder that holds videos, or images such as "
@@ -254,19 +254,30 @@ def _checksum(text: str) -> str:
     return hashlib.pbkdf2_hmac("sha256", text.encode(errors="replace"), b"true-sight", _ROUNDS).hex()[:6]
 
 
-def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
-    """All streams in a folder tree: folders that contain frames, and videos."""
+def _leaves(folder: Path, split: Split, seen: set[Path], given: Path) -> list[Path]:
+    """All streams in a folder tree: folders that contain frames, and videos.
+
+    A link is followed, also to another disk. Not followed is one to a folder above the link or above the given folder,
+    which would bring in what lies beside. No real folder is looked into twice.
+
+    seen   real paths of the folders looked into so far
+    given  real path of the folder that the user has given
+    """
     if (folder / split).is_dir():
         folder = folder / split
-    if folder.resolve() in seen:  # a link back to a folder above it
+    here = real_path(folder)
+    if here in seen:
         return []
-    seen.add(folder.resolve())
+    seen.add(here)
     leaves = []
     for entry in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         if entry.name.startswith("."):
             continue
         if entry.is_dir() and not _LABELS.search(entry.name):
-            leaves += _leaves(entry, split, seen)
+            if entry.is_symlink() and any(place.is_relative_to(real_path(entry)) for place in (here, given)):
+                log.warning("%s: not followed, because this link leads to a folder above it", entry)
+                continue
+            leaves += _leaves(entry, split, seen, given)
         elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
             leaves.append(entry)
     images = images_in(folder)

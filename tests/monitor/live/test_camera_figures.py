@@ -129,6 +129,25 @@ def test_a_file_without_any_judgement_has_failed_and_says_why() -> None:
     assert "there are too few of them" in problem
 
 
+@pytest.mark.parametrize("count", [3, 10, 11, 70])
+def test_a_failure_of_many_cameras_names_some_of_them(count: int) -> None:
+    report = _ended(lambda _: False, 1.0, 30.0)
+    for one in (
+        report,
+        replace(report, unscored="", state=CameraState.FAILED, detail="it is damaged"),
+        replace(report, unscored="", unscored_s=20.0, judged=9, to_judge=10),
+        replace(report, unscored="", unscored_s=0.0, judged=1, to_judge=10),
+        replace(report, state=CameraState.ONLINE, frames_in=0, detail="it is silent"),
+    ):
+        cameras = tuple(replace(one, name=f"c{number}!", source=f"/f/{number}.mp4") for number in range(count))
+        said = " ".join(Outcome(RunReport(1.0, 0, cameras), stopped=False).problems())
+        assert [f"c{number}!" in said for number in range(count)] == [number < 10 for number in range(count)]
+        assert ("others" in said) is (count > 11)
+        assert ("and 1 other" in said) is (count == 11)
+        assert len(said) < 2500
+        assert "/f/12.mp4" not in said
+
+
 def test_a_file_of_which_a_part_was_not_judged_has_failed() -> None:
     report = _ended(lambda time_s: time_s < 40.0, 0.2, 60.0)
     assert report.unscored_s == pytest.approx(20, abs=0.5)

@@ -214,6 +214,30 @@ def test_a_link_back_up_the_tree_is_not_followed_for_ever(tmp_path: Path) -> Non
     assert names(open_sources([str(tmp_path / "a")])) == ["01"]
 
 
+def test_a_link_to_a_folder_above_brings_in_nothing_from_beside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_image(tmp_path / "given" / "inside" / "1.jpg")
+    write_image(tmp_path / "beside" / "1.jpg")
+    write_image(tmp_path / "disk" / "cam" / "1.jpg")
+    write_image(tmp_path / "disk" / "other" / "1.jpg")
+    for link, target in (
+        ("given/up", ".."),
+        ("given/self", "."),
+        ("given/inside/top", "/"),
+        ("given/inside/round", "round"),
+        ("given/other-name", "inside"),
+        ("given/moved", "../disk/cam"),
+        ("disk/cam/up", ".."),
+        ("disk/cam/back", "../../given"),
+    ):
+        (tmp_path / link).symlink_to(target)
+    assert sorted(names(open_sources([str(tmp_path / "given")]))) == ["cam", "inside"]
+    told = {record.getMessage().split(":")[0] for record in caplog.records}
+    assert told == {str(tmp_path / "given" / name) for name in ("up", "self", "inside/top", "moved/up", "moved/back")}
+    assert {"beside", "inside", "other"} <= set(names(open_sources([str(tmp_path / "given" / "up")])))
+
+
 def test_equal_names_are_told_apart_by_folder_or_counter(tmp_path: Path) -> None:
     for place in ("north/day", "south/day", "south/night"):
         write_image(tmp_path / place / "cam" / "1.jpg")
