@@ -129,6 +129,15 @@ def test_a_file_without_any_judgement_has_failed_and_says_why() -> None:
     assert "there are too few of them" in problem
 
 
+def test_damaged_frames_without_a_state_of_their_own_are_told() -> None:
+    figures = CameraFigures()
+    damaged = scored(0.0)
+    damaged = replace(damaged, frame=replace(damaged.frame, health=Health(scored=False)))
+    figures.judged(Judgement(damaged, math.nan, (), brightness_scale(), (math.nan,)))
+    report = _report(figures, CaptureStatus(CameraState.ONLINE))
+    assert report.unjudged == "their pictures are damaged, or change as a whole"
+
+
 @pytest.mark.parametrize("count", [3, 10, 11, 70])
 def test_a_failure_of_many_cameras_names_some_of_them(count: int) -> None:
     report = _ended(lambda _: False, 1.0, 30.0)
