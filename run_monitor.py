@@ -41,6 +41,7 @@ from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.live.fleet import Camera
+from monitor.reading import is_same_file
 from monitor.sinks.dashboard.pressed_keys import restore_terminals
 from monitor.sources.source import Source
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
@@ -298,7 +299,7 @@ def refuse_record_over_source(sources: Sequence[str], *records: Path | None) -> 
     for record in records:
         for source in sources:
             path = Path(source.partition("=")[2] or source)
-            if record is not None and record.exists() and path.exists() and record.samefile(path):
+            if record is not None and is_same_file(record, path):
                 raise ConfigError(f"{record} is one of the sources: choose another file for the record")
 
 

@@ -19,11 +19,11 @@ MonitorError
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
-    from pydantic_core import ErrorDetails
 
 
 class MonitorError(Exception):
@@ -89,28 +89,76 @@ class ShortageError(CaptureError):
 def first_problem(error: ValidationError) -> tuple[str, str]:
     """The first problem: the dotted name of the field ("" for the whole input), and what is wrong with it."""
     problem = error.errors(include_url=False, include_input=False)[0]
-    return ".".join(str(part) for part in problem["loc"]), _in_words(problem)
+    return ".".join(str(part) for part in problem["loc"]), in_words(problem["type"], problem["msg"], problem.get("ctx"))
 
 
-def _in_words(problem: ErrorDetails) -> str:
-    kind, given = problem["type"], problem.get("ctx", {})
+def in_words(kind: str, message: str, given: Mapping[str, Any] | None = None) -> str:
+    """What is wrong with an input, in words of our own that begin with "it", if the library has words of programmers.
+
+    kind, message, given  ``type``, ``msg`` and ``ctx`` of a problem of pydantic's ValidationError
+    """
+    given = given or {}
     if kind == "too_short":
         return f"it must have at least {given['min_length']} entries, and has {given['actual_length']}"
+    if kind == "too_long":
+        # The library stops to count at the first entry too many.
+        return f"it must have at most {given['max_length']} entries"
+    if kind in ("string_too_short", "string_too_long"):
+        most = kind == "string_too_long"
+        length = given["max_length" if most else "min_length"]
+        characters = "character" if length == 1 else "characters"
+        return f"it must have at {'most' if most else 'least'} {length} {characters}"
+    if kind == "string_pattern_mismatch":
+        return _OF_PATTERNS.get(given["pattern"], "it has characters that are not allowed here, or too many")
     if kind == "union_tag_invalid":
         return f"{given['discriminator']} must be one of {given['expected_tags']}"
     if kind == "union_tag_not_found":
         return f"{given['discriminator']} is missing"
+    if kind.startswith(("date_", "datetime_", "time_", "timezone_")):
+        return "it must be a date and time, such as 2026-03-02T08:00:00"
     # The library's mark of a sentence of our own.
-    what = _IN_WORDS.get(kind, problem["msg"]).removeprefix("Value error, ")
+    what = _IN_WORDS.get(kind, message).removeprefix("Value error, ")
     return re.sub(r"^[A-Z]\w+ should ", "it must ", what)
 
 
+_A_WHOLE_NUMBER, _A_NUMBER, _A_TRUTH = "it must be a whole number", "it must be a number", "it must be true or false"
+_NAMES, _A_LIST = "it must hold names with values, as {...}", "it must be a list, as [...]"
 _IN_WORDS = {
     "missing": "it is missing",
     "extra_forbidden": "it is unknown here",
-    "dict_type": "it must hold names with values, as {...}",
-    "model_type": "it must hold names with values, as {...}",
-    "list_type": "it must be a list, as [...]",
-    "tuple_type": "it must be a list, as [...]",
+    "json_invalid": "it is no JSON",
+    "json_type": "it is no JSON",
+    "invalid_key": "its names must be text",
+    "dict_type": _NAMES,
+    "mapping_type": _NAMES,
+    "model_type": _NAMES,
+    "model_attributes_type": _NAMES,
+    "dataclass_type": _NAMES,
+    "list_type": _A_LIST,
+    "tuple_type": _A_LIST,
+    "set_type": _A_LIST,
+    "frozen_set_type": _A_LIST,
+    "iterable_type": _A_LIST,
+    "string_type": "it must be text",
+    "path_type": "it must be a path, as text",
+    "string_unicode": "it must be text in UTF-8",
+    "string_not_ascii": "it must hold only ASCII characters",
+    "int_type": _A_WHOLE_NUMBER,
+    "int_parsing": _A_WHOLE_NUMBER,
+    "int_from_float": _A_WHOLE_NUMBER,
+    "int_parsing_size": "it must be a whole number of fewer digits",
+    "float_type": _A_NUMBER,
+    "float_parsing": _A_NUMBER,
+    "finite_number": "it must be a number, and neither nan nor infinite",
+    "bool_type": _A_TRUTH,
+    "bool_parsing": _A_TRUTH,
+    "none_required": "it must be left out",
+    "recursion_loop": "it holds itself",
 }
 """Kinds of problems that the library tells in words of programmers."""
+
+_OF_PATTERNS = {
+    "^[^/]+$": "it must have at least 1 character, and no /",
+    "^[0-9a-f]{32}$": "it must have 32 characters, each a digit or a letter from a to f",
+}
+"""What a text that a pattern refuses must be."""

@@ -11,6 +11,7 @@ import errno
 import json
 import math
 import os
+import re
 import stat
 import tomllib
 from pathlib import Path
@@ -27,6 +28,25 @@ _KINDS = {
     stat.S_IFBLK: "a device",
     stat.S_IFDIR: "a folder",
 }
+
+
+def real_path(path: Path) -> Path:
+    """The absolute path with all links followed, as far as they lead somewhere. Raises nothing.
+
+    ``Path.resolve`` raises RuntimeError or OSError for a link that leads to itself, depending on the version of Python.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:  # a path with a NUL byte
+        return path.absolute()
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths lead to the same file or folder; False if one of them leads nowhere. Raises nothing."""
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def open_file(path: Path) -> BinaryIO:
@@ -67,7 +87,9 @@ def parse_json(content: bytes | str) -> Any:
     accepts it.
     """
     try:
-        return _checked(json.loads(_text(content), parse_float=_finite, parse_constant=_no_number), _LONGEST_KEY)
+        return _checked(
+            json.loads(_text(content), parse_int=_whole, parse_float=_finite, parse_constant=_no_number), _LONGEST_KEY
+        )
     except json.JSONDecodeError as error:
         where = f"line {error.lineno} is no JSON" if content.strip() else "it is empty"
         raise ValueError(where) from None
@@ -82,17 +104,33 @@ def parse_toml(content: bytes | str) -> dict[str, Any]:
     infinity.
     """
     text = _text(content)
-    # Python's parser takes seconds for a key of ten thousand parts.
-    if any(line.count(".") > _DOTS for line in text.split("\n")):
-        raise ValueError(f"it has a line with more than {_DOTS} dots")
+    # Python's parser takes seconds for a key of ten thousand parts. Dots in strings, comments and numbers cost nothing.
+    bare = _NO_KEYS.sub(lambda found: "" if found[0].startswith("#") else "s", text)
+    if any(part.count(".") > _DOTS for part in _BETWEEN_KEYS.split(bare)):
+        raise ValueError(f"it has a key of more than {_DOTS} parts")
     try:
         return dict(_checked(tomllib.loads(text), _LONGEST_SETTING))
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:
+        # Python refuses to read a number of thousands of digits, in words for programmers.
+        if "int_max_str_digits" not in str(error):
+            raise
+        raise ValueError(_TOO_LARGE) from None
 
 
 _TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
+_TOO_LARGE = "it has a whole number of more than 64 bits"
+_DIGITS = 21  # of the longest whole number of 64 bits, with a sign
 _DOTS = 200
+# Each alternative also matches a string that nobody closes, so that the search takes linear time.
+_NO_KEYS = re.compile(
+    r"""\"{3}(?:\\.|[^\\])*?(?:\"{3}|\Z) | '{3}.*?(?:'{3}|\Z) | \"(?:\\[^\n]|[^\"\\\n])*\"? | '[^'\n]*'? | \#[^\n]*""",
+    re.DOTALL | re.VERBOSE,
+)
+_BETWEEN_KEYS = re.compile(r"[^\w\-. \t]")
 _LONGEST_KEY, _LONGEST_SETTING = 5000, 100
 
 
@@ -123,9 +161,15 @@ def _checked(content: Any, longest_key: int) -> Any:
                 case str():
                     _check_text(value)
                 case int() if value.bit_length() > 64:
-                    raise ValueError("it has a whole number of more than 64 bits")
+                    raise ValueError(_TOO_LARGE)
         level, deep = below, deep + 1
     return content
+
+
+def _whole(text: str) -> int:
+    if len(text) > _DIGITS:  # Python would refuse thousands of them, in words for programmers
+        raise ValueError(_TOO_LARGE)
+    return int(text)
 
 
 def _finite(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
@@ -13,7 +14,7 @@ from monitor.app.config import MonitorConfig
 from monitor.app.config_secrets import Filled, fill_in, hide_secrets_of, without_values
 from monitor.app.flags import FLAGS_OF_SETTINGS
 from monitor.app.state_place import with_places
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, in_words
 from monitor.reading import MB, parse_toml, read_file
 from monitor.sources.naming import NAME_RULE
 from monitor.text.outside import safe_lines
@@ -82,7 +83,8 @@ def _mistakes(content: dict[str, Any], *, guess: bool) -> list[str]:
         except ValidationError as error:
             # The input is left out of the text: it may be a URL with a password.
             found = [
-                (list(e["loc"]), e["type"], e["msg"]) for e in error.errors(include_url=False, include_input=False)
+                (list(e["loc"]), e["type"], in_words(e["type"], e["msg"], e.get("ctx")))
+                for e in error.errors(include_url=False, include_input=False)
             ]
         # pydantic does not check a group with an unknown key completely. Its other mistakes appear in the next pass,
         # after the unknown key is replaced or removed.
@@ -128,9 +130,14 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
         return f"setting '{key}': should be a group of settings: {group}"
     if kind.startswith("datetime"):
         return f"setting '{key}': should be a date and time, such as 2026-03-02T08:00:00"
+    if kind == "string_pattern_mismatch" and "cameras" in location[1:]:
+        return f"setting '{key}': should be the name of a camera: {NAME_RULE}"
+    if kind == "dict_type" and location[0] == "cameras" and location[-1] in ("masks", "zones"):
+        example = f"{location[-1]}.NAME.polygon = [[0.1, 0.1], [0.3, 0.1], [0.2, 0.4]]"
+        return f"setting '{key}': should be groups with names of your choice: write {example}"
     if kind.startswith("bool"):
         return f"setting '{key}': should be true or false"
-    sentence = _EXPECTED.get(key) or message.removeprefix("Value error, ").replace("Input should", "should")
+    sentence = _EXPECTED.get(key) or re.sub("^it must ", "should ", message)
     return f"setting '{key}': {sentence[:1].lower()}{sentence[1:]}"
 
 
@@ -145,6 +152,9 @@ _EXPECTED = {
     "cameras": "should be groups with the names of the cameras: write [cameras.NAME], not [[cameras]]",
     "device": "should be auto, cpu, cuda or cuda:N",
     "model": "should be the path of a model folder",
+    "mqtt.host": "should be a host name or IP address, without scheme, user and path",
+    "mqtt.base": "should be 1 to 64 letters, digits, - and _",
+    "mqtt.discovery_prefix": "should be 1 to 64 letters, digits, - and _",
     "playback.speed": "should be a number above 0, or max",
     "false_alarms_per_day": "should be a number from 0.000001 to 1000000",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ _MOST_UNSCORED, _MOST_UNSCORED_S = 0.1, 60.0
 """A run has failed if a camera was unscored for this share of its time, or for this many seconds."""
 _LEAST_JUDGED = 0.25
 """A run has failed if less than this share of a camera's frames was judged, whatever the reason."""
+_MOST_NAMED = 10
+"""Cameras that a sentence names. A folder may hold hundreds."""
 _FEW, _OF_MANY = 2, 50
 """A run has failed if only so many frames of a file were analysed, although so many came; or if no more came."""
 
@@ -46,32 +48,34 @@ class Outcome:
         failed = [camera for camera in cameras if camera.state is CameraState.FAILED]
         if failed:
             share = f"{len(failed)} of {len(cameras)}"
-            which = ", ".join(camera.name for camera in failed) + " (see the reason above)"
-            why = "; ".join(f"{camera.name}: {camera.detail}" for camera in failed)
+            which = _some((camera.name for camera in failed), ", ") + " (see the reason above)"
+            why = _some(f"{camera.name}: {camera.detail}" for camera in failed)
             found.append(f"{share} sources could not be watched to the end: {which if logged else why}")
         if not self.stopped and (nothing := self.nothing_came()):
             found.append(nothing)
         unscored = [c for c in cameras if c.unscored and self._is_over(c)]
         if unscored:
-            which = "; ".join(f"{camera.name} ({camera.unscored})" for camera in unscored)
+            which = _some(f"{camera.name} ({camera.unscored})" for camera in unscored)
             found.append(f"no frame was scored for {which}")
         partly = [c for c in cameras if _too_much_unscored(c) and c not in unscored]
         if partly and not self.stopped:
-            which = ", ".join(f"{in_words(c.unscored_s)} of the {in_words(c.watched_s)} of {c.name}" for c in partly)
+            which = _some(
+                (f"{in_words(c.unscored_s)} of the {in_words(c.watched_s)} of {c.name}" for c in partly), ", "
+            )
             found.append(f"no detector could judge {which}: {self._see_why(partly)}")
         hardly = [
             c for c in cameras if _hardly_judged(c) and self._counts(c) and c not in (*unscored, *partly, *failed)
         ]
         if hardly:
-            which = "; ".join(f"{c.judged} of {c.to_judge} frames of {c.name} ({c.unjudged})" for c in hardly)
+            which = _some(f"{c.judged} of {c.to_judge} frames of {c.name} ({c.unjudged})" for c in hardly)
             found.append(f"only a small part was judged: {which}")
         few = [c for c in cameras if _few_analysed(c)]
         if few:
-            which = "; ".join(f"{c.analysed} of {c.frames_in} frames of {c.name}" for c in few)
+            which = _some(f"{c.analysed} of {c.frames_in} frames of {c.name}" for c in few)
             found.append(f"too few frames were analysed to watch anything: {which}; raise analysis_fps")
         short = [c for c in cameras if c.state is CameraState.ENDED and 0 < c.frames_in <= _FEW and not self.stopped]
         if short:
-            which = "; ".join(f"{counted(c.frames_in, 'frame')} of {c.name}" for c in short)
+            which = _some(f"{counted(c.frames_in, 'frame')} of {c.name}" for c in short)
             found.append(f"too few frames came to watch anything: {which}; give a longer video, or more images")
         return found
 
@@ -94,7 +98,7 @@ class Outcome:
         silent = [c for c in self.report.cameras if not c.frames_in and c.state is not CameraState.FAILED]
         if not silent:
             return ""
-        return f"no frame came from {', '.join(_with_reason(c) for c in silent)}: {self._see_why(silent)}"
+        return f"no frame came from {_some(map(_with_reason, silent), ', ')}: {self._see_why(silent)}"
 
     def how_it_ended(self) -> str:
         """``done``, ``stopped`` or ``failed``, and the reason."""
@@ -115,7 +119,7 @@ class Outcome:
             sources = ["--config", str(self.config)]
         else:
             sources = [camera.source.removeprefix("USB camera ") for camera in cameras]
-            if any(HIDDEN in source for source in sources):
+            if len(sources) > _MOST_NAMED or any(HIDDEN in source for source in sources):
                 return f"run `{monitor_command('doctor')}` with the same sources to see why"
         return f"run `{monitor_command(f'doctor {shlex.join(sources)}')}` to see why"
 
@@ -130,6 +134,12 @@ def _hardly_judged(camera: CameraReport) -> bool:
 
 def _few_analysed(camera: CameraReport) -> bool:
     return camera.state is CameraState.ENDED and camera.analysed <= _FEW and camera.frames_in >= _OF_MANY
+
+
+def _some(parts: Iterable[str], between: str = "; ") -> str:
+    """The first parts of a list, and how many others there are."""
+    first, others = (every := list(parts))[:_MOST_NAMED], len(every) - _MOST_NAMED
+    return between.join([*first, f"and {counted(others, 'other')}"] if others > 0 else first)
 
 
 def _with_reason(camera: CameraReport) -> str:

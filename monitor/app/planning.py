@@ -28,6 +28,7 @@ from monitor.model.model_store import Model, learned_folder, load_model
 from monitor.model.model_versions import version_folders
 from monitor.model.unlearned import unlearned_model
 from monitor.places import CameraPlaces
+from monitor.reading import real_path
 from monitor.scores.calibration import DAY_S
 from monitor.sources.finding import open_sources
 from monitor.sources.isolated.isolated_source import isolate
@@ -276,11 +277,11 @@ def _unfinished(source: Source, folder: Path, model: Model, settings: MonitorCon
     """
     if settings.learning.keep_footage or folder != settings.models_folder / source.name:
         return None
-    learned_from = [Path(data).resolve() for data in model.provenance.data]
+    learned_from = [real_path(Path(data)) for data in model.provenance.data]
     for again in (False, True):
         plan = replace(_learning_plan(source, folder, settings), hold=None, resumed=True, again=again)
         missing = LATER & set(plan.detectors) - {detector.name for detector in model.detectors}
-        if missing and is_footage(plan.footage) and learned_from == [plan.footage.resolve()]:
+        if missing and is_footage(plan.footage) and learned_from == [real_path(plan.footage)]:
             return plan
     return None
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 from pathlib import Path
 
 from monitor.app.config import MonitorConfig
 from monitor.errors import ConfigError
 from monitor.state_folder import state_folder
+from monitor.text.wording import shortened
+
+_SHOWN = 300
+"""Characters of a path that a sentence shows."""
 
 
 def with_places(settings: MonitorConfig) -> MonitorConfig:
@@ -29,18 +34,27 @@ def with_places(settings: MonitorConfig) -> MonitorConfig:
 
 
 def _check_folder(folder: Path) -> None:
-    """Raise ConfigError if something that is no folder stands in the place of a folder, or of one above it."""
+    """Raise ConfigError if this cannot be a folder: something else stands in its place, or in that of one above it."""
     for path in (folder, *folder.parents):
         try:
-            mode = path.stat().st_mode
+            why = None if stat.S_ISDIR(path.stat().st_mode) else "is not a folder"
         except NotADirectoryError:
             continue
-        except (OSError, ValueError):  # not there yet, or a name too long: whoever uses it says so
-            return
-        if not stat.S_ISDIR(mode):
+        except FileNotFoundError:
+            if not path.is_symlink():
+                continue
+            why = "is a link that leads to no folder"
+        except OSError as error:
+            if error.errno == errno.ELOOP and not path.is_symlink():
+                continue  # a link above it leads to itself
+            looped = error.errno == errno.ELOOP
+            why = "is a link that leads to itself" if looped else f"cannot be used ({error.strerror})"
+        except ValueError:
+            why = "holds a null character"
+        if why is not None:
             raise ConfigError(
-                f"models and journal cannot be kept in {folder}, because {path} is not a folder: "
-                "name a folder with --state (or the setting 'state')"
+                f"models and journal cannot be kept in {shortened(str(folder), _SHOWN)}, because "
+                f"{shortened(str(path), _SHOWN)} {why}: name a folder with --state (or the setting 'state')"
             )
         return
 

@@ -134,7 +134,9 @@ def _request(kind: type[Feedback], fields: dict[str, Any], where: str) -> Feedba
     try:
         return kind(**known)
     except ValidationError as error:
-        place, _ = first_problem(error)
+        place, what = first_problem(error)
+        if isinstance(known.get(place), str) and what.startswith("it must have "):  # too long, or empty
+            raise typer.BadParameter(f"{where}{place}: {safe(what)}") from None
         said = "must be" if place in known else "is missing: it must be"
         raise typer.BadParameter(f"{where}{place} {said} {_EXPECTED[place]}") from None
 

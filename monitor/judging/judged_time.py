@@ -95,6 +95,7 @@ class JudgedTime:
         self._segment = -1
         self._segments = 0  # started while no detector judges
         self._left_out = False  # frames came that were not scored, although their state is good
+        self._begun = False  # a frame of this segment has been judged
 
     def take(self, frame: Frame, names: Sequence[str], scores: Sequence[float]) -> None:
         """Take a frame with the score of each detector; NaN for a detector that cannot judge it."""
@@ -105,6 +106,7 @@ class JudgedTime:
         if frame.segment != self._segment:
             self._segments += 1
             step_s = min(step_s, _LONGEST_GAP_S)  # a camera that was lost for a while is not unjudged for that long
+            self._begun = False
         self.watched_s += step_s
         self.lately.take(step_s, judged=not all(math.isnan(score) for score in scores))
         self._segment = frame.segment
@@ -121,8 +123,18 @@ class JudgedTime:
             self._left_out |= not frame.health.scored
             self._not_judged(step_s)
         else:
+            self._begun = True
             self._judged()
         self._report(names)
+
+    @property
+    def cause(self) -> str:
+        """Why no detector could judge the last frame, if none could, as half a sentence."""
+        if self._left_out or self._nothing_s >= UNSCORED_AFTER_S:
+            return f"no detector could judge them: {self._why()}"
+        if not self._begun:
+            return "detectors need some frames first, at the start of a stream and after a gap"
+        return "no detector could judge the picture for a moment"
 
     def _judged(self) -> None:
         self._nothing_s, self._segments, self._left_out = 0.0, 0, False

@@ -22,6 +22,7 @@ _BEHIND_S, _NEARLY_S = 2.0, 1.0
 _HANGS_AFTER_S = 10.0  # a network that joins may hold up scoring for some seconds
 _HANGING = "frames wait, but none is scored any more: the device or this machine hangs; start the monitor again"
 _UNWATCHED = "nearly nothing has been judged for a minute"
+_LEFT_OUT = "their pictures are damaged, or change as a whole"
 _MOST_CAUSES = 50  # causes that are counted by name: a detail may hold figures
 _TOO_MANY = "the threshold does not hold what it promises here; learn the camera again, from longer footage"
 _OWN_STATE = (*LOST, *PAUSED, CameraState.CONNECTING, CameraState.LEARNING)
@@ -79,7 +80,7 @@ class CameraFigures:
         if frame.health.scored and not math.isnan(judgement.score):
             self._judged += 1
         else:
-            cause = frame.health.detail if not frame.health.scored else ""
+            cause = (frame.health.detail or _LEFT_OUT) if not frame.health.scored else self._watched.cause
             if cause in self._causes or len(self._causes) < _MOST_CAUSES:
                 self._causes[cause] += 1
         if not math.isnan(judgement.score):
@@ -229,8 +230,7 @@ class CameraFigures:
                 "frames could not be decoded": status.unreadable,
             }
         )
-        cause = causes.most_common(1)[0][0] if causes else ""
-        return cause or (f"no detector could judge them: {self._watched.now.why or 'its frames'}" if causes else "")
+        return causes.most_common(1)[0][0] if causes else ""
 
     def _why_unscored(self) -> str:
         """Why no frame has been scored so far; "" if one has."""

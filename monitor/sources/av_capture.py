@@ -17,6 +17,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from monitor.sources.video_end import packets_of
 from monitor.types import Image
 
 _NOT_IN_OPENCV = frozenset(["av1", "libdav1d", "libaom-av1", "libgav1"])
@@ -128,7 +129,7 @@ class AvCapture:
 
     def _decoded(self) -> Iterator[VideoFrame | None]:
         try:
-            for packet in self._container.demux(self._stream):
+            for packet in packets_of(self._container, self._stream.index):
                 try:
                     yield from self._stream.decode(packet)
                 except av.error.FFmpegError:

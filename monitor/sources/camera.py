@@ -169,9 +169,15 @@ class CameraSource(Source):
         return polled
 
     def _poll_if_picture(self, timeout_s: float | None = None) -> SnapshotReader | None:
-        """A reader that asks for pictures one by one; None if the address gives no single picture."""
+        """A reader that asks for pictures one by one; None if the address may give a stream.
+
+        Raises CaptureError if the answer is neither a picture nor a stream.
+        """
         assert isinstance(self._address, str)
-        if not Web(self._address, timeout_s or self.open_timeout_s).ask().is_picture:
+        answer = Web(self._address, timeout_s or self.open_timeout_s).ask()
+        if (what := answer.no_picture()) is not None:
+            raise CaptureError(f"{self.label} {what}")
+        if not answer.is_picture:
             return None
         return SnapshotReader(self._address, self.label, fps=self.snapshot_fps, read_timeout_s=self.read_timeout_s)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from monitor.reading import real_path
+
 _STABLE = Path("/dev/v4l")
 _NUMBERED = re.compile(r"/dev/video([0-9]{1,4})")
 
@@ -24,8 +26,5 @@ def has_stable_name(path: Path) -> bool:
 
 def device_index(path: Path) -> int | None:
     """Return the number of the camera that the path or link leads to now; None if there is none."""
-    try:
-        found = _NUMBERED.fullmatch(str(path.resolve()))
-    except (OSError, RuntimeError):  # a name that is too long, a link to itself
-        return None
+    found = _NUMBERED.fullmatch(str(real_path(path)))
     return int(found.group(1)) if found else None

@@ -14,6 +14,7 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from monitor.errors import SourceError, UnreadableError
+from monitor.reading import real_path
 from monitor.sources.camera import CameraSource
 from monitor.sources.devices import device_index, has_stable_name, is_device
 from monitor.sources.folder import IMAGE_SUFFIXES, FolderSource, frame_number, images_in, natural_key
@@ -27,7 +28,7 @@ from monitor.sources.source import Source
 from monitor.sources.unreadable import UnreadableSource
 from monitor.sources.video import VIDEO_SUFFIXES, VideoSource
 from monitor.sources.web_recording import is_recording
-from monitor.text.addresses import divided, is_usual, shown_address
+from monitor.text.addresses import divided, is_usual, shown_address, what_is_impossible
 from monitor.text.redaction import redact_source
 from monitor.text.wording import counted
 
@@ -164,7 +165,7 @@ def _understand(spec: str, split: Split) -> list[_Found]:
         if is_device(path):
             return [_device(path, given)]
         if path.is_dir():
-            leaves = _leaves(path, split, set())
+            leaves = _leaves(path, split, set(), real_path(path))
             if not leaves:
                 raise UnreadableError(
                     f"{path} holds no images and no videos: give a folder that holds videos, or images such as "
@@ -236,6 +237,8 @@ def _url_name(url: str, scheme: str) -> str:
         host = None
     if not host:
         raise SourceError(f"{shown} contains no host name: add the camera's host name or IP address")
+    if (wrong := what_is_impossible(rest)) is not None:
+        raise SourceError(f"{shown} {wrong}")
     if shown.host is None:
         return f"cam-{_checksum(rest)}"
     path = re.split(r"[?#]", divided(rest)[1], maxsplit=1)[0]
@@ -251,19 +254,30 @@ def _checksum(text: str) -> str:
     return hashlib.pbkdf2_hmac("sha256", text.encode(errors="replace"), b"true-sight", _ROUNDS).hex()[:6]
 
 
-def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
-    """All streams in a folder tree: folders that contain frames, and videos."""
+def _leaves(folder: Path, split: Split, seen: set[Path], given: Path) -> list[Path]:
+    """All streams in a folder tree: folders that contain frames, and videos.
+
+    A link is followed, also to another disk. Not followed is one to a folder above the link or above the given folder,
+    which would bring in what lies beside. No real folder is looked into twice.
+
+    seen   real paths of the folders looked into so far
+    given  real path of the folder that the user has given
+    """
     if (folder / split).is_dir():
         folder = folder / split
-    if folder.resolve() in seen:  # a link back to a folder above it
+    here = real_path(folder)
+    if here in seen:
         return []
-    seen.add(folder.resolve())
+    seen.add(here)
     leaves = []
     for entry in sorted(folder.iterdir(), key=lambda path: natural_key(path.name)):
         if entry.name.startswith("."):
             continue
         if entry.is_dir() and not _LABELS.search(entry.name):
-            leaves += _leaves(entry, split, seen)
+            if entry.is_symlink() and any(place.is_relative_to(real_path(entry)) for place in (here, given)):
+                log.warning("%s: not followed, because this link leads to a folder above it", entry)
+                continue
+            leaves += _leaves(entry, split, seen, given)
         elif entry.suffix.lower() in VIDEO_SUFFIXES and entry.is_file():
             leaves.append(entry)
     images = images_in(folder)
@@ -278,8 +292,8 @@ def _leaves(folder: Path, split: Split, seen: set[Path]) -> list[Path]:
 
 
 def _path_parts(path: Path) -> tuple[str, ...]:
-    resolved = path.resolve()
-    own = path.stem if path.is_file() else resolved.name
+    resolved = real_path(path)
+    own = path.stem if os.path.isfile(path) else resolved.name  # noqa: PTH113 - for any text, also one too long
     return (*(safe_name(parent.name) for parent in reversed(resolved.parents) if parent.name), name_of(own))
 
 
@@ -307,7 +321,7 @@ def _warn_of_doubles(found: list[_Found], names: list[str]) -> None:
     """Warn if one source is given several times under different names: usually a mistake, but sometimes intended."""
     by_target: dict[Path | str | int | _Nothing, list[str]] = {}
     for stream, name in zip(found, names, strict=True):
-        target = stream.target.resolve() if isinstance(stream.target, Path) else stream.target
+        target = real_path(stream.target) if isinstance(stream.target, Path) else stream.target
         by_target.setdefault(target, []).append(name)
     for same in by_target.values():
         if len(same) > 1:

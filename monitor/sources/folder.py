@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from monitor.errors import SourceError
-from monitor.reading import MB, read_file
+from monitor.reading import MB, read_file, real_path
 from monitor.sources.opencv import FALLBACK_FPS
 from monitor.sources.picture_budget import file_fits
 from monitor.sources.source import Position, Reader, Source
@@ -106,7 +106,7 @@ class FolderSource(Source):
     """
 
     def __init__(self, path: Path, name: str | None = None, fps: float = FALLBACK_FPS) -> None:
-        super().__init__(name or path.resolve().name, str(path))
+        super().__init__(name or real_path(path).name, str(path))
         if not 0.0 < fps < math.inf:
             raise SourceError(f"the frames per second of a folder must be a number above 0, got {fps:g}")
         self.path = path

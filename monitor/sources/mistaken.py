@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import stat
 from pathlib import Path
@@ -63,5 +64,8 @@ def nothing_there(path: Path, spec: str) -> str:
     meant = address_meant(spec)
     if meant is not None:  # a part of it may be a password or a token
         return f"this is no file or folder: for a camera, write its whole address, such as {meant}"
+    for place in (path, *path.parents):
+        if os.path.islink(place) and not os.path.exists(place):  # noqa: PTH110, PTH114 - for any text, also one too long
+            return f"the link {redact_source(str(place))} leads to no file or folder: remove it, or set it again"
     nothing = f"there is no file or folder {redact_source(str(path))}"
     return f"{nothing}: check the path{'' if path.is_absolute() else f', which is relative to {Path.cwd()}'}"

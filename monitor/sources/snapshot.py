@@ -99,7 +99,7 @@ class SnapshotReader(Reader):
                 data = self._web.fetch(_MOST_BYTES)
                 if data.lstrip()[:1] == b"<":
                     raise CaptureError(  # noqa: TRY301 - handled like every other answer without a picture
-                        f"{self._label} sends a web page in place of a picture: it may ask for a login"
+                        f"{self._label} answers a web page, not a picture: check the path, or log in"
                     )
             except RefusedError:
                 raise

@@ -51,6 +51,8 @@ _INDEXED = frozenset([".mp4", ".m4v", ".mov", ".3gp"])
 """Containers with an index of all frames: of these, not a single one may be missing."""
 _UNDECODED_SHARE = 0.2
 """Share of the frames that may be damaged: they are left out and counted."""
+_JUMP_S, _JUMP_FRAMES = 1.0, 10
+"""A jump in time may hide lost frames if it is longer than both: seconds, and frames."""
 
 
 class VideoSource(Source):
@@ -99,7 +101,7 @@ class VideoSource(Source):
             raise SourceError(f"the pictures of {self.label} are larger than {MOST_PIXELS} pixels: scale them down")
         name = self.path if isinstance(self.path, str) else str(self.path.absolute())
         counted = name if suffix_of(self.path) in COUNTED else None
-        return VideoReader(capture, self.label, counted)
+        return VideoReader(capture, self.label, counted, self.path if isinstance(self.path, Path) else None)
 
     def _capture(self, name: str) -> cv2.VideoCapture:
         """The file, opened by OpenCV or by its stand-in. Raises SourceError for an unknown codec."""
@@ -132,18 +134,23 @@ class VideoReader(Reader):
 
     counted  the file or URL, if its container stores a length: a file that ends long before it may be truncated. Then
              its packets decide. None if the length says nothing
+    path     the file, if it is one: it is asked whether a jump in time is a part that cannot be read
     """
 
-    def __init__(self, capture: cv2.VideoCapture, label: str, counted: str | None = None) -> None:
+    def __init__(
+        self, capture: cv2.VideoCapture, label: str, counted: str | None = None, path: Path | None = None
+    ) -> None:
         self._capture = capture
         self._label = label
         self._counted = counted
+        self._path = path
         self.fps = plausible_fps(capture)
         self._last: Position | None = None
         self._first_s = 0.0
         self._ready: deque[tuple[Position, bool]] = deque()  # positions to return, and whether they have a picture
         self._decoded = True  # whether the last grabbed frame has a picture
         self._undecoded = 0  # frames before the end that could not be decoded
+        self._jumped_s = 0.0  # seconds in jumps that may hide lost frames
 
     @property
     def claimed_s(self) -> float | None:
@@ -176,6 +183,8 @@ class VideoReader(Reader):
         time_s = container_s - self._first_s
         if not time_s > last.time_s:  # also false for NaN
             time_s = last.time_s + (failed + 1) * step_s
+        if last.index >= 0 and time_s - last.time_s > max(_JUMP_S, _JUMP_FRAMES * step_s):
+            self._jumped_s += time_s - last.time_s
         for number in range(1, failed + 1):
             between_s = last.time_s + number * (time_s - last.time_s) / (failed + 1)
             self._ready.append((Position(last.index + number, between_s), False))
@@ -183,6 +192,22 @@ class VideoReader(Reader):
         return True
 
     def _check_end(self) -> None:
+        self._check_length()
+        if self._path is None or self._last is None:
+            return
+        read_s = self._last.time_s + 1.0 / self.fps
+        if self._jumped_s <= _UNDECODED_SHARE * read_s:
+            return
+        from monitor.sources.video_end import lost_in_holes  # loads PyAV, only for files with long jumps
+
+        lost_s = lost_in_holes(self._path.absolute())
+        if lost_s > _UNDECODED_SHARE * read_s:
+            raise CaptureError(
+                f"{lost_s:.1f} of the {read_s:.1f} s of {self._label} are lost, because parts of the file cannot be "
+                "read: it is damaged; copy it again"
+            )
+
+    def _check_length(self) -> None:
         claimed_s, last = self.claimed_s, self._last
         if self._counted is None or claimed_s is None or last is None:
             return

@@ -10,6 +10,7 @@ import copy
 import http.client
 import re
 import ssl
+import string
 import time
 import urllib.error
 import urllib.request
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
 
 from monitor.errors import CaptureError, StallError
 from monitor.sources.proxy import proxy_of
@@ -32,6 +33,8 @@ _WHY = {
     404: "there is nothing at this path (404)",
 }
 _PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_KIND = re.compile(r"[a-z0-9.+/\-]{1,60}")
+_NO_PICTURES = ("application/json", "application/xml", "application/javascript", "application/pdf")
 _Result = TypeVar("_Result")
 
 
@@ -57,9 +60,14 @@ def why_no_video(address: str, timeout_s: float) -> str | None:
             known = "; check those in the address" if "@" in address else ""
             return f"it asks for a user name and a password (401){known}"
         return _WHY.get(error.code)
+    except RedirectError as error:
+        return f"it {error.why}"
     except CaptureError:
         return None
-    return "it sends a web page, no video: look up the path of its stream" if answer.is_page else None
+    if answer.is_page:
+        return "it sends a web page, no video: look up the path of its stream"
+    what = answer.no_picture("video")
+    return None if what is None else f"it {what}"
 
 
 class RefusedError(CaptureError):
@@ -80,11 +88,13 @@ class Answer:
     kind    media type in lower case, such as ``image/jpeg``; empty if the server names none
     length  bytes of the whole body; None if the server does not know, as for a live stream
     begin   first bytes of the body, at most 16
+    coding  how the body is compressed, such as ``gzip``; empty if it is not, which is what we ask for
     """
 
     kind: str
     length: int | None
     begin: bytes
+    coding: str = ""
 
     @property
     def is_picture(self) -> bool:
@@ -96,6 +106,22 @@ class Answer:
     def is_page(self) -> bool:
         """Whether this is a web page, such as a login."""
         return self.kind in ("text/html", "application/xhtml+xml") or self.begin.lstrip().lower().startswith(b"<")
+
+    def no_picture(self, wanted: str = "picture") -> str | None:
+        """What this is in place of a picture or stream, and what to do; None if it may be one."""
+        if self.begin.lstrip().startswith((*_PICTURES, b"--")):  # some servers name a wrong type
+            return None
+        kind = f" ({self.kind})" if _KIND.fullmatch(self.kind) else ""
+        if self.is_page:
+            return f"answers a web page{kind}, not a {wanted}: check the path, or log in"
+        if self.coding not in ("", "identity"):
+            coding = f" ({self.coding})" if _KIND.fullmatch(self.coding) else ""
+            return f"answers compressed data{coding}, not a {wanted}: check the path, or the settings of the server"
+        if self.length == 0:
+            return f"answers nothing (0 bytes), not a {wanted}: check the path"
+        if self.kind.startswith("text/") or self.kind in _NO_PICTURES:
+            return f"answers text{kind}, not a {wanted}: check the path"
+        return None
 
 
 class Web:
@@ -131,7 +157,7 @@ class Web:
             urllib.request.HTTPSHandler(context=_any_certificate()),
             urllib.request.HTTPDefaultErrorHandler(),
             urllib.request.HTTPErrorProcessor(),
-            _Redirects(),
+            _Redirects(self._label),
             _Digest(passwords),
             _Basic(passwords),
         ):
@@ -140,7 +166,7 @@ class Web:
 
     def ask(self) -> Answer:
         """Return how the answer begins. Raises CaptureError, RefusedError or StallError."""
-        return self._request(lambda answer, _: Answer(*_head(answer), answer.read(16) or b""))
+        return self._request(lambda answer, _: Answer(*_head(answer), answer.read(16) or b"", _coding(answer)))
 
     def peek(self, most: int) -> bytes:
         """Return the beginning of the body, at most ``most`` bytes; b"" if there is none in time."""
@@ -191,9 +217,58 @@ class Web:
             raise CaptureError(f"{self._label} cannot be read: {_words(error)}") from None
 
 
+class RedirectError(CaptureError):
+    """A server leads to another address that is not followed.
+
+    why  what it does, and what to do; for a sentence that begins with "it"
+    """
+
+    def __init__(self, label: str, why: str) -> None:
+        super().__init__(f"{label} {why}")
+        self.why = why
+
+
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    max_redirections = _MOST_REDIRECTS
-    max_repeats = 2
+    """Follows a few redirects to the web. The body of an answer that redirects is not read: it may have no end."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: http.client.HTTPMessage) -> Any:
+        """Follow a redirect. Raises RedirectError if it leads to another scheme, nowhere, or to one after another."""
+        fp.close()
+        given = headers.get("Location")
+        if not given:
+            raise RedirectError(self._label, f"redirects without saying where ({code}): give another address")
+        try:
+            # The header was decoded as ISO-8859-1. Its original bytes are encoded for the request.
+            target = urljoin(
+                req.full_url, quote(given, encoding="iso-8859-1", errors="replace", safe=string.punctuation)
+            )
+            parts = urlsplit(target)
+        except ValueError:
+            raise RedirectError(self._label, f"redirects to what is no address ({code}): give another one") from None
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            stream = parts.scheme in ("rtsp", "rtsps")
+            what = (
+                f"{redact(target)}: give that address" if stream else f"{_scheme(parts.scheme)}, which is not followed"
+            )
+            raise RedirectError(self._label, f"redirects to {what}{'' if stream else ': give another address'}")
+        visited: dict[str, int] = getattr(req, "redirect_dict", {})
+        if len(visited) >= _MOST_REDIRECTS or target in visited:
+            loop = "in a circle" if target in visited else f"more than {_MOST_REDIRECTS} times"
+            raise RedirectError(self._label, f"redirects {loop}, at last to {redact(target)}: give the address itself")
+        new = self.redirect_request(req, fp, code, msg, headers, target)
+        if new is None:
+            return None
+        new.redirect_dict = visited | {target: 1}  # type: ignore[attr-defined]
+        return self.parent.open(new, timeout=req.timeout)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
+
+def _scheme(scheme: str) -> str:
+    return f"a {scheme}:// address" if _KIND.fullmatch(scheme) else "an address of another kind"
 
 
 class _Basic(urllib.request.HTTPBasicAuthHandler):
@@ -237,6 +312,10 @@ def _head(answer: http.client.HTTPResponse) -> tuple[str, int | None]:
     kind = (answer.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     length = answer.headers.get("Content-Length") or ""
     return kind, int(length) if length.isascii() and length.isdecimal() and len(length) < 16 else None
+
+
+def _coding(answer: http.client.HTTPResponse) -> str:
+    return (answer.headers.get("Content-Encoding") or "").strip().lower()
 
 
 def _words(error: object) -> str:

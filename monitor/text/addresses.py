@@ -6,6 +6,7 @@ shown. In doubt nothing but the scheme is shown, because a password may look lik
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -21,6 +22,12 @@ _AUTHORITY = re.compile(r"[^/?#\\]*")
 _IP = r"\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+(?:%[\w.\-]+)?\]"
 _CERTAIN = re.compile(rf"(?:{_IP})(?::\d{{1,5}})?")
 _HOST = re.compile(rf"({_IP}|\*|[\w.\-]+)(?::(\d{{1,5}}|\*))?")
+_PLACE = re.compile(r"(?P<host>\[[^\]]*\]|.*?)(?::(?P<port>[^:]*))?", re.DOTALL)
+_DIGITS = re.compile(r"[0-9]{1,9}")
+_NAME = re.compile(r"[\w.\-]+")
+_FOUR_NUMBERS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){3}")
+_LONGEST_NAME = 253
+"""Characters of a host name (RFC 1035)."""
 _PARAMETER = re.compile(r"[?&;,_/][A-Za-z]\w*=[^=]")
 # A user name before a port: the host was forgotten, and the port may be a password.
 _USERS = frozenset(["admin", "administrator", "guest", "operator", "root", "service", "supervisor", "user", "viewer"])
@@ -77,6 +84,42 @@ def shown_address(scheme: str, rest: str) -> ShownAddress:
     path = re.split(r"[?#]", tail, maxsplit=1)[0]
     more = f"?{HIDDEN}" if path != tail else ""
     return ShownAddress(scheme, shown_user(authority), found[1], found[2] or "", _path(path), more)
+
+
+def what_is_impossible(rest: str) -> str | None:
+    """Why no machine can have the host or port of an address, and what to do; None if it may exist, or is uncertain.
+
+    rest  everything after the ``://``. Nothing of it is in the sentence
+    """
+    place = divided(rest)[0].rpartition("@")[2]
+    if not place:
+        return None
+    found = _PLACE.fullmatch(place)
+    assert found is not None
+    if found["port"] and not (_DIGITS.fullmatch(found["port"]) and 0 < int(found["port"]) < 65_536):
+        return "has a port that cannot exist: write a number from 1 to 65535; user and password stand before an @"
+    return (
+        None
+        if _may_exist(found["host"])
+        else ("has a host that cannot exist: write the host name or IP address of the camera, IPv6 in []")
+    )
+
+
+def _may_exist(host: str) -> bool:
+    """Whether a machine can have this name or IP address (IPv6 in brackets)."""
+    if host.startswith("["):
+        try:
+            return bool(ipaddress.IPv6Address(host[1:-1]))
+        except ValueError:
+            return False
+    if _FOUR_NUMBERS.fullmatch(host):
+        return all(int(number) < 256 for number in host.split("."))
+    if not _NAME.fullmatch(host):
+        return False
+    try:
+        return len(host.encode("idna")) <= _LONGEST_NAME
+    except UnicodeError:  # a part of it is empty, or has more than 63 characters
+        return False
 
 
 def shown_user(authority: str) -> str:

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import socket
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.reading import DEEPEST, open_file, parse_json, parse_toml, read_file
+from monitor.reading import DEEPEST, is_same_file, open_file, parse_json, parse_toml, read_file, real_path
 
 
 def test_a_file_up_to_the_limit_is_read_and_a_larger_one_refused(tmp_path: Path) -> None:
@@ -135,3 +136,65 @@ def test_a_config_of_an_editor_that_writes_a_byte_order_mark_is_read() -> None:
 def test_bytes_that_are_no_text_name_their_line() -> None:
     with pytest.raises(ValueError, match="line 2 is not text in UTF-8: save the file as UTF-8"):
         parse_toml(b"[cameras.a]\nsource = 'T\xfcr.mp4'\n")
+
+
+@pytest.mark.parametrize("name", ["loop", "loop/inside", "gone", "x" * 5000, "a\0b"])
+def test_a_path_that_leads_nowhere_raises_nothing(tmp_path: Path, name: str) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "gone").symlink_to(tmp_path / "nothing")
+    assert real_path(tmp_path / name).is_absolute()
+    assert not is_same_file(tmp_path / name, tmp_path)
+    assert not is_same_file(tmp_path, tmp_path / name)
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert real_path(tmp_path / "link" / "file") == real_path(tmp_path) / "real" / "file"
+    assert is_same_file(tmp_path / "link", tmp_path / "real")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = [" + "[0.25, 0.5], " * 20_000 + "]",
+        "a = '" + "." * 1000 + "'",
+        'a = "' + '\\". ' * 1000 + '"',
+        'a = """' + '\n\\" . ' * 1000 + '"""',
+        "a = '''" + "\n.#" * 1000 + "'''",
+        "# " + "." * 1000 + "\na = 0.5",
+        "a = 1 # 'it's. " + "b. " * 1000,
+        "".join(f"k{number}.a.b = {number}.5\n" for number in range(1000)),
+        "a = [" + ", ".join(["{x.y = 0.5}"] * 500) + "]",
+    ],
+)
+def test_dots_outside_of_keys_are_no_limit(text: str) -> None:
+    assert parse_toml(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join(["a"] * 5000) + " = 1",
+        " . ".join(["a"] * 5000) + " = 1",
+        ".".join(["'a.b'", '"c"'] * 2500) + " = 1",
+        f"[{'.'.join(['a'] * 5000)}]",
+        f"x = {{{'.'.join(['a'] * 5000)} = 1}}",
+        'x = """a"""\n' + ".".join(["a"] * 5000) + " = 1",
+        "x = 1 # it's\n" + ".".join(["a"] * 5000) + " = 1",
+        "a" + ".a" * 100_000,
+    ],
+)
+def test_a_key_of_thousands_of_parts_is_refused_at_once(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^it has a key of more than 200 parts$"):
+        parse_toml(text)
+
+
+@settings(deadline=1000)
+@given(
+    st.sampled_from(["'", '"', "'''", '"""', "\\", "\\'", '"""\\', "#", ".", "a", "a.", "\n", "'\n"]),
+    st.integers(1, 200_000),
+)
+def test_a_document_of_one_thing_again_and_again_takes_linear_time(piece: str, times: int) -> None:
+    with contextlib.suppress(ValueError):
+        parse_toml(piece * times)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, in_words
 from monitor.reading import KB, parse_toml, read_file
 from monitor.text.wording import nearest, shortened
 
@@ -123,5 +124,5 @@ def _sentence(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         near = nearest(key, Recipe.model_fields)
         return f"unknown key '{key}'" + (f", did you mean '{near}'?" if near else "")
-    message = problem["msg"].removeprefix("Value error, ")
+    message = re.sub("^it must ", "should ", in_words(problem["type"], problem["msg"], problem.get("ctx")))
     return f"{key} = {shortened(repr(problem['input']), 40)}: {message[0].lower() + message[1:]}" if key else message

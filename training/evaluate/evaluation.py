@@ -18,6 +18,7 @@ from monitor.errors import SourceError, UsageError
 from monitor.judging.fusion import ModelScale
 from monitor.judging.published_postprocess import published_postprocess
 from monitor.model.model_store import Model
+from monitor.reading import real_path
 from monitor.replay import medians
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.text.wording import counted
@@ -208,5 +209,6 @@ def _held(column: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def overlap(videos: Sequence[LabelledVideo], data: Sequence[str]) -> list[str]:
     """Names of the videos that the model was trained on, according to its provenance."""
-    trained = [Path(entry).resolve() for entry in data]
-    return [v.name for v in videos if any(t == v.path.resolve() or t in v.path.resolve().parents for t in trained)]
+    trained = [real_path(Path(entry)) for entry in data]
+    paths = {v.name: real_path(v.path) for v in videos}
+    return [v.name for v in videos if any(t in (paths[v.name], *paths[v.name].parents) for t in trained)]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from monitor.errors import SourceError, UsageError, first_problem
-from monitor.reading import MB, parse_json, read_file
+from monitor.reading import MB, parse_json, read_file, real_path
 from training.evaluate.label_files import label_files, read_labels, read_masks, video_key
 from training.recordings import recorded_sources
 
@@ -125,7 +125,7 @@ def _of_folder(folder: Path, prefixes: tuple[str, ...]) -> list[LabelledVideo]:
     for source in recorded_sources([str(folder)], split="testing_videos"):
         path = Path(source.label)
         try:
-            name = path.resolve().relative_to(folder.resolve()).as_posix()
+            name = real_path(path).relative_to(real_path(folder)).as_posix()
         except ValueError:
             raise SourceError(f"{path} is not in {folder}: give the folder that contains it") from None
         if not name.startswith(prefixes):

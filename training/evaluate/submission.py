@@ -19,6 +19,7 @@ from monitor.judging.camera_monitor import CameraMonitor
 from monitor.judging.fusion import ModelScale
 from monitor.judging.published_postprocess import published_postprocess
 from monitor.model.model_store import Model
+from monitor.reading import real_path
 from monitor.replay import AS_LIVE, ReplayLog, frames, replay, scored
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.sources.source import Source
@@ -130,7 +131,7 @@ def numbered(sources: Sequence[Source]) -> dict[int, Source]:
     """
     found: dict[int, Source] = {}
     for source in sources:
-        digits = re.search(r"([0-9]+)$", Path(source.label).resolve().stem)
+        digits = re.search(r"([0-9]+)$", real_path(Path(source.label)).stem)
         if digits is None:
             raise SourceError(
                 f"{source.label} has no number at the end of its name: the competition's Ids need names such as 01"

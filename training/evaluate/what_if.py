@@ -130,18 +130,23 @@ class _Replay:
         self.outcome.supported_per_day = supported
         return alerts
 
-    def _continue(self, segment: int) -> None:
-        """After another header, continue the event numbers, unless another camera with this name was added."""
+    def _continue(self, segment: int, time_s: float) -> None:
+        """After another header, continue the event numbers, unless another camera with this name was added.
+
+        Raises UsageError for a second run, and ValueError if the time goes back without another header.
+        """
         before, self._before = self._before, None
+        if self._last is not None and (segment, time_s) <= self._last:
+            if before is None:
+                raise ValueError(f"they come after those at {self._last[1]:.12g} s")
+            raise UsageError(f"the record contains two runs of '{self.outcome.camera}': give a file with only one run")
         if before is None or self._last is None:
             return
-        if segment < self._last[0]:
-            raise UsageError(f"the record contains two runs of '{self.outcome.camera}': give a file with only one run")
         if segment // Fleet.SEGMENTS_PER_CAMERA == self._last[0] // Fleet.SEGMENTS_PER_CAMERA:
             self._monitor.count_from(before.events)
 
     def take(self, line: ScoreLine) -> tuple[Alert, ...]:
-        self._continue(line.segment)
+        self._continue(line.segment, line.time_s)
         before, self._last = self._last, (line.segment, line.time_s)
         frame = Frame(line.camera, line.index, line.time_s, _NO_IMAGE, line.segment, armed=line.armed)
         detections = tuple(Detection(line.raw[name]) for name in self._monitor.scale.names)

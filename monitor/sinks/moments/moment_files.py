@@ -109,6 +109,7 @@ class MomentFiles:
 
     def __init__(self, folder: Path, settings: MomentsSettings) -> None:
         self.folder = folder
+        self._named = settings.folder is not None
         self._disk = Disk(folder)
         self._waiting: HandOver[_Write | Drawn | _Remove] = HandOver()
         self._retention = Retention(folder, settings.keep_days, round(settings.keep_mb * 1e6))
@@ -119,9 +120,10 @@ class MomentFiles:
             make_private_folder(self.folder)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                another = "another with [moments] folder" if self._named else "another state folder with --state"
                 raise ConfigError(
-                    f"the folder of moments {self.folder} cannot be created ({error.strerror}): choose another with "
-                    "[moments] folder, or set [moments] enabled = false"
+                    f"the folder of moments {self.folder} cannot be created ({error.strerror}): choose {another}, "
+                    "or set [moments] enabled = false"
                 ) from error
         self._stage.start()
         return self

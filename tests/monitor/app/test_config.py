@@ -68,6 +68,18 @@ def test_a_file_lists_only_what_differs_and_flags_win_over_it(tmp_path: Path) ->
         ("engines = 'many'", "setting 'engines': must be \"auto\", or a number from 1 to 64"),
         ("[learning]\non = 'maybe'", "setting 'learning.on': should be true or false"),
         ("device = 'gpu'", "device"),
+        ("device = " + "9" * 6000, "is not valid TOML: it has a whole number of more than 64 bits"),
+        ("detectors = 'motion'", "setting 'detectors': should be a list, as [...]"),
+        ("time_zone = 3\n[capture]\nopen_timeout_s = 'x'", "setting 'capture.open_timeout_s': should be a number"),
+        ("[capture]\nopen_timeout_s = nan", "setting 'capture.open_timeout_s': should be"),
+        ("[journal]\npath = 3", "setting 'journal.path': should be a path, as text"),
+        ("[cameras.a]\nsource = 3", "setting 'cameras.a.source': should be text"),
+        ("[mqtt]\nhost = 'mqtt://h'", "setting 'mqtt.host': should be a host name or IP address"),
+        ("[mqtt]\nhost = 'h'\nbase = 'a/b'", "setting 'mqtt.base': should be 1 to 64 letters, digits, - and _"),
+        (
+            "[cameras.a]\nsource = 'x'\nmasks = [[[1e308, -1e308], [0, nan], [1, 1]]]",
+            "setting 'cameras.a.masks': should be groups with names of your choice: write masks.NAME.polygon = [[",
+        ),
         ("analysis_fps = -1", "analysis_fps"),
         ("not toml", "not valid TOML"),
         (

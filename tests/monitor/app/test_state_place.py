@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from monitor.app.config_file import load_config
+from monitor.app.moments_place import moments_folder
 from monitor.app.state_place import where_state_is
 from monitor.errors import ConfigError
+from monitor.sinks.moments.moment_files import MomentFiles
 from tests.helpers.commands import doctor, monitor, training
 
 
@@ -61,6 +63,41 @@ def test_a_state_folder_that_is_none_is_refused_with_its_flag(here: Path, state:
     assert result.returncode == 2
     assert "is not a folder: name a folder with --state (or the setting 'state')" in " ".join(result.stderr.split())
     assert (here / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        ("loop", "because {0}/loop is a link that leads to itself"),
+        ("loop/below", "because {0}/loop is a link that leads to itself"),
+        ("gone", "because {0}/gone is a link that leads to no folder"),
+        ("gone/below", "because {0}/gone is a link that leads to no folder"),
+        ("below", "because {0}/below/runs is a link that leads to itself"),
+        ("x" * 300, "cannot be used (File name too long)"),
+    ],
+)
+def test_a_state_folder_that_no_folder_can_be_is_refused_with_its_flag(here: Path, state: str, sentence: str) -> None:
+    (here / "loop").symlink_to("loop")
+    (here / "gone").symlink_to("nothing")
+    (here / "below").mkdir()
+    (here / "below" / "runs").symlink_to("runs")
+    for command in (monitor, doctor):
+        result = command("nothing.mp4", "--state", str(here / state))
+        assert result.returncode in (1, 2)
+        said = " ".join((result.stdout + result.stderr).split())
+        assert sentence.format(here) in said
+        assert "name a folder with --state" in said
+        assert "moments" not in said
+        assert "Traceback" not in said
+
+
+def test_a_state_folder_in_which_nothing_can_be_made_is_named() -> None:
+    settings = load_config(None, {"state": Path("/proc/none")})
+    with pytest.raises(ConfigError, match="choose another state folder with --state, or set"):
+        MomentFiles(moments_folder(settings), settings.moments).__enter__()
+    named = load_config(None, {"moments.folder": Path("/proc/none")})
+    with pytest.raises(ConfigError, match=r"choose another with \[moments\] folder, or set"):
+        MomentFiles(moments_folder(named), named.moments).__enter__()
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,8 @@ def test_a_file_of_verdicts_is_given_line_by_line(tmp_path: Path) -> None:
         ('{"event": "e1", "verdict": "normal", "scope": "there"}', "scope must be here or picture"),
         ('{"event": "e1", "verdict": "normal", "all_hours": "yes"}', "all_hours must be true or false"),
         (json.dumps({"event": "e1", "verdict": "x" * 10_000}), "at most 64 characters"),
+        (json.dumps({"event": "x" * 5000, "verdict": "real"}), "event: it must have at most 300 characters"),
+        ('{"event": "", "verdict": "real"}', "event: it must have at least 1 character"),
     ],
 )
 def test_a_file_with_a_mistake_gives_no_verdict_at_all(tmp_path: Path, content: str, said: str) -> None:

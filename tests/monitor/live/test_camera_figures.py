@@ -129,11 +129,63 @@ def test_a_file_without_any_judgement_has_failed_and_says_why() -> None:
     assert "there are too few of them" in problem
 
 
+def test_damaged_frames_without_a_state_of_their_own_are_told() -> None:
+    figures = CameraFigures()
+    damaged = scored(0.0)
+    damaged = replace(damaged, frame=replace(damaged.frame, health=Health(scored=False)))
+    figures.judged(Judgement(damaged, math.nan, (), brightness_scale(), (math.nan,)))
+    report = _report(figures, CaptureStatus(CameraState.ONLINE))
+    assert report.unjudged == "their pictures are damaged, or change as a whole"
+
+
+@pytest.mark.parametrize("count", [3, 10, 11, 70])
+def test_a_failure_of_many_cameras_names_some_of_them(count: int) -> None:
+    report = _ended(lambda _: False, 1.0, 30.0)
+    for one in (
+        report,
+        replace(report, unscored="", state=CameraState.FAILED, detail="it is damaged"),
+        replace(report, unscored="", unscored_s=20.0, judged=9, to_judge=10),
+        replace(report, unscored="", unscored_s=0.0, judged=1, to_judge=10),
+        replace(report, state=CameraState.ONLINE, frames_in=0, detail="it is silent"),
+    ):
+        cameras = tuple(replace(one, name=f"c{number}!", source=f"/f/{number}.mp4") for number in range(count))
+        said = " ".join(Outcome(RunReport(1.0, 0, cameras), stopped=False).problems())
+        assert [f"c{number}!" in said for number in range(count)] == [number < 10 for number in range(count)]
+        assert ("others" in said) is (count > 11)
+        assert ("and 1 other" in said) is (count == 11)
+        assert len(said) < 2500
+        assert "/f/12.mp4" not in said
+
+
 def test_a_file_of_which_a_part_was_not_judged_has_failed() -> None:
     report = _ended(lambda time_s: time_s < 40.0, 0.2, 60.0)
     assert report.unscored_s == pytest.approx(20, abs=0.5)
     (problem,) = _problems(report)
     assert problem.startswith("no detector could judge 20 s of the 1 min of shown: run `")
+
+
+@pytest.mark.parametrize(
+    ("judges", "step_s", "seconds", "why"),
+    [
+        (lambda at: at > 0.35, 0.1, 3.0, "detectors need some frames first, at the start of a stream and after a gap"),
+        (lambda at: not 1 < at < 2, 0.1, 3.0, "no detector could judge the picture for a moment"),
+        (
+            lambda at: at < 1,
+            1.0,
+            30.0,
+            "no detector could judge them: frames are analysed 1.0 s apart: raise the camera's",
+        ),
+        (lambda at: at < 1, 0.1, 30.0, "no detector could judge them: the picture or its light is not of the kind"),
+        (lambda _: True, 0.1, 3.0, ""),
+    ],
+)
+def test_why_frames_were_not_judged_is_a_whole_sentence(
+    judges: Callable[[float], bool], step_s: float, seconds: float, why: str
+) -> None:
+    report = _ended(judges, step_s, seconds)
+    assert report.unjudged.startswith(why)
+    assert bool(report.unjudged) is bool(why)
+    assert not report.unjudged.endswith("its frames")
 
 
 def test_a_moment_without_judgement_is_no_failure() -> None:

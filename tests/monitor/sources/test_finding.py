@@ -214,6 +214,30 @@ def test_a_link_back_up_the_tree_is_not_followed_for_ever(tmp_path: Path) -> Non
     assert names(open_sources([str(tmp_path / "a")])) == ["01"]
 
 
+def test_a_link_to_a_folder_above_brings_in_nothing_from_beside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_image(tmp_path / "given" / "inside" / "1.jpg")
+    write_image(tmp_path / "beside" / "1.jpg")
+    write_image(tmp_path / "disk" / "cam" / "1.jpg")
+    write_image(tmp_path / "disk" / "other" / "1.jpg")
+    for link, target in (
+        ("given/up", ".."),
+        ("given/self", "."),
+        ("given/inside/top", "/"),
+        ("given/inside/round", "round"),
+        ("given/other-name", "inside"),
+        ("given/moved", "../disk/cam"),
+        ("disk/cam/up", ".."),
+        ("disk/cam/back", "../../given"),
+    ):
+        (tmp_path / link).symlink_to(target)
+    assert sorted(names(open_sources([str(tmp_path / "given")]))) == ["cam", "inside"]
+    told = {record.getMessage().split(":")[0] for record in caplog.records}
+    assert told == {str(tmp_path / "given" / name) for name in ("up", "self", "inside/top", "moved/up", "moved/back")}
+    assert {"beside", "inside", "other"} <= set(names(open_sources([str(tmp_path / "given" / "up")])))
+
+
 def test_equal_names_are_told_apart_by_folder_or_counter(tmp_path: Path) -> None:
     for place in ("north/day", "south/day", "south/night"):
         write_image(tmp_path / place / "cam" / "1.jpg")
@@ -324,6 +348,23 @@ def test_the_sentence_about_a_mistyped_address_holds_no_password(spec: str) -> N
         (["/no/such/place"], "there is no file or folder /no/such/place: check the path$"),
         (["ftp://user:pw@host/x"], "unknown kind of address ftp://: use rtsp://, rtsps://, http://, https://"),
         (["rtsp:///x"], r"rtsp://\*\*\* contains no host name"),
+        (
+            ["http://127.0.0.1:99999/"],
+            r"http://127\.0\.0\.1:99999/ has a port that cannot exist: write a number from 1 to",
+        ),
+        (["rtsp://127.0.0.1:-1/x"], r"rtsp://\*\*\* has a port that cannot exist"),
+        (["rtsp://u:pw@127.0.0.1:0/x"], r"rtsp://\*\*\*@127\.0\.0\.1:0/x has a port that cannot exist"),
+        (["rtsp://[::1]:65536/x"], r"rtsp://\[::1\]:65536/x has a port that cannot exist"),
+        (["rtsp://user:pw"], r"rtsp://\*\*\* has a port that cannot exist: .* user and password stand before an @$"),
+        (
+            ["rtsp://%00/"],
+            r"rtsp://\*\*\* has a host that cannot exist: write the host name or IP address of the camera",
+        ),
+        (["rtsp://192.168.1.256/x"], r"rtsp://192\.168\.1\.256/x has a host that cannot exist"),
+        (["rtsp://cam..lan/x"], r"rtsp://cam\.\.lan/x has a host that cannot exist"),
+        (["rtsp://" + "a" * 64 + "/x"], r"has a host that cannot exist"),
+        (["rtsp://a*b/x"], r"rtsp://\*\*\* has a host that cannot exist"),
+        (["rtsp://[::g]/x"], r"rtsp://\*\*\* (has a host that cannot exist|contains no host name)"),
         (["rtsp://u:pw@[::1/x"], r"rtsp://\*\*\* contains no host name"),
         (["rtsp://u:p w@host/x"], "white space"),
         ([" "], "a source is empty"),
@@ -355,3 +396,26 @@ def test_an_address_of_a_file_is_its_path(given: str, tmp_path: Path) -> None:
     (source,) = open_sources([given.format(str(video).replace(" ", "%20"))])
     assert isinstance(source, VideoSource)
     assert source.path == video
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://cam/x",
+        "rtsp://cam:/x",
+        "rtsp://cam_1.lan.:554/x",
+        "rtsp://[fe80::1%25eth0]:554/x",
+        "rtsp://[::1]/x",
+        "http://127.1:80/x",
+        "rtsp://u:p:w@10.0.0.1:65535/x",
+        "rtsp://u:p/w@10.0.0.1/x",
+        "rtsp://höf.example/x",
+        "rtsp://u:p#@10.0.0.1:1/x",
+        "rtsp://u:pw@cam.lan/a:b@c",
+        "rtsps://cam?x=1:2",
+        "http://cam/x?at=1:99999",
+    ],
+)
+def test_hosts_and_ports_that_may_exist_are_taken(address: str) -> None:
+    (source,) = open_sources([address])
+    assert isinstance(source, CameraSource)

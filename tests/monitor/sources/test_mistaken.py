@@ -110,6 +110,25 @@ def test_a_link_to_itself_is_no_camera(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["loop.mp4", "loop.mp4/inside.mp4", "gone.mp4", "north=loop.mp4", "x" * 300, "x/" * 3000]
+)
+def test_a_path_that_leads_nowhere_concerns_only_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop.mp4").symlink_to("loop.mp4")
+    Path("gone.mp4").symlink_to("nothing.mp4")
+    write_video(tmp_path / "good.avi", frames=2)
+    bad, good = open_sources([name, "good.avi"], keep_unreadable=True)
+    assert good.name == "good"
+    with pytest.raises(
+        SourceError, match=r"^the link .*\.mp4 leads to no file or folder: " if "mp4" in name else "xx?x?"
+    ):
+        bad.check()
+    assert not bad.live
+
+
+@pytest.mark.parametrize(
     "name", ["10:00.avi", "http:x.avi", "file:y.avi", "concat:z.avi", "-i.avi", "a%d.avi", "#?.avi"]
 )
 def test_a_file_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:

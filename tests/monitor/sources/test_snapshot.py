@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import itertools
 import time
 from collections.abc import Callable
@@ -106,21 +107,41 @@ def test_a_password_goes_to_no_other_host() -> None:
     assert other.asked == ["/snap.jpg"]
 
 
+_REFUSED = {
+    "loop": ("/loop.jpg", "in a circle, at last to http://127.0.0.1:"),
+    "file": ("file:///etc/passwd", "to a file:// address, which is not followed: give another address"),
+    "ftp": ("ftp://127.0.0.1:1/x.jpg", "to a ftp:// address, which is not followed: give another address"),
+    "rtsp": ("rtsp://joe:secret@127.0.0.1:9/x", "to rtsp://***@127.0.0.1:9/x: give that address"),
+    "none": ("http://[::1", "to what is no address (302): give another one"),
+}
+
+
 def test_redirects_are_followed_a_few_times_and_to_the_web_only() -> None:
     with WebCamera({}) as camera:
         camera._answers |= {
             "/old.jpg": always(b"", status=302, Location="/new.jpg"),
             "/new.jpg": pictures(),
-            "/loop.jpg": always(b"", status=302, Location="/loop.jpg"),
-            "/file.jpg": always(b"", status=302, Location="file:///etc/hostname"),
-            "/ftp.jpg": always(b"", status=302, Location="ftp://127.0.0.1:1/x.jpg"),
+            "/slash.jpg": always(b"", status=301, Location=camera.url("/new.jpg").removeprefix("http:")),
+            **{f"/{name}.jpg": always(b"", status=302, Location=leads) for name, (leads, _) in _REFUSED.items()},
+            **{f"/{n}.jpg": always(b"", status=302, Location=f"/{n + 1}.jpg") for n in range(20)},
+            "/nowhere.jpg": always(b"", status=302),
         }
         with source(camera.url("/old.jpg")).open() as reader:
             reader.grab()
-        for path in ("/loop.jpg", "/file.jpg", "/ftp.jpg"):
-            with pytest.raises(CaptureError):
-                source(camera.url(path)).open()
-    assert len(camera.asked) < 20
+        with source(camera.url("/slash.jpg")).open() as reader:
+            reader.grab()
+        for name, (_, sentence) in _REFUSED.items():
+            with pytest.raises(CaptureError) as caught:
+                source(camera.url(f"/{name}.jpg")).open()
+            assert f"redirects {sentence}" in str(caught.value)
+            assert "secret" not in str(caught.value)
+            assert "passwd" not in str(caught.value)
+        before = len(camera.asked)
+        with pytest.raises(CaptureError, match=r"redirects more than 5 times, at last to http://127\.0\.0\.1:\d+/"):
+            source(camera.url("/0.jpg")).open()
+        with pytest.raises(CaptureError, match=r"redirects without saying where \(302\): give another address"):
+            source(camera.url("/nowhere.jpg")).open()
+    assert len(camera.asked) < before + 10
 
 
 def test_the_same_picture_is_no_new_frame_until_two_seconds_have_passed() -> None:
@@ -137,7 +158,7 @@ def test_the_same_picture_is_no_new_frame_until_two_seconds_have_passed() -> Non
 @pytest.mark.parametrize(
     ("answer", "error", "sentence"),
     [
-        (always(b"<html>Login</html>", "text/html"), CaptureError, "web page in place of a picture"),
+        (always(b"<html>Login</html>", "text/html"), CaptureError, "answers a web page, not a picture"),
         (always(b"", "image/jpeg"), StallError, "sent nothing for 0.4 s"),
         (always(b"", status=503), CaptureError, r"the server answers 503"),
         (always(b"", status=404), RefusedError, r"nothing at this path \(404\)"),
@@ -156,6 +177,50 @@ def test_what_is_no_picture_any_more_is_said(
         reader.grab()
         with pytest.raises(error, match=sentence):
             reader.grab()
+
+
+@pytest.mark.parametrize("path", ["/snap.jpg", "/live"])
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (
+            always(b"<html>session expired</html>", "text/html"),
+            "a web page (text/html), not a picture: check the path, or log in",
+        ),
+        (always(b"Please log in", "text/html"), "a web page (text/html), not a picture: check the path, or log in"),
+        (always(gzip.compress(bytes(1_000_000)), "image/jpeg", Content_Encoding="gzip"), "compressed data (gzip), not"),
+        (always(b"", "image/jpeg"), "nothing (0 bytes), not a picture: check the path"),
+        (always(b"busy", "text/plain"), "text (text/plain), not a picture: check the path"),
+        (always(b'{"error": 1}', "application/json"), "text (application/json), not a picture: check the path"),
+        (always(b"busy", "text/\x1b[31m" + "x" * 999), "text, not a picture: check the path"),
+    ],
+)
+def test_an_answer_that_is_no_picture_is_named(path: str, answer: Callable[[], Answer], sentence: str) -> None:
+    sent = itertools.chain([answer], itertools.repeat(answer))
+    with (
+        WebCamera({path: lambda: next(sent)()}) as camera,
+        pytest.raises(CaptureError) as caught,
+        source(camera.url(path)).open() as reader,
+    ):
+        reader.grab()
+    said = str(caught.value)
+    if path == "/snap.jpg":
+        assert f"answers {sentence}" in said
+    assert "a wrong path, user or password" not in said
+    assert "closed the connection" not in said
+    assert "\x1b" not in said
+    assert "xxx" not in said
+
+
+def test_a_login_page_after_good_pictures_is_named_when_the_camera_is_opened_again() -> None:
+    answers = itertools.chain([pictures()] * 2, itertools.repeat(always(b"<html>log in</html>", "text/html")))
+    with WebCamera({"/snap.jpg": lambda: next(answers)()}) as camera:
+        with source(camera.url("/snap.jpg"), timeout_s=0.4).open() as reader:
+            reader.grab()
+            with pytest.raises(CaptureError, match="answers a web page, not a picture: check the path, or log in"):
+                reader.grab()
+        with pytest.raises(CaptureError, match=r"answers a web page \(text/html\), not a picture"):
+            source(camera.url("/snap.jpg")).open()
 
 
 def test_a_single_failure_is_tried_again() -> None:

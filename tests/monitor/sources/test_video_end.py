@@ -8,10 +8,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.video.stream import VideoStream
 
 from monitor.errors import CaptureError
 from monitor.sources.video import VideoSource
-from monitor.sources.video_end import read_packets
+from monitor.sources.video_end import lost_in_holes, read_packets
 from tests.places import SHARED_DATA
 
 FPS = 10
@@ -137,3 +138,58 @@ def test_a_file_with_a_hole_tells_how_many_frames_are_lost(tmp_path: Path) -> No
     path.write_bytes(content)
     with pytest.raises(CaptureError, match=r"\d\d of the 120 frames of .* cannot be decoded: it is damaged"):
         frames(path)
+
+
+def stepped(path: Path, times: list[float], *, rate: int = 0) -> Path:
+    """A video with frames at these times, seconds; a transport stream is filled up to ``rate`` bits per second."""
+    options = {"muxrate": str(rate)} if rate else {}
+    with av.open(str(path), "w", options=options) as out:
+        codec = {".flv": "flv1", ".wmv": "wmv2", ".mpg": "mpeg2video"}.get(path.suffix, "libx264")
+        pictures = out.add_stream(codec, rate=25)
+        assert isinstance(pictures, VideoStream)
+        pictures.width, pictures.height, pictures.pix_fmt = 128, 96, "yuv420p"
+        pictures.options = {"g": "10", "bf": "0"}
+        for number, time_s in enumerate(times):
+            noise = np.random.default_rng(number).integers(0, 255, (96, 128, 3), np.uint8)
+            frame = av.VideoFrame.from_ndarray(noise, format="bgr24")
+            frame.pts, frame.time_base = round(25 * time_s), Fraction(1, 25)
+            out.mux(pictures.encode(frame))
+        out.mux(pictures.encode(None))
+    return path
+
+
+EVEN = [number / 25 for number in range(200)]
+
+
+@pytest.mark.parametrize("noise", [False, True])
+@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.flv", "a.mpg"])
+def test_a_middle_that_cannot_be_read_is_told_with_its_length(name: str, noise: bool, tmp_path: Path) -> None:
+    path = stepped(tmp_path / name, EVEN)
+    content = path.read_bytes()
+    begin, end = round(0.2 * len(content)), round(0.83 * len(content))
+    lost = np.random.default_rng(1).bytes(end - begin) if noise else bytes(end - begin)
+    path.write_bytes(content[:begin] + lost + content[end:])
+    with pytest.raises(
+        CaptureError, match=r"^[45]\.\d of the [78]\.\d s of .* are lost, because parts of the file cannot"
+    ):
+        frames(path)
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.mkv", "a.flv", "a.wmv", "a.mp4"])
+def test_pauses_and_uneven_frames_are_no_damage(name: str, tmp_path: Path) -> None:
+    day = [time_s + (0 if time_s < 4 else 86_400 if name == "a.mkv" else 60) for time_s in EVEN]
+    assert frames(stepped(tmp_path / name, day)) == len(day)
+    uneven = [float(at) / 25 for at in np.cumsum(np.random.default_rng(1).integers(1, 75, 100))]
+    assert frames(stepped(tmp_path / f"uneven{name}", uneven)) == len(uneven)
+
+
+def test_a_pause_of_a_filled_transport_stream_is_no_damage(tmp_path: Path) -> None:
+    paused = [time_s + (0 if time_s < 4 else 10) for time_s in EVEN]
+    path = stepped(tmp_path / "a.ts", paused, rate=8_000_000)
+    assert path.stat().st_size > 10_000_000
+    assert lost_in_holes(path) == 0.0
+    assert frames(path) == len(paused)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3 : len(content) * 2 // 3] = bytes(len(content) * 2 // 3 - len(content) // 3)
+    path.write_bytes(content)
+    assert lost_in_holes(path) > 0.0

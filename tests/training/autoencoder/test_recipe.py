@@ -52,7 +52,7 @@ def test_flags_win_over_the_recipe() -> None:
     ("text", "message"),
     [
         ("weight_decoy = 1", "unknown key 'weight_decoy', did you mean 'weight_decay'?"),
-        ("batch = 1", "batch = 1: input should be greater than or equal to 2"),
+        ("batch = 1", "batch = 1: should be greater than or equal to 2"),
         ("batch = ", "cannot be read"),
         ('augment = "published"', "does not work with attention = 'supervised'"),
     ],

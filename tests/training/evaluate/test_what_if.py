@@ -98,6 +98,24 @@ def test_a_record_says_which_frames_were_not_armed(tmp_path: Path) -> None:
     assert lines(outcome(tmp_path / "one.jsonl")) == recorded
 
 
+def test_two_runs_in_one_file_are_refused_and_not_counted_in_part(tmp_path: Path) -> None:
+    judge(tmp_path / "one", items=frames()[:100])
+    once = (tmp_path / "one").read_text().splitlines(keepends=True)
+    assert outcome(tmp_path / "one").cameras[0].seconds == pytest.approx(9.9)
+    damaged = (
+        r"the scores of 'cam' at \d+\.\d s are invalid \(they come after those at \d+\.\d s\): record the run again"
+    )
+    for name, content, sentence in (
+        ("twice", [*once, *once], "the record contains two runs of 'cam': give a file with only one run"),
+        ("twice without a header", [*once, *once[1:]], damaged),
+        ("backwards", [once[0], *reversed(once[1:])], damaged),
+        ("a line twice", [*once[:50], once[49], *once[50:]], damaged),
+    ):
+        (tmp_path / name).write_text("".join(content))
+        with pytest.raises(UsageError, match=sentence):
+            outcome(tmp_path / name)
+
+
 def what_if(*arguments: str | Path) -> Finished:
     return training("what-if", *arguments)
 
