@@ -60,6 +60,7 @@ REAL_TIME = (
     "monitor/alerts/test_history.py",
     "monitor/alerts/test_journal.py",
     "monitor/alerts/test_keys.py",
+    "monitor/app/discovery/test_probing.py",
     "monitor/app/doctor/test_doctor_cameras.py",
     "monitor/app/test_deliveries.py",
     "monitor/app/test_page_process.py",

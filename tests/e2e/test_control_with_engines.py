@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -114,7 +114,7 @@ class Asked:
         assert eventually(lambda: self.state(camera) not in others, DEADLINE_S), self.state(camera)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def runs(tmp_path_factory: pytest.TempPathFactory, video: Path) -> Iterator[tuple[Asked, Asked]]:
     """The same cameras in a run of one process, and in one with two engines."""
     with ExitStack() as stack:
@@ -212,7 +212,8 @@ def go_back(run: Asked) -> None:
 def learn(run: Asked) -> None:
     """A camera learns again; what is known of it is deleted."""
     run(Relearn(camera="garden"))
-    run.until_state("garden", "learning")
+    # Its file is short, so that it soon says that it cannot learn from it.
+    assert eventually(lambda: run.state("garden") in ("learning", "failed"), DEADLINE_S), run.state("garden")
     assert run.monitor.camera("garden")["model"] == ""
     assert run.monitor.camera("street")["model"] != ""
     run(Relearn(camera="garden"))
@@ -256,17 +257,16 @@ def refuse(run: Asked) -> None:
     run(Changes())
 
 
-@pytest.mark.parametrize("part", [choose, teach, add, refuse, go_back, learn])
-def test_it_is_as_with_one_process(runs: tuple[Asked, Asked], part: Callable[[Asked], None]) -> None:
-    for run in runs:
-        run.said.clear()
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(part, runs))
-    assert runs[1].said == runs[0].said
-    assert not any("failed" in line for line in runs[1].said), runs[1].said
-
-
-def test_every_request_was_tried_and_every_change_is_recorded_once(runs: tuple[Asked, Asked]) -> None:
+@pytest.mark.timeout(300)
+def test_it_is_as_with_one_process(runs: tuple[Asked, Asked]) -> None:
+    """Every kind of request is answered alike, has the same effect, and is recorded once."""
+    for part in (choose, teach, add, refuse, go_back, learn):
+        for run in runs:
+            run.said.clear()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(part, runs))
+        assert runs[1].said == runs[0].said
+        assert not any("failed" in line for line in runs[1].said), runs[1].said
     assert runs[1].kinds == set(get_args(AnyRequest))
     one, two = ([change["request"] for change in run.monitor.ask(Changes(limit=500)).data["changes"]] for run in runs)
     assert one == two
