@@ -144,7 +144,11 @@ class MqttLiveSink(Sink):
         self._remove_gone(now)
         if self._settings.discovery:
             self._publish(self._topics.config(None), _json(monitor_config(self._topics, self._node)))
+            taken = {self._topics.config(name) for name in self._seen}
             for name in self._seen:
+                former = self._topics.former_config(name)
+                if former is not None and former not in taken:
+                    self._publish(former, b"")
                 commands, picture = self._settings.takes_commands, self._settings.picture
                 config = camera_config(self._topics, name, picture=picture, commands=commands)
                 self._publish(self._topics.config(name), _json(config))

@@ -151,6 +151,28 @@ def test_a_camera_that_is_removed_disappears(
     assert json.loads(observer.last["truesight/cameras"]) == ["door"]
 
 
+def test_cameras_whose_names_look_alike_do_not_replace_each_other(
+    tmp_path: Path, broker: Mosquitto, observer: Observer
+) -> None:
+    names = ["front.door", "front-dot-door"]
+    former = "homeassistant/device/truesight_front-dot-door/config"
+    observer.publish(former, "an announcement of a version before", retain=True)
+    announced = lambda: {  # noqa: E731
+        json.loads(payload)["device"]["name"]
+        for topic, payload in observer.last.items()
+        if topic.endswith("/config") and payload.startswith(b"{")
+    }
+    with Running(tmp_path, broker.port) as run:
+        run.cameras = [report_of("front-dot-door")]
+        run.until(lambda: observer.last[former] == b"", "what its former id announced is removed")
+        run.cameras = [report_of(name) for name in names]
+        run.until(lambda: announced() == {*names, "True Sight lab"}, "both cameras")
+        before = len(observer.of(former))
+        observer.publish("homeassistant/status", "online")
+        run.until(lambda: len(observer.of(former)) > before, "announced again")
+        assert json.loads(observer.last[former])["device"]["name"] == "front.door"
+
+
 def test_the_restart_of_the_broker_loses_nothing(tmp_path: Path, keeping: tuple[Mosquitto, Observer]) -> None:
     broker, observer = keeping
     with Running(tmp_path, broker.port) as run:
