@@ -99,8 +99,8 @@ _DOT = "-dot-"
 def _without_dots(camera: str) -> str:
     """A camera's name with letters, digits, ``_`` and ``-`` only. Different names stay different.
 
-    A name from which ``-dot-`` alone could not be turned back into the same name has all its ``-`` spelled out, too, and
-    begins with ``-``, which no other does.
+    A name that ``-dot-`` alone could not be turned back into has all its ``-`` spelled out, too, and begins with ``-``,
+    which no other does.
     """
     usual = camera.replace(".", _DOT)
     if usual.replace(_DOT, ".") == camera:

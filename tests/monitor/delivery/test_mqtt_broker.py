@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import ssl
 import time
@@ -279,7 +280,23 @@ def test_tls_with_a_certificate_of_your_own(tmp_path: Path) -> None:
         unknown = Running(tmp_path, broker.port, tls=True).config
         (finding,) = check_receivers(unknown, send=False)
         assert "has a certificate that cannot be checked" in finding.found
-        assert finding.mend == "set ca to its certificate"
+        assert finding.mend == "set ca to the certificate of the authority that signed it"
+        plain = Running(tmp_path, broker.port).config
+        (finding,) = check_receivers(plain, send=False)
+        assert finding.found.endswith("answers with TLS, and not with plain MQTT")
+        assert finding.mend == "set tls = true in [mqtt]"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # paho-mqtt leaves it to the collector
+def test_tls_to_a_port_without_it_is_named(tmp_path: Path, broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+    with Running(tmp_path, broker.port, tls=True) as run:
+        (finding,) = check_receivers(run.config, send=False)
+        assert finding.found.endswith("answers, but not with TLS")
+        assert finding.mend == "set tls = false in [mqtt], or port to the one for TLS"
+        publish_alert(run.publisher, "door")
+        run.until(lambda: "answers, but not with TLS: set tls = false" in caplog.text, "also the run says so")
+    del run
+    gc.collect()
 
 
 def test_a_broker_that_is_not_there_delays_nothing(tmp_path: Path, broker: Mosquitto) -> None:
