@@ -120,6 +120,8 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
         return f"unknown setting '{key}': {_hint(location)}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"] and len(location) > 3:
         return f"name '{location[-2]}' of a place under '{'.'.join(map(str, location[:-2]))}': {NAME_RULE}"
+    if location[-1:] == ["[key]"] and location[0] in _NAMED and len(location) > 3:
+        return f"camera name '{location[-2]}' under '{'.'.join(map(str, location[:-2]))}': {NAME_RULE}"
     if location[-1:] == ["[key]"] and location[0] in _NAMED:
         return f"{_NAMED[str(location[0])]} name '{location[1]}': {NAME_RULE}"
     if "polygon" in location[3:-1]:
@@ -152,7 +154,7 @@ _EXPECTED = {
     "cameras": "should be groups with the names of the cameras: write [cameras.NAME], not [[cameras]]",
     "device": "should be auto, cpu, cuda or cuda:N",
     "model": "should be the path of a model folder",
-    "mqtt.host": "should be a host name or IP address, without scheme, user and path",
+    "mqtt.host": "should be a host name or IP address, without mqtt://, port, user and path",
     "mqtt.base": "should be 1 to 64 letters, digits, - and _",
     "mqtt.discovery_prefix": "should be 1 to 64 letters, digits, - and _",
     "playback.speed": "should be a number above 0, or max",

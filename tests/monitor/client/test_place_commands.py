@@ -115,6 +115,12 @@ def test_wrong_corners_are_wrong_usage(words: tuple[str, ...]) -> None:
     assert CliRunner().invoke(app, list(words)).exit_code == 2
 
 
+def test_a_name_with_a_slash_is_refused_in_own_words() -> None:
+    said = " ".join(CliRunner().invoke(app, ["pause", "a/b"]).output.split())
+    assert "camera: it must have at least 1 character, and no /" in said
+    assert "pattern" not in said
+
+
 @pytest.mark.parametrize("corner", ["nan,0", "0,inf", "0,-inf", "1e999,0"])
 def test_a_corner_that_is_no_number_is_told_as_one(corner: str) -> None:
     said = " ".join(CliRunner().invoke(app, ["mask", "door", "w", corner, "1,1", "1,0"]).output.split())

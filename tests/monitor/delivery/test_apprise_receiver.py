@@ -130,9 +130,7 @@ def test_a_failure_names_the_reason_but_not_the_secret(server: WebhookServer, lo
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")], "it would go on"
     with WebhookServer() as gone:
         receiver = phone(gone)
-    with pytest.raises(
-        DeliveryError, match="^the service cannot be reached, or does not answer: check its host"
-    ):
+    with pytest.raises(DeliveryError, match="the service cannot be reached, or does not answer: check its host"):
         receiver.deliver(ALERT, late=False)
 
 
