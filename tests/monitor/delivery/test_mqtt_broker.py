@@ -22,7 +22,9 @@ from monitor.app.doctor.delivery_check import check_receivers
 from monitor.app.doctor.finding_report import State
 from monitor.delivery.mqtt_settings import MqttSettings
 from monitor.errors import ConfigError
+from monitor.judging.alarm_rate import rate_of
 from monitor.live.sink import Sink
+from monitor.promise import DAY_S
 from monitor.reports import CameraReport, RunReport
 from monitor.states import AlertEvent, CameraState, Phase
 from monitor.testing.mosquitto import PROGRAM, Mosquitto, Observer
@@ -222,6 +224,28 @@ def test_a_lost_camera_has_no_score_but_a_connection(tmp_path: Path, broker: Mos
         details = json.loads(observer.last["truesight/door/details"])
         assert details["state"] == "offline"
         assert not any(b"hunter2" in payload for _, payload, _ in observer.got)
+
+
+def test_the_measured_budget_is_published_rarely_and_only_if_it_means_something(
+    tmp_path: Path, broker: Mosquitto, observer: Observer
+) -> None:
+    with Running(tmp_path, broker.port) as run:
+        live: Any = run.sinks[1]
+
+        def watched(alarms: int, seconds: float, now: float) -> bytes:
+            promise = rate_of(alarms, seconds, 1.0)
+            return str(live._measured_now(report_of("door", promise=promise), now)).encode()
+
+        assert watched(0, 10.0, 0.0) == watched(1, 3600.0, 1.0) == b"None"
+        assert watched(9, 3600.0, 2.0) == b"216.00", "the budget is broken"
+        assert watched(3, 2 * DAY_S, 3.0) == b"1.50"
+        assert [watched(3, 2 * DAY_S + 3600 * n, 3.0 + n) for n in range(60)] == [b"1.50"] * 60
+        assert watched(3, 3 * DAY_S, 63.0) == b"1.00", "a minute is over"
+        assert watched(6, 3 * DAY_S, 64.0) == b"2.00", "an alarm"
+        for seconds in (10.0, 20.0, 30.0, 40.0):
+            run.cameras = [report_of("door", promise=rate_of(0, seconds, 1.0), score=seconds)]
+            run.until(lambda: observer.last.get("truesight/door/score") == f"{seconds:.2f}".encode(), "a round")  # noqa: B023
+    assert observer.of("truesight/door/budget") == [b"None"]
 
 
 def test_without_discovery_nothing_is_announced(tmp_path: Path, broker: Mosquitto, observer: Observer) -> None:
