@@ -18,6 +18,7 @@ from monitor.app.planning import newest_version
 from monitor.errors import RunError, UsageError, first_problem
 from monitor.live.sink import Sink
 from monitor.model.model_store import CARD_FILE, learned_folder
+from monitor.places import Point, Polygon
 from monitor.reports import CameraReport, RunReport
 from monitor.text.durations import in_words
 from monitor.text.outside import safe
@@ -184,10 +185,14 @@ def _places(places: dict[str, Any], *, fixed: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _checked(kind: type[Any], **fields: object) -> Any:
+def _checked(kind: type[Any], *, polygon: tuple[Point, ...], **fields: object) -> Any:
     """A mask or a zone. Raises UsageError with a sentence."""
     try:
-        return kind(**fields)
+        _ = Polygon(polygon)  # before the settings of the file are checked: a request has no picture_size to advise
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    try:
+        return kind(polygon=polygon, **fields)
     except ValidationError as error:
         where, what = first_problem(error)
         what = what.removeprefix("Value error, ")

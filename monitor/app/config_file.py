@@ -11,7 +11,7 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from monitor.app.config import MonitorConfig
-from monitor.app.config_secrets import Filled, fill_in, hide_secrets_of, without_values
+from monitor.app.config_secrets import Filled, SecretsError, fill_in, hide_secrets_of, without_values
 from monitor.app.flags import FLAGS_OF_SETTINGS
 from monitor.app.state_place import with_places
 from monitor.errors import ConfigError, in_words
@@ -36,6 +36,7 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
     """
     content: dict[str, Any] = {}
     filled: Filled = {}
+    unfilled: SecretsError | None = None
     if path is not None:
         try:
             content = parse_toml(read_file(path, _LARGEST))
@@ -45,12 +46,14 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
         try:
             filled = fill_in(content, skipped=(overrides or {}).keys())
-        except ConfigError as error:
-            raise ConfigError(safe_lines("\n".join(f"{path}: {line}" for line in str(error).split("\n")))) from None
+        except SecretsError as error:
+            unfilled, filled = error, error.filled
     for key, value in (overrides or {}).items():
         _set(content, key, value)
     try:
         checked = _checked(content)
+        if unfilled is not None:
+            raise _with_secrets([], unfilled, path)
         hide_secrets_of(checked, filled)
         return with_places(checked)
     except ValidationError:
@@ -63,7 +66,16 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
     lines = [_of_flag(mistake, flags) or where + mistake for mistake in named]
     if len(left_out) >= _MOST_MISTAKES:
         lines.append(f"{where}more mistakes follow: correct these first")
+    if unfilled is not None:
+        raise _with_secrets(lines, unfilled, path)
     raise ConfigError(safe_lines("\n".join(lines)))
+
+
+def _with_secrets(lines: list[str], unfilled: SecretsError, path: Path | None) -> ConfigError:
+    """All mistakes of a file, references to secrets first. A text that only could not be replaced is no second one."""
+    places = {".".join(place[:end]) for place in unfilled.places for end in (len(place), len(place) - 1)}
+    others = [line for line in lines if not any(f"'{place}'" in line for place in places if place)]
+    return ConfigError(safe_lines("\n".join([*(f"{path}: {one}" for one in str(unfilled).split("\n")), *others])))
 
 
 def _checked(content: dict[str, Any]) -> MonitorConfig:
@@ -120,6 +132,8 @@ def _explain(location: list[int | str], kind: str, message: str) -> str:
         return f"unknown setting '{key}': {_hint(location)}"
     if location[:1] == ["cameras"] and location[-1:] == ["[key]"] and len(location) > 3:
         return f"name '{location[-2]}' of a place under '{'.'.join(map(str, location[:-2]))}': {NAME_RULE}"
+    if location[-1:] == ["[key]"] and location[0] in _NAMED and len(location) > 3:
+        return f"camera name '{location[-2]}' under '{'.'.join(map(str, location[:-2]))}': {NAME_RULE}"
     if location[-1:] == ["[key]"] and location[0] in _NAMED:
         return f"{_NAMED[str(location[0])]} name '{location[1]}': {NAME_RULE}"
     if "polygon" in location[3:-1]:
@@ -152,7 +166,7 @@ _EXPECTED = {
     "cameras": "should be groups with the names of the cameras: write [cameras.NAME], not [[cameras]]",
     "device": "should be auto, cpu, cuda or cuda:N",
     "model": "should be the path of a model folder",
-    "mqtt.host": "should be a host name or IP address, without scheme, user and path",
+    "mqtt.host": "should be a host name or IP address, without mqtt://, port, user and path",
     "mqtt.base": "should be 1 to 64 letters, digits, - and _",
     "mqtt.discovery_prefix": "should be 1 to 64 letters, digits, - and _",
     "playback.speed": "should be a number above 0, or max",

@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,19 @@ Filled = dict[tuple[str, ...], set[str]]
 """Place of a setting -> the values that were put into it."""
 
 
+class SecretsError(ConfigError):
+    """References that cannot be replaced, one line each.
+
+    places  of the settings that hold them, which keep their text
+    filled  what was put into the others
+    """
+
+    def __init__(self, mistakes: Sequence[tuple[tuple[str, ...], str]], filled: Filled) -> None:
+        super().__init__("\n".join(f"setting '{'.'.join(place)}': {what}" for place, what in mistakes))
+        self.places = {place for place, _ in mistakes}
+        self.filled = filled
+
+
 def fill_in(content: dict[str, Any], skipped: Collection[str] = (), environ: Mapping[str, str] = os.environ) -> Filled:
     """Replace the references in all texts of ``content`` by their values, in place.
 
@@ -43,10 +56,10 @@ def fill_in(content: dict[str, Any], skipped: Collection[str] = (), environ: Map
 
     skipped  settings that are not looked at (dotted keys), because something else replaces them
 
-    Raises ConfigError with one line per setting. It never holds a value.
+    Raises SecretsError with one line per setting, after all others have been replaced. It never holds a value.
     """
     filled: Filled = {}
-    mistakes: list[str] = []
+    mistakes: list[tuple[tuple[str, ...], str]] = []
 
     def value_of(place: tuple[str, ...], value: Any) -> Any:
         if ".".join(place) in skipped:
@@ -60,7 +73,7 @@ def fill_in(content: dict[str, Any], skipped: Collection[str] = (), environ: Map
                 try:
                     whole, values = _filled(value, environ)
                 except ValueError as error:
-                    mistakes.append(f"setting '{'.'.join(place)}': {error}")
+                    mistakes.append((place, str(error)))
                     return value
                 if values:
                     filled.setdefault(place, set()).update(values)
@@ -69,7 +82,7 @@ def fill_in(content: dict[str, Any], skipped: Collection[str] = (), environ: Map
 
     content.update({key: value_of((key,), inner) for key, inner in list(content.items())})
     if mistakes:
-        raise ConfigError("\n".join(mistakes))
+        raise SecretsError(mistakes, filled)
     return filled
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
@@ -36,8 +37,11 @@ class PlaceConfig(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        for x, y in self.polygon:
+            if not (math.isfinite(x) and math.isfinite(y)):
+                raise ValueError(f"the corner ({x:g}, {y:g}) is no place in a picture: give two finite numbers")
         if self.picture_size is None:
-            whole = all(coordinate == int(coordinate) for corner in self.polygon for coordinate in corner)
+            whole = all(abs(at) <= _LARGEST and at.is_integer() for corner in self.polygon for at in corner)
             if (corner := self._outside(1, 1)) is not None and not whole:
                 raise ValueError(
                     f"the corner ({corner[0]:g}, {corner[1]:g}) lies outside the picture: shares go from 0 to 1; for "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -186,11 +187,14 @@ def polygon_of(corners: list[str]) -> tuple[tuple[float, ...], ...] | None:
     if corners == ["remove"]:
         return None
     try:
-        return tuple(tuple(float(part) for part in corner.split(",", 1)) for corner in corners)
+        polygon = tuple(tuple(float(part) for part in corner.split(",", 1)) for corner in corners)
     except ValueError:
+        polygon = ((math.nan,),)
+    if not all(math.isfinite(at) for corner in polygon for at in corner):
         raise typer.BadParameter(
             "each corner is X,Y with shares from 0 to 1, such as 0.1,0.2 0.5,0.2 0.5,0.9; or give remove"
-        ) from None
+        )
+    return polygon
 
 
 def source_of(text: str) -> str:

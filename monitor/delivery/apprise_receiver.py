@@ -27,6 +27,11 @@ _MOST_REASONS = 3
 _TALKATIVE = ("apprise", "urllib3", "requests")
 """Loggers that log whole addresses, which hold tokens."""
 _LEAST_SECRET = 4
+_UNREACHED = re.compile(
+    r"connection (err|timeout)|connection could not be|establish connection|timed out", re.IGNORECASE
+)
+"""How Apprise's services say that they had no answer; why, they log below the level of warnings only."""
+_SQUARE = str.maketrans("()", "[]")  # the reason stands in brackets itself
 
 
 class AppriseReceiver:
@@ -119,9 +124,14 @@ class AppriseReceiver:
             sent = self._service.notify(body=text, title=title, notify_type=kind, body_format="text", attach=attached)
         if not sent:
             reason = said.lines[-1] if said.lines else "no reason given"
+            if _UNREACHED.search(reason):
+                raise DeliveryError(
+                    "the service cannot be reached, or does not answer: check its host and port in the address, and "
+                    "that it is up"
+                )
+            inner = self._without_secrets(reason).rstrip(". ").translate(_SQUARE)
             raise DeliveryError(
-                f"the service does not take it ({self._without_secrets(reason)}): check the address, its token, and "
-                "that the service is up"
+                f"the service does not take it ({inner}): check the address, its token, and that the service is up"
             )
 
     def _without_secrets(self, text: str) -> str:

@@ -275,7 +275,7 @@ class Courier:
         trouble.retry_at = now + wait_s
         if now - self._complained_at >= (COMPLAIN_EVERY_S if trouble.complained else COMPLAIN_LEAST_S):
             self._complained_at, trouble.complained = now, True
-            log.warning("%s: not delivered (%s): it is tried again, alerts wait in the journal", self._name, error)
+            log.warning("%s: not delivered: %s; it is tried again, alerts wait in the journal", self._name, error)
         return wait_s
 
     def _recovered(self) -> None:

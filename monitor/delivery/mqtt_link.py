@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from monitor.delivery.mqtt_settings import MqttSettings
 from monitor.delivery.mqtt_topics import OFFLINE, ONLINE, Topics
 from monitor.delivery.notice import DeliveryError
-from monitor.delivery.refusals import why_no_connection
+from monitor.delivery.refusals import beginning_tls, speaks_tls, why_no_connection
 from monitor.errors import ConfigError
 from monitor.text.commands import python_command
 from monitor.text.outside import safe
@@ -35,6 +35,8 @@ ACCEPT_S = 10.0
 """Seconds in which the broker must confirm a message."""
 RECONNECT_MAX_S = 10
 CLOSE_S = 1.0
+_PROBED_S = 60.0  # so long, what an own connection has found out is believed
+_WITHOUT_TLS = "set tls = false in [mqtt], or port to the one for TLS"
 _SLICE_S = 0.2  # waiting can be interrupted this often
 _MOST_QUEUED = 2000
 _MOST_RECEIVED = 1000
@@ -55,7 +57,8 @@ class MqttLink:
         self._settings = settings
         self._topics = topics
         self._changed = threading.Condition()
-        self._connected = self._refused = self._interrupted = False
+        self._connected = self._refused = self._unanswered = self._interrupted = False
+        self._probed: tuple[float, str | None] | None = None  # when, and what has been found
         self._reason = "no connection yet"
         self._births = 0
         self._received: deque[tuple[str, bytes, bool]] = deque(maxlen=_MOST_RECEIVED)
@@ -115,21 +118,31 @@ class MqttLink:
             self._changed.wait_for(lambda: self._connected or self._refused or self._interrupted, timeout_s)
             if self._connected:
                 return
-            reason = self._reason
-        raise DeliveryError(f"{self.label} {reason}")
+            reason, known = self._reason, self._refused or self._interrupted
+        raise DeliveryError(f"{self.label} {reason if known else self._found_out() or reason}")
+
+    def _found_out(self) -> str | None:
+        """As ``why_unreachable``, but not asked each time: the broker may log each connection."""
+        now = time.monotonic()
+        if self._probed is None or now - self._probed[0] > _PROBED_S:
+            self._probed = now, self.why_unreachable()
+        return self._probed[1]
 
     def why_unreachable(self) -> str | None:
         """Try to connect a socket. Returns what prevents it, as the end of a sentence; None if nothing does.
 
-        paho-mqtt does not say why a connection fails.
+        paho-mqtt does not say why a connection fails. If the broker has hung up instead of answering, it is also asked
+        whether it speaks TLS.
         """
+        host = self._settings.host or ""
         try:
-            plain = socket.create_connection((self._settings.host or "", self._port), CONNECT_S)
-            with plain:
+            with socket.create_connection((host, self._port), CONNECT_S) as plain, beginning_tls():
                 if self._tls is not None:
-                    self._tls.wrap_socket(plain, server_hostname=self._settings.host).close()
+                    self._tls.wrap_socket(plain, server_hostname=host).close()
         except OSError as error:
-            return why_no_connection(error)
+            return why_no_connection(error, _WITHOUT_TLS)
+        if self._tls is None and self._unanswered and speaks_tls(host, self._port, CONNECT_S):
+            return "answers with TLS, and not with plain MQTT: set tls = true in [mqtt]"
         return None
 
     def wait(self, seconds: float) -> None:
@@ -213,7 +226,7 @@ class MqttLink:
         if self._announce:
             client.publish(self._topics.status, ONLINE, qos=1, retain=True)
         with self._changed:
-            self._connected, self._refused = True, False
+            self._connected, self._refused, self._unanswered, self._probed = True, False, False, None
             self._births += 1
             self._received.clear()
             self._changed.notify_all()
@@ -224,6 +237,8 @@ class MqttLink:
             was, self._connected = self._connected, False
             if was:
                 self._reason = f"has closed the connection ({safe(code)})"
+            elif not self._refused:
+                self._unanswered, self._reason = True, "closes the connection without an answer"
             self._changed.notify_all()
         if was and code.is_failure:
             log.warning("MQTT: %s has closed the connection (%s): it is tried again", self.label, safe(code))

@@ -12,6 +12,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
 
@@ -37,6 +38,7 @@ from monitor.delivery.mqtt_topics import (
 )
 from monitor.errors import UsageError
 from monitor.live.sink import Sink
+from monitor.promise import DAY_S, AlarmRate
 from monitor.reports import CameraReport, RunReport
 from monitor.sources.naming import is_name
 from monitor.states import LOST, CameraState
@@ -48,10 +50,21 @@ log = logging.getLogger(__name__)
 EVERY_S = 1.0
 GONE_AFTER_S = 5.0
 """A camera that is missing in the reports for this long is gone; a reload removes and adds it within less."""
+MEASURED_EVERY_S = 60.0
+"""The measured alarms per day of a camera are published at most this often, unless an alarm or the budget changes."""
 CLOSE_S = 3.0
 MOST_STATE = 255
 """Longest state of an entity in Home Assistant, characters."""
 _UNCONNECTED = (*LOST, CameraState.CONNECTING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What is told of a camera's alarms. at: time.monotonic(), seconds; because: what changes it at once."""
+
+    at: float
+    because: tuple[int, float, bool] | None
+    text: str
 
 
 class MqttLiveSink(Sink):
@@ -79,6 +92,7 @@ class MqttLiveSink(Sink):
         self._stop = threading.Event()
         self._births = 0
         self._published: dict[str, bytes] = {}
+        self._measured: dict[str, _Measured] = {}  # camera -> what is told of its alarms
         self._seen: dict[str, float] = {}  # camera -> when a report last named it
         self._before: set[str] = set()  # cameras of earlier runs
         self._to_forget: set[str] = set()
@@ -144,14 +158,18 @@ class MqttLiveSink(Sink):
         self._remove_gone(now)
         if self._settings.discovery:
             self._publish(self._topics.config(None), _json(monitor_config(self._topics, self._node)))
+            taken = {self._topics.config(name) for name in self._seen}
             for name in self._seen:
+                former = self._topics.former_config(name)
+                if former is not None and former not in taken:
+                    self._publish(former, b"")
                 commands, picture = self._settings.takes_commands, self._settings.picture
                 config = camera_config(self._topics, name, picture=picture, commands=commands)
                 self._publish(self._topics.config(name), _json(config))
         # The broker answers the subscription to this topic, made above, with the list of the run before.
         self._publish(self._topics.cameras, _json(sorted(self._seen)))
         for camera in report.cameras:
-            for what, text in self._states(camera).items():
+            for what, text in self._states(camera, now).items():
                 self._publish(self._topics.of(camera.name, what), text.encode())
 
     def _hear(self, topic: str, payload: bytes) -> None:
@@ -203,6 +221,7 @@ class MqttLiveSink(Sink):
         for name in (gone | self._before) - (self._seen.keys() - gone):
             self._seen.pop(name, None)
             self._answers.pop(name, None)
+            self._measured.pop(name, None)
             # An empty payload deletes a retained message, and the device in Home Assistant.
             for topic in (self._topics.config(name), *self._topics.retained(name)):
                 self._link.send(topic, b"", retain=True)
@@ -210,7 +229,7 @@ class MqttLiveSink(Sink):
             log.info("MQTT: camera %s is removed", safe(name))
         self._before.clear()
 
-    def _states(self, camera: CameraReport) -> dict[str, str]:
+    def _states(self, camera: CameraReport, now: float) -> dict[str, str]:
         connected = camera.state not in _UNCONNECTED
         counted = self._receiver.figures(camera.name, time.time())
         return {
@@ -220,7 +239,7 @@ class MqttLiveSink(Sink):
             "active": ON if camera.alarmed else OFF,
             "score": UNKNOWN if math.isnan(camera.score) else f"{camera.score:.2f}",
             "learning": f"{100 * camera.progress.fraction:.0f}" if camera.progress is not None else "100",
-            "budget": _budget(camera),
+            "budget": self._measured_now(camera, now),
             "alerts_today": str(counted.today),
             "last_alert": last_alert(counted),
             ARMED: ON if self._controls.armed(camera.name) else OFF,
@@ -228,14 +247,24 @@ class MqttLiveSink(Sink):
             "answer": safe(self._answers.get(camera.name, UNKNOWN))[:MOST_STATE],
         }
 
+    def _measured_now(self, camera: CameraReport, now: float) -> str:
+        """The alarms per day. Each second watched would change it, so it follows alarms, and each minute the time."""
+        rate, told = camera.promise, self._measured.get(camera.name)
+        because = None if rate is None else (rate.alarms, rate.promised_per_day, rate.broken)
+        if told is None or told.because != because or now - told.at >= MEASURED_EVERY_S:
+            told = self._measured[camera.name] = _Measured(now, because, _per_day(rate))
+        return told.text
+
     def _publish(self, topic: str, payload: bytes) -> None:
         if self._published.get(topic) != payload and self._link.send(topic, payload, retain=True) is not None:
             self._published[topic] = payload
 
 
-def _budget(camera: CameraReport) -> str:
-    rate = None if camera.promise is None else camera.promise.per_day
-    return UNKNOWN if rate is None else f"{rate:.2f}"
+def _per_day(rate: AlarmRate | None) -> str:
+    """Unknown before a whole day was watched: one alarm in an hour would be 24 per day."""
+    if rate is None or rate.per_day is None or (rate.watched_s < DAY_S and not rate.broken):
+        return UNKNOWN
+    return f"{rate.per_day:.2f}"
 
 
 def _shown(budget: float) -> str:

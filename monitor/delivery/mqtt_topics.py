@@ -73,12 +73,16 @@ class Topics:
 
     def device_id(self, camera: str | None) -> str:
         """Identifier of a device. Home Assistant allows letters, digits, ``_`` and ``-`` in the topic."""
-        # A camera "a.b" must differ from "a_b", and a dot is not allowed.
-        return self.base if camera is None else f"{self.base}_{camera.replace('.', '-dot-')}"
+        return self.base if camera is None else f"{self.base}_{_without_dots(camera)}"
+
+    def former_config(self, camera: str) -> str | None:
+        """The topic under which a name such as ``a-dot-b`` was announced before; None if it is the present one."""
+        former = f"{self.prefix}/device/{self.base}_{camera.replace('.', _DOT)}/config"
+        return None if former == self.config(camera) else former
 
     def entity_id(self, platform: str, camera: str | None, what: str) -> str:
         """The entity id that Home Assistant uses at first: lower-case letters, digits and ``_``."""
-        device = self.device_id(camera).lower().replace("-", "_")
+        device = self.device_id(camera).lower().replace("_-", "_").replace("-", "_")
         return f"{platform}.{device}_{what}"
 
     def commanded(self, topic: str) -> tuple[str, str] | None:
@@ -87,6 +91,21 @@ class Topics:
             case [first, camera, what, "set"] if first == self.base and what in (ARMED, BUDGET, VERDICT):
                 return camera, what
         return None
+
+
+_DOT = "-dot-"
+
+
+def _without_dots(camera: str) -> str:
+    """A camera's name with letters, digits, ``_`` and ``-`` only. Different names stay different.
+
+    A name that ``-dot-`` alone could not be turned back into has all its ``-`` spelled out, too, and begins with ``-``,
+    which no other does.
+    """
+    usual = camera.replace(".", _DOT)
+    if usual.replace(_DOT, ".") == camera:
+        return usual
+    return "-" + "".join({".": _DOT, "-": "-dash-"}.get(letter, letter) for letter in camera)
 
 
 def monitor_config(topics: Topics, node: str) -> dict[str, Any]:

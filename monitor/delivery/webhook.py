@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import http
 import http.client
 import json
 import math
@@ -27,7 +28,7 @@ from urllib.parse import unquote
 from monitor import __version__
 from monitor.alerts.messages import AlertMessage, BudgetMessage, HealthMessage, MomentMessage, Stored
 from monitor.delivery.notice import BACKOFF_MAX_S, DeliveryError, EventSteps, NewStates, Notice, armed_of
-from monitor.delivery.refusals import why_no_connection
+from monitor.delivery.refusals import beginning_tls, speaks_tls, why_no_connection
 from monitor.delivery.webhook_settings import WebhookSettings
 from monitor.errors import ConfigError
 from monitor.text.addresses import shown_address
@@ -43,6 +44,8 @@ _REFUSED = (400, 405, 406, 409, 410, 411, 413, 414, 415, 422)
 right, and then the message is wanted."""
 
 
+_WITHOUT_TLS = "write http:// in url, or the port for https"
+_WITH_TLS = "answers with TLS, and not with plain HTTP: write https:// in url"
 _ADVICE = {
     401: "it asks for a login, or the login is wrong: check url, headers and secret",
     403: "the login may not do this: check url, headers and secret",
@@ -183,6 +186,8 @@ class Webhook:
                 f"{self.label} answers with a redirect{safe(to)} ({status}), which is not followed: write the final "
                 "address into the setting url"
             )
+        if status == http.HTTPStatus.BAD_REQUEST and self._is_taken_for_plain():
+            raise DeliveryError(f"{self.label} {_WITH_TLS}")  # not final: the message is wanted
         what = f"{self.label} answers {status}{_advice(status)}"
         raise DeliveryError(what, final=status in _REFUSED, wait_s=wait_s)
 
@@ -201,9 +206,16 @@ class Webhook:
                 raise DeliveryError("the run ends") from error
             if time.monotonic() - began >= self._settings.timeout_s:
                 raise DeliveryError(f"{self.label} does not answer within {self._settings.timeout_s:g} s") from error
-            raise DeliveryError(f"{self.label} {_why(error)}") from error
+            why = _WITH_TLS if self._is_taken_for_plain(error) else _why(error)
+            raise DeliveryError(f"{self.label} {why}") from error
         finally:
             timer.cancel()
+
+    def _is_taken_for_plain(self, error: Exception | None = None) -> bool:
+        """Whether the port speaks TLS, although the address says http. error: what went wrong; None: an answer 400."""
+        hung_up = error is None or isinstance(error, http.client.HTTPException | ConnectionResetError | BrokenPipeError)
+        host = self._address.hostname or ""
+        return self._tls is None and hung_up and speaks_tls(host, self._port, self._settings.timeout_s)
 
     def _exchange(self, key: str, content: bytes) -> tuple[int, float, str]:
         """Send a request. Returns the status, the wait that the server asks for in seconds, and its ``Location``."""
@@ -246,7 +258,8 @@ class Webhook:
             raise
         self._socket = wrapped
         try:
-            wrapped.do_handshake()
+            with beginning_tls():
+                wrapped.do_handshake()
         except BaseException:
             wrapped.close()
             raise
@@ -304,5 +317,5 @@ def _why(error: Exception) -> str:
     if isinstance(error, http.client.HTTPException):
         return "sends an answer that is not HTTP"
     if isinstance(error, OSError):
-        return why_no_connection(error)
+        return why_no_connection(error, _WITHOUT_TLS)
     return "sends an answer that makes no sense"

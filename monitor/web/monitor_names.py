@@ -56,13 +56,14 @@ class MonitorNames:
             return camera
         with self._lock:
             label = self._labels.get(monitor) or self._new_label(monitor, node)
-            shown = f"{label}: {camera}".replace("/", "_")
+            shown = f"{label}: {camera.replace('/', '_')}"
             if len(self._origins) < MOST_NAMES:
                 self._origins.setdefault(shown, (monitor, camera))
             return shown
 
     def _new_label(self, monitor: int, node: str) -> str:
         """Decide it once. The lock is held, but not while it waits."""
+        node = node.replace("/", "_")  # before it is compared: "a/b" and "a_b" must not get the same label
         before = range(monitor)
         known = self._lock.wait_for(lambda: all(each in self._nodes for each in before), self._wait_s)
         if monitor not in self._labels:  # another thread may have been here meanwhile

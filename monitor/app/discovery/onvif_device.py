@@ -89,7 +89,15 @@ def describe(device: Device, login: Login | None, timeout_s: float = _TIMEOUT_S)
         ahead_s = _clock_ahead(device, timeout_s)
 
         def answer(body: str, address: str = device.address) -> Element:
-            return ask(address, body, login, ahead_s, timeout_s)
+            try:
+                return ask(address, body, login, ahead_s, timeout_s)
+            except DeniedError:
+                raise
+            except DeviceError as error:
+                if address == device.address:
+                    raise
+                at = urlsplit(address)
+                raise DeviceError(f"has its media service at {at.scheme}://{at.netloc}, which {error}") from None
 
         name = _name(answer(_WHO)) or name
         media = _media_service(answer(_ABLE), device)

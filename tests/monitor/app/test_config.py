@@ -1,3 +1,4 @@
+import json
 import re
 import time
 from pathlib import Path
@@ -92,6 +93,40 @@ def test_every_mistake_is_named_with_what_to_do(tmp_path: Path, text: str, sente
     with pytest.raises(ConfigError) as caught:
         load_config(write(tmp_path, text))
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("mqtt.host = 'mqtt://h:1883'", "'mqtt.host': should be a host name or IP address, without mqtt://, port"),
+        ("mqtt.base = 'a/+/b'", "'mqtt.base': should be 1 to 64 letters, digits, - and _"),
+        ("mqtt.discovery_prefix = '#'", "'mqtt.discovery_prefix': should be 1 to 64 letters, digits, - and _"),
+        ("device = 'gpu'", "'device': should be auto, cpu, cuda or cuda:N"),
+        ("notify.a = { url = 'x', cameras = ['a b'] }", "'notify.a.cameras.0': should be the name of a camera: use"),
+        (
+            "notify.a = { url = 'x', per_camera.'a b' = {} }",
+            "camera name 'a b' under 'notify.a.per_camera': use letters",
+        ),
+        ("notify.'a b' = { url = 'x' }", "notify name 'a b': use letters"),
+        ("webhook.'a b' = { url = 'http://h', secret = '0123456789abcdef' }", "webhook name 'a b': use letters"),
+        ("cameras.'a b' = {}", "camera name 'a b': use letters"),
+        ("cameras.a.masks.'a b' = { polygon = [] }", "name 'a b' of a place under 'cameras.a.masks': use letters"),
+    ],
+)
+def test_what_does_not_match_is_told_in_own_words(tmp_path: Path, text: str, sentence: str) -> None:
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / "c.toml")
+    assert sentence in str(caught.value)
+    assert "pattern" not in str(caught.value)
+
+
+def test_each_setting_with_a_pattern_has_its_words() -> None:
+    """The test above has a case of each. Names of groups and of cameras share one pattern."""
+    found = set(re.findall(r'"pattern": "((?:[^"\\\\]|\\\\.)*)"', json.dumps(json_schema())))
+    found |= set(re.findall(r'"\^[^"]*\$": ', json.dumps(json_schema())))
+    named = {each for each in found if "[A-Za-z0-9_][A-Za-z0-9_" in each}
+    assert len(found - named) == 3, f"host, a part of a topic, device; give each other one words and a case: {found}"
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

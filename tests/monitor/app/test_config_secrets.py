@@ -135,6 +135,28 @@ def test_each_mistake_has_a_line(tmp_path: Path) -> None:
     ]
 
 
+def test_a_missing_secret_hides_no_other_mistake_and_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIVEN", "hunter2-value")
+    path = tmp_path / "c.toml"
+    path.write_text(
+        "mqtt = { host = 'h', port = '${MISSING}', protocol = '${GIVEN}', bse = 'x' }\n"
+        "webhook.a = { url = '${MISSING}', secret = 'short' }\nqueue.size = -1\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    lines = [line.removeprefix(f"{path}: ") for line in str(caught.value).split("\n")]
+    assert [line for line in lines if "MISSING" in line] == lines[:2]
+    assert [line.partition("'")[2].partition("'")[0] for line in lines[:2]] == ["mqtt.port", "webhook.a.url"]
+    assert {line.partition("'")[2].partition("'")[0] for line in lines[2:]} == {
+        "mqtt.protocol",
+        "mqtt.bse",
+        "queue.size",
+    }
+    assert "hunter2" not in str(caught.value)
+
+
 def test_a_mistake_in_a_value_does_not_show_the_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHORT", "pin1")
     text = "detectors = ['${SHORT}']\n[publish]\nalerts = '${CAMERA_PASSWORD}'\nscores = '${CAMERA_PASSWORD}'"

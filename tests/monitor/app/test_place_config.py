@@ -40,6 +40,19 @@ def settings_of(tmp_path: Path, text: str) -> Path:
         ("zones.a.polygon = [[0,0],[1,1]]", "setting 'cameras.door.zones.a': a polygon has 3 to 100 corners, not 2"),
         ("masks.a.polygon = [[0,0],[-1,0],[0,1]]", "the corner (-1, 0) lies outside the picture: give shares from 0"),
         ("masks.a.polygon = [[0.5,0.5],[1.5,0.5],[1.5,1.5]]", "the corner (1.5, 0.5) lies outside the picture: shares"),
+        (
+            "masks.a.polygon = [[nan,0],[1,0],[0,1]]",
+            "'cameras.door.masks.a': the corner (nan, 0) is no place in a pict",
+        ),
+        ("zones.a.polygon = [[0,0],[1,-inf],[0,1]]", "'cameras.door.zones.a': the corner (1, -inf) is no place in a p"),
+        (
+            "masks.a.polygon = [[0,0],[1e308,0],[0,1]]",
+            "the corner (1e+308, 0) lies outside the picture: shares go from",
+        ),
+        (
+            "masks.a.polygon = [[0,0],[inf,0],[0,9]]\nmasks.a.picture_size = [8, 8]",
+            "the corner (inf, 0) is no place in a picture: give two finite numbers",
+        ),
         ("masks.a.polygon = [[0,0],[9,0],[0,9]]", "corners in pixels need the size of the picture: add picture_size"),
         (
             "masks.a.polygon = [[0,0],[9,0],[0,9]]\nmasks.a.picture_size = [8, 8]",

@@ -103,7 +103,26 @@ def test_the_list_and_a_test_are_printed_and_a_bad_camera_is_an_exit_code(endpoi
 
 
 @pytest.mark.parametrize(
-    "words", [("mask", "door", "w", "0;0", "1,1", "1,0"), ("mask", "door", "w", "0,0"), ("zone", "door", "z", "1,x")]
+    "words",
+    [
+        ("mask", "door", "w", "0;0", "1,1", "1,0"),
+        ("mask", "door", "w", "0,0"),
+        ("zone", "door", "z", "1,x"),
+        ("zone", "door", "z", "nan,0", "1,1", "1,0"),
+    ],
 )
 def test_wrong_corners_are_wrong_usage(words: tuple[str, ...]) -> None:
     assert CliRunner().invoke(app, list(words)).exit_code == 2
+
+
+def test_a_name_with_a_slash_is_refused_in_own_words() -> None:
+    said = " ".join(CliRunner().invoke(app, ["pause", "a/b"]).output.split())
+    assert "camera: it must have at least 1 character, and no /" in said
+    assert "pattern" not in said
+
+
+@pytest.mark.parametrize("corner", ["nan,0", "0,inf", "0,-inf", "1e999,0"])
+def test_a_corner_that_is_no_number_is_told_as_one(corner: str) -> None:
+    said = " ".join(CliRunner().invoke(app, ["mask", "door", "w", corner, "1,1", "1,0"]).output.split())
+    assert "each corner is X,Y with shares from 0 to 1" in said
+    assert "polygon" not in said

@@ -123,15 +123,39 @@ def test_text_from_outside_is_cleaned(server: WebhookServer) -> None:
 def test_a_failure_names_the_reason_but_not_the_secret(server: WebhookServer, logged: list[str]) -> None:
     phone(server).deliver(ALERT, late=False)
     server.status = 403
-    with pytest.raises(DeliveryError, match=r"the service does not take it \(") as caught:
+    with pytest.raises(DeliveryError, match=r"the service does not take it \([^()]*\w\): check the addr") as caught:
         phone(server).deliver(ALERT, late=False)
     assert "403" in str(caught.value)
     assert "hunter2" not in str(caught.value) + "".join(logged)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")], "it would go on"
     with WebhookServer() as gone:
         receiver = phone(gone)
-    with pytest.raises(DeliveryError):
+    with pytest.raises(DeliveryError, match="the service cannot be reached, or does not answer: check its host"):
         receiver.deliver(ALERT, late=False)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("A Connection error occured sending SMS notification to ***.", "cannot be reached, or does not answer: "),
+        ("A connection timeout occurred sending RSyslog notification.", "cannot be reached, or does not answer: "),
+        ("Failed to send (bad token).", "the service does not take it (Failed to send [bad token]): check"),
+        ("Failed, error=403. ", "the service does not take it (Failed, error=403): check the address, its token"),
+    ],
+)
+def test_who_refuses_is_told_from_who_is_away(
+    server: WebhookServer, monkeypatch: pytest.MonkeyPatch, said: str, told: str
+) -> None:
+    receiver = phone(server)
+
+    def refuse(**_: object) -> bool:
+        logging.getLogger("apprise").warning(said)
+        return False
+
+    monkeypatch.setattr(receiver._service, "notify", refuse)
+    with pytest.raises(DeliveryError) as caught:
+        receiver.deliver(ALERT, late=False)
+    assert told in str(caught.value)
 
 
 def test_a_receiver_that_hangs_is_bounded(server: WebhookServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import ssl
 import time
@@ -21,7 +22,9 @@ from monitor.app.doctor.delivery_check import check_receivers
 from monitor.app.doctor.finding_report import State
 from monitor.delivery.mqtt_settings import MqttSettings
 from monitor.errors import ConfigError
+from monitor.judging.alarm_rate import rate_of
 from monitor.live.sink import Sink
+from monitor.promise import DAY_S
 from monitor.reports import CameraReport, RunReport
 from monitor.states import AlertEvent, CameraState, Phase
 from monitor.testing.mosquitto import PROGRAM, Mosquitto, Observer
@@ -151,6 +154,28 @@ def test_a_camera_that_is_removed_disappears(
     assert json.loads(observer.last["truesight/cameras"]) == ["door"]
 
 
+def test_cameras_whose_names_look_alike_do_not_replace_each_other(
+    tmp_path: Path, broker: Mosquitto, observer: Observer
+) -> None:
+    names = ["front.door", "front-dot-door"]
+    former = "homeassistant/device/truesight_front-dot-door/config"
+    observer.publish(former, "an announcement of a version before", retain=True)
+    announced = lambda: {  # noqa: E731
+        json.loads(payload)["device"]["name"]
+        for topic, payload in observer.last.items()
+        if topic.endswith("/config") and payload.startswith(b"{")
+    }
+    with Running(tmp_path, broker.port) as run:
+        run.cameras = [report_of("front-dot-door")]
+        run.until(lambda: observer.last[former] == b"", "what its former id announced is removed")
+        run.cameras = [report_of(name) for name in names]
+        run.until(lambda: announced() == {*names, "True Sight lab"}, "both cameras")
+        before = len(observer.of(former))
+        observer.publish("homeassistant/status", "online")
+        run.until(lambda: len(observer.of(former)) > before, "announced again")
+        assert json.loads(observer.last[former])["device"]["name"] == "front.door"
+
+
 def test_the_restart_of_the_broker_loses_nothing(tmp_path: Path, keeping: tuple[Mosquitto, Observer]) -> None:
     broker, observer = keeping
     with Running(tmp_path, broker.port) as run:
@@ -199,6 +224,28 @@ def test_a_lost_camera_has_no_score_but_a_connection(tmp_path: Path, broker: Mos
         details = json.loads(observer.last["truesight/door/details"])
         assert details["state"] == "offline"
         assert not any(b"hunter2" in payload for _, payload, _ in observer.got)
+
+
+def test_the_measured_budget_is_published_rarely_and_only_if_it_means_something(
+    tmp_path: Path, broker: Mosquitto, observer: Observer
+) -> None:
+    with Running(tmp_path, broker.port) as run:
+        live: Any = run.sinks[1]
+
+        def watched(alarms: int, seconds: float, now: float) -> bytes:
+            promise = rate_of(alarms, seconds, 1.0)
+            return str(live._measured_now(report_of("door", promise=promise), now)).encode()
+
+        assert watched(0, 10.0, 0.0) == watched(1, 3600.0, 1.0) == b"None"
+        assert watched(9, 3600.0, 2.0) == b"216.00", "the budget is broken"
+        assert watched(3, 2 * DAY_S, 3.0) == b"1.50"
+        assert [watched(3, 2 * DAY_S + 3600 * n, 3.0 + n) for n in range(60)] == [b"1.50"] * 60
+        assert watched(3, 3 * DAY_S, 63.0) == b"1.00", "a minute is over"
+        assert watched(6, 3 * DAY_S, 64.0) == b"2.00", "an alarm"
+        for seconds in (10.0, 20.0, 30.0, 40.0):
+            run.cameras = [report_of("door", promise=rate_of(0, seconds, 1.0), score=seconds)]
+            run.until(lambda: observer.last.get("truesight/door/score") == f"{seconds:.2f}".encode(), "a round")  # noqa: B023
+    assert observer.of("truesight/door/budget") == [b"None"]
 
 
 def test_without_discovery_nothing_is_announced(tmp_path: Path, broker: Mosquitto, observer: Observer) -> None:
@@ -257,7 +304,23 @@ def test_tls_with_a_certificate_of_your_own(tmp_path: Path) -> None:
         unknown = Running(tmp_path, broker.port, tls=True).config
         (finding,) = check_receivers(unknown, send=False)
         assert "has a certificate that cannot be checked" in finding.found
-        assert finding.mend == "set ca to its certificate"
+        assert finding.mend == "set ca to the certificate of the authority that signed it"
+        plain = Running(tmp_path, broker.port).config
+        (finding,) = check_receivers(plain, send=False)
+        assert finding.found.endswith("answers with TLS, and not with plain MQTT")
+        assert finding.mend == "set tls = true in [mqtt]"
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # paho-mqtt leaves it to the collector
+def test_tls_to_a_port_without_it_is_named(tmp_path: Path, broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+    with Running(tmp_path, broker.port, tls=True) as run:
+        (finding,) = check_receivers(run.config, send=False)
+        assert finding.found.endswith("answers, but not with TLS")
+        assert finding.mend == "set tls = false in [mqtt], or port to the one for TLS"
+        publish_alert(run.publisher, "door")
+        run.until(lambda: "answers, but not with TLS: set tls = false" in caplog.text, "also the run says so")
+    del run
+    gc.collect()
 
 
 def test_a_broker_that_is_not_there_delays_nothing(tmp_path: Path, broker: Mosquitto) -> None:

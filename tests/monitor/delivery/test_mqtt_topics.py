@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def check(config: dict[str, Any]) -> None:
     json.dumps(config)
 
 
-@pytest.mark.parametrize("camera", ["door", "Front-Door_2", "a.b", "_x", "9" * 64])
+@pytest.mark.parametrize("camera", ["door", "Front-Door_2", "a.b", "_x", "9" * 64, "a-dot-b"])
 def test_a_camera_follows_the_rules(camera: str) -> None:
     config = camera_config(TOPICS, camera, picture=True)
     check(config)
@@ -144,6 +145,21 @@ def test_two_monitors_and_two_cameras_never_share_an_id() -> None:
         for one in camera_config(topics, camera, picture=True)["components"].values()
     }
     assert len(ids) == 2 * 3 * 15
+
+
+def test_names_that_differ_never_share_a_device() -> None:
+    """All names of a few parts, among them those that look like the encoding of others."""
+    parts = ("a", ".", "-", "dot", "dash", "-dot-", "-dash-")
+    names = {"a" + "".join(each) for n in range(5) for each in product(parts, repeat=n)}
+    assert len({TOPICS.config(name) for name in names}) == len(names)
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]+", TOPICS.device_id(name)) for name in names)
+
+
+def test_usual_names_keep_their_entities() -> None:
+    usual = {"door": "door", "front.door": "front-dot-door", "a-b_c": "a-b_c", "dot-1": "dot-1"}
+    assert {name: TOPICS.device_id(name) for name in usual} == {n: f"truesight_{i}" for n, i in usual.items()}
+    assert [TOPICS.former_config(name) for name in usual] == [None] * 4
+    assert TOPICS.former_config("a-dot-b") == TOPICS.config("a.b")
 
 
 def test_commands_are_recognised() -> None:

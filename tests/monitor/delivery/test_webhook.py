@@ -8,6 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -318,7 +319,7 @@ def test_https_with_a_certificate_of_your_own(secure: WebhookServer, authority: 
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     webhook(secure, ca=tmp_path / "ca.pem").deliver(NOTICE, late=False)
     assert secure.ids == ["event-1:start"]
-    with pytest.raises(DeliveryError, match=r"certificate that cannot be checked .* set ca to its certificate"):
+    with pytest.raises(DeliveryError, match=r"cannot be checked .*: set ca to the certificate of the authority that"):
         webhook(secure).deliver(NOTICE, late=False)
     assert len(secure.received) == 1
 
@@ -332,11 +333,32 @@ def test_a_certificate_for_another_host_is_said_to_be_one(authority: trustme.CA,
         webhook(serving, ca=tmp_path / "ca.pem").deliver(NOTICE, late=False)
 
 
-def test_a_server_without_tls_is_named(server: WebhookServer, secure: WebhookServer) -> None:
-    with pytest.raises(DeliveryError, match=r"https://127\.0\.0\.1"):
+def test_tls_on_one_side_only_is_named(server: WebhookServer, secure: WebhookServer) -> None:
+    said = r"https://127\.0\.0\.1:\d+ answers, but not with TLS: write http:// in url, or the port for https"
+    with pytest.raises(DeliveryError, match=said):
         webhook(server, url=server.url.replace("http", "https")).deliver(NOTICE, late=False)
-    with pytest.raises(DeliveryError):
+    said = r"http://127\.0\.0\.1:\d+ answers with TLS, and not with plain HTTP: write https:// in url"
+    with pytest.raises(DeliveryError, match=said):
         webhook(secure, url=secure.url.replace("https", "http")).deliver(NOTICE, late=False)
+
+
+def test_a_certificate_that_signed_itself_or_is_too_old_gets_its_own_advice(tmp_path: Path) -> None:
+    old = trustme.CA()
+    contexts = []
+    for cert, key in (
+        (old.cert_pem, old.private_key_pem),
+        ((late := old.issue_cert("127.0.0.1", not_after=datetime(2020, 1, 1, tzinfo=UTC))).cert_chain_pems[0],
+         late.private_key_pem),
+    ):  # fmt: skip
+        cert.write_to_path(str(tmp_path / "cert.pem"))
+        key.write_to_path(str(tmp_path / "key.pem"))
+        contexts.append(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+        contexts[-1].load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    old.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with WebhookServer(contexts[0]) as own, pytest.raises(DeliveryError, match="so set ca to this certificate"):
+        webhook(own).deliver(NOTICE, late=False)
+    with WebhookServer(contexts[1]) as late_one, pytest.raises(DeliveryError, match=r"expired.: renew it, or correct"):
+        webhook(late_one, ca=tmp_path / "ca.pem").deliver(NOTICE, late=False)
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])

@@ -206,3 +206,10 @@ def test_addresses_that_do_not_fit_together_are_refused(options: list[str], sent
 def test_a_wrong_address_in_the_settings_is_refused() -> None:
     with pytest.raises(ValueError, match="is not an address for alerts"):
         WebSettings(monitors=("10.0.0.7",))
+
+
+def test_nodes_whose_names_differ_in_a_slash_only_are_told_apart() -> None:
+    names = MonitorNames(2)
+    shown = [names.shown(number, node, "door") for number, node in enumerate(("a/b", "a_b"))]
+    assert shown[0] == "a_b: door"
+    assert [names.origin(each) for each in shown] == [(0, "door"), (1, "door")]

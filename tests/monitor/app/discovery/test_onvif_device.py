@@ -164,6 +164,13 @@ def test_nobody_at_an_address_is_one_sentence() -> None:
     assert found == FoundCamera(device_at(place), "", problem="does not answer (Connection refused)")
 
 
+def test_a_media_service_that_is_not_there_is_named_itself(camera: OnvifCamera) -> None:
+    with OnvifCamera() as gone:
+        camera.media = f"http://{gone.place}/onvif/media"
+    problem = describe(device_at(camera.place), None).problem
+    assert problem == f"has its media service at http://{gone.place}, which does not answer (Connection refused)"
+
+
 def test_a_name_from_the_probe_is_used_if_there_is_no_other(camera: OnvifCamera) -> None:
     camera.answer = lambda handler: camera.reply(handler, "")
     assert describe(Device("127.0.0.1", camera.address, "Front door"), None).name == "Front door"
