@@ -108,8 +108,8 @@ def test_a_preview_changes_nothing_so_a_reader_may_ask_for_it() -> None:
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        (b"", "request: Invalid JSON"),
-        (b"\xff", "request: Invalid JSON"),
+        (b"", "request: it is no JSON"),
+        (b"\xff", "request: it is no JSON"),
         (b"[]", "request: "),
         (b"{}", "request: 'request' is missing"),
         (b'{"request": "reboot"}', "request: 'request' must be one of 'ping'"),

@@ -138,8 +138,8 @@ def test_what_is_no_longer_kept_is_said(publisher: Publisher) -> None:
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"", "request: Invalid JSON"),
-        (b"\xff\x00", "request: Invalid JSON"),
+        (b"", "request: it is no JSON"),
+        (b"\xff\x00", "request: it is no JSON"),
         (b"[1]", "request: "),
         (b"{}", "request: it is missing"),
         (b'{"request": "delete"}', "request: it must be 'snapshot' or 'replay'"),

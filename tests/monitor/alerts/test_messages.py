@@ -165,7 +165,7 @@ def test_epochs_are_unique_and_sort_by_time() -> None:
         ([b"alert/cam1/"], "1 part"),
         ([b"\xff\xfe/", b"{}"], "not UTF-8"),
         ([b"weather/", b"{}"], "does not begin with alert/"),
-        ([b"alert/cam1/", b"no json"], "body: Invalid JSON"),
+        ([b"alert/cam1/", b"no json"], "body: it is no JSON"),
         ([b"alert/cam1/", b"[1, 2]"], "body: it must hold"),
         ([b"alert/cam1/", b"{}"], "schema: it is missing"),
         ([b"alert/cam1/", encode(an_alert()).replace(b'"seq":7', b'"seq":0')], "seq: it must be greater than 0"),
