@@ -72,7 +72,7 @@ def change_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda card: card.update(detectors=card["detectors"] * 3000), "at most 16 items"),
+        (lambda card: card.update(detectors=card["detectors"] * 3000), "at most 16 entries"),
         (lambda card: card.update(detectors=card["detectors"] * 2), "named twice"),
         (lambda card: card["detectors"][0].update(name="x" * 100_000), "at most 64 characters"),
         (lambda card: card["held_out"].update(duration_s=float("inf")), "Infinity in place of a number"),
