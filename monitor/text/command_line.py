@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -16,10 +17,14 @@ import typer
 from monitor.errors import MonitorError
 from monitor.text.logs import redact_tracebacks
 from monitor.text.outside import safe_lines
-from monitor.text.redaction import RedactingFormatter
+from monitor.text.redaction import RedactingFormatter, redact_source
+from monitor.text.wording import shortened
 from monitor.text.wrapping import complain
 
 _ONLY_THIS_USER = 0o077
+_OF_PATHS = (errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES)
+"""Errors that even a question such as ``Path.exists`` may raise for a path that cannot be. The path is the user's."""
+_SHOWN = 300  # characters of such a path
 
 
 def run_app(app: typer.Typer, arguments: Sequence[str] | None = None, program: str | None = None) -> NoReturn:
@@ -44,6 +49,10 @@ def run_app(app: typer.Typer, arguments: Sequence[str] | None = None, program: s
         sys.exit(1)
     except Exception as error:
         show = getattr(error, "show", None)  # an error of Click, of which Typer may bring its own copy
+        if isinstance(error, OSError) and error.errno in _OF_PATHS and error.filename is not None:
+            path = shortened(redact_source(os.fsdecode(error.filename)), _SHOWN)
+            complain(safe_lines(f"error: {path} cannot be used ({error.strerror}): give another path"))
+            sys.exit(2)
         if show is None:
             raise
         shown = io.StringIO()

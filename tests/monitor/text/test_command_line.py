@@ -106,3 +106,33 @@ def test_warnings_tracebacks_and_log_lines_of_a_program_are_safe(
     assert told.count("ValueError: rtsp://***@10.0.0.5/live") == 2
     assert "lost rtsp://***@10.0.0.5/live \\x1b]0;owned\\x07" in told
     assert (tmp_path / "made").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("secret", ["", "rtsp://joe:hunter2@10.0.0.5/"])
+def test_a_path_that_no_file_can_have_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], secret: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("loop").symlink_to("loop")
+
+    def look(path: Path) -> None:
+        path.stat()
+
+    assert run(look, secret + "x" * 5000) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith("error: ")
+    assert said.endswith("cannot be used (File name too long): give another path")
+    assert len(said) < 500
+    assert "hunter2" not in said
+    assert run(look, "loop") == 2
+    assert "error: loop cannot be used (Too many levels of symbolic links)" in " ".join(capsys.readouterr().err.split())
+
+
+def test_another_error_of_the_system_keeps_its_traceback() -> None:
+    def fail() -> None:
+        raise OSError(5, "Input/output error", "x")
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(fail)
+    with pytest.raises(OSError, match="Input/output"):
+        run_app(app, [], "program")
