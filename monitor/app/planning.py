@@ -39,8 +39,9 @@ from monitor.sources.video import NO_VIDEO, UNKNOWN_CODEC
 from monitor.state_folder import CALIBRATIONS
 from monitor.stream.frame_rules import UNCHECKED
 from monitor.stream.schedule_settings import Schedule
-from monitor.text.commands import training_command
+from monitor.text.commands import client_command, training_command
 from monitor.text.durations import in_words
+from monitor.text.redaction import redact_source
 from monitor.text.wording import about
 from monitor.threads.switching import quick_switching
 
@@ -63,7 +64,44 @@ def find_sources(
     if not named:
         raise ConfigError("the config file names no camera: add [cameras.NAME] with a source, or give a SOURCE")
     capture = settings.capture
-    found = open_sources(
+    found = [
+        source
+        if isinstance(source, UnreadableSource)
+        else isolate(source, capture.isolation, masks_of(source.name, settings))
+        for source in _opened(named, settings)
+    ]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        found = list(pool.map(_checked_source, found))
+    lost = [source for source in found if isinstance(source, UnreadableSource)]
+    fatal = lost if len(lost) == len(found) else [s for s in lost if not _may_fail(s.name, settings, may_fail)]
+    if fatal:
+        raise SourceError(fatal[0].reason)
+    return found
+
+
+def _opened(named: Sequence[str], settings: MonitorConfig) -> list[Source]:
+    """The sources of these words. A camera that somebody has added, and that cannot exist, must not end the others."""
+    try:
+        return _open(named, settings)
+    except SourceError:
+        failed: list[Source] = []
+        for name in settings.added:
+            source = settings.cameras[name].source
+            try:
+                _open([f"{name}={source}"], settings)
+            except SourceError as error:
+                advice = f"{error}; `{client_command(f'remove {name}')}` removes this camera"
+                failed.append(UnreadableSource(name, redact_source(source), advice))
+        if not failed:
+            raise
+        gone = {source.name for source in failed}
+        rest = [spec for spec in named if spec.partition("=")[0] not in gone]
+        return [*(_open(rest, settings) if rest else []), *failed]
+
+
+def _open(named: Sequence[str], settings: MonitorConfig) -> list[Source]:
+    capture = settings.capture
+    return open_sources(
         named,
         fps=settings.playback.fps,
         open_timeout_s=capture.open_timeout_s,
@@ -73,19 +111,6 @@ def find_sources(
         keep_unreadable=True,
         links=settings.links,
     )
-    found = [
-        source
-        if isinstance(source, UnreadableSource)
-        else isolate(source, capture.isolation, masks_of(source.name, settings))
-        for source in found
-    ]
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        found = list(pool.map(_checked_source, found))
-    lost = [source for source in found if isinstance(source, UnreadableSource)]
-    fatal = lost if len(lost) == len(found) else [s for s in lost if not _may_fail(s.name, settings, may_fail)]
-    if fatal:
-        raise SourceError(fatal[0].reason)
-    return found
 
 
 def _may_fail(name: str, settings: MonitorConfig, may_fail: Collection[str] | None) -> bool:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from monitor.app import planning
+from monitor.app.choice_store import Choice, ChoiceStore
 from monitor.app.config import MonitorConfig
+from monitor.app.link_config import LinkConfig
 from monitor.app.planning import find_sources, growing_plan, grown, plan_cameras, warn_of_short_footage
 from monitor.app.reload import Reloader
 from monitor.detector.base import Observation
@@ -157,3 +159,18 @@ def test_the_memory_of_a_live_camera_with_a_model_of_its_own_grows_unless_it_is_
     assert planned(frozen)[0].judged_by != camera.judged_by, "a reload freezes it"
     assert planned(settings, live=False)[1] is None
     assert planned(settings.model_copy(update={"model": tmp_path / "door"}))[1] is None
+
+
+def test_an_added_camera_whose_address_cannot_exist_does_not_end_the_others(tmp_path: Path) -> None:
+    store = ChoiceStore(tmp_path / "choices.json")
+    store.choose("yard", Choice(added=LinkConfig(source="rtsp://admin:pw@127.0.0.1:9999/x")))
+    store.path.write_text(store.path.read_text().replace("9999", "99999"))  # an earlier version took it
+    settings = MonitorConfig().with_choices(ChoiceStore(store.path))
+    door, yard = find_sources([f"door={write_video(tmp_path / 'door.avi')}"], settings)
+    assert (door.name, yard.name) == ("door", "yard")
+    assert isinstance(yard, UnreadableSource)
+    assert "has a port that cannot exist" in yard.reason
+    assert "remove yard" in yard.reason
+    assert "pw" not in yard.reason + yard.label
+    with pytest.raises(SourceError, match="has a port that cannot exist"):
+        find_sources(["door=rtsp://127.0.0.1:99999/x"], settings)
