@@ -99,6 +99,27 @@ def test_pictures_come_from_the_evidence_folder_and_else_from_the_messages(tmp_p
         assert client.get(f"/api/v1/events/{key_of('message')}/clip").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("names", "phase", "ended_ago_s", "sentence"),
+    [
+        (NAMES, Phase.START, None, "The clip comes some seconds after the end of the event."),
+        (NAMES, Phase.END, 2.0, "The clip is being written"),
+        (NAMES, Phase.END, 3600.0, "There is no clip in the evidence folder"),
+        (NAMES[:3], Phase.END, 3600.0, ""),
+        ((), Phase.END, 3600.0, ""),
+    ],
+)
+def test_an_event_says_why_it_has_no_clip(
+    tmp_path: Path, names: tuple[str, ...], phase: Phase, ended_ago_s: float | None, sentence: str
+) -> None:
+    with a_page(tmp_path) as page:
+        ended_at = None if ended_ago_s is None else time.time() - ended_ago_s
+        page.store.take_alert(an_alert(event_id="e", evidence=names, phase=phase, ended_at=ended_at), None)
+        missing = browser(page).get(f"/api/v1/events/{key_of('e')}").json()["missing"]
+        assert (missing == "") == (sentence == "")
+        assert missing.startswith(sentence)
+
+
 def test_the_nearest_normal_picture_stands_beside_its_event_and_its_moment(tmp_path: Path) -> None:
     name = "door/2026-03-02/101112.345-7-normal.jpg"
     written(tmp_path, (name,))
