@@ -194,8 +194,12 @@ def add_control_routes(app: FastAPI, links: Callable[[], Sequence[MonitorLink]],
         return {"said": safe(reply.said), **reply.data, "node": reply.node}
 
     def ask_all(who: Who, kind: type[ControlRequest]) -> Answer:
-        """Ask all monitors for their ``cameras``. ``problems``: what those say that do not answer, if one does."""
-        count, told, problems, said = max(1, len(links())), [], [], []
+        """Ask all monitors for their ``cameras``. ``problems``: what those say that do not answer, if one does.
+
+        ``monitors``: of each that answers, its ``number`` from 0, and ``why_not_opened``: why it can open no camera,
+        neither a new one nor one again (for a mask, or to learn); "" if it can. Each camera has the latter, too.
+        """
+        count, told, problems, said, monitors = max(1, len(links())), [], [], [], []
         for monitor in range(count):
             try:
                 answer = ask_monitor(monitor, who, kind)
@@ -205,12 +209,15 @@ def add_control_routes(app: FastAPI, links: Callable[[], Sequence[MonitorLink]],
                 problems.append(str(error.detail))
                 continue
             said.append(answer["said"])
-            node, cameras = answer["node"], answer.get("cameras", [])
-            told += [each | {"name": names.shown(monitor, node, each["name"])} for each in cameras]
+            node, cameras, why_not = answer["node"], answer.get("cameras", []), safe(answer.get("why_not_opened", ""))
+            monitors.append({"number": monitor, "why_not_opened": why_not})
+            told += [
+                each | {"name": names.shown(monitor, node, each["name"]), "why_not_opened": why_not} for each in cameras
+            ]
         if not said:
             raise HTTPException(503, problems[0])
         seen = [each for each in told if who.sees(each["name"])]
-        return {"said": "; ".join(said), "cameras": seen, "problems": problems}
+        return {"said": "; ".join(said), "cameras": seen, "problems": problems, "monitors": monitors}
 
     @app.get("/api/v1/setup")
     def setup(who: Asking) -> Answer:

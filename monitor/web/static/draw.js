@@ -3,6 +3,7 @@
 import { el, svg } from "./parts.js";
 
 const KINDS = { mask: "Privacy mask: grey", pixelated: "Privacy mask: large blocks", ignore: "Zone: not scored", weigh: "Zone: counts more or less", touch: "Zone: must be touched" };
+const MASKS = ["mask", "pixelated"];
 const STEP = 0.01; // of the picture, per arrow key
 const MOST = 100;
 
@@ -126,6 +127,8 @@ export function drawing(stage, { save, changed }) {
     active: () => corners !== null,
     places(setup, operator) {
       known = setup;
+      for (const option of kind.options) option.disabled = MASKS.includes(option.value) && Boolean(setup.why_not_opened);
+      if (kind.selectedOptions[0]?.disabled) kind.value = "ignore";
       start.hidden = corners !== null || !operator;
       render();
     },
