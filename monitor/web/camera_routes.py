@@ -269,22 +269,22 @@ def add_control_routes(app: FastAPI, links: Callable[[], Sequence[MonitorLink]],
         """Go back to the version of a camera's model before the newest one."""
         return ask(who, RollBack, SLOW_S, camera=name)
 
-    @app.put("/api/v1/cameras/{name}/masks/{place}")
+    @app.put("/api/v1/cameras/{name}/masks/{place:path}")
     def set_mask(who: Operating, name: Name, place: Name, body: MaskBody) -> Answer:
         """Set a privacy mask."""
         return ask(who, Mask, SLOW_S, camera=name, name=place, **body.model_dump())
 
-    @app.delete("/api/v1/cameras/{name}/masks/{place}")
+    @app.delete("/api/v1/cameras/{name}/masks/{place:path}")
     def remove_mask(who: Operating, name: Name, place: Name) -> Answer:
         """Remove a privacy mask."""
         return ask(who, Mask, SLOW_S, camera=name, name=place, polygon=None)
 
-    @app.put("/api/v1/cameras/{name}/zones/{place}")
+    @app.put("/api/v1/cameras/{name}/zones/{place:path}")
     def set_zone(who: Operating, name: Name, place: Name, body: ZoneBody) -> Answer:
         """Set a zone."""
         return ask(who, Zone, camera=name, name=place, **body.model_dump())
 
-    @app.delete("/api/v1/cameras/{name}/zones/{place}")
+    @app.delete("/api/v1/cameras/{name}/zones/{place:path}")
     def remove_zone(who: Operating, name: Name, place: Name) -> Answer:
         """Remove a zone."""
         return ask(who, Zone, camera=name, name=place, polygon=None)

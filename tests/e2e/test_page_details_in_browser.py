@@ -168,6 +168,32 @@ def test_nothing_is_offered_that_the_monitor_would_refuse(served: Served, chromi
     assert not said
 
 
+def test_a_place_is_drawn_with_the_keyboard_alone_and_failures_are_sentences(served: Served, chromium: Browser) -> None:
+    said: list[str] = []
+    with a_context(chromium) as context:
+        page = open_page(context, said)
+        served.monitor.do(lambda publisher: cameras(publisher, ""))
+        log_in(page, served.url, name="ann")
+        page.get_by_role("link", name="door, large").click()
+        draw = page.get_by_role("button", name="Draw a mask or zone")
+        draw.press("Enter")
+        expect(page.get_by_label("Kind")).to_be_focused()
+        page.get_by_role("button", name="Rectangle").press("Enter")
+        name = page.get_by_label("Name")
+        name.fill("<b>x</b>")
+        name.press("Enter")
+        assert name.evaluate("input => input.validity.patternMismatch")
+        expect(page.locator(".said")).to_be_empty()
+        name.fill("window")
+        page.route("**/masks/*", lambda route: route.abort())
+        name.press("Enter")
+        expect(page.locator(".said")).to_have_text("the page's server does not answer: try again once it is back")
+        expect(page.locator(".corner")).to_have_count(4)
+        page.get_by_role("button", name="Cancel").press("Enter")
+        expect(draw).to_be_focused()
+    assert not said
+
+
 def test_the_budget_says_how_far_the_threshold_is_extrapolated_and_is_set(served: Served, chromium: Browser) -> None:
     said: list[str] = []
     rate = replace(rate_of(3, 2 * 86_400.0, 1.0), supported_per_day=7.5)

@@ -1,10 +1,10 @@
 // A form that tries a camera as the doctor does, and adds it.
 
-import { api, change, el } from "./parts.js";
+import { NAME, api, change, el } from "./parts.js";
 
 // refusals: monitors, {number, why_not_opened}, that can add none.
 export function addCamera(refusals = []) {
-  const name = el("input", { maxlength: 64, required: true, pattern: "[A-Za-z0-9_][A-Za-z0-9_.\\-]*", title: "letters, digits, - _ and .", autocomplete: "off", placeholder: "such as door" });
+  const name = el("input", { maxlength: 64, required: true, pattern: NAME, title: "letters, digits, - _ and .", autocomplete: "off", placeholder: "such as door" });
   const source = el("input", { maxlength: 2000, required: true, autocomplete: "off", spellcheck: "false", placeholder: "rtsp://user:password@192.168.1.20/stream" });
   const transport = el("select", {}, el("option", { value: "" }, "as it works"), el("option", { value: "tcp" }, "TCP"), el("option", { value: "udp" }, "UDP"));
   const monitor = el("select", {});

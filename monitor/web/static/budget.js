@@ -70,7 +70,10 @@ function another(budget, toast) {
     }
     said.replaceChildren(el("p", { class: "muted" }, "Judging the alarms of the last 30 days again…"));
     const taking = el("button", { type: "button", class: "main", onclick: () => take(perDay) }, `Set ${perDay} per day`);
-    const leave = el("button", { type: "button", onclick: () => said.replaceChildren() }, "Leave it");
+    const leave = el("button", { type: "button", onclick: () => {
+      said.replaceChildren();
+      input.focus();
+    } }, "Leave it");
     try {
       const tried = await change("budget/preview", "POST", { camera: budget.camera, per_day: perDay });
       said.replaceChildren(el("p", { class: "reason" }, sentence(tried.said)),
