@@ -67,6 +67,15 @@ def test_events_are_listed_page_by_page_and_shown_with_all_that_is_known() -> No
         assert (newest["rank"], newest["of"], newest["message"]["event_id"]) == (1, 5, "e1-door-4")
 
 
+def test_viewers_are_sent_each_score_once_so_that_none_of_before_looks_like_one_of_now() -> None:
+    with a_page() as page:
+        now = time.time()
+        for at, score in ((0.0, 0.5), (0.3, 0.75)):  # of one point of the curve
+            page.board.take_score(a_score("door", score, now + at))
+            assert page.board.fresh_scores() == {"door": {"score": score, "at": now + at, "points": [(now, score)]}}
+            assert page.board.fresh_scores() == {}
+
+
 @pytest.mark.parametrize("after", ["x", "bnVsbA==", "WzEsIDJd" * 9, "W05hTiwgImEiXQ==", "\x00", "ünsinn"])
 def test_a_wrong_place_in_the_list_is_refused(after: str) -> None:
     with a_page() as page:
