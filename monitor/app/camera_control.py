@@ -148,7 +148,10 @@ class CameraControl(Sink):
         if request.camera is not None:
             self._run.camera(request.camera)
         found = [self._facts(camera) for camera in self._run.cameras if request.camera in (None, camera.name)]
-        return Done(f"{len(found)} camera{'s' * (len(found) != 1)}", {"cameras": found})
+        return Done(
+            f"{len(found)} camera{'s' * (len(found) != 1)}",
+            {"cameras": found, "why_not_opened": self._run.why_not_opened},
+        )
 
     def _facts(self, camera: RunCamera) -> dict[str, Any]:
         name, settings, report = camera.name, self._run.settings(), self._reports.get(camera.name)
@@ -165,7 +168,7 @@ class CameraControl(Sink):
             if progress is None
             else {"share": progress.fraction, "left_s": progress.left_s, "said": safe(progress.how_far)},
             "model": camera.model or "",
-            "may_relearn": camera.own_model and bool(camera.model),
+            "may_relearn": camera.own_model and bool(camera.model) and not self._run.why_not_opened,
             "paused": choice.paused,
             "armed": choice.armed,
             "per_day": settings.budget_of(name),

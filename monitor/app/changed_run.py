@@ -124,10 +124,17 @@ class ChangedRun:
         settings = self.settings()
         return None if camera in settings.added else settings.cameras.get(camera)
 
+    @property
+    def why_not_opened(self) -> str:
+        """Why this run can open no camera: no new one, and none again; "" if it can."""
+        if self._reloader is not None:
+            return ""
+        return "the demo has its own scene, which cannot be opened again: watch a camera of yours"
+
     def check_reload(self) -> None:
         """Raise UsageError if this run cannot open a camera again."""
-        if self._reloader is None:
-            raise UsageError("the demo has its own scene, which cannot be opened again: watch a camera of yours")
+        if self.why_not_opened:
+            raise UsageError(self.why_not_opened)
 
     def reloaded(self, done: Done) -> Steps:
         """Read everything again, and give this answer once it holds. Raises RunError if the reload is refused."""

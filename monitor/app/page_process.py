@@ -170,9 +170,16 @@ def page_arguments(settings: MonitorConfig, publisher: Publisher) -> list[str]:
         arguments += ["--endpoint", further, "--scores-endpoint", scores_beside(further)]
     if publisher.history_endpoint is not None and not web.monitors:
         arguments += ["--history-endpoint", _reachable(publisher.history_endpoint)]
+    folders = {
+        "--evidence": (settings.evidence.folder if settings.evidence.enabled else None, web.monitors_evidence),
+        "--moments": (moments_folder(settings) if settings.moments.enabled else None, web.monitors_moments),
+    }
+    for flag, (own, others) in folders.items():
+        if own is not None or any(others):
+            arguments.append(f"{flag}={'' if own is None else _whole(own)}")
+        if any(others):
+            arguments += [f"{flag}={_whole(Path(each)) if each else ''}" for each in others]
     files = {
-        "--evidence": settings.evidence.folder if settings.evidence.enabled else None,
-        "--moments": moments_folder(settings) if settings.moments.enabled else None,
         "--passwords": web.passwords,
         "--certificate": web.certificate,
         "--certificate-key": web.certificate_key,

@@ -74,12 +74,12 @@ def main(
         Path | None, typer.Option(parser=given_path, metavar="DIR", help="Folder with this page's client keys.")
     ] = None,
     evidence: Annotated[
-        Path | None,
-        typer.Option(parser=given_path, metavar="DIR", help="The monitor's evidence folder: pictures and clips."),
+        list[str] | None,
+        typer.Option(metavar="DIR", help="The monitor's evidence folder: pictures and clips. One for each --endpoint."),
     ] = None,
     moments: Annotated[
-        Path | None,
-        typer.Option(parser=given_path, metavar="DIR", help="The monitor's folder of moments: large pictures, clips."),
+        list[str] | None,
+        typer.Option(metavar="DIR", help="The monitor's folder of moments, the same. '' stands for none."),
     ] = None,
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Address to serve the page at; port 0 takes any free port.")
@@ -133,7 +133,8 @@ def main(
     if history_endpoint is not None and len(endpoints) > 1:
         raise UsageError("leave out --history-endpoint with several monitors: each reports its own")
     buses = [BusAddress(at, of, history_endpoint, keys) for at, of in zip(endpoints, scores, strict=True)]
-    server = PageServer(settings, buses, evidence, moments)
+    folders = [_folders(flag, given, len(buses)) for flag, given in (("evidence", evidence), ("moments", moments))]
+    server = PageServer(settings, buses, *folders)
     host, port = settings.address
     listening = listening_socket(host, port) if socket_fd is None else socket.socket(fileno=socket_fd)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -148,6 +149,14 @@ def main(
                 log.warning("passwords travel to the page without encryption: give --certificate, or use a tunnel")
 
         server.serve(listening, ready)
+
+
+def _folders(flag: str, given: list[str] | None, monitors: int) -> list[Path | None]:
+    """The folder of each monitor; fewer if the last ones have none."""
+    folders = [given_path(each) if each else None for each in given or ()]
+    if len(folders) > monitors:
+        raise UsageError(f"give --{flag} at most once for each --endpoint, in the same order; '' for one without")
+    return folders
 
 
 def _give_way() -> None:

@@ -33,7 +33,8 @@ class _Now:
     scored_at: float | None = None
     curve: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=round(CURVE_S / POINT_S)))
     removed: bool = False  # it is no longer watched
-    sent: float = 0.0  # time of the last point that viewers have
+    sent: float = 0.0  # time of the last point that viewers have; it may still rise
+    sent_scored_at: float = 0.0  # time of the last score that viewers have
 
 
 @dataclass
@@ -145,9 +146,9 @@ class Board:
         with self._lock:
             for name, now in self._cameras.items():
                 points = [point for point in now.curve if point[0] >= now.sent]
-                if points and now.scored_at is not None and now.scored_at > now.sent:
+                if points and now.scored_at is not None and now.scored_at > now.sent_scored_at:
                     found[name] = {"score": now.score, "at": now.scored_at, "points": points}
-                    now.sent = now.curve[-1][0]
+                    now.sent, now.sent_scored_at = now.curve[-1][0], now.scored_at
         return found
 
     def _camera(self, name: str, epoch: str) -> _Now | None:

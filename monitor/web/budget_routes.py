@@ -13,7 +13,7 @@ from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.text.outside import safe
 from monitor.web.asking import Asking, Operating
 from monitor.web.event_store import key_of
-from monitor.web.page_answers import BudgetAnswer, EventAnswer, budget_answer, event_answer
+from monitor.web.page_answers import BudgetAnswer, EventAnswer, budget_answer
 from monitor.web.review_routes import failed, teaching_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,6 @@ def add_budgets(app: FastAPI, page: Page) -> None:
             alarms=int(reply.data.get("alarms", 0)),
             gone=int(reply.data.get("gone", 0)),
             raised=raised,
-            events=[event_answer(event, page.store, page.evidence) for event in known[:_MOST_SHOWN]],
+            events=[page.answer(event) for event in known[:_MOST_SHOWN]],
             added=page.moments.passing(body.camera, raised),
         )

@@ -194,8 +194,12 @@ def add_control_routes(app: FastAPI, links: Callable[[], Sequence[MonitorLink]],
         return {"said": safe(reply.said), **reply.data, "node": reply.node}
 
     def ask_all(who: Who, kind: type[ControlRequest]) -> Answer:
-        """Ask all monitors for their ``cameras``. ``problems``: what those say that do not answer, if one does."""
-        count, told, problems, said = max(1, len(links())), [], [], []
+        """Ask all monitors for their ``cameras``. ``problems``: what those say that do not answer, if one does.
+
+        ``monitors``: of each that answers, its ``number`` from 0, and ``why_not_opened``: why it can open no camera,
+        neither a new one nor one again (for a mask, or to learn); "" if it can. Each camera has the latter, too.
+        """
+        count, told, problems, said, monitors = max(1, len(links())), [], [], [], []
         for monitor in range(count):
             try:
                 answer = ask_monitor(monitor, who, kind)
@@ -205,12 +209,15 @@ def add_control_routes(app: FastAPI, links: Callable[[], Sequence[MonitorLink]],
                 problems.append(str(error.detail))
                 continue
             said.append(answer["said"])
-            node, cameras = answer["node"], answer.get("cameras", [])
-            told += [each | {"name": names.shown(monitor, node, each["name"])} for each in cameras]
+            node, cameras, why_not = answer["node"], answer.get("cameras", []), safe(answer.get("why_not_opened", ""))
+            monitors.append({"number": monitor, "why_not_opened": why_not})
+            told += [
+                each | {"name": names.shown(monitor, node, each["name"]), "why_not_opened": why_not} for each in cameras
+            ]
         if not said:
             raise HTTPException(503, problems[0])
         seen = [each for each in told if who.sees(each["name"])]
-        return {"said": "; ".join(said), "cameras": seen, "problems": problems}
+        return {"said": "; ".join(said), "cameras": seen, "problems": problems, "monitors": monitors}
 
     @app.get("/api/v1/setup")
     def setup(who: Asking) -> Answer:
@@ -262,22 +269,22 @@ def add_control_routes(app: FastAPI, links: Callable[[], Sequence[MonitorLink]],
         """Go back to the version of a camera's model before the newest one."""
         return ask(who, RollBack, SLOW_S, camera=name)
 
-    @app.put("/api/v1/cameras/{name}/masks/{place}")
+    @app.put("/api/v1/cameras/{name}/masks/{place:path}")
     def set_mask(who: Operating, name: Name, place: Name, body: MaskBody) -> Answer:
         """Set a privacy mask."""
         return ask(who, Mask, SLOW_S, camera=name, name=place, **body.model_dump())
 
-    @app.delete("/api/v1/cameras/{name}/masks/{place}")
+    @app.delete("/api/v1/cameras/{name}/masks/{place:path}")
     def remove_mask(who: Operating, name: Name, place: Name) -> Answer:
         """Remove a privacy mask."""
         return ask(who, Mask, SLOW_S, camera=name, name=place, polygon=None)
 
-    @app.put("/api/v1/cameras/{name}/zones/{place}")
+    @app.put("/api/v1/cameras/{name}/zones/{place:path}")
     def set_zone(who: Operating, name: Name, place: Name, body: ZoneBody) -> Answer:
         """Set a zone."""
         return ask(who, Zone, camera=name, name=place, **body.model_dump())
 
-    @app.delete("/api/v1/cameras/{name}/zones/{place}")
+    @app.delete("/api/v1/cameras/{name}/zones/{place:path}")
     def remove_zone(who: Operating, name: Name, place: Name) -> Answer:
         """Remove a zone."""
         return ask(who, Zone, camera=name, name=place, polygon=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import FastAPI, HTTPException, Query, Response
@@ -15,6 +16,7 @@ from monitor.web.event_routes import Key
 from monitor.web.event_store import key_of
 from monitor.web.evidence_paths import evidence_file
 from monitor.web.moment_store import StoredMoment
+from monitor.web.page_answers import elsewhere
 from monitor.web.user_file import Who
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class MomentAnswer(BaseModel):
     alarmed        whether an alert covers it; event: the id of that event, null if the page does not know it
     picture, clip  whether there is one
     normal         whether there is a small picture of the nearest normal moment, which was at ``normal_at``
+    missing        where its large picture and its clip are, if the page cannot have them, a sentence; else ""
     """
 
     id: str
@@ -47,6 +50,7 @@ class MomentAnswer(BaseModel):
     clip: bool
     normal: bool
     normal_at: float | None
+    missing: str
 
 
 class DayAnswer(BaseModel):
@@ -66,6 +70,9 @@ def add_days(app: FastAPI, page: Page) -> None:
             raise HTTPException(404, "there is no such moment: the monitor's journal may have deleted it")
         return message
 
+    def file_of(message: MomentMessage, kind: str) -> Path | None:
+        return evidence_file(page.moments_of(message.camera), message.files, kind)
+
     @app.get("/api/v1/moments")
     def moments(
         who: Asking,
@@ -81,7 +88,7 @@ def add_days(app: FastAPI, page: Page) -> None:
     @app.get("/api/v1/moments/{key}/picture", response_class=Response)
     def moment_picture(key: Key, who: Asking) -> Response:
         """The picture of a moment: the large one of the folder of moments, or the small one that was published."""
-        path = evidence_file(page.moments_folder, found(key, who).files, "heat")
+        path = file_of(found(key, who), "heat")
         if path is not None:
             return FileResponse(path, media_type="image/jpeg")
         jpeg = page.moments.picture(key)
@@ -92,7 +99,7 @@ def add_days(app: FastAPI, page: Page) -> None:
     @app.get("/api/v1/moments/{key}/normal", response_class=Response)
     def moment_normal(key: Key, who: Asking) -> Response:
         """A small picture of the nearest normal moment. ``normal_at`` of the moment says when it was."""
-        path = evidence_file(page.moments_folder, found(key, who).files, "normal")
+        path = file_of(found(key, who), "normal")
         if path is None:
             raise HTTPException(404, "there is no normal picture beside this moment")
         return FileResponse(path, media_type="image/jpeg")
@@ -100,7 +107,7 @@ def add_days(app: FastAPI, page: Page) -> None:
     @app.get("/api/v1/moments/{key}/clip", response_class=Response)
     def moment_clip(key: Key, who: Asking) -> Response:
         """The clip of a moment, as MP4. Answers requests for ranges."""
-        path = evidence_file(page.moments_folder, found(key, who).files, "clip")
+        path = file_of(found(key, who), "clip")
         if path is None:
             raise HTTPException(404, "there is no clip of this moment")
         return FileResponse(path, media_type="video/webm" if path.suffix == ".webm" else "video/mp4")
@@ -110,7 +117,8 @@ def _answer(moment: StoredMoment, page: Page) -> MomentAnswer:
     message, event = moment.message, None
     if message.event_id is not None and page.store.event(key_of(message.event_id)) is not None:
         event = key_of(message.event_id)
-    large = evidence_file(page.moments_folder, message.files, "heat")
+    folder = page.moments_of(message.camera)
+    large = evidence_file(folder, message.files, "heat")
     return MomentAnswer(
         id=moment.key,
         camera=message.camera,
@@ -123,7 +131,8 @@ def _answer(moment: StoredMoment, page: Page) -> MomentAnswer:
         alarmed=message.event_id is not None,
         event=event,
         picture=moment.has_picture or large is not None,
-        clip=evidence_file(page.moments_folder, message.files, "clip") is not None,
-        normal=evidence_file(page.moments_folder, message.files, "normal") is not None,
+        clip=evidence_file(folder, message.files, "clip") is not None,
+        normal=evidence_file(folder, message.files, "normal") is not None,
         normal_at=message.normal_at,
+        missing=elsewhere("moments", message.node) if message.files and folder is None else "",
     )

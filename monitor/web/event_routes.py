@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse
 from monitor.web.asking import Asking
 from monitor.web.event_store import StoredEvent, Wanted
 from monitor.web.evidence_paths import evidence_file
-from monitor.web.page_answers import EventDetails, EventPage, event_answer, event_details, place_of, place_text
+from monitor.web.page_answers import EventDetails, EventPage, event_details, place_of, place_text
 from monitor.web.user_file import Who
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def add_events(app: FastAPI, page: Page) -> None:
         wanted = Wanted(camera, who.cameras, since, until, search, quiet, verdict, review)
         rows, following = page.store.page(wanted, place, limit)
         return EventPage(
-            events=[event_answer(event, page.store, page.evidence) for event in rows],
+            events=[page.answer(event) for event in rows],
             total=page.store.count(wanted),
             following=None if following is None else place_text(following),
         )
@@ -68,10 +68,11 @@ def add_events(app: FastAPI, page: Page) -> None:
     @app.get("/api/v1/events/{key}")
     def event(key: Key, who: Asking) -> EventDetails:
         """One event, with all that is known of it."""
-        return event_details(event_of(page, key, who), page.store, page.evidence)
+        return event_details(found := event_of(page, key, who), page.store, page.evidence_of(found.alert.camera))
 
     def media(key: str, kind: str, who: Who) -> Response:
-        path = evidence_file(page.evidence, event_of(page, key, who).alert.evidence, kind)
+        alert = event_of(page, key, who).alert
+        path = evidence_file(page.evidence_of(alert.camera), alert.evidence, kind)
         if path is not None:
             return FileResponse(path, media_type=_TYPES[path.suffix])
         jpeg = page.store.picture(key, kind)

@@ -12,10 +12,11 @@ from pathlib import Path
 from monitor.sinks.evidence.evidence_files import evidence_of
 
 _FOLDERS = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*/\d{4}-\d{2}-\d{2}")
+CLIPS = (".mp4", ".webm")
 _KINDS = {
     "picture": ("-start.jpg",),
     "heat": ("-peak.jpg",),
-    "clip": (".mp4", ".webm"),
+    "clip": CLIPS,
     "normal": ("-normal.jpg",),
 }
 

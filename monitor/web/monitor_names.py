@@ -27,18 +27,10 @@ class MonitorNames:
         self._origins: dict[str, tuple[int, str]] = {}
 
     def renamed(self, monitor: int, message: Told) -> Told:
-        """The message with the camera's name on this page. monitor: its number, from 0.
-
-        Names of files are left out, except for the first monitor: the folders of evidence and moments are its own.
-        """
+        """The message with the camera's name on this page. monitor: its number, from 0."""
         if self.count == 1:
             return message
-        changes: dict[str, object] = {"camera": self.shown(monitor, message.node, message.camera)}
-        if monitor > 0 and isinstance(message, AlertMessage):
-            changes["evidence"] = ()
-        if monitor > 0 and isinstance(message, MomentMessage):
-            changes["files"] = ()
-        return message.model_copy(update=changes)
+        return message.model_copy(update={"camera": self.shown(monitor, message.node, message.camera)})
 
     def origin(self, shown: str) -> tuple[int, str]:
         """The number of the monitor that has this camera, and the camera's name there."""

@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from monitor.promise import DAY_S, extrapolation_words
 from monitor.states import AlertKind, Phase
 from monitor.text.outside import safe
 from monitor.web.event_store import EventStore, Place, StoredEvent, can_judge
-from monitor.web.evidence_paths import evidence_file
+from monitor.web.evidence_paths import CLIPS, evidence_file
 from monitor.web.poisson_interval import rate_interval
 
 KINDS = ("picture", "heat", "clip", "normal")
 NO_REASON = "the score passed the threshold"
+_CLIP_WITHIN_S = 60.0
+"""So long after its end, the clip of an event may still be written."""
 _WINDOWS_DAYS = (1, 7, 30)
 
 
@@ -61,6 +64,7 @@ class EventAnswer(BaseModel):
     name         the name of events that it is like, ``alike`` how much: 1 is the same, 0.5 is just alike
     picture, heat, clip  whether there is a picture of the start, a picture of the peak with heat, a clip
     normal       whether there is a small picture of the nearest normal moment, which was at ``normal_at``
+    missing      why there is no clip, or not yet, a sentence; "" if there is one, or if none is expected
     """
 
     id: str
@@ -87,6 +91,7 @@ class EventAnswer(BaseModel):
     clip: bool
     normal: bool
     normal_at: float | None
+    missing: str
 
 
 class EventDetails(EventAnswer):
@@ -242,8 +247,31 @@ def _fields(event: StoredEvent, store: EventStore, evidence: Path | None) -> dic
         "name": safe(alert.name),
         "alike": alert.alike,
         "normal_at": alert.normal_at,
+        "missing": "" if there["clip"] else _missing(alert, evidence),
         **there,
     }
+
+
+def elsewhere(what: str, node: str) -> str:
+    """Where files are that the page cannot have. what: ``evidence`` or ``moments``, the kind of their folder."""
+    return (
+        f"Clip and large pictures are in the folder of {what} of the monitor {safe(node)}, which this page does not "
+        f"have: name it with --{what}, or open the page of that monitor."
+    )
+
+
+def _missing(alert: AlertMessage, evidence: Path | None) -> str:
+    if not alert.evidence:
+        return ""
+    if evidence is None:
+        return elsewhere("evidence", alert.node)
+    if not any(name.endswith(CLIPS) for name in alert.evidence):
+        return ""
+    if alert.phase is not Phase.END:
+        return "The clip comes some seconds after the end of the event."
+    if alert.ended_at is not None and time.time() - alert.ended_at < _CLIP_WITHIN_S:
+        return "The clip is being written: it comes within some seconds."
+    return "There is no clip in the evidence folder: it was deleted, or the log says why it was not written."
 
 
 def sentence_of(alert: AlertMessage) -> str:

@@ -31,6 +31,7 @@ from monitor.web.monitor_link import MonitorLink
 from monitor.web.monitor_names import MonitorNames
 from monitor.web.page_answers import (
     CameraAnswer,
+    EventAnswer,
     HealthAnswer,
     event_answer,
 )
@@ -59,9 +60,9 @@ class Credentials(BaseModel):
 class Page:
     """What the page is made of.
 
-    evidence  the monitor's evidence folder, or None
+    evidence  the evidence folder of the first monitor, or None; further_evidence: of each one after it
     teaching  gives verdicts of people to the monitor; None: nobody can give any
-    moments_folder  the monitor's folder of moments, or None
+    moments_folder  the folder of moments of the first monitor, or None; further_moments: of each one after it
     links     to each monitor's control socket, and ``lives`` their pictures; empty: the page only shows
     names     how the page calls the cameras of several monitors
     """
@@ -74,11 +75,29 @@ class Page:
     teaching: Teaching | None = None
     moments: MomentStore = field(default_factory=MomentStore)
     moments_folder: Path | None = None
+    further_evidence: Sequence[Path | None] = ()
+    further_moments: Sequence[Path | None] = ()
     timeline: TimelineStore = field(default_factory=TimelineStore)
     viewers: Viewers = field(default_factory=Viewers)
     links: Sequence[MonitorLink] = ()
     lives: Sequence[LivePictures] = ()
     names: MonitorNames = field(default_factory=MonitorNames)
+
+    def evidence_of(self, camera: str) -> Path | None:
+        """The evidence folder of the monitor that has this camera; None if the page does not have it."""
+        return self._folder(camera, (self.evidence, *self.further_evidence))
+
+    def moments_of(self, camera: str) -> Path | None:
+        """The folder of moments of the monitor that has this camera; None if the page does not have it."""
+        return self._folder(camera, (self.moments_folder, *self.further_moments))
+
+    def _folder(self, camera: str, folders: Sequence[Path | None]) -> Path | None:
+        owner = self.names.owner(camera)
+        return None if owner is None else next(iter(folders[owner[0] : owner[0] + 1]), None)
+
+    def answer(self, event: StoredEvent) -> EventAnswer:
+        """An event as the API gives it."""
+        return event_answer(event, self.store, self.evidence_of(event.alert.camera))
 
     def tell(self, news: News) -> None:
         """Tell all viewers, from any thread."""
@@ -86,7 +105,7 @@ class Page:
 
     def _data(self, news: News) -> Any:
         if isinstance(news.event, StoredEvent):
-            return event_answer(news.event, self.store, self.evidence).model_dump()
+            return self.answer(news.event).model_dump()
         if news.kind == "monitor":
             return self.board.link()
         if news.kind == "camera":
@@ -155,7 +174,7 @@ def _add_state(app: FastAPI, page: Page, gate: Gate) -> None:
             viewers=len(page.viewers.present),
             slow_viewers=page.viewers.closed_slow,
             events=page.store.count(Wanted(cameras=who.cameras)),
-            evidence=page.evidence is not None,
+            evidence=any(folder is not None for folder in (page.evidence, *page.further_evidence)),
         )
 
     @app.get("/api/v1/stream", response_class=Response)

@@ -33,7 +33,8 @@ _GOODBYE_S = 2
 class PageServer:
     """A context manager around the parts of the page; ``serve`` blocks until ``stop`` is called.
 
-    bus  the monitor, or several of them; the folders of evidence and moments are those of the first
+    bus                the monitor, or several of them
+    evidence, moments  the folder of each of them, in the same order; None, or left out at the end: not at hand
 
     Raises ConfigError if a file of the settings cannot be used.
     """
@@ -42,15 +43,17 @@ class PageServer:
         self,
         settings: WebSettings,
         bus: BusAddress | Sequence[BusAddress],
-        evidence: Path | None,
-        moments: Path | None = None,
+        evidence: Path | Sequence[Path | None] | None,
+        moments: Path | Sequence[Path | None] | None = None,
     ) -> None:
         users = None if settings.passwords is None else UserFile(settings.passwords)
         addresses = [bus] if isinstance(bus, BusAddress) else list(bus)
         boards, names = [Board() for _ in addresses], MonitorNames(len(addresses))
         board = boards[0] if len(boards) == 1 else SeveralBoards(boards)
-        self.page = page = Page(EventStore(), board, Access(users), evidence, tls=settings.certificate is not None)
-        page.moments_folder, page.names = moments, names
+        self.page = page = Page(EventStore(), board, Access(users), tls=settings.certificate is not None)
+        page.names = names
+        page.evidence, *page.further_evidence = _folders(evidence)
+        page.moments_folder, *page.further_moments = _folders(moments)
         self._readers = [
             BusReader(at, page.store, own, page.tell, page.moments, page.timeline, names, number)
             for number, (at, own) in enumerate(zip(addresses, boards, strict=True))
@@ -101,3 +104,7 @@ class PageServer:
     def stop(self) -> None:
         """End soon. For another thread."""
         self._server.should_exit = True
+
+
+def _folders(given: Path | Sequence[Path | None] | None) -> Sequence[Path | None]:
+    return (given,) if given is None or isinstance(given, Path) else given or (None,)

@@ -13,7 +13,7 @@ from monitor.text.outside import safe
 from monitor.web.asking import Asking, Operating
 from monitor.web.event_routes import Key, event_of
 from monitor.web.event_store import StoredEvent, can_judge
-from monitor.web.page_answers import EventAnswer, event_answer
+from monitor.web.page_answers import EventAnswer
 from monitor.web.page_teaching import RefusedByMonitorError, Teaching
 from monitor.web.user_file import Who
 
@@ -99,7 +99,7 @@ def add_review(app: FastAPI, page: Page) -> None:
         return event
 
     def answer(event: StoredEvent) -> EventAnswer:
-        return event_answer(event, page.store, page.evidence)
+        return page.answer(event)
 
     def now(key: str, said: str, who: Who) -> Said:
         return Said(said=safe(said), event=answer(found(key, who)))

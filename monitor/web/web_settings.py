@@ -12,7 +12,7 @@ from pydantic import field_validator, model_validator
 
 from monitor.alerts.endpoints import check_endpoint
 from monitor.errors import ConfigError
-from monitor.settings import Settings
+from monitor.settings import Settings, expanded
 
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.\-]+)):(\d{1,5})")
 _HIGHEST = 65_535
@@ -42,6 +42,16 @@ class WebSettings(Settings):
 
     monitors: tuple[str, ...] = ()
     """Alerts addresses of further monitors that the page shows, too. Their scores are at the port after it."""
+
+    monitors_evidence: tuple[str, ...] = ()
+    """Evidence folders of ``monitors``, in the same order, "" for one without: their clips and large pictures."""
+    monitors_moments: tuple[str, ...] = ()
+    """Their folders of moments, the same."""
+
+    @field_validator("monitors_evidence", "monitors_moments")
+    @classmethod
+    def _check_folders(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(expanded(Path(each))) if each else "" for each in value)
 
     @field_validator("monitors")
     @classmethod
@@ -75,6 +85,9 @@ class WebSettings(Settings):
             )
         if self.certificate_key is not None and self.certificate is None:
             raise ValueError("certificate_key needs certificate: name the file of the certificate, too")
+        for name, folders in (("evidence", self.monitors_evidence), ("moments", self.monitors_moments)):
+            if len(folders) > len(self.monitors):
+                raise ValueError(f"monitors_{name} has more folders than monitors: give at most one for each, in order")
         return self
 
     @property

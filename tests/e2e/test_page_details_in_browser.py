@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
-from monitor.alerts.control import Budget, RollBack, Versions
+from monitor.alerts.control import Budget, Cameras, RollBack, Versions
 from monitor.alerts.control_desk import Asker, Desk, Done
 from monitor.alerts.message_parts import ModelRef
 from monitor.alerts.publisher import Publisher
@@ -133,6 +133,67 @@ def test_an_operator_goes_back_to_an_older_model_after_a_question(served: Served
     assert not said
 
 
+def cameras(publisher: Publisher, why_not: str) -> None:
+    camera = {
+        "name": "door", "source": "street", "added": False, "learning": None, "model": "m@1",
+        "may_relearn": not why_not, "paused": False, "armed": True, "per_day": 1.0, "fixed_per_day": None,
+        "size": [64, 36], "masks": [], "zones": [],
+    }  # fmt: skip
+    publisher.desk.serve(Cameras, lambda *_: Done("cameras", {"cameras": [camera], "why_not_opened": why_not}))
+    publisher.publish_health("door", CameraState.ONLINE, since=time.time())
+
+
+def test_nothing_is_offered_that_the_monitor_would_refuse(served: Served, chromium: Browser) -> None:
+    said: list[str] = []
+    with a_context(chromium) as context:
+        page = open_page(context, said)
+        served.monitor.do(lambda publisher: cameras(publisher, "the demo has its own scene"))
+        log_in(page, served.url, name="ann")
+        page.wait_for_url(f"{served.url}/")
+        expect(page.get_by_text("No camera can be added here: the demo has its own scene.")).to_be_visible()
+        add = page.get_by_role("button", name="Add a camera")
+        expect(add).to_be_hidden()
+        page.get_by_role("link", name="door, large").click()
+        expect(page.get_by_text("No mask, and no learning again: the demo has its own scene.")).to_be_visible()
+        expect(page.get_by_role("button", name="Learn again")).to_have_count(0)
+        page.get_by_role("button", name="Draw a mask or zone").click()
+        expect(page.get_by_label("Kind")).to_have_value("ignore")
+        expect(page.get_by_role("option", name="Privacy mask: grey")).to_be_disabled()
+        page.get_by_role("button", name="Cancel").click()
+        served.monitor.do(lambda publisher: cameras(publisher, ""))
+        page.get_by_role("link", name="All cameras").click()
+        expect(add).to_be_visible()
+        page.get_by_role("link", name="door, large").click()
+        expect(page.get_by_role("button", name="Learn again")).to_be_visible()
+    assert not said
+
+
+def test_a_place_is_drawn_with_the_keyboard_alone_and_failures_are_sentences(served: Served, chromium: Browser) -> None:
+    said: list[str] = []
+    with a_context(chromium) as context:
+        page = open_page(context, said)
+        served.monitor.do(lambda publisher: cameras(publisher, ""))
+        log_in(page, served.url, name="ann")
+        page.get_by_role("link", name="door, large").click()
+        draw = page.get_by_role("button", name="Draw a mask or zone")
+        draw.press("Enter")
+        expect(page.get_by_label("Kind")).to_be_focused()
+        page.get_by_role("button", name="Rectangle").press("Enter")
+        name = page.get_by_label("Name")
+        name.fill("<b>x</b>")
+        name.press("Enter")
+        assert name.evaluate("input => input.validity.patternMismatch")
+        expect(page.locator(".said")).to_be_empty()
+        name.fill("window")
+        page.route("**/masks/*", lambda route: route.abort())
+        name.press("Enter")
+        expect(page.locator(".said")).to_have_text("the page's server does not answer: try again once it is back")
+        expect(page.locator(".corner")).to_have_count(4)
+        page.get_by_role("button", name="Cancel").press("Enter")
+        expect(draw).to_be_focused()
+    assert not said
+
+
 def test_the_budget_says_how_far_the_threshold_is_extrapolated_and_is_set(served: Served, chromium: Browser) -> None:
     said: list[str] = []
     rate = replace(rate_of(3, 2 * 86_400.0, 1.0), supported_per_day=7.5)
@@ -145,6 +206,9 @@ def test_the_budget_says_how_far_the_threshold_is_extrapolated_and_is_set(served
         page.goto(f"{served.url}/budget")
         card = page.get_by_role("article", name="budget of door")
         expect(card).to_contain_text("The threshold is extrapolated by a factor of 7.5: it rests on 3.2 h of footage")
+        card.get_by_role("button", name="What if?").click()
+        expect(card).to_contain_text("1.0 per day is the budget now: give another number.")
+        expect(card.get_by_role("button", name="Set")).to_have_count(0)
         card.get_by_label("Another budget").fill("0.5")
         card.get_by_role("button", name="What if?").click()
         card.get_by_role("button", name="Set 0.5 per day").click()

@@ -1,16 +1,18 @@
 // A form that tries a camera as the doctor does, and adds it.
 
-import { api, change, el } from "./parts.js";
+import { NAME, api, change, el } from "./parts.js";
 
-export function addCamera() {
-  const name = el("input", { maxlength: 64, required: true, pattern: "[A-Za-z0-9_][A-Za-z0-9_.\\-]*", title: "letters, digits, - _ and .", autocomplete: "off", placeholder: "such as door" });
+// refusals: monitors, {number, why_not_opened}, that can add none.
+export function addCamera(refusals = []) {
+  const name = el("input", { maxlength: 64, required: true, pattern: NAME, title: "letters, digits, - _ and .", autocomplete: "off", placeholder: "such as door" });
   const source = el("input", { maxlength: 2000, required: true, autocomplete: "off", spellcheck: "false", placeholder: "rtsp://user:password@192.168.1.20/stream" });
   const transport = el("select", {}, el("option", { value: "" }, "as it works"), el("option", { value: "tcp" }, "TCP"), el("option", { value: "udp" }, "UDP"));
   const monitor = el("select", {});
   const which = el("label", { hidden: true }, "Monitor", monitor);
   api("health").then((now) => { // with several monitors, it is asked which of them shall watch it
     const nodes = now.monitor.monitors ?? [];
-    monitor.append(...nodes.map((each, number) => el("option", { value: number }, each.node || `monitor ${number + 1}`)));
+    const refused = new Set(refusals.map((each) => each.number));
+    monitor.append(...nodes.map((each, number) => refused.has(number) ? "" : el("option", { value: number }, each.node || `monitor ${number + 1}`)).filter(Boolean));
     which.hidden = nodes.length < 2;
   }).catch(() => {});
   const said = el("p", { class: "said", role: "status" });

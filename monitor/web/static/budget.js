@@ -63,9 +63,17 @@ function another(budget, toast) {
   async function look(event) {
     event.preventDefault();
     const perDay = Number(input.value);
+    if (perDay === budget.promised_per_day) {
+      said.replaceChildren(el("p", { class: "muted" }, `${number(perDay)} per day is the budget now: give another number.`));
+      input.focus();
+      return;
+    }
     said.replaceChildren(el("p", { class: "muted" }, "Judging the alarms of the last 30 days again…"));
     const taking = el("button", { type: "button", class: "main", onclick: () => take(perDay) }, `Set ${perDay} per day`);
-    const leave = el("button", { type: "button", onclick: () => said.replaceChildren() }, "Leave it");
+    const leave = el("button", { type: "button", onclick: () => {
+      said.replaceChildren();
+      input.focus();
+    } }, "Leave it");
     try {
       const tried = await change("budget/preview", "POST", { camera: budget.camera, per_day: perDay });
       said.replaceChildren(el("p", { class: "reason" }, sentence(tried.said)),

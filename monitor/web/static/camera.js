@@ -148,6 +148,7 @@ export async function cameraView(main, name) {
         setup.may_relearn && el("button", { type: "button", onclick: relearn }, "Learn again"),
         setup.added && el("button", { type: "button", onclick: remove }, "Remove the camera")));
     } else nodes.push(el("p", { class: "muted" }, "Only an operator can change this."));
+    if (operator && setup.why_not_opened) nodes.push(el("p", { class: "muted" }, `No mask, and no learning again: ${setup.why_not_opened}.`));
     if (!setup.armed) nodes.push(el("p", { class: "notice" }, "Disarmed: its events are recorded, and notify nobody."));
     panel.replaceChildren(...nodes);
   }
@@ -157,7 +158,7 @@ export async function cameraView(main, name) {
     score.textContent = scoreText(camera.score);
     score.classList.toggle("above", camera.score !== null && camera.score >= camera.threshold);
     curveBox.replaceChildren(curve(camera.curve));
-    const learning = setup?.learning;
+    const learning = camera.state === "learning" && setup?.learning;
     progress.hidden = !learning;
     if (learning) progress.value = learning.share;
     detail.textContent = learning ? `${learning.said}: ${detailOf(camera)}` : detailOf(camera);

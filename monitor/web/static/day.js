@@ -32,6 +32,7 @@ function details(moment, view, { choose, back }) {
         : el("p", { class: "notice" }, "No picture came with this moment.")),
     tabs.length > 1 ? el("div", { class: "tabs", role: "group", "aria-label": "What to see" }, tabs.map(([kind, words]) =>
       el("button", { type: "button", "aria-pressed": String(kind === now), onclick: () => choose(kind) }, words))) : "",
+    moment.missing ? el("p", { class: "muted" }, moment.missing) : "",
     nearestNormal(`/api/v1/moments/${moment.id}`, moment),
     el("p", { class: "reason" }, moment.sentence),
     el("p", {}, `Score ${scoreText(moment.score)} at the threshold of the budget, which is 1; ${moment.rare}.`),

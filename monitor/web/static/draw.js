@@ -1,8 +1,9 @@
 // Masks and zones over a picture: shown, and drawn with a mouse, a finger or the keyboard. Corners are shares of the picture.
 
-import { el, svg } from "./parts.js";
+import { NAME, el, svg } from "./parts.js";
 
 const KINDS = { mask: "Privacy mask: grey", pixelated: "Privacy mask: large blocks", ignore: "Zone: not scored", weigh: "Zone: counts more or less", touch: "Zone: must be touched" };
+const MASKS = ["mask", "pixelated"];
 const STEP = 0.01; // of the picture, per arrow key
 const MOST = 100;
 
@@ -17,7 +18,7 @@ export function drawing(stage, { save, changed }) {
 
   const start = el("button", { type: "button", hidden: true, onclick: begin }, "Draw a mask or zone");
   const kind = el("select", { "aria-label": "Kind" }, Object.entries(KINDS).map(([value, text]) => el("option", { value }, text)));
-  const name = el("input", { maxlength: 64, required: true, placeholder: "such as window", autocomplete: "off" });
+  const name = el("input", { maxlength: 64, required: true, pattern: NAME, title: "letters, digits, - _ and .", placeholder: "such as window", autocomplete: "off" });
   const factor = el("input", { type: "number", min: 0.1, max: 10, step: 0.1, value: 0.5 });
   const factorBox = el("label", { hidden: true }, "How many times it counts", factor);
   const hint = el("p", { class: "muted" });
@@ -38,6 +39,7 @@ export function drawing(stage, { save, changed }) {
     render();
     changed();
     form.scrollIntoView({ block: "nearest" });
+    kind.focus({ preventScroll: true }); // the button that had the focus is hidden
   }
 
   function end() {
@@ -48,6 +50,7 @@ export function drawing(stage, { save, changed }) {
     name.value = "";
     render();
     changed();
+    start.focus({ preventScroll: true });
   }
 
   function rectangle() {
@@ -126,6 +129,8 @@ export function drawing(stage, { save, changed }) {
     active: () => corners !== null,
     places(setup, operator) {
       known = setup;
+      for (const option of kind.options) option.disabled = MASKS.includes(option.value) && Boolean(setup.why_not_opened);
+      if (kind.selectedOptions[0]?.disabled) kind.value = "ignore";
       start.hidden = corners !== null || !operator;
       render();
     },

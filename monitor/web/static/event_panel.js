@@ -35,6 +35,7 @@ export function details(event, view, { choose, back, actions }) {
     event.also.map((text) => el("p", { class: "reason" }, `also ${text}`)),
     el("div", { class: "media" }, media(event, now)),
     tabs.length > 1 ? el("div", { class: "tabs", role: "group", "aria-label": "What to see" }, tabs) : "",
+    event.missing ? el("p", { class: "muted" }, event.missing) : "",
     nearestNormal(`/api/v1/events/${event.id}`, event),
     judged(event),
     actions,

@@ -31,7 +31,7 @@ function card(name) {
       parts.score.textContent = scoreText(camera.score);
       parts.score.classList.toggle("above", camera.score !== null && camera.score >= camera.threshold);
       parts.curve.replaceChildren(curve(camera.curve));
-      const learning = setup?.learning;
+      const learning = camera.state === "learning" && setup?.learning; // what was asked for is some seconds old
       parts.progress.hidden = !learning;
       if (learning) parts.progress.value = learning.share;
       parts.detail.textContent = learning ? `${learning.said}: ${detailOf(camera)}` : detailOf(camera);
@@ -51,8 +51,10 @@ export async function live(main) {
   const grid = el("section", { class: "grid", "aria-label": "Cameras" });
   const summary = el("p", { class: "muted" });
   const problem = el("p", { class: "notice", role: "status", hidden: true });
-  const add = el("button", { type: "button", hidden: true, onclick: () => addCamera() }, "Add a camera");
-  main.append(el("div", { class: "row" }, el("h1", {}, "Live"), add), summary, problem, grid);
+  let refusals = []; // of the monitors that can open no camera
+  const add = el("button", { type: "button", hidden: true, onclick: () => addCamera(refusals) }, "Add a camera");
+  const cannot = el("p", { class: "muted", hidden: true });
+  main.append(el("div", { class: "row" }, el("h1", {}, "Live"), add), summary, cannot, problem, grid);
   let cameras = new Map();
   let setups = new Map(); // camera -> what is set for it
   const events = new Map(); // camera -> its last event
@@ -127,6 +129,16 @@ export async function live(main) {
     } catch { /* the states on the cards say what is known */ }
   }
 
+  async function offer() { // nothing is offered that the monitor would refuse
+    if ((await api("session")).role !== "operator") return;
+    const monitors = await api("setup").then((found) => found.monitors, () => []);
+    refusals = monitors.filter((each) => each.why_not_opened);
+    const none = monitors.length > 0 && refusals.length === monitors.length;
+    add.hidden = none;
+    cannot.hidden = !none;
+    if (none) cannot.textContent = `No camera can be added here: ${refusals[0].why_not_opened}.`;
+  }
+
   const age = setInterval(() => {
     for (const shown of cards.values()) {
       const old = performance.now() - shown.seenAt > OLD_MS;
@@ -142,12 +154,15 @@ export async function live(main) {
   try {
     await load();
     progress();
-    api("session").then((who) => { add.hidden = who.role !== "operator"; });
+    offer().catch(() => {});
   } catch (error) {
     main.append(failure(error));
   }
   return {
-    again: () => load().catch(() => {}),
+    again() {
+      load().catch(() => {});
+      offer().catch(() => {}); // another monitor may have come
+    },
     close() {
       clearInterval(age);
       clearInterval(asking);

@@ -20,11 +20,21 @@ export function svg(tag, attributes = {}, ...children) {
   return made;
 }
 
+export const NAME = "[A-Za-z0-9_][A-Za-z0-9_.\\-]*"; // of cameras and places, as a pattern of an input
+
+async function fetched(path, options) {
+  try {
+    return await fetch(`/api/v1/${path}`, options);
+  } catch { // the browser's own words name nothing to do
+    throw new Error("the page's server does not answer: try again once it is back");
+  }
+}
+
 export async function api(path, options = {}) {
-  let answer = await fetch(`/api/v1/${path}`, options);
+  let answer = await fetched(path, options);
   if (answer.status === 401) { // the session has ended: what stands on the page must not be lost
     await logInAgain();
-    answer = await fetch(`/api/v1/${path}`, options);
+    answer = await fetched(path, options);
   }
   if (!answer.ok) {
     const { detail } = await answer.json().catch(() => ({}));

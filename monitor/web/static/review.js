@@ -160,11 +160,11 @@ export async function review(main) {
 
   function awaitClip(event) { // it is complete some seconds after the event
     clearTimeout(awaitClip.timer);
-    if (event.clip || event.message.evidence.length === 0 || ++tries > CLIP_TRIES) return;
+    if (event.clip || !event.missing || ++tries > CLIP_TRIES) return;
     awaitClip.timer = setTimeout(async () => {
       const now = await api(`events/${event.id}`).catch(() => null);
       if (chosen !== event.id || now === null) return;
-      if (now.clip) choose(event.id, box.classList.contains("showing"));
+      if (now.clip || now.missing !== event.missing) choose(event.id, box.classList.contains("showing"));
       else awaitClip(now);
     }, CLIP_AGAIN_MS);
   }

@@ -116,3 +116,10 @@ def test_the_demo_says_that_its_scene_cannot_be_opened_again(house: Callable[...
             "the demo has its own scene, which cannot be opened again: watch a camera of yours"
         )
     assert demo.store.of("door").masks == {}
+
+
+def test_the_list_of_cameras_tells_before_that_the_demo_opens_none(house: Callable[..., House]) -> None:
+    for demo in (True, False):
+        told = house(demo=demo).ask(Cameras()).data
+        assert bool(told["why_not_opened"]) == demo
+        assert told["cameras"][0]["may_relearn"] == (not demo)

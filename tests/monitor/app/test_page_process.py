@@ -115,6 +115,18 @@ def test_the_page_gets_whole_paths_and_addresses_that_can_be_reached(tmp_path: P
     assert f"--passwords={Path.cwd()}/-users" in arguments
 
 
+def test_folders_of_other_monitors_follow_its_own_in_order(tmp_path: Path) -> None:
+    others = {"web.monitors": ["tcp://b:1", "tcp://c:1"], "web.monitors_evidence": ["", str(tmp_path)]}
+    settings = load_config(None, others | {"moments.enabled": False})
+    publisher = Publisher(ANY, ANY, ANY)
+    arguments = page_arguments(settings, publisher)
+    assert [each for each in arguments if each.startswith(("--evidence", "--moments"))] == [
+        "--evidence=",
+        "--evidence=",
+        f"--evidence={tmp_path}",
+    ]
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
@@ -124,6 +136,7 @@ def test_the_page_gets_whole_paths_and_addresses_that_can_be_reached(tmp_path: P
         ),
         ({"web.listen": "page.example:8088"}, "other machines can reach"),
         ({"web.listen": "8088"}, r"--web-listen: should be HOST:PORT, such as 127\.0\.0\.1:8088"),
+        ({"web.monitors_moments": ["a"]}, "monitors_moments has more folders than monitors: give at most one for each"),
         ({"web.certificate_key": "page.key"}, "certificate_key needs certificate"),
     ],
 )

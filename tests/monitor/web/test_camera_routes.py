@@ -99,6 +99,13 @@ def test_an_operator_changes_a_camera_and_a_viewer_does_not(lab: Lab, change: st
     assert len(lab.asked) == count
 
 
+@pytest.mark.parametrize("kind", ["masks", "zones"])
+def test_any_name_of_a_place_reaches_the_monitor_which_says_what_is_wrong_with_it(lab: Lab, kind: str) -> None:
+    for method, body in (("PUT", {"polygon": CORNERS}), ("DELETE", None)):
+        assert lab.send(lab.operator, method, f"cameras/door/{kind}/a%2Fb", body).status_code == 200
+        assert lab.asked[-1][0].name == "a/b"
+
+
 def test_what_is_set_is_for_viewers_too(lab: Lab) -> None:
     assert lab.viewer.get("/api/v1/setup").status_code == 200
     assert isinstance(lab.asked[-1][0], Cameras)

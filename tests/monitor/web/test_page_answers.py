@@ -67,6 +67,15 @@ def test_events_are_listed_page_by_page_and_shown_with_all_that_is_known() -> No
         assert (newest["rank"], newest["of"], newest["message"]["event_id"]) == (1, 5, "e1-door-4")
 
 
+def test_viewers_are_sent_each_score_once_so_that_none_of_before_looks_like_one_of_now() -> None:
+    with a_page() as page:
+        now = time.time()
+        for at, score in ((0.0, 0.5), (0.3, 0.75)):  # of one point of the curve
+            page.board.take_score(a_score("door", score, now + at))
+            assert page.board.fresh_scores() == {"door": {"score": score, "at": now + at, "points": [(now, score)]}}
+            assert page.board.fresh_scores() == {}
+
+
 @pytest.mark.parametrize("after", ["x", "bnVsbA==", "WzEsIDJd" * 9, "W05hTiwgImEiXQ==", "\x00", "ünsinn"])
 def test_a_wrong_place_in_the_list_is_refused(after: str) -> None:
     with a_page() as page:
@@ -97,6 +106,27 @@ def test_pictures_come_from_the_evidence_folder_and_else_from_the_messages(tmp_p
         assert client.get(f"/api/v1/events/{key_of('message')}/picture").content == JPEG
         assert client.get(f"/api/v1/events/{key_of('message')}/heat").content == JPEG
         assert client.get(f"/api/v1/events/{key_of('message')}/clip").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("names", "phase", "ended_ago_s", "sentence"),
+    [
+        (NAMES, Phase.START, None, "The clip comes some seconds after the end of the event."),
+        (NAMES, Phase.END, 2.0, "The clip is being written"),
+        (NAMES, Phase.END, 3600.0, "There is no clip in the evidence folder"),
+        (NAMES[:3], Phase.END, 3600.0, ""),
+        ((), Phase.END, 3600.0, ""),
+    ],
+)
+def test_an_event_says_why_it_has_no_clip(
+    tmp_path: Path, names: tuple[str, ...], phase: Phase, ended_ago_s: float | None, sentence: str
+) -> None:
+    with a_page(tmp_path) as page:
+        ended_at = None if ended_ago_s is None else time.time() - ended_ago_s
+        page.store.take_alert(an_alert(event_id="e", evidence=names, phase=phase, ended_at=ended_at), None)
+        missing = browser(page).get(f"/api/v1/events/{key_of('e')}").json()["missing"]
+        assert (missing == "") == (sentence == "")
+        assert missing.startswith(sentence)
 
 
 def test_the_nearest_normal_picture_stands_beside_its_event_and_its_moment(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from monitor.alerts.control import Cameras, ControlReply, ControlRequest, Pause, Versions
 from monitor.alerts.control_desk import Asker, Done
-from monitor.alerts.messages import MomentMessage
+from monitor.alerts.messages import AlertMessage, MomentMessage
 from monitor.errors import RunError
 from monitor.states import CameraState
 from monitor.testing.captured import eventually
@@ -137,6 +137,7 @@ def test_a_monitor_that_is_away_does_not_hide_the_cameras_of_the_other() -> None
         told = browser(page).get("/api/v1/setup").json()
         assert [each["name"] for each in told["cameras"]] == ["lab: door"]
         assert told["problems"] == ["no monitor answered"]
+        assert told["monitors"] == [{"number": 0, "why_not_opened": ""}]
         page.links = [away]
         refused = browser(page).get("/api/v1/setup")
         assert (refused.status_code, refused.json()["detail"]) == (503, "no monitor answered")
@@ -147,9 +148,12 @@ def page_of_two() -> Iterator[Page]:
     """A page of two monitors. Its application is that of all tests, so it is set back afterwards."""
     with a_page() as page:
         page.names.__dict__.update(MonitorNames(2).__dict__)
-        yield page
-        page.names.__dict__.update(MonitorNames().__dict__)
-        page.links, page.lives = (), ()
+        try:
+            yield page
+        finally:
+            page.names.__dict__.update(MonitorNames().__dict__)
+            page.links, page.lives = (), ()
+            page.further_evidence = page.further_moments = ()
 
 
 def answered(asked: list[tuple[int, str, str]], number: int, request: Any, _: Asker) -> Done:
@@ -164,15 +168,53 @@ class Away(MonitorLink):
         raise RunError("no monitor answered")
 
 
-def test_files_of_other_monitors_are_not_taken_for_files_of_the_first() -> None:
+CLIP = "door/2026-03-02/101112.345-1.mp4"
+PEAK = "door/2026-03-02/101112.345-1-peak.jpg"
+
+
+def test_files_of_an_event_come_from_the_folder_of_its_own_monitor(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("first", "second")]
+    for folder in folders:
+        (folder / CLIP).parent.mkdir(parents=True)
+        for name in (CLIP, PEAK):
+            (folder / name).write_text(f"of the {folder.name}")
+    with page_of_two() as page:
+        for number in (0, 1):
+            alert = page.names.renamed(number, an_alert(camera="door", event_id=f"e{number}", evidence=(PEAK, CLIP)))
+            moment = page.names.renamed(number, a_moment(number + 1, [(number + 1, 1.0)], files=(PEAK, CLIP)))
+            assert isinstance(alert, AlertMessage)
+            assert isinstance(moment, MomentMessage)
+            page.store.take_alert(alert, None)
+            page.moments.take(moment, None)
+        client = browser(page)
+
+        def of(camera: str) -> tuple[list[str], list[str], set[str]]:
+            """What its clips and pictures hold, and what is said that is missing."""
+            listed = client.get("/api/v1/events", params={"camera": camera}).json()["events"]
+            ranked = client.get("/api/v1/moments", params={"camera": camera}).json()["moments"]
+            clips, pictures = [], []
+            for kind, each in (("events", listed[0]), ("moments", ranked[0])):
+                clips.append(client.get(f"/api/v1/{kind}/{each['id']}/clip").text)
+                peak = "heat" if kind == "events" else "picture"
+                pictures.append(client.get(f"/api/v1/{kind}/{each['id']}/{peak}").text)
+                assert each["clip"] == (not each["missing"])
+            return clips, pictures, {listed[0]["missing"], ranked[0]["missing"]}
+
+        page.evidence = page.moments_folder = folders[0]
+        assert of("lab: door") == (["of the first"] * 2, ["of the first"] * 2, {""})
+        _, pictures, missing = of("lab 2: door")
+        assert not any("of the" in each for each in pictures), "those of the first are not taken for its own"
+        for each in missing:
+            assert "of the monitor lab, which this page does not have: name it with --" in each
+        page.further_evidence = page.further_moments = [folders[1]]
+        assert of("lab 2: door") == (["of the second"] * 2, ["of the second"] * 2, {""})
+
+
+def test_names_of_cameras_are_those_of_the_page() -> None:
     names = MonitorNames(2)
-    alert = an_alert(camera="door", evidence=("door/2026-03-02/101112.345-1.mp4",))
+    alert = an_alert(camera="door")
     first, second = names.renamed(0, alert), names.renamed(1, alert)
     assert (first.camera, second.camera) == ("lab: door", "lab 2: door")
-    assert (first.evidence, second.evidence) == (alert.evidence, ())  # type: ignore[union-attr]
-    moment = names.renamed(1, a_moment(1, [(1, 1.0)], files=("x",)))
-    assert isinstance(moment, MomentMessage)
-    assert moment.files == ()
     assert MonitorNames().renamed(0, alert) is alert
     assert names.renamed(0, a_health("yard", CameraState.ONLINE)).camera == "lab: yard"
     assert names.origin("nobody") == (0, "nobody")
@@ -195,6 +237,8 @@ def test_a_name_means_the_same_camera_whichever_monitor_is_heard_first() -> None
     [
         (["--endpoint", "tcp://a:1", "--endpoint", "tcp://b:1", "--scores-endpoint", "tcp://a:2"], "one --scores-end"),
         (["--endpoint", "tcp://a:1", "--endpoint", "tcp://b:1", "--history-endpoint", "tcp://a:2"], "leave out --hist"),
+        (["--evidence", "a", "--evidence", "b"], "give --evidence at most once for each --endpoint"),
+        (["--endpoint", "tcp://a:1", *["--moments", ""] * 2], "give --moments at most once for each --endpoint"),
         (["--endpoint", "nothing"], "is not an address for alerts"),
     ],
 )
