@@ -160,11 +160,11 @@ def test_cameras_whose_names_look_alike_do_not_replace_each_other(
     names = ["front.door", "front-dot-door"]
     former = "homeassistant/device/truesight_front-dot-door/config"
     observer.publish(former, "an announcement of a version before", retain=True)
-    announced = lambda: {  # noqa: E731
-        json.loads(payload)["device"]["name"]
-        for topic, payload in observer.last.items()
-        if topic.endswith("/config") and payload.startswith(b"{")
-    }
+
+    def announced() -> set[str]:
+        configs = [payload for topic, payload in observer.last.items() if topic.endswith("/config")]
+        return {json.loads(payload)["device"]["name"] for payload in configs if payload.startswith(b"{")}
+
     with Running(tmp_path, broker.port) as run:
         run.cameras = [report_of("front-dot-door")]
         run.until(lambda: observer.last[former] == b"", "what its former id announced is removed")
