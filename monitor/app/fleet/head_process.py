@@ -137,11 +137,11 @@ def run_head(
     children = [_Child(part) for part in parts]
     told = False
     try:
-        for child in children:
-            child.start()
         while not stop.wait(_LOOK_S):
             for child in children:
                 child.look()
+                if child.addresses is None:  # the next one waits, so that an address in use is said once
+                    break
             if not told and all(child.addresses is not None for child in children):
                 told = True
                 ready({child.settings.part: child.addresses or {} for child in children})
