@@ -21,6 +21,7 @@ from monitor.client import AlertSubscriber, Received
 from monitor.machines.fleet_asking import FleetAsker
 from monitor.machines.fleet_coordinator import FleetStatus
 from monitor.machines.fleet_token import read_token
+from monitor.testing.captured import eventually
 from tests.helpers.commands import Finished, monitor
 from tests.helpers.isolated import alive
 from tests.monitor.machines.test_fleet_node import SETTINGS, video
@@ -164,3 +165,20 @@ def test_wrong_input_gets_one_sentence(tmp_path: Path, arguments: tuple[str, ...
     done = monitor("fleet", *given, "--state", tmp_path / "state")
     assert (done.returncode, done.stderr.count("error:")) == (code, 1)
     assert says in done.stderr
+
+
+def test_a_head_reads_its_cameras_again_keeps_its_address_and_its_parts_end_when_it_is_killed(tmp_path: Path) -> None:
+    fleet, config = Fleet(tmp_path / "state"), tmp_path / "fleet.toml"
+    config.write_text('[cameras.door]\nsource = "rtsp://door.example/1"\n')
+    with started(*fleet.head(config)) as head:
+        lines_of(head, 4)
+        parts = children_of(head.pid)
+        second = monitor("fleet", *fleet.head(config), "--state", tmp_path / "other")
+        assert (second.returncode, second.stderr.count("error:")) == (1, 1)
+        assert "stop the program that uses it" in second.stderr
+        config.write_text('[cameras.yard]\nsource = "rtsp://yard.example/1"\n')
+        head.send_signal(signal.SIGHUP)
+        fleet.wait_for(lambda found: [camera.name for camera in found.cameras] == ["yard"])
+        assert all(map(alive, parts))
+        head.kill()
+        assert eventually(lambda: not any(map(alive, parts)))
