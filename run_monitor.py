@@ -9,7 +9,7 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # ruff: noqa: E402 - see above
-from monitor.text.streams import flush_streams, prepare_streams, takes_output, write_patiently
+from monitor.text.streams import flush_streams, prepare_streams, write_patiently
 
 # Before anything is opened: see there.
 prepare_streams()
@@ -20,7 +20,6 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -39,10 +38,10 @@ from monitor.app.models_in_use import ModelsInUse
 from monitor.app.own_model import Relearning
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
+from monitor.app.signal_handling import note_hang_ups, obey_signals
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.live.fleet import Camera
 from monitor.reading import is_same_file
-from monitor.sinks.dashboard.pressed_keys import restore_terminals
 from monitor.sources.source import Source
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.unreadable import UnreadableSource
@@ -112,7 +111,8 @@ def parse_time(text: str | None, flag: str) -> float | None:
 
 @app.command(
     epilog=f"`{Path(sys.argv[0]).name} doctor --help`: check cameras, models, ports and disk; says what to fix. "
-    f"`{Path(sys.argv[0]).name} discover --help`: find cameras in this network."
+    f"`{Path(sys.argv[0]).name} discover --help`: find cameras in this network. "
+    f"`{Path(sys.argv[0]).name} fleet --help`: several machines as one monitor."
 )
 def main(
     sources: Annotated[
@@ -320,53 +320,6 @@ def leave(code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-_hung_up = threading.Event()
-"""Set by a SIGHUP that came before the run began."""
-
-
-def note_hang_ups() -> None:
-    """Until the run begins, a SIGHUP is only noted: a service manager may ask for a reload at any time."""
-    _hung_up.clear()
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda _number, _frame: _hung_up.set())
-
-
-def obey_signals(stop: threading.Event, reload: threading.Event | None) -> None:
-    """Install the signal handlers.
-
-    The first Ctrl-C (or SIGTERM) sets ``stop``. The second kills the process at once. SIGHUP sets ``reload``. After the
-    terminal was closed, and in the demo, which has nothing to reload, it sets ``stop``. A monitor that was started by
-    ``nohup`` continues.
-    """
-    detached = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    terminal = next((fd for fd in (0, 1, 2) if os.isatty(fd)), None)
-
-    def on_stop(number: int, _: FrameType | None) -> None:
-        if stop.is_set():
-            restore_terminals()
-            if sys.stdout.isatty() and takes_output(sys.stdout):  # a stopped terminal must not keep it from ending
-                os.write(1, b"\x1b[?1049l\x1b[?25h")  # leave the alternate screen, show the cursor
-            os._exit(128 + number)
-        stop.set()
-
-    signal.signal(signal.SIGINT, on_stop)
-    signal.signal(signal.SIGTERM, on_stop)
-
-    def on_hang_up(_number: int, _frame: FrameType | None) -> None:
-        try:
-            if terminal is not None:
-                os.tcgetpgrp(terminal)
-        except OSError:  # the terminal was closed
-            if not detached:
-                stop.set()
-            return
-        (reload or stop).set()
-
-    signal.signal(signal.SIGHUP, on_hang_up)
-    if _hung_up.is_set():
-        on_hang_up(signal.SIGHUP, None)
-
-
 def start() -> NoReturn:
     """Run the command line of this process and exit: the installed command ``true-sight``, and this script."""
     if sys.argv[1:2] == ["doctor"]:  # to watch a source with that name, write ./doctor
@@ -381,8 +334,12 @@ def start() -> NoReturn:
         from monitor.app.forget_command import app as forget
 
         run_app(forget, sys.argv[2:], f"{Path(sys.argv[0]).name} forget")
+    if sys.argv[1:2] == ["fleet"]:
+        from monitor.app.fleet.fleet_command import app as fleet
+
+        run_app(fleet, sys.argv[2:], f"{Path(sys.argv[0]).name} fleet")
     for before, word in zip(sys.argv[1:], sys.argv[2:], strict=False):
-        if word in ("doctor", "discover", "forget") and not before.startswith("-") and not Path(word).exists():
+        if word in ("doctor", "discover", "forget", "fleet") and not before.startswith("-") and not Path(word).exists():
             program = Path(sys.argv[0]).name
             complain(f"error: {word} is a command: write it first, as in `{program} {word} ...`, then the options")
             sys.exit(2)

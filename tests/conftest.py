@@ -70,6 +70,7 @@ REAL_TIME = (
     "monitor/web",
     "benchmarks/test_outbox_kills.py",
     "monitor/learning",
+    "monitor/machines/test_fleet_asking.py",
     "monitor/machines/test_fleet_network.py",
     "monitor/machines/test_fleet_node.py",
     "monitor/machines/test_gateway_server.py",

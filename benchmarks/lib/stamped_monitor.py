@@ -21,11 +21,11 @@ from benchmarks.lib.stamp import read
 from monitor.app.config_file import load_config
 from monitor.app.planning import find_sources, plan_cameras
 from monitor.app.session import RunOptions, Session
+from monitor.app.signal_handling import obey_signals
 from monitor.errors import MonitorError
 from monitor.sources.source import Position, Reader, Source
 from monitor.text.logs import log_to_stderr
 from monitor.types import Image
-from run_monitor import obey_signals
 
 
 @dataclass

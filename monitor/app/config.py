@@ -15,6 +15,7 @@ A config file lists only the settings that differ from their defaults:
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -379,6 +380,16 @@ def _completed(camera: Any, common: dict[str, Any]) -> Any:
         if isinstance(common.get(group), dict) and isinstance(camera.get(group), dict)
     }
     return {**camera, **groups}
+
+
+def whole_table(camera: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a camera in a config file, with the common settings of the file that hold for it.
+
+    Both as they stand in the file, checked.
+    """
+    values = {key: common[key] for key in ("model", *_VALUES) if key in common}
+    groups = {key: {**common.get(key, {}), **camera.get(key, {})} for key in _GROUPS if key in common or key in camera}
+    return {**values, **camera, **groups}
 
 
 def json_schema() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from copy import deepcopy
 from itertools import chain
 from pathlib import Path
@@ -25,11 +26,17 @@ _MOST_MISTAKES = 30
 """Mistakes that are named. A file that is no config at all may have thousands."""
 
 
-def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> MonitorConfig:
+def load_config(
+    path: Path | None,
+    overrides: dict[str, Any] | None = None,
+    look: Callable[[dict[str, Any]], None] | None = None,
+) -> MonitorConfig:
     """Read a TOML file (None: all defaults) and apply ``overrides`` (dotted key -> value) to it.
 
     References to secrets in the file are replaced, see ``monitor.app.config_secrets``. The overrides are taken as they
     are: a shell has replaced what it replaces.
+
+    look: gets the content of the file with its secrets, before it is checked; it may take settings out
 
     Raises ConfigError with one line per mistake. A line names the flag that gave the value, or the file if no flag did.
     For an unknown key it names the most similar known key.
@@ -48,6 +55,8 @@ def load_config(path: Path | None, overrides: dict[str, Any] | None = None) -> M
             filled = fill_in(content, skipped=(overrides or {}).keys())
         except SecretsError as error:
             unfilled, filled = error, error.filled
+    if look is not None:
+        look(content)
     for key, value in (overrides or {}).items():
         _set(content, key, value)
     try:

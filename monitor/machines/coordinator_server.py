@@ -9,8 +9,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from monitor.machines.fleet_coordinator import Coordinator
-from monitor.machines.fleet_messages import Fence, Fenced, PassedOn, Renewal, decoded, encoded
+from pydantic import TypeAdapter
+
+from monitor.errors import MonitorError, RunError, UsageError
+from monitor.machines.fleet_coordinator import Coordinator, FleetStatus
+from monitor.machines.fleet_messages import (
+    PROTOCOL,
+    Answered,
+    Asked,
+    Fence,
+    Fenced,
+    PassedOn,
+    Renewal,
+    decoded,
+    encoded,
+)
 from monitor.machines.fleet_socket import ClientSocket, ServerSocket
 from monitor.machines.fleet_state import StateFile
 from monitor.machines.gateway_server import FENCE, FENCED, GRANTED, PASS_ON, RENEWAL
@@ -19,6 +32,9 @@ from monitor.machines.leases import boot_clock
 log = logging.getLogger("monitor")
 
 STEP_EVERY_S = 0.5
+ASK, ANSWER = b"a", b"w"
+STATUS = TypeAdapter(FleetStatus)
+"""Writes and reads the status of a fleet as JSON."""
 _ASKED_KEPT = 20
 
 
@@ -87,6 +103,10 @@ class CoordinatorServer:
             self._gateway.send(PASS_ON, encoded(PassedOn(node=name, reply=reply)))
 
     def _from_node(self, peer: bytes, kind: bytes, parts: list[bytes]) -> None:
+        if kind == ASK:
+            asked = decoded(Asked, parts[0])
+            self.socket.send(peer, ANSWER, encoded(self._answer(asked)))
+            return
         if kind != RENEWAL:
             raise ValueError("unknown kind")
         renewal = decoded(Renewal, parts[0])
@@ -94,6 +114,38 @@ class CoordinatorServer:
         if not reply.error:
             self._peers[renewal.node] = peer
         self.socket.send(peer, GRANTED, encoded(reply))
+
+    def _answer(self, asked: Asked) -> Answered:
+        """Do what a person asks for."""
+        try:
+            return Answered(number=asked.number, status=self._ask(asked))
+        except MonitorError as error:
+            return Answered(number=asked.number, error=str(error), code=error.exit_code)
+
+    def _ask(self, asked: Asked) -> str:
+        """The status if it was asked for, else "". Raises MonitorError."""
+        now = self._clock()
+        if asked.protocol != PROTOCOL:
+            raise UsageError(
+                f"this command speaks version {asked.protocol} of the fleet's protocol, and this fleet {PROTOCOL}: "
+                "install the same version of True Sight on all machines"
+            )
+        try:
+            match asked.what:
+                case "status":
+                    return STATUS.dump_json(self.coordinator.status(now, time.time())).decode()
+                case "move":
+                    self.coordinator.move(asked.camera or "", asked.node or "", now)
+                case "drain":
+                    self.coordinator.drain(asked.node or "", now, asked.heir)
+                case "undrain":
+                    self.coordinator.undrain(asked.node or "", now)
+        except OSError as error:
+            raise RunError(
+                f"the state of the fleet cannot be stored ({error.strerror or error}), so nothing was changed: free "
+                "space on the disk of the head, or bring the disk back"
+            ) from error
+        return ""
 
     def _from_gateway(self, kind: bytes, parts: list[bytes]) -> None:
         if kind != FENCED:

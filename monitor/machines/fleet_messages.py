@@ -162,6 +162,33 @@ class Taken(WireModel):
     again: bool = False
 
 
+class Asked(WireModel):
+    """A person asks the coordinator.
+
+    what    ``move``: of ``camera`` to ``node``; ``drain`` of ``node``, to ``heir`` if one is named
+    """
+
+    protocol: PositiveInt = PROTOCOL
+    number: PositiveInt
+    what: Literal["status", "move", "drain", "undrain"]
+    camera: Camera | None = None
+    node: Name | None = None
+    heir: Name | None = None
+
+
+class Answered(WireModel):
+    """The answer to an Asked.
+
+    error   one sentence if it was refused, else ""; code: the exit code that belongs to it
+    status  a FleetStatus as JSON, if it was asked for
+    """
+
+    number: PositiveInt
+    error: str = ""
+    code: NonNegativeInt = 0
+    status: str = ""
+
+
 def encoded(message: WireModel) -> bytes:
     """The message as JSON."""
     return message.model_dump_json().encode()

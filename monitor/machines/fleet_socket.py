@@ -133,12 +133,13 @@ class ServerSocket:
 class ClientSocket:
     """A context manager. Only one thread may use it. It connects again by itself.
 
-    name   of the peer at the other end, for the log
+    name       of the peer at the other end, for the log
+    complains  False: the caller says it if the token is refused
     """
 
-    def __init__(self, endpoint: str, token: str | None, name: str) -> None:
+    def __init__(self, endpoint: str, token: str | None, name: str, *, complains: bool = True) -> None:
         check_endpoint(endpoint)
-        self.endpoint, self._token, self._name = endpoint, token, name
+        self.endpoint, self._token, self._name, self._complains = endpoint, token, name, complains
         self.refused = 0
         """How often the other end has refused the token."""
         self.dropped = 0
@@ -196,7 +197,7 @@ class ClientSocket:
             refused += 1
         self.refused += refused
         now = time.monotonic()
-        if refused and now - self._complained_at >= COMPLAIN_EVERY_S:
+        if refused and self._complains and now - self._complained_at >= COMPLAIN_EVERY_S:
             self._complained_at = now
             log.error(
                 "%s at %s refuses this machine, because its token is another one: copy the token from the machine of "

@@ -30,6 +30,7 @@ class GatewayServer:
     folder    for the journal and the ledger; it belongs to this gateway alone
     endpoint  where nodes and the coordinator connect
     token     of the fleet; None: none is needed, only on this machine
+    journal   makes the journal at a path
     open      makes the publisher for clients, with this journal; it must be made with ``carries``
 
     On entry, raises RunError if another gateway uses the folder, BindError if an address is in use, and ConfigError.
@@ -43,8 +44,10 @@ class GatewayServer:
         token: str | None,
         open_publisher: Callable[[Journal], Publisher],
         clock: Callable[[], float] = boot_clock,
+        make_journal: Callable[[Path], Journal] = Journal,
     ) -> None:
         self._name, self._folder, self._open, self._clock = name, folder, open_publisher, clock
+        self._make_journal = make_journal
         self.socket = ServerSocket(endpoint, token)
         self.malformed = 0
         """Messages that were none of the fleet's."""
@@ -54,7 +57,7 @@ class GatewayServer:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             try:
-                journal = stack.enter_context(Journal(self._folder / "journal.sqlite3"))
+                journal = stack.enter_context(self._make_journal(self._folder / "journal.sqlite3"))
             except RunError as error:
                 raise RunError(
                     f"the gateway {self._name!r} runs already with {self._folder}: stop it, or give this one another "

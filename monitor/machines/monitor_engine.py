@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from monitor.alerts.messages import AlertMessage, HealthMessage, Stored, encode
 from monitor.client import AlertSubscriber, Received
@@ -202,4 +203,16 @@ class MonitorEngine:
 
 def _table(camera: str, order: Order) -> str:
     """The table of a camera in the config file."""
-    return toml_text({"cameras": {camera: {**json.loads(order.settings), "source": order.source}}})
+    return toml_text({"cameras": {camera: _literal({**json.loads(order.settings), "source": order.source})}})
+
+
+def _literal(value: Any) -> Any:
+    """The value without references to secrets of this machine: the head has put in its own."""
+    match value:
+        case dict():
+            return {key: _literal(inner) for key, inner in value.items()}
+        case list():
+            return [_literal(inner) for inner in value]
+        case str():
+            return value.replace("${", "$${")
+    return value

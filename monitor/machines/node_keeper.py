@@ -89,6 +89,11 @@ class NodeKeeper:
         """Camera -> epoch, of all that are held."""
         return {camera: held.order.epoch for camera, held in self._held.items()}
 
+    @property
+    def leaving(self) -> bool:
+        """Whether there are cameras that the node has let go, and the coordinator does not know it yet."""
+        return any(not gone.known for gone in self._released.values())
+
     def lease_of(self, camera: str, captured_at: float) -> tuple[int, float] | None:
         """The epoch, and the age of the lease when a frame was captured; None if the node may not alert for it."""
         held = self._held.get(camera)
@@ -166,7 +171,8 @@ class NodeKeeper:
                 self._due_at = now  # the coordinator waits for it
 
     def close(self, now: float) -> None:
-        """Let all cameras go, at the end."""
+        """Let all cameras go, at the end. A node without capacity does not get them back."""
+        self.capacity_fps = 0.0
         for camera in list(self._held):
             self._let_go(camera, now)
 

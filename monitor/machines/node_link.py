@@ -53,7 +53,8 @@ class NodeLink:
         self.gateway = ClientSocket(gateway, token, "the gateway")
         self.coordinator = ClientSocket(coordinator, token, "the coordinator")
         self.keeper = NodeKeeper(name, self._boot, engine, capacity_fps=capacity_fps, labels=labels, version=version)
-        self._error = ""
+        self.error = ""
+        """Why a voter does not take this node, the last sentence; "" if no voter has refused it."""
         self.unleased = 0
         """Messages that were not told, because the node had no lease of their camera."""
 
@@ -98,9 +99,14 @@ class NodeLink:
         self.sender.tick(now)
 
     def close_cameras(self) -> None:
-        """Let all cameras go, and tell it, at the end."""
+        """Let all cameras go, and tell it, at the end. ``closed`` says whether all is told; until then, ``pump``."""
         self.keeper.close(self._clock())
         self.pump(0.0)
+
+    @property
+    def closed(self) -> bool:
+        """After ``close_cameras``: whether the gateway has all messages, and the coordinator knows of the end."""
+        return self.sender.done and not self.keeper.leaving
 
     def _take(self, kind: bytes, parts: list[bytes]) -> None:
         now = self._clock()
@@ -108,9 +114,9 @@ class NodeLink:
             self.sender.taken(decoded(Taken, parts[0]), now)
         elif kind == GRANTED:
             reply = decoded(Granted, parts[0])
-            if reply.error and reply.error != self._error:
+            if reply.error and reply.error != self.error:
                 log.error("%s", reply.error)
-            self._error = reply.error
+            self.error = reply.error or self.error
             self.keeper.granted(reply, now)
         else:
             raise ValueError("unknown kind")

@@ -71,7 +71,7 @@ def why_not(demand: Demand, host: Host) -> str:
         return f"it is pinned to {demand.pin}"
     for label, value in demand.needs.items():
         if host.labels.get(label) != value:
-            return f"none has the label {label}={value}"
+            return f"none has the label {label}={value}" if value else f"none has the label {label}"
     if host.name in demand.avoid:
         return f"{host.name} could not open it"
     return ""

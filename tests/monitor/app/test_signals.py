@@ -28,7 +28,7 @@ def handlers() -> Iterator[None]:
 
 def hung_up(reload: threading.Event | None) -> tuple[bool, bool]:
     """Send SIGHUP. Returns whether it asked for a stop, and whether for a reload."""
-    from run_monitor import note_hang_ups, obey_signals
+    from monitor.app.signal_handling import note_hang_ups, obey_signals
 
     note_hang_ups()
     stop = threading.Event()
@@ -43,7 +43,7 @@ def test_sighup_reloads_a_run_and_stops_one_that_cannot_reload() -> None:
 
 
 def test_sighup_while_the_run_is_prepared_is_obeyed_when_it_begins() -> None:
-    from run_monitor import note_hang_ups, obey_signals
+    from monitor.app.signal_handling import note_hang_ups, obey_signals
 
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     note_hang_ups()

@@ -1,0 +1,362 @@
+"""The commands ``run_monitor.py fleet``: head, node, status, move, drain, undrain."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from monitor.app import flags
+from monitor.app.config import MonitorConfig
+from monitor.app.config_file import load_config
+from monitor.app.fleet.fleet_addresses import HeadAddress, parsed_address
+from monitor.app.fleet.fleet_cameras import checked_name, parsed_labels, read_fleet
+from monitor.app.fleet.fleet_words import status_json, status_lines
+from monitor.app.fleet.head_process import run_head
+from monitor.app.fleet.node_process import check_head, run_node
+from monitor.app.fleet.said_error import SaidError
+from monitor.app.signal_handling import note_hang_ups, obey_signals
+from monitor.errors import ConfigError, MonitorError, UsageError
+from monitor.machines.fleet_asking import FleetAsker
+from monitor.machines.fleet_node import FleetNode
+from monitor.machines.fleet_state import Wish
+from monitor.machines.fleet_token import make_token, read_token
+from monitor.machines.head_parts import CoordinatorPart, GatewayPart, read_cameras, write_cameras
+from monitor.reading import MB, read_file
+from monitor.settings import given_path
+from monitor.state_folder import state_folder
+from monitor.text.command_line import say_error
+from monitor.text.commands import monitor_command
+from monitor.text.logs import log_to_stderr
+from monitor.text.outside import safe, safe_lines
+from monitor.text.streams import flush_streams
+from monitor.text.wording import counted
+
+log = logging.getLogger("monitor")
+
+FPS_PER_CORE = 50.0
+"""Frames per second that a node takes per core, unless it is told. docs/performance.md: 10 to 16 cameras with 10 frames
+per second on two cores, as the host of the machine lets it."""
+
+app = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # Rich tables would cut addresses and option names at 80 columns
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=True,
+    help="Several machines as one monitor: one head, and nodes that watch its cameras.",
+)
+
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        parser=given_path,
+        metavar="FILE",
+        help="Token of the fleet. Default: fleet/token in the state folder, as the head makes it.",
+    ),
+]
+State = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep all state in this folder. Default: the user's state folder."),
+]
+HeadAt = Annotated[
+    str, typer.Option("--head", metavar="HOST[:PORT]", help="The head of the fleet. Default: on this machine.")
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Print more log lines.")]
+Node = Annotated[str, typer.Argument(metavar="NODE", help="Name of a node.", show_default=False)]
+
+
+@app.command()
+def head(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="FILE",
+            help="TOML file with the cameras of the fleet; SIGHUP reads it again. Without it: the cameras of the last "
+            "run.",
+        ),
+    ] = None,
+    state: State = None,
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST[:PORT]", help="Where nodes join, at PORT and the next one. Default: only this machine, 5580."
+        ),
+    ] = "127.0.0.1",
+    token_file: TokenFile = None,
+    alerts: flags.Alerts = None,
+    scores: flags.Scores = None,
+    history: flags.History = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run the head: the gateway, to which clients connect, and the coordinator, which gives cameras to nodes.
+
+    Exit codes: 0 it was told to end, 1 it could not run, 2 wrong usage.
+    """
+    note_hang_ups()
+    log_to_stderr(verbose=verbose)
+    given = {"state": state, "publish.alerts": alerts, "publish.scores": scores, "publish.history": history}
+    overrides = {key: value for key, value in given.items() if value is not None}
+    with _errors():
+        address = parsed_address(listen, "--listen")
+        settings, wishes = _cameras(config, overrides)
+        folder = _fleet_folder(settings.state)
+        cameras = folder / "cameras.json"
+        if wishes is None and (wishes := read_cameras(cameras)) is None:
+            raise UsageError(f"no cameras are known in {folder}: name them in a file and give it with --config")
+        token = token_file or folder / "token"
+        make_token(token)
+        _store(cameras, wishes)
+        name = checked_name(settings.node, "a fleet") if "node" in settings.model_fields_set else "fleet"
+        gateway = _gateway(name, folder, address, token, settings, verbose=verbose)
+        coordinator = CoordinatorPart(
+            fleet=name,
+            folder=folder / "coordinator",
+            endpoint=address.coordinator,
+            gateway=address.from_here.gateway,
+            token=token,
+            cameras=cameras,
+            verbose=verbose,
+        )
+        stop, reload = threading.Event(), threading.Event()
+        obey_signals(stop, reload)
+
+        def ready(bound: Mapping[str, Mapping[str, str]]) -> None:
+            join = f"fleet node --head {address.to_join} --name NAME --token-file {shlex.quote(str(token))}"
+            lines = [
+                f"clients connect to {bound['gateway']['alerts']}",
+                f"nodes join with `{monitor_command(join)}`",
+                f"the token is in {token}",
+                f"{counted(len(wishes), 'camera')} to watch",
+            ]
+            typer.echo(safe_lines("\n".join(lines)))
+
+        def reread() -> None:
+            _reread(config, overrides, cameras)
+
+        run_head([gateway, coordinator], stop, reload, ready, reread)
+
+
+def _cameras(config: Path | None, overrides: dict[str, Any]) -> tuple[MonitorConfig, dict[str, Wish] | None]:
+    """The settings of the head and its cameras; None: those of the last run."""
+    if config is None:
+        return load_config(None, overrides), None
+    settings, wishes, unused = read_fleet(config, overrides)
+    if unused:
+        log.warning(
+            "%s: %s have no effect at the head of a fleet: give them to nodes with `fleet node --config`",
+            config,
+            ", ".join(unused),
+        )
+    return settings, wishes
+
+
+def _reread(config: Path | None, overrides: dict[str, Any], cameras: Path) -> None:
+    """Read the config again. If it cannot be used, all stays as it is."""
+    if config is None:
+        log.warning("nothing is read again, because there is no config file: start the head with --config")
+        return
+    try:
+        _, wishes, _ = read_fleet(config, overrides)
+        _store(cameras, wishes)
+    except MonitorError as error:
+        log.error("the cameras stay as they are: %s", error)  # noqa: TRY400 - the sentence says all
+        return
+    log.warning("%s was read again: %s", config, counted(len(wishes), "camera"))
+
+
+def _store(cameras: Path, wishes: Mapping[str, Wish]) -> None:
+    try:
+        write_cameras(cameras, wishes)
+    except OSError as error:
+        raise ConfigError(
+            f"{cameras} cannot be written ({error.strerror or error}): free space, or choose a folder with --state"
+        ) from error
+
+
+def _gateway(
+    name: str, folder: Path, address: HeadAddress, token: Path, settings: MonitorConfig, *, verbose: bool
+) -> GatewayPart:
+    publish, journal = settings.publish, settings.journal
+    return GatewayPart(
+        fleet=name,
+        folder=folder / "gateway",
+        endpoint=address.gateway,
+        token=token,
+        alerts=publish.alerts,
+        scores=publish.scores,
+        history=publish.history,
+        insecure=publish.insecure,
+        key_folder=publish.keys,
+        days=journal.days,
+        max_mb=journal.max_mb,
+        fsync=journal.fsync,
+        verbose=verbose,
+    )
+
+
+@app.command()
+def node(
+    head_at: Annotated[
+        str, typer.Option("--head", metavar="HOST[:PORT]", help="The head of the fleet.", show_default=False)
+    ],
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Name of this node; no other one has it.", show_default=False)
+    ],
+    token_file: TokenFile = None,
+    labels: Annotated[
+        str, typer.Option(metavar="A,B", help="What cameras may ask for: gpu, or site=south.", show_default=False)
+    ] = "",
+    capacity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="FPS",
+            min=0.01,
+            max=1e6,
+            help=f"Frames per second that it can analyse. Default: {FPS_PER_CORE:g} per core.",
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="FILE",
+            help="TOML file with settings for all cameras on this node, such as device and capture; without cameras.",
+        ),
+    ] = None,
+    state: State = None,
+    verbose: Verbose = False,
+) -> None:
+    """Run a node: it watches the cameras that the head gives it, and sends their alerts there.
+
+    Exit codes: 0 it was told to end, 1 it could not run or its name was taken over, 2 wrong usage.
+    """
+    note_hang_ups()
+    log_to_stderr(verbose=verbose)
+    try:
+        with _errors():
+            address = parsed_address(head_at, "--head")
+            checked_name(name, "a node")
+            has = parsed_labels(filter(None, labels.split(",")))
+            settings = _settings_of_node(config)
+            folder = _fleet_folder(state) / "nodes" / name
+            token = read_token(token_file or _fleet_folder(state) / "token")
+            stop = threading.Event()
+            obey_signals(stop, None)
+            check_head(address.coordinator, token)
+            fps = FPS_PER_CORE * len(os.sched_getaffinity(0)) if capacity is None else capacity
+            ends = address.gateway, address.coordinator
+            fleet_node = FleetNode(name, folder, settings, *ends, token, capacity_fps=fps, labels=has)
+            said = safe(f"node {name} runs; its engine logs to {folder / 'engine/engine.log'}")
+            run_node(fleet_node, stop, lambda: typer.echo(said))
+    except typer.Exit as end:
+        _leave(end.exit_code)
+    _leave(0)
+
+
+def _settings_of_node(config: Path | None) -> str:
+    """The text of a config file without cameras. Raises ConfigError."""
+    if config is None:
+        return ""
+    if load_config(config).cameras:
+        raise ConfigError(f"{config} names cameras, and a node gets its cameras from the head: remove them")
+    try:
+        return read_file(config, MB).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read the config file {config}: check the path") from error
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    head_at: HeadAt = "127.0.0.1",
+    token_file: TokenFile = None,
+    state: State = None,
+) -> None:
+    """Show nodes, cameras, and which node watches which camera.
+
+    Exit codes: 0 shown, 1 the head is away or refuses the token, 2 wrong usage.
+    """
+    with _asking(head_at, token_file, state) as asker:
+        found = asker.status()
+    typer.echo(status_json(found) if as_json else safe_lines("\n".join(status_lines(found))))
+
+
+@app.command()
+def move(
+    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="Name of a camera.", show_default=False)],
+    node: Node,
+    head_at: HeadAt = "127.0.0.1",
+    token_file: TokenFile = None,
+    state: State = None,
+) -> None:
+    """Move a camera to a node. It is watched all the time; `fleet status` shows when it is there."""
+    with _asking(head_at, token_file, state) as asker:
+        asker.move(camera, node)
+    typer.echo(safe(f"{camera} moves to {node}"))
+
+
+@app.command()
+def drain(
+    node: Node,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="NODE", help="The node that takes all its cameras. Default: any.")
+    ] = None,
+    head_at: HeadAt = "127.0.0.1",
+    token_file: TokenFile = None,
+    state: State = None,
+) -> None:
+    """Move all cameras of a node away, and give it no others until `fleet undrain`."""
+    with _asking(head_at, token_file, state) as asker:
+        asker.drain(node, to)
+    typer.echo(safe(f"the cameras of {node} move away: `fleet status` shows when it has none"))
+
+
+@app.command()
+def undrain(node: Node, head_at: HeadAt = "127.0.0.1", token_file: TokenFile = None, state: State = None) -> None:
+    """Let a node take cameras again."""
+    with _asking(head_at, token_file, state) as asker:
+        asker.undrain(node)
+    typer.echo(safe(f"{node} takes cameras again"))
+
+
+@contextmanager
+def _asking(head_at: str, token_file: Path | None, state: Path | None) -> Iterator[FleetAsker]:
+    with _errors():
+        address = parsed_address(head_at, "--head")
+        token = read_token(token_file or _fleet_folder(state) / "token")
+        with FleetAsker(address.coordinator, token) as asker:
+            yield asker
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """An error becomes its sentence and its exit code."""
+    try:
+        yield
+    except SaidError as error:
+        raise typer.Exit(error.code) from None
+    except MonitorError as error:
+        say_error(error)
+        raise typer.Exit(error.exit_code) from None
+
+
+def _fleet_folder(state: Path | None) -> Path:
+    """Where a fleet keeps what it needs, as a whole path."""
+    return Path(os.path.abspath(state_folder(state).folder / "fleet"))  # noqa: PTH100 - a link of the user's stays one
+
+
+def _leave(code: int) -> NoReturn:
+    """Exit. At once if a thread of the engine still waits for messages, because nothing can interrupt that."""
+    flush_streams()
+    if any(thread.daemon for thread in threading.enumerate()):
+        os._exit(code)
+    raise typer.Exit(code)
