@@ -93,14 +93,15 @@ class Journal:
             try:
                 self._file = self._open(now_position())
             except sqlite3.DatabaseError as error:
-                if not _is_damage(error):
+                # A statement of ours that fails has met another name of a column: its schema is damaged.
+                if not (_is_damage(error) or _code(error) == sqlite3.SQLITE_ERROR):
                     raise
                 self._set_aside(error)
                 self._file = self._open(now_position())
         except OSError as error:
             raise ConfigError(self._unusable(error.strerror or str(error))) from error
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            if _code(error) == sqlite3.SQLITE_BUSY:
                 raise RunError(
                     f"the journal {self.path} is in use by another monitor: stop that monitor, "
                     "give this one its own path ([journal] path) or state folder (--state), "
@@ -327,4 +328,9 @@ class Journal:
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    return _code(error) in _DAMAGED
+
+
+def _code(error: sqlite3.Error) -> int:
+    """The primary result code of SQLite; 0 if the error has none."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from monitor.alerts import journal_file
@@ -202,6 +202,7 @@ def test_a_damaged_first_page_is_set_aside(
 
 @settings(deadline=None, max_examples=30)  # it waits for the disk
 @given(st.integers(0, 4095), st.binary(min_size=1, max_size=200))
+@example(3517, b"\t")  # the name of a column is split
 def test_whatever_stands_in_the_first_page_the_monitor_starts(made: bytes, at: int, noise: bytes) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "j"
