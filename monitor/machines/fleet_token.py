@@ -47,10 +47,10 @@ def read_token(path: Path) -> str:
         token = read_file(path, 10_000).decode().strip()
     except OSError as error:
         raise ConfigError(
-            f"the token {path} cannot be read ({error.strerror or error}): copy it from the machine of the gateway"
+            f"the token {path} cannot be read ({error.strerror or error}): copy it from the machine of the head"
         ) from error
     except UnicodeDecodeError:
         token = ""
     if not _LEAST <= len(token) <= _MOST or not token.isprintable() or " " in token:
-        raise ConfigError(f"{path} holds no token: copy it from the machine of the gateway")
+        raise ConfigError(f"{path} holds no token: copy it from the machine of the head")
     return token

@@ -201,8 +201,8 @@ def test_a_token_is_made_once_and_is_for_this_user_only(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     for content in (b"", b"short", b"\xff" * 40, b"two words and more than twenty letters"):
         path.write_bytes(content)
-        with pytest.raises(ConfigError, match="holds no token: copy it from the machine of the gateway"):
+        with pytest.raises(ConfigError, match="holds no token: copy it from the machine of the head"):
             read_token(path)
     path.unlink()
-    with pytest.raises(ConfigError, match=r"cannot be read .*: copy it from the machine of the gateway"):
+    with pytest.raises(ConfigError, match=r"cannot be read .*: copy it from the machine of the head"):
         read_token(path)
