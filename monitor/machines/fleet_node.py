@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from monitor import __version__
+from monitor.machines.learned_courier import LearnedCourier
+from monitor.machines.learned_folder import LearnedFolder
 from monitor.machines.leases import boot_clock
 from monitor.machines.monitor_engine import MonitorEngine
 from monitor.machines.node_link import NodeLink
@@ -17,6 +19,7 @@ class FleetNode:
     """A context manager. Only one thread may use it: call ``pump`` often.
 
     settings  text of a config file without cameras: what holds for all of them
+    store     address of the store; None: what cameras learn stays on this node
     Others as in NodeLink. On entry, raises RunError if another node uses the folder, and ConfigError.
     """
 
@@ -31,9 +34,12 @@ class FleetNode:
         *,
         capacity_fps: float,
         labels: Mapping[str, str] | None = None,
+        store: str | None = None,
         clock: Callable[[], float] = boot_clock,
     ) -> None:
-        self.engine = MonitorEngine(folder / "engine", settings, clock)
+        kept = LearnedFolder.of(folder / "engine/state", settings)
+        self.learned = None if store is None else LearnedCourier(name, kept, store, token)
+        self.engine = MonitorEngine(folder / "engine", settings, clock, self.learned)
         self.link = NodeLink(
             name,
             folder,
@@ -50,6 +56,8 @@ class FleetNode:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            if self.learned is not None:
+                stack.enter_context(self.learned)
             stack.callback(self.engine.close)
             stack.enter_context(self.link)
             self._stack = stack.pop_all()

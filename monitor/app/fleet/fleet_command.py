@@ -28,7 +28,7 @@ from monitor.machines.fleet_asking import FleetAsker
 from monitor.machines.fleet_node import FleetNode
 from monitor.machines.fleet_state import Wish
 from monitor.machines.fleet_token import make_token, read_token
-from monitor.machines.head_parts import CoordinatorPart, GatewayPart, read_cameras, write_cameras
+from monitor.machines.head_parts import CoordinatorPart, GatewayPart, StorePart, read_cameras, write_cameras
 from monitor.reading import MB, read_file
 from monitor.settings import given_path
 from monitor.state_folder import state_folder
@@ -88,16 +88,26 @@ def head(
     listen: Annotated[
         str,
         typer.Option(
-            metavar="HOST[:PORT]", help="Where nodes join, at PORT and the next one. Default: only this machine, 5580."
+            metavar="HOST[:PORT]", help="Where nodes join, at PORT and the next two. Default: only this machine, 5580."
         ),
     ] = "127.0.0.1",
     token_file: TokenFile = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="DIR",
+            help="Where to keep what cameras have learned, for the node that watches them next. Default: fleet/store "
+            "in the state folder.",
+        ),
+    ] = None,
     alerts: flags.Alerts = None,
     scores: flags.Scores = None,
     history: flags.History = None,
     verbose: Verbose = False,
 ) -> None:
-    """Run the head: the gateway, to which clients connect, and the coordinator, which gives cameras to nodes.
+    """Run the head: the gateway, to which clients connect, the coordinator, which gives cameras to nodes, and the
+    store of what cameras have learned.
 
     Exit codes: 0 it was told to end, 1 it could not run, 2 wrong usage.
     """
@@ -126,6 +136,7 @@ def head(
             cameras=cameras,
             verbose=verbose,
         )
+        keeps = StorePart(folder=store or folder / "store", endpoint=address.store, token=token, verbose=verbose)
         stop, reload = threading.Event(), threading.Event()
         obey_signals(stop, reload)
 
@@ -142,7 +153,7 @@ def head(
         def reread() -> None:
             _reread(config, overrides, cameras)
 
-        run_head([gateway, coordinator], stop, reload, ready, reread)
+        run_head([gateway, coordinator, keeps], stop, reload, ready, reread)
 
 
 def _cameras(config: Path | None, overrides: dict[str, Any]) -> tuple[MonitorConfig, dict[str, Wish] | None]:
@@ -254,7 +265,9 @@ def node(
             check_head(address.coordinator, token)
             fps = FPS_PER_CORE * len(os.sched_getaffinity(0)) if capacity is None else capacity
             ends = address.gateway, address.coordinator
-            fleet_node = FleetNode(name, folder, settings, *ends, token, capacity_fps=fps, labels=has)
+            fleet_node = FleetNode(
+                name, folder, settings, *ends, token, capacity_fps=fps, labels=has, store=address.store
+            )
             said = safe(f"node {name} runs; its engine logs to {folder / 'engine/engine.log'}")
             run_node(fleet_node, stop, lambda: typer.echo(said))
     except typer.Exit as end:
