@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from monitor import __version__
+from monitor.machines.evidence_desk import EvidenceDesk, evidence_folder
 from monitor.machines.learned_courier import LearnedCourier
 from monitor.machines.learned_folder import LearnedFolder
 from monitor.machines.leases import boot_clock
@@ -19,7 +20,7 @@ class FleetNode:
     """A context manager. Only one thread may use it: call ``pump`` often.
 
     settings  text of a config file without cameras: what holds for all of them
-    store     address of the store; None: what cameras learn stays on this node
+    store     address of the store; None: what cameras learn stays on this node, evidence too
     Others as in NodeLink. On entry, raises RunError if another node uses the folder, and ConfigError.
     """
 
@@ -39,6 +40,7 @@ class FleetNode:
     ) -> None:
         kept = LearnedFolder.of(folder / "engine/state", settings)
         self.learned = None if store is None else LearnedCourier(name, kept, store, token)
+        self._evidence = None if store is None else EvidenceDesk(name, evidence_folder(settings), store, token)
         self.engine = MonitorEngine(folder / "engine", settings, clock, self.learned)
         self.link = NodeLink(
             name,
@@ -56,6 +58,8 @@ class FleetNode:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            if self._evidence is not None:
+                stack.enter_context(self._evidence)
             if self.learned is not None:
                 stack.enter_context(self.learned)
             stack.callback(self.engine.close)

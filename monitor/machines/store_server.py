@@ -1,4 +1,7 @@
-"""The store on the network, in a process of its own: no file of a camera delays a lease or an alert."""
+"""The store on the network, in a process of its own: no file of a camera delays a lease or an alert.
+
+Evidence goes through the same socket, see ``evidence_relay``.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from monitor.errors import MonitorError, RunError, UsageError
+from monitor.machines.evidence_relay import EvidenceRelay
 from monitor.machines.fleet_messages import PROTOCOL, decoded, encoded
 from monitor.machines.fleet_socket import COMPLAIN_EVERY_S, ServerSocket
 from monitor.machines.learned_store import LearnedStore
@@ -30,6 +34,7 @@ class StoreServer:
 
     def __init__(self, folder: Path, endpoint: str, token: str | None) -> None:
         self.store, self.socket = LearnedStore(folder), ServerSocket(endpoint, token)
+        self.relay = EvidenceRelay(self.socket)
         self.malformed = 0
         """Messages that were none of the fleet's."""
         self._complained_at = -COMPLAIN_EVERY_S
@@ -47,6 +52,8 @@ class StoreServer:
         """Answer what has come, waiting at most ``timeout_s`` seconds for it."""
         for peer, kind, parts in self.socket.receive(timeout_s, _AT_A_TIME):
             try:
+                if self.relay.take(peer, kind, parts):
+                    continue
                 asked = decoded(StoreAsked, parts[0] if kind == ASK else b"")
                 piece = parts[1] if len(parts) > 1 else b""
             except (ValueError, IndexError) as error:
