@@ -11,7 +11,7 @@ from monitor.machines.evidence_relay import REPLY, WANT, FilePiece, FileWanted
 from monitor.machines.fleet_messages import decoded, encoded
 from monitor.machines.fleet_socket import ClientSocket
 from monitor.private_files import make_private_folder, open_private
-from monitor.sinks.evidence.evidence_files import is_evidence_name, partial_path
+from monitor.sinks.evidence.evidence_files import discard, is_evidence_name, partial_path
 
 ANSWER_S = 10.0
 """A head or node that has not answered after this time counts as away."""
@@ -67,12 +67,12 @@ class EvidenceFetcher:
                     offset += len(piece)
             partial.replace(path)
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            discard(partial)
             raise FolderError(
                 f"{path} cannot be written ({error.strerror or error}): free space, or name another folder with --to"
             ) from error
         except RunError:
-            partial.unlink(missing_ok=True)
+            discard(partial)
             raise
         return True
 
