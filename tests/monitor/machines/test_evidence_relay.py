@@ -55,7 +55,7 @@ def test_a_clip_comes_whole_and_once_and_other_files_of_the_node_do_not(tmp_path
         with pytest.raises(FolderError, match="name another folder with --to"):
             fetcher.fetch("north", CLIP.replace("02/", "03/"), to)
     assert (to / CLIP).read_bytes() == content
-    assert [path for path in to.rglob("*") if path.is_file()] == [to / CLIP, to / "door/2026-03-03"]
+    assert {path for path in to.rglob("*") if path.is_file()} == {to / CLIP, to / "door/2026-03-03"}
 
 
 def test_a_node_without_evidence_and_a_wrong_token_get_a_sentence(tmp_path: Path) -> None:
