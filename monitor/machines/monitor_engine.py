@@ -22,7 +22,9 @@ from typing import Any
 from monitor.alerts.messages import AlertMessage, HealthMessage, Stored, encode
 from monitor.client import AlertSubscriber, Received
 from monitor.errors import RunError
+from monitor.machines.capacity_gauge import Work, processor_times
 from monitor.machines.fleet_messages import Order, Watching
+from monitor.machines.heartbeat_reader import HeartbeatReader
 from monitor.machines.learned_courier import LearnedCourier
 from monitor.machines.toml_writing import toml_text
 from monitor.private_files import make_private_folder, write_private
@@ -65,6 +67,7 @@ class MonitorEngine:
         self._ended: dict[str, None] = {}  # events that were ended here
         self._inbox: queue.SimpleQueue[Received] = queue.SimpleQueue()
         self._address = f"ipc://@true-sight-{secrets.token_hex(8)}"
+        self._heartbeats: HeartbeatReader | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = self._again_at = 0.0
         self._wait_s = AGAIN_S
@@ -112,6 +115,14 @@ class MonitorEngine:
             return "opening"
         return "failed" if state in _FAILED else "watching"
 
+    def work(self) -> tuple[Work | None, bool]:
+        """What the monitor has done so far, None if it does not run; and whether it only watches, as usual."""
+        counted = None if self._heartbeats is None else self._heartbeats.frames()
+        if self._process is None or counted is None:
+            return None, False
+        usual = not any(self._states.get(camera) in (None, *_OPENING) for camera in self._orders)
+        return Work(counted[0], counted[1], *processor_times(self._process.pid)), usual
+
     # The process
 
     def pump(self) -> None:
@@ -153,6 +164,8 @@ class MonitorEngine:
     def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
+        if self._heartbeats is not None:
+            self._heartbeats.__exit__()
         if process is None:
             return
         process.send_signal(signal.SIGTERM)
@@ -164,6 +177,8 @@ class MonitorEngine:
 
     def _start(self, now: float) -> None:
         self._started_at = now
+        if self._heartbeats is None:
+            self._heartbeats = HeartbeatReader(f"{self._address}-alerts").__enter__()
         self._write()
         arguments = ["--config", str(self._config), "--state", str(self._folder / "state"), "--headless"]
         arguments += [f"--{name}={self._address}-{name}" for name in ("alerts", "scores", "history")]

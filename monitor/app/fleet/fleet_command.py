@@ -203,7 +203,8 @@ def node(
             metavar="FPS",
             min=0.01,
             max=1e6,
-            help=f"Frames per second that it can analyse. Default: {FPS_PER_CORE:g} per core.",
+            help=f"Frames per second that it can analyse. It is not measured then. Default: measured; "
+            f"until then {FPS_PER_CORE:g} per core.",
         ),
     ] = None,
     config: Annotated[
@@ -234,10 +235,18 @@ def node(
             stop = threading.Event()
             obey_signals(stop, None)
             check_head(address.coordinator, token)
-            fps = FPS_PER_CORE * len(os.sched_getaffinity(0)) if capacity is None else capacity
-            ends = address.gateway, address.coordinator
+            cores = len(os.sched_getaffinity(0))
             fleet_node = FleetNode(
-                name, folder, settings, *ends, token, capacity_fps=fps, labels=has, store=address.store
+                name,
+                folder,
+                settings,
+                address.gateway,
+                address.coordinator,
+                token,
+                capacity_fps=FPS_PER_CORE * cores if capacity is None else capacity,
+                measures=cores if capacity is None else None,
+                labels=has,
+                store=address.store,
             )
             said = safe(f"node {name} runs; its engine logs to {folder / 'engine/engine.log'}")
             run_node(fleet_node, stop, lambda: typer.echo(said))
