@@ -20,7 +20,7 @@ import pytest
 from monitor.alerts.messages import AlertMessage
 from monitor.client import AlertSubscriber, Received
 from monitor.machines.fleet_asking import FleetAsker
-from monitor.machines.fleet_coordinator import FleetStatus
+from monitor.machines.fleet_status import FleetStatus
 from monitor.machines.fleet_token import read_token
 from monitor.testing.captured import eventually
 from monitor.testing.webhook_server import WebhookServer

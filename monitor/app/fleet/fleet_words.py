@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from monitor.machines.coordinator_server import STATUS
-from monitor.machines.fleet_coordinator import FleetStatus
+from monitor.machines.fleet_status import FleetStatus
 
 
 def status_json(status: FleetStatus) -> str:
