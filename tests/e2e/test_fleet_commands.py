@@ -94,7 +94,7 @@ def test_a_fleet_is_started_asked_moved_and_loses_a_node_and_each_alert_is_told_
     tmp_path: Path, video: Path
 ) -> None:
     fleet, config, settings = Fleet(tmp_path / "state"), tmp_path / "fleet.toml", tmp_path / "node.toml"
-    settings.write_text(SETTINGS)
+    settings.write_text(f'{SETTINGS}[evidence]\nenabled = true\nfolder = "{tmp_path / "evidence"}"\n')
     heard: list[AlertMessage] = []
     with ExitStack() as stack:
         hook = stack.enter_context(WebhookServer())
@@ -141,6 +141,8 @@ def test_a_fleet_is_started_asked_moved_and_loses_a_node_and_each_alert_is_told_
         os.kill(coordinator, signal.SIGKILL)  # it is started again, and nobody notices
         hear_from(other)
         assert eventually(lambda: any("cam0" in str(request.json) for request in hook.received), within_s=DEADLINE_S)
+        assert eventually(lambda: fleet.ask("evidence", "--to", tmp_path / "here").returncode == 0, within_s=DEADLINE_S)
+        assert list((tmp_path / "here/cam0").rglob("*-start.jpg"))
         nodes[other].kill()  # a machine is gone, with its engine
         assert fleet.wait_watched(but=other) == first
         hear_from(first)

@@ -25,7 +25,7 @@ def status_lines(status: FleetStatus) -> list[str]:
             camera.name,
             camera.node or "-",
             camera.state,
-            f"{100 * camera.watched:.1f} %",
+            f"{100 * camera.watched:.2f} %",
             f"moves to {camera.next_node}" if camera.next_node and camera.node else camera.why,
         )
         for camera in status.cameras
