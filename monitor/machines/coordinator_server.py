@@ -32,6 +32,7 @@ from monitor.machines.leases import boot_clock
 
 log = logging.getLogger("monitor")
 
+STATE_FILE = "fleet.json"
 STEP_EVERY_S = 0.5
 ASK, ANSWER = b"a", b"w"
 STATUS = TypeAdapter(FleetStatus)
@@ -47,6 +48,7 @@ class CoordinatorServer:
     endpoint  where nodes connect
     gateway   address of the gateway
     token     of the fleet; None: none is needed, only on this machine
+    least_epoch  see Coordinator
 
     On entry, raises RunError if another coordinator uses the folder, ConfigError and BindError.
     """
@@ -59,8 +61,10 @@ class CoordinatorServer:
         gateway: str,
         token: str | None,
         clock: Callable[[], float] = boot_clock,
+        least_epoch: int = 0,
     ) -> None:
-        self._file = StateFile(folder / "fleet.json", fleet)
+        self._least_epoch = least_epoch
+        self._file = StateFile(folder / STATE_FILE, fleet)
         self.socket, self._gateway = ServerSocket(endpoint, token), ClientSocket(gateway, token, "the gateway")
         self._clock = clock
         self._peers: dict[str, bytes] = {}
@@ -72,7 +76,7 @@ class CoordinatorServer:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(self._file)
-            self.coordinator = Coordinator(self._file, self._clock())
+            self.coordinator = Coordinator(self._file, self._clock(), self._least_epoch)
             stack.enter_context(self.socket)
             stack.enter_context(self._gateway)
             self._stack = stack.pop_all()

@@ -36,15 +36,17 @@ class Coordinator:
 
     Call ``step`` often, send what ``fence_request`` returns to the gateway, and what ``pushes`` returns to nodes.
 
+    least_epoch: one that was given already, if the state that knew it is lost
+
     Raises ConfigError if the stored state cannot be used.
     """
 
-    def __init__(self, store: Store, now: float) -> None:
+    def __init__(self, store: Store, now: float, least_epoch: int = 0) -> None:
         self._nodes = KnownNodes(now)
         self._table = FleetTable(store, self._nodes.changed)
         self._placing = FleetPlacing(self._table, self._nodes)
         # A term of its own, so that orders of an earlier coordinator are older than all of this one.
-        self._epoch = self._term = self._table.saved.epoch + 1
+        self._epoch = self._term = max(self._table.saved.epoch, least_epoch) + 1
         lowest = {camera: _lowest(row) for camera, row in self._table.rows.items()}
         self._voter = LeaseVoter(now, {camera: epoch for camera, epoch in lowest.items() if epoch})
         self._started_at = now

@@ -18,11 +18,12 @@ from monitor.alerts.journal import Journal
 from monitor.alerts.message_parts import Camera
 from monitor.alerts.publisher import Publisher
 from monitor.errors import ConfigError, first_problem
-from monitor.machines.coordinator_server import CoordinatorServer
+from monitor.machines.coordinator_server import STATE_FILE, CoordinatorServer
 from monitor.machines.fleet_messages import Name
 from monitor.machines.fleet_state import Wish, read_marked, write_atomically
 from monitor.machines.fleet_token import read_token
 from monitor.machines.gateway_server import GatewayServer
+from monitor.machines.learned_store import LearnedStore
 from monitor.machines.leases import boot_clock
 from monitor.machines.store_server import StoreServer
 from monitor.settings import Settings
@@ -75,6 +76,7 @@ class CoordinatorPart(Settings):
     endpoint  where nodes and people connect; gateway: address of the gateway
     token     file of the token
     cameras   file of the cameras, see ``write_cameras``; read again whenever it is replaced
+    store     folder of the store: if the state of the coordinator is lost, epochs continue after those that it names
     """
 
     part: Literal["coordinator"] = "coordinator"
@@ -84,6 +86,7 @@ class CoordinatorPart(Settings):
     gateway: str
     token: Path
     cameras: Path
+    store: Path | None = None
     verbose: bool = False
 
 
@@ -188,7 +191,10 @@ def _nothing() -> None:
 
 def _run_coordinator(part: CoordinatorPart, stop: threading.Event, ready: Ready) -> None:
     watched = _WatchedCameras(part.cameras)
-    with CoordinatorServer(part.fleet, part.folder, part.endpoint, part.gateway, read_token(part.token)) as server:
+    lost = part.store is not None and not (part.folder / STATE_FILE).exists()
+    least = LearnedStore(part.store).highest_epoch() if lost and part.store is not None else 0
+    token = read_token(part.token)
+    with CoordinatorServer(part.fleet, part.folder, part.endpoint, part.gateway, token, least_epoch=least) as server:
         watched.look(server)
         ready({"endpoint": server.socket.endpoint})
         while not stop.is_set():

@@ -72,6 +72,15 @@ class LearnedStore:
         log.error("%s is damaged: it is kept as %s, and nodes send again what they have", path, aside.name)
         return Learned()
 
+    def highest_epoch(self) -> int:
+        """The highest epoch of all cameras, 0 without one. What cannot be read does not count."""
+        highest = 0
+        with suppress(OSError):
+            for path in self.folder.glob(f"*/{_FILE}"):
+                with suppress(ConfigError, ValidationError):
+                    highest = max(highest, _Content.model_validate(read_marked(path, FORMAT, "the list")).learned.epoch)
+        return highest
+
     def claim(self, camera: str, node: str, epoch: int) -> Learned:
         """A node watches the camera with this lease. Returns what was known before. UsageError if a newer one does."""
         before = self.look(camera)

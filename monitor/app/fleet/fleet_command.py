@@ -116,6 +116,7 @@ def head(
             gateway=address.from_here.gateway,
             token=token,
             cameras=cameras,
+            store=store or folder / "store",
             verbose=verbose,
         )
         keeps = StorePart(folder=store or folder / "store", endpoint=address.store, token=token, verbose=verbose)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.errors import RunError, UsageError
+from monitor.machines.coordinator_server import CoordinatorServer
 from monitor.machines.learned_store import KEEP, LearnedStore
 from monitor.machines.store_messages import PIECE_BYTES, FileName, KeptFile, KeptVersion
 from monitor.machines.store_server import StoreServer
@@ -69,6 +70,12 @@ def test_an_older_lease_changes_nothing_unless_nobody_has_learned(tmp_path: Path
         store.commit("cam0", "north", 3, a_version(store, 2, "zombie"), [])
     with pytest.raises(UsageError, match="newer lease"):
         store.claim("cam0", "north", 4)
+    store.claim("cam1", "north", 4)
+    (tmp_path / "cam2").mkdir()
+    (tmp_path / "cam2/learned.json").write_text("damaged")
+    assert store.highest_epoch() == 5  # a coordinator that has lost its state continues after it
+    with CoordinatorServer("lab", tmp_path / "c", ANY, "ipc://@nobody", None, least_epoch=5) as server:
+        assert server.coordinator._epoch == 6
     assert store.look("cam0") == first
 
 
