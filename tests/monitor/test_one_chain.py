@@ -228,7 +228,7 @@ def facts(value: Any) -> Any:
     """A value as plain data, pictures and maps included; without what clocks say and without the shared scale."""
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.str, value.tobytes()
-    if is_dataclass(value):
+    if is_dataclass(value) and not isinstance(value, type):
         return {name: facts(getattr(value, name)) for name in told(type(value))}
     if isinstance(value, tuple | list):
         return [facts(item) for item in value]
