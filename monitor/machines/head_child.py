@@ -1,4 +1,4 @@
-"""The process of the gateway or of the coordinator of a head. It ends with the head.
+"""The process of a part of a head: gateway, coordinator or store. It ends with the head.
 
 ``python -m monitor.machines.head_child SETTINGS``: the settings of the part as JSON. When its addresses are bound, it
 prints them as one line of JSON.

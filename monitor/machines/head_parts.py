@@ -1,5 +1,4 @@
-"""The two parts of a head, each for a process of its own: the gateway and the coordinator, run until they are told to
-end."""
+"""The parts of a head, each for a process of its own: gateway, coordinator and store, run until told to end."""
 
 from __future__ import annotations
 
@@ -24,6 +23,7 @@ from monitor.machines.fleet_state import Wish, read_marked, write_atomically
 from monitor.machines.fleet_token import read_token
 from monitor.machines.gateway_server import GatewayServer
 from monitor.machines.leases import boot_clock
+from monitor.machines.store_server import StoreServer
 from monitor.settings import Settings
 
 log = logging.getLogger("monitor")
@@ -83,7 +83,22 @@ class CoordinatorPart(Settings):
     verbose: bool = False
 
 
-PART = TypeAdapter[GatewayPart | CoordinatorPart](GatewayPart | CoordinatorPart)
+class StorePart(Settings):
+    """What the store of a head needs: what cameras have learned, so that it follows them from node to node.
+
+    endpoint  where nodes connect
+    token     file of the token
+    """
+
+    part: Literal["store"] = "store"
+    folder: Path
+    endpoint: str
+    token: Path
+    verbose: bool = False
+
+
+Part = GatewayPart | CoordinatorPart | StorePart
+PART = TypeAdapter[Part](Part)
 
 
 class _Cameras(Settings):
@@ -112,10 +127,12 @@ def read_cameras(path: Path) -> dict[str, Wish] | None:
         ) from error
 
 
-def run_part(part: GatewayPart | CoordinatorPart, stop: threading.Event, ready: Ready) -> None:
+def run_part(part: Part, stop: threading.Event, ready: Ready) -> None:
     """Run a part until ``stop`` is set. Raises MonitorError if it cannot run."""
     if isinstance(part, GatewayPart):
         _run_gateway(part, stop, ready)
+    elif isinstance(part, StorePart):
+        _run_store(part, stop, ready)
     else:
         _run_coordinator(part, stop, ready)
 
@@ -160,6 +177,13 @@ def _run_coordinator(part: CoordinatorPart, stop: threading.Event, ready: Ready)
         while not stop.is_set():
             server.pump(PUMP_S)
             watched.look(server)
+
+
+def _run_store(part: StorePart, stop: threading.Event, ready: Ready) -> None:
+    with StoreServer(part.folder, part.endpoint, read_token(part.token)) as server:
+        ready({"endpoint": server.socket.endpoint})
+        while not stop.is_set():
+            server.pump(PUMP_S)
 
 
 class _WatchedCameras:

@@ -22,7 +22,10 @@ from typing import Any
 from monitor.alerts.messages import AlertMessage, HealthMessage, Stored, encode
 from monitor.client import AlertSubscriber, Received
 from monitor.errors import RunError
+from monitor.machines.capacity_gauge import Work, processor_times
 from monitor.machines.fleet_messages import Order, Watching
+from monitor.machines.heartbeat_reader import HeartbeatReader
+from monitor.machines.learned_courier import LearnedCourier
 from monitor.machines.toml_writing import toml_text
 from monitor.private_files import make_private_folder, write_private
 from monitor.processes import child_command, child_environment, how_it_died
@@ -47,19 +50,24 @@ class MonitorEngine:
     folder    for its config and state; it belongs to this engine alone
     settings  text of a config file without cameras: what holds for all of them
     clock     the clock of leases
+    learned   brings what cameras have learned before they are opened; None: they have only what is in the folder
     """
 
-    def __init__(self, folder: Path, settings: str, clock: Callable[[], float]) -> None:
-        self._folder, self._settings, self._clock = folder, settings, clock
+    def __init__(
+        self, folder: Path, settings: str, clock: Callable[[], float], learned: LearnedCourier | None = None
+    ) -> None:
+        self._folder, self._settings, self._clock, self._learned = folder, settings, clock, learned
         self.tells: Tell = lambda *_: False
         """Called with each message of a camera that the node may tell."""
         self._orders: dict[str, Order] = {}
+        self._ready: dict[str, Order] = {}  # those of which is here what they have learned
         self._telling: set[str] = set()
         self._states: dict[str, CameraState | str] = {}
         self._open: dict[str, dict[str, tuple[AlertMessage, float]]] = {}  # camera -> event id -> last message
         self._ended: dict[str, None] = {}  # events that were ended here
         self._inbox: queue.SimpleQueue[Received] = queue.SimpleQueue()
         self._address = f"ipc://@true-sight-{secrets.token_hex(8)}"
+        self._heartbeats: HeartbeatReader | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = self._again_at = 0.0
         self._wait_s = AGAIN_S
@@ -73,11 +81,15 @@ class MonitorEngine:
         self._orders[camera] = order
         self._states.pop(camera, None)
         self._open.pop(camera, None)
-        self._changed = True
+        self._ready.pop(camera, None)
+        if self._learned is not None:
+            self._learned.want(camera)
 
-    def tell(self, camera: str, epoch: int) -> None:  # noqa: ARG002 - ``tells`` knows the epoch
+    def tell(self, camera: str, epoch: int) -> None:
         """Tell its alerts from now on, also the events that are open."""
         self._telling.add(camera)
+        if self._learned is not None:
+            self._learned.hold(camera, epoch)
         for message, captured_at in self._open.get(camera, {}).values():
             self._pass(message.model_copy(update={"phase": Phase.START}), None, captured_at)
 
@@ -92,7 +104,9 @@ class MonitorEngine:
             del self._ended[next(iter(self._ended))]
         self._telling.discard(camera)
         self._orders.pop(camera, None)
-        self._changed = True
+        if self._learned is not None:
+            self._learned.drop(camera)
+        self._changed = self._ready.pop(camera, None) is not None or self._changed
 
     def state_of(self, camera: str) -> Watching:
         """How the camera is."""
@@ -100,6 +114,14 @@ class MonitorEngine:
         if state is None or state in _OPENING:
             return "opening"
         return "failed" if state in _FAILED else "watching"
+
+    def work(self) -> tuple[Work | None, bool]:
+        """What the monitor has done so far, None if it does not run; and whether it only watches, as usual."""
+        counted = None if self._heartbeats is None else self._heartbeats.frames()
+        if self._process is None or counted is None:
+            return None, False
+        usual = not any(self._states.get(camera) in (None, *_OPENING) for camera in self._orders)
+        return Work(counted[0], counted[1], *processor_times(self._process.pid)), usual
 
     # The process
 
@@ -110,28 +132,40 @@ class MonitorEngine:
                 self._take(self._inbox.get_nowait())
             except queue.Empty:
                 break
+        self._look_for_learned()
         now = time.monotonic()
         if self._process is not None and (code := self._process.poll()) is not None:
             self._process = None
             self._states.clear()
-            if self._orders and not self._changed:
+            if self._ready and not self._changed:
                 self._wait_s = AGAIN_S if now - self._started_at > SOON_S else min(LONGEST_AGAIN_S, 2 * self._wait_s)
                 log.error("the engine ended (%s): it is started again in %g s", how_it_died(code), self._wait_s)
                 self._again_at = now + self._wait_s
         if self._process is None:
-            if self._orders and now >= self._again_at:
+            if self._ready and now >= self._again_at:
                 self._start(now)
         elif self._changed:
-            if self._orders:
+            if self._ready:
                 self._write()
                 self._process.send_signal(signal.SIGHUP)
             else:
                 self._process.send_signal(signal.SIGTERM)
         self._changed = False
 
+    def _look_for_learned(self) -> None:
+        """Cameras of which all is here that they have learned can be opened."""
+        for camera, order in self._orders.items():
+            if camera not in self._ready and (self._learned is None or self._learned.is_ready(camera)):
+                self._ready[camera] = order
+                self._changed = True
+        if self._learned is not None and self._learned.take_changed():
+            self._changed = True
+
     def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
+        if self._heartbeats is not None:
+            self._heartbeats.__exit__()
         if process is None:
             return
         process.send_signal(signal.SIGTERM)
@@ -143,6 +177,8 @@ class MonitorEngine:
 
     def _start(self, now: float) -> None:
         self._started_at = now
+        if self._heartbeats is None:
+            self._heartbeats = HeartbeatReader(f"{self._address}-alerts").__enter__()
         self._write()
         arguments = ["--config", str(self._config), "--state", str(self._folder / "state"), "--headless"]
         arguments += [f"--{name}={self._address}-{name}" for name in ("alerts", "scores", "history")]
@@ -165,7 +201,7 @@ class MonitorEngine:
 
     def _write(self) -> None:
         make_private_folder(self._folder)
-        tables = [_table(camera, order) for camera, order in sorted(self._orders.items())]
+        tables = [_table(camera, order) for camera, order in sorted(self._ready.items())]
         write_private(self._config, "\n".join([self._settings, *tables]).encode())
 
     # What it publishes

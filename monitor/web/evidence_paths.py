@@ -5,13 +5,11 @@ The names come from messages, so they are text from outside.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from monitor.sinks.evidence.evidence_files import evidence_of
+from monitor.sinks.evidence.evidence_files import found_evidence
 
-_FOLDERS = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*/\d{4}-\d{2}-\d{2}")
 CLIPS = (".mp4", ".webm")
 _KINDS = {
     "picture": ("-start.jpg",),
@@ -31,14 +29,6 @@ def evidence_file(folder: Path | None, names: Sequence[str], kind: str) -> Path 
     if folder is None:
         return None
     for name in names:
-        place, _, file = name.rpartition("/")
-        if not (file.endswith(_KINDS[kind]) and evidence_of(file) and _FOLDERS.fullmatch(place)):
-            continue
-        try:
-            path = (folder / name).resolve(strict=True)
-            inside = path.is_relative_to(folder.resolve(strict=True)) and path.is_file()
-        except (OSError, RuntimeError, ValueError):  # it is not there (yet), or a link leads round
-            continue
-        if inside:
+        if name.endswith(_KINDS[kind]) and (path := found_evidence(folder, name)) is not None:
             return path
     return None

@@ -131,7 +131,7 @@ def test_a_fleet_is_started_asked_moved_and_loses_a_node_and_each_alert_is_told_
         moved = fleet.ask("move", "cam0", other)
         assert moved.returncode == 0, moved.stderr
         assert fleet.wait_watched(but=first) == other
-        gateway, coordinator = children_of(head.pid)
+        gateway, coordinator, _ = children_of(head.pid)
         os.kill(coordinator, signal.SIGKILL)  # it is started again, and nobody notices
         hear_from(other)
         nodes[other].kill()  # a machine is gone, with its engine

@@ -1,4 +1,4 @@
-"""The addresses of a head: HOST:PORT for the gateway, the next port for the coordinator."""
+"""The addresses of a head: HOST:PORT for the gateway, the next port for the coordinator, then the store."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from monitor.errors import UsageError
 
 JOIN_PORT = 5580
 """Where nodes reach the gateway of a head, unless another port is given."""
+_LAST_PORT = 65533  # two more follow
 _EVERYWHERE = ("*", "0.0.0.0")  # noqa: S104 - what a user may write
 
 
@@ -30,6 +31,11 @@ class HeadAddress:
         return f"tcp://{self.host}:{self.port + 1}"
 
     @property
+    def store(self) -> str:
+        """The address of the store, for nodes."""
+        return f"tcp://{self.host}:{self.port + 2}"
+
+    @property
     def from_here(self) -> HeadAddress:
         """The address for programs of the machine of the head."""
         return HeadAddress("127.0.0.1", self.port) if self.host in _EVERYWHERE else self
@@ -49,6 +55,6 @@ def parsed_address(text: str, flag: str) -> HeadAddress:
         raise UsageError(f"{flag}: {text!r} is no address of a head: {advice}")
     if not colon:
         return HeadAddress(host)
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) < 65535):
-        raise UsageError(f"{flag}: {port!r} is no port from 1 to 65534: {advice}")
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= _LAST_PORT):
+        raise UsageError(f"{flag}: {port!r} is no port from 1 to {_LAST_PORT}: {advice}")
     return HeadAddress(host, int(port))

@@ -1,4 +1,4 @@
-"""The commands ``run_monitor.py fleet``: head, node, status, move, drain, undrain."""
+"""The commands ``run_monitor.py fleet``: head and node; what people ask is in ``fleet_questions``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import logging
 import os
 import shlex
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,21 +17,18 @@ from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
 from monitor.app.fleet.fleet_addresses import HeadAddress, parsed_address
 from monitor.app.fleet.fleet_cameras import checked_name, parsed_labels, read_fleet
-from monitor.app.fleet.fleet_words import status_json, status_lines
+from monitor.app.fleet.fleet_options import State, TokenFile, Verbose, app, fleet_folder, told_errors
+from monitor.app.fleet.fleet_questions import status
 from monitor.app.fleet.head_process import run_head
 from monitor.app.fleet.node_process import check_head, run_node
-from monitor.app.fleet.said_error import SaidError
 from monitor.app.signal_handling import note_hang_ups, obey_signals
 from monitor.errors import ConfigError, MonitorError, UsageError
-from monitor.machines.fleet_asking import FleetAsker
 from monitor.machines.fleet_node import FleetNode
 from monitor.machines.fleet_state import Wish
 from monitor.machines.fleet_token import make_token, read_token
-from monitor.machines.head_parts import CoordinatorPart, GatewayPart, read_cameras, write_cameras
+from monitor.machines.head_parts import CoordinatorPart, GatewayPart, StorePart, read_cameras, write_cameras
 from monitor.reading import MB, read_file
 from monitor.settings import given_path
-from monitor.state_folder import state_folder
-from monitor.text.command_line import say_error
 from monitor.text.commands import monitor_command
 from monitor.text.logs import log_to_stderr
 from monitor.text.outside import safe, safe_lines
@@ -41,36 +37,11 @@ from monitor.text.wording import counted
 
 log = logging.getLogger("monitor")
 
+__all__ = ["app", "head", "node", "status"]
+
 FPS_PER_CORE = 50.0
 """Frames per second that a node takes per core, unless it is told. docs/performance.md: 10 to 16 cameras with 10 frames
 per second on two cores, as the host of the machine lets it."""
-
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # Rich tables would cut addresses and option names at 80 columns
-    context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
-    help="Several machines as one monitor: one head, and nodes that watch its cameras.",
-)
-
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(
-        parser=given_path,
-        metavar="FILE",
-        help="Token of the fleet. Default: fleet/token in the state folder, as the head makes it.",
-    ),
-]
-State = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Keep all state in this folder. Default: the user's state folder."),
-]
-HeadAt = Annotated[
-    str, typer.Option("--head", metavar="HOST[:PORT]", help="The head of the fleet. Default: on this machine.")
-]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Print more log lines.")]
-Node = Annotated[str, typer.Argument(metavar="NODE", help="Name of a node.", show_default=False)]
 
 
 @app.command()
@@ -88,16 +59,26 @@ def head(
     listen: Annotated[
         str,
         typer.Option(
-            metavar="HOST[:PORT]", help="Where nodes join, at PORT and the next one. Default: only this machine, 5580."
+            metavar="HOST[:PORT]", help="Where nodes join, at PORT and the next two. Default: only this machine, 5580."
         ),
     ] = "127.0.0.1",
     token_file: TokenFile = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            parser=given_path,
+            metavar="DIR",
+            help="Where to keep what cameras have learned, for the node that watches them next. Default: fleet/store "
+            "in the state folder.",
+        ),
+    ] = None,
     alerts: flags.Alerts = None,
     scores: flags.Scores = None,
     history: flags.History = None,
     verbose: Verbose = False,
 ) -> None:
-    """Run the head: the gateway, to which clients connect, and the coordinator, which gives cameras to nodes.
+    """Run the head: the gateway, to which clients connect, the coordinator, which gives cameras to nodes, and the
+    store of what cameras have learned.
 
     Exit codes: 0 it was told to end, 1 it could not run, 2 wrong usage.
     """
@@ -105,10 +86,10 @@ def head(
     log_to_stderr(verbose=verbose)
     given = {"state": state, "publish.alerts": alerts, "publish.scores": scores, "publish.history": history}
     overrides = {key: value for key, value in given.items() if value is not None}
-    with _errors():
+    with told_errors():
         address = parsed_address(listen, "--listen")
         settings, wishes = _cameras(config, overrides)
-        folder = _fleet_folder(settings.state)
+        folder = fleet_folder(settings.state)
         cameras = folder / "cameras.json"
         if wishes is None and (wishes := read_cameras(cameras)) is None:
             raise UsageError(f"no cameras are known in {folder}: name them in a file and give it with --config")
@@ -126,6 +107,7 @@ def head(
             cameras=cameras,
             verbose=verbose,
         )
+        keeps = StorePart(folder=store or folder / "store", endpoint=address.store, token=token, verbose=verbose)
         stop, reload = threading.Event(), threading.Event()
         obey_signals(stop, reload)
 
@@ -142,7 +124,7 @@ def head(
         def reread() -> None:
             _reread(config, overrides, cameras)
 
-        run_head([gateway, coordinator], stop, reload, ready, reread)
+        run_head([gateway, coordinator, keeps], stop, reload, ready, reread)
 
 
 def _cameras(config: Path | None, overrides: dict[str, Any]) -> tuple[MonitorConfig, dict[str, Wish] | None]:
@@ -221,7 +203,8 @@ def node(
             metavar="FPS",
             min=0.01,
             max=1e6,
-            help=f"Frames per second that it can analyse. Default: {FPS_PER_CORE:g} per core.",
+            help=f"Frames per second that it can analyse. It is not measured then. Default: measured; "
+            f"until then {FPS_PER_CORE:g} per core.",
         ),
     ] = None,
     config: Annotated[
@@ -242,19 +225,29 @@ def node(
     note_hang_ups()
     log_to_stderr(verbose=verbose)
     try:
-        with _errors():
+        with told_errors():
             address = parsed_address(head_at, "--head")
             checked_name(name, "a node")
             has = parsed_labels(filter(None, labels.split(",")))
             settings = _settings_of_node(config)
-            folder = _fleet_folder(state) / "nodes" / name
-            token = read_token(token_file or _fleet_folder(state) / "token")
+            folder = fleet_folder(state) / "nodes" / name
+            token = read_token(token_file or fleet_folder(state) / "token")
             stop = threading.Event()
             obey_signals(stop, None)
             check_head(address.coordinator, token)
-            fps = FPS_PER_CORE * len(os.sched_getaffinity(0)) if capacity is None else capacity
-            ends = address.gateway, address.coordinator
-            fleet_node = FleetNode(name, folder, settings, *ends, token, capacity_fps=fps, labels=has)
+            cores = len(os.sched_getaffinity(0))
+            fleet_node = FleetNode(
+                name,
+                folder,
+                settings,
+                address.gateway,
+                address.coordinator,
+                token,
+                capacity_fps=FPS_PER_CORE * cores if capacity is None else capacity,
+                measures=cores if capacity is None else None,
+                labels=has,
+                store=address.store,
+            )
             said = safe(f"node {name} runs; its engine logs to {folder / 'engine/engine.log'}")
             run_node(fleet_node, stop, lambda: typer.echo(said))
     except typer.Exit as end:
@@ -272,86 +265,6 @@ def _settings_of_node(config: Path | None) -> str:
         return read_file(config, MB).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the config file {config}: check the path") from error
-
-
-@app.command()
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    head_at: HeadAt = "127.0.0.1",
-    token_file: TokenFile = None,
-    state: State = None,
-) -> None:
-    """Show nodes, cameras, and which node watches which camera.
-
-    Exit codes: 0 shown, 1 the head is away or refuses the token, 2 wrong usage.
-    """
-    with _asking(head_at, token_file, state) as asker:
-        found = asker.status()
-    typer.echo(status_json(found) if as_json else safe_lines("\n".join(status_lines(found))))
-
-
-@app.command()
-def move(
-    camera: Annotated[str, typer.Argument(metavar="CAMERA", help="Name of a camera.", show_default=False)],
-    node: Node,
-    head_at: HeadAt = "127.0.0.1",
-    token_file: TokenFile = None,
-    state: State = None,
-) -> None:
-    """Move a camera to a node. It is watched all the time; `fleet status` shows when it is there."""
-    with _asking(head_at, token_file, state) as asker:
-        asker.move(camera, node)
-    typer.echo(safe(f"{camera} moves to {node}"))
-
-
-@app.command()
-def drain(
-    node: Node,
-    to: Annotated[
-        str | None, typer.Option("--to", metavar="NODE", help="The node that takes all its cameras. Default: any.")
-    ] = None,
-    head_at: HeadAt = "127.0.0.1",
-    token_file: TokenFile = None,
-    state: State = None,
-) -> None:
-    """Move all cameras of a node away, and give it no others until `fleet undrain`."""
-    with _asking(head_at, token_file, state) as asker:
-        asker.drain(node, to)
-    typer.echo(safe(f"the cameras of {node} move away: `fleet status` shows when it has none"))
-
-
-@app.command()
-def undrain(node: Node, head_at: HeadAt = "127.0.0.1", token_file: TokenFile = None, state: State = None) -> None:
-    """Let a node take cameras again."""
-    with _asking(head_at, token_file, state) as asker:
-        asker.undrain(node)
-    typer.echo(safe(f"{node} takes cameras again"))
-
-
-@contextmanager
-def _asking(head_at: str, token_file: Path | None, state: Path | None) -> Iterator[FleetAsker]:
-    with _errors():
-        address = parsed_address(head_at, "--head")
-        token = read_token(token_file or _fleet_folder(state) / "token")
-        with FleetAsker(address.coordinator, token) as asker:
-            yield asker
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """An error becomes its sentence and its exit code."""
-    try:
-        yield
-    except SaidError as error:
-        raise typer.Exit(error.code) from None
-    except MonitorError as error:
-        say_error(error)
-        raise typer.Exit(error.exit_code) from None
-
-
-def _fleet_folder(state: Path | None) -> Path:
-    """Where a fleet keeps what it needs, as a whole path."""
-    return Path(os.path.abspath(state_folder(state).folder / "fleet"))  # noqa: PTH100 - a link of the user's stays one
 
 
 def _leave(code: int) -> NoReturn:

@@ -1,6 +1,6 @@
-"""The process of a head: it starts gateway and coordinator, and starts each again if it ends.
+"""The process of a head: it starts gateway, coordinator and store, and starts each again if it ends.
 
-Neither notices if the other one, or both, are started again: nodes go on watching meanwhile, see docs/fleet.md.
+None notices if others, or all, are started again: nodes go on watching meanwhile, see docs/fleet.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from monitor.app.fleet.said_error import SaidError
 from monitor.errors import RunError
-from monitor.machines.head_parts import CoordinatorPart, GatewayPart
+from monitor.machines.head_parts import Part
 from monitor.processes import child_command, child_environment, how_it_died
 
 log = logging.getLogger("monitor")
@@ -34,7 +34,7 @@ _LOOK_S = 0.1
 class _Child:
     """A part as a child process. Only the main thread may use it: the child ends with the thread that started it."""
 
-    def __init__(self, settings: GatewayPart | CoordinatorPart) -> None:
+    def __init__(self, settings: Part) -> None:
         self.settings = settings
         self.name = f"the {settings.part}"
         self.addresses: Mapping[str, str] | None = None
@@ -121,7 +121,7 @@ class _Child:
 
 
 def run_head(
-    parts: Sequence[GatewayPart | CoordinatorPart],
+    parts: Sequence[Part],
     stop: threading.Event,
     reload: threading.Event,
     ready: Callable[[Mapping[str, Mapping[str, str]]], None],

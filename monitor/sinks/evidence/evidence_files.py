@@ -24,6 +24,7 @@ from monitor.private_files import make_private_folder, write_private
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(\d{6}\.\d{3}-\d+)(-start\.jpg|-peak\.jpg|-normal\.jpg|\.mp4|\.webm|\.json)")
+_PLACE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*/\d{4}-\d{2}-\d{2}")
 _PARTIAL = re.compile(r"\.\d{6}\.\d{3}-\d+\S*\.partial\.\w+")
 RETRY_S = 30.0
 """After a failure, nothing is written for this many seconds: for one camera, or if the disk fails, for all."""
@@ -104,6 +105,27 @@ def evidence_of(name: str) -> str | None:
     """The event (EvidenceFiles.stem) to which a file with this name belongs; None if it is not a name of evidence."""
     match = _NAME.fullmatch(name)
     return match[1] if match else None
+
+
+def is_evidence_name(name: str) -> bool:
+    """Whether this is the name of a file of evidence relative to its folder, as messages list it."""
+    place, _, file = name.rpartition("/")
+    return evidence_of(file) is not None and _PLACE.fullmatch(place) is not None
+
+
+def found_evidence(folder: Path, name: str) -> Path | None:
+    """The complete path of a file of evidence; None if it is not there, or if this is no name of evidence.
+
+    The name comes from a message, so it is text from outside: no other file, and none outside the folder, is found.
+    """
+    if not is_evidence_name(name):
+        return None
+    try:
+        path = (folder / name).resolve(strict=True)
+        inside = path.is_relative_to(folder.resolve(strict=True)) and path.is_file()
+    except (OSError, RuntimeError, ValueError):  # it is not there (yet), or a link leads round
+        return None
+    return path if inside else None
 
 
 def began_at(path: Path) -> float | None:

@@ -9,6 +9,7 @@ import time
 import tomllib
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +22,8 @@ from monitor.machines.fleet_node import FleetNode
 from monitor.machines.fleet_state import Wish
 from monitor.machines.gateway_server import GatewayServer
 from monitor.machines.leases import boot_clock
+from monitor.machines.store_server import StoreServer
+from monitor.model.model_versions import version_folders
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from tests.helpers.publishing import ANY
 from tests.monitor.machines.test_fleet_network import pumped, wait_for
@@ -31,6 +34,17 @@ DEADLINE_S = 60.0
 SETTINGS = f"""
 model = "{ROOT / "monitor/assets/demo"}"
 device = "cpu"
+[playback]
+loop = true
+[capture]
+isolation = "thread"
+"""
+
+
+LEARNS = """
+detectors = ["static"]
+[learning]
+duration_s = 10.0
 [playback]
 loop = true
 [capture]
@@ -111,3 +125,40 @@ def test_a_node_is_killed_and_another_one_watches_its_cameras_and_each_alert_is_
     assert {message.node for message in heard} == {"lab"}
     assert ("cam0", "online") in states
     assert took_s < 30.0  # 15 s on a machine that is not busy: the engine of the other node may have to start first
+
+
+def test_a_camera_learns_on_one_node_and_the_next_one_watches_it_without_learning(tmp_path: Path) -> None:
+    path, scene = tmp_path / "street.avi", SyntheticScene(seed=7, duration_s=30.0)
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 5.0, (160, 90))
+    for frame in range(150):
+        writer.write(cv2.resize(scene.render(5 * frame), (160, 90), interpolation=cv2.INTER_AREA))
+    writer.release()
+    wishes = {"cam0": Wish(source=str(path), fps=5.0, settings=json.dumps({"analysis_fps": 5}))}
+    with ExitStack() as stack:
+        gateway = stack.enter_context(pumped(GatewayServer("lab", tmp_path / "gateway", ANY, TOKEN, open_publisher)))
+        server = CoordinatorServer("lab", tmp_path / "coordinator", ANY, gateway.socket.endpoint, TOKEN)
+        stack.enter_context(pumped(server, lambda it: it.coordinator.set_cameras(wishes, boot_clock(), time.time())))
+        store = stack.enter_context(pumped(StoreServer(tmp_path / "store", ANY, TOKEN)))
+        ends = gateway.socket.endpoint, server.socket.endpoint, TOKEN
+
+        def a_node(name: str) -> Any:
+            node = FleetNode(name, tmp_path / name, LEARNS, *ends, capacity_fps=100.0, store=store.socket.endpoint)
+            return stack.enter_context(pumped(node))
+
+        def watches(name: str) -> bool:
+            camera = server.coordinator.status(boot_clock(), time.time()).cameras[0]
+            return (camera.state, camera.node) == ("watching", name)
+
+        first = a_node("north")
+        wait_for(lambda: watches("north"), 2 * DEADLINE_S)
+        wait_for(lambda: bool(store.store.look("cam0").versions), DEADLINE_S)
+        first.halt.set()  # the machine is gone, with its disk
+        os.kill(engine_pid(first), signal.SIGKILL)
+        a_node("south")
+        wait_for(lambda: watches("south"), DEADLINE_S)
+        learned = version_folders(tmp_path / "north/engine/state/models/cam0")[0]
+    taken = version_folders(tmp_path / "south/engine/state/models/cam0")[0]
+    assert (taken / "model.json").read_bytes() == (learned / "model.json").read_bytes()
+    said = {name: (tmp_path / name / "engine/engine.log").read_text() for name in ("north", "south")}
+    assert "cam0: learn" in said["north"]
+    assert "cam0: learn" not in said["south"]
