@@ -9,6 +9,8 @@
 3. A real gateway over ZeroMQ on this machine, encrypted, with 10 nodes in a second process and a subscriber in a third:
    alerts per second, their age at the subscriber, and memory of the gateway. 0 per second means: as many as it takes.
    Nodes and subscriber share the cores with the gateway.
+4. A real store on this machine, encrypted: claims per second, and a file of 25 MB, as large as a memory of a week, sent
+   and fetched. The store and its one client share a process.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +33,10 @@ from monitor.machines.fleet_coordinator import Coordinator
 from monitor.machines.fleet_messages import Fence, Fenced, Renewal, Report
 from monitor.machines.fleet_state import StateFile, Wish
 from monitor.machines.gateway_server import GatewayServer
+from monitor.machines.learned_store import digest_of
+from monitor.machines.store_client import StoreClient
+from monitor.machines.store_messages import KeptFile
+from monitor.machines.store_server import StoreServer
 from monitor.testing.fleet_faults import Outcome, kills, percentile, soak
 from monitor.testing.simulated_fleet import SimulatedFleet
 
@@ -208,6 +216,48 @@ def _memory_mb() -> float:
     return 0.0
 
 
+def store(cameras: int, size: int = 25_000_000) -> None:
+    """Print what the store can do."""
+    ended, ready = threading.Event(), threading.Event()
+    with TemporaryDirectory() as name:
+        server, folder = StoreServer(Path(name) / "store", ANY, TOKEN), Path(name)
+
+        def run() -> None:
+            with server:
+                ready.set()
+                while not ended.is_set():
+                    server.pump(0.05)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        ready.wait()
+        try:
+            with StoreClient(server.socket.endpoint, TOKEN, "node", lambda: False) as client:
+                first, again = (_claims(client, cameras) for _ in range(2))
+                (folder / "memory").write_bytes(os.urandom(size))
+                file = KeptFile(name="memory", digest=digest_of(folder / "memory"), size=size)
+                began = time.perf_counter()
+                client.send("cam0", file, folder / "memory", lambda: True)
+                sent = time.perf_counter()
+                client.fetch("cam0", file, folder / "fetched")
+                fetched = time.perf_counter()
+        finally:
+            ended.set()
+            thread.join()
+    print(
+        f"store, {cameras} cameras: a claim {1000 * first:.1f} ms, again {1000 * again:.1f} ms; {size / 1e6:g} MB sent "
+        f"in {sent - began:.1f} s, fetched in {fetched - sent:.1f} s"
+    )
+
+
+def _claims(client: StoreClient, cameras: int) -> float:
+    """Seconds per claim."""
+    began = time.perf_counter()
+    for camera in range(cameras):
+        client.claim(f"cam{camera}", 1)
+    return (time.perf_counter() - began) / cameras
+
+
 def main() -> None:
     """Print all figures."""
     assert __doc__ is not None
@@ -217,7 +267,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, nargs="+", default=[1000, 10_000], metavar="N")
     parser.add_argument("--per-s", type=float, nargs="+", default=[150.0, 500.0, 1000.0, 0.0], metavar="N")
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--only", choices=["faults", "placement", "gateway"])
+    parser.add_argument("--only", choices=["faults", "placement", "gateway", "store"])
     given = parser.parse_args()
     logging.disable(logging.CRITICAL)
     print(this_machine())
@@ -230,6 +280,8 @@ def main() -> None:
         for per_s in given.per_s:
             if given.only in (None, "gateway"):
                 gateway(cameras, per_s, given.seconds)
+    if given.only in (None, "store"):
+        store(min(given.cameras))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,9 @@ import time
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from monitor.alerts.endpoints import scores_beside
-from monitor.alerts.publisher import Publisher
 from monitor.app.config import MonitorConfig
 from monitor.app.moments_place import moments_folder
 from monitor.errors import BindError, ConfigError
@@ -135,7 +134,23 @@ class PageProcess:
         return process.wait(), lines[-1] if lines else ""
 
 
-def open_page(settings: MonitorConfig, publisher: Publisher, stack: ExitStack, *, demo: bool) -> str:
+class Published(Protocol):
+    """Where a monitor publishes, see Publisher."""
+
+    @property
+    def alerts_endpoint(self) -> str:
+        """Address of alerts."""
+
+    @property
+    def scores_endpoint(self) -> str:
+        """Address of scores."""
+
+    @property
+    def history_endpoint(self) -> str | None:
+        """Address of the history; None without one."""
+
+
+def open_page(settings: MonitorConfig, publisher: Published, stack: ExitStack, *, demo: bool) -> str:
     """Start the page until ``stack`` is closed; returns its URL. In the demo, any free port does if it has to.
 
     Raises UsageError if its packages are missing, and BindError.
@@ -161,7 +176,7 @@ def check_published(settings: MonitorConfig) -> None:
         raise ConfigError("the page shows what is published: leave out --no-publish, or leave out the page (--no-web)")
 
 
-def page_arguments(settings: MonitorConfig, publisher: Publisher) -> list[str]:
+def page_arguments(settings: MonitorConfig, publisher: Published) -> list[str]:
     """The arguments of ``monitor.web`` for this run."""
     web = settings.web
     arguments = ["--endpoint", _reachable(publisher.alerts_endpoint), "--listen", web.listen]

@@ -83,6 +83,10 @@ class Outbox(Sink):
 
     def tick(self, report: RunReport) -> None:  # noqa: ARG002 - it looks at the journal alone
         """Hand pages of the journal to couriers that ask for one."""
+        self.serve()
+
+    def serve(self) -> None:
+        """The same, where there is no report: only by the thread of the journal."""
         self._feed.serve(self._journal)
 
     def forget(self, camera: str) -> Callable[[], bool]:

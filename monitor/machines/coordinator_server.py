@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import TypeAdapter
 
 from monitor.errors import MonitorError, RunError, UsageError
-from monitor.machines.fleet_coordinator import Coordinator, FleetStatus
+from monitor.machines.fleet_coordinator import Coordinator
 from monitor.machines.fleet_messages import (
     PROTOCOL,
     Answered,
@@ -26,6 +26,7 @@ from monitor.machines.fleet_messages import (
 )
 from monitor.machines.fleet_socket import ClientSocket, ServerSocket
 from monitor.machines.fleet_state import StateFile
+from monitor.machines.fleet_status import FleetStatus
 from monitor.machines.gateway_server import FENCE, FENCED, GRANTED, PASS_ON, RENEWAL
 from monitor.machines.leases import boot_clock
 

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 
 from monitor.errors import RefusedError, RunError, UsageError, first_problem
 from monitor.machines.coordinator_server import ANSWER, ASK, STATUS
-from monitor.machines.fleet_coordinator import FleetStatus
 from monitor.machines.fleet_messages import Answered, Asked, decoded, encoded
 from monitor.machines.fleet_socket import ClientSocket
+from monitor.machines.fleet_status import FleetStatus
 
 ANSWER_S = 5.0
 """A coordinator that has not answered after this time counts as away."""

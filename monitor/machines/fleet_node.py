@@ -26,7 +26,7 @@ class FleetNode:
     """A context manager. Only one thread may use it: call ``pump`` often.
 
     settings  text of a config file without cameras: what holds for all of them
-    measures  cores that the node may use: its capacity is measured, ``capacity_fps`` holds until then; None: it is stated
+    measures  cores that the node may use: its capacity is measured, ``capacity_fps`` holds until then; None: it is not
     store     address of the store; None: what cameras learn stays on this node, evidence too
     Others as in NodeLink. On entry, raises RunError if another node uses the folder, and ConfigError.
     """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from typing import Self
 
 import zmq
@@ -30,16 +31,74 @@ COMPLAIN_EVERY_S = 60.0
 _REFUSED = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 
 
-def _prepare(socket: zmq.Socket[bytes]) -> None:
-    socket.linger = 0
-    socket.maxmsgsize = MOST_BYTES
-    socket.sndhwm = socket.rcvhwm = MOST_WAITING
-    socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-    socket.set(zmq.HEARTBEAT_TIMEOUT, DEAD_MS)
-    socket.set(zmq.HANDSHAKE_IVL, 5_000)
+class _End:
+    """One end of a connection, with a watch over peers that refuse or lack the token."""
+
+    kind: int
+
+    def __init__(self, endpoint: str, token: str | None) -> None:
+        check_endpoint(endpoint)
+        self.endpoint, self._token = endpoint, token
+        self.refused = 0
+        """Connections that did not come about, because the tokens of both ends differ."""
+        self._complained_at = -COMPLAIN_EVERY_S
+
+    def __enter__(self) -> Self:
+        self._context = zmq.Context()
+        self._socket = socket = self._context.socket(self.kind)
+        socket.linger = 0
+        socket.maxmsgsize = MOST_BYTES
+        socket.sndhwm = socket.rcvhwm = MOST_WAITING
+        socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.set(zmq.HEARTBEAT_TIMEOUT, DEAD_MS)
+        socket.set(zmq.HANDSHAKE_IVL, 5_000)
+        self._events = socket.get_monitor_socket(_REFUSED)
+        try:
+            self._open(socket)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.disable_monitor()
+        self._events.close(0)
+        self._socket.close()
+        self._context.term()
+
+    def _open(self, socket: zmq.Socket[bytes]) -> None:
+        """Set what this end needs, and bind or connect."""
+        raise NotImplementedError
+
+    def _received(self, timeout_s: float, most: int) -> Iterator[list[bytes]]:
+        """Messages that have come, at most ``most``. Waits for the first at most ``timeout_s`` seconds."""
+        self._look()
+        if not self._socket.poll(int(timeout_s * 1000)):
+            return
+        for _ in range(most):
+            try:
+                yield self._socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+
+    def _look(self) -> None:
+        """Count refusals, and say them now and then."""
+        refused = 0
+        while self._events.poll(0):
+            recv_monitor_message(self._events)
+            refused += 1
+        self.refused += refused
+        now = time.monotonic()
+        if refused and now - self._complained_at >= COMPLAIN_EVERY_S and (sentence := self._complaint()):
+            self._complained_at = now
+            log.error("%s", sentence)
+
+    def _complaint(self) -> str:
+        """What is said of refusals; "" for nothing."""
+        raise NotImplementedError
 
 
-class ServerSocket:
+class ServerSocket(_End):
     """A context manager. Only one thread may use it.
 
     endpoint  ``tcp://host:port`` or ``ipc://path``; port ``*`` takes any free port
@@ -49,61 +108,33 @@ class ServerSocket:
     entry if it cannot be bound.
     """
 
+    kind = zmq.ROUTER
+
     def __init__(self, endpoint: str, token: str | None) -> None:
-        check_endpoint(endpoint)
+        super().__init__(endpoint, token)
         if token is None and is_exposed(endpoint):
             raise ConfigError(
                 f"other machines can reach {endpoint}, so it needs a token: give one, or use an address of this "
                 "machine alone, such as tcp://127.0.0.1:5570"
             )
-        self.endpoint, self._token = endpoint, token
-        self.refused = 0
-        """Connections without the right token."""
-        self._complained_at = -COMPLAIN_EVERY_S
 
-    def __enter__(self) -> Self:
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.ROUTER)
-        _prepare(self._socket)
-        self._socket.set(zmq.ROUTER_HANDOVER, 1)
+    def _open(self, socket: zmq.Socket[bytes]) -> None:
+        socket.set(zmq.ROUTER_HANDOVER, 1)
         if self._token is not None:
-            self._socket.curve_server = True
-            self._socket.curve_publickey, self._socket.curve_secretkey = keys_of(self._token, "server")
-        self._events = self._socket.get_monitor_socket(_REFUSED)
+            socket.curve_server = True
+            socket.curve_publickey, socket.curve_secretkey = keys_of(self._token, "server")
         try:
-            self._socket.bind(self.endpoint)
+            socket.bind(self.endpoint)
         except zmq.ZMQError as error:
-            self._close()
             raise BindError(
                 f"{self.endpoint} cannot be used by the fleet ({zmq.strerror(error.errno or 0)}): stop the program "
                 "that uses it, which may be another gateway of this fleet, or choose another address"
             ) from error
-        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def _close(self) -> None:
-        self._socket.disable_monitor()
-        self._events.close(0)
-        self._socket.close()
-        self._context.term()
+        self.endpoint = socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def receive(self, timeout_s: float, most: int = 500) -> list[tuple[bytes, bytes, list[bytes]]]:
         """What has come: (peer, kind, parts), at most ``most``. Waits for the first at most ``timeout_s`` seconds."""
-        self._look()
-        found: list[tuple[bytes, bytes, list[bytes]]] = []
-        if not self._socket.poll(int(timeout_s * 1000)):
-            return found
-        while len(found) < most:
-            try:
-                peer, *rest = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            if rest:
-                found.append((peer, rest[0], rest[1:]))
-        return found
+        return [(peer, rest[0], rest[1:]) for peer, *rest in self._received(timeout_s, most) if rest]
 
     def send(self, peer: bytes, kind: bytes, *parts: bytes) -> None:
         """Send to a peer; dropped if it is gone."""
@@ -112,59 +143,36 @@ class ServerSocket:
         except zmq.ZMQError as error:
             log.debug("not sent: %s", error)
 
-    def _look(self) -> None:
-        """Count peers without the token."""
-        refused = 0
-        while self._events.poll(0):
-            recv_monitor_message(self._events)
-            refused += 1
-        self.refused += refused
-        now = time.monotonic()
-        if refused and now - self._complained_at >= COMPLAIN_EVERY_S:
-            self._complained_at = now
-            log.error(
-                "a machine without the token of this fleet tries to connect to %s (%d times so far): give it the "
-                "token, or stop it",
-                self.endpoint,
-                self.refused,
-            )
+    def _complaint(self) -> str:
+        return (
+            f"a machine without the token of this fleet tries to connect to {self.endpoint} ({self.refused} times so "
+            "far): give it the token, or stop it"
+        )
 
 
-class ClientSocket:
+class ClientSocket(_End):
     """A context manager. Only one thread may use it. It connects again by itself.
 
     name       of the peer at the other end, for the log
     complains  False: the caller says it if the token is refused
     """
 
+    kind = zmq.DEALER
+
     def __init__(self, endpoint: str, token: str | None, name: str, *, complains: bool = True) -> None:
-        check_endpoint(endpoint)
-        self.endpoint, self._token, self._name, self._complains = endpoint, token, name, complains
-        self.refused = 0
-        """How often the other end has refused the token."""
+        super().__init__(endpoint, token)
+        self._name, self._complains = name, complains
         self.dropped = 0
         """Messages for which there was no room."""
-        self._complained_at = -COMPLAIN_EVERY_S
 
-    def __enter__(self) -> Self:
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.DEALER)
-        _prepare(self._socket)
-        self._socket.set(zmq.IMMEDIATE, 1)  # what cannot be sent now is sent again by who misses the answer
-        self._socket.set(zmq.RECONNECT_IVL, 100)
-        self._socket.set(zmq.RECONNECT_IVL_MAX, 2_000)
+    def _open(self, socket: zmq.Socket[bytes]) -> None:
+        socket.set(zmq.IMMEDIATE, 1)  # what cannot be sent now is sent again by who misses the answer
+        socket.set(zmq.RECONNECT_IVL, 100)
+        socket.set(zmq.RECONNECT_IVL_MAX, 2_000)
         if self._token is not None:
-            self._socket.curve_serverkey = keys_of(self._token, "server")[0]
-            self._socket.curve_publickey, self._socket.curve_secretkey = keys_of(self._token, "client")
-        self._events = self._socket.get_monitor_socket(_REFUSED)
-        self._socket.connect(self.endpoint)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.disable_monitor()
-        self._events.close(0)
-        self._socket.close()
-        self._context.term()
+            socket.curve_serverkey = keys_of(self._token, "server")[0]
+            socket.curve_publickey, socket.curve_secretkey = keys_of(self._token, "client")
+        socket.connect(self.endpoint)
 
     def send(self, kind: bytes, *parts: bytes) -> bool:
         """Send. False if there is no connection, or no room."""
@@ -177,31 +185,12 @@ class ClientSocket:
 
     def receive(self, timeout_s: float, most: int = 500) -> list[tuple[bytes, list[bytes]]]:
         """What has come: (kind, parts), at most ``most``. Waits for the first at most ``timeout_s`` seconds."""
-        self._look()
-        found: list[tuple[bytes, list[bytes]]] = []
-        if not self._socket.poll(int(timeout_s * 1000)):
-            return found
-        while len(found) < most:
-            try:
-                kind, *parts = self._socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                break
-            found.append((kind, parts))
-        return found
+        return [(kind, parts) for kind, *parts in self._received(timeout_s, most)]
 
-    def _look(self) -> None:
-        """Say that the token is wrong."""
-        refused = 0
-        while self._events.poll(0):
-            recv_monitor_message(self._events)
-            refused += 1
-        self.refused += refused
-        now = time.monotonic()
-        if refused and self._complains and now - self._complained_at >= COMPLAIN_EVERY_S:
-            self._complained_at = now
-            log.error(
-                "%s at %s refuses this machine, because its token is another one: copy the token from the machine of "
-                "the gateway",
-                self._name,
-                self.endpoint,
-            )
+    def _complaint(self) -> str:
+        if not self._complains:
+            return ""
+        return (
+            f"{self._name} at {self.endpoint} refuses this machine, because its token is another one: copy the token "
+            "from the machine of the gateway"
+        )

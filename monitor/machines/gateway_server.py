@@ -65,6 +65,7 @@ class GatewayServer:
                 ) from error
             ledger = Ledger.open(self._folder / "gateway.json", self._name, journal)
             stack.enter_context(self.socket)
+            self.journal = journal
             self.publisher = stack.enter_context(self._open(journal))
             self.desk = GatewayDesk(self.publisher, journal, ledger, self._clock())
             self._stack = stack.pop_all()

@@ -10,10 +10,10 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from monitor.errors import MonitorError
-from monitor.machines.head_parts import PART, run_part
+from monitor.machines.head_parts import PART, Part, Ready, run_part
 from monitor.processes import end_with_parent
 from monitor.text.command_line import keep_private, keep_quiet, say_error
 from monitor.text.logs import log_to_stderr
@@ -25,7 +25,7 @@ def _ready(addresses: Mapping[str, str]) -> None:
     sys.stdout.flush()
 
 
-def main() -> int:
+def main(run: Callable[[Part, threading.Event, Ready], None] = run_part) -> int:
     """Run the part. Returns the exit code."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -36,7 +36,7 @@ def main() -> int:
     part = PART.validate_json(sys.argv[1])
     log_to_stderr(verbose=part.verbose)
     try:
-        run_part(part, stop, _ready)
+        run(part, stop, _ready)
     except MonitorError as error:
         say_error(error)
         return error.exit_code

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -37,6 +38,7 @@ FORMAT = "true-sight fleet cameras"
 
 Ready = Callable[[Mapping[str, str]], None]
 """Called once, with the addresses that are bound."""
+Delivery = AbstractContextManager[Callable[[], None]]
 
 
 class GatewayPart(Settings):
@@ -47,6 +49,7 @@ class GatewayPart(Settings):
     token       file of the token
     alerts, scores, history, insecure  for clients, see Publisher; key_folder: its ``keys``
     days, max_mb, fsync                      of the journal, see Journal
+    receivers   config file with the receivers of the journal's messages; None: there are none
     """
 
     part: Literal["gateway"] = "gateway"
@@ -62,6 +65,7 @@ class GatewayPart(Settings):
     days: float
     max_mb: float
     fsync: Literal["second", "always"]
+    receivers: Path | None = None
     verbose: bool = False
 
 
@@ -130,14 +134,21 @@ def read_cameras(path: Path) -> dict[str, Wish] | None:
 def run_part(part: Part, stop: threading.Event, ready: Ready) -> None:
     """Run a part until ``stop`` is set. Raises MonitorError if it cannot run."""
     if isinstance(part, GatewayPart):
-        _run_gateway(part, stop, ready)
+        run_gateway(part, stop, ready)
     elif isinstance(part, StorePart):
         _run_store(part, stop, ready)
     else:
         _run_coordinator(part, stop, ready)
 
 
-def _run_gateway(part: GatewayPart, stop: threading.Event, ready: Ready) -> None:
+def run_gateway(
+    part: GatewayPart, stop: threading.Event, ready: Ready, deliver: Callable[[Journal], Delivery] | None = None
+) -> None:
+    """Run the gateway until ``stop`` is set. Raises MonitorError.
+
+    deliver: begins to deliver what is in the journal, within the returned context; what it yields is called often
+    """
+
     def open_publisher(journal: Journal) -> Publisher:
         return Publisher(
             part.alerts,
@@ -154,9 +165,10 @@ def _run_gateway(part: GatewayPart, stop: threading.Event, ready: Ready) -> None
     server = GatewayServer(
         part.fleet, part.folder, part.endpoint, read_token(part.token), open_publisher, make_journal=make_journal
     )
-    with server:
+    with server, ExitStack() as stack:
         publisher = server.publisher
         history = publisher.history_endpoint or ""
+        serve = stack.enter_context(nullcontext(_nothing) if deliver is None else deliver(server.journal))
         ready(
             {
                 "endpoint": server.socket.endpoint,
@@ -167,6 +179,11 @@ def _run_gateway(part: GatewayPart, stop: threading.Event, ready: Ready) -> None
         )
         while not stop.is_set():
             server.pump(PUMP_S)
+            serve()
+
+
+def _nothing() -> None:
+    """Nothing is delivered."""
 
 
 def _run_coordinator(part: CoordinatorPart, stop: threading.Event, ready: Ready) -> None:

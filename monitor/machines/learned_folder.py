@@ -16,12 +16,14 @@ from typing import Any, Self
 
 from monitor.machines.learned_store import digest_of
 from monitor.machines.store_messages import EXTRA_FILES, VERSION_FILES, FileName, KeptFile, KeptVersion, Learned
-from monitor.model.model_versions import next_version, prune, version_folders, version_number
+from monitor.model.model_versions import CARD_FILE, next_version, prune, version_folders, version_number
 from monitor.private_files import make_private_folder
+from monitor.reading import MB, parse_json, read_file
 from monitor.state_folder import CALIBRATIONS, JOURNAL, MEMORIES, MODELS
 
 Fetch = Callable[[KeptFile, Path], None]
 """Writes a file of the store to a path, or raises."""
+_LARGEST_CARD = 4 * MB
 _KINDS: dict[FileName, Path] = {"thresholds": CALIBRATIONS, "memory": MEMORIES}
 
 
@@ -56,15 +58,16 @@ class LearnedFolder:
         return versions[0].name if versions else ""
 
     def look(self, camera: str) -> Found:
-        """What a camera has learned here. What cannot be read is left out."""
+        """What a camera has learned here. What is damaged is left out: the store may have it whole."""
         paths: dict[str, Path] = {}
         digests, newest = [], None
         for folder in version_folders(self.models / camera):
             try:
-                if newest is None:
-                    files = tuple(self._file(name, folder / name, paths) for name in VERSION_FILES)
-                    newest = KeptVersion(number=max(1, version_number(folder)), files=files)
-                digests.append(self._digest(folder / "model.json"))
+                card, weights = (self._file(name, folder / name, paths) for name in VERSION_FILES)
+                if _weights_named(folder) not in ("", weights.digest):
+                    continue
+                newest = newest or KeptVersion(number=max(1, version_number(folder)), files=(card, weights))
+                digests.append(card.digest)
             except (OSError, ValueError):  # ValueError: too large
                 continue
         extras = []
@@ -116,6 +119,13 @@ class LearnedFolder:
         if known is None or known[:2] != (status.st_mtime_ns, status.st_size):
             known = self._digests[path] = status.st_mtime_ns, status.st_size, digest_of(path)
         return known[2]
+
+
+def _weights_named(folder: Path) -> str:
+    """The digest of the weights as a version's card names it; "" if it names none. Raises OSError and ValueError."""
+    card = parse_json(read_file(folder / CARD_FILE, _LARGEST_CARD))
+    named = card.get("weights_sha256", "") if isinstance(card, dict) else ""
+    return named if isinstance(named, str) else ""
 
 
 def wins(learned: Learned, found: Found, node: str) -> bool:

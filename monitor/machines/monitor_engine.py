@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from monitor.alerts.messages import AlertMessage, HealthMessage, Stored, encode
 from monitor.client import AlertSubscriber, Received
 from monitor.errors import RunError
@@ -26,7 +28,6 @@ from monitor.machines.capacity_gauge import Work, processor_times
 from monitor.machines.fleet_messages import Order, Watching
 from monitor.machines.heartbeat_reader import HeartbeatReader
 from monitor.machines.learned_courier import LearnedCourier
-from monitor.machines.toml_writing import toml_text
 from monitor.private_files import make_private_folder, write_private
 from monitor.processes import child_command, child_environment, how_it_died
 from monitor.states import CameraState, Phase
@@ -239,7 +240,7 @@ class MonitorEngine:
 
 def _table(camera: str, order: Order) -> str:
     """The table of a camera in the config file."""
-    return toml_text({"cameras": {camera: _literal({**json.loads(order.settings), "source": order.source})}})
+    return tomli_w.dumps({"cameras": {camera: _literal({**json.loads(order.settings), "source": order.source})}})
 
 
 def _literal(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,8 @@ class StoreClient:
                         break
                     stream.write(parts[0])
                     offset += len(parts[0])
+                stream.flush()
+                os.fsync(stream.fileno())
             damaged = digest_of(path) != file.digest
         except BaseException:
             path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ Evidence goes through the same socket, see ``evidence_relay``.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import time
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from monitor.machines.fleet_messages import PROTOCOL, decoded, encoded
 from monitor.machines.fleet_socket import COMPLAIN_EVERY_S, ServerSocket
 from monitor.machines.learned_store import LearnedStore
 from monitor.machines.store_messages import ANSWER, ASK, StoreAnswered, StoreAsked
+from monitor.private_files import make_private_folder, open_private
 
 log = logging.getLogger("monitor")
 
@@ -29,7 +31,8 @@ class StoreServer:
     endpoint  where nodes connect
     token     of the fleet; None: none is needed, only on this machine
 
-    On entry, raises BindError. A disk that is full or away is said, and tried again with each request.
+    On entry, raises BindError, and RunError if another store uses the folder. A disk that is full or away is said, and
+    tried again with each request.
     """
 
     def __init__(self, folder: Path, endpoint: str, token: str | None) -> None:
@@ -41,12 +44,24 @@ class StoreServer:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            self._lock(stack)
             stack.enter_context(self.socket)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def _lock(self, stack: ExitStack) -> None:
+        folder = self.store.folder
+        try:
+            make_private_folder(folder)
+            lock = stack.enter_context(open_private(folder / ".lock", "wb"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"the store {folder} is in use by another head: name another folder with --store") from error
+        except OSError as error:
+            log.error("the store %s cannot be written (%s): bring its disk back", folder, error.strerror or error)  # noqa: TRY400
 
     def pump(self, timeout_s: float) -> None:
         """Answer what has come, waiting at most ``timeout_s`` seconds for it."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from monitor.machines.fleet_coordinator import CameraStatus
+from monitor.machines.fleet_status import CameraStatus
 from monitor.machines.leases import LEASE_S
 from monitor.states import Phase
 from monitor.testing.simulated_fleet import COORDINATOR, GATEWAY, SimulatedFleet, SimulatedNode

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,9 +20,10 @@ import pytest
 from monitor.alerts.messages import AlertMessage
 from monitor.client import AlertSubscriber, Received
 from monitor.machines.fleet_asking import FleetAsker
-from monitor.machines.fleet_coordinator import FleetStatus
+from monitor.machines.fleet_status import FleetStatus
 from monitor.machines.fleet_token import read_token
 from monitor.testing.captured import eventually
+from monitor.testing.webhook_server import WebhookServer
 from tests.helpers.commands import Finished, monitor
 from tests.helpers.isolated import alive
 from tests.monitor.machines.test_fleet_node import SETTINGS, video
@@ -92,10 +94,14 @@ def test_a_fleet_is_started_asked_moved_and_loses_a_node_and_each_alert_is_told_
     tmp_path: Path, video: Path
 ) -> None:
     fleet, config, settings = Fleet(tmp_path / "state"), tmp_path / "fleet.toml", tmp_path / "node.toml"
-    config.write_text(f'[cameras.cam0]\nsource = "{video}"\nanalysis_fps = 5\n')
-    settings.write_text(SETTINGS)
+    settings.write_text(f'{SETTINGS}[evidence]\nenabled = true\nfolder = "{tmp_path / "evidence"}"\n')
     heard: list[AlertMessage] = []
     with ExitStack() as stack:
+        hook = stack.enter_context(WebhookServer())
+        config.write_text(
+            f'[cameras.cam0]\nsource = "{video}"\nanalysis_fps = 5\n'
+            f'[webhook.house]\nurl = "{hook.url}"\nsecret = "a secret of this test"\n'
+        )
         head = stack.enter_context(started(*fleet.head(config)))
         said = lines_of(head, 4)
         token = tmp_path / "state/fleet/token"
@@ -134,6 +140,9 @@ def test_a_fleet_is_started_asked_moved_and_loses_a_node_and_each_alert_is_told_
         gateway, coordinator, _ = children_of(head.pid)
         os.kill(coordinator, signal.SIGKILL)  # it is started again, and nobody notices
         hear_from(other)
+        assert eventually(lambda: any("cam0" in str(request.json) for request in hook.received), within_s=DEADLINE_S)
+        assert eventually(lambda: fleet.ask("evidence", "--to", tmp_path / "here").returncode == 0, within_s=DEADLINE_S)
+        assert list((tmp_path / "here/cam0").rglob("*-start.jpg"))
         nodes[other].kill()  # a machine is gone, with its engine
         assert fleet.wait_watched(but=other) == first
         hear_from(first)
@@ -170,8 +179,10 @@ def test_wrong_input_gets_one_sentence(tmp_path: Path, arguments: tuple[str, ...
 def test_a_head_reads_its_cameras_again_keeps_its_address_and_its_parts_end_when_it_is_killed(tmp_path: Path) -> None:
     fleet, config = Fleet(tmp_path / "state"), tmp_path / "fleet.toml"
     config.write_text('[cameras.door]\nsource = "rtsp://door.example/1"\n')
-    with started(*fleet.head(config)) as head:
-        lines_of(head, 4)
+    with started(*fleet.head(config), "--web-listen", f"{fleet.host}:8088") as head:
+        page = lines_of(head, 5)[1].removeprefix("the page is at ")
+        with urllib.request.urlopen(f"{page}/api/v1/health", timeout=DEADLINE_S) as answer:  # noqa: S310
+            assert b'"version"' in answer.read()
         parts = children_of(head.pid)
         second = monitor("fleet", *fleet.head(config), "--state", tmp_path / "other")
         assert (second.returncode, second.stderr.count("error:")) == (1, 1)

@@ -26,8 +26,14 @@ _USED = frozenset(
         *("cameras", "node", "model", "state", "publish", "journal"),
         *("analysis_fps", "false_alarms_per_day", "detectors"),
         *("alert", "learning", "smoothing", "health", "schedule"),
+        *("web", "evidence", "notify", "webhook"),
     }
 )
+_NOT_SERVED = {
+    "mqtt": "give it to each node with `fleet node --config`, or use [webhook] or [notify] here",
+    "metrics": "give it to each node with `fleet node --config`; `fleet status --json` has the figures of the fleet",
+}
+"""Tables that would be of the whole fleet, and that a head cannot serve."""
 _NAME = TypeAdapter[str](Name)
 
 
@@ -52,6 +58,9 @@ def read_fleet(
         content.update(deepcopy(found))
 
     settings = load_config(config, overrides, look)
+    for table, instead in _NOT_SERVED.items():
+        if table in content:
+            raise ConfigError(f"{config}: a head cannot serve [{table}]: remove it and {instead}")
     if not settings.cameras:
         raise ConfigError(f"{config} names no camera: add [cameras.NAME] with a source")
     wishes = {name: _wish(name, content, own.get(name, {}), settings, config) for name in settings.cameras}

@@ -7,6 +7,7 @@ import os
 import shlex
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -21,6 +22,7 @@ from monitor.app.fleet.fleet_options import State, TokenFile, Verbose, app, flee
 from monitor.app.fleet.fleet_questions import status
 from monitor.app.fleet.head_process import run_head
 from monitor.app.fleet.node_process import check_head, run_node
+from monitor.app.page_process import open_page
 from monitor.app.signal_handling import note_hang_ups, obey_signals
 from monitor.errors import ConfigError, MonitorError, UsageError
 from monitor.machines.fleet_node import FleetNode
@@ -75,6 +77,8 @@ def head(
     alerts: flags.Alerts = None,
     scores: flags.Scores = None,
     history: flags.History = None,
+    web: flags.Web = None,
+    web_listen: flags.WebListen = None,
     verbose: Verbose = False,
 ) -> None:
     """Run the head: the gateway, to which clients connect, the coordinator, which gives cameras to nodes, and the
@@ -84,7 +88,13 @@ def head(
     """
     note_hang_ups()
     log_to_stderr(verbose=verbose)
-    given = {"state": state, "publish.alerts": alerts, "publish.scores": scores, "publish.history": history}
+    given: dict[str, Any] = {
+        "state": state,
+        "publish.alerts": alerts,
+        "publish.scores": scores,
+        "publish.history": history,
+    }
+    given |= {"web.listen": web_listen, "web.enabled": True if web is None and web_listen is not None else web}
     overrides = {key: value for key, value in given.items() if value is not None}
     with told_errors():
         address = parsed_address(listen, "--listen")
@@ -97,7 +107,8 @@ def head(
         make_token(token)
         _store(cameras, wishes)
         name = checked_name(settings.node, "a fleet") if "node" in settings.model_fields_set else "fleet"
-        gateway = _gateway(name, folder, address, token, settings, verbose=verbose)
+        delivers = config if settings.webhook or settings.notify else None
+        gateway = _gateway(name, folder, address, token, settings, verbose=verbose).but(receivers=delivers)
         coordinator = CoordinatorPart(
             fleet=name,
             folder=folder / "coordinator",
@@ -119,12 +130,23 @@ def head(
                 f"the token is in {token}",
                 f"{counted(len(wishes), 'camera')} to watch",
             ]
+            if settings.web.enabled:
+                lines.insert(1, f"the page is at {open_page(settings, _Bound(bound['gateway']), stack, demo=False)}")
             typer.echo(safe_lines("\n".join(lines)))
 
         def reread() -> None:
             _reread(config, overrides, cameras)
 
-        run_head([gateway, coordinator, keeps], stop, reload, ready, reread)
+        with ExitStack() as stack:
+            run_head([gateway, coordinator, keeps], stop, reload, ready, reread)
+
+
+class _Bound:
+    """The addresses of the gateway, for the page."""
+
+    def __init__(self, addresses: Mapping[str, str]) -> None:
+        self.alerts_endpoint, self.scores_endpoint = addresses["alerts"], addresses["scores"]
+        self.history_endpoint = addresses["history"] or None
 
 
 def _cameras(config: Path | None, overrides: dict[str, Any]) -> tuple[MonitorConfig, dict[str, Wish] | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from monitor.machines.coordinator_server import STATUS
-from monitor.machines.fleet_coordinator import FleetStatus
+from monitor.machines.fleet_status import FleetStatus
 
 
 def status_json(status: FleetStatus) -> str:
@@ -25,7 +25,7 @@ def status_lines(status: FleetStatus) -> list[str]:
             camera.name,
             camera.node or "-",
             camera.state,
-            f"{100 * camera.watched:.1f} %",
+            f"{100 * camera.watched:.2f} %",
             f"moves to {camera.next_node}" if camera.next_node and camera.node else camera.why,
         )
         for camera in status.cameras

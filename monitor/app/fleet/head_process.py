@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from monitor.app.fleet.said_error import SaidError
 from monitor.errors import RunError
-from monitor.machines.head_parts import Part
+from monitor.machines.head_parts import GatewayPart, Part
 from monitor.processes import child_command, child_environment, how_it_died
 
 log = logging.getLogger("monitor")
@@ -29,6 +29,12 @@ START_S = 60.0
 """A part that has not bound its addresses after this time is not able to."""
 GOODBYE_S = 10.0
 _LOOK_S = 0.1
+
+
+def _module(part: Part) -> str:
+    """The program of a part. Only a gateway with receivers needs what monitors need."""
+    delivers = isinstance(part, GatewayPart) and part.receivers is not None
+    return "monitor.app.fleet.delivering_child" if delivers else "monitor.machines.head_child"
 
 
 class _Child:
@@ -54,7 +60,7 @@ class _Child:
         self._started_at, self._told = time.monotonic(), b""
         try:
             self._process = subprocess.Popen(  # noqa: S603 - a command of this program
-                child_command("monitor.machines.head_child", self.settings.model_dump_json()),
+                child_command(_module(self.settings), self.settings.model_dump_json()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 env=child_environment(),

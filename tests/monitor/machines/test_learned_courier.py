@@ -33,7 +33,7 @@ class Place:
         fresh = self.folder.models / "cam0" / "fresh"
         fresh.mkdir(parents=True)
         weights = hashlib.sha256(content.encode()).hexdigest()
-        (fresh / "model.json").write_text(f'{{"format": "true-sight-model", "weights": "{weights}"}}')
+        (fresh / "model.json").write_text(f'{{"format": "true-sight-model", "weights_sha256": "{weights}"}}')
         (fresh / "weights.safetensors").write_text(content)
         fresh.rename(fresh.with_name(f"v{number:04d}"))
         if memory:
@@ -145,6 +145,19 @@ def test_a_full_disk_at_the_node_is_said_and_the_camera_is_opened(
 
 def no_space(*_: object) -> object:
     raise OSError(28, "No space left on device")
+
+
+def test_a_version_that_is_damaged_on_its_node_is_not_sent_but_had_again_from_the_store(tmp_path: Path) -> None:
+    server = StoreServer(tmp_path / "store", ANY, TOKEN)
+    with pumped(server), nodes(tmp_path, server.socket.endpoint, "north") as (north,):
+        north.courier.hold("cam0", 1)
+        north.learn(1, "first")
+        wait_for(lambda: bool(stored(server).versions), DEADLINE_S)
+        north.courier.drop("cam0")
+        (north.folder.models / "cam0/v0001/weights.safetensors").write_text("fir")
+        assert north.folder.look("cam0").newest is None
+        north.opens()
+        assert north.weights == "first"
 
 
 def test_a_node_that_was_the_last_one_to_watch_may_be_ahead_of_the_store(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 from monitor.errors import RunError, UsageError
 from monitor.machines.learned_store import KEEP, LearnedStore
 from monitor.machines.store_messages import PIECE_BYTES, FileName, KeptFile, KeptVersion
+from monitor.machines.store_server import StoreServer
+from tests.helpers.publishing import ANY
 
 
 def a_file(name: FileName, content: bytes) -> KeptFile:
@@ -79,6 +81,21 @@ def test_a_damaged_list_is_set_aside_and_a_full_disk_is_said(tmp_path: Path, mon
     monkeypatch.setattr("monitor.machines.learned_store.open_private", no_space)
     with pytest.raises(RunError, match=r"No space left on device.*: free space on its disk"):
         put(store, "memory", b"more")
+
+
+def test_two_heads_cannot_have_one_store_and_a_disk_that_is_away_keeps_none_from_running(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        StoreServer(tmp_path / "store", ANY, None),
+        pytest.raises(RunError, match="in use by another head: name another folder with --store"),
+    ):
+        StoreServer(tmp_path / "store", ANY, None).__enter__()
+    (tmp_path / "file").write_text("in the way")
+    with StoreServer(tmp_path / "file", ANY, None) as server:
+        assert "cannot be written" in caplog.text
+        with pytest.raises(RunError, match="stays on their nodes"):
+            server.store.claim("cam0", "north", 1)
 
 
 def no_space(*_: object) -> object:

@@ -83,3 +83,11 @@ def test_a_list_of_cameras_that_is_damaged_is_refused(tmp_path: Path) -> None:
 
 def test_labels_are_names_or_names_with_values() -> None:
     assert parsed_labels(["gpu", "site = south"]) == {"gpu": "", "site": "south"}
+
+
+@pytest.mark.parametrize("table", ["[metrics]\nenabled = true", '[mqtt]\nhost = "broker.example"'])
+def test_a_table_that_a_head_cannot_serve_is_refused(tmp_path: Path, table: str) -> None:
+    config = tmp_path / "fleet.toml"
+    config.write_text(f'[cameras.door]\nsource = "rtsp://door.example/1"\n{table}\n')
+    with pytest.raises(ConfigError, match=r"a head cannot serve \[m\w+\]: remove it and give it to each node"):
+        read_fleet(config)
