@@ -31,7 +31,7 @@ def pretrain(
     more: Annotated[list[str] | None, typer.Argument(metavar="PATH", help="More scenes.")] = None,
     steps: Annotated[
         int, typer.Option(min=1, max=10_000_000, metavar="N", help="Training steps, 8 samples each.")
-    ] = 1500,
+    ] = 400,
     seed: Annotated[
         int,
         typer.Option(

@@ -29,7 +29,7 @@ from training.pretrain.pretraining_scenes import read_scenes
 from training.progress import Report
 from training.provenance import code_commit
 
-STEPS = 1500
+STEPS = 400
 
 
 @dataclass(frozen=True)
