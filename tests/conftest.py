@@ -48,11 +48,11 @@ if NIGHTLY:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Test files that are named run in this process, which starts at once.
 
-    Folders run in one process per core and one more, because many tests wait for a camera or a process.
+    Folders run in one process per core and two more, because many tests wait for a camera or a process.
     """
     if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
         return 0
-    return len(os.sched_getaffinity(0)) + 1
+    return len(os.sched_getaffinity(0)) + 2
 
 
 REAL_TIME = (
