@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import itertools
 import os
 import shutil
@@ -47,11 +48,11 @@ if NIGHTLY:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Test files that are named run in this process, which starts at once.
 
-    Folders run in one process per core and one more, because many tests wait for a camera or a process.
+    Folders run in one process per core and two more, because many tests wait for a camera or a process.
     """
     if all(Path(argument.partition("::")[0]).is_file() for argument in config.args):
         return 0
-    return len(os.sched_getaffinity(0)) + 1
+    return len(os.sched_getaffinity(0)) + 2
 
 
 REAL_TIME = (
@@ -99,6 +100,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.timeout(1800))
         if _in_real_time(item.path):
             item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded now stays loaded: searches for garbage, of which each run of a monitor does one, pass it over."""
+    gc.collect()
+    gc.freeze()
 
 
 @cache

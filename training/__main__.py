@@ -1,4 +1,4 @@
-"""The command line of training: ``python -m training learn | rollback | train | submission | evaluate | what-if``."""
+"""The command line of training: ``python -m training learn | rollback | pretrain | train | submission | ...``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from monitor.text.streams import prepare_streams
 from monitor.text.wording import counted
 from training.command_parts import MOST_SEED, AnalysisFps, Device, Fps, Models, needs, stoppable
 from training.evaluate.evaluate_commands import evaluate, submission, what_if
+from training.pretrain.pretrain_command import pretrain
 from training.progress import JsonReport, Report
 from training.stopping import stopping_in_time
 
@@ -70,6 +71,16 @@ def learn(
     false_alarms_per_day: Annotated[
         float, typer.Option(min=1e-3, max=1e5, metavar="N", help="Budget that a better version is compared at.")
     ] = 1.0,
+    max_ms: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, max=1e6, metavar="MS", help="Milliseconds per frame that all detectors together may take."
+        ),
+    ] = None,
+    pretrained: Annotated[
+        str,
+        typer.Option(metavar="DIR|none", help="Pre-trained weights that the network starts from; none: random ones."),
+    ] = "none",
     watched: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="What the monitor records of the camera meanwhile.", hidden=True),
@@ -86,6 +97,11 @@ def learn(
 
     cv2.setNumThreads(1)
     report = JsonReport() if json_lines else Report()
+    start = None
+    if pretrained != "none":
+        from training.learn.pretrained_weights import load_pretrained  # loads slowly
+
+        start = load_pretrained(given_path(pretrained))
     wanted = tuple(part.strip() for part in detectors.split(",") if part.strip())
     if models is not None and state is not None:
         raise typer.BadParameter("give --models or --state, not both", param_hint="--state")
@@ -102,6 +118,8 @@ def learn(
         workers=WORKERS,
         analysis_fps=analysis_fps,
         watched=watched,
+        max_ms=max_ms,
+        pretrained=start,
     )
     with stoppable(report, lambda: "stopped: earlier versions of the model are unchanged"):
         check_name(settings)
@@ -187,6 +205,7 @@ def train(
         )
 
 
+app.command(short_help="Pre-train the network true-sight-2 on many scenes.")(pretrain)
 app.command()(submission)
 app.command(short_help="Measure a model on labelled footage, or count alarms.")(evaluate)
 app.command(short_help="Show which alerts a recorded run would have raised with other settings.")(what_if)

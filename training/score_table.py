@@ -68,14 +68,15 @@ def held_out_scores(parts: Sequence[Scores], detectors: Sequence[Detector]) -> H
 
 
 def raw_fused(scores: Scores, model: Model) -> NDArray[np.float64]:
-    """One raw score per frame, (N,) float64, for post-processing that has its own scale.
+    """One raw score per frame, (N,) float64, for post-processing that has its own scale. Raises as ``check_raw``."""
+    check_raw(model)
+    return scores.detectors[0]
 
-    Raw scores of different detectors have different units, so the model must have only one detector. Raises ModelError
-    otherwise.
-    """
-    if len(scores.detectors) != 1:
+
+def check_raw(model: Model) -> None:
+    """Raise ModelError for a model with several detectors: their raw scores have different units."""
+    if len(model.detectors) != 1:
         names = ", ".join(detector.name for detector in model.detectors)
         raise ModelError(
             f"the published post-processing needs a model with one detector, not {names}: use --post causal"
         )
-    return scores.detectors[0]

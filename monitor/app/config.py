@@ -149,6 +149,9 @@ class LearningConfig(Settings):
     """Seconds of stream to learn from; all of it counts as normal. For a file: its first seconds."""
     keep_footage: bool = False
     """Keep the footage that was recorded for learning after learning has succeeded."""
+    max_ms: float | None = Field(None, ge=0.001, le=1e6)
+    """Milliseconds per analysed frame that the detectors of a model together may take on one thread. What does not fit
+    is left out when the model is learned, least useful detectors first. None: no limit."""
 
 
 def check_rate(value: float | None) -> float | None:

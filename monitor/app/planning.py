@@ -365,6 +365,7 @@ def _learning_plan(source: Source, folder: Path, settings: MonitorConfig) -> Lea
         detectors=settings.detectors or LEARNED,
         hold=None if source.live else Hold(settings.learning.duration_s),
         keep_footage=settings.learning.keep_footage,
+        max_ms=settings.learning.max_ms,
         device=settings.device,
         analysis_fps=settings.analysis_fps,
         false_alarms_per_day=settings.false_alarms_per_day,

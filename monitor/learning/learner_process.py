@@ -46,6 +46,7 @@ class LearnerProcess:
         arguments += ["--detectors", ",".join(plan.detectors), "--device", plan.device, "--json"]
         arguments += ["--analysis-fps", str(plan.analysis_fps), "--watched", str(plan.watched)]
         arguments += ["--false-alarms-per-day", str(plan.false_alarms_per_day)]
+        arguments += [] if plan.max_ms is None else ["--max-ms", str(plan.max_ms)]
         self._process = subprocess.Popen(  # noqa: S603 - a command of this program
             child_command("training", "learn", *arguments),
             stdin=subprocess.DEVNULL,

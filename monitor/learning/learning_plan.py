@@ -26,6 +26,7 @@ class LearningPlan:
     keep_footage  False: remove the footage when everything has been learned
     analysis_fps  frames analysed per second, during learning and watching; 0 for every frame
     device        where networks are trained
+    max_ms        milliseconds per analysed frame that all detectors together may take; None: no limit
     false_alarms_per_day  the budget at which a better version is compared with the first
     """
 
@@ -40,6 +41,7 @@ class LearningPlan:
     keep_footage: bool = False
     analysis_fps: float = 10.0
     device: str = "cpu"
+    max_ms: float | None = None
     false_alarms_per_day: float = 1.0
 
     @property

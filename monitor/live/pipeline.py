@@ -38,6 +38,9 @@ from monitor.types import CaptureStatus, ScoredFrame
 
 log = logging.getLogger(__name__)
 
+OBJECTS_OF_PYTHON = 10_000
+"""More than Python freezes by itself (some hundreds), and fewer than the libraries of a run."""
+
 
 class Feed:
     """One camera's capture, its own stop event and its thread."""
@@ -116,8 +119,11 @@ class Pipeline:
         cv2.setNumThreads(1)
         keep_freed_memory()
         # Everything loaded so far stays loaded. Without ``freeze``, each search for garbage in it would take 0.1 s.
-        gc.collect()
-        gc.freeze()
+        # A process that has frozen what it loaded keeps it so: another search, per run, would find nothing.
+        freezes = gc.get_freeze_count() < OBJECTS_OF_PYTHON
+        if freezes:
+            gc.collect()
+            gc.freeze()
         self._running = True
         for feed in self._feeds:
             feed.stage.start()
@@ -129,7 +135,8 @@ class Pipeline:
             stages = [*(feed.stage for feed in self._feeds), *self._left_behind, self._inference]
             for name in join_all(stages, self.STOP_TIMEOUT_S):
                 log.warning("thread '%s' did not end in time; the monitor does not wait for it", name)
-            gc.unfreeze()
+            if freezes:
+                gc.unfreeze()
         if self._failed is not None and self._failed.error is not None:
             error = self._failed.error
             if isinstance(error, MonitorError):

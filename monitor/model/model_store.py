@@ -33,6 +33,7 @@ from monitor.model.model_versions import WEIGHTS_FILE as WEIGHTS_FILE
 from monitor.model.model_versions import is_ours, newest_usable, remove_model, version_folders, warn_of_damage
 from monitor.private_files import make_private_folder, open_private
 from monitor.reading import MB, parse_json, read_file
+from monitor.scores.calibration import typical_score
 from monitor.scores.held_out import HeldOut
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.stream.regimes import Regime
@@ -277,7 +278,7 @@ def _load(folder: Path, device: str, precision: Precision, only: str | None) -> 
     for detector in detectors:
         known = held_out.scores[detector.name][~np.isnan(held_out.scores[detector.name])]
         if len(known):
-            detector.typical = max(float(np.median(known)), detector.usual)
+            detector.typical = max(typical_score(known), detector.usual)
     return Model(card, tuple(detectors), held_out, hashlib.sha256(card_bytes).hexdigest(), _viewpoint(folder, tensors))
 
 

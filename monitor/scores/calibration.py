@@ -31,6 +31,8 @@ DECLUSTER_S = 30.0
 _LEAST_S = 1e-3
 _LEAST_LASTING = 20
 """Fewer peaks do not show how long scores last: then every peak counts as if it lasted, which is cautious."""
+_IDLE_SHARE = 0.05
+"""So many frames with the lowest score are no coincidence."""
 ASSUMED_PEAKS = 4
 """The mean of one or two peaks is unreliable. The estimate from all frames counts as this many additional peaks."""
 
@@ -131,7 +133,7 @@ class ScoreTail:
 
     Its tail is that of the heights at which scores last, because only these raise alarms, see ``lasting``.
 
-    typical        median of the scores, raw units; or the score up to which a detector finds nothing unusual
+    typical        see ``typical_score``, raw units; or the score up to which a detector finds nothing unusual
                    (``Detector.usual``)
     tail_start     where the fitted tail starts, raw units
     mean_excess    mean excess of the tail's peaks over its start, raw units; with few peaks it also uses the estimate
@@ -172,6 +174,19 @@ class ScoreTail:
                 "train the model on footage that contains movement"
             )
         return ScoreScale(self.typical, threshold, false_alarms_per_day, DAY_S / self.duration_s)
+
+
+def typical_score(known: NDArray[np.float64]) -> float:
+    """The typical one of normal scores, (n,), n >= 1, without NaN: their median.
+
+    If many frames share the lowest score, nothing happens in them that the detector could judge, such as movement in an
+    empty room. Then it is the median of the others: otherwise whoever walks through that room would be far above
+    typical, as nobody is typical. It is at most the score where the tail starts.
+    """
+    active = known[known > known.min()]
+    if not active.size or active.size > (1 - _IDLE_SHARE) * known.size:
+        return float(np.median(known))
+    return min(float(np.median(active)), float(np.quantile(known, PEAKS_QUANTILE)))
 
 
 def predicted(start: float, mean_excess: float, peaks_per_day: float, evidence: float, wanted_per_day: float) -> float:
@@ -230,16 +245,18 @@ def tail_of(
         raise ModelError(
             f"the model holds too few held-out scores of '{detector}' to set a threshold: train it on more footage"
         )
-    typical = max(float(np.median(smoothed[known])), usual)
+    median, typical = float(np.median(smoothed[known])), max(typical_score(smoothed[known]), usual)
     heights = _lasting_heights(smoothed, held_out, typical, lasting or Lasting())
     start, peaks = _peaks(heights, held_out)
     if peaks.size < _LEAST_LASTING:
         start, peaks = _peaks(smoothed, held_out)
+    if not start > typical:  # so little happens that no tail is above it
+        typical = max(median, usual)
     excess = 0.0
     if peaks.size:
         above = smoothed[known & (smoothed > start)]
         # The mean excess if all scores above the median were exponential.
-        whole = (start - typical) / math.log(0.5 / (1 - PEAKS_QUANTILE))
+        whole = (start - max(median, usual)) / math.log(0.5 / (1 - PEAKS_QUANTILE))
         assumed = max(float(np.mean(above - start)), whole)
         excess = (float(np.sum(peaks - start)) + ASSUMED_PEAKS * assumed) / (peaks.size + ASSUMED_PEAKS)
     return ScoreTail(typical, start, excess, peaks.size, duration_s, min_threshold)

@@ -100,6 +100,8 @@ class Observer:
         self._port = port
         self._client = Client(CallbackAPIVersion.VERSION2, client_id="observer", clean_session=not keeps)
         self._client.on_connect = lambda client, *_: client.subscribe("#", 1)
+        self._listens = threading.Event()
+        self._client.on_subscribe = lambda *_: self._listens.set()
         self._client.on_message = self._on_message
         self._client.reconnect_delay_set(1, 1)
         set_up(self._client)
@@ -114,7 +116,8 @@ class Observer:
         self._client.loop_stop()
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
-        """Publish, and wait until the broker has it."""
+        """Publish, and wait until the broker has it. A client that is not connected yet would refuse."""
+        assert self._listens.wait(DEADLINE_S), "the broker does not answer"
         self._client.publish(topic, payload, qos=1, retain=retain).wait_for_publish(DEADLINE_S)
 
     def wait_for(self, condition: Callable[[], bool], what: str) -> None:

@@ -49,6 +49,7 @@ CORNERS = ((0.3, 0.3), (0.7, 0.3), (0.7, 0.7), (0.3, 0.7))
 SETTINGS = """
 state = "{folder}/state"
 device = "cpu"
+detectors = ["motion", "static"]
 analysis_fps = 5
 [playback]
 loop = true

@@ -23,6 +23,7 @@ MOST = "[[0, 0.08], [1, 0.08], [1, 1], [0, 1]]"
 PLACE = Polygon(((0.0, 0.1), (0.3, 0.1), (0.3, 0.4), (0.0, 0.4)))
 SETTINGS = """
 state = "{state}"
+analysis_fps = 5
 [cameras.street]
 source = "{video}"
 [cameras.street.masks.window]
@@ -116,7 +117,7 @@ def test_what_a_camera_learns_from_is_masked(tmp_path: Path, video: Path) -> Non
             inside = cv2.erode(PLACE.pixels(width, height).astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
             assert np.abs(image[inside].astype(int) - GREY).max() <= 12
             seen += 1
-    assert seen > 50
+    assert seen >= 50
 
 
 @pytest.mark.parametrize(("corners", "alerts"), [("[[0, 0], [1, 0], [1, 0.2]]", True), (MOST, False)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -14,10 +15,13 @@ from monitor.types import Image
 SIZE = (160, 96)
 
 
+@cache
 def street(time_s: float, seed: int = 31) -> Image:
-    """A small picture of the street at this time."""
+    """A small picture of the street at this time. It is drawn once and cannot be written."""
     scene = SyntheticScene(seed=seed, duration_s=600.0, abnormal=False)
-    return np.asarray(cv2.resize(scene.render(round(time_s * FPS)), SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+    image = np.asarray(cv2.resize(scene.render(round(time_s * FPS)), SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+    image.flags.writeable = False
+    return image
 
 
 def record_street(folder: Path, seconds: float, seed: int = 31, *, flip: bool = False) -> Path:

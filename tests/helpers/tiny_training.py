@@ -37,7 +37,7 @@ def write_folder(folder: Path, numbers: Sequence[int]) -> Path:
     return folder
 
 
-def footage(tmp_path: Path, n: int = 120, recipe: Recipe = TINY) -> Footage:
+def footage(tmp_path: Path, n: int = 108, recipe: Recipe = TINY) -> Footage:
     sources = recorded_sources([str(write_folder(tmp_path / "clip", range(n)))], split="training_videos")
     clips = load_clips(sources, frames_per_s=recipe.frames_per_s, max_frames=recipe.max_frames, report=QUIET)
     return split(clips, recipe.held_out, recipe.batch)

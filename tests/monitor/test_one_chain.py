@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import cv2
@@ -31,7 +32,7 @@ from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
 from monitor.stream.schedule_settings import ScheduleSettings
 from monitor.testing.fakes import Brightness, Shown, ShownSource, brightness_model, fleet_of, monitor_of, watched_by
-from monitor.types import Frame, Image, ScoredFrame
+from monitor.types import Frame, Image
 from tests.places import SHARED_DATA
 
 pytestmark = pytest.mark.no_cover  # thousands of frames through lines that other tests reach
@@ -227,14 +228,18 @@ def facts(value: Any) -> Any:
     """A value as plain data, pictures and maps included; without what clocks say and without the shared scale."""
     if isinstance(value, np.ndarray):
         return value.shape, value.dtype.str, value.tobytes()
-    if isinstance(value, Frame | ScoredFrame | Judgement | Alert):
-        names = [field.name for field in fields(value) if field.name not in (*CLOCKS, "scale", "small")]
-        return {name: facts(getattr(value, name)) for name in names}
-    if isinstance(value, tuple):
+    if is_dataclass(value) and not isinstance(value, type):
+        return {name: facts(getattr(value, name)) for name in told(type(value))}
+    if isinstance(value, tuple | list):
         return [facts(item) for item in value]
     if isinstance(value, float) and value != value:
         return "nan"
     return repr(value) if not isinstance(value, dict) else {key: facts(item) for key, item in value.items()}
+
+
+@cache
+def told(kind: Any) -> list[str]:
+    return [field.name for field in fields(kind) if field.name not in (*CLOCKS, "scale", "small")]
 
 
 @pytest.fixture(autouse=True)

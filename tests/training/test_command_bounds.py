@@ -9,7 +9,7 @@ from tests.helpers.commands import training
 HUGE = ("99999999999999999999999999", "inf", "nan", "-1")
 
 
-@pytest.mark.parametrize("option", ["--seed", "--analysis-fps", "--fps", "--from-s"])
+@pytest.mark.parametrize("option", ["--seed", "--analysis-fps", "--fps", "--from-s", "--max-ms"])
 @pytest.mark.parametrize("value", HUGE)
 def test_a_number_without_bound_is_refused_before_the_work(option: str, value: str) -> None:
     result = training("learn", "nothing.mp4", "--name", "x", option, value)

@@ -31,7 +31,7 @@ from training.evaluate.region_detection import RegionDetection
 from training.evaluate.watching import DIFFERENCE, FUSED, Watched, WatchSettings, watch
 from training.output import Post
 from training.progress import Report
-from training.score_table import raw_fused
+from training.score_table import check_raw, raw_fused
 
 __all__ = ["Evaluation", "Judged", "Measured", "Metrics", "Settings", "WatchSettings", "evaluate", "metrics", "overlap"]
 
@@ -114,6 +114,7 @@ def evaluate(
     chosen = settings or Settings()
     watching = chosen.watch
     if chosen.post is Post.PUBLISHED:
+        check_raw(model)  # before hours of footage are watched in vain
         watching = replace(watching, analysis_fps=0.0)
     scale = ModelScale(model, chosen.false_alarms_per_day, SmoothingSettings())
     watched: list[Watched] = []

@@ -42,6 +42,9 @@ class RegionDetection:
         shown = cv2.resize(np.nan_to_num(anomaly_map).astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
         sizes = np.bincount(truth.ravel(), minlength=count)
         for number in np.flatnonzero(shown.max() >= _THRESHOLDS):
+            # From here on, only the part that reaches the threshold is looked at: higher ones are reached within it.
+            x, y, width, height = cv2.boundingRect((shown >= _THRESHOLDS[number]).astype(np.uint8))
+            shown, truth = (of[y : y + height, x : x + width] for of in (shown, truth))
             parts, labels, stats, _ = cv2.connectedComponentsWithStats((shown >= _THRESHOLDS[number]).astype(np.uint8))
             areas = stats[:, cv2.CC_STAT_AREA]
             both = np.bincount((truth * parts + labels).ravel(), minlength=count * parts).reshape(count, parts)

@@ -28,7 +28,7 @@ from monitor.text.wording import counted
 from training.output import Post, check_output_file, write_whole
 from training.progress import Report, Steps
 from training.recordings import nothing_readable, recorded_sources
-from training.score_table import ScoreTable, raw_fused
+from training.score_table import ScoreTable, check_raw, raw_fused
 
 CAUSAL = SmoothingSettings(min_window_s=0.2, max_window_s=0.36)
 """The published median of 5 to 9 frames at 25 frames per second."""
@@ -41,9 +41,11 @@ def write_submission(data: str, model: Model, out: Path, post: Post, report: Rep
     causal     as in a live run: causal median, then the scale of the model's held-out scores (0 = typical normal, 1 =
                the threshold). ``squeezed`` maps this scale to [0, 1] for the file
 
-    Returns the number of rows. Before it scores anything, it raises SourceError for a video without a number and
-    UsageError if the file cannot be written.
+    Returns the number of rows. Before it scores anything, it raises SourceError for a video without a number,
+    UsageError if the file cannot be written, and ModelError if the published protocol does not fit the model.
     """
+    if post is Post.PUBLISHED:
+        check_raw(model)
     sources = numbered(recorded_sources([data], split="testing_videos"))
     check_output_file(out, "--out")
     score = _published_scores if post is Post.PUBLISHED else _causal_scores

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -20,14 +20,19 @@ from monitor.detector.true_sight2.true_sight2_detector import Scene, TrueSight2,
 from monitor.errors import RunError, UsageError
 from monitor.types import FloatArray, Frame
 from training.learn.grey_footage import GreyClip, GreyFootage, grey_footage
+from training.learn.pretrained_weights import Pretrained
 from training.learn.synthetic_anomalies import AnomalyMaker
 from training.progress import Report
 from training.reproducible import reproducible
 
 STEPS = 700
+FINE_STEPS = 175
+"""Training steps of a network that starts from pre-trained weights."""
 WIDTH = 16
 BATCH = 8
 LEARNING_RATE = 2e-3
+FINE_LEARNING_RATE = 1e-3
+"""The highest learning rate of a network that starts from pre-trained weights."""
 WEIGHT_DECAY = 1e-2
 WARM_UP = 0.05
 """Share of all steps in which the learning rate rises."""
@@ -42,32 +47,39 @@ def fit_true_sight2(
     clips: Iterable[Sequence[Frame]],
     *,
     seed: int = 0,
-    steps: int = STEPS,
+    steps: int | None = None,
     width: int = WIDTH,
     device: str = "cpu",
     report: Report | None = None,
+    start: Pretrained | None = None,
 ) -> TrueSight2:
     """Learn a scene from clips of normal footage, each in order of time, analysed at about 10 frames per second.
 
-    steps  training steps with 8 samples each; their duration does not depend on the length of the footage
-    width  base number of channels of ClipNet
+    steps  training steps with 8 samples each; their duration does not depend on the length of the footage. None: 700,
+           or 175 from pre-trained weights
+    width  base number of channels of ClipNet; pre-trained weights have their own
+    start  weights to start from; None: random ones
 
     The same seed and footage give the same weights on the same machine. Keeps 30 KB per frame in memory, for at most
     20,000 frames. Raises UsageError for too little footage.
     """
-    return fit_grey(grey_footage(clips), seed=seed, steps=steps, width=width, device=device, report=report)
+    grey = grey_footage(clips)
+    return fit_grey(grey, seed=seed, steps=steps, width=width, device=device, report=report, start=start)
 
 
 def fit_grey(
     clips: Sequence[GreyClip],
     *,
     seed: int = 0,
-    steps: int = STEPS,
+    steps: int | None = None,
     width: int = WIDTH,
     device: str = "cpu",
     report: Report | None = None,
+    start: Pretrained | None = None,
 ) -> TrueSight2:
     """Like ``fit_true_sight2``, but from footage that is already small and grey."""
+    if steps is None:
+        steps = STEPS if start is None else FINE_STEPS
     if steps < 1:
         raise UsageError(f"true-sight-2 needs at least 1 step to learn, got {steps}: give a higher number")
     target = find_device(device)
@@ -76,11 +88,15 @@ def fit_grey(
     maker = AnomalyMaker(footage, np.random.default_rng(seed))
     with reproducible(target):
         torch.manual_seed(seed)
-        net = ClipNet(CHANNELS, width).to(target).to(memory_format=torch.channels_last)
-        net = _train(net, maker, steps, target, report or Report(quiet=True))
-    detector = TrueSight2(
-        net, TrueSight2Settings(width=width), Scene(footage.background, maker.usual.speed), str(target)
-    )
+        training = ClipTraining(start.width if start else width, target, FINE_LEARNING_RATE if start else LEARNING_RATE)
+        if start is not None:
+            training.begin_with(start.network)
+        with (report or Report(quiet=True)).steps("learning from synthetic anomalies", steps) as step_done:
+            for step in range(steps):
+                training.step(*make_batch(maker, BATCH), step, steps)
+                step_done()
+    settings = TrueSight2Settings(width=training.width)
+    detector = TrueSight2(training.mean, settings, Scene(footage.background, maker.usual.speed), str(target))
     return detector.with_usual(*_usual(detector, clips, ends))
 
 
@@ -130,30 +146,50 @@ def _usual(
     return score, (large, medium, subtle)
 
 
-def _train(net: ClipNet, maker: AnomalyMaker, steps: int, device: torch.device, report: Report) -> ClipNet:
-    """Train, and return the running mean of the weights, because it depends less on the last few steps."""
-    mean = copy.deepcopy(net).requires_grad_(False)
-    optimizer = torch.optim.AdamW(net.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY)
-    mixed = bfloat16_is_fast(device)
-    net.train()
-    with report.steps("learning from synthetic anomalies", steps) as step_done:
-        for step in range(steps):
-            inputs, masks = make_batch(maker, BATCH)
-            x = torch.from_numpy(inputs).to(device).contiguous(memory_format=torch.channels_last)
-            for group in optimizer.param_groups:
-                group["lr"] = LEARNING_RATE * _schedule(step, steps)
-            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
-                out = net(x)
-            loss = loss_of(out, torch.from_numpy(masks).to(device))
-            if not math.isfinite(loss.item()):
-                raise RunError("the training of true-sight-2 diverged: train again with another --seed")
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-            optimizer.step()
-            _follow(mean, net, min(EMA, (step + 1) / (step + 10)))
-            step_done()
-    return mean
+class ClipTraining:
+    """A network in training, with the running mean of its weights, which depends less on the last few steps.
+
+    net, mean      the network and the mean; the mean is the result
+    optimizer      of the network
+    learning_rate  the highest one, reached after the warm-up
+
+    The first weights are random (``torch.manual_seed``). On a GPU, and on a CPU that supports it, it calculates in
+    bfloat16.
+    """
+
+    def __init__(self, width: int, device: torch.device, learning_rate: float = LEARNING_RATE) -> None:
+        self.width = width
+        self.net = ClipNet(CHANNELS, width).to(device).to(memory_format=torch.channels_last)
+        self.net.train()
+        self.mean = copy.deepcopy(self.net).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), learning_rate, weight_decay=WEIGHT_DECAY)
+        self._device, self._learning_rate = device, learning_rate
+        self._mixed = bfloat16_is_fast(device)
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Replace the weights of the network and of the mean. Raises RuntimeError if they are not of this network."""
+        self.net.load_state_dict(weights)
+        self.mean.load_state_dict(weights)
+
+    def step(self, inputs: FloatArray, masks: FloatArray, step: int, steps: int) -> float:
+        """Learn from a batch of ``make_batch``, as the step of this number, 0-based, of ``steps``.
+
+        Returns the loss. Raises RunError if it is not a number.
+        """
+        x = torch.from_numpy(inputs).to(self._device).contiguous(memory_format=torch.channels_last)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate * _schedule(step, steps)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
+            out = self.net(x)
+        loss = loss_of(out, torch.from_numpy(masks).to(self._device))
+        if not math.isfinite(value := loss.item()):
+            raise RunError("the training of true-sight-2 diverged: train again with another --seed")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
+        self.optimizer.step()
+        _follow(self.mean, self.net, min(EMA, (step + 1) / (step + 10)))
+        return value
 
 
 def make_batch(maker: AnomalyMaker, size: int) -> tuple[FloatArray, FloatArray]:

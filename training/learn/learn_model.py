@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -34,14 +35,18 @@ from monitor.text.wording import about, counted, joined
 from monitor.types import Frame
 from training.learn.crossfit import FOLDS, CrossFitted, cross_fit, deal, held_out_of, without
 from training.learn.held_out_windows import windows
-from training.learn.learners import LEARNERS, Learner, chosen
+from training.learn.learners import LEARNERS, NETWORK, Learner, chosen
 from training.learn.normal_footage import WHOLE_FRAMES, Normal, Stretch, left_out, read_normal
 from training.learn.suitability import check_suitable
+from training.learn.time_budget import TimeBudget
 from training.learn.trial import why_worse
 from training.learn.whole_footage import LearnsAll, read_whole
 from training.output import make_writable
 from training.progress import Report
 from training.provenance import code_commit, names_of_footage
+
+if TYPE_CHECKING:  # networks load slowly
+    from training.learn.pretrained_weights import Pretrained
 
 RECOMMENDED_S = 600.0
 """Recommended minimum of footage, seconds. With less, thresholds are unreliable; six times as much is better."""
@@ -66,6 +71,8 @@ class LearnSettings:
     workers    processes that fit folds at the same time, in addition to this one
     analysis_fps  frames analysed per second, as in a live run; 0: every frame
     watched    recording of what is watched with the first version while the second is learned; None if there is none
+    max_ms     milliseconds per analysed frame that all detectors together may take on one thread; None: no limit
+    pretrained  weights that the network starts from; None: random ones
     """
 
     name: str
@@ -79,6 +86,8 @@ class LearnSettings:
     workers: int = 1
     analysis_fps: float = LIVE_FPS
     watched: Path | None = None
+    max_ms: float | None = None
+    pretrained: Pretrained | None = None
 
     @property
     def folder(self) -> Path:
@@ -111,7 +120,7 @@ def learn(
     Returns the folders of the versions. Raises UsageError for footage that is not suitable; then it writes nothing.
     """
     check_name(settings)
-    learners = chosen(settings.detectors)
+    learners = chosen(settings.detectors, settings.pretrained)
     make_writable(settings.models, "--models")
     started = time.monotonic()
     report.part(_READING)
@@ -139,7 +148,9 @@ def learn(
     for group in filter(None, (fast, slow)):
         if not fit.add(group) and versions:
             break  # it would equal the version that is already written
-        candidate = _write(fit, data, settings, recorded_from)
+        candidate = _write(fit, data, settings, recorded_from, group)
+        if candidate is None:
+            break
         if versions and (why := _on_trial(fit, versions[-1], candidate, settings, report)) is not None:
             remove_model(candidate)
             report.say(f"warning: the version with {joined(tuple(group))} is not used: {why}")
@@ -171,6 +182,7 @@ class _Fit:
         self._fitted: list[CrossFitted] = []
         self._left_out: set[str] = set()
         self._scored: HeldOut | None = None
+        self._budget = TimeBudget(settings.max_ms, normal.stretches, settings.seed, report)
 
     @property
     def detectors(self) -> list[Detector]:
@@ -288,9 +300,9 @@ class _Fit:
         return None if whole is None else whole(sample, self.normal.footage_s)
 
     def usable(self, held_out: HeldOut) -> list[Detector]:
-        """The detectors with held-out scores that give a threshold. The others are reported and left out.
+        """The detectors with held-out scores that give a threshold, and that fit into the budget of time.
 
-        Raises UsageError if none is left.
+        The others are reported and left out. Raises UsageError if none is left.
         """
         found: list[Detector] = []
         unshown: list[Detector] = []
@@ -311,7 +323,7 @@ class _Fit:
         for detector in unshown if found else ():
             pieces = f"held-out pieces of {in_words(clips_s[detector.name])}"
             self._leave_out(detector, f"{pieces} are too short to show how often it raises false alarms")
-        return found or unshown
+        return self._budget.keep(found or unshown)
 
     def _leave_out(self, detector: Detector, why: str) -> None:
         """Report that a detector is left out, but not again for the second version."""
@@ -345,10 +357,17 @@ def _on_trial(fit: _Fit, before: Path, candidate: Path, settings: LearnSettings,
     )
 
 
-def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings, recorded_from: set[str | None]) -> Path:
-    """Write the next version beside the others. It becomes one of them when it is renamed."""
+def _write(
+    fit: _Fit, data: Sequence[str], settings: LearnSettings, recorded_from: set[str | None], group: Collection[str]
+) -> Path | None:
+    """Write the next version beside the others. It becomes one of them when it is renamed.
+
+    group: the detectors that it adds. Returns None if none of them is used.
+    """
     held_out = fit.held_out()
     detectors = fit.usable(held_out)
+    if not any(detector.name in group for detector in detectors):
+        return None
     held_out = replace(held_out, scores={d.name: held_out.scores[d.name] for d in detectors})
     normal = fit.normal
     candidate = settings.folder / _CANDIDATE
@@ -361,6 +380,8 @@ def _write(fit: _Fit, data: Sequence[str], settings: LearnSettings, recorded_fro
         "cross_fitted": int(normal.whole),
         "analysis_fps": settings.analysis_fps,
     }
+    if settings.pretrained is not None and any(detector.name == NETWORK for detector in detectors):
+        notes["pretrained"] = str(settings.pretrained)
     if len(recorded_from) == 1 and (mark := next(iter(recorded_from))) is not None:
         notes["source"] = mark
     provenance = Provenance(

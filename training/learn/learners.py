@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from monitor.detector.base import Detector
 from monitor.errors import UsageError
@@ -11,6 +13,12 @@ from monitor.learning.learning_plan import LEAST_LEARNING_S
 from monitor.types import Frame
 from training.learn.whole_footage import LearnsAll
 from training.progress import Report
+
+if TYPE_CHECKING:  # networks load slowly
+    from training.learn.pretrained_weights import Pretrained
+
+NETWORK = "true-sight-2"
+"""The detector that can start from pre-trained weights."""
 
 LEAST_AUC = 0.7
 """Lowest AUC on synthetic anomalies with which a network becomes part of a model; 0.5 is chance."""
@@ -108,10 +116,10 @@ def _weighed_by_synthetic_anomalies(
     return detector.with_auc(auc) if auc >= LEAST_AUC_ADDED else None
 
 
-def _true_sight2(clips: Clips, seed: int, device: str, report: Report) -> Detector:
+def _true_sight2(clips: Clips, seed: int, device: str, report: Report, start: Pretrained | None = None) -> Detector:
     from training.learn.fit_clip_net import fit_true_sight2
 
-    return fit_true_sight2(clips, seed=seed, device=device, report=report)
+    return fit_true_sight2(clips, seed=seed, device=device, report=report, start=start)
 
 
 def _judged_by_synthetic_anomalies(detector: Detector, clips: Clips, report: Report) -> Detector | None:
@@ -136,10 +144,16 @@ LEARNERS = {
 """Registry name -> how this detector learns. The fast ones come first."""
 
 
-def chosen(names: Sequence[str]) -> dict[str, Learner]:
-    """The learners of these detectors, in the registry's order. Raises UsageError for a name that cannot learn."""
+def chosen(names: Sequence[str], start: Pretrained | None = None) -> dict[str, Learner]:
+    """The learners of these detectors, in the registry's order. Raises UsageError for a name that cannot learn.
+
+    start: weights that the network starts from; None: random ones
+    """
     unknown = [name for name in names if name not in LEARNERS]
     if unknown or not names:
         what = f"'{unknown[0]}' is not a detector that can learn" if unknown else "no detector is named"
         raise UsageError(f"{what}: choose from {', '.join(LEARNERS)}")
-    return {name: learner for name, learner in LEARNERS.items() if name in names}
+    found = {name: learner for name, learner in LEARNERS.items() if name in names}
+    if start is not None and NETWORK in found:
+        found[NETWORK] = replace(found[NETWORK], fit=partial(_true_sight2, start=start))
+    return found

@@ -28,7 +28,7 @@ analysis_fps = 2
 detectors = ["motion"]
 alert.on = 0.2
 alert.cooldown_s = 60
-learning = { duration_s = 60 }
+learning = { duration_s = 60, max_ms = 4 }
 [cameras.yard]
 source = "rtsp://127.0.0.1/yard"
 """
@@ -45,7 +45,7 @@ def test_what_a_camera_gives_replaces_the_common_settings_one_by_one(tmp_path: P
     door, yard = settings.of_camera("door"), settings.of_camera("yard")
     assert (door.false_alarms_per_day, door.analysis_fps, door.detectors) == (5.0, 2.0, ("motion",))
     assert door.alert.model_dump() == {**settings.alert.model_dump(), "on": 0.2, "cooldown_s": 60.0}
-    assert door.learning.duration_s == 60.0
+    assert (door.learning.duration_s, door.learning.max_ms) == (60.0, 4.0)
     assert yard == settings
     assert settings.of_camera("unknown") is settings
 

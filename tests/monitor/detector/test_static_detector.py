@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from monitor.detector.base import Observation
-from monitor.detector.static_detector import StaticAge, StaticSettings
+from monitor.detector.static_detector import StaticAge, StaticSettings, _quantiles
 from monitor.errors import ModelError, UsageError
 from monitor.types import Detection, Frame, Image
 
@@ -157,6 +157,15 @@ def test_a_damaged_model_is_refused_with_the_reason(static: StaticAge) -> None:
 def test_footage_to_learn_from_must_be_enough() -> None:
     with pytest.raises(UsageError, match="at least 20 frames"):
         StaticAge.fit([_clip(1, _nothing)])
+
+
+@pytest.mark.parametrize("count", [1, 2, 37, 200])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_a_pixel_s_quantiles_are_those_of_numpy(count: int, kind: type[np.generic]) -> None:
+    pictures = np.random.default_rng(count).uniform(0, 255, (count, 16, 24)).astype(kind)
+    shares = (0.0, 0.05, 0.5, 0.95, 1.0)
+    for found, share in zip(_quantiles(pictures, *shares), shares, strict=True):
+        np.testing.assert_allclose(found, np.quantile(pictures, share, axis=0), rtol=1e-6)
 
 
 def test_short_pieces_of_footage_do_not_show_how_long_things_stand_still() -> None:

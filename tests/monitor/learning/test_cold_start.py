@@ -58,7 +58,9 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *arguments: str | Path, config: str = "") -> Finished:
-    (folder / "c.toml").write_text(f'detectors = ["static"]\n{config}[publish]\nenabled = false\n')
+    # Decoders of their own and each second frame would only take time.
+    light = "analysis_fps = 5\n[capture]\nisolation = 'thread'\n"
+    (folder / "c.toml").write_text(f'detectors = ["static"]\n{light}{config}[publish]\nenabled = false\n')
     return monitor(*arguments, "--config", "c.toml", "--state", ".", "--headless", cwd=folder)
 
 
@@ -98,7 +100,7 @@ def test_what_speaks_against_the_footage_reaches_the_user(tmp_path: Path) -> Non
     assert result.returncode == 1
     assert "nothing could be learned: all frames of these 12 s are equal" in result.stderr
     assert "-m training learn models/frozen/footage --name frozen --models models`; to record again" in result.stderr
-    assert recorded_s(tmp_path / "models/frozen/footage") == pytest.approx(11.9)
+    assert recorded_s(tmp_path / "models/frozen/footage") == pytest.approx(11.9, abs=0.15)
 
 
 def test_a_file_that_is_too_short_says_so_once(video: Path, tmp_path: Path) -> None:
@@ -209,9 +211,9 @@ def test_a_held_file_runs_ahead_and_waits_for_its_model() -> None:
 
 
 def test_what_an_interrupted_run_had_not_learned_is_learned_by_the_next(video: Path, tmp_path: Path) -> None:
-    recorder = FootageRecorder(tmp_path / "models/door/footage", "door", 30.0, fps=10.0, live=True)
-    for number in range(180):
-        recorder.take(frame(number / 10))
+    recorder = FootageRecorder(tmp_path / "models/door/footage", "door", 30.0, fps=5.0, live=False)
+    for number in range(60):
+        recorder.take(frame(number / 5))
     recorder.close()
     for learned_from in (tmp_path / "models/door/footage", video):
         settings = LearnSettings("door", tmp_path / "models", ("static",))
@@ -440,7 +442,9 @@ def test_what_was_not_learned_in_full_is_said_when_the_dashboard_is_gone(tmp_pat
 
 @pytest.mark.timeout(300)
 def test_a_live_camera_is_learned_and_watched_without_being_opened_again(tmp_path: Path) -> None:
-    (tmp_path / "c.toml").write_text('detectors = ["static"]\n[publish]\nenabled = false\n')
+    (tmp_path / "c.toml").write_text(
+        'detectors = ["static"]\nanalysis_fps = 5\n[capture]\nisolation = "thread"\n[publish]\nenabled = false\n'
+    )
     with FaultyCamera() as camera:
         source = f"door={camera.url}"
         command = [sys.executable, str(ROOT / "run_monitor.py"), source, "--config", "c.toml", "--headless"]

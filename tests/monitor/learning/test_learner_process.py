@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,20 @@ def test_a_learner_that_reports_nothing_is_killed(tmp_path: Path, monkeypatch: p
     assert "hung: it reported nothing for 300 s" in process.error
     assert not process.refused
     process.close()
+
+
+ECHO = "import json, sys; print(json.dumps({'say': ' '.join(sys.argv[1:])}), flush=True)"
+
+
+@pytest.mark.parametrize(("max_ms", "says"), [(None, ""), (2.5, " --max-ms 2.5")])
+def test_the_budget_of_time_is_given_to_the_learner(
+    max_ms: float | None, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learner_process, "child_command", lambda *given: [sys.executable, "-S", "-c", ECHO, *given])
+    process = LearnerProcess(replace(plan(tmp_path, "door"), max_ms=max_ms))
+    assert eventually(lambda: process.ended, within_s=10)
+    (line,) = process.take_lines()
+    assert line.endswith(f"--false-alarms-per-day 1.0{says}")
 
 
 def test_only_footage_that_is_refused_is_not_tried_again(learner: Callable[[str], LearnerProcess]) -> None:

@@ -1,3 +1,4 @@
+import gc
 import math
 import threading
 import time
@@ -16,7 +17,7 @@ from monitor.live.camera_figures import CameraFigures
 from monitor.live.capture import CaptureSettings
 from monitor.live.fleet import Fleet
 from monitor.live.frame_queue import QueueCounters
-from monitor.live.pipeline import Pipeline
+from monitor.live.pipeline import OBJECTS_OF_PYTHON, Pipeline
 from monitor.live.sink import Sink
 from monitor.live.watch import Watch
 from monitor.model.model_store import Model
@@ -74,6 +75,26 @@ def test_files_are_scored_whole_and_their_events_end_with_them() -> None:
     assert [a.event.phase for a in notes.alerts if a.camera == "b"] == ["start", "end"], "open when the file ends"
     assert ("a", CameraState.ENDED) in notes.states
     assert [j.scored.frame.index for j in notes.scores if j.scored.frame.camera == "a"] == list(range(200))
+
+
+def test_what_is_loaded_is_kept_from_searches_for_garbage_once_per_process() -> None:
+    class Frozen(Sink):
+        def __init__(self) -> None:
+            self.objects = 0
+
+        def tick(self, report: RunReport) -> None:  # noqa: ARG002
+            self.objects = max(self.objects, gc.get_freeze_count())
+
+    during = Frozen()
+    gc.unfreeze()
+    try:
+        watch([LevelSource("a", [25] * 3)], during)
+        assert during.objects > OBJECTS_OF_PYTHON > gc.get_freeze_count(), "only as long as it runs"
+    finally:
+        gc.freeze()
+    before, again = gc.get_freeze_count(), Frozen()
+    watch([LevelSource("a", [25] * 3)], again)
+    assert before >= again.objects >= gc.get_freeze_count() > OBJECTS_OF_PYTHON, "the process has done it already"
 
 
 def test_the_event_of_a_file_that_has_ended_ends_though_others_go_on() -> None:

@@ -1,5 +1,6 @@
 """The whole of leases, coordinator, journals and gateway on a simulated clock and network, with faults."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from monitor.machines.fleet_messages import Granted, Renewal
 from monitor.machines.fleet_state import StateFile, Wish
 from monitor.testing.fleet_faults import kills, percentile, soak
 from monitor.testing.simulated_fleet import COORDINATOR, GATEWAY, SimulatedFleet
+
+FAULTS = 60 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 18
+"""Of a soak; ``make nightly`` tries more."""
 
 
 @pytest.fixture
@@ -40,8 +44,8 @@ def blind_s(fleet: SimulatedFleet) -> float:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_soak_of_random_faults_tells_each_alert_once_and_loses_none(tmp_path: Path, seed: int) -> None:
     with SimulatedFleet(tmp_path, cameras=20, nodes=8, seed=seed) as running:
-        found = soak(running, 30)
-    assert found.told > 500
+        found = soak(running, FAULTS)
+    assert found.told > 15 * FAULTS
     assert (found.twice, found.lost, found.unended, found.doubly_s) == (0, 0, 0, 0.0)
     assert percentile(found.plain_s, 0.5) <= 15.0
     assert found.counted <= found.watched + 0.005  # nothing is called watched that was not

@@ -5,10 +5,10 @@ import pytest
 
 from monitor.errors import ModelError
 from monitor.judging.alerting import AlertRule, AlertSettings
-from monitor.scores.calibration import fit_scale
+from monitor.scores.calibration import fit_scale, fit_tail, typical_score
 from monitor.scores.held_out import HeldOut
 from monitor.scores.lasting import Lasting
-from monitor.scores.smoothing import CausalMedian
+from monitor.scores.smoothing import CausalMedian, SmoothingSettings
 from monitor.states import Phase
 from monitor.testing.fakes import held_out
 
@@ -113,3 +113,25 @@ def test_scores_that_say_nothing_are_refused() -> None:
     blind = HeldOut(np.arange(100) / 10, np.zeros(100, np.int32), {"d": np.full(100, np.nan)})
     with pytest.raises(ModelError, match="too few"):
         fit_scale(blind, "d", 1.0, raw)
+
+
+def test_where_mostly_nothing_moves_what_is_typical_is_typical_movement() -> None:
+    rng = np.random.default_rng(0)
+    moving = rng.uniform(0.4, 0.8, 3000)
+    empty = np.zeros(7000)
+    assert typical_score(np.concatenate([empty, moving])) == pytest.approx(np.median(moving))
+    assert typical_score(moving) == np.median(moving)
+    assert typical_score(np.concatenate([[0.0], moving])) == pytest.approx(np.median(moving), abs=1e-3), "chance"
+    assert typical_score(np.zeros(10)) == 0.0
+    rare = typical_score(np.concatenate([np.zeros(100_000), moving[:10]]))
+    assert rare == 0.0, "not above where the tail starts"
+
+
+def test_movement_so_rare_that_no_tail_is_above_it_still_gives_a_threshold() -> None:
+    """A constant but rare score: the tail starts at it."""
+    score = np.zeros(36_000)
+    score[1000:3000] = 0.5
+    score[20_000:20_020] = 2.0
+    held_out = HeldOut(np.arange(36_000) / 10, np.zeros(36_000, np.int32), {"motion": score})
+    tail = fit_tail(held_out, "motion", SmoothingSettings().smoother)
+    assert tail.scale("motion", 1.0).threshold > tail.typical

@@ -24,7 +24,7 @@ CRASHES = SHARED_DATA / "faults/crashes_decoder.avi"
 SETTINGS = "width = 4\nbatch = 8\nepochs = 3\nframes_per_s = 0\n"
 
 
-@pytest.mark.parametrize("name", ["train", "submission", "evaluate", "what-if"])
+@pytest.mark.parametrize("name", ["pretrain", "train", "submission", "evaluate", "what-if"])
 def test_help_at_80_columns_shows_every_option_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERMINAL_WIDTH", "80")

@@ -17,7 +17,6 @@ from training.autoencoder.recipe import load_recipe
 from training.autoencoder.training_loop import fit, loss_of
 
 pytestmark = pytest.mark.usefixtures("one_torch_thread")
-TWICE = TINY.model_copy(update={"epochs": 2})
 QUICK = TINY.model_copy(update={"epochs": 1})
 
 
@@ -35,7 +34,7 @@ def test_published_loss_weighs_errors_by_one_plus_the_attention() -> None:
 
 def test_supervised_attention_learns_where_something_moves(tmp_path: Path) -> None:
     recipe = TINY.model_copy(update={"epochs": 12, "learning_rate": 5e-3})
-    data = footage(tmp_path, recipe=recipe)
+    data = footage(tmp_path, 120, recipe)
     state = fit(data, recipe, seed=0, device=CPU, folder=tmp_path, report=QUIET)
     net = TrueSightNet(width=4)
     net.load_state_dict(state.network)
@@ -56,14 +55,14 @@ def weights(path: Path, prefix: str = "network/") -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", ["default", "published"])
 def test_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path, name: str) -> None:
-    recipe = load_recipe(name, width=4, batch=8, epochs=3, frames_per_s=0)
+    recipe = load_recipe(name, width=2, batch=8, epochs=2, frames_per_s=0)
     data = footage(tmp_path, recipe=recipe)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
     fit(data, recipe, seed=5, device=CPU, folder=whole, report=QUIET)
     with pytest.raises(KeyboardInterrupt):
-        fit(data, recipe, seed=5, device=CPU, folder=parts, report=QUIET, after_epoch=StopAfter(2))
+        fit(data, recipe, seed=5, device=CPU, folder=parts, report=QUIET, after_epoch=StopAfter(1))
     torch.manual_seed(99)  # another process has another random state
     fit(data, recipe, seed=5, device=CPU, folder=parts, report=QUIET)
     for prefix in ("network/", "best/", "optimizer/"):
@@ -75,7 +74,7 @@ def test_seed_decides_the_weights(tmp_path: Path) -> None:
     states = []
     for run, seed in enumerate((1, 1, 2)):
         (tmp_path / str(run)).mkdir()
-        states.append(fit(data, TWICE, seed=seed, device=CPU, folder=tmp_path / str(run), report=QUIET).network)
+        states.append(fit(data, QUICK, seed=seed, device=CPU, folder=tmp_path / str(run), report=QUIET).network)
     once, again, other = states
     assert all(torch.equal(once[key], again[key]) for key in once)
     assert not all(torch.equal(once[key], other[key]) for key in once)

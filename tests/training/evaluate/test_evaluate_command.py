@@ -6,7 +6,6 @@ import json
 import math
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -29,7 +28,6 @@ from monitor.testing.fakes import provenance
 from monitor.text.commands import python_command
 from monitor.types import Frame, Image
 from tests.helpers.commands import training
-from tests.places import ROOT
 from training.__main__ import app
 from training.evaluate import evaluation
 from training.evaluate.corrupt import Corruption
@@ -240,8 +238,9 @@ def test_alarms_a_day_need_no_labels(data: Path, model: Path, tmp_path: Path) ->
     ],
 )
 def test_words_that_make_no_sense_are_one_sentence(
-    words: Callable[[Path], list[object]], sentence: str, data: Path, model: Path
+    words: Callable[[Path], list[object]], sentence: str, data: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(evaluation, "watch", lambda *_: pytest.fail("footage is watched before words are refused"))
     code, output = run(*words(data), "--model", model)
     assert code == 2
     assert sentence in output
@@ -265,9 +264,9 @@ def test_ctrl_c_leaves_nothing_behind_and_says_so(
     assert [path.name for path in tmp_path.rglob("*")] == ["there"], "older files are kept"
 
 
-def test_without_matplotlib_the_command_says_what_to_install(tmp_path: Path) -> None:
-    code = "import runpy, sys; sys.modules['matplotlib'] = None; runpy.run_module('training', run_name='__main__')"
-    line = [sys.executable, "-c", code, "evaluate", "--data", str(tmp_path), "--model", str(tmp_path), "--plots", "p"]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+def test_without_matplotlib_the_command_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "training.evaluate.plots", raising=False)
+    done = training("evaluate", "--data", tmp_path, "--model", tmp_path, "--plots", "p")
     assert done.returncode == 2
     assert done.stderr == f"error: --plots needs matplotlib: run `{python_command('-m pip install matplotlib')}`\n"

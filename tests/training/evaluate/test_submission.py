@@ -23,6 +23,7 @@ from monitor.model.model_store import Model, Provenance, load_model, save_model
 from monitor.scores.held_out import HeldOut
 from monitor.text.commands import python_command
 from monitor.types import Frame, Image
+from tests.helpers.commands import training
 from tests.places import ROOT
 from training.__main__ import app
 from training.evaluate.submission import squeezed, write_submission
@@ -209,7 +210,9 @@ def test_command_measures_a_model_folder(tmp_path: Path, model_folder: Path) -> 
 
 
 def test_sigterm_ends_the_command_with_a_sentence(tmp_path: Path, model_folder: Path) -> None:
-    frames(tmp_path / "t/01", range(1500))
+    first = next(frames(tmp_path / "t/01", [0]).iterdir())
+    for number in range(1, 1500):
+        first.with_name(f"frame_{number:05}.png").hardlink_to(first)
     line = [sys.executable, "-m", "training", "submission", "--data", str(tmp_path / "t"), "--model", str(model_folder)]
     line += ["--out", str(tmp_path / "s.csv"), "--device", "cpu"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -224,9 +227,11 @@ def test_sigterm_ends_the_command_with_a_sentence(tmp_path: Path, model_folder: 
     assert not (tmp_path / "s.csv").exists()
 
 
-def test_evaluation_without_scikit_learn_says_what_to_install(tmp_path: Path) -> None:
-    code = "import runpy, sys; sys.modules['sklearn'] = None; runpy.run_module('training', run_name='__main__')"
-    line = [sys.executable, "-c", code, "evaluate", "--data", str(tmp_path), "--model", str(tmp_path)]
-    done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+def test_evaluation_without_scikit_learn_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    for name in ("evaluation", "ranking"):
+        monkeypatch.delitem(sys.modules, f"training.evaluate.{name}", raising=False)
+    done = training("evaluate", "--data", tmp_path, "--model", tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"error: evaluate needs scikit-learn: run `{python_command('-m pip install scikit-learn')}`\n"

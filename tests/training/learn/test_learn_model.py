@@ -45,23 +45,28 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def known_motion() -> Learner:
-    """Learns like the real one, but only once per part of the footage for all tests."""
+def known_learners() -> dict[str, Learner]:
+    """They learn like the real ones, but only once per part of the footage for all tests."""
     known: dict[object, Detector] = {}
 
-    def fit(clips: Sequence[Sequence[Frame]], seed: int, device: str, report: Report) -> Detector:
-        key = (seed, *((clip[0].time_s, clip[-1].time_s, len(clip)) for clip in clips))
-        if key not in known:
-            known[key] = motion.fit(clips, seed, device, report)
-        return known[key]
+    def knowing(name: str) -> Learner:
+        real = LEARNERS[name]
 
-    motion = LEARNERS["motion"]
-    return Learner(fit)
+        def fit(clips: Sequence[Sequence[Frame]], seed: int, device: str, report: Report) -> Detector:
+            key = (name, seed, *((clip[0].time_s, clip[-1].time_s, len(clip)) for clip in clips))
+            if key not in known:
+                known[key] = real.fit(clips, seed, device, report)
+            return known[key]
+
+        return Learner(fit)
+
+    return {name: knowing(name) for name in ("motion", "static")}
 
 
 @pytest.fixture
-def motion_is_known(monkeypatch: pytest.MonkeyPatch, known_motion: Learner) -> None:
-    monkeypatch.setitem(LEARNERS, "motion", known_motion)
+def learners_are_known(monkeypatch: pytest.MonkeyPatch, known_learners: dict[str, Learner]) -> None:
+    for name, learner in known_learners.items():
+        monkeypatch.setitem(LEARNERS, name, learner)
 
 
 def test_a_recording_gives_its_pictures_at_their_times_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
@@ -162,7 +167,7 @@ def test_what_follows_a_held_out_part_is_a_clip_of_its_own(footage: Path) -> Non
     assert [(c.times[0], c.times[-1]) for c in clips] == [(0.0, 4.9), (10.0, 19.9)]
 
 
-@pytest.mark.usefixtures("motion_is_known")
+@pytest.mark.usefixtures("learners_are_known")
 def test_learning_writes_a_version_that_its_folder_loads(footage: Path, tmp_path: Path) -> None:
     told: list[Path] = []
     written = learn(
@@ -177,7 +182,7 @@ def test_learning_writes_a_version_that_its_folder_loads(footage: Path, tmp_path
     assert np.isfinite(model.held_out.scores["motion"]).mean() > 0.9
 
 
-@pytest.mark.usefixtures("motion_is_known")
+@pytest.mark.usefixtures("learners_are_known")
 def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
     footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -206,7 +211,7 @@ def test_what_takes_long_to_learn_comes_as_a_second_version_or_not_at_all(
     assert [d.name for d in load_model(only).detectors] == ["motion"]
 
 
-@pytest.mark.usefixtures("motion_is_known")
+@pytest.mark.usefixtures("learners_are_known")
 def test_a_network_is_left_out_where_next_to_nothing_could_be_held_back_from_it(
     footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,8 +224,8 @@ def test_a_network_is_left_out_where_next_to_nothing_could_be_held_back_from_it(
 
 
 def test_folds_in_processes_give_the_same_scores(footage: Path) -> None:
-    stretches = read_normal([FootageSource(footage)], QUIET).stretches
-    pieces = deal([200])
+    stretches = [read_normal([FootageSource(footage)], QUIET).stretches[0][:80]]
+    pieces = deal([80])
     alone, beside = (
         cross_fit(stretches, pieces, StaticAge.fit, refit=True, workers=workers).scores for workers in (1, 2)
     )
@@ -247,9 +252,11 @@ def test_a_fold_of_which_the_process_is_killed_is_learned_again(footage: Path) -
 
 
 def test_a_damaged_newest_version_gives_way_to_the_one_before(
-    footage: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = LearnSettings("door", tmp_path, ("static",))
+    monkeypatch.setitem(REGISTRY, "brightness", "monitor.testing.fakes:Brightness")
+    monkeypatch.setitem(LEARNERS, "brightness", Learner(lambda *_: Brightness()))
+    settings = LearnSettings("door", tmp_path, ("brightness",))
     for _ in range(2):
         learn([FootageSource(footage)], ["footage"], settings, QUIET)
     (tmp_path / "door/v0002" / WEIGHTS_FILE).write_bytes(b"nothing")
@@ -346,7 +353,7 @@ def test_a_detector_that_cannot_be_learned_is_refused(tmp_path: Path, footage: P
         learn([FootageSource(footage)], ["f"], LearnSettings("door", tmp_path, ("colour",)), QUIET)
 
 
-@pytest.mark.usefixtures("motion_is_known")
+@pytest.mark.usefixtures("learners_are_known")
 def test_how_far_learning_is_never_falls_until_a_version_is_written(
     footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -371,7 +378,7 @@ def test_how_far_learning_is_never_falls_until_a_version_is_written(
     assert told[-1]["say"].startswith("held out: 19 s, which can confirm no rate below ")
 
 
-@pytest.mark.usefixtures("motion_is_known")
+@pytest.mark.usefixtures("learners_are_known")
 def test_a_detector_that_cannot_learn_from_short_footage_is_left_out(
     footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -399,7 +406,7 @@ def test_a_network_alone_that_fails_its_test_is_refused_with_a_sentence(
         learn([FootageSource(footage)], ["f"], LearnSettings("door", tmp_path, ("brightness",)), QUIET)
 
 
-@pytest.mark.usefixtures("motion_is_known")
+@pytest.mark.usefixtures("learners_are_known")
 def test_without_a_terminal_the_time_left_until_the_version_is_said(
     footage: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

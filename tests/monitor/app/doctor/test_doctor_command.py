@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -39,24 +37,13 @@ def test_the_table_fits_the_terminal(width: int) -> None:
     assert summary(findings[:1]) == "1 ok, 0 warnings, 0 problems."
 
 
-def in_a_process(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, ROOT / "run_monitor.py", "doctor", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-    )
-
-
 def test_json_lines_of_a_config_with_a_camera_that_refuses_and_a_file(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.avi")
     (tmp_path / "c.toml").write_text(
         f'model = "{DEMO_MODEL}"\n[cameras.yard]\nsource = "rtsp://admin:{SECRET}@127.0.0.1:9/x"\n'
         f'[cameras.archive]\nsource = "{video}"\n[publish]\nenabled = false\n'
     )
-    result = in_a_process("--config", tmp_path / "c.toml", "--json", "--seconds", "1")
+    result = doctor("--config", tmp_path / "c.toml", "--json", "--seconds", "1")
     assert result.returncode == 1, result.stderr
     assert SECRET not in result.stdout + result.stderr
     found = {f"{line['check']} {line['name']}": line for line in map(json.loads, result.stdout.splitlines())}

@@ -39,7 +39,7 @@ def normal() -> tuple[Image, ...]:
 @cache
 def trained() -> TrueSightNet:
     # Only what bfloat16 does to scores depends on how much the network has learned.
-    return learn_a_little(normal(), steps=60 if bfloat16_is_fast(CPU) else 10)
+    return learn_a_little(normal(), steps=30 if bfloat16_is_fast(CPU) else 10)
 
 
 @cache
@@ -105,11 +105,11 @@ def test_without_a_usual_picture_all_is_in_float32() -> None:
 
 @WITH_BFLOAT16
 def test_bfloat16_changes_scores_by_less_than_a_ten_thousandth_and_no_alert() -> None:
-    frames = street(3, 45, abnormal=True, per_s=3)
+    frames = street(3, 45, abnormal=True, per_s=2)
     exact, fast = (scores(detector(precision), frames) for precision in ("float32", "bfloat16"))
     assert exact != fast
     np.testing.assert_allclose(fast, exact, rtol=0, atol=1e-4)
-    held_out = street(12, 20, abnormal=False, per_s=3)
+    held_out = street(12, 12, abnormal=False, per_s=2)
     threshold = float(np.quantile(scores(detector("float32"), held_out), 0.9))
     decided = list(alerts(exact, frames, threshold))
     assert decided

@@ -190,9 +190,12 @@ def test_ordinary_footage_is_good_day_and_night() -> None:
     if not paths:
         pytest.skip(f"no footage in {SHARED_DATA}")
     for path in paths:
-        check, found = HealthCheck(), set()
+        check, found, due_s = HealthCheck(), set(), 0.0
         with VideoSource(path).open() as reader:
             while (position := reader.grab()) is not None and position.time_s < 120.0:
+                if position.time_s < due_s:
+                    continue
+                due_s = position.time_s + 0.09  # 10 per second, as in a live run
                 image = reader.retrieve()
                 assert image is not None
                 found.add(check.update(position.time_s, image)[0].state)

@@ -1,0 +1,1 @@
+"""Pre-trains True Sight 2 on many scenes."""
