@@ -26,12 +26,12 @@ from training.progress import Report
 from training.reproducible import reproducible
 
 STEPS = 700
-FINE_STEPS = 175
+FINE_STEPS = 350
 """Training steps of a network that starts from pre-trained weights."""
 WIDTH = 16
 BATCH = 8
 LEARNING_RATE = 2e-3
-FINE_LEARNING_RATE = 1e-3
+FINE_LEARNING_RATE = 4e-3
 """The highest learning rate of a network that starts from pre-trained weights."""
 WEIGHT_DECAY = 1e-2
 WARM_UP = 0.05
@@ -56,7 +56,7 @@ def fit_true_sight2(
     """Learn a scene from clips of normal footage, each in order of time, analysed at about 10 frames per second.
 
     steps  training steps with 8 samples each; their duration does not depend on the length of the footage. None: 700,
-           or 175 from pre-trained weights
+           or 350 from pre-trained weights
     width  base number of channels of ClipNet; pre-trained weights have their own
     start  weights to start from; None: random ones
 
