@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, compress
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.timetable import Timetable
+if TYPE_CHECKING:  # of all processes that see pictures, only those that judge places ask a timetable
+    from monitor.timetable import Timetable
 
 Bools = NDArray[np.bool_]
 Point = tuple[float, float]

@@ -13,7 +13,6 @@ import math
 import os
 import re
 import stat
-import tomllib
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -103,6 +102,8 @@ def parse_toml(content: bytes | str) -> dict[str, Any]:
     Raises ValueError, for the same reasons as ``parse_json``; a key has at most 100 characters here, and TOML knows
     infinity.
     """
+    import tomllib  # processes that decode or check a source read no settings
+
     text = _text(content)
     # Python's parser takes seconds for a key of ten thousand parts. Dots in strings, comments and numbers cost nothing.
     bare = _NO_KEYS.sub(lambda found: "" if found[0].startswith("#") else "s", text)

@@ -19,7 +19,7 @@ from monitor.sources.snapshot import SNAPSHOT_FPS, SnapshotReader, WebReader
 from monitor.sources.source import Position, Reader, Source
 from monitor.sources.sparing import Lateness, Sparing, SparingCapture
 from monitor.sources.stream_clock import StreamClock
-from monitor.sources.web import Web, is_web, looks_like_picture, why_no_video
+from monitor.sources.web_address import is_web, looks_like_picture
 from monitor.text.commands import monitor_command
 from monitor.text.redaction import redact
 from monitor.types import Image
@@ -162,6 +162,8 @@ class CameraSource(Source):
         assert isinstance(self._address, str)
         timeout_s = min(self.open_timeout_s, 0.4 * self.read_timeout_s)
         if (polled := self._poll_if_picture(timeout_s)) is None:
+            from monitor.sources.web import Web  # only cameras of the web need a client of HTTP
+
             begin = Web(self._address, timeout_s).peek(_PEEK)
             start = begin.find(_JPEG)
             if start >= 0 and not file_fits(begin[start:]):
@@ -174,6 +176,8 @@ class CameraSource(Source):
         Raises CaptureError if the answer is neither a picture nor a stream.
         """
         assert isinstance(self._address, str)
+        from monitor.sources.web import Web
+
         answer = Web(self._address, timeout_s or self.open_timeout_s).ask()
         if (what := answer.no_picture()) is not None:
             raise CaptureError(f"{self.label} {what}")
@@ -184,7 +188,11 @@ class CameraSource(Source):
     def _why_no_video(self) -> str:
         """Why FFmpeg cannot open an address that can be reached. Asks a web server, without a login."""
         assert isinstance(self._address, str)
-        return (is_web(self._address) and why_no_video(self._address, 0.4 * self.open_timeout_s)) or _reached()
+        if not is_web(self._address):
+            return _reached()
+        from monitor.sources.web import why_no_video
+
+        return why_no_video(self._address, 0.4 * self.open_timeout_s) or _reached()
 
     @property
     def address(self) -> str | int | Path:

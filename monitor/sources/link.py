@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -73,6 +72,8 @@ class Link:
     def _authorities(self) -> Path:
         if self.ca is not None:
             return self.ca.absolute()
+        import ssl  # most decoders check no certificate
+
         found = ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt"
         if not Path(found).exists():
             raise ValueError("this system has no file of certificates: name one with the setting 'ca'")
@@ -94,6 +95,8 @@ def certificate_problem(url: str, ca_file: str, timeout_s: float) -> str | None:
 
     FFmpeg says only that it failed. This connects once more, without logging in.
     """
+    import ssl
+
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or PORTS["rtsps"]

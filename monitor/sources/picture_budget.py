@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from functools import cache
 from io import BytesIO
-
-from PIL import Image
 
 MOST_PIXELS = 2**26
 """8192x8192, 201 MB once decoded: more than cameras have."""
 _LONGEST_SIDE = 2**16
-
-# Pillow only warns of a picture that is larger, and raises an error if it is twice as large.
-Image.MAX_IMAGE_PIXELS = MOST_PIXELS
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 def fits(width: float, height: float) -> bool:
@@ -23,6 +18,9 @@ def fits(width: float, height: float) -> bool:
 
 def file_fits(data: bytes) -> bool:
     """Whether an image file may be decoded, judged by its header alone. True if the header cannot be understood."""
+    from PIL import Image  # decoders of streams do without Pillow
+
+    _limit_pillow()
     try:
         with Image.open(BytesIO(data)) as picture:
             return fits(*picture.size)
@@ -30,3 +28,12 @@ def file_fits(data: bytes) -> bool:
         return False
     except Exception:  # noqa: BLE001 - for damaged files, Pillow raises errors of any kind
         return True  # OpenCV decides; in a process of its own, with a limit to its memory
+
+
+@cache
+def _limit_pillow() -> None:
+    """Pillow only warns of a picture that is larger, and raises an error if it is twice as large."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = MOST_PIXELS
+    warnings.filterwarnings("error", category=Image.DecompressionBombWarning)

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import urllib.request
 from collections.abc import Iterable
 from contextlib import suppress
 from urllib.parse import urlsplit
+
+from monitor.sources.web_address import is_web
 
 _OWN_NAMES = (".local", ".localhost", ".lan", ".home", ".home.arpa", ".internal", ".fritz.box")
 
 
 def bypass_proxy(addresses: Iterable[str]) -> None:
     """Ask cameras of the own network without the proxy: add their hosts to ``no_proxy``, for child processes too."""
-    hosts = {host for address in addresses if _is_web(address) and is_own_network(host := _host(address))}
+    hosts = {host for address in addresses if is_web(address) and is_own_network(host := _host(address))}
     if not hosts or not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
         return
     known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
@@ -32,9 +33,13 @@ def bypass_proxy(addresses: Iterable[str]) -> None:
 def proxy_of(address: str) -> tuple[str, int] | None:
     """Host and port of the proxy through which an address is asked; None if it is asked directly."""
     host = _host(address)
-    if not _is_web(address) or not host or urllib.request.proxy_bypass(f"[{host}]" if ":" in host else host):
+    if not is_web(address) or not host:
         return None
-    proxies = urllib.request.getproxies()
+    from urllib.request import getproxies, proxy_bypass  # decoders of other cameras need no client of HTTP
+
+    if proxy_bypass(f"[{host}]" if ":" in host else host):
+        return None
+    proxies = getproxies()
     given = proxies.get("http") or (proxies.get(urlsplit(address).scheme.lower()) or "")
     with suppress(ValueError):
         parts = urlsplit(given if "://" in given else f"http://{given}")
@@ -50,10 +55,6 @@ def is_own_network(host: str) -> bool:
     except ValueError:
         return bool(host) and ("." not in host or host.lower().rstrip(".").endswith(_OWN_NAMES))
     return address.is_private or address.is_link_local or address.is_loopback
-
-
-def _is_web(address: str) -> bool:
-    return address.lower().startswith(("http://", "https://"))
 
 
 def _host(address: str) -> str:

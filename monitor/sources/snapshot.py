@@ -8,7 +8,6 @@ from collections.abc import Callable
 from monitor.errors import CaptureError, StallError
 from monitor.sources.folder import decode_image
 from monitor.sources.source import Position, Reader
-from monitor.sources.web import RefusedError, Web
 from monitor.types import Image
 
 SNAPSHOT_FPS = 2.0
@@ -80,6 +79,8 @@ class SnapshotReader(Reader):
     """
 
     def __init__(self, url: str, label: str, *, fps: float, read_timeout_s: float) -> None:
+        from monitor.sources.web import Web  # not above: each camera imports this module, few are asked by HTTP
+
         self.fps = fps
         self._label = label
         self._timeout_s = read_timeout_s
@@ -91,6 +92,8 @@ class SnapshotReader(Reader):
 
     def grab(self) -> Position:
         """Wait for the next picture. Raises CaptureError, and StallError after the read timeout."""
+        from monitor.sources.web import RefusedError
+
         started = time.monotonic()
         while True:
             time.sleep(max(0.0, self._asked + 1.0 / self.fps - time.monotonic()))

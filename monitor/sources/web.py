@@ -38,16 +38,6 @@ _NO_PICTURES = ("application/json", "application/xml", "application/javascript",
 _Result = TypeVar("_Result")
 
 
-def is_web(address: str) -> bool:
-    """Whether an address is one of a web server."""
-    return address.lower().startswith(("http://", "https://"))
-
-
-def looks_like_picture(address: str) -> bool:
-    """Whether the path of a web address ends like the name of a picture. It may be a stream all the same."""
-    return is_web(address) and address.partition("?")[0].lower().endswith((".jpg", ".jpeg", ".png", ".webp"))
-
-
 def why_no_video(address: str, timeout_s: float) -> str | None:
     """Why a server that answers sends no video, in words; None if it is not clear.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from monitor.errors import CaptureError
 from monitor.sources.video import COUNTED, suffix_of
-from monitor.sources.web import Web, is_web
+from monitor.sources.web import Web
+from monitor.sources.web_address import is_web
 
 
 def is_recording(address: str, timeout_s: float) -> bool:

@@ -15,9 +15,9 @@ from typing import Any, NoReturn
 import typer
 
 from monitor.errors import MonitorError
-from monitor.text.logs import redact_tracebacks
+from monitor.text.logs import RedactingFormatter, redact_tracebacks
 from monitor.text.outside import safe_lines
-from monitor.text.redaction import RedactingFormatter, redact_source
+from monitor.text.redaction import redact_source
 from monitor.text.wording import shortened
 from monitor.text.wrapping import complain
 

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import TextIO
 
 from monitor.text.outside import safe_lines
-from monitor.text.redaction import RedactingFormatter
 from monitor.text.streams import takes_output
 from monitor.text.wording import counted
 
@@ -43,6 +42,17 @@ def stderr_silenced() -> Iterator[None]:
         for handler in handlers:
             root.addHandler(handler)
         root.setLevel(level)
+
+
+class RedactingFormatter(logging.Formatter):
+    """A log formatter. Lines and tracebacks hold no credentials and no control characters.
+
+    Further lines of one message are indented, so that a line break in a file name cannot forge a line of the log.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The formatted record, safe to show."""
+        return safe_lines(super().format(record)).replace("\n", "\n    ")
 
 
 class StderrHandler(logging.StreamHandler[TextIO]):

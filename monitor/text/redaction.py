@@ -5,13 +5,11 @@ See ``monitor.text.addresses``.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from urllib.parse import quote, unquote
 
 from monitor.text.addresses import HIDDEN, LOCAL, PLACEHOLDER, shown_address
-from monitor.text.escaping import cleaned_lines
 
 _TOKEN = re.compile(r"\S+")
 _SUSPICIOUS = re.compile(r"[:;][/\\]|//|@|%3A|\?|(?:rtsp|http|rtmp)s?:|\d\.\d", re.IGNORECASE)
@@ -141,14 +139,3 @@ def _without_scheme(text: str) -> str:
     address, after = _cut(rest)
     shown = shown_address("", address)
     return f"{user if user == PLACEHOLDER else HIDDEN}@{shown}{after}"
-
-
-class RedactingFormatter(logging.Formatter):
-    """A log formatter. Lines and tracebacks hold no credentials and no control characters.
-
-    Further lines of one message are indented, so that a line break in a file name cannot forge a line of the log.
-    """
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The formatted record, safe to show."""
-        return cleaned_lines(redact(super().format(record))).replace("\n", "\n    ")

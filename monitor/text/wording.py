@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 from monitor.text.outside import safe
 
@@ -39,6 +38,8 @@ def listed(names: Sequence[str], at_most: int) -> str:
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """The known name most similar to ``name``; None if no similarity reaches ``cutoff`` (1 means equal)."""
+    from difflib import get_close_matches  # used only after a mistake
+
     return next(iter(get_close_matches(name, list(known), n=1, cutoff=cutoff)), None)
 
 

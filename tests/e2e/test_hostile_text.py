@@ -51,7 +51,7 @@ from monitor.states import AlertEvent, CameraState, Phase, Reason
 from monitor.testing.fakes import brightness_scale, scored
 from monitor.testing.sink_contract import report_of
 from monitor.text.command_line import say_error
-from monitor.text.redaction import RedactingFormatter
+from monitor.text.logs import RedactingFormatter
 from tests.helpers.fuzzing import cases
 from tests.helpers.publishing import an_alert
 from training.evaluate.what_if import CameraOutcome, Outcome, summary_table

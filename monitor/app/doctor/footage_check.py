@@ -10,7 +10,7 @@ from monitor.app.doctor.facts import Failure, FootageFacts, Request, Trouble
 from monitor.errors import CaptureError, SourceError
 from monitor.sources.folder import FolderSource, read_image
 from monitor.sources.video import NO_VIDEO, VideoSource
-from monitor.sources.web import is_web
+from monitor.sources.web_address import is_web
 from monitor.text.wording import counted
 from monitor.types import Image
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from monitor.errors import CaptureError, StallError
 from monitor.sources.camera import CameraSource
 from monitor.sources.source import Position, Reader
-from monitor.sources.web import RefusedError, Web, looks_like_picture, why_no_video
+from monitor.sources.web import RefusedError, Web, why_no_video
+from monitor.sources.web_address import looks_like_picture
 from monitor.sources.web_recording import is_recording
 from monitor.testing.web_camera import PASSWORD, USER, Answer, WebCamera
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.text.addresses import is_usual
-from monitor.text.redaction import RedactingFormatter, redact, redact_source
+from monitor.text.logs import RedactingFormatter
+from monitor.text.redaction import redact, redact_source
 from tests.places import ROOT
 
 SHOWN = [
