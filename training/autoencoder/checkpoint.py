@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +19,20 @@ from monitor.reading import open_file, parse_json
 from monitor.text.wording import shortened
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+class StatefulOptimizer(Protocol):
+    """What a checkpoint needs of an optimizer: one of PyTorch, or one that stores the same state."""
+
+    @property
+    def state(self) -> Mapping[Tensor, Any]:
+        """The state of each parameter: tensors by their names."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """``{"state": {number of the parameter: its state}}``, and more."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> None:
+        """Continue from what ``state_dict`` gives. Raises ValueError or LookupError if it does not fit."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +107,7 @@ class Checkpoint:
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise damaged(folder, str(error)) from None
 
-    def restore(self, net: torch.nn.Module, optimizer: torch.optim.Optimizer, folder: Path) -> None:
+    def restore(self, net: torch.nn.Module, optimizer: StatefulOptimizer, folder: Path) -> None:
         """Put the state into the network and the optimizer. Raises ModelError if it does not fit."""
         try:
             net.load_state_dict(self.best)  # only to check it: the end of the training needs it
@@ -109,22 +124,22 @@ def damaged(folder: Path, what: str) -> ModelError:
     return ModelError(f"{folder / CHECKPOINT_FILE} is damaged ({first}): delete {folder} and train again")
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: StatefulOptimizer) -> dict[str, Tensor]:
     """The optimizer's state as a flat dictionary of tensors; see ``Checkpoint.optimizer``."""
     state = optimizer.state_dict()["state"]
     return {f"{number}.{name}": value for number, entry in state.items() for name, value in entry.items()}
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def restore_optimizer(optimizer: StatefulOptimizer, tensors: dict[str, Tensor]) -> None:
     """The reverse of ``optimizer_tensors``."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         number, _, name = key.partition(".")
         state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
-def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
+def _check_shapes(optimizer: StatefulOptimizer) -> None:
     """Raise ValueError unless each tensor of the state has the shape of its parameter, or is a scalar."""
     for parameter, state in optimizer.state.items():
         for name, tensor in state.items():

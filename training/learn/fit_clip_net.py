@@ -20,6 +20,7 @@ from monitor.detector.true_sight2.true_sight2_detector import Scene, TrueSight2,
 from monitor.errors import RunError, UsageError
 from monitor.types import FloatArray, Frame
 from training.learn.grey_footage import GreyClip, GreyFootage, grey_footage
+from training.learn.lean_adamw import LeanAdamW
 from training.learn.pretrained_weights import Pretrained
 from training.learn.synthetic_anomalies import AnomalyMaker
 from training.progress import Report
@@ -162,7 +163,7 @@ class ClipTraining:
         self.net = ClipNet(CHANNELS, width).to(device).to(memory_format=torch.channels_last)
         self.net.train()
         self.mean = copy.deepcopy(self.net).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.net.parameters(), learning_rate, weight_decay=WEIGHT_DECAY)
+        self.optimizer = LeanAdamW(self.net.parameters(), learning_rate, WEIGHT_DECAY)
         self._device, self._learning_rate = device, learning_rate
         self._mixed = bfloat16_is_fast(device)
 
@@ -177,14 +178,13 @@ class ClipTraining:
         Returns the loss. Raises RunError if it is not a number.
         """
         x = torch.from_numpy(inputs).to(self._device).contiguous(memory_format=torch.channels_last)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._learning_rate * _schedule(step, steps)
+        self.optimizer.learning_rate = self._learning_rate * _schedule(step, steps)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._mixed):
             out = self.net(x)
         loss = loss_of(out, torch.from_numpy(masks).to(self._device))
         if not math.isfinite(value := loss.item()):
             raise RunError("the training of true-sight-2 diverged: train again with another --seed")
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.net.parameters(), 5.0)
         self.optimizer.step()
