@@ -64,12 +64,14 @@ def learn_a_little(images: Sequence[Image], steps: int = 60) -> TrueSightNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = TrueSightNet()
-        optimizer = torch.optim.SGD(net.parameters(), lr=0.02, momentum=0.9)
+        # The optimizer classes of PyTorch would load its compiler, which takes a second.
+        weights = list(net.parameters())
+        momentum = [torch.zeros_like(each) for each in weights]
         for _ in range(steps):
             batch = x[torch.randint(len(x), (8,))]
             o, _, attention = net(batch)
             loss = ((o - batch).abs() * (1 + spread(attention, INPUT_SIZE, INPUT_SIZE))).mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            for each, before, gradient in zip(weights, momentum, torch.autograd.grad(loss, weights), strict=True):
+                before.mul_(0.9).add_(gradient)
+                each.data.sub_(0.02 * before)
     return net.eval()

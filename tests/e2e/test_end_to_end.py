@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import cv2
+import av
 import pytest
 
 from monitor.testing.faulty_camera import Fault, FaultyCamera
@@ -200,14 +200,11 @@ def test_every_alert_of_the_demo_comes_again_from_the_command_line(demo: DemoRun
 def test_a_real_clip_is_scored_to_its_last_frame(tmp_path: Path, clip: str) -> None:
     path = SHARED_DATA / "clips" / clip
     scores = tmp_path / "scores.jsonl"
-    fast = ("--speed", "max", "--analysis-fps", "3", "--no-publish")
+    fast = ("--speed", "max", "--analysis-fps", "1", "--no-publish")
     result = run_monitor(path, "--model", DEMO_MODEL, *fast, "--record-scores", scores)
     assert result.returncode == 0, result.stderr
-    capture = cv2.VideoCapture(str(path))
-    frames = 0
-    while capture.grab():
-        frames += 1
-    capture.release()
+    with av.open(path) as container:
+        frames = sum(1 for packet in container.demux(video=0) if packet.size)
     assert f" {frames} " in result.stdout
     lines = [json.loads(line) for line in scores.read_text().splitlines()]
     assert lines[-1]["index"] > frames - 10

@@ -157,13 +157,14 @@ def test_a_frozen_server_is_found_stalled_within_5_seconds_and_recovers_when_it_
 
 @pytest.mark.rtsp
 def test_a_wrong_path_is_refused_and_a_camera_that_comes_back_with_another_size_is_taken() -> None:
-    with RtspServer({"/small": "ball:160x120@10"}) as server:
+    with RtspServer({"/small": "ball:160x120@25"}) as server:
         with pytest.raises(CaptureError, match="cannot be opened: a wrong path, user or password, or no video"):
             CameraSource("wrong", server.url("/nowhere")).open()
-        with captured(CameraSource("cam", server.url("/small"))) as (capture, sink):
+        soon = CaptureSettings(backoff_min_s=0.1, backoff_max_s=0.1)
+        with captured(CameraSource("cam", server.url("/small")), soon) as (capture, sink):
             assert sink.more(3)
             server.kill()
-            server.mounts["/small"] = "ball:320x240@10"
+            server.mounts["/small"] = "ball:320x240@25"
             server.start()
             assert sink.segment(1)
             assert capture.status.size == (320, 240)
@@ -186,7 +187,7 @@ def test_a_camera_absent_at_the_start_is_taken_when_it_appears() -> None:
 @pytest.mark.rtsp
 @pytest.mark.parametrize("mode", ["thread", "process"])
 def test_a_camera_is_decoded_in_part_and_whole_again(mode: Isolation) -> None:
-    with RtspServer(BALL) as server:  # a key frame in every ten frames
+    with RtspServer({"/ball": "ball:320x240@75"}) as server:  # a key frame in every ten frames
         source = isolate(CameraSource("ball", server.url("/ball")), mode)
         with source.open() as reader:
             assert reader.sparing

@@ -18,9 +18,12 @@ RATE = 1.0
 _ROOM = np.kron(np.random.default_rng(5).integers(70, 170, (9, 16, 3)), np.ones((10, 10, 1)))
 
 
+_NOISE = np.random.default_rng(6).normal(0, 2, (31, *_ROOM.shape))
+
+
 def _picture(t: float, light: float = 1.0) -> Image:
     """A room with a chair in one of three places and a curtain that moves."""
-    image = _ROOM * light + np.random.default_rng(round(t * RATE)).normal(0, 2, _ROOM.shape)
+    image = _ROOM * light + _NOISE[round(t * RATE) % len(_NOISE)]
     x = 20 + 40 * (int(t / 60) % 3)
     image[60:85, x : x + 20] = 40
     image[0:40, 130 : 140 + int(10 * math.sin(t / 40))] = (60, 140, 200)
