@@ -61,8 +61,8 @@ _SPEED_WEIGHT, _AREA_WEIGHT = 1.0, 0.5
 _WHOLE_TOP_CELLS = 3
 _MOST_TRAITS, _TOLD = 48, 0.8  # cells of a frame that are kept for lessons, and their least score
 _TOLERANCE = 0.7
-"""What is taught must be nearer than what is learned: all unusual cells of an event are taught, and most of them are not
-what people meant. See docs/teaching.md for what other values give."""
+"""What is taught must be nearer than what is learned: all unusual cells of an event are taught, and most of them are
+not what people meant. See docs/teaching.md for what other values give."""
 
 
 class MotionStream(FrontEnd):

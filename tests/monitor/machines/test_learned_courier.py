@@ -35,11 +35,11 @@ class Place:
         weights = hashlib.sha256(content.encode()).hexdigest()
         (fresh / "model.json").write_text(f'{{"format": "true-sight-model", "weights_sha256": "{weights}"}}')
         (fresh / "weights.safetensors").write_text(content)
-        fresh.rename(fresh.with_name(f"v{number:04d}"))
-        if memory:
+        if memory:  # before the version, which the courier sees at once; it looks for a memory alone once per minute
             path = self.folder.beside / "memories/cam0.safetensors"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(memory)
+        fresh.rename(fresh.with_name(f"v{number:04d}"))
 
     @property
     def weights(self) -> str:

@@ -148,7 +148,8 @@ def stepped(path: Path, times: list[float], *, rate: int = 0) -> Path:
         pictures = out.add_stream(codec, rate=25)
         assert isinstance(pictures, VideoStream)
         pictures.width, pictures.height, pictures.pix_fmt = 128, 96, "yuv420p"
-        pictures.options = {"g": "10", "bf": "0"} | ({"preset": "ultrafast"} if codec == "libx264" else {})
+        fastest: dict[str, object] = {"preset": "ultrafast"} if codec == "libx264" else {}
+        pictures.options = {"g": "10", "bf": "0", **fastest}
         for number, time_s in enumerate(times):
             noise = np.random.default_rng(number).integers(0, 255, (96, 128, 3), np.uint8)
             frame = av.VideoFrame.from_ndarray(noise, format="bgr24")

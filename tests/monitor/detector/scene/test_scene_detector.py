@@ -27,7 +27,7 @@ def _picture(t: float, light: float = 1.0) -> Image:
     x = 20 + 40 * (int(t / 60) % 3)
     image[60:85, x : x + 20] = 40
     image[0:40, 130 : 140 + int(10 * math.sin(t / 40))] = (60, 140, 200)
-    return np.clip(image, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image, 0, 255), np.uint8)
 
 
 def _grey(image: Image) -> Image:
