@@ -29,6 +29,7 @@ from rich.text import Text
 
 from monitor import __version__
 from monitor.app import flags
+from monitor.app.carried_choices import open_choices
 from monitor.app.choice_store import ChoiceStore
 from monitor.app.config import MonitorConfig
 from monitor.app.config_file import load_config
@@ -236,7 +237,8 @@ def main(
         if settings.device.startswith("cuda"):
             check_device(settings.device)
         if scene is None:
-            choices = choices or ChoiceStore(settings.journal.path.parent / CHOICES)
+            choices = choices or open_choices(settings.journal.path.parent)
+            choices.arrive()
             settings = settings.with_choices(choices)
             found = find_sources(sources or [], settings, may_fail)
             may_fail = {source.name for source in found if isinstance(source, UnreadableSource)}

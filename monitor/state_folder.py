@@ -6,6 +6,7 @@ when it did, is still used.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,15 @@ NORMAL = Path("normal")
 """Beside the journal: small pictures of calm footage of each camera."""
 MEMORIES = Path("memories")
 """Beside the journal: what cameras' memories have learned from what was watched."""
+CHOSEN = Path("chosen")
+"""Beside the journal, on a node of a fleet: what people have chosen, one file per camera that moves."""
+TAUGHT = Path("taught")
+"""Beside the journal, on a node of a fleet: what people have said about events, one file per camera that moves."""
+
+
+def given_event(taught: Path, event_id: str) -> Path:
+    """The file of an event that another monitor has told, in the folder ``TAUGHT``."""
+    return taught / "given" / f"{hashlib.sha256(event_id.encode(errors='surrogatepass')).hexdigest()}.json"
 
 
 @dataclass(frozen=True, slots=True)

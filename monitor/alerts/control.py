@@ -113,6 +113,14 @@ class Verdicts(ControlRequest):
     camera: _Camera | None = None
 
 
+class Kept(ControlRequest):
+    """What is kept of an event to teach by, so that another monitor can be taught by it. event: its id."""
+
+    changes = False
+    request: Literal["kept"] = "kept"
+    event: _EventId
+
+
 class Name(ControlRequest):
     """Say when events with a name notify."""
 
@@ -291,7 +299,8 @@ class Forget(ControlRequest):
 
 
 CameraRequest = Pause | Relearn | Versions | RollBack | Mask | Zone | Cameras | TryCamera | AddCamera | RemoveCamera
-AnyRequest = Ping | Feedback | Preview | Undo | Verdicts | Name | Budget | Arm | Look | Changes | Forget | CameraRequest
+TeachingRequest = Feedback | Preview | Undo | Verdicts | Kept | Name
+AnyRequest = Ping | TeachingRequest | Budget | Arm | Look | Changes | Forget | CameraRequest
 _REQUESTS: TypeAdapter[AnyRequest] = TypeAdapter(Annotated[AnyRequest, Field(discriminator="request")])
 
 

@@ -89,6 +89,9 @@ class ChoiceStore:
         """Cameras that somebody has added, by name."""
         return {name: choice.added for name, choice in self._choices.items() if choice.added is not None}
 
+    def arrive(self) -> None:
+        """Settings are about to be read: take over what was chosen elsewhere. Here, there is no elsewhere."""
+
     def choose(self, camera: str, choice: Choice) -> None:
         """Keep a choice. Raises RunError if it cannot be written: then nothing has changed."""
         others = {name: each for name, each in self._choices.items() if name != camera}

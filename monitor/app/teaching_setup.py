@@ -11,6 +11,8 @@ from monitor.app.forgetting import Forgetter, RunMemory
 from monitor.app.planning import calibration_store
 from monitor.app.publishing import Publishing
 from monitor.live.fleet import Fleet
+from monitor.state_folder import TAUGHT
+from monitor.teaching.carried_verdicts import CarriedVerdicts
 from monitor.teaching.teacher import Teacher
 from monitor.teaching.verdict_store import VerdictStore, taught_path
 
@@ -21,7 +23,11 @@ def open_verdicts(publishing: Publishing, stack: ExitStack) -> VerdictStore | No
         why = "this run keeps no journal, so nothing can be taught: run it without --no-journal"
         publishing.publisher.desk.why_not = why
         return None
-    return stack.enter_context(VerdictStore(taught_path(publishing.journal.path)))
+    path = publishing.journal.path
+    carried = path.parent / TAUGHT
+    if carried.is_dir():  # a node of a fleet has made it: cameras come and go with what was said about them
+        return stack.enter_context(CarriedVerdicts(taught_path(path), carried))
+    return stack.enter_context(VerdictStore(taught_path(path)))
 
 
 def open_teaching(

@@ -52,6 +52,7 @@ class Watch:
         self._learning = learning or Learning((), _no_model)
         self._started = clock()
         self._counted: dict[str, Sequence[tuple[float, int, float]]] = dict(counted or {})
+        self._numbered: dict[str, int] = {}  # events of cameras that have left: the next one has another number
         fleet.observe(self)
 
     def recall(self, camera: str, counted: Sequence[tuple[float, int, float]]) -> None:
@@ -69,6 +70,7 @@ class Watch:
         if member.camera.learning is not None:
             self._learning.begin(member.camera.learning)
         if member.monitor is not None:
+            self._number_on(member.monitor)
             for sink in self._sinks:
                 sink.added(member.monitor)
 
@@ -78,14 +80,21 @@ class Watch:
         if before is not None:
             self._close(member, before)
             member.monitor.count_from(before.events)
+        else:
+            self._number_on(member.monitor)
         self._learning.adopted(member.name)
         for sink in self._sinks:
             sink.added(member.monitor)
+
+    def _number_on(self, monitor: CameraMonitor) -> None:
+        """A camera is back that was in this run before: no two of its events have one id."""
+        monitor.count_from(max(monitor.events, self._numbered.get(monitor.camera, 0)))
 
     def leaving(self, member: Member) -> None:
         """End the open event and report the camera as removed."""
         if member.monitor is not None:
             self._close(member, member.monitor)
+            self._numbered[member.name] = member.monitor.events
         report = replace(self._report(member, self._clock()), state=CameraState.ENDED, detail=REMOVED, alarmed=False)
         self._counted[member.name] = member.figures.alarms.parts
         for sink in self._sinks:

@@ -62,6 +62,7 @@ class Coordinator:
         self.problems: dict[str, str] = {}
         """What is wrong, one sentence each, by what it is about."""
         self._complained: dict[str, float] = {}
+        self._chosen: Mapping[str, str] = {}
         self._save(now)
 
     # What people ask for
@@ -79,6 +80,16 @@ class Coordinator:
                 self._put(camera, known.but(wish=wish), now)
         self._table.dirty = True
         self._save(now, strict=True)
+
+    def set_chosen(self, chosen: Mapping[str, str]) -> None:
+        """What people have chosen for cameras: nodes get it with their orders."""
+        for camera in chosen.keys() | self._chosen.keys():
+            row = self._table.rows.get(camera)
+            if row is not None and chosen.get(camera) != self._chosen.get(camera):
+                for turn in (row.holder, row.next):
+                    if turn is not None:
+                        self._nodes.changed(turn.node)
+        self._chosen = dict(chosen)
 
     def drain(self, node: str, now: float, heir: str | None = None) -> None:
         """Move all cameras of a node away, none is blind. heir: the node that takes them all; None: any.
@@ -183,6 +194,7 @@ class Coordinator:
                 source=wish.source,
                 fps=wish.fps,
                 settings=wish.settings,
+                choice=self._chosen.get(camera, ""),
             )
         return found
 

@@ -73,6 +73,7 @@ class Order(WireModel):
 
     role      ``standby``: open it and judge it, but tell nothing; ``active``: tell
     settings  its table of the config file as JSON, without source: masks, model, and all else
+    choice    what people have chosen for it while it was watched, for the node's monitor; "": nothing is known
     """
 
     epoch: Epoch
@@ -80,6 +81,7 @@ class Order(WireModel):
     source: str
     fps: NonNegativeFloat
     settings: str = "{}"
+    choice: str = ""
 
 
 class Granted(WireModel):
@@ -160,6 +162,36 @@ class Taken(WireModel):
     session: PositiveInt
     count: NonNegativeInt
     again: bool = False
+
+
+class NodeAsked(WireModel):
+    """The gateway asks a node for what a client has asked; a payload follows.
+
+    what    ``control``: let the node's monitor answer the request in the payload; ``keep``: keep the event in the
+            payload, so that the monitor can be taught by it
+    event   its id, for ``keep``
+    camera  the one that the request changes, for ``control``: what is chosen for it is answered too
+    wait_s  the answer is of no use after this time
+    """
+
+    number: PositiveInt
+    what: Literal["control", "keep"]
+    event: str = ""
+    camera: Camera | None = None
+    wait_s: Annotated[float, Field(gt=0, le=600)]
+
+
+class NodeAnswered(WireModel):
+    """The answer to a NodeAsked; for ``control``, the reply of the node's monitor follows.
+
+    error   one sentence if there is no answer, else ""
+    choice  what is chosen for the camera now, see Order
+    """
+
+    node: Name
+    number: PositiveInt
+    choice: str = ""
+    error: str = ""
 
 
 class Asked(WireModel):

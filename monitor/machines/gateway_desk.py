@@ -19,9 +19,11 @@ from monitor.alerts.journal import Journal
 from monitor.alerts.message_parts import LeaseBody
 from monitor.alerts.messages import AlertMessage, HealthMessage, MalformedError, Stored, decode
 from monitor.alerts.publisher import Publisher
+from monitor.machines.fleet_desk import Watcher
 from monitor.machines.fleet_messages import PROTOCOL, Fence, Fenced, Granted, Renewal, StepHead, Taken
 from monitor.machines.gateway_ledger import Ledger
 from monitor.machines.leases import LEASE_S, LeaseVoter
+from monitor.machines.told_events import ToldEvents
 from monitor.states import CameraState, Phase
 
 log = logging.getLogger("monitor")
@@ -77,6 +79,20 @@ class GatewayDesk:
         self._offline: set[str] = set()
         self._health: dict[str, tuple[HealthMessage, LeaseBody]] = {}
         self._complained: dict[str, float] = {}
+        self._watching: dict[str, int] = {}  # camera -> the epoch in which its node has watched it
+        self.events = ToldEvents(journal)
+        """Finds events that were told."""
+
+    # Who watches what
+
+    def watcher(self, camera: str) -> Watcher | None:
+        """See ``fleet_desk.Fleet``."""
+        epoch, node = self._ledger.fences.get(camera, (0, ""))
+        return Watcher(node, epoch, watching=self._watching.get(camera) == epoch) if node else None
+
+    def heard_s(self, node: str, now: float) -> float:
+        """Seconds since a node was heard; infinite if it never was."""
+        return now - self._heard.get(node, -math.inf)
 
     # Steps
 
@@ -131,6 +147,7 @@ class GatewayDesk:
         return Verdict.TAKEN
 
     def _note_event(self, message: AlertMessage, lease: LeaseBody) -> None:
+        self.events.note(message, lease.node)
         self._over_at.pop(message.event_id, None)
         if message.phase is Phase.END:
             self._open.pop(message.event_id, None)
@@ -159,6 +176,8 @@ class GatewayDesk:
                 refused.append(camera)
             elif report.epoch == self._ledger.fences.get(camera, (report.epoch, ""))[0]:
                 self._renewed[camera] = now
+                if report.state == "watching":
+                    self._watching[camera] = report.epoch
                 self._back(camera)
         return Granted(number=renewal.number, refused=tuple(refused))
 

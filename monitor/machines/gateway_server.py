@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -11,16 +11,32 @@ from typing import Self
 from monitor.alerts.journal import Journal
 from monitor.alerts.publisher import Publisher
 from monitor.errors import RunError
-from monitor.machines.fleet_messages import Fence, PassedOn, Renewal, StepHead, Taken, decoded, encoded
+from monitor.machines.chosen_cameras import CHOSEN_FILE, ChosenCameras
+from monitor.machines.fleet_desk import FleetDesk, Watcher
+from monitor.machines.fleet_messages import (
+    Fence,
+    NodeAnswered,
+    NodeAsked,
+    PassedOn,
+    Renewal,
+    StepHead,
+    Taken,
+    decoded,
+    encoded,
+)
 from monitor.machines.fleet_socket import ServerSocket
 from monitor.machines.gateway_desk import GatewayDesk
 from monitor.machines.gateway_ledger import Ledger
-from monitor.machines.leases import boot_clock
+from monitor.machines.leases import LEASE_S, boot_clock
+from monitor.machines.node_calls import NodeCalls
+from monitor.machines.said_verdicts import SaidVerdicts
 
 log = logging.getLogger("monitor")
 
 STEP, RENEWAL, FENCE, PASS_ON = b"s", b"r", b"f", b"p"
 TAKEN, GRANTED, FENCED = b"t", b"g", b"d"
+CALL, CALLED = b"c", b"k"
+"""The gateway asks a node, and the node answers: requests of clients that change cameras or teach them."""
 
 
 class GatewayServer:
@@ -52,6 +68,8 @@ class GatewayServer:
         self.malformed = 0
         """Messages that were none of the fleet's."""
         self._peers: dict[str, bytes] = {}  # node -> its connection
+        self.calls = NodeCalls(self._call)
+        """Questions to nodes."""
         self._next_tick = 0.0
 
     def __enter__(self) -> Self:
@@ -68,6 +86,10 @@ class GatewayServer:
             self.journal = journal
             self.publisher = stack.enter_context(self._open(journal))
             self.desk = GatewayDesk(self.publisher, journal, ledger, self._clock())
+            said = stack.enter_context(SaidVerdicts(self._folder / "verdicts.sqlite3"))
+            chosen = ChosenCameras(self._folder / CHOSEN_FILE)
+            self.requests = FleetDesk(self, self.calls, self.desk.events, said, chosen)
+            self.requests.serve_at(self.publisher.desk)
             self._stack = stack.pop_all()
         return self
 
@@ -88,11 +110,34 @@ class GatewayServer:
                 log.debug("malformed message of a peer: %s", error)
         for peer, taken in answers.items():
             self.socket.send(peer, TAKEN, encoded(taken))
+        self._serve()
         if now >= self._next_tick:
             self._next_tick = now + 0.1
             self.desk.tick(now)
             self.publisher.tick(now)
         return len(arrived)
+
+    def _serve(self) -> None:
+        """Answer clients, a little at a time."""
+        self.requests.tick()
+        if self.publisher.control is not None:
+            self.publisher.control.tick()
+
+    def watcher(self, camera: str) -> Watcher | None:
+        """See ``fleet_desk.Fleet``; likewise the others."""
+        return self.desk.watcher(camera)
+
+    def nodes(self) -> Sequence[str]:  # noqa: D102
+        return sorted(node for node in self._peers if self.is_here(node))
+
+    def is_here(self, node: str) -> bool:  # noqa: D102
+        return node in self._peers and self.desk.heard_s(node, self._clock()) < LEASE_S
+
+    def _call(self, node: str, asked: NodeAsked, payload: bytes) -> bool:
+        if not self.is_here(node):
+            return False
+        self.socket.send(self._peers[node], CALL, encoded(asked), payload)
+        return True
 
     def _take(self, peer: bytes, kind: bytes, parts: list[bytes], now: float, answers: dict[bytes, Taken]) -> None:
         if kind == STEP:
@@ -104,6 +149,8 @@ class GatewayServer:
         elif kind == FENCE:
             if (reply := self.desk.fence(decoded(Fence, parts[0]), now)) is not None:
                 self.socket.send(peer, FENCED, encoded(reply))
+        elif kind == CALLED:
+            self.calls.answered(decoded(NodeAnswered, parts[0]), parts[1])
         elif kind == PASS_ON:
             passed = decoded(PassedOn, parts[0])
             if (known := self._peers.get(passed.node)) is not None:

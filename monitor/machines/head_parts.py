@@ -18,6 +18,7 @@ from monitor.alerts.journal import Journal
 from monitor.alerts.message_parts import Camera
 from monitor.alerts.publisher import Publisher
 from monitor.errors import ConfigError, first_problem
+from monitor.machines.chosen_cameras import read_chosen
 from monitor.machines.coordinator_server import STATE_FILE, CoordinatorServer
 from monitor.machines.fleet_messages import Name
 from monitor.machines.fleet_state import Wish, read_marked, write_atomically
@@ -49,6 +50,7 @@ class GatewayPart(Settings):
     endpoint    where nodes and the coordinator connect
     token       file of the token
     alerts, scores, history, insecure  for clients, see Publisher; key_folder: its ``keys``
+    control     where clients ask for changes; "": nowhere
     days, max_mb, fsync                      of the journal, see Journal
     receivers   config file with the receivers of the journal's messages; None: there are none
     """
@@ -61,6 +63,7 @@ class GatewayPart(Settings):
     alerts: str
     scores: str
     history: str
+    control: str = ""
     insecure: bool = False
     key_folder: Path | None = None
     days: float
@@ -76,6 +79,7 @@ class CoordinatorPart(Settings):
     endpoint  where nodes and people connect; gateway: address of the gateway
     token     file of the token
     cameras   file of the cameras, see ``write_cameras``; read again whenever it is replaced
+    chosen    file of what people have chosen for them, see ``chosen_cameras``; also read again
     store     folder of the store: if the state of the coordinator is lost, epochs continue after those that it names
     """
 
@@ -86,6 +90,7 @@ class CoordinatorPart(Settings):
     gateway: str
     token: Path
     cameras: Path
+    chosen: Path
     store: Path | None = None
     verbose: bool = False
 
@@ -157,6 +162,7 @@ def run_gateway(
             part.alerts,
             part.scores,
             part.history,
+            part.control or None,
             node=part.fleet,
             insecure=part.insecure,
             keys=part.key_folder,
@@ -178,6 +184,7 @@ def run_gateway(
                 "alerts": publisher.alerts_endpoint,
                 "scores": publisher.scores_endpoint,
                 "history": history,
+                "control": "" if publisher.control is None else publisher.control.endpoint,
             }
         )
         while not stop.is_set():
@@ -190,15 +197,17 @@ def _nothing() -> None:
 
 
 def _run_coordinator(part: CoordinatorPart, stop: threading.Event, ready: Ready) -> None:
-    watched = _WatchedCameras(part.cameras)
+    watched, chosen = _WatchedCameras(part.cameras), _WatchedChoices(part.chosen)
     lost = part.store is not None and not (part.folder / STATE_FILE).exists()
     least = LearnedStore(part.store).highest_epoch() if lost and part.store is not None else 0
     token = read_token(part.token)
     with CoordinatorServer(part.fleet, part.folder, part.endpoint, part.gateway, token, least_epoch=least) as server:
+        server.coordinator.set_chosen(read_chosen(part.chosen))  # before any order: a camera needs its masks
         watched.look(server)
         ready({"endpoint": server.socket.endpoint})
         while not stop.is_set():
             server.pump(PUMP_S)
+            chosen.look(server)
             watched.look(server)
 
 
@@ -236,3 +245,29 @@ class _WatchedCameras:
         except ConfigError as error:
             log.warning("the cameras stay as they are: %s", error)
         self._taken = mark
+
+
+class _WatchedChoices:
+    """Gives the coordinator what people have chosen, whenever the gateway has written it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._taken: tuple[int, int] | None = None
+        self._next_at = 0.0
+
+    def look(self, server: CoordinatorServer) -> None:
+        now = time.monotonic()
+        if now < self._next_at:
+            return
+        self._next_at = now + LOOK_EVERY_S
+        try:
+            found = self._path.stat()
+            mark = found.st_ino, found.st_mtime_ns
+            if mark != self._taken:
+                server.coordinator.set_chosen(read_chosen(self._path))
+                self._taken = mark
+        except OSError:
+            return
+        except ConfigError as error:
+            self._next_at = now + AGAIN_S
+            log.warning("nodes get what people have chosen before: %s", error)

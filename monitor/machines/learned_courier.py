@@ -23,7 +23,7 @@ log = logging.getLogger("monitor")
 WAIT_S = 15.0
 """A camera is opened after this time, even without an answer of the store. The coordinator waits longer for a node."""
 LOOK_EVERY_S = 60.0
-"""What a camera learns is compared with the store so often; at once if there is a new version of its model."""
+"""What a camera learns is compared with the store so often; at once if there is a new version or a verdict."""
 AGAIN_S = 2.0
 COMPLAIN_EVERY_S = 60.0
 _ROUND_S = 0.5
@@ -41,11 +41,11 @@ class _Wanted:
 
 @dataclass
 class _Held:
-    """A camera that the node watches. newest: name of the version that was compared last."""
+    """A camera that the node watches. mark: of what was compared last, see LearnedFolder."""
 
     epoch: int
     due_at: float = 0.0
-    newest: str = ""
+    mark: str = ""
 
 
 class LearnedCourier:
@@ -150,8 +150,8 @@ class LearnedCourier:
             if self._next_wanted() is not None:
                 self._woken.set()
                 return
-            if now >= each.due_at or self._folder.newest_name(camera) != each.newest:
-                each.due_at, each.newest = now + LOOK_EVERY_S, self._folder.newest_name(camera)
+            if now >= each.due_at or self._folder.mark(camera) != each.mark:
+                each.due_at, each.mark = now + LOOK_EVERY_S, self._folder.mark(camera)
                 self._guarded(camera, self._keep)
 
     def _next_wanted(self) -> str | None:
@@ -233,13 +233,13 @@ class LearnedCourier:
             held = self._held.get(camera)
         if held is None:
             return
+        found = self._folder.look(camera)  # before the answer: what is learned meanwhile is newer than both
         learned = self._client.claim(camera, held.epoch)
-        found = self._folder.look(camera)
         if wins(learned, found, self._node):
             if self._install(camera, learned, found):
                 with self._lock:
                     self._changed = True
-                held.newest = self._folder.newest_name(camera)
+                held.mark = self._folder.mark(camera)
             return
         newest = found.newest if found.newest is not None and not _is_newest(learned, found) else None
         known = {file.digest for file in learned.extras}

@@ -17,24 +17,33 @@ from typing import Any, Self
 from monitor.machines.learned_store import digest_of
 from monitor.machines.store_messages import EXTRA_FILES, VERSION_FILES, FileName, KeptFile, KeptVersion, Learned
 from monitor.model.model_versions import CARD_FILE, next_version, prune, version_folders, version_number
-from monitor.private_files import make_private_folder
+from monitor.private_files import make_private_folder, write_private
 from monitor.reading import MB, parse_json, read_file
-from monitor.state_folder import CALIBRATIONS, JOURNAL, MEMORIES, MODELS
+from monitor.state_folder import CALIBRATIONS, CHOSEN, JOURNAL, MEMORIES, MODELS, TAUGHT, given_event
 
 Fetch = Callable[[KeptFile, Path], None]
 """Writes a file of the store to a path, or raises."""
 _LARGEST_CARD = 4 * MB
-_KINDS: dict[FileName, Path] = {"thresholds": CALIBRATIONS, "memory": MEMORIES}
+_KINDS: dict[FileName, tuple[Path, str]] = {
+    "thresholds": (CALIBRATIONS, ".safetensors"),
+    "memory": (MEMORIES, ".safetensors"),
+    "taught": (TAUGHT, ".json"),
+}
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a camera has learned here. paths: digest -> where a file of it is."""
+    """What a camera has learned here.
+
+    aside  versions that were set aside, because the one before them is better
+    paths  digest -> where a file of it is
+    """
 
     versions: tuple[str, ...]
     newest: KeptVersion | None
     extras: tuple[KeptFile, ...]
     paths: dict[str, Path]
+    aside: tuple[str, ...] = ()
 
 
 class LearnedFolder:
@@ -57,6 +66,39 @@ class LearnedFolder:
         versions = version_folders(self.models / camera)
         return versions[0].name if versions else ""
 
+    def mark(self, camera: str) -> str:
+        """Differs after each change that must be in the store at once: a version, and what people have said. Cheap."""
+        try:
+            taught = self._extra(camera, "taught").stat().st_mtime_ns
+        except OSError:
+            taught = 0
+        return f"{self.newest_name(camera)} {taught}"
+
+    def choice(self, camera: str) -> str:
+        """What people have chosen for a camera, as its monitor has written it; "" if nothing."""
+        try:
+            return read_file(self._chosen(camera), _LARGEST_CARD).decode()
+        except (OSError, ValueError):
+            return ""
+
+    def take_choice(self, camera: str, choice: str) -> None:
+        """Keep what people have chosen for a camera, before it is opened. Raises OSError."""
+        path = self._chosen(camera)
+        if choice and choice != self.choice(camera):
+            make_private_folder(path.parent)
+            partial = path.with_name(f".{path.name}.taken")
+            write_private(partial, choice.encode())
+            partial.replace(path)
+
+    def _chosen(self, camera: str) -> Path:
+        return self.beside / CHOSEN / f"{camera}.json"
+
+    def take_event(self, event_id: str, content: bytes) -> None:
+        """Keep an event of another node, so that the monitor here can be taught by it. Raises OSError."""
+        place = given_event(self.beside / TAUGHT, event_id)
+        make_private_folder(place.parent)
+        write_private(place, content)
+
     def look(self, camera: str) -> Found:
         """What a camera has learned here. What is damaged is left out: the store may have it whole."""
         paths: dict[str, Path] = {}
@@ -74,7 +116,11 @@ class LearnedFolder:
         for name in EXTRA_FILES:
             with suppress(OSError, ValueError):
                 extras.append(self._file(name, self._extra(camera, name), paths))
-        return Found(tuple(digests), newest, tuple(extras), paths)
+        aside = []
+        for card_path in (self.models / camera).glob(f"worse-v*/{CARD_FILE}"):
+            with suppress(OSError):
+                aside.append(self._digest(card_path))
+        return Found(tuple(digests), newest, tuple(extras), paths, tuple(aside))
 
     def install(self, camera: str, version: KeptVersion, fetch: Fetch) -> Path:
         """Add a version, as the newest. Returns its folder. Raises OSError, and what ``fetch`` raises."""
@@ -105,7 +151,8 @@ class LearnedFolder:
         partial.replace(path)
 
     def _extra(self, camera: str, name: FileName) -> Path:
-        return self.beside / _KINDS[name] / f"{camera}.safetensors"
+        folder, suffix = _KINDS[name]
+        return self.beside / folder / f"{camera}{suffix}"
 
     def _file(self, name: FileName, path: Path, paths: dict[str, Path]) -> KeptFile:
         file = KeptFile(name=name, digest=self._digest(path), size=path.stat().st_size)
@@ -138,4 +185,6 @@ def wins(learned: Learned, found: Found, node: str) -> bool:
     newest = learned.versions[0].digest
     if found.newest is not None and found.newest.digest == newest:
         return False
+    if learned.node == node and newest in found.aside:
+        return False  # somebody went back to the version before it
     return learned.node != node or newest not in found.versions

@@ -25,6 +25,7 @@ from monitor.alerts.messages import AlertMessage, HealthMessage, Stored, encode
 from monitor.client import AlertSubscriber, Received
 from monitor.errors import RunError
 from monitor.machines.capacity_gauge import Work, processor_times
+from monitor.machines.engine_control import EngineControl
 from monitor.machines.fleet_messages import Order, Watching
 from monitor.machines.heartbeat_reader import HeartbeatReader
 from monitor.machines.learned_courier import LearnedCourier
@@ -52,12 +53,19 @@ class MonitorEngine:
     settings  text of a config file without cameras: what holds for all of them
     clock     the clock of leases
     learned   brings what cameras have learned before they are opened; None: they have only what is in the folder
+    take_choice  keeps what people have chosen for a camera where the monitor finds it; may raise OSError
     """
 
     def __init__(
-        self, folder: Path, settings: str, clock: Callable[[], float], learned: LearnedCourier | None = None
+        self,
+        folder: Path,
+        settings: str,
+        clock: Callable[[], float],
+        learned: LearnedCourier | None = None,
+        take_choice: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         self._folder, self._settings, self._clock, self._learned = folder, settings, clock, learned
+        self._take_choice = take_choice
         self.tells: Tell = lambda *_: False
         """Called with each message of a camera that the node may tell."""
         self._orders: dict[str, Order] = {}
@@ -68,6 +76,8 @@ class MonitorEngine:
         self._ended: dict[str, None] = {}  # events that were ended here
         self._inbox: queue.SimpleQueue[Received] = queue.SimpleQueue()
         self._address = f"ipc://@true-sight-{secrets.token_hex(8)}"
+        self.control = EngineControl(f"{self._address}-control")
+        """Asks the monitor what clients ask of it."""
         self._heartbeats: HeartbeatReader | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = self._again_at = 0.0
@@ -80,11 +90,28 @@ class MonitorEngine:
     def open(self, camera: str, order: Order) -> None:
         """Open and judge a camera; tell nothing yet."""
         self._orders[camera] = order
+        self._choose(camera, order)
         self._states.pop(camera, None)
         self._open.pop(camera, None)
         self._ready.pop(camera, None)
         if self._learned is not None:
             self._learned.want(camera)
+
+    def choose(self, camera: str, order: Order) -> None:
+        """People have chosen something for a camera that this node is to take over."""
+        self._choose(camera, order)
+        self._changed = self._changed or camera in self._ready
+
+    def _choose(self, camera: str, order: Order) -> None:
+        try:
+            self._take_choice(camera, order.choice)
+        except OSError as error:
+            log.error(  # noqa: TRY400 - the sentence says all
+                "%s: what people have chosen for it, masks too, cannot be stored on this node (%s): free space on its "
+                "disk, then choose it again",
+                camera,
+                error.strerror or error,
+            )
 
     def tell(self, camera: str, epoch: int) -> None:
         """Tell its alerts from now on, also the events that are open."""
@@ -115,6 +142,11 @@ class MonitorEngine:
         if state is None or state in _OPENING:
             return "opening"
         return "failed" if state in _FAILED else "watching"
+
+    @property
+    def running(self) -> bool:
+        """Whether the monitor runs, so that it can be asked."""
+        return self._process is not None
 
     def work(self) -> tuple[Work | None, bool]:
         """What the monitor has done so far, None if it does not run; and whether it only watches, as usual."""
@@ -165,6 +197,7 @@ class MonitorEngine:
     def close(self) -> None:
         """End the process."""
         process, self._process = self._process, None
+        self.control.close()
         if self._heartbeats is not None:
             self._heartbeats.__exit__()
         if process is None:
@@ -182,11 +215,11 @@ class MonitorEngine:
             self._heartbeats = HeartbeatReader(f"{self._address}-alerts").__enter__()
         self._write()
         arguments = ["--config", str(self._config), "--state", str(self._folder / "state"), "--headless"]
-        arguments += [f"--{name}={self._address}-{name}" for name in ("alerts", "scores", "history")]
+        arguments += [f"--{name}={self._address}-{name}" for name in ("alerts", "scores", "history", "control")]
         try:
             with (self._folder / "engine.log").open("ab") as output:
                 self._process = subprocess.Popen(  # noqa: S603 - a command of this program
-                    child_command("monitor.machines.engine_child", *arguments, "--control=off"),
+                    child_command("monitor.machines.engine_child", *arguments),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=output,

@@ -23,6 +23,9 @@ class Engine(Protocol):
     def open(self, camera: str, order: Order) -> None:
         """Open and judge a camera; tell nothing yet."""
 
+    def choose(self, camera: str, order: Order) -> None:
+        """People have chosen something for a camera that is open here, but watched elsewhere."""
+
     def tell(self, camera: str, epoch: int) -> None:
         """Tell its alerts from now on."""
 
@@ -88,6 +91,11 @@ class NodeKeeper:
     def cameras(self) -> Mapping[str, int]:
         """Camera -> epoch, of all that are held."""
         return {camera: held.order.epoch for camera, held in self._held.items()}
+
+    @property
+    def orders(self) -> Mapping[str, Order]:
+        """Camera -> its order, of all that are held."""
+        return {camera: held.order for camera, held in self._held.items()}
 
     @property
     def leaving(self) -> bool:
@@ -200,6 +208,9 @@ class NodeKeeper:
                 standby = order.model_copy(update={"role": "standby"})
                 held = self._held[camera] = _Held(standby, now, -math.inf, "opening", now)
                 self._due_at = now
+            # What is chosen for a camera that is watched here is known here first.
+            if held.order.role == "standby" and held.order.choice != order.choice:
+                self._engine.choose(camera, order)
             was, held.order = held.order.role, order
             if order.role == "active" and was != "active":
                 held.state_at = now

@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from monitor.machines.fleet_messages import Granted, StepHead, Taken, decoded, encoded
+from monitor.machines.fleet_messages import Granted, NodeAnswered, NodeAsked, StepHead, Taken, decoded, encoded
 from monitor.machines.fleet_socket import ClientSocket
-from monitor.machines.gateway_server import GRANTED, RENEWAL, STEP, TAKEN
+from monitor.machines.gateway_server import CALL, CALLED, GRANTED, RENEWAL, STEP, TAKEN
 from monitor.machines.leases import boot_clock
 from monitor.machines.node_keeper import Engine, NodeKeeper
 from monitor.machines.step_journal import Step, StepJournal
@@ -53,6 +53,8 @@ class NodeLink:
         self.gateway = ClientSocket(gateway, token, "the gateway")
         self.coordinator = ClientSocket(coordinator, token, "the coordinator")
         self.keeper = NodeKeeper(name, self._boot, engine, capacity_fps=capacity_fps, labels=labels, version=version)
+        self.asked: Callable[[NodeAsked, bytes], None] = lambda *_: None
+        """Called with what the gateway asks for a client, and the payload; ``answer`` answers it."""
         self.error = ""
         """Why a voter does not take this node, the last sentence; "" if no voter has refused it."""
         self.unleased = 0
@@ -98,6 +100,11 @@ class NodeLink:
             self.coordinator.send(RENEWAL, renewal)
         self.sender.tick(now)
 
+    def answer(self, number: int, payload: bytes, error: str = "", choice: str = "") -> None:
+        """Answer what the gateway has asked. error: why there is no payload, one sentence; choice: see NodeAnswered."""
+        answer = NodeAnswered(node=self.name, number=number, error=error, choice=choice)
+        self.gateway.send(CALLED, encoded(answer), payload)
+
     def close_cameras(self) -> None:
         """Let all cameras go, and tell it, at the end. ``closed`` says whether all is told; until then, ``pump``."""
         self.keeper.close(self._clock())
@@ -118,6 +125,8 @@ class NodeLink:
                 log.error("%s", reply.error)
             self.error = reply.error or self.error
             self.keeper.granted(reply, now)
+        elif kind == CALL:
+            self.asked(decoded(NodeAsked, parts[0]), parts[1])
         else:
             raise ValueError("unknown kind")
 

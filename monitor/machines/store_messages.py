@@ -19,10 +19,10 @@ MOST_BYTES = 500_000_000
 """Bytes of a file; a model of one camera has some 10 MB."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-FileName = Literal["model.json", "weights.safetensors", "thresholds", "memory"]
+FileName = Literal["model.json", "weights.safetensors", "thresholds", "memory", "taught"]
 VERSION_FILES: tuple[FileName, ...] = ("model.json", "weights.safetensors")
-EXTRA_FILES: tuple[FileName, ...] = ("thresholds", "memory")
-"""What a camera has learned besides its model; a model can be used without."""
+EXTRA_FILES: tuple[FileName, ...] = ("thresholds", "memory", "taught")
+"""What a camera has learned besides its model, the last one from people; a model can be used without."""
 
 
 class KeptFile(WireModel):

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from monitor.alerts.control import LAST, Changes, ControlRequest, Feedback, Name, Preview, Undo, Verdicts
+from monitor.alerts.control import LAST, Changes, ControlRequest, Feedback, Kept, Name, Preview, Undo, Verdicts
 from monitor.alerts.control_desk import Asker, Desk, Done, Steps
 from monitor.errors import RunError, UsageError
 from monitor.judging.camera_monitor import Alert, CameraMonitor
@@ -54,6 +54,7 @@ class Teacher(Sink):
         desk.serve(Preview, self._preview)
         desk.serve(Undo, self._undo)
         desk.serve(Verdicts, self._list)
+        desk.serve(Kept, self._kept)
         desk.serve(Name, self._name)
         desk.serve(Changes, lambda request, _: self._changes(request))
 
@@ -80,7 +81,9 @@ class Teacher(Sink):
     def apply(self) -> None:
         """Give cameras that are new, or have a new model, what was taught before. May change the fleet."""
         while self._untaught:
-            self._apply(self._untaught.pop())
+            camera = self._untaught.pop()
+            self._store.arrive(camera)
+            self._apply(camera)
 
     def forgotten(self, camera: str, thresholds: bool) -> None:
         """What was known of a camera is deleted: its verdicts, and perhaps what its thresholds have learned."""
@@ -227,6 +230,12 @@ class Teacher(Sink):
             f"{counted(len(found), 'verdict')}",
             {"verdicts": [each.facts() for each in found[-500:]], "names": alerts},
         )
+
+    def _kept(self, request: Kept, _: Asker) -> Done:
+        event = self._store.event(request.event)
+        if event is None:
+            raise UsageError(f"no event {request.event} is kept here")
+        return Done(f"event {event.event_id} of {event.camera}", event.facts())
 
     def _name(self, request: Name, _: Asker) -> Done:
         _check_name(request.name)

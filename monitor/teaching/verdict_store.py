@@ -6,11 +6,12 @@ The last 1,000 events of each camera without a verdict are kept: at most about 1
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,38 @@ class KeptEvent:
     peak: float
     notify: bool
     traits: EventTraits
+
+    def facts(self) -> dict[str, Any]:
+        """For other monitors: plain JSON values. ``of_facts`` reads them."""
+        return {
+            "event": self.event_id,
+            "camera": self.camera,
+            "started_at": self.started_at,
+            "ended_at": self.ended_at,
+            "peak": self.peak,
+            "notify": self.notify,
+            "detectors": list(self.traits.names),
+            "traits": base64.b64encode(self.traits.dump()).decode(),
+        }
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """An event that another monitor has kept. Raises ValueError if it is damaged."""
+        try:
+            names = [str(name) for name in facts["detectors"]]
+            traits = EventTraits.load(base64.b64decode(facts["traits"], validate=True), names)
+            ended_at = None if facts["ended_at"] is None else float(facts["ended_at"])
+            return cls(
+                str(facts["event"]),
+                str(facts["camera"]),
+                float(facts["started_at"]),
+                ended_at,
+                float(facts["peak"]),
+                bool(facts["notify"]),
+                traits,
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"it lacks {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +177,9 @@ class VerdictStore:
             if not self._complained:
                 self._complained = True
                 log.warning("events cannot be kept in %s (%s): they cannot be taught by", self.path, error)
+
+    def arrive(self, camera: str) -> None:
+        """A camera is about to be judged: take over what was said about it elsewhere. Here, there is no elsewhere."""
 
     def event(self, event_id: str) -> KeptEvent | None:
         """An event; None if it is not kept, or damaged."""

@@ -229,6 +229,9 @@ class SimulatedNode:
         """See Engine."""
         self._opened[camera] = self.fleet.world.now + self.fleet.world.random.uniform(1.0, 4.0)
 
+    def choose(self, camera: str, order: Order) -> None:
+        """See Engine."""
+
     def tell(self, camera: str, epoch: int) -> None:
         """See Engine."""
 

@@ -24,6 +24,7 @@ from monitor.alerts.control import (
     ControlRequest,
     Feedback,
     Forget,
+    Kept,
     Look,
     Mask,
     Name,
@@ -240,6 +241,7 @@ def refuse(run: Asked) -> None:
         Look(cameras=("gate",)),
         Look(cameras=("gate", "street")),
         Feedback(event="nonsense", verdict="normal"),
+        Kept(event="nonsense"),
         Forget(camera="gate"),
         Mask(camera="street", name="gone", polygon=None),
     ):

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,8 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from monitor.alerts.control import Budget, Cameras, Mask
 from monitor.alerts.messages import AlertMessage
 from monitor.client import AlertSubscriber, Received
+from monitor.client.controller import Controller
 from monitor.machines.fleet_asking import FleetAsker
 from monitor.machines.fleet_status import FleetStatus
 from monitor.machines.fleet_token import read_token
@@ -134,9 +137,18 @@ def test_a_fleet_is_started_asked_moved_and_loses_a_node_and_each_alert_is_told_
         wrong.write_text("another token than that of the fleet\n".replace(" ", "-"))
         refused = fleet.ask("status", "--token-file", wrong)
         assert (refused.returncode, "refuses this token" in refused.stderr) == (1, True)
+        controller = stack.enter_context(Controller(fleet.alerts, timeout_s=DEADLINE_S))
+        chosen = controller.ask(Budget(camera="cam0", per_day=2.0))
+        assert (chosen.reply, chosen.data) == ("ok", {"camera": "cam0", "per_day": 2.0}), chosen.said
+        corners = ((0.0, 0.0), (0.1, 0.0), (0.1, 0.1))
+        masked = controller.ask(Mask(camera="cam0", name="window", polygon=corners), DEADLINE_S)
+        assert masked.reply == "ok", masked.said
         moved = fleet.ask("move", "cam0", other)
         assert moved.returncode == 0, moved.stderr
         assert fleet.wait_watched(but=first) == other
+        (shown,) = controller.ask(Cameras()).data["cameras"]
+        assert (shown["name"], shown["per_day"]) == ("cam0", 2.0)  # what was chosen has gone with it
+        assert [mask["name"] for mask in shown["masks"]] == ["window"]
         gateway, coordinator, _ = children_of(head.pid)
         os.kill(coordinator, signal.SIGKILL)  # it is started again, and nobody notices
         hear_from(other)
@@ -183,6 +195,16 @@ def test_a_head_reads_its_cameras_again_keeps_its_address_and_its_parts_end_when
         page = lines_of(head, 5)[1].removeprefix("the page is at ")
         with urllib.request.urlopen(f"{page}/api/v1/health", timeout=DEADLINE_S) as answer:  # noqa: S310
             assert b'"version"' in answer.read()
+
+        def asked() -> bool:
+            """Whether the page reaches the control socket of the head."""
+            try:
+                with urllib.request.urlopen(f"{page}/api/v1/setup", timeout=DEADLINE_S) as answer:  # noqa: S310
+                    return bool(json.loads(answer.read())["cameras"] == [])  # none is watched
+            except urllib.error.HTTPError:
+                return False
+
+        assert eventually(asked, within_s=DEADLINE_S)
         parts = children_of(head.pid)
         second = monitor("fleet", *fleet.head(config), "--state", tmp_path / "other")
         assert (second.returncode, second.stderr.count("error:")) == (1, 1)

@@ -11,7 +11,18 @@ from monitor.teaching.verdict_store import KeptEvent, Verdict, VerdictStore
 
 VERDICTS = "verdicts"
 OFFERED = {
-    VERDICTS: ("keep", "event", "event_ids", "verdict", "verdicts", "give", "take_back", "set_alert", "alerts"),
+    VERDICTS: (
+        "arrive",
+        "keep",
+        "event",
+        "event_ids",
+        "verdict",
+        "verdicts",
+        "give",
+        "take_back",
+        "set_alert",
+        "alerts",
+    ),
 }
 """Store -> the methods that an engine may call."""
 
@@ -29,6 +40,9 @@ class FarVerdicts(VerdictStore):
     def keep(self, event: KeptEvent) -> None:
         """See VerdictStore; likewise the others."""
         self._call(VERDICTS, "keep", event)
+
+    def arrive(self, camera: str) -> None:  # noqa: D102
+        self._call(VERDICTS, "arrive", camera)
 
     def event(self, event_id: str) -> KeptEvent | None:  # noqa: D102
         return cast(KeptEvent | None, self._call(VERDICTS, "event", event_id))

@@ -23,8 +23,10 @@ from monitor.app.fleet.fleet_questions import status
 from monitor.app.fleet.head_process import run_head
 from monitor.app.fleet.node_process import check_head, run_node
 from monitor.app.page_process import open_page
+from monitor.app.publishing import control_address
 from monitor.app.signal_handling import note_hang_ups, obey_signals
 from monitor.errors import ConfigError, MonitorError, UsageError
+from monitor.machines.chosen_cameras import CHOSEN_FILE
 from monitor.machines.fleet_node import FleetNode
 from monitor.machines.fleet_state import Wish
 from monitor.machines.fleet_token import make_token, read_token
@@ -77,6 +79,7 @@ def head(
     alerts: flags.Alerts = None,
     scores: flags.Scores = None,
     history: flags.History = None,
+    control: flags.Control = None,
     web: flags.Web = None,
     web_listen: flags.WebListen = None,
     verbose: Verbose = False,
@@ -93,6 +96,7 @@ def head(
         "publish.alerts": alerts,
         "publish.scores": scores,
         "publish.history": history,
+        "publish.control": control,
     }
     given |= {"web.listen": web_listen, "web.enabled": True if web is None and web_listen is not None else web}
     overrides = {key: value for key, value in given.items() if value is not None}
@@ -116,6 +120,7 @@ def head(
             gateway=address.from_here.gateway,
             token=token,
             cameras=cameras,
+            chosen=folder / "gateway" / CHOSEN_FILE,
             store=store or folder / "store",
             verbose=verbose,
         )
@@ -199,6 +204,7 @@ def _gateway(
         alerts=publish.alerts,
         scores=publish.scores,
         history=publish.history,
+        control=control_address(publish) or "",
         insecure=publish.insecure,
         key_folder=publish.keys,
         days=journal.days,

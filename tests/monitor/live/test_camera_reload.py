@@ -22,6 +22,7 @@ from monitor.judging.alerting import AlertSettings
 from monitor.live.capture import Capture
 from monitor.live.fleet import Camera, Fleet
 from monitor.live.pipeline import Pipeline
+from monitor.live.watch import Watch
 from monitor.places import CameraPlaces, PlaceRules, Polygon
 from monitor.scores.smoothing import SmoothingSettings
 from monitor.stream.health.health_settings import HealthSettings
@@ -52,6 +53,29 @@ CAMERA_CHANGES: dict[str, tuple[dict[str, object], bool, bool]] = {
 
 def test_every_setting_of_a_camera_has_its_row_in_the_test_of_reloads() -> None:
     assert set(CAMERA_CHANGES) == set(CameraConfig.model_fields)
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_the_events_of_a_camera_that_is_opened_again_have_other_numbers(learns: bool) -> None:
+    def plan() -> Camera:
+        settings = DEMO.model_copy(update={"cameras": {"door": CameraConfig(source="door")}})
+        (camera,) = plan_cameras([LevelSource("door", [25], live=True)], settings, None)
+        return camera
+
+    camera = plan()
+    fleet = Fleet(Pipeline(), [camera])
+    Watch(fleet, [])
+    assert camera.monitor is not None
+    camera.monitor.count_from(3)
+    fleet.remove("door")
+    again = plan()
+    if learns:
+        fleet.add(replace(again, monitor=None))
+        fleet.replace(again)
+    else:
+        fleet.add(again)
+    assert again.monitor is not None
+    assert again.monitor.events == 3
 
 
 @pytest.mark.parametrize("name", CAMERA_CHANGES)

@@ -56,6 +56,9 @@ class Instant:
     def open(self, camera: str, order: Order) -> None:
         pass
 
+    def choose(self, camera: str, order: Order) -> None:
+        pass
+
     def tell(self, camera: str, epoch: int) -> None:
         pass
 

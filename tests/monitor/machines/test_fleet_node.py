@@ -15,8 +15,12 @@ import cv2
 import numpy as np
 import pytest
 
+from monitor.alerts.control import Changes, ControlReply, ControlRequest, Feedback, Preview, Undo
+from monitor.alerts.journal import Journal
 from monitor.alerts.messages import AlertMessage, HealthMessage
+from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber, Received
+from monitor.client.controller import Controller
 from monitor.machines.coordinator_server import CoordinatorServer
 from monitor.machines.fleet_node import FleetNode
 from monitor.machines.fleet_state import Wish
@@ -65,13 +69,17 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def with_control(journal: Journal) -> Publisher:
+    return Publisher(ANY, ANY, ANY, ANY, node="lab", journal=journal, carries=True)
+
+
 def engine_pid(node: FleetNode) -> int:
     process = node.engine._process
     assert process is not None
     return process.pid
 
 
-def test_a_node_is_killed_and_another_one_watches_its_cameras_and_each_alert_is_told_once(
+def test_a_node_is_taught_and_killed_and_another_one_knows_it_and_each_alert_is_told_once(
     tmp_path: Path, video: Path
 ) -> None:
     settings = json.dumps({"analysis_fps": 5, "masks": {"door": {"polygon": [[0.0, 0.0], [0.05, 0.0], [0.05, 0.05]]}}})
@@ -79,13 +87,24 @@ def test_a_node_is_killed_and_another_one_watches_its_cameras_and_each_alert_is_
     heard: list[AlertMessage] = []
     states: list[tuple[str, str]] = []
     with ExitStack() as stack:
-        gateway = stack.enter_context(pumped(GatewayServer("lab", tmp_path / "gateway", ANY, TOKEN, open_publisher)))
+        gateway = stack.enter_context(pumped(GatewayServer("lab", tmp_path / "gateway", ANY, TOKEN, with_control)))
         server = CoordinatorServer("lab", tmp_path / "coordinator", ANY, gateway.socket.endpoint, TOKEN)
         stack.enter_context(pumped(server, lambda it: it.coordinator.set_cameras(wishes, boot_clock(), time.time())))
+        store = stack.enter_context(pumped(StoreServer(tmp_path / "store", ANY, TOKEN)))
         ends = gateway.socket.endpoint, server.socket.endpoint
         nodes = {
             name: stack.enter_context(
-                pumped(FleetNode(name, tmp_path / name, SETTINGS, *ends, TOKEN, capacity_fps=100.0))
+                pumped(
+                    FleetNode(
+                        name,
+                        tmp_path / name,
+                        SETTINGS,
+                        *ends,
+                        TOKEN,
+                        capacity_fps=100.0,
+                        store=store.socket.endpoint,
+                    )
+                )
             )
             for name in ("north", "south")
         }
@@ -109,14 +128,44 @@ def test_a_node_is_killed_and_another_one_watches_its_cameras_and_each_alert_is_
                 if len(heard) >= enough and lease is not None and lease.node == of:
                     return
 
+        def hear_one(of: str) -> bool:
+            hear(len(heard) + 1, of=of)
+            return False
+
+        def peak(camera: str, of: str) -> float:
+            """Of its first event that has ended on this node; 0 without one."""
+            ended = (m for m in heard if m.lease and (m.camera, m.phase, m.lease.node) == (camera, "end", of))
+            return next((message.peak_score for message in ended), 0.0)
+
         victim = watching()["cam0"]
         other = "south" if victim == "north" else "north"
         hear(2, of=victim)
+        controller = stack.enter_context(
+            Controller(gateway.publisher.alerts_endpoint, gateway.publisher.control.endpoint, timeout_s=DEADLINE_S)
+        )
+
+        def ask(request: ControlRequest) -> ControlReply:
+            reply = controller.ask(request)
+            assert reply.reply == "ok", reply.said
+            return reply
+
+        wait_for(lambda: peak("cam0", of=victim) > 0 or hear_one(victim), DEADLINE_S)
+        told = next(message.event_id for message in heard if message.camera == "cam0")
+        assert "would have hidden 1 of 1 alarm" in ask(Preview(event=told, verdict="normal")).said
+        assert "is normal; similar events" in ask(Feedback(event=told, verdict="normal", asked_by="ann")).said
+        wait_for(lambda: any(file.name == "taught" for file in store.store.look("cam0").extras), DEADLINE_S)
         pid = engine_pid(nodes[victim])
         nodes[victim].halt.set()  # the machine is gone: nobody renews, and its monitor is killed
         os.kill(pid, signal.SIGKILL)
         took_s = wait_for(lambda: watching().get("cam0") == other and len(watching()) == 2, DEADLINE_S)
-        hear(len(heard) + 2, of=other)
+        wait_for(lambda: all(peak(name, of=other) for name in wishes) or hear_one(other), DEADLINE_S)
+        assert peak("cam0", of=other) < 0.5 * peak("cam1", of=other)  # the next node was taught before it opened it
+        assert "is no longer normal; it began" in ask(Undo(event="last", camera="cam0")).said
+        changes = ask(Changes()).data["changes"]
+        assert [(each["request"], each["by"]) for each in changes] == [
+            ("undo", "127.0.0.1"),
+            ("feedback", "ann by 127.0.0.1"),
+        ]
     written = tomllib.loads((tmp_path / other / "engine/cameras.toml").read_text())
     assert written["cameras"]["cam0"]["masks"]["door"]["polygon"]  # a mask goes with its camera
     starts = [message.event_id for message in heard if message.phase == "start"]

@@ -14,6 +14,8 @@ from monitor.machines.learned_courier import LearnedCourier
 from monitor.machines.learned_folder import LearnedFolder, wins
 from monitor.machines.store_messages import PIECE_BYTES, Learned
 from monitor.machines.store_server import StoreServer
+from monitor.model.model_versions import set_aside
+from monitor.state_folder import given_event
 from tests.helpers.publishing import ANY
 from tests.monitor.machines.test_fleet_network import pumped, wait_for
 from tests.monitor.machines.test_gateway_server import TOKEN
@@ -170,3 +172,46 @@ def test_a_node_that_was_the_last_one_to_watch_may_be_ahead_of_the_store(tmp_pat
     assert not wins(Learned(), found, "north")
     assert not wins(Learned(epoch=1, node="north", versions=(first,)), found, "north")
     assert wins(Learned(epoch=2, node="south", versions=(first,)), found, "north")
+
+
+def test_what_is_taught_goes_to_the_next_node_at_once_also_without_a_model(tmp_path: Path) -> None:
+    server = StoreServer(tmp_path / "store", ANY, TOKEN)
+    with pumped(server), nodes(tmp_path, server.socket.endpoint, "north", "south") as (north, south):
+        north.courier.hold("cam0", 1)
+        for content in ("a verdict", "two verdicts"):
+            path = north.folder.beside / "taught/cam0.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+            digest = hashlib.sha256(content.encode()).hexdigest()
+            wait_for(lambda digest=digest: digest in {each.digest for each in stored(server).extras}, DEADLINE_S)  # type: ignore[misc]
+        south.opens()
+        assert (south.folder.beside / "taught/cam0.json").read_text() == "two verdicts"
+
+
+def test_a_version_that_people_went_back_from_does_not_come_back(tmp_path: Path) -> None:
+    server = StoreServer(tmp_path / "store", ANY, TOKEN)
+    with pumped(server), nodes(tmp_path, server.socket.endpoint, "north", "south") as (north, south):
+        north.courier.hold("cam0", 1)
+        for number in (1, 2):
+            north.learn(number, f"version {number}")
+            wait_for(lambda number=number: len(stored(server).versions) == number, DEADLINE_S)  # type: ignore[misc]
+        south.opens()
+        set_aside(north.folder.models / "cam0/v0002")
+        wait_for(lambda: stored(server).versions[0].number == 1, DEADLINE_S)
+        assert north.weights == "version 1"
+        south.courier.drop("cam0")
+        south.opens()
+        assert south.weights == "version 1"
+
+
+def test_what_is_chosen_and_events_of_other_nodes_are_put_where_the_monitor_looks(tmp_path: Path) -> None:
+    north = LearnedFolder.of(tmp_path, "")
+    assert north.choice("cam0") == ""
+    north.take_choice("cam0", "")
+    assert not (north.beside / "chosen").exists()
+    north.take_choice("cam0", '{"armed": false}')
+    assert (north.beside / "chosen/cam0.json").read_text() == north.choice("cam0") == '{"armed": false}'
+    north.take_event("../../e-cam0-1", b"event")
+    assert given_event(north.beside / "taught", "../../e-cam0-1").read_bytes() == b"event"
+    kept = {path.parent.relative_to(north.beside) for path in tmp_path.rglob("*.json")}
+    assert kept == {Path("chosen"), Path("taught/given")}

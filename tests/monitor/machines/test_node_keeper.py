@@ -11,6 +11,9 @@ class Engine:
     def open(self, camera: str, order: Order) -> None:
         self.did.append(("open", f"{camera} {order.source}"))
 
+    def choose(self, camera: str, order: Order) -> None:
+        self.did.append(("choose", f"{camera} {order.choice}"))
+
     def tell(self, camera: str, epoch: int) -> None:
         self.did.append(("tell", f"{camera} {epoch}"))
 
@@ -53,6 +56,15 @@ def test_a_standby_opens_the_camera_and_tells_nothing_until_it_is_active() -> No
     keeper.granted(Granted(number=0, orders={"gate": order(5)}, at=(1, 2)), 2.0)
     assert keeper.lease_of("gate", 2.0) == (5, 1.0)
     assert engine.did == [("open", "gate rtsp://gate"), ("tell", "gate 5")]
+
+
+def test_what_is_chosen_reaches_a_standby_and_a_node_that_watches_knows_it_already() -> None:
+    engine = Engine()
+    keeper = keeper_with(engine, "standby")
+    for version, role, choice in ((2, "standby", "{}"), (3, "active", "{}"), (4, "active", '{"armed": false}')):
+        changed = order(5, role).model_copy(update={"choice": choice})
+        keeper.granted(Granted(number=0, orders={"gate": changed}, at=(1, version)), 2.0)
+    assert engine.did == [("open", "gate rtsp://gate"), ("choose", "gate {}"), ("tell", "gate 5")]
 
 
 def test_a_lease_counts_from_the_request_and_a_node_that_cannot_renew_stops_capturing() -> None:

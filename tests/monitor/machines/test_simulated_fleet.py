@@ -8,7 +8,7 @@ import pytest
 
 from monitor.errors import UsageError
 from monitor.machines.fleet_coordinator import Coordinator
-from monitor.machines.fleet_messages import Granted, Renewal
+from monitor.machines.fleet_messages import Granted, Order, Renewal
 from monitor.machines.fleet_state import StateFile, Wish
 from monitor.testing.fleet_faults import kills, percentile, soak
 from monitor.testing.simulated_fleet import COORDINATOR, GATEWAY, SimulatedFleet
@@ -120,6 +120,21 @@ def test_a_new_engine_takes_over_all_cameras_of_an_old_one(fleet: SimulatedFleet
     coordinator_of(fleet).set_cameras(unpinned, fleet.world.now, fleet.world.unix)
     coordinator_of(fleet).drain(old, fleet.world.now, heir=new)
     fleet.run_until(lambda: all(holder(fleet, camera) == new for camera in wishes), 60.0)
+
+
+def test_nodes_get_what_people_have_chosen_with_their_orders_and_cameras_stay(fleet: SimulatedFleet) -> None:
+    before = holder(fleet, "cam0")
+    orders: dict[str, Order] = {}
+
+    def chosen() -> bool:
+        orders.update(fleet.nodes[before].keeper.orders)
+        return orders["cam0"].choice == '{"armed": false}'
+
+    assert not chosen()
+    epoch = orders["cam0"].epoch
+    coordinator_of(fleet).set_chosen({"cam0": '{"armed": false}', "gone": "{}"})
+    fleet.run_until(chosen, 20.0)
+    assert (holder(fleet, "cam0"), orders["cam0"].epoch) == (before, epoch)
 
 
 def test_a_camera_moves_to_the_node_that_is_asked_for(fleet: SimulatedFleet) -> None:
