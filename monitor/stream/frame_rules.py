@@ -98,6 +98,7 @@ class FrameRules:
         self.health = GOOD
         """The verdict on the last frame taken."""
         self._segment = first_segment
+        self._unscored = False  # the last frame taken was not scored
         self._paused = False  # the segment has frames that were not scored for a while
         self._size: Size | None = None  # of the segment's frames, before they are turned upright
         self._last_s: float | None = None  # stream time of the last frame; None at the start of a segment
@@ -175,6 +176,7 @@ class FrameRules:
         A change of size starts a new segment, see SizeChanges.
 
         When frames are worth scoring again after a pause, a new segment starts, but not after a single corrupted frame.
+        The frame after a single one that is not scored, such as one full of noise, is analysed in its place.
         """
         size = (image.shape[1], image.shape[0])
         if self._size_changes.starts_segment(time_s, self._size, size):
@@ -192,6 +194,9 @@ class FrameRules:
         self._size = size
         self._reached(time_s)
         self._sampler.take(time_s)
+        if not (self.health.scored or self._unscored):
+            self._sampler.reset()
+        self._unscored = not self.health.scored
         settings = self._settings
         places = None if settings.places is None else settings.places.at(unix_s)
         armed = settings.schedule is None or settings.schedule.is_armed(unix_s)
@@ -209,7 +214,7 @@ class FrameRules:
         self._size = None
         self._sampler.reset()
         self._health_check.reset()
-        self._paused = False
+        self._paused = self._unscored = False
         if not self.health.scored:
             self.health = GOOD
 

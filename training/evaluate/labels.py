@@ -88,10 +88,13 @@ class LabelledVideo:
 def load_labels(path: Path, subset: str | None = None) -> list[LabelledVideo]:
     """The labelled videos, or only those of a subset (avenue, ped1, umn-1, umn-2, or a prefix of the names).
 
-    path: a JSON file, or a folder of videos and label files. Raises UsageError for malformed labels, an empty subset, a
-    missing video, and a video without labels. Raises SourceError for a folder without footage.
+    path: a JSON file, a folder with labels.json, or a folder of videos and label files. Raises UsageError for malformed
+    labels, an empty subset, a missing video, and a video without labels. Raises SourceError for a folder without
+    footage.
     """
     prefixes = SUBSETS.get(subset, (subset,)) if subset else ("",)
+    if (path / "labels.json").is_file():
+        path = path / "labels.json"
     found = _of_folder(path, prefixes) if path.is_dir() else _of_json(path, prefixes)
     if not found and not subset:
         raise UsageError(f"{path} names no video: add at least one")

@@ -57,6 +57,17 @@ def test_video_and_labels_have_a_key_in_common(name: str, key: str) -> None:
     assert video_key(Path(name)) == key
 
 
+def test_a_folder_with_labels_json_is_read_by_it_and_not_by_files_with_the_same_number(tmp_path: Path) -> None:
+    video(tmp_path / "lawn_1")
+    video(tmp_path / "ped1" / "01")
+    np.savez(tmp_path / "ped1" / "01.npz", mask=masks([1] * 5))
+    entries = {"lawn_1": {"frames": 12, "abnormal": [[3, 6]]}}
+    (tmp_path / "labels.json").write_text(json.dumps(entries))
+    (found,) = load_labels(tmp_path)
+    assert found.name == "lawn_1"
+    assert np.flatnonzero(found.abnormal).tolist() == [3, 4, 5, 6]
+
+
 def test_avenue_s_own_labels_give_frames_and_masks(tmp_path: Path) -> None:
     video(tmp_path / "testing_videos/01")
     video(tmp_path / "training_videos/02")

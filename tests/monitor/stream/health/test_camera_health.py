@@ -16,6 +16,7 @@ from monitor.live.capture import Capture, CaptureSettings
 from monitor.sources.synthetic.synthetic_scene import SyntheticScene
 from monitor.sources.video import VideoSource
 from monitor.states import CameraState
+from monitor.stream.frame_rules import FrameRules, RuleSettings
 from monitor.stream.health.health_check import GOOD, HealthCheck
 from monitor.stream.health.health_settings import HealthSettings
 from monitor.stream.health.viewpoint import Viewpoint
@@ -211,6 +212,21 @@ def test_single_noisy_frames_are_not_scored() -> None:
     for index in corrupted:
         pictures[index] = noisy(pictures[index])
     assert [index for index, health in enumerate(watched(pictures)) if not health.scored] == list(corrupted)
+
+
+def test_the_frame_after_a_single_one_that_is_not_scored_is_analysed_in_its_place() -> None:
+    rules = FrameRules(RuleSettings(analysis_fps=10.0, health=HealthSettings()), VIEWPOINT)
+    pictures, corrupted = seconds(4), {100, 151, 152}
+    analysed = {}
+    for number in range(200):
+        if rules.arrive(number / 50, 50.0):
+            picture = pictures[number // 5]
+            taken = rules.take(number / 50, noisy(picture) if number in corrupted else picture)
+            analysed[number] = taken.health.scored
+            assert taken.segment == 0
+    assert [number for number, scored in analysed.items() if not scored] == [100, 151, 152]
+    late = [number for number in analysed if number >= 90]
+    assert late == [90, 95, 100, *range(101, 152, 5), *range(152, 200, 5)]
 
 
 @pytest.mark.parametrize("change", [shifted(0.08), blurred, noisy])
