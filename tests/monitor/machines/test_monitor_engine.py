@@ -1,0 +1,55 @@
+"""What the engine of a node does before it opens a camera."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from monitor.machines import monitor_engine
+from monitor.machines.fleet_messages import Order
+from monitor.machines.leases import boot_clock
+from monitor.machines.monitor_engine import MonitorEngine
+
+
+class Place:
+    """Keeps what is chosen, if there is room."""
+
+    def __init__(self) -> None:
+        self.full, self.kept = False, dict[str, str]()
+
+    def take(self, camera: str, choice: str) -> None:
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.kept[camera] = choice
+
+
+def test_a_camera_is_not_opened_without_its_masks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    started: list[float] = []
+    monkeypatch.setattr(MonitorEngine, "_start", lambda _, now: started.append(now))
+    monkeypatch.setattr(monitor_engine, "AGAIN_S", 0.0)
+    place = Place()
+    engine = MonitorEngine(tmp_path, "", boot_clock, take_choice=place.take)
+    order = Order(epoch=5, role="standby", source="rtsp://gate", fps=5.0, choice="masks")
+    place.full = True
+    engine.open("gate", order)
+    for _ in range(3):
+        engine.pump()
+        assert engine.state_of("gate") == "failed", "so that another node opens it"
+    assert not started
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("gate is not opened, because what people have chosen for it, masks too, cannot be stored")
+    place.full = False
+    engine.pump()
+    assert (engine.state_of("gate"), place.kept, len(started)) == ("opening", {"gate": "masks"}, 1)
+    place.full = True
+    engine.choose("gate", order.model_copy(update={"choice": "more masks"}))
+    engine.pump()
+    assert engine.state_of("gate") == "failed"
+    assert len(started) == 1, "and it is closed"
+    engine.let_go("gate")
+    engine.pump()
+    assert engine.state_of("gate") == "opening", "nothing is left of it"
