@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import tomli_w
 
@@ -46,6 +46,16 @@ Tell = Callable[[str, str, bytes, bytes | None, float], bool]
 """Camera, topic, body, picture, and when the frame was captured; see ``NodeLink.tell``."""
 
 
+class Choices(Protocol):
+    """What people have chosen for cameras, see Order."""
+
+    def choice(self, camera: str) -> str:
+        """What is kept for a camera; "" if nothing."""
+
+    def take_choice(self, camera: str, choice: str) -> None:
+        """Keep it. Raises OSError."""
+
+
 class MonitorEngine:
     """See Engine. Only one thread may use it: call ``pump`` often.
 
@@ -53,7 +63,7 @@ class MonitorEngine:
     settings  text of a config file without cameras: what holds for all of them
     clock     the clock of leases
     learned   brings what cameras have learned before they are opened; None: they have only what is in the folder
-    take_choice  keeps what people have chosen for a camera where the monitor finds it; may raise OSError
+    choices   keeps what people have chosen for cameras where the monitor finds it
     """
 
     def __init__(
@@ -62,15 +72,16 @@ class MonitorEngine:
         settings: str,
         clock: Callable[[], float],
         learned: LearnedCourier | None = None,
-        take_choice: Callable[[str, str], None] = lambda *_: None,
+        choices: Choices | None = None,
     ) -> None:
         self._folder, self._settings, self._clock, self._learned = folder, settings, clock, learned
-        self._take_choice = take_choice
+        self._choices = choices
         self.tells: Tell = lambda *_: False
         """Called with each message of a camera that the node may tell."""
         self._orders: dict[str, Order] = {}
         self._ready: dict[str, Order] = {}  # those of which is here what they have learned
         self._lacking: dict[str, tuple[str, float]] = {}  # camera -> what cannot be stored, and when it is tried again
+        self._asked: set[str] = set()  # those that people change here
         self._telling: set[str] = set()
         self._states: dict[str, CameraState | str] = {}
         self._open: dict[str, dict[str, tuple[AlertMessage, float]]] = {}  # camera -> event id -> last message
@@ -99,17 +110,24 @@ class MonitorEngine:
             self._learned.want(camera)
 
     def choose(self, camera: str, order: Order) -> None:
-        """People have chosen something for a camera that this node is to take over."""
+        """See Engine. What people have asked of the monitor here is newer."""
+        if camera in self._asked or (self._choices is not None and self._choices.choice(camera) == order.choice):
+            return
         self._choose(camera, order.choice)
         self._changed = self._changed or camera in self._ready
         if camera in self._lacking:
             self._ready.pop(camera, None)
 
+    def asked(self, camera: str) -> None:
+        """The monitor here is asked to change a camera: from now on, it knows what is chosen before the head does."""
+        self._asked.add(camera)
+
     def _choose(self, camera: str, choice: str) -> None:
         """If it cannot be stored, the camera is not opened: it may be a privacy mask."""
         was = self._lacking.pop(camera, None)
         try:
-            self._take_choice(camera, choice)
+            if self._choices is not None:
+                self._choices.take_choice(camera, choice)
         except OSError as error:
             self._lacking[camera] = choice, time.monotonic() + AGAIN_S
             if was is None:
@@ -140,6 +158,7 @@ class MonitorEngine:
         self._telling.discard(camera)
         self._orders.pop(camera, None)
         self._lacking.pop(camera, None)
+        self._asked.discard(camera)
         if self._learned is not None:
             self._learned.drop(camera)
         self._changed = self._ready.pop(camera, None) is not None or self._changed

@@ -367,3 +367,12 @@ def test_a_node_that_cannot_store_it_now_is_told_later(lab: Lab) -> None:
     lab.pass_time(3 * AGAIN_S)
     assert lab.north.verdicts == {"e-gate-1": "normal"}
     assert lab.listed == [("e-gate-1", "normal", False)]
+
+
+def test_a_node_tells_what_is_chosen_if_its_answer_was_lost(lab: Lab) -> None:
+    lab.fleet_desk.chosen("gate", "north", 5, '{"armed": false}')
+    assert read_chosen(lab.folder / "choices.json") == {"gate": '{"armed": false}'}
+    for node, epoch in (("south", 5), ("north", 4)):
+        lab.fleet_desk.chosen("gate", node, epoch, "{}")
+    lab.fleet_desk.chosen("nobody", "north", 5, "{}")
+    assert read_chosen(lab.folder / "choices.json") == {"gate": '{"armed": false}'}

@@ -19,7 +19,10 @@ class Place:
     def __init__(self) -> None:
         self.full, self.kept = False, dict[str, str]()
 
-    def take(self, camera: str, choice: str) -> None:
+    def choice(self, camera: str) -> str:
+        return self.kept.get(camera, "")
+
+    def take_choice(self, camera: str, choice: str) -> None:
         if self.full:
             raise OSError(errno.ENOSPC, "No space left on device")
         self.kept[camera] = choice
@@ -32,7 +35,7 @@ def test_a_camera_is_not_opened_without_its_masks(
     monkeypatch.setattr(MonitorEngine, "_start", lambda _, now: started.append(now))
     monkeypatch.setattr(monitor_engine, "AGAIN_S", 0.0)
     place = Place()
-    engine = MonitorEngine(tmp_path, "", boot_clock, take_choice=place.take)
+    engine = MonitorEngine(tmp_path, "", boot_clock, choices=place)
     order = Order(epoch=5, role="standby", source="rtsp://gate", fps=5.0, choice="masks")
     place.full = True
     engine.open("gate", order)
@@ -53,3 +56,22 @@ def test_a_camera_is_not_opened_without_its_masks(
     engine.let_go("gate")
     engine.pump()
     assert engine.state_of("gate") == "opening", "nothing is left of it"
+
+
+def test_what_is_chosen_elsewhere_is_taken_until_people_choose_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MonitorEngine, "_start", lambda *_: None)
+    place = Place()
+    engine = MonitorEngine(tmp_path, "", boot_clock, choices=place)
+    orders = [Order(epoch=5, role="active", source="rtsp://gate", fps=5.0, choice=choice) for choice in "abcd"]
+    engine.open("gate", orders[0])
+    engine.choose("gate", orders[1])  # chosen just before the camera went over, and told just after
+    assert place.kept == {"gate": "b"}
+    engine.asked("gate")
+    place.kept["gate"] = "d"
+    engine.choose("gate", orders[2])
+    assert place.kept == {"gate": "d"}, "what comes late is older"
+    engine.let_go("gate")
+    engine.open("gate", orders[2])
+    assert place.kept == {"gate": "c"}
