@@ -310,7 +310,8 @@ class ControlReply(WireModel):
     reply  ``ok`` or ``error``
     tag    the tag of the request
     said   one sentence for people
-    data   what was asked for, by name; plain JSON values
+    data   what was asked for, by name; plain JSON values. For ``error``: ``wait_s`` if there are too many changes now;
+           ``temporary``, true, if the same request may be obeyed later, for example when a disk has room again
     """
 
     schema_: PositiveInt = Field(SCHEMA, alias="schema")

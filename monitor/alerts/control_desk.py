@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 
 from monitor.alerts.control import ControlReply, ControlRequest, Ping, decode_request
 from monitor.alerts.messages import MalformedError, encode
-from monitor.errors import MonitorError
+from monitor.errors import MonitorError, RunError
 from monitor.text.outside import safe
 
 log = logging.getLogger(__name__)
@@ -108,7 +108,8 @@ class Desk:
             return self._reply("error", tag, Done(str(error), {"wait_s": 1.0 / PER_S}))
         except (MalformedError, MonitorError) as error:
             log.debug("refused a request of %s: %s", asker, safe(error))
-            return self._reply("error", tag, Done(str(error)))
+            data = {"temporary": True} if isinstance(error, RunError) else {}
+            return self._reply("error", tag, Done(str(error), data))
         except Exception as error:
             log.exception("a request of %s failed", safe(asker))
             return self._reply(

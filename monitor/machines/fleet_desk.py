@@ -125,6 +125,16 @@ class FleetDesk:
             desk.serve(listing, self._listed)
         desk.why_not = "the head of a fleet cannot do that: change its config file, or ask the monitor of a node"
 
+    def chosen(self, camera: str, node: str, epoch: int, choice: str) -> None:
+        """A node tells what is chosen for a camera that it watches: its answer was late, or has got lost."""
+        watcher = self._fleet.watcher(camera)
+        if watcher is None or (watcher.node, watcher.epoch) != (node, epoch):
+            return
+        try:
+            self._chosen.put(camera, choice)
+        except RunError as error:  # the node tells it again
+            log.warning("%s", error)
+
     def tick(self) -> None:
         """Bring to nodes what they do not know yet, a little at a time."""
         for node, steps in list(self._bringing.items()):

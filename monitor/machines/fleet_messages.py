@@ -194,6 +194,18 @@ class NodeAnswered(WireModel):
     error: str = ""
 
 
+class Chosen(WireModel):
+    """A node tells the gateway what is chosen for a camera that it watches, because its order says something else.
+
+    choice  see Order
+    """
+
+    node: Name
+    camera: Camera
+    epoch: Epoch
+    choice: str
+
+
 class Asked(WireModel):
     """A person asks the coordinator.
 

@@ -25,6 +25,10 @@ from monitor.state_folder import CHOSEN, TAUGHT
 
 log = logging.getLogger("monitor")
 
+COMPARE_EVERY_S = 2.0
+UNKNOWN_S = 5.0
+"""The gateway is told what is chosen for a camera if its order says something else for this time."""
+
 
 class FleetNode:
     """A context manager. Only one thread may use it: call ``pump`` often.
@@ -53,7 +57,7 @@ class FleetNode:
         kept = LearnedFolder.of(folder / "engine/state", settings)
         self.learned = None if store is None else LearnedCourier(name, kept, store, token)
         self._evidence = None if store is None else EvidenceDesk(name, evidence_folder(settings), store, token)
-        self.engine = MonitorEngine(folder / "engine", settings, clock, self.learned, kept.take_choice)
+        self.engine = MonitorEngine(folder / "engine", settings, clock, self.learned, kept)
         self.link = NodeLink(
             name,
             folder,
@@ -71,6 +75,8 @@ class FleetNode:
         self.engine.tells = self.link.tell
         self.link.asked = self._asked
         self._kept = kept
+        self._unknown: dict[str, tuple[str, float]] = {}  # camera -> its choice, and when the gateway is told
+        self._compare_at = 0.0
         self._changing: dict[int, str] = {}  # number of a question -> the camera that it changes
 
     def __enter__(self) -> Self:
@@ -99,12 +105,30 @@ class FleetNode:
             camera = self._changing.pop(number, None)
             choice = "" if camera is None or reply is None else self._kept.choice(camera)
             self.link.answer(number, reply or b"", "" if reply is not None else self._silent, choice)
-        if self._gauge is not None and self._gauge.due(now := time.monotonic()):
+        self._compare(now := time.monotonic())
+        if self._gauge is not None and self._gauge.due(now):
             work, usual = self.engine.work()
             self._gauge.take(now, work, usual=usual)
             if self._gauge.fps != self.link.keeper.capacity_fps:
                 log.info("this node can analyse %g frames per second, as measured", self._gauge.fps)
                 self.link.keeper.capacity_fps = self._gauge.fps
+
+    def _compare(self, now: float) -> None:
+        """Tell the head what is chosen here, if it does not know it some time after: an answer was late or lost."""
+        if now < self._compare_at:
+            return
+        self._compare_at = now + COMPARE_EVERY_S
+        before, self._unknown = self._unknown, {}
+        for camera, order in self.link.keeper.orders.items():
+            if order.role != "active" or (choice := self._kept.choice(camera)) in ("", order.choice):
+                continue
+            known, due_at = before.get(camera, ("", 0.0))
+            if known != choice:
+                due_at = now + UNKNOWN_S
+            elif now >= due_at:
+                self.link.chosen(camera, order.epoch, choice)
+                due_at = now + UNKNOWN_S
+            self._unknown[camera] = choice, due_at
 
     @property
     def _silent(self) -> str:
@@ -126,3 +150,4 @@ class FleetNode:
             self.link.answer(asked.number, b"", why)
         elif asked.camera is not None:
             self._changing[asked.number] = asked.camera
+            self.engine.asked(asked.camera)

@@ -14,6 +14,7 @@ from monitor.errors import RunError
 from monitor.machines.chosen_cameras import CHOSEN_FILE, ChosenCameras
 from monitor.machines.fleet_desk import FleetDesk, Watcher
 from monitor.machines.fleet_messages import (
+    Chosen,
     Fence,
     NodeAnswered,
     NodeAsked,
@@ -37,6 +38,7 @@ STEP, RENEWAL, FENCE, PASS_ON = b"s", b"r", b"f", b"p"
 TAKEN, GRANTED, FENCED = b"t", b"g", b"d"
 CALL, CALLED = b"c", b"k"
 """The gateway asks a node, and the node answers: requests of clients that change cameras or teach them."""
+CHOSEN = b"h"
 
 
 class GatewayServer:
@@ -151,6 +153,9 @@ class GatewayServer:
                 self.socket.send(peer, FENCED, encoded(reply))
         elif kind == CALLED:
             self.calls.answered(decoded(NodeAnswered, parts[0]), parts[1])
+        elif kind == CHOSEN:
+            chosen = decoded(Chosen, parts[0])
+            self.requests.chosen(chosen.camera, chosen.node, chosen.epoch, chosen.choice)
         elif kind == PASS_ON:
             passed = decoded(PassedOn, parts[0])
             if (known := self._peers.get(passed.node)) is not None:

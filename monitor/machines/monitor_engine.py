@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import tomli_w
 
@@ -46,6 +46,16 @@ Tell = Callable[[str, str, bytes, bytes | None, float], bool]
 """Camera, topic, body, picture, and when the frame was captured; see ``NodeLink.tell``."""
 
 
+class Choices(Protocol):
+    """What people have chosen for cameras, see Order."""
+
+    def choice(self, camera: str) -> str:
+        """What is kept for a camera; "" if nothing."""
+
+    def take_choice(self, camera: str, choice: str) -> None:
+        """Keep it. Raises OSError."""
+
+
 class MonitorEngine:
     """See Engine. Only one thread may use it: call ``pump`` often.
 
@@ -53,7 +63,7 @@ class MonitorEngine:
     settings  text of a config file without cameras: what holds for all of them
     clock     the clock of leases
     learned   brings what cameras have learned before they are opened; None: they have only what is in the folder
-    take_choice  keeps what people have chosen for a camera where the monitor finds it; may raise OSError
+    choices   keeps what people have chosen for cameras where the monitor finds it
     """
 
     def __init__(
@@ -62,14 +72,16 @@ class MonitorEngine:
         settings: str,
         clock: Callable[[], float],
         learned: LearnedCourier | None = None,
-        take_choice: Callable[[str, str], None] = lambda *_: None,
+        choices: Choices | None = None,
     ) -> None:
         self._folder, self._settings, self._clock, self._learned = folder, settings, clock, learned
-        self._take_choice = take_choice
+        self._choices = choices
         self.tells: Tell = lambda *_: False
         """Called with each message of a camera that the node may tell."""
         self._orders: dict[str, Order] = {}
         self._ready: dict[str, Order] = {}  # those of which is here what they have learned
+        self._lacking: dict[str, tuple[str, float]] = {}  # camera -> what cannot be stored, and when it is tried again
+        self._asked: set[str] = set()  # those that people change here
         self._telling: set[str] = set()
         self._states: dict[str, CameraState | str] = {}
         self._open: dict[str, dict[str, tuple[AlertMessage, float]]] = {}  # camera -> event id -> last message
@@ -90,7 +102,7 @@ class MonitorEngine:
     def open(self, camera: str, order: Order) -> None:
         """Open and judge a camera; tell nothing yet."""
         self._orders[camera] = order
-        self._choose(camera, order)
+        self._choose(camera, order.choice)
         self._states.pop(camera, None)
         self._open.pop(camera, None)
         self._ready.pop(camera, None)
@@ -98,20 +110,33 @@ class MonitorEngine:
             self._learned.want(camera)
 
     def choose(self, camera: str, order: Order) -> None:
-        """People have chosen something for a camera that this node is to take over."""
-        self._choose(camera, order)
+        """See Engine. What people have asked of the monitor here is newer."""
+        if camera in self._asked or (self._choices is not None and self._choices.choice(camera) == order.choice):
+            return
+        self._choose(camera, order.choice)
         self._changed = self._changed or camera in self._ready
+        if camera in self._lacking:
+            self._ready.pop(camera, None)
 
-    def _choose(self, camera: str, order: Order) -> None:
+    def asked(self, camera: str) -> None:
+        """The monitor here is asked to change a camera: from now on, it knows what is chosen before the head does."""
+        self._asked.add(camera)
+
+    def _choose(self, camera: str, choice: str) -> None:
+        """If it cannot be stored, the camera is not opened: it may be a privacy mask."""
+        was = self._lacking.pop(camera, None)
         try:
-            self._take_choice(camera, order.choice)
+            if self._choices is not None:
+                self._choices.take_choice(camera, choice)
         except OSError as error:
-            log.error(  # noqa: TRY400 - the sentence says all
-                "%s: what people have chosen for it, masks too, cannot be stored on this node (%s): free space on its "
-                "disk, then choose it again",
-                camera,
-                error.strerror or error,
-            )
+            self._lacking[camera] = choice, time.monotonic() + AGAIN_S
+            if was is None:
+                log.error(  # noqa: TRY400 - the sentence says all
+                    "%s is not opened, because what people have chosen for it, masks too, cannot be stored on this "
+                    "node (%s): free space on its disk",
+                    camera,
+                    error.strerror or error,
+                )
 
     def tell(self, camera: str, epoch: int) -> None:
         """Tell its alerts from now on, also the events that are open."""
@@ -132,6 +157,8 @@ class MonitorEngine:
             del self._ended[next(iter(self._ended))]
         self._telling.discard(camera)
         self._orders.pop(camera, None)
+        self._lacking.pop(camera, None)
+        self._asked.discard(camera)
         if self._learned is not None:
             self._learned.drop(camera)
         self._changed = self._ready.pop(camera, None) is not None or self._changed
@@ -139,6 +166,8 @@ class MonitorEngine:
     def state_of(self, camera: str) -> Watching:
         """How the camera is."""
         state = self._states.get(camera)
+        if camera in self._lacking:
+            return "failed"
         if state is None or state in _OPENING:
             return "opening"
         return "failed" if state in _FAILED else "watching"
@@ -186,9 +215,14 @@ class MonitorEngine:
         self._changed = False
 
     def _look_for_learned(self) -> None:
-        """Cameras of which all is here that they have learned can be opened."""
+        """Cameras of which all is here that they have learned, and that people have chosen, can be opened."""
+        for camera, (choice, again_at) in list(self._lacking.items()):
+            if time.monotonic() >= again_at:
+                self._choose(camera, choice)
         for camera, order in self._orders.items():
-            if camera not in self._ready and (self._learned is None or self._learned.is_ready(camera)):
+            if camera in self._ready or camera in self._lacking:
+                continue
+            if self._learned is None or self._learned.is_ready(camera):
                 self._ready[camera] = order
                 self._changed = True
         if self._learned is not None and self._learned.take_changed():

@@ -24,11 +24,11 @@ Send = Callable[[str, NodeAsked, bytes], bool]
 
 
 class NodeAwayError(RunError):
-    """A node does not answer. It may have done what was asked."""
+    """A node does not answer, or cannot do it now. It may have done what was asked."""
 
 
 class NodeRefusedError(MonitorError):
-    """The node's monitor refuses what was asked; the text is its sentence."""
+    """The node's monitor refuses what was asked, also later; the text is its sentence."""
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +65,8 @@ class NodeCalls:
         except MalformedError as error:
             raise NodeAwayError(f"{node} gives no answer that can be understood ({error}): see its log") from None
         if reply.reply != "ok":
-            raise NodeAwayError(reply.said) if "wait_s" in reply.data else NodeRefusedError(reply.said)
+            later = reply.data.keys() & {"wait_s", "temporary"}
+            raise NodeAwayError(reply.said) if later else NodeRefusedError(reply.said)
         return reply, answer.choice
 
     def keep(self, node: str, event: str, content: bytes) -> Generator[bool | None, None, None]:

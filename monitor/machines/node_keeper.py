@@ -24,7 +24,7 @@ class Engine(Protocol):
         """Open and judge a camera; tell nothing yet."""
 
     def choose(self, camera: str, order: Order) -> None:
-        """People have chosen something for a camera that is open here, but watched elsewhere."""
+        """The head tells what people have chosen for a camera that is open here."""
 
     def tell(self, camera: str, epoch: int) -> None:
         """Tell its alerts from now on."""
@@ -208,8 +208,7 @@ class NodeKeeper:
                 standby = order.model_copy(update={"role": "standby"})
                 held = self._held[camera] = _Held(standby, now, -math.inf, "opening", now)
                 self._due_at = now
-            # What is chosen for a camera that is watched here is known here first.
-            if held.order.role == "standby" and held.order.choice != order.choice:
+            if held.order.choice != order.choice:
                 self._engine.choose(camera, order)
             was, held.order = held.order.role, order
             if order.role == "active" and was != "active":

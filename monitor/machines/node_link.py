@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from monitor.machines.fleet_messages import Granted, NodeAnswered, NodeAsked, StepHead, Taken, decoded, encoded
+from monitor.machines.fleet_messages import Chosen, Granted, NodeAnswered, NodeAsked, StepHead, Taken, decoded, encoded
 from monitor.machines.fleet_socket import ClientSocket
-from monitor.machines.gateway_server import CALL, CALLED, GRANTED, RENEWAL, STEP, TAKEN
+from monitor.machines.gateway_server import CALL, CALLED, CHOSEN, GRANTED, RENEWAL, STEP, TAKEN
 from monitor.machines.leases import boot_clock
 from monitor.machines.node_keeper import Engine, NodeKeeper
 from monitor.machines.step_journal import Step, StepJournal
@@ -104,6 +104,10 @@ class NodeLink:
         """Answer what the gateway has asked. error: why there is no payload, one sentence; choice: see NodeAnswered."""
         answer = NodeAnswered(node=self.name, number=number, error=error, choice=choice)
         self.gateway.send(CALLED, encoded(answer), payload)
+
+    def chosen(self, camera: str, epoch: int, choice: str) -> None:
+        """Tell the gateway what is chosen for a camera that is watched here, see Chosen."""
+        self.gateway.send(CHOSEN, encoded(Chosen(node=self.name, camera=camera, epoch=epoch, choice=choice)))
 
     def close_cameras(self) -> None:
         """Let all cameras go, and tell it, at the end. ``closed`` says whether all is told; until then, ``pump``."""

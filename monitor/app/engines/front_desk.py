@@ -119,5 +119,5 @@ class FrontDesk:
             raise RunError("the engine of this camera has ended: ask again soon, it may have done it")
         reply = decode_reply(payload)
         if reply.reply != "ok":
-            raise MonitorError(reply.said)
+            raise (RunError if "temporary" in reply.data else MonitorError)(reply.said)
         return Done(reply.said, reply.data)

@@ -23,7 +23,7 @@ from monitor.alerts.control import (
 )
 from monitor.alerts.control_desk import BURST, Asker, Desk, Done, Steps
 from monitor.alerts.messages import MalformedError, encode
-from monitor.errors import UsageError
+from monitor.errors import RunError, UsageError
 
 ME = Asker("127.0.0.1")
 READER = Asker("10.0.0.2", "phone", changes=False)
@@ -144,7 +144,15 @@ def test_what_nobody_serves_and_what_fails_is_said(caplog: pytest.LogCaptureFixt
     made.serve(Undo, refusing)
     with caplog.at_level(logging.ERROR):
         assert "ZeroDivisionError" in answer(made, Feedback(event="e", verdict="real")).said
-    assert answer(made, Undo(event="e")).said == "there is no such event: look again"
+    refused = answer(made, Undo(event="e"))
+    assert (refused.said, refused.data) == ("there is no such event: look again", {})
+
+    def full(_request: Undo, _: Asker) -> Done:
+        raise RunError("the disk is full: free space")
+
+    made.serve(Undo, full)
+    refused = answer(made, Undo(event="e"))
+    assert (refused.said, refused.data) == ("the disk is full: free space", {"temporary": True})
 
 
 def test_long_work_goes_step_by_step() -> None:

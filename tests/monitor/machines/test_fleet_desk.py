@@ -29,7 +29,7 @@ from monitor.alerts.control import (
 from monitor.alerts.control_desk import Asker, Desk, Done, TooManyError
 from monitor.alerts.journal import Journal
 from monitor.alerts.messages import encode
-from monitor.errors import UsageError
+from monitor.errors import RunError, UsageError
 from monitor.machines.chosen_cameras import ChosenCameras, read_chosen
 from monitor.machines.fleet_desk import AGAIN_S, FleetDesk, Watcher
 from monitor.machines.fleet_messages import NodeAnswered, NodeAsked
@@ -348,3 +348,31 @@ def test_what_is_chosen_is_kept_at_the_head_and_cameras_of_all_nodes_are_listed(
     lab.chosen.put("yard", "{}")
     lab.begin()
     assert lab.chosen.chosen == {"yard": "{}"}
+
+
+def test_a_node_that_cannot_store_it_now_is_told_later(lab: Lab) -> None:
+    def full(*_: object) -> Done:
+        raise RunError("it cannot be stored: free space on the disk, try again")
+
+    lab.ask(Feedback(event="e-gate-2", verdict="normal"))
+    lab.north.desk.serve(Feedback, full)
+    lab.north.desk.serve(Undo, full)
+    said = lab.ask(Feedback(event="e-gate-1", verdict="normal")).said
+    assert said.endswith("as soon as a node that watches the camera answers (it cannot be stored)")
+    assert "it is kept at the head" in lab.ask(Undo(event="e-gate-2")).said
+    lab.pass_time(2 * AGAIN_S)
+    assert lab.north.verdicts == {"e-gate-2": "normal"}
+    lab.north.desk.serve(Feedback, lab.north._feedback)
+    lab.north.desk.serve(Undo, lab.north._undo)
+    lab.pass_time(3 * AGAIN_S)
+    assert lab.north.verdicts == {"e-gate-1": "normal"}
+    assert lab.listed == [("e-gate-1", "normal", False)]
+
+
+def test_a_node_tells_what_is_chosen_if_its_answer_was_lost(lab: Lab) -> None:
+    lab.fleet_desk.chosen("gate", "north", 5, '{"armed": false}')
+    assert read_chosen(lab.folder / "choices.json") == {"gate": '{"armed": false}'}
+    for node, epoch in (("south", 5), ("north", 4)):
+        lab.fleet_desk.chosen("gate", node, epoch, "{}")
+    lab.fleet_desk.chosen("nobody", "north", 5, "{}")
+    assert read_chosen(lab.folder / "choices.json") == {"gate": '{"armed": false}'}

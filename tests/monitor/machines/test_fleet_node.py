@@ -22,7 +22,8 @@ from monitor.alerts.publisher import Publisher
 from monitor.client import AlertSubscriber, Received
 from monitor.client.controller import Controller
 from monitor.machines.coordinator_server import CoordinatorServer
-from monitor.machines.fleet_node import FleetNode
+from monitor.machines.fleet_messages import Granted, Order
+from monitor.machines.fleet_node import UNKNOWN_S, FleetNode
 from monitor.machines.fleet_state import Wish
 from monitor.machines.gateway_server import GatewayServer
 from monitor.machines.leases import boot_clock
@@ -174,6 +175,30 @@ def test_a_node_is_taught_and_killed_and_another_one_knows_it_and_each_alert_is_
     assert {message.node for message in heard} == {"lab"}
     assert ("cam0", "online") in states
     assert took_s < 30.0  # 15 s on a machine that is not busy: the engine of the other node may have to start first
+
+
+def test_the_head_is_told_what_is_chosen_here_if_it_does_not_know_it_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, int, str]] = []
+    node = FleetNode("north", tmp_path, SETTINGS, "tcp://127.0.0.1:9", "tcp://127.0.0.1:9", TOKEN, capacity_fps=9.0)
+    monkeypatch.setattr(node.link, "chosen", lambda *chosen: told.append(chosen))
+    orders = {name: Order(epoch=5, role="active", source=name, fps=5.0, choice="old") for name in ("gate", "yard")}
+    orders["shed"] = Order(epoch=5, role="standby", source="shed", fps=5.0, choice="old")
+    keeper = node.link.keeper
+    keeper.granted(Granted(number=keeper.renewal(0.0).number, orders=orders, at=(1, 1)), 0.0)
+    (chosen,) = tmp_path.rglob("chosen")
+    for name in ("gate", "shed"):
+        (chosen / f"{name}.json").write_text("new")
+    node._compare(100.0)
+    node._compare(100.0 + UNKNOWN_S - 0.1)
+    assert not told, "the answer may be on its way"
+    node._compare(200.0)
+    assert told == [("gate", 5, "new")]
+    known = orders | {"gate": orders["gate"].model_copy(update={"choice": "new"})}
+    keeper.granted(Granted(number=keeper.renewal(1.0).number, orders=known, at=(1, 2)), 1.0)
+    node._compare(300.0)
+    assert len(told) == 1
 
 
 def test_a_camera_learns_on_one_node_and_the_next_one_watches_it_without_learning(tmp_path: Path) -> None:

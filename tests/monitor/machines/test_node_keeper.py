@@ -58,13 +58,18 @@ def test_a_standby_opens_the_camera_and_tells_nothing_until_it_is_active() -> No
     assert engine.did == [("open", "gate rtsp://gate"), ("tell", "gate 5")]
 
 
-def test_what_is_chosen_reaches_a_standby_and_a_node_that_watches_knows_it_already() -> None:
+def test_what_is_chosen_reaches_the_engine_once() -> None:
     engine = Engine()
     keeper = keeper_with(engine, "standby")
     for version, role, choice in ((2, "standby", "{}"), (3, "active", "{}"), (4, "active", '{"armed": false}')):
         changed = order(5, role).model_copy(update={"choice": choice})
         keeper.granted(Granted(number=0, orders={"gate": changed}, at=(1, version)), 2.0)
-    assert engine.did == [("open", "gate rtsp://gate"), ("choose", "gate {}"), ("tell", "gate 5")]
+    assert engine.did == [
+        ("open", "gate rtsp://gate"),
+        ("choose", "gate {}"),
+        ("tell", "gate 5"),
+        ("choose", 'gate {"armed": false}'),
+    ]
 
 
 def test_a_lease_counts_from_the_request_and_a_node_that_cannot_renew_stops_capturing() -> None:

@@ -28,7 +28,7 @@ from monitor.app.engines.engine_messages import Ask, ForgetParts, Forgotten, Rea
 from monitor.app.engines.front_calls import ANSWERED_S
 from monitor.app.engines.front_cameras import SeatCameras
 from monitor.app.engines.front_desk import FrontDesk
-from monitor.errors import UsageError
+from monitor.errors import RunError, UsageError
 from monitor.learning.calibration_store import CalibrationStore
 from monitor.live.fleet import Fleet
 from monitor.live.pipeline import Pipeline
@@ -129,7 +129,13 @@ def test_an_engine_that_refuses_ends_or_does_not_answer_is_an_error_that_says_so
 
     asked = Budget(camera="door", per_day=2.0, preview=True)
     reply = lab.ask(asked, lab.answered(refuse))
-    assert (reply.reply, reply.said) == ("error", "the config file sets the budget")
+    assert (reply.reply, reply.said, reply.data) == ("error", "the config file sets the budget", {})
+
+    def full(_: ControlRequest) -> Done:
+        raise RunError("the disk is full: free space")
+
+    reply = lab.ask(asked, lab.answered(full))
+    assert (reply.reply, reply.said, reply.data) == ("error", "the disk is full: free space", {"temporary": True})
     began = lab.clock.now
     assert "does not answer" in lab.ask(asked).said
     assert lab.clock.now - began >= ANSWERED_S
