@@ -77,7 +77,7 @@ class Fleet(Protocol):
         """The node that has a camera, whether that is away or not; None if there is none."""
 
     def nodes(self) -> Sequence[str]:
-        """The nodes that answer."""
+        """The nodes that answer and have cameras."""
 
     def is_here(self, node: str) -> bool:
         """Whether a node answers."""

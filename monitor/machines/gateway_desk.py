@@ -90,6 +90,10 @@ class GatewayDesk:
         epoch, node = self._ledger.fences.get(camera, (0, ""))
         return Watcher(node, epoch, watching=self._watching.get(camera) == epoch) if node else None
 
+    def holders(self) -> set[str]:
+        """The nodes to which a camera was given last. The monitor of any other node does not run."""
+        return {node for _, node in self._ledger.fences.values() if node}
+
     def heard_s(self, node: str, now: float) -> float:
         """Seconds since a node was heard; infinite if it never was."""
         return now - self._heard.get(node, -math.inf)

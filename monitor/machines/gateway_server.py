@@ -130,7 +130,7 @@ class GatewayServer:
         return self.desk.watcher(camera)
 
     def nodes(self) -> Sequence[str]:  # noqa: D102
-        return sorted(node for node in self._peers if self.is_here(node))
+        return sorted(node for node in self.desk.holders() if self.is_here(node))
 
     def is_here(self, node: str) -> bool:  # noqa: D102
         return node in self._peers and self.desk.heard_s(node, self._clock()) < LEASE_S

@@ -135,6 +135,16 @@ def test_a_lease_is_renewed_until_it_is_fenced_and_the_wait_is_what_is_left_of_i
         assert (reply.wait_s, reply.highest, reply.heard_s) == ({}, 6, {"south": 0.0})
 
 
+def test_nodes_without_a_camera_are_not_asked_about_cameras(tmp_path: Path) -> None:
+    with gateway(tmp_path) as lab:
+        assert lab.desk.holders() == set()
+        lab.fence(5, "south", 0.0)
+        assert lab.desk.holders() == {"south"}
+        lab.fence(6, "north", 1.0, old=5)
+        lab.desk.renew(renewal(6, node="west", cameras={}), 1.0)
+        assert lab.desk.holders() == {"north"}
+
+
 def test_a_fence_that_cannot_be_stored_is_not_answered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with gateway(tmp_path) as lab:
         (tmp_path / ".gateway.json.partial").mkdir()
