@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 from monitor.alerts.journal import Journal
+from monitor.app import planning
 from monitor.client import AlertSubscriber, Contact, Ended
+from monitor.sources.isolated.isolated_source import isolate
 from tests.helpers.commands import Finished, monitor
 from tests.helpers.made_footage import write_video
 from tests.places import ROOT
@@ -60,6 +62,18 @@ def refused(result: Finished | subprocess.CompletedProcess[str], code: int, *sen
     assert len(lines) == 1, result.stderr
     for sentence in sentences:
         assert sentence in lines[0]
+
+
+@pytest.fixture(autouse=True)
+def decoding_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process decode in threads: to start two decoders for each file takes more time than to watch it."""
+    monkeypatch.setattr(planning, "isolate", lambda source, _, masks: isolate(source, "thread", masks))
+
+
+@pytest.fixture
+def decoding_in_processes(monkeypatch: pytest.MonkeyPatch, decoding_in_threads: None) -> None:  # noqa: ARG001
+    """As users have it."""
+    monkeypatch.setattr(planning, "isolate", isolate)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +150,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
     refused(monitor(tmp_path, "--model", DEMO_MODEL), 2, str(tmp_path), "holds no images")
 
 
+@pytest.mark.usefixtures("decoding_in_processes")
 def test_a_file_that_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "notes.mp4").write_text("no pictures here")
     refused(monitor(tmp_path / "notes.mp4", "--model", DEMO_MODEL), 2, "notes.mp4", "not a video", "copy it again")
@@ -228,6 +243,7 @@ def test_a_record_that_cannot_be_written(video: Path, tmp_path: Path) -> None:
     refused(result, 2, "cannot write")
 
 
+@pytest.mark.usefixtures("decoding_in_processes")
 def test_a_video_is_watched_to_its_end_and_summed_up(video: Path, tmp_path: Path) -> None:
     scores = tmp_path / "scores.jsonl"
     result = monitor(video, "--model", DEMO_MODEL, "--speed", "max", "--record-scores", scores, *FREE_PORTS)
@@ -261,6 +277,7 @@ def test_a_file_of_which_nothing_could_be_scored_and_a_dead_camera_are_both_told
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.usefixtures("decoding_in_processes")
 def test_the_same_file_gives_the_same_bytes_at_any_speed(video: Path, tmp_path: Path) -> None:
     records = []
     for speed in ("max", "3"):

@@ -172,7 +172,8 @@ def test_files_of_a_killed_engine_give_each_alert_exactly_once(
 def test_a_run_answers_stops_and_takes_its_engines_along(videos: list[str], tmp_path: Path) -> None:
     config = tmp_path / "cameras.toml"
     cameras = [f"[cameras.{name}]\nsource = '{path}'\n" for name, path in (each.split("=") for each in videos)]
-    config.write_text("[playback]\nloop = true\n" + "".join(cameras[:3]))
+    usual = "analysis_fps = 5\n[playback]\nloop = true\n[capture]\nisolation = 'thread'\n"
+    config.write_text(usual + "".join(cameras[:3]))
     with running(tmp_path / "run", 2, "--config", config) as run:
         run.says("first score", 3)
         said = client("disarm", "cam1", "--endpoint", run.alerts)
@@ -180,7 +181,7 @@ def test_a_run_answers_stops_and_takes_its_engines_along(videos: list[str], tmp_
         assert "cam1 is disarmed" in said.stdout
         assert "no camera nobody is watched" in client("disarm", "nobody", "--endpoint", run.alerts).stderr
 
-        config.write_text("[playback]\nloop = true\n[alert]\non = 1.5\n" + "".join(cameras[1:]))
+        config.write_text(usual + "[alert]\non = 1.5\n" + "".join(cameras[1:]))
         run.process.send_signal(signal.SIGHUP)
         run.says("config read again: added cam3, removed cam0, changed cam1, cam2; unchanged: 0 ([alert] on 1 -> 1.5)")
         run.says("cam3: first score")
@@ -227,6 +228,6 @@ def test_engines_end_with_a_run_that_is_killed(videos: list[str], tmp_path: Path
 
 def test_a_model_that_cannot_be_used_is_one_sentence_and_an_exit_code(videos: list[str], tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    with running(tmp_path, 2, *videos, model=tmp_path / "model") as run:
-        run.ends(2)
-    assert "model" in run.text.splitlines()[-1]
+    ended = monitor(*arguments(tmp_path, 2, *videos, *light(tmp_path), model=tmp_path / "model"), cwd=tmp_path)
+    assert ended.returncode == 2, ended.stderr
+    assert "model" in ended.stderr.splitlines()[-1]

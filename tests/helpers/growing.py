@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -74,8 +75,15 @@ class Stream:
 
 
 def grown_memory(monkeypatch: pytest.MonkeyPatch) -> GrowingMemory:
-    """A memory that has watched 45 s, with an alarm from 12 to 15 s."""
+    """A memory that has watched 45 s, with an alarm from 12 to 15 s. It watches once; each test has its own copy."""
     hurried(monkeypatch)
+    grown = _grown_once()
+    shared = (grown.base, grown._front_end._flow)  # a detector does not change, nor does its optical flow
+    return deepcopy(grown, {id(part): part for part in shared})
+
+
+@cache
+def _grown_once() -> GrowingMemory:
     memory = GrowingMemory(slow_walker())
     rng = np.random.default_rng(0)
     stream = Stream(memory, lambda _: 0.1 + float(rng.exponential(0.03)))
