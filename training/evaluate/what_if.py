@@ -18,7 +18,6 @@ from rich.table import Table
 from monitor.errors import UsageError, first_problem
 from monitor.judging.alerting import AlertSettings
 from monitor.judging.camera_monitor import Alert, CameraMonitor
-from monitor.live.fleet import Fleet
 from monitor.promise import LEAST_PER_DAY, MOST_PER_DAY
 from monitor.replay import judged
 from monitor.scores.calibration import DAY_S
@@ -131,7 +130,7 @@ class _Replay:
         return alerts
 
     def _continue(self, segment: int, time_s: float) -> None:
-        """After another header, continue the event numbers, unless another camera with this name was added.
+        """After another header, continue the event numbers, as the run does, also for a camera that was added again.
 
         Raises UsageError for a second run, and ValueError if the time goes back without another header.
         """
@@ -140,9 +139,7 @@ class _Replay:
             if before is None:
                 raise ValueError(f"they come after those at {self._last[1]:.12g} s")
             raise UsageError(f"the record contains two runs of '{self.outcome.camera}': give a file with only one run")
-        if before is None or self._last is None:
-            return
-        if segment // Fleet.SEGMENTS_PER_CAMERA == self._last[0] // Fleet.SEGMENTS_PER_CAMERA:
+        if before is not None:
             self._monitor.count_from(before.events)
 
     def take(self, line: ScoreLine) -> tuple[Alert, ...]:
