@@ -22,7 +22,7 @@ def check_endpoint(endpoint: str) -> None:
         good = transport == "ipc" and bool(rest)
     if not good or not endpoint.isprintable():
         raise ConfigError(
-            f"{endpoint!r} is not an address for alerts: write one with host and port, such as "
+            f"{endpoint!r} is not an address: write one with host and port, such as "
             f"{DEFAULT_ALERTS_ENDPOINT}, or ipc://PATH for programs on this machine"
         )
 

@@ -239,7 +239,7 @@ def test_a_name_means_the_same_camera_whichever_monitor_is_heard_first() -> None
         (["--endpoint", "tcp://a:1", "--endpoint", "tcp://b:1", "--history-endpoint", "tcp://a:2"], "leave out --hist"),
         (["--evidence", "a", "--evidence", "b"], "give --evidence at most once for each --endpoint"),
         (["--endpoint", "tcp://a:1", *["--moments", ""] * 2], "give --moments at most once for each --endpoint"),
-        (["--endpoint", "nothing"], "is not an address for alerts"),
+        (["--endpoint", "nothing"], "is not an address"),
     ],
 )
 def test_addresses_that_do_not_fit_together_are_refused(options: list[str], sentence: str) -> None:
@@ -248,7 +248,7 @@ def test_addresses_that_do_not_fit_together_are_refused(options: list[str], sent
 
 
 def test_a_wrong_address_in_the_settings_is_refused() -> None:
-    with pytest.raises(ValueError, match="is not an address for alerts"):
+    with pytest.raises(ValueError, match="is not an address"):
         WebSettings(monitors=("10.0.0.7",))
 
 

@@ -40,7 +40,7 @@ def failure(*arguments: str) -> BaseException:
     [
         (["--listen", "0.0.0.0:8088"], ConfigError, "other machines can reach 0.0.0.0:8088: name a file of users"),
         (["--listen", "x"], ConfigError, "--listen: should be HOST:PORT"),
-        (["--endpoint", "nowhere"], ConfigError, "is not an address for alerts"),
+        (["--endpoint", "nowhere"], ConfigError, "is not an address"),
         (["--passwords", "none"], ConfigError, "the file of users none cannot be read"),
         (["--keys", "none"], ConfigError, "none"),
         (["--certificate", "none"], ConfigError, "the certificate none or its key cannot be used"),
